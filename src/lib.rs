@@ -1,0 +1,1 @@
+//! Seatkeeper keeps software licences in Kubernetes: contracts, the keys they produce, and what those keys grant.
