@@ -1,1 +1,3 @@
 //! Seatkeeper keeps software licences in Kubernetes: contracts, the keys they produce, and what those keys grant.
+
+pub mod domain;

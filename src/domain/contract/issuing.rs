@@ -1,0 +1,207 @@
+//! The keys a contract owes its customer, and what to do about the ones that were issued.
+
+use chrono::NaiveDate;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+
+use super::renewal::{SeatStep, Standing, State, seat_steps};
+use super::{Contract, Line};
+use crate::domain::Instant;
+use crate::domain::fault::Fault;
+use crate::domain::license::key::{Claims, Lifetime, SubscriptionClaim, grant_of};
+use crate::domain::license::pool::PoolGrant;
+
+/// Keys whose grace is over are kept up to this number, the newest ones: what a License in demo still shows.
+pub const PAST_KEYS: u32 = 12;
+
+/// A key as it was found where keys are delivered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IssuedKey {
+    pub entry: String,
+    pub claims: Claims,
+}
+
+/// What to do, in this order, so that a crash in between leaves the customer with a key: add, then revoke, then remove.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Entry name and claims of the keys to sign.
+    pub issue: Vec<IssuedKey>,
+    /// Serials to take back.
+    pub revoke: BTreeSet<String>,
+    /// Entries to take out.
+    pub remove: BTreeSet<String>,
+}
+
+impl Work {
+    pub fn is_empty(&self) -> bool {
+        self.issue.is_empty() && self.revoke.is_empty() && self.remove.is_empty()
+    }
+}
+
+/// The keys that are due by `now`, oldest first, without serial and time of issue. One for each Plan, term and number of
+/// seats: `design.md` §4, a change of seats re-issues the current key and every future key already issued.
+pub fn wanted(contract: &Contract, standing: &Standing, issuer: &str, now: Instant) -> (Vec<Claims>, Vec<Fault>) {
+    let mut keys = Vec::new();
+    let mut faults = Vec::new();
+    for (n, line) in contract.lines.iter().enumerate() {
+        let mut steps = Vec::new();
+        for pool in &line.pools {
+            let (of_pool, refused) = seat_steps(contract, &format!("spec.plans[{n}].pools[{}]", pool.name), pool, now);
+            steps.push(of_pool);
+            faults.extend(refused);
+        }
+        if !matches!(standing.state, State::Ordered | State::Pending) {
+            for (number, starts_on, ends_on) in due_terms(contract, standing, now) {
+                for from in days_of_change(&steps, starts_on, ends_on) {
+                    keys.push(claims(contract, line, &steps, issuer, number, from, ends_on));
+                }
+            }
+        }
+    }
+    (keys, faults)
+}
+
+/// Number, first day and end of the terms whose keys are due; the end of a perpetual one is None.
+fn due_terms(contract: &Contract, standing: &Standing, now: Instant) -> Vec<(u32, NaiveDate, Option<NaiveDate>)> {
+    let (Some(terms), Some(current)) = (&contract.terms, &standing.term) else {
+        return vec![(1, contract.starts_on, None)];
+    };
+    let goes_on = |number: u32| match standing.ends_at {
+        Some(end) => contract.term(terms, number).starts_at < end,
+        None => true,
+    };
+    (current.number.saturating_sub(PAST_KEYS).max(1)..)
+        .map(|number| contract.term(terms, number))
+        .take_while(|term| contract.key_due_at(terms, term) <= now && goes_on(term.number) && term.starts_on < term.ends_on)
+        .map(|term| (term.number, term.starts_on, Some(term.ends_on)))
+        .collect()
+}
+
+/// The first day of the term, and every later day of it on which some pool changes.
+fn days_of_change(pools: &[Vec<SeatStep>], starts_on: NaiveDate, ends_on: Option<NaiveDate>) -> BTreeSet<NaiveDate> {
+    let changes = pools.iter().flatten().map(|step| step.from);
+    changes.filter(|day| *day > starts_on && ends_on.is_none_or(|end| *day < end)).chain([starts_on]).collect()
+}
+
+fn claims(
+    contract: &Contract,
+    line: &Line,
+    steps: &[Vec<SeatStep>],
+    issuer: &str,
+    number: u32,
+    from: NaiveDate,
+    ends_on: Option<NaiveDate>,
+) -> Claims {
+    let seats_on = |steps: &[SeatStep]| steps.iter().rev().find(|step| step.from <= from).map_or(0, |step| step.seats);
+    let pools = line.pools.iter().zip(steps).map(|(pool, steps)| PoolGrant {
+        name: pool.name.clone(),
+        model: pool.model,
+        count_by: pool.count_by,
+        seats: seats_on(steps),
+        login_mode: pool.login_mode,
+        overflows_to: pool.overflows_to.clone(),
+        users: pool.users.clone(),
+        major: pool.major,
+    });
+    let perpetual = line.lifetime == Lifetime::Perpetual;
+    let support_until = line.support_included.filter(|_| perpetual).and_then(|p| p.after(contract.starts_on, 1));
+    Claims {
+        iss: issuer.to_owned(),
+        jti: String::new(),
+        sub: contract.organisation.clone(),
+        aud: line.product.clone(),
+        iat: 0,
+        nbf: contract.begin(from).timestamp(),
+        exp: ends_on.map(|day| contract.begin(day).timestamp()),
+        grace_until: ends_on.map(|day| contract.grace_ends_at(day, line.grace_days).timestamp()),
+        grant: Some(grant_of(issuer, &contract.namespace, &contract.name, contract.starts_on, &line.plan)),
+        plan: line.plan.clone(),
+        lifetime: line.lifetime,
+        demo_seats: line.demo_seats,
+        on_demo: line.on_demo,
+        features: line.features.clone(),
+        holder: contract.holder.clone(),
+        pools: pools.collect(),
+        purchased_on: perpetual.then_some(contract.starts_on),
+        support_until,
+        cluster: None,
+        subscription: Some(SubscriptionClaim {
+            namespace: contract.namespace.clone(),
+            name: contract.name.clone(),
+            starts_on: contract.starts_on,
+            term: number,
+        }),
+        other: Default::default(),
+    }
+}
+
+/// What has to be done so that exactly the `wanted` keys are there. Keys of other origin among the `issued` ones are left
+/// alone. A key that the contract no longer wants is revoked, unless it has run out anyway.
+pub fn work(wanted: &[Claims], issued: &[IssuedKey], revoked: &BTreeSet<String>, now: Instant) -> Work {
+    let mut work = Work::default();
+    let mut met = vec![false; wanted.len()];
+    let grants: BTreeSet<String> = wanted.iter().map(Claims::grant).collect();
+    let oldest = wanted.iter().filter_map(term_of).min().unwrap_or(0);
+    for key in issued {
+        if revoked.contains(&key.claims.jti) {
+            work.remove.insert(key.entry.clone());
+            continue;
+        }
+        let is_past = key.claims.grace_ends_at().is_some_and(|end| end <= now);
+        match wanted.iter().position(|w| content(w) == content(&key.claims) || (is_past && same_slot(w, &key.claims))) {
+            Some(n) => met[n] = true,
+            None if !grants.contains(&key.claims.grant()) => {}
+            None if is_past => {
+                work.remove.insert(key.entry.clone());
+            }
+            None if term_of(&key.claims) < Some(oldest) => {}
+            None => {
+                work.revoke.insert(key.claims.jti.clone());
+                work.remove.insert(key.entry.clone());
+            }
+        }
+    }
+    for (claims, _) in wanted.iter().zip(met).filter(|(_, met)| !met) {
+        let entry = free_entry(claims, wanted, issued, &work.issue);
+        let claims = stamp(claims, issued, revoked, now);
+        work.issue.push(IssuedKey { entry, claims });
+    }
+    work
+}
+
+fn term_of(claims: &Claims) -> Option<u32> {
+    claims.subscription.as_ref().map(|s| s.term)
+}
+
+/// What a key says, but for its serial and the time of its issue.
+fn content(claims: &Claims) -> Claims {
+    Claims { jti: String::new(), iat: 0, other: Default::default(), ..claims.clone() }
+}
+
+fn same_slot(a: &Claims, b: &Claims) -> bool {
+    (a.grant(), a.nbf, a.exp) == (b.grant(), b.nbf, b.exp)
+}
+
+/// Gives a wanted key its serial and time of issue. The serial follows from the content, so that the same key is never
+/// issued under two serials, whatever was interrupted; content that was revoked before gets another.
+fn stamp(claims: &Claims, issued: &[IssuedKey], revoked: &BTreeSet<String>, now: Instant) -> Claims {
+    let json = serde_json::to_string(&content(claims)).unwrap_or_default();
+    let serial = |revision: u32| {
+        let digest = Sha256::digest(format!("{json}#{revision}"));
+        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let jti = (0..).map(serial).find(|serial| !revoked.contains(serial)).unwrap_or_default();
+    // Later than every key it supersedes, also within one second.
+    let superseded = issued.iter().filter(|key| same_slot(&key.claims, claims)).map(|key| key.claims.iat + 1);
+    Claims { jti, iat: superseded.fold(now.timestamp(), i64::max), ..claims.clone() }
+}
+
+/// `term-3.jwt`, with the Plan's name in front where the contract has several, numbered where the term has several keys.
+fn free_entry(claims: &Claims, wanted: &[Claims], issued: &[IssuedKey], new: &[IssuedKey]) -> String {
+    let term = term_of(claims).unwrap_or(1);
+    let of_first_plan = wanted.first().is_none_or(|first| first.plan == claims.plan);
+    let stem = if of_first_plan { format!("term-{term}") } else { format!("{}.term-{term}", claims.plan) };
+    let taken = |name: &str| issued.iter().chain(new).any(|key| key.entry == name);
+    let numbered = (2..).map(|n| format!("{stem}.{n}.jwt"));
+    [format!("{stem}.jwt")].into_iter().chain(numbered).find(|name| !taken(name)).unwrap_or_default()
+}

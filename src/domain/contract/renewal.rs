@@ -1,0 +1,230 @@
+//! How a contract renews, is cancelled and ends (`design.md` §4 "Renewal"; `requirements.md` I5, I6, S9, P1).
+
+use chrono::{Duration, NaiveDate};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::term::start_of_day;
+use super::{Contract, PoolOrder, SeatChange, Terms};
+use crate::domain::Instant;
+use crate::domain::fault::Fault;
+
+/// Dates of terms are held to this one; nothing is ever due then.
+const END_OF_CALENDAR: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).expect("a date");
+
+/// Where a contract stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum State {
+    /// Waits for approval.
+    Ordered,
+    /// Approved, and its first term is still to come.
+    Pending,
+    Active,
+    /// Runs until its end.
+    Cancelled,
+    Ended,
+}
+
+/// Where a contract stands at an instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub state: State,
+    /// The term that runs now; the first before it, the last after it. None: a perpetual contract.
+    pub term: Option<Term>,
+    /// The first instant at which a cancellation is too late for that term. None: it needs none.
+    pub notice_deadline: Option<Instant>,
+    /// When the contract ends, where that is certain.
+    pub ends_at: Option<Instant>,
+    /// Ended for good: taking the cancellation out no longer brings it back.
+    pub closed: bool,
+}
+
+/// One term, `[starts_at, ends_at)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    pub number: u32,
+    pub starts_on: NaiveDate,
+    pub ends_on: NaiveDate,
+    pub starts_at: Instant,
+    pub ends_at: Instant,
+}
+
+impl Contract {
+    pub fn starts_at(&self) -> Instant {
+        self.begin(self.starts_on)
+    }
+
+    /// The instant at which a civil day of this contract begins.
+    pub fn begin(&self, day: NaiveDate) -> Instant {
+        start_of_day(day, self.zone)
+    }
+
+    /// Whether civil day `day` has begun; a day that is not named always has.
+    pub fn has_begun(&self, day: Option<NaiveDate>, now: Instant) -> bool {
+        day.is_none_or(|day| self.begin(day) <= now)
+    }
+
+    /// Whether the order may be acted on (I11).
+    pub fn is_approved(&self, now: Instant) -> bool {
+        !self.approval_required || self.approved_on.is_some_and(|day| self.has_begun(Some(day), now))
+    }
+
+    /// Term `number`, counted from 1, from the contract's start; the last term of a fixed contract is cut short if need be.
+    pub fn term(&self, terms: &Terms, number: u32) -> Term {
+        let on = |count: u32| terms.interval.after(self.starts_on, count).unwrap_or(END_OF_CALENDAR).min(END_OF_CALENDAR);
+        let (starts_on, ends_on) = (on(number.saturating_sub(1)), self.fixed_end(terms).map_or(on(number), |end| end.min(on(number))));
+        Term { number, starts_on, ends_on, starts_at: self.begin(starts_on), ends_at: self.begin(ends_on) }
+    }
+
+    fn fixed_end(&self, terms: &Terms) -> Option<NaiveDate> {
+        terms.length.map(|length| length.after(self.starts_on, 1).unwrap_or(END_OF_CALENDAR))
+    }
+
+    /// The term that runs at `now`; the first before the contract's start.
+    fn term_number_at(&self, terms: &Terms, now: Instant) -> u32 {
+        first_where(|k| self.begin(self.day_of_term(terms, k + 1)) > now)
+    }
+
+    /// The first day of term `number`, whatever the contract's length.
+    fn day_of_term(&self, terms: &Terms, number: u32) -> NaiveDate {
+        terms.interval.after(self.starts_on, number - 1).unwrap_or(END_OF_CALENDAR)
+    }
+
+    /// The first civil day on which a cancellation is too late for a term that ends on `ends_on`.
+    pub fn notice_day(&self, terms: &Terms, ends_on: NaiveDate) -> NaiveDate {
+        terms.notice.before(ends_on).unwrap_or(NaiveDate::MIN)
+    }
+
+    /// The first instant at which a cancellation is too late for `term`. None on the term that ends a fixed contract.
+    pub fn notice_deadline(&self, terms: &Terms, term: &Term) -> Option<Instant> {
+        let ends_by_itself = self.fixed_end(terms).is_some_and(|end| end <= term.ends_on);
+        (!ends_by_itself).then(|| self.begin(self.notice_day(terms, term.ends_on)))
+    }
+
+    /// The number of the last term, where the contract ends: by its length, or by a cancellation that has been received
+    /// by `now`. `receivedOn` decides, whenever it was entered.
+    pub fn last_term(&self, terms: &Terms, now: Instant) -> Option<u32> {
+        let by_length = self.fixed_end(terms).map(|end| first_where(|k| self.day_of_term(terms, k + 1) >= end));
+        let received = self.cancellation_received_on.filter(|day| self.has_begun(Some(*day), now));
+        let by_notice = received.map(|r| first_where(|k| r < self.notice_day(terms, self.day_of_term(terms, k + 1))));
+        [by_length, by_notice].into_iter().flatten().min()
+    }
+
+    /// When the key of `term` is issued: once renewal is certain, never before the contract's start.
+    pub fn key_due_at(&self, terms: &Terms, term: &Term) -> Instant {
+        match term.number {
+            0 | 1 => self.starts_at(),
+            number => {
+                let before = self.term(terms, number - 1);
+                self.notice_deadline(terms, &before).unwrap_or(before.ends_at).max(self.starts_at())
+            }
+        }
+    }
+
+    /// The days of grace after the contract's end: those of the Plan that has most.
+    pub fn grace_days(&self) -> u32 {
+        self.lines.iter().map(|line| line.grace_days).max().unwrap_or(0)
+    }
+
+    /// When grace after an end on civil day `ends_on` is over.
+    pub fn grace_ends_at(&self, ends_on: NaiveDate, days: u32) -> Instant {
+        self.begin(ends_on.checked_add_signed(Duration::days(days.into())).unwrap_or(END_OF_CALENDAR))
+    }
+
+    /// Where the contract stands at `now`. `closed` is what was stored of an earlier standing: what has ended for good
+    /// stays so.
+    pub fn standing(&self, closed: Option<Instant>, now: Instant) -> Standing {
+        let running = if now < self.starts_at() { State::Pending } else { State::Active };
+        let Some(terms) = &self.terms else {
+            let state = if self.is_approved(now) { running } else { State::Ordered };
+            return Standing { state, term: None, notice_deadline: None, ends_at: None, closed: false };
+        };
+        let current = self.term_number_at(terms, now);
+        let last = match closed {
+            Some(ended_at) => Some(self.term_number_at(terms, ended_at - Duration::seconds(1))),
+            None => self.last_term(terms, now),
+        };
+        let term = self.term(terms, last.map_or(current, |last| last.min(current)));
+        let ends_at = last.map(|last| self.term(terms, last)).map(|term| (term.ends_at, self.grace_ends_at(term.ends_on, self.grace_days())));
+        let by_notice = self.cancellation_received_on.is_some_and(|day| self.has_begun(Some(day), now));
+        let state = match ends_at {
+            _ if !self.is_approved(now) => State::Ordered,
+            Some((end, _)) if end <= now => State::Ended,
+            Some(_) if by_notice => State::Cancelled,
+            _ => running,
+        };
+        Standing {
+            state,
+            notice_deadline: self.notice_deadline(terms, &term),
+            term: Some(term),
+            ends_at: ends_at.map(|(end, _)| end),
+            closed: closed.is_some() || (state == State::Ended && ends_at.is_some_and(|(_, grace)| grace <= now)),
+        }
+    }
+}
+
+/// The seats of a pool from a civil day on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeatStep {
+    pub from: NaiveDate,
+    pub seats: u32,
+}
+
+/// The seats of `pool` over time, as far as they have been ordered by `now`, and the changes that cannot be followed:
+/// more seats from any day; fewer only from the start of a term, received in time like a cancellation.
+pub fn seat_steps(contract: &Contract, field: &str, pool: &PoolOrder, now: Instant) -> (Vec<SeatStep>, Vec<Fault>) {
+    let mut steps = vec![SeatStep { from: contract.starts_on, seats: pool.seats }];
+    let mut faults = Vec::new();
+    let mut changes: Vec<&SeatChange> = pool.changes.iter().collect();
+    changes.sort_by_key(|change| change.on);
+    for change in changes.into_iter().filter(|change| contract.has_begun(change.received_on, now)) {
+        let before = steps.last().map_or(0, |step| step.seats);
+        if change.seats < before && let Err(message) = may_decrease(contract, change, before) {
+            faults.push(Fault::new("SeatDecreaseRefused", format!("{field}.changes[{}]", change.on), message));
+            continue;
+        }
+        let from = change.on.max(contract.starts_on);
+        steps.retain(|step| step.from < from);
+        steps.push(SeatStep { from, seats: change.seats });
+    }
+    (steps, faults)
+}
+
+fn may_decrease(contract: &Contract, change: &SeatChange, before: u32) -> Result<(), String> {
+    let Some(terms) = &contract.terms else {
+        return Err(format!("a perpetual licence keeps its {before} seats"));
+    };
+    let number = first_where(|k| contract.day_of_term(terms, k + 1) >= change.on) + 1;
+    let term_starts_on = contract.day_of_term(terms, number);
+    if term_starts_on != change.on {
+        return Err(format!("fewer seats than {before} only from the start of a term; the next one starts on {term_starts_on}"));
+    }
+    let notice_day = contract.notice_day(terms, change.on);
+    match change.received_on {
+        Some(received) if received < notice_day => Ok(()),
+        Some(received) => Err(format!(
+            "fewer seats from {} had to be received before {notice_day} and came on {received}; write on: {}",
+            change.on,
+            contract.day_of_term(terms, number + 1)
+        )),
+        None => Err(format!("fewer seats need receivedOn, a day before {notice_day}")),
+    }
+}
+
+/// The least k ≥ 1 for which `holds`, which once true stays true. Saturates far beyond any calendar.
+fn first_where(holds: impl Fn(u32) -> bool) -> u32 {
+    const LIMIT: u32 = 1 << 23;
+    let mut high = 1;
+    while high < LIMIT && !holds(high) {
+        high *= 2;
+    }
+    let mut low = high / 2;
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        match holds(middle) {
+            true => high = middle,
+            false => low = middle,
+        }
+    }
+    high
+}

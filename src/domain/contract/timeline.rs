@@ -1,0 +1,106 @@
+//! What will happen to a contract, and when.
+
+use serde::Serialize;
+
+use super::Contract;
+use super::term::LAST_DATE;
+use crate::domain::Instant;
+
+/// More terms than this are not looked at in one go.
+pub const MAX_TERMS: u32 = 10_000;
+
+/// What happens. In this order where several happen at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Event {
+    /// From now on a cancellation is too late for this term.
+    NoticeDeadline,
+    /// The key of the term is issued.
+    KeyIssued,
+    /// The contract ends with this term.
+    Ends,
+    TermStarts,
+    GraceStarts,
+    DemoStarts,
+}
+
+impl Event {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Event::NoticeDeadline => "NoticeDeadline",
+            Event::KeyIssued => "KeyIssued",
+            Event::Ends => "Ends",
+            Event::TermStarts => "TermStarts",
+            Event::GraceStarts => "GraceStarts",
+            Event::DemoStarts => "DemoStarts",
+        }
+    }
+}
+
+/// One event of one term. A key comes with the time it is valid; without an end it is perpetual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    pub at: Instant,
+    pub event: Event,
+    pub term: u32,
+    pub valid_from: Option<Instant>,
+    pub expires_at: Option<Instant>,
+}
+
+impl Moment {
+    fn new(at: Instant, event: Event, term: u32) -> Self {
+        Moment { at, event, term, valid_from: None, expires_at: None }
+    }
+}
+
+/// The events of terms `first..=last`, ordered by time, as known at `now`: a cancellation received later does not count.
+pub fn timeline(contract: &Contract, first: u32, last: u32, now: Instant) -> Vec<Moment> {
+    let Some(terms) = &contract.terms else {
+        let start = contract.starts_at();
+        let key = Moment { valid_from: Some(start), ..Moment::new(start, Event::KeyIssued, 1) };
+        return vec![key, Moment::new(start, Event::TermStarts, 1)];
+    };
+    let last_term = contract.last_term(terms, now);
+    let mut moments = Vec::new();
+    for number in first.max(1)..=last.min(first.saturating_add(MAX_TERMS)).min(last_term.unwrap_or(u32::MAX)) {
+        let term = contract.term(terms, number);
+        moments.push(Moment {
+            valid_from: Some(term.starts_at),
+            expires_at: Some(term.ends_at),
+            ..Moment::new(contract.key_due_at(terms, &term), Event::KeyIssued, number)
+        });
+        moments.push(Moment::new(term.starts_at, Event::TermStarts, number));
+        moments.extend(contract.notice_deadline(terms, &term).map(|at| Moment::new(at, Event::NoticeDeadline, number)));
+        if last_term == Some(number) {
+            let grace_days = contract.grace_days();
+            moments.push(Moment::new(term.ends_at, Event::Ends, number));
+            if grace_days > 0 {
+                moments.push(Moment::new(term.ends_at, Event::GraceStarts, number));
+            }
+            moments.push(Moment::new(contract.grace_ends_at(term.ends_on, grace_days), Event::DemoStarts, number));
+        }
+    }
+    moments.sort();
+    moments
+}
+
+/// The next event after `now` that changes something: a key, a term, an end. A notice deadline by itself does not.
+pub fn next_event(contract: &Contract, now: Instant) -> Option<Moment> {
+    let current = contract.standing(None, now).term.map_or(1, |term| term.number);
+    // Where the notice is longer than the interval, keys are due several terms ahead.
+    let ahead = contract.terms.map_or(1, |terms| {
+        let (months, days) = terms.notice.months_and_days();
+        let (interval_months, interval_days) = terms.interval.months_and_days();
+        (months * 31 + days) / (interval_months * 28 + interval_days).max(1) + 2
+    });
+    let last = current.saturating_add(u32::try_from(ahead).unwrap_or(MAX_TERMS));
+    timeline(contract, current, last, now).into_iter().find(|m| m.at > now && m.event != Event::NoticeDeadline)
+}
+
+/// The next instant at which anything about the contract changes by itself: when to look again.
+pub fn next_wake(contract: &Contract, now: Instant) -> Option<Instant> {
+    let changes = contract.lines.iter().flat_map(|line| &line.pools).flat_map(|pool| &pool.changes);
+    let days = changes.filter_map(|c| c.received_on).chain(contract.cancellation_received_on).chain(contract.approved_on);
+    let begins = days.filter(|day| *day <= LAST_DATE).map(|day| contract.begin(day));
+    let notice = contract.standing(None, now).notice_deadline;
+    begins.chain(notice).chain(next_event(contract, now).map(|m| m.at)).filter(|at| *at > now).min()
+}

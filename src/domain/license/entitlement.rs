@@ -1,0 +1,283 @@
+//! Which keys count, and what they grant together (`design.md` §4 "Which keys count" and "Mode").
+
+use chrono::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::key::{Claims, OnDemo, Refusal};
+use super::mode::{GrantState, Mode, grant_state};
+use super::pool::{PoolGrant, PoolModel};
+use super::trust::Trust;
+use crate::domain::Instant;
+
+/// A License that ends within this time without a key to follow is `ExpiringSoon` (I7: four weeks).
+pub const EXPIRING_SOON: Duration = Duration::weeks(4);
+/// How many instants ahead are looked at for the next change of what is granted.
+const LOOK_AHEAD: usize = 64;
+
+/// One entry that was read as a key.
+#[derive(Clone, Debug)]
+pub struct Presented {
+    pub secret: String,
+    pub entry: String,
+    /// Where the signature held.
+    pub claims: Option<Arc<Claims>>,
+    pub refusal: Option<Refusal>,
+}
+
+/// The License a key is presented to.
+pub struct Presentation<'a> {
+    pub product: &'a str,
+    /// The UID of kube-system, where known.
+    pub cluster: &'a str,
+    pub trust: &'a Trust,
+}
+
+/// Reads one entry: is it a genuine key, for this product and this cluster, and not revoked?
+pub fn present(secret: &str, entry: &str, text: &[u8], to: &Presentation) -> Presented {
+    let (claims, refusal) = match super::key::verify_key(text, to.trust) {
+        Err(refusal) => (None, Some(refusal)),
+        Ok(claims) => {
+            let refusal = refuse(&claims, to);
+            (Some(Arc::new(claims)), refusal)
+        }
+    };
+    Presented { secret: secret.to_owned(), entry: entry.to_owned(), claims, refusal }
+}
+
+fn refuse(claims: &Claims, to: &Presentation) -> Option<Refusal> {
+    if claims.aud != to.product {
+        return Some(Refusal::WrongProduct { product: claims.aud.clone(), wanted: to.product.to_owned() });
+    }
+    if claims.cluster.as_deref().is_some_and(|cluster| cluster != to.cluster) {
+        return Some(Refusal::WrongCluster);
+    }
+    to.trust.is_revoked(&claims.jti).then_some(Refusal::Revoked)
+}
+
+impl Presented {
+    /// The claims of a key that nothing speaks against.
+    fn sound(&self) -> Option<&Claims> {
+        self.claims.as_deref().filter(|_| self.refusal.is_none())
+    }
+}
+
+/// The grants for which these keys stand, refused ones left out.
+pub fn grants_of(keys: &[Presented]) -> BTreeSet<String> {
+    keys.iter().filter_map(|key| key.sound()).map(Claims::grant).collect()
+}
+
+/// Refuses the keys of grants that another License of the cluster uses already.
+pub fn refuse_in_use_elsewhere(keys: &mut [Presented], holder_of: impl Fn(&str) -> Option<String>) {
+    for key in keys {
+        if let Some(holder) = key.sound().and_then(|claims| holder_of(&claims.grant())) {
+            key.refusal = Some(Refusal::InUseElsewhere { holder });
+        }
+    }
+}
+
+/// What the keys of a License grant at an instant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entitlement {
+    pub mode: Mode,
+    /// Some grant is in grace, whatever the mode.
+    pub in_grace: bool,
+    /// Some key was once in force. Without one there are no seats at all.
+    pub ever_licensed: bool,
+    pub organisation: Option<String>,
+    pub plan: Option<String>,
+    pub valid_from: Option<Instant>,
+    pub expires_at: Option<Instant>,
+    pub grace_ends_at: Option<Instant>,
+    pub demo_seats: u32,
+    pub on_demo: OnDemo,
+    pub features: BTreeSet<String>,
+    pub pools: Vec<PoolLimit>,
+    pub grants: Vec<GrantView>,
+    /// In the order of the keys given.
+    pub keys: Vec<KeyState>,
+}
+
+/// The seats of a pool. In demo the limit is 0, and the demo seats are counted over all pools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolLimit {
+    pub name: String,
+    pub model: PoolModel,
+    /// None: unlimited.
+    pub limit: Option<u64>,
+}
+
+/// One grant as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantView {
+    pub grant: String,
+    pub mode: Mode,
+    pub expires_at: Option<Instant>,
+    pub grace_ends_at: Option<Instant>,
+}
+
+/// What became of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    InForce,
+    Future,
+    Refused(Refusal),
+    Superseded,
+    Expired,
+}
+
+/// A change of what is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    pub at: Instant,
+    pub to: Mode,
+}
+
+struct Grant<'k> {
+    name: String,
+    /// When its first key was issued. The older of two conflicting grants stays.
+    since: i64,
+    state: GrantState<'k>,
+    conflict: Option<Refusal>,
+}
+
+/// What `keys` grant together at `now`.
+pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
+    let grants = judge_grants(keys, now);
+    let counting: Vec<&Grant> = grants.iter().filter(|g| g.conflict.is_none()).collect();
+    let full_or_grace = || counting.iter().filter(|g| g.state.mode != Mode::Demo).copied();
+    let mode = full_or_grace().map(|g| g.state.mode).min().unwrap_or(Mode::Demo);
+    // In Full and Grace the grant that lasts longest speaks for the License, in demo the one that ended last.
+    let leading = counting
+        .iter()
+        .filter(|g| g.state.mode == mode)
+        .filter_map(|g| g.state.key.map(|key| (g, key)))
+        .max_by_key(|(g, key)| (g.state.expires_at.is_none(), g.state.expires_at, key.nbf, key.iat, key.jti.clone()));
+    let key = leading.map(|(_, key)| key);
+    let state = leading.map(|(grant, _)| &grant.state);
+    Entitlement {
+        mode,
+        in_grace: counting.iter().any(|g| g.state.mode == Mode::Grace),
+        ever_licensed: key.is_some(),
+        organisation: key.map(|key| key.sub.clone()),
+        plan: key.map(|key| key.plan.clone()).filter(|plan| !plan.is_empty()),
+        valid_from: key.map(Claims::starts_at),
+        expires_at: state.and_then(|s| s.expires_at),
+        grace_ends_at: state.and_then(|s| s.grace_ends_at),
+        demo_seats: key.map_or(0, |key| key.demo_seats),
+        on_demo: key.map_or(OnDemo::Finish, |key| key.on_demo),
+        features: full_or_grace().filter_map(|g| g.state.key).flat_map(|key| key.features.iter().cloned()).collect(),
+        pools: match mode {
+            Mode::Demo => key.map_or(Vec::new(), |key| limits([key.pools.as_slice()], false)),
+            _ => limits(full_or_grace().filter_map(|g| g.state.key).map(|key| key.pools.as_slice()), true),
+        },
+        grants: grants.iter().filter(|g| g.conflict.is_none() && g.state.key.is_some()).map(GrantView::of).collect(),
+        keys: keys.iter().map(|key| key_state(key, &grants, now)).collect(),
+    }
+}
+
+impl GrantView {
+    fn of(grant: &Grant) -> Self {
+        GrantView {
+            grant: grant.name.clone(),
+            mode: grant.state.mode,
+            expires_at: grant.state.expires_at,
+            grace_ends_at: grant.state.grace_ends_at,
+        }
+    }
+}
+
+/// Every grant for which a sound key stands, oldest first, and which of them contradict an older one.
+fn judge_grants(keys: &[Presented], now: Instant) -> Vec<Grant<'_>> {
+    let mut by_grant: BTreeMap<String, Vec<&Claims>> = BTreeMap::new();
+    for claims in keys.iter().filter_map(Presented::sound) {
+        by_grant.entry(claims.grant()).or_default().push(claims);
+    }
+    let mut grants: Vec<Grant> = by_grant
+        .into_iter()
+        .map(|(name, keys)| Grant {
+            name,
+            since: keys.iter().map(|key| key.iat).min().unwrap_or(0),
+            state: grant_state(&keys, now),
+            conflict: None,
+        })
+        .collect();
+    grants.sort_by(|a, b| (a.since, &a.name).cmp(&(b.since, &b.name)));
+    let mut taken: BTreeMap<&str, (&PoolGrant, String)> = BTreeMap::new();
+    for grant in grants.iter_mut().filter(|g| g.state.mode != Mode::Demo) {
+        let Some(key) = grant.state.key else { continue };
+        let conflict = key.pools.iter().find_map(|pool| {
+            let (older, owner) = taken.get(pool.name.as_str())?;
+            (!pool.adds_up_with(older))
+                .then(|| Refusal::PoolConflict { pool: pool.name.clone(), grant: owner.clone() })
+        });
+        match conflict {
+            Some(refusal) => grant.conflict = Some(refusal),
+            None => {
+                for pool in &key.pools {
+                    taken.entry(&pool.name).or_insert_with(|| (pool, grant.name.clone()));
+                }
+            }
+        }
+    }
+    grants
+}
+
+/// Adds up pools of the same name; without `granted` only their names stay.
+fn limits<'p>(of: impl IntoIterator<Item = &'p [PoolGrant]>, granted: bool) -> Vec<PoolLimit> {
+    let mut pools: BTreeMap<&str, PoolLimit> = BTreeMap::new();
+    for pool in of.into_iter().flatten() {
+        let entry = pools.entry(&pool.name).or_insert_with(|| PoolLimit {
+            name: pool.name.clone(),
+            model: pool.model,
+            limit: (pool.model != PoolModel::Unlimited || !granted).then_some(0),
+        });
+        if granted {
+            entry.limit = entry.limit.map(|sum| sum + u64::from(pool.seats));
+        }
+    }
+    pools.into_values().collect()
+}
+
+fn key_state(key: &Presented, grants: &[Grant], now: Instant) -> KeyState {
+    let (Some(claims), None) = (&key.claims, &key.refusal) else {
+        let refusal = key.refusal.clone().unwrap_or(Refusal::Malformed("it has no claims".into()));
+        return KeyState::Refused(refusal);
+    };
+    let name = claims.grant();
+    let grant = grants.iter().find(|g| g.name == name);
+    if let Some(refusal) = grant.and_then(|g| g.conflict.clone()) {
+        return KeyState::Refused(refusal);
+    }
+    let counts = grant.and_then(|g| g.state.key).is_some_and(|key| std::ptr::eq(key, claims.as_ref()));
+    match () {
+        () if now < claims.starts_at() => KeyState::Future,
+        () if !claims.in_force_at(now) => KeyState::Expired,
+        () if counts => KeyState::InForce,
+        () => KeyState::Superseded,
+    }
+}
+
+/// The next instant at which mode, grace, or a limit changes by itself.
+pub fn next_transition(keys: &[Presented], now: Instant) -> Option<Transition> {
+    let granted = |at| {
+        let e = entitlement(keys, at);
+        (e.mode, e.in_grace, e.pools, e.features, e.demo_seats)
+    };
+    let before = granted(now);
+    turning_points(keys, now).into_iter().take(LOOK_AHEAD).find_map(|at| {
+        let after = granted(at);
+        (after != before).then_some(Transition { at, to: after.0 })
+    })
+}
+
+/// The next instant at which anything that is shown of these keys may change: when to look again.
+pub fn next_wake(keys: &[Presented], now: Instant) -> Option<Instant> {
+    let soon = entitlement(keys, now).expires_at.map(|end| end - EXPIRING_SOON).filter(|at| *at > now);
+    turning_points(keys, now).into_iter().next().into_iter().chain(soon).min()
+}
+
+fn turning_points(keys: &[Presented], now: Instant) -> BTreeSet<Instant> {
+    let points = |key: &Claims| [Some(key.starts_at()), key.ends_at(), key.grace_ends_at()];
+    keys.iter().filter_map(Presented::sound).flat_map(points).flatten().filter(|at| *at > now).collect()
+}

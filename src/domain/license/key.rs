@@ -1,0 +1,343 @@
+//! Licence keys: JWS compact tokens signed with Ed25519 (`design.md` §4 "Keys", RFC 7515, RFC 8037).
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use chrono::{DateTime, NaiveDate};
+use ed25519_dalek::{Signature, Signer, SigningKey};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::jwk::thumbprint;
+use super::pool::PoolGrant;
+use super::trust::Trust;
+use crate::domain::Instant;
+
+/// A longer text is not read as a key.
+pub const MAX_KEY_BYTES: usize = 64 * 1024;
+/// `typ` of a licence key. A revocation list can never be taken for one.
+pub const KEY_TYPE: &str = "license+jwt";
+/// More pools than this in one key are refused.
+pub const MAX_POOLS: usize = 64;
+/// A pool's seats, and so every sum of them over the keys of a licence, stay far from overflow.
+pub const MAX_SEATS: u32 = 10_000_000;
+
+/// Whether a licence ends (M5, M6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Lifetime {
+    #[default]
+    Term,
+    Perpetual,
+}
+
+/// What becomes of work that runs when demo mode begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnDemo {
+    #[default]
+    Finish,
+    EndAfterMinutes(u32),
+}
+
+/// The person a key was made out to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+}
+
+/// The contract a key was issued under.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscriptionClaim {
+    pub namespace: String,
+    pub name: String,
+    pub starts_on: NaiveDate,
+    pub term: u32,
+}
+
+/// What a key says. Times are seconds since 1970. Unknown claims are kept and ignored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who issued it.
+    pub iss: String,
+    /// The serial.
+    pub jti: String,
+    /// The organisation.
+    pub sub: String,
+    /// The product.
+    #[serde(deserialize_with = "one_audience")]
+    pub aud: String,
+    pub iat: i64,
+    pub nbf: i64,
+    /// The first second not covered; none: perpetual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exp: Option<i64>,
+    /// The first second after grace, worked out by the issuer in the contract's zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_until: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    #[serde(default)]
+    pub plan: String,
+    #[serde(default)]
+    pub lifetime: Lifetime,
+    #[serde(default)]
+    pub demo_seats: u32,
+    #[serde(default)]
+    pub on_demo: OnDemo,
+    #[serde(default)]
+    pub features: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
+    #[serde(default)]
+    pub pools: Vec<PoolGrant>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purchased_on: Option<NaiveDate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub support_until: Option<NaiveDate>,
+    /// The UID of the kube-system namespace of the only cluster it counts in; none: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<SubscriptionClaim>,
+    #[serde(flatten)]
+    pub other: BTreeMap<String, Value>,
+}
+
+impl Claims {
+    /// The grant this key belongs to: its own word, else its contract and plan, else organisation, product and plan.
+    pub fn grant(&self) -> String {
+        match (&self.grant, &self.subscription) {
+            (Some(grant), _) => grant.clone(),
+            (None, Some(s)) => grant_of(&self.iss, &s.namespace, &s.name, s.starts_on, &self.plan),
+            (None, None) => format!("{}/{}/{}/{}", self.iss, self.sub, self.aud, self.plan),
+        }
+    }
+
+    pub fn starts_at(&self) -> Instant {
+        instant(self.nbf)
+    }
+
+    pub fn issued_at(&self) -> Instant {
+        instant(self.iat)
+    }
+
+    /// None: never.
+    pub fn ends_at(&self) -> Option<Instant> {
+        self.exp.map(instant)
+    }
+
+    /// The end of grace; the end itself where there is none.
+    pub fn grace_ends_at(&self) -> Option<Instant> {
+        self.ends_at().map(|end| self.grace_until.map_or(end, instant))
+    }
+
+    pub fn in_force_at(&self, now: Instant) -> bool {
+        self.starts_at() <= now && self.ends_at().is_none_or(|end| now < end)
+    }
+
+    /// Shapes that signature and schema do not rule out.
+    fn check(&self) -> Result<(), String> {
+        for (name, time) in [("iat", Some(self.iat)), ("nbf", Some(self.nbf)), ("exp", self.exp), ("grace_until", self.grace_until)] {
+            if time.is_some_and(|t| !(0..=MAX_TIME).contains(&t)) {
+                return Err(format!("claim `{name}` is not a time between 1970 and 9999"));
+            }
+        }
+        if self.exp.is_some_and(|exp| exp <= self.nbf) {
+            return Err("claim `exp` is not after `nbf`".into());
+        }
+        if self.grace_until.is_some_and(|grace| self.exp.is_none_or(|exp| grace < exp)) {
+            return Err("claim `grace_until` is before `exp`".into());
+        }
+        if self.pools.len() > MAX_POOLS {
+            return Err(format!("claim `pools` has {} entries; at most {MAX_POOLS} are read", self.pools.len()));
+        }
+        for (n, pool) in self.pools.iter().enumerate() {
+            if pool.name.is_empty() || pool.seats > MAX_SEATS {
+                return Err(format!("pool {n} needs a name and at most {MAX_SEATS} seats"));
+            }
+            if self.pools[..n].iter().any(|other| other.name == pool.name) {
+                return Err(format!("pool {n} repeats an earlier name"));
+            }
+        }
+        match self.jti.is_empty() || self.jti.len() > 128 {
+            true => Err("claim `jti`, the serial, needs 1 to 128 characters".into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The default grant of keys issued under a contract. The Subscription's UID is not in it: a restored backup would
+/// otherwise be a second contract.
+pub fn grant_of(issuer: &str, namespace: &str, name: &str, starts_on: NaiveDate, plan: &str) -> String {
+    format!("{issuer}/{namespace}/{name}/{starts_on}/{plan}")
+}
+
+/// Why a key grants nothing. A key that is not yet valid, or no longer, is not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Malformed(String),
+    UnknownKey(String),
+    BadSignature,
+    WrongProduct { product: String, wanted: String },
+    WrongCluster,
+    Revoked,
+    PoolConflict { pool: String, grant: String },
+    InUseElsewhere { holder: String },
+}
+
+impl Refusal {
+    /// The word that status, metrics and `verify -o json` use.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Refusal::Malformed(_) => "Malformed",
+            Refusal::UnknownKey(_) => "UnknownKey",
+            Refusal::BadSignature => "BadSignature",
+            Refusal::WrongProduct { .. } => "WrongProduct",
+            Refusal::WrongCluster => "WrongCluster",
+            Refusal::Revoked => "Revoked",
+            Refusal::PoolConflict { .. } => "PoolConflict",
+            Refusal::InUseElsewhere { .. } => "InUseElsewhere",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Malformed(why) => write!(f, "this is not a licence key: {why}"),
+            Refusal::UnknownKey(kid) => {
+                write!(f, "it was signed with key {kid}, which is not trusted here; ask the vendor for the jwks.json that has it")
+            }
+            Refusal::BadSignature => write!(f, "the signature does not match: the key was changed or cut short on its way"),
+            Refusal::WrongProduct { product, wanted } => write!(f, "it is for product {product}, not {wanted}"),
+            Refusal::WrongCluster => write!(f, "it is bound to another cluster; ask the vendor to issue it for this one"),
+            Refusal::Revoked => write!(f, "the vendor has revoked it"),
+            Refusal::PoolConflict { pool, grant } => {
+                write!(f, "its pool {pool} counts in another way than that of the older grant {grant}")
+            }
+            Refusal::InUseElsewhere { holder } => {
+                write!(f, "its grant is in use by License {holder}; open that one to this namespace with allowedNamespaces")
+            }
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    alg: String,
+    #[serde(default)]
+    typ: String,
+    #[serde(default)]
+    kid: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crit: Option<Value>,
+}
+
+/// Signs `claims` as a key.
+pub fn sign_key(claims: &Claims, key: &SigningKey) -> String {
+    sign(KEY_TYPE, &serde_json::to_value(claims).unwrap_or_default(), key)
+}
+
+/// Signs a payload as JWS compact, EdDSA, with the thumbprint of the public key as `kid`.
+pub fn sign(typ: &str, payload: &Value, key: &SigningKey) -> String {
+    let header = serde_json::json!({"alg": "EdDSA", "typ": typ, "kid": thumbprint(&key.verifying_key())});
+    let signed = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(payload.to_string()));
+    let signature = key.sign(signed.as_bytes());
+    format!("{signed}.{}", BASE64.encode(signature.to_bytes()))
+}
+
+/// Whether `text` is a genuine key of somebody trusted: shape, algorithm, signature, claims. What it grants and when is
+/// judged elsewhere. Algorithm and key never come from the token.
+pub fn verify_key(text: &[u8], trust: &Trust) -> Result<Claims, Refusal> {
+    let claims: Claims = open(text, KEY_TYPE, MAX_KEY_BYTES, trust)?;
+    claims.check().map_err(Refusal::Malformed)?;
+    Ok(claims)
+}
+
+/// The claims of a token of type `typ` and at most `limit` bytes, once its signature holds.
+pub fn open<T: serde::de::DeserializeOwned>(text: &[u8], typ: &str, limit: usize, trust: &Trust) -> Result<T, Refusal> {
+    let malformed = |why: &str| Refusal::Malformed(why.to_owned());
+    let (header, [head, body, signature]) = split(text, limit)?;
+    if header.alg != "EdDSA" {
+        return Err(malformed("its header must say alg EdDSA; no other algorithm is taken"));
+    }
+    if header.typ != typ {
+        return Err(Refusal::Malformed(format!("its header must say typ {typ}")));
+    }
+    if header.crit.is_some() {
+        return Err(malformed("its header names critical extensions (crit), and none is known"));
+    }
+    let key = trust.key(&header.kid).ok_or_else(|| Refusal::UnknownKey(printable(&header.kid)))?;
+    let signature = BASE64
+        .decode(signature)
+        .ok()
+        .and_then(|bytes| Signature::from_slice(&bytes).ok())
+        .ok_or(Refusal::BadSignature)?;
+    key.verify_strict(format!("{head}.{body}").as_bytes(), &signature).map_err(|_| Refusal::BadSignature)?;
+    let payload = BASE64.decode(body).map_err(|_| malformed("its payload is not base64url"))?;
+    serde_json::from_slice(&payload).map_err(|e| Refusal::Malformed(format!("its claims are not those of a {typ}: {e}")))
+}
+
+/// Header and payload of a key as they stand, **not verified**: for looking at, never for deciding.
+pub fn inspect(text: &[u8]) -> Result<(Value, Value), Refusal> {
+    let (_, [head, body, _]) = split(text, MAX_KEY_BYTES)?;
+    let json = |part: &str| {
+        BASE64
+            .decode(part)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .ok_or_else(|| Refusal::Malformed("a part of it is not JSON in base64url".into()))
+    };
+    Ok((json(head)?, json(body)?))
+}
+
+fn split(text: &[u8], limit: usize) -> Result<(Header, [&str; 3]), Refusal> {
+    let malformed = |why: &str| Refusal::Malformed(why.to_owned());
+    if text.len() > limit {
+        return Err(Refusal::Malformed(format!("it is larger than {limit} bytes")));
+    }
+    let text = std::str::from_utf8(text).map_err(|_| malformed("it is not text"))?.trim();
+    if text.is_empty() {
+        return Err(malformed("it is empty"));
+    }
+    let mut parts = text.split('.');
+    let (Some(head), Some(body), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(malformed("it does not have the three parts of a signed token; is it whole?"));
+    };
+    let header = BASE64.decode(head).map_err(|_| malformed("its header is not base64url"))?;
+    let header = serde_json::from_slice(&header).map_err(|_| malformed("its header is not JSON with `alg` and `kid`"))?;
+    Ok((header, [head, body, signature]))
+}
+
+/// At most 64 characters of what somebody else wrote, safe to show.
+fn printable(text: &str) -> String {
+    match text.is_empty() {
+        true => "(none named)".to_owned(),
+        false => text.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).take(64).collect(),
+    }
+}
+
+/// The last second of the year 9999.
+const MAX_TIME: i64 = 253_402_300_799;
+
+fn instant(seconds: i64) -> Instant {
+    DateTime::from_timestamp(seconds.clamp(0, MAX_TIME), 0).unwrap_or_default()
+}
+
+/// RFC 7519 lets `aud` be a string or a list of them. A key is for one product.
+fn one_audience<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Audience {
+        One(String),
+        List([String; 1]),
+    }
+    match Audience::deserialize(from) {
+        Ok(Audience::One(product) | Audience::List([product])) => Ok(product),
+        Err(_) => Err(serde::de::Error::custom("`aud` must be one product")),
+    }
+}

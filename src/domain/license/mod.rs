@@ -1,0 +1,8 @@
+//! Licences: signed keys, which of them count, and what they grant at an instant.
+
+pub mod entitlement;
+pub mod jwk;
+pub mod key;
+pub mod mode;
+pub mod pool;
+pub mod trust;
