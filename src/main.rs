@@ -1,1 +1,5 @@
-fn main() {}
+//! The one binary: operator and command-line tools.
+
+fn main() -> std::process::ExitCode {
+    seatkeeper::cli::main()
+}

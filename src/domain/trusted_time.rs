@@ -120,7 +120,10 @@ mod tests {
     #[test]
     fn the_own_clock_counts_where_the_server_bears_it_out() {
         let t = trusted_time(readings("2026-01-01T00:04:00", Some("2026-01-01T00:00:00"), Some("2025-12-31T00:00:00")));
-        assert_eq!((t.now, t.doubt, t.mark), (at("2026-01-01T00:04:00"), None, MarkChange::Move(at("2026-01-01T00:04:00"))));
+        assert_eq!(
+            (t.now, t.doubt, t.mark),
+            (at("2026-01-01T00:04:00"), None, MarkChange::Move(at("2026-01-01T00:04:00")))
+        );
     }
 
     #[test]

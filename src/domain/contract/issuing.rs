@@ -72,7 +72,9 @@ fn due_terms(contract: &Contract, standing: &Standing, now: Instant) -> Vec<(u32
     };
     (current.number.saturating_sub(PAST_KEYS).max(1)..)
         .map(|number| contract.term(terms, number))
-        .take_while(|term| contract.key_due_at(terms, term) <= now && goes_on(term.number) && term.starts_on < term.ends_on)
+        .take_while(|term| {
+            contract.key_due_at(terms, term) <= now && goes_on(term.number) && term.starts_on < term.ends_on
+        })
         .map(|term| (term.number, term.starts_on, Some(term.ends_on)))
         .collect()
 }

@@ -71,8 +71,10 @@ impl Contract {
 
     /// Term `number`, counted from 1, from the contract's start; the last term of a fixed contract is cut short if need be.
     pub fn term(&self, terms: &Terms, number: u32) -> Term {
-        let on = |count: u32| terms.interval.after(self.starts_on, count).unwrap_or(END_OF_CALENDAR).min(END_OF_CALENDAR);
-        let (starts_on, ends_on) = (on(number.saturating_sub(1)), self.fixed_end(terms).map_or(on(number), |end| end.min(on(number))));
+        let on =
+            |count: u32| terms.interval.after(self.starts_on, count).unwrap_or(END_OF_CALENDAR).min(END_OF_CALENDAR);
+        let (starts_on, ends_on) =
+            (on(number.saturating_sub(1)), self.fixed_end(terms).map_or(on(number), |end| end.min(on(number))));
         Term { number, starts_on, ends_on, starts_at: self.begin(starts_on), ends_at: self.begin(ends_on) }
     }
 
@@ -145,7 +147,9 @@ impl Contract {
             None => self.last_term(terms, now),
         };
         let term = self.term(terms, last.map_or(current, |last| last.min(current)));
-        let ends_at = last.map(|last| self.term(terms, last)).map(|term| (term.ends_at, self.grace_ends_at(term.ends_on, self.grace_days())));
+        let ends_at = last
+            .map(|last| self.term(terms, last))
+            .map(|term| (term.ends_at, self.grace_ends_at(term.ends_on, self.grace_days())));
         let by_notice = self.cancellation_received_on.is_some_and(|day| self.has_begun(Some(day), now));
         let state = match ends_at {
             _ if !self.is_approved(now) => State::Ordered,
@@ -179,7 +183,9 @@ pub fn seat_steps(contract: &Contract, field: &str, pool: &PoolOrder, now: Insta
     changes.sort_by_key(|change| change.on);
     for change in changes.into_iter().filter(|change| contract.has_begun(change.received_on, now)) {
         let before = steps.last().map_or(0, |step| step.seats);
-        if change.seats < before && let Err(message) = may_decrease(contract, change, before) {
+        if change.seats < before
+            && let Err(message) = may_decrease(contract, change, before)
+        {
             faults.push(Fault::new("SeatDecreaseRefused", format!("{field}.changes[{}]", change.on), message));
             continue;
         }
@@ -197,7 +203,9 @@ fn may_decrease(contract: &Contract, change: &SeatChange, before: u32) -> Result
     let number = first_where(|k| contract.day_of_term(terms, k + 1) >= change.on) + 1;
     let term_starts_on = contract.day_of_term(terms, number);
     if term_starts_on != change.on {
-        return Err(format!("fewer seats than {before} only from the start of a term; the next one starts on {term_starts_on}"));
+        return Err(format!(
+            "fewer seats than {before} only from the start of a term; the next one starts on {term_starts_on}"
+        ));
     }
     let notice_day = contract.notice_day(terms, change.on);
     match change.received_on {

@@ -14,7 +14,6 @@ pub const LAST_DATE: NaiveDate = NaiveDate::from_ymd_opt(2099, 12, 31).expect("a
 /// A calendar period with at least one positive part, written `{months: 3}`. Adding one means its months and years
 /// first, held to the last day of the month, then its weeks and days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "self.?days.orValue(0) + self.?weeks.orValue(0) + self.?months.orValue(0) + self.?years.orValue(0) > 0",
     "message": "a period needs at least one positive part of days, weeks, months, years, for example {months: 3}"
@@ -140,7 +139,11 @@ fn offset_at(utc: NaiveDateTime, zone: Tz) -> Duration {
 }
 
 /// The first instant of the segment (UTC start and offset) whose local time is `midnight` or later, before `end`.
-fn first_in_segment(segment: (NaiveDateTime, Duration), end: NaiveDateTime, midnight: NaiveDateTime) -> Option<NaiveDateTime> {
+fn first_in_segment(
+    segment: (NaiveDateTime, Duration),
+    end: NaiveDateTime,
+    midnight: NaiveDateTime,
+) -> Option<NaiveDateTime> {
     let (start, offset) = segment;
     let first = start.max(midnight - offset);
     (first < end).then_some(first)

@@ -99,7 +99,8 @@ pub fn next_event(contract: &Contract, now: Instant) -> Option<Moment> {
 /// The next instant at which anything about the contract changes by itself: when to look again.
 pub fn next_wake(contract: &Contract, now: Instant) -> Option<Instant> {
     let changes = contract.lines.iter().flat_map(|line| &line.pools).flat_map(|pool| &pool.changes);
-    let days = changes.filter_map(|c| c.received_on).chain(contract.cancellation_received_on).chain(contract.approved_on);
+    let days =
+        changes.filter_map(|c| c.received_on).chain(contract.cancellation_received_on).chain(contract.approved_on);
     let begins = days.filter(|day| *day <= LAST_DATE).map(|day| contract.begin(day));
     let notice = contract.standing(None, now).notice_deadline;
     begins.chain(notice).chain(next_event(contract, now).map(|m| m.at)).filter(|at| *at > now).min()

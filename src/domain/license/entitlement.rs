@@ -148,11 +148,10 @@ pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
     let full_or_grace = || counting.iter().filter(|g| g.state.mode != Mode::Demo).copied();
     let mode = full_or_grace().map(|g| g.state.mode).min().unwrap_or(Mode::Demo);
     // In Full and Grace the grant that lasts longest speaks for the License, in demo the one that ended last.
-    let leading = counting
-        .iter()
-        .filter(|g| g.state.mode == mode)
-        .filter_map(|g| g.state.key.map(|key| (g, key)))
-        .max_by_key(|(g, key)| (g.state.expires_at.is_none(), g.state.expires_at, key.nbf, key.iat, key.jti.clone()));
+    let leading =
+        counting.iter().filter(|g| g.state.mode == mode).filter_map(|g| g.state.key.map(|key| (g, key))).max_by_key(
+            |(g, key)| (g.state.expires_at.is_none(), g.state.expires_at, key.nbf, key.iat, key.jti.clone()),
+        );
     let key = leading.map(|(_, key)| key);
     let state = leading.map(|(grant, _)| &grant.state);
     Entitlement {
@@ -208,8 +207,7 @@ fn judge_grants(keys: &[Presented], now: Instant) -> Vec<Grant<'_>> {
         let Some(key) = grant.state.key else { continue };
         let conflict = key.pools.iter().find_map(|pool| {
             let (older, owner) = taken.get(pool.name.as_str())?;
-            (!pool.adds_up_with(older))
-                .then(|| Refusal::PoolConflict { pool: pool.name.clone(), grant: owner.clone() })
+            (!pool.adds_up_with(older)).then(|| Refusal::PoolConflict { pool: pool.name.clone(), grant: owner.clone() })
         });
         match conflict {
             Some(refusal) => grant.conflict = Some(refusal),

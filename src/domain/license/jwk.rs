@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_published_private_key_is_named() {
-        let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"x"}]}"#;
+        let set =
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"x"}]}"#;
         assert!(read_jwks(set.as_bytes()).unwrap_err().message.contains("private"));
         assert!(read_jwks(b"{\"keys\":[]}").unwrap_err().message.contains("no Ed25519 key"));
         assert!(read_jwks(b"[]").is_err());

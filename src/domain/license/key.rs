@@ -141,7 +141,9 @@ impl Claims {
 
     /// Shapes that signature and schema do not rule out.
     fn check(&self) -> Result<(), String> {
-        for (name, time) in [("iat", Some(self.iat)), ("nbf", Some(self.nbf)), ("exp", self.exp), ("grace_until", self.grace_until)] {
+        for (name, time) in
+            [("iat", Some(self.iat)), ("nbf", Some(self.nbf)), ("exp", self.exp), ("grace_until", self.grace_until)]
+        {
             if time.is_some_and(|t| !(0..=MAX_TIME).contains(&t)) {
                 return Err(format!("claim `{name}` is not a time between 1970 and 9999"));
             }
@@ -210,17 +212,27 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Malformed(why) => write!(f, "this is not a licence key: {why}"),
             Refusal::UnknownKey(kid) => {
-                write!(f, "it was signed with key {kid}, which is not trusted here; ask the vendor for the jwks.json that has it")
+                write!(
+                    f,
+                    "it was signed with key {kid}, which is not trusted here; ask the vendor for the jwks.json that has it"
+                )
             }
-            Refusal::BadSignature => write!(f, "the signature does not match: the key was changed or cut short on its way"),
+            Refusal::BadSignature => {
+                write!(f, "the signature does not match: the key was changed or cut short on its way")
+            }
             Refusal::WrongProduct { product, wanted } => write!(f, "it is for product {product}, not {wanted}"),
-            Refusal::WrongCluster => write!(f, "it is bound to another cluster; ask the vendor to issue it for this one"),
+            Refusal::WrongCluster => {
+                write!(f, "it is bound to another cluster; ask the vendor to issue it for this one")
+            }
             Refusal::Revoked => write!(f, "the vendor has revoked it"),
             Refusal::PoolConflict { pool, grant } => {
                 write!(f, "its pool {pool} counts in another way than that of the older grant {grant}")
             }
             Refusal::InUseElsewhere { holder } => {
-                write!(f, "its grant is in use by License {holder}; open that one to this namespace with allowedNamespaces")
+                write!(
+                    f,
+                    "its grant is in use by License {holder}; open that one to this namespace with allowedNamespaces"
+                )
             }
         }
     }
@@ -279,7 +291,8 @@ pub fn open<T: serde::de::DeserializeOwned>(text: &[u8], typ: &str, limit: usize
         .ok_or(Refusal::BadSignature)?;
     key.verify_strict(format!("{head}.{body}").as_bytes(), &signature).map_err(|_| Refusal::BadSignature)?;
     let payload = BASE64.decode(body).map_err(|_| malformed("its payload is not base64url"))?;
-    serde_json::from_slice(&payload).map_err(|e| Refusal::Malformed(format!("its claims are not those of a {typ}: {e}")))
+    serde_json::from_slice(&payload)
+        .map_err(|e| Refusal::Malformed(format!("its claims are not those of a {typ}: {e}")))
 }
 
 /// Header and payload of a key as they stand, **not verified**: for looking at, never for deciding.
@@ -305,11 +318,13 @@ fn split(text: &[u8], limit: usize) -> Result<(Header, [&str; 3]), Refusal> {
         return Err(malformed("it is empty"));
     }
     let mut parts = text.split('.');
-    let (Some(head), Some(body), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(head), Some(body), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return Err(malformed("it does not have the three parts of a signed token; is it whole?"));
     };
     let header = BASE64.decode(head).map_err(|_| malformed("its header is not base64url"))?;
-    let header = serde_json::from_slice(&header).map_err(|_| malformed("its header is not JSON with `alg` and `kid`"))?;
+    let header =
+        serde_json::from_slice(&header).map_err(|_| malformed("its header is not JSON with `alg` and `kid`"))?;
     Ok((header, [head, body, signature]))
 }
 

@@ -1,0 +1,118 @@
+//! Types that several kinds use.
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, SubsecRound, Utc};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
+
+/// A civil date, "YYYY-MM-DD", in the time zone of the object it stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CivilDate(pub NaiveDate);
+
+impl JsonSchema for CivilDate {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "CivilDate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "format": "date",
+            "maxLength": 10,
+            "x-kubernetes-validations": [{
+                "rule": "self >= timestamp('1970-01-01T00:00:00Z') && self < timestamp('2100-01-01T00:00:00Z')",
+                "message": "must be a civil date YYYY-MM-DD from 1970-01-01 to 2099-12-31"
+            }]
+        })
+    }
+}
+
+/// An instant in whole seconds, RFC 3339 in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub DateTime<Utc>);
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(at: DateTime<Utc>) -> Self {
+        Timestamp(at.trunc_subsecs(0))
+    }
+}
+
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Secs, true))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        DateTime::<Utc>::deserialize(from).map(Timestamp::from)
+    }
+}
+
+impl JsonSchema for Timestamp {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date-time", "maxLength": 32})
+    }
+}
+
+/// A Secret in the same namespace, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretRef {
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Names a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretSource {
+    pub secret_ref: SecretRef,
+}
+
+/// An amount of money, a decimal number in quotes. The currency stands once in the Plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Money(pub String);
+
+impl JsonSchema for Money {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Money".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "maxLength": 17,
+            "x-kubernetes-validations": [{
+                "rule": "self.matches('^(0|[1-9][0-9]{0,11})([.][0-9]{1,4})?$')",
+                "message": "must be an amount as a decimal string such as \"180.00\", with at most four decimals"
+            }]
+        })
+    }
+}
+
+/// The default that a schema carries for `status`, so that an object nobody has looked at yet says so (kstatus).
+pub const NOT_YET_OBSERVED: i64 = -1;

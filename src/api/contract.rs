@@ -1,0 +1,261 @@
+//! A Subscription together with its Plans, as a `domain::contract::Contract`, and everything that is wrong with them.
+
+use chrono_tz::Tz;
+
+use super::plan::{Approval, Eligibility, NoticeForm, OnDemoAction, PlanPool, PlanSpec};
+use super::subscription::{LegalForm, OrderedPlan, OrderedPool, SubscriptionSpec};
+use crate::domain::contract::term::{FIRST_DATE, LAST_DATE, Period};
+use crate::domain::contract::{Contract, Line, PoolOrder, SeatChange, Terms};
+use crate::domain::fault::Fault;
+use crate::domain::license::key::{Holder, Lifetime, OnDemo};
+
+/// A contract that can be acted on, and the parts of it that cannot: each says what to write instead.
+#[derive(Debug)]
+pub struct Resolved {
+    pub contract: Contract,
+    pub refused: Vec<Fault>,
+}
+
+/// Resolves a Subscription over `plans`, in the order of `spec.plans`. Fails with every fault that no part can be acted
+/// on with.
+pub fn resolve(
+    namespace: &str,
+    name: &str,
+    spec: &SubscriptionSpec,
+    plans: &[&PlanSpec],
+) -> Result<Resolved, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut refused = Vec::new();
+    let zone = spec.time_zone.as_deref().unwrap_or("UTC");
+    let zone: Option<Tz> = zone.parse().ok();
+    if zone.is_none() {
+        let named = spec.time_zone.as_deref().unwrap_or_default();
+        let message =
+            format!("{named:?} is no time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC");
+        faults.push(Fault::new("UnknownTimeZone", "spec.timeZone", message));
+    }
+    if !(FIRST_DATE..=LAST_DATE).contains(&spec.starts_on.0) {
+        let message = format!("{} must be a civil date from {FIRST_DATE} to {LAST_DATE}", spec.starts_on.0);
+        faults.push(Fault::new("DateOutOfRange", "spec.startsOn", message));
+    }
+    let mut lines = Vec::new();
+    for (n, (ordered, plan)) in spec.plans.iter().zip(plans).enumerate() {
+        faults.extend(
+            plan_faults(plan).into_iter().map(|f| Fault { field: format!("Plan {}: {}", ordered.name, f.field), ..f }),
+        );
+        faults.extend(eligibility_faults(spec, ordered, plan));
+        lines.push(line(&format!("spec.plans[{n}]"), ordered, plan, &mut faults, &mut refused));
+    }
+    faults.extend(unequal_terms(spec, plans));
+    let first = plans.first();
+    let written = plans.iter().any(|p| p.terms.as_ref().is_some_and(|t| t.notice_form == NoticeForm::Written));
+    let cancellation = spec.cancellation.as_ref().filter(|c| {
+        let evidenced = c.evidence.as_deref().is_some_and(|text| !text.trim().is_empty());
+        if written && !evidenced {
+            let message = "the Plan takes cancellations in writing only (terms.noticeForm: Written): say in evidence where the letter is";
+            refused.push(Fault::new("EvidenceMissing", "spec.cancellation.evidence", message));
+        }
+        !written || evidenced
+    });
+    let Some(zone) = zone.filter(|_| faults.is_empty()) else { return Err(faults) };
+    let contact = spec.customer.contact.as_ref();
+    let contract = Contract {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        organisation: spec.customer.organisation.clone(),
+        holder: contact.map(|c| Holder { user: c.name.clone(), email: c.email.clone() }),
+        starts_on: spec.starts_on.0,
+        zone,
+        approval_required: plans.iter().any(|p| p.orders.is_some_and(|o| o.approval == Approval::Manual)),
+        approved_on: spec.order.as_ref().and_then(|o| o.approved_on).map(|d| d.0),
+        terms: first.and_then(|plan| plan.terms.as_ref()).map(|t| Terms {
+            interval: t.interval,
+            notice: t.notice,
+            length: t.length,
+        }),
+        cancellation_received_on: cancellation.map(|c| c.received_on.0),
+        lines,
+    };
+    Ok(Resolved { contract, refused })
+}
+
+/// What is wrong with a Plan by itself. The API server refuses most of it already; files and old objects come past it.
+pub fn plan_faults(plan: &PlanSpec) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut period = |field: &str, period: Option<Period>| {
+        let limits = [("days", 36500), ("weeks", 5200), ("months", 1200), ("years", 100)];
+        let Some(period) = period else { return };
+        let parts = [period.days, period.weeks, period.months, period.years];
+        if !period.is_positive() {
+            let message =
+                "a period needs at least one positive part of days, weeks, months, years, for example {months: 3}";
+            faults.push(Fault::new("PeriodInvalid", field, message));
+        }
+        for ((unit, most), _) in limits.iter().zip(parts).filter(|((_, most), part)| part.is_some_and(|p| p > *most)) {
+            faults.push(Fault::new("PeriodInvalid", format!("{field}.{unit}"), format!("must be at most {most}")));
+        }
+    };
+    let terms = plan.terms.as_ref();
+    period("spec.terms.interval", terms.map(|t| t.interval));
+    period("spec.terms.notice", terms.map(|t| t.notice));
+    period("spec.terms.length", terms.and_then(|t| t.length));
+    period("spec.terms.billingPeriod", terms.and_then(|t| t.billing_period));
+    period("spec.license.issueBefore", plan.license.issue_before);
+    period("spec.license.supportIncluded", plan.license.support_included);
+    match (plan.license.lifetime, terms) {
+        (Lifetime::Term, None) => {
+            let message =
+                "a licence with lifetime Term needs terms, for example {interval: {months: 12}, notice: {months: 3}}";
+            faults.push(Fault::new("TermsMissing", "spec.terms", message));
+        }
+        (Lifetime::Perpetual, Some(_)) => {
+            faults.push(Fault::new("TermsNotUsed", "spec.terms", "a Perpetual licence has no terms"));
+        }
+        _ => {}
+    }
+    if let (Some(before), Some(terms)) = (plan.license.issue_before, terms)
+        && !before.never_longer_than(terms.notice)
+    {
+        let message = format!(
+            "{before} is longer than the notice of {}: the next key is issued at the notice deadline, once renewal is certain",
+            terms.notice
+        );
+        faults.push(Fault::new("IssueBeforeTooLong", "spec.license.issueBefore", message));
+    }
+    faults
+}
+
+/// A Subscription over several Plans needs equal terms (P7).
+fn unequal_terms(spec: &SubscriptionSpec, plans: &[&PlanSpec]) -> Option<Fault> {
+    let (first, rest) = plans.split_first()?;
+    let same = |a: Option<Period>, b: Option<Period>| match (a, b) {
+        (Some(a), Some(b)) => a.same_as(b),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    let differs = |plan: &PlanSpec| match (&first.terms, &plan.terms) {
+        (None, None) => None,
+        (Some(a), Some(b)) => [
+            ("interval", same(Some(a.interval), Some(b.interval))),
+            ("notice", same(Some(a.notice), Some(b.notice))),
+            ("length", same(a.length, b.length)),
+            ("billingPeriod", same(a.billing_period.or(Some(a.interval)), b.billing_period.or(Some(b.interval)))),
+            ("noticeForm", a.notice_form == b.notice_form),
+        ]
+        .into_iter()
+        .find_map(|(part, equal)| (!equal).then_some(part)),
+        _ => Some("lifetime"),
+    };
+    let (n, part) = rest.iter().enumerate().find_map(|(n, plan)| differs(plan).map(|part| (n + 1, part)))?;
+    let message = format!(
+        "Plans {} and {} differ in {part}; the Plans of one Subscription need equal terms, so order them in two",
+        spec.plans[0].name, spec.plans[n].name
+    );
+    Some(Fault::new("UnequalTerms", "spec.plans", message))
+}
+
+fn eligibility_faults(spec: &SubscriptionSpec, ordered: &OrderedPlan, plan: &PlanSpec) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if plan.license.eligibility == Some(Eligibility::LegalEntities)
+        && spec.customer.legal_form != Some(LegalForm::LegalEntity)
+    {
+        let message =
+            format!("Plan {} is for legal entities only: customer.legalForm must say LegalEntity", ordered.name);
+        faults.push(Fault::new("NotEligible", "spec.customer.legalForm", message));
+    }
+    let kinds = &plan.eligible_kinds;
+    if !kinds.is_empty() && spec.customer.kind.as_ref().is_some_and(|kind| !kinds.contains(kind)) {
+        let message = format!("Plan {} is for {} only", ordered.name, kinds.join(", "));
+        faults.push(Fault::new("NotEligible", "spec.customer.kind", message));
+    }
+    faults
+}
+
+fn line(
+    field: &str,
+    ordered: &OrderedPlan,
+    plan: &PlanSpec,
+    faults: &mut Vec<Fault>,
+    refused: &mut Vec<Fault>,
+) -> Line {
+    let license = &plan.license;
+    for pool in ordered.pools.iter().filter(|o| license.pools.iter().all(|p| p.name != o.name)) {
+        let names: Vec<&str> = license.pools.iter().map(|p| p.name.as_str()).collect();
+        let message = format!("Plan {} has no such pool; it has {}", ordered.name, names.join(", "));
+        faults.push(Fault::new("UnknownPool", format!("{field}.pools[{}]", pool.name), message));
+    }
+    let unknown = ordered.features.iter().flatten().find(|feature| !license.features.contains(feature));
+    if let Some(feature) = unknown {
+        let message = format!("Plan {} has no feature {feature}; it has {}", ordered.name, license.features.join(", "));
+        faults.push(Fault::new("UnknownFeature", format!("{field}.features"), message));
+    }
+    let pools: Vec<PoolOrder> = license
+        .pools
+        .iter()
+        .map(|pool| {
+            let order = ordered.pools.iter().find(|o| o.name == pool.name);
+            pool_order(&format!("{field}.pools[{}]", pool.name), ordered, pool, order, faults, refused)
+        })
+        .collect();
+    let users: u64 = pools.iter().map(|pool| u64::from(pool.seats)).sum();
+    if let Some(most) = license.max_users.filter(|most| users > u64::from(*most)) {
+        let message = format!("{users} users are ordered; Plan {} allows {most} in one Subscription", ordered.name);
+        faults.push(Fault::new("TooManyUsers", format!("{field}.pools"), message));
+    }
+    Line {
+        plan: ordered.name.clone(),
+        product: plan.product.clone(),
+        lifetime: license.lifetime,
+        grace_days: license.grace_days.unwrap_or(0),
+        demo_seats: license.demo_seats.unwrap_or(0),
+        on_demo: match (license.on_demo, license.on_demo_minutes) {
+            (Some(OnDemoAction::EndAfterMinutes), Some(minutes)) => OnDemo::EndAfterMinutes(minutes),
+            _ => OnDemo::Finish,
+        },
+        features: ordered.features.clone().unwrap_or_else(|| license.features.clone()),
+        support_included: license.support_included,
+        pools,
+    }
+}
+
+fn pool_order(
+    field: &str,
+    plan: &OrderedPlan,
+    pool: &PlanPool,
+    order: Option<&OrderedPool>,
+    faults: &mut Vec<Fault>,
+    refused: &mut Vec<Fault>,
+) -> PoolOrder {
+    let seats = order.and_then(|o| o.seats).unwrap_or(0);
+    let most = pool.max_seats.unwrap_or(u32::MAX);
+    let too_many = |seats: u32| format!("{seats} seats; Plan {} allows {most} in this pool", plan.name);
+    if seats > most {
+        faults.push(Fault::new("TooManySeats", format!("{field}.seats"), too_many(seats)));
+    }
+    let mut changes: Vec<SeatChange> = Vec::new();
+    for (n, change) in order.iter().flat_map(|o| &o.changes).enumerate() {
+        let Some(on) = change.on.or(change.on_unquoted).map(|day| day.0) else {
+            let message = "on is missing: the day from which the seats hold";
+            refused.push(Fault::new("SeatChangeRefused", format!("{field}.changes[{n}]"), message));
+            continue;
+        };
+        if changes.iter().any(|other| other.on == on) {
+            let message = "there is another change on this day; leave one";
+            refused.push(Fault::new("SeatChangeRefused", format!("{field}.changes[{on}]"), message));
+        } else if change.seats > most {
+            refused.push(Fault::new("TooManySeats", format!("{field}.changes[{on}].seats"), too_many(change.seats)));
+        } else {
+            changes.push(SeatChange { on, seats: change.seats, received_on: change.received_on.map(|d| d.0) });
+        }
+    }
+    PoolOrder {
+        name: pool.name.clone(),
+        model: pool.model,
+        count_by: pool.count_by.unwrap_or(pool.model.default_count_by()),
+        login_mode: pool.login_mode,
+        overflows_to: pool.overflows_to.clone(),
+        major: plan.major,
+        users: order.map(|o| o.users.clone()).unwrap_or_default(),
+        seats,
+        changes,
+    }
+}

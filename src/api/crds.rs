@@ -1,0 +1,60 @@
+//! The CustomResourceDefinitions, generated from the types of this folder.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use serde_json::{Value, json};
+
+use super::common::NOT_YET_OBSERVED;
+use super::{License, Plan, Subscription};
+
+/// Every CustomResourceDefinition, in the order of their names.
+pub fn all() -> Vec<Value> {
+    [License::crd(), Plan::crd(), Subscription::crd()].map(finish).into()
+}
+
+/// The file that holds a CRD in `crds/`.
+pub fn file_name(crd: &Value) -> String {
+    format!("{}.yaml", crd["metadata"]["name"].as_str().unwrap_or_default())
+}
+
+/// One CRD as YAML.
+pub fn to_yaml(crd: &Value) -> String {
+    serde_saphyr::to_string(crd).unwrap_or_default()
+}
+
+/// What the generator cannot say: no value is `null`, integer formats are those the API server knows, and an object that
+/// nobody has looked at yet has `status.observedGeneration: -1`, so that tools wait for the first look.
+fn finish(crd: CustomResourceDefinition) -> Value {
+    let mut crd = serde_json::to_value(crd).unwrap_or_default();
+    let schema = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    tidy(schema);
+    schema["description"] = schema["properties"]["spec"]["description"].clone();
+    let status = &mut schema["properties"]["status"];
+    status["default"] = json!({"observedGeneration": NOT_YET_OBSERVED});
+    crd
+}
+
+fn tidy(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.remove("nullable");
+            match fields.get("format").and_then(Value::as_str) {
+                Some("uint32" | "uint64" | "uint8" | "uint16" | "int64") => {
+                    fields.insert("format".into(), "int64".into());
+                }
+                Some("date" | "date-time" | "int32") | None => {}
+                Some(_) => {
+                    fields.remove("format");
+                }
+            }
+            // The API server reckons what a CEL rule may cost by lengths, and takes an enum for endless without one.
+            let words = fields.get("enum").and_then(Value::as_array);
+            if let Some(longest) = words.and_then(|w| w.iter().filter_map(Value::as_str).map(str::len).max()) {
+                fields.insert("maxLength".into(), longest.into());
+            }
+            fields.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}

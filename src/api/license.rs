@@ -1,0 +1,259 @@
+//! `License`: the customer's side. Which keys, whom to trust, and what they grant now.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{SecretRef, SecretSource, Timestamp};
+use super::conditions::Condition;
+use crate::domain::license::mode::Mode;
+use crate::domain::license::pool::PoolModel;
+
+/// Points at licence keys and shows what they grant now. Written by the customer.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "seatkeeper.dev",
+    version = "v1alpha1",
+    kind = "License",
+    namespaced,
+    status = "LicenseStatus",
+    shortname = "lic",
+    category = "licensing",
+    selectable = ".spec.product",
+    selectable = ".status.mode",
+    printcolumn = r#"{"name":"Product","type":"string","jsonPath":".spec.product"}"#,
+    printcolumn = r#"{"name":"Licensed","type":"string","jsonPath":".status.conditions[?(@.type=='Licensed')].status"}"#,
+    printcolumn = r#"{"name":"Mode","type":"string","jsonPath":".status.mode"}"#,
+    printcolumn = r#"{"name":"Seats","type":"string","jsonPath":".status.seats"}"#,
+    printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".status.expiresAt"}"#,
+    printcolumn = r#"{"name":"Grace ends","type":"string","priority":1,"jsonPath":".status.graceEndsAt"}"#,
+    printcolumn = r#"{"name":"Organisation","type":"string","priority":1,"jsonPath":".status.organisation"}"#,
+    printcolumn = r#"{"name":"Plan","type":"string","priority":1,"jsonPath":".status.plan"}"#,
+    printcolumn = r#"{"name":"Status","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type=='Ready')].message"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct LicenseSpec {
+    /// The product; keys for another one are refused.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub product: String,
+    /// Lets that contract deliver its keys here; not needed for keys that come as files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription_ref: Option<SubscriptionRef>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub keys: Vec<KeySource>,
+    /// The vendor's public keys, a Secret of type seatkeeper.dev/trust. Refused where the installation pins the trust of
+    /// this product.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<SecretSource>,
+    /// A root licence server to fetch keys from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<RootServer>,
+    /// From which other namespaces the seats may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<AllowedNamespaces>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub administrators: Vec<Administrator>,
+    /// Whom the seats of Fixed and Named pools belong to, where the key does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["pool"]))]
+    pub assignments: Vec<Assignment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SubscriptionRef {
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Default: the License's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// A Secret of type seatkeeper.dev/license. Every entry is a key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeySource {
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    pub secret_ref: SecretRef,
+    /// Only this entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RootServer {
+    /// A Secret of type seatkeeper.dev/root-server with url and credentials.
+    pub secret_ref: SecretRef,
+    #[schemars(length(min = 1, max = 253))]
+    pub profile: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "(self.?from.orValue('Same') == 'Selector') == has(self.selector)", "message": "from: Selector needs a selector, and Same and All have none"}
+]))]
+pub struct AllowedNamespaces {
+    #[serde(default)]
+    pub from: AllowedFrom,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AllowedFrom {
+    #[default]
+    Same,
+    All,
+    Selector,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Administrator {
+    #[schemars(length(min = 1, max = 253))]
+    pub user: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 254))]
+    pub email: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Assignment {
+    #[schemars(length(min = 1, max = 63))]
+    pub pool: String,
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 253)))]
+    pub users: Vec<String>,
+}
+
+/// What the keys grant now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LicenseStatus {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1000))]
+    pub organisation: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub product: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1000))]
+    pub plan: Option<String>,
+    /// Since when the key that counts is valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Timestamp>,
+    /// When what is granted ends, keys that continue it already counted in. None: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_ends_at: Option<Timestamp>,
+    /// The next instant at which mode, grace or a limit changes by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_transition: Option<NextMode>,
+    /// The seats that demo mode grants, over all pools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 4294967295u32))]
+    pub demo_seats: Option<u32>,
+    /// A summary of the pools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4000))]
+    pub seats: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub pools: Vec<PoolStatus>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 1000)))]
+    pub features: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub grants: Vec<GrantStatus>,
+    /// How many entries were read as keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 4294967295u32))]
+    pub keys_read: Option<u32>,
+    /// The keys that were read, usable or not, the most important first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub keys: Vec<KeyStatus>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NextMode {
+    pub at: Timestamp,
+    pub to: Mode,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolStatus {
+    #[schemars(length(max = 1000))]
+    pub name: String,
+    pub model: PoolModel,
+    /// None: unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub limit: Option<u64>,
+    /// Seats held now; absent where nobody counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub in_use: Option<u64>,
+    /// The most seats that were held at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub peak: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantStatus {
+    #[schemars(length(max = 1000))]
+    pub grant: String,
+    pub mode: Mode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_ends_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyStatus {
+    #[schemars(length(max = 253))]
+    pub secret: String,
+    #[schemars(length(max = 253))]
+    pub key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub serial: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1000))]
+    pub grant: Option<String>,
+    pub state: KeyStateName,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1000))]
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum KeyStateName {
+    InForce,
+    Future,
+    Refused,
+    Superseded,
+    Expired,
+}

@@ -1,0 +1,430 @@
+//! `Plan`: a vendor's product contract (`requirements.md` P1–P8).
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{CivilDate, Money};
+use super::conditions::Condition;
+use crate::domain::contract::term::Period;
+use crate::domain::license::key::Lifetime;
+use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
+
+/// A product contract: licence model, terms, price, meters and releases. Written by the vendor.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "seatkeeper.dev",
+    version = "v1alpha1",
+    kind = "Plan",
+    namespaced,
+    status = "PlanStatus",
+    shortname = "lplan",
+    category = "licensing",
+    selectable = ".spec.product",
+    printcolumn = r#"{"name":"Product","type":"string","jsonPath":".spec.product","description":"What a License asks for"}"#,
+    printcolumn = r#"{"name":"Title","type":"string","jsonPath":".spec.title"}"#,
+    printcolumn = r#"{"name":"Lifetime","type":"string","jsonPath":".spec.license.lifetime"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name":"Folder","type":"string","priority":1,"jsonPath":".spec.folder"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "self.product == oldSelf.product", "message": "product cannot change under the contracts that use it: make a new Plan", "fieldPath": ".product"},
+    {"rule": "has(self.terms) == has(oldSelf.terms) && (!has(self.terms) || self.terms == oldSelf.terms)", "message": "terms cannot change under the contracts that use them: make a new Plan"},
+    {"rule": "self.license.lifetime == oldSelf.license.lifetime && self.license.?graceDays.orValue(0) == oldSelf.license.?graceDays.orValue(0) && self.license.?demoSeats.orValue(0) == oldSelf.license.?demoSeats.orValue(0)", "message": "license.lifetime, graceDays and demoSeats cannot change under the contracts that use them: make a new Plan", "fieldPath": ".license"},
+    {"rule": "oldSelf.license.pools.all(o, self.license.pools.exists(p, p.name == o.name && p.model == o.model && has(p.countBy) == has(o.countBy) && (!has(p.countBy) || p.countBy == o.countBy)))", "message": "a pool's name, model and countBy cannot change under the contracts that use them, and no pool can go: make a new Plan", "fieldPath": ".license.pools"},
+    {"rule": "(self.license.lifetime == 'Term') == has(self.terms)", "message": "a licence with lifetime Term needs terms, for example terms: {interval: {months: 12}, notice: {months: 3}}; a Perpetual one has none"},
+    {"rule": ISSUE_BEFORE_RULE, "message": "license.issueBefore must not be longer than terms.notice: the next key is issued at the notice deadline, once renewal is certain", "fieldPath": ".license.issueBefore"},
+    {"rule": "!has(self.terms) || has(self.terms.notice)", "message": "terms.notice is missing: how long before the end of a term must a cancellation be received, for example {months: 3}"}
+]))]
+pub struct PlanSpec {
+    /// Internal title.
+    #[schemars(length(min = 1, max = 200))]
+    pub title: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4000))]
+    pub description: Option<String>,
+    /// A place in a folder structure, such as /contact-centre/standard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 500), regex(pattern = r"^/"))]
+    pub folder: Option<String>,
+    /// For reporting.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)))]
+    pub tags: Vec<String>,
+    /// What a License asks for.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub product: String,
+    /// The kinds of organisation that may order; all where none is listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)))]
+    pub eligible_kinds: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orders: Option<Orders>,
+    /// How long a contract runs and how it renews. None: a perpetual licence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<PlanTerms>,
+    pub license: LicenseTerms,
+    /// A Bundle has one number of users over all its products.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["major"]))]
+    pub releases: Vec<Release>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrades: Option<UpgradeTerms>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub meters: Vec<Meter>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+}
+
+/// The same rule as `Period::never_longer_than`: n months have at least 30·n − 2 days and at most 31·n.
+const ISSUE_BEFORE_RULE: &str = "!has(self.license.issueBefore) || !has(self.terms) || !has(self.terms.notice) || \
+[self.terms.notice.?years.orValue(0) * 12 + self.terms.notice.?months.orValue(0) - self.license.issueBefore.?years.orValue(0) * 12 - self.license.issueBefore.?months.orValue(0)].all(m, \
+[self.terms.notice.?weeks.orValue(0) * 7 + self.terms.notice.?days.orValue(0) - self.license.issueBefore.?weeks.orValue(0) * 7 - self.license.issueBefore.?days.orValue(0)].all(d, \
+m == 0 ? d >= 0 : m > 0 ? d + 30 * m - 2 >= 0 : d + 31 * m >= 0))";
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Orders {
+    /// Manual waits for a Subscription's order.approvedOn.
+    #[serde(default)]
+    pub approval: Approval,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Approval {
+    #[default]
+    Automatic,
+    Manual,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub enum Offer {
+    Single,
+    Bundle,
+}
+
+/// Contract terms (P1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanTerms {
+    /// The contract renews by this; also the length of the first term.
+    pub interval: Period,
+    /// How long before the end of a term a cancellation must be received.
+    pub notice: Period,
+    #[serde(default)]
+    pub notice_form: NoticeForm,
+    /// Default: the interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billing_period: Option<Period>,
+    /// A fixed contract; none: until revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<Period>,
+}
+
+/// Written: a cancellation needs evidence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum NoticeForm {
+    #[default]
+    Any,
+    Written,
+}
+
+/// What the keys of a contract grant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "(self.?onDemo.orValue('Finish') == 'EndAfterMinutes') == has(self.onDemoMinutes)", "message": "onDemo: EndAfterMinutes needs onDemoMinutes, and Finish has none"},
+    {"rule": "self.pools.all(p, !has(p.overflowsTo) || self.pools.exists(o, o.name == p.overflowsTo && o.name != p.name))", "message": "overflowsTo must name another pool of this Plan", "fieldPath": ".pools"}
+]))]
+pub struct LicenseTerms {
+    #[serde(default)]
+    pub lifetime: Lifetime,
+    /// Who may hold it: LegalEntities takes a Subscription's customer.legalForm LegalEntity (M6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eligibility: Option<Eligibility>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub support_included: Option<Period>,
+    /// The promise that the next key is issued at the latest this long before expiry; not longer than the notice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issue_before: Option<Period>,
+    /// Days after the end in which everything keeps working.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3660))]
+    pub grace_days: Option<u32>,
+    /// Seats of demo mode, over all pools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000000))]
+    pub demo_seats: Option<u32>,
+    /// What becomes of running work when demo mode begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demo: Option<OnDemoAction>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100000))]
+    pub on_demo_minutes: Option<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    pub features: Vec<String>,
+    /// The most users one Subscription may have; none: unlimited (P6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000000))]
+    pub max_users: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_per_organisation: Option<bool>,
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub pools: Vec<PlanPool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub enum Eligibility {
+    Anyone,
+    LegalEntities,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub enum OnDemoAction {
+    Finish,
+    EndAfterMinutes,
+}
+
+/// Seats of one kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "!(self.model in ['PerEmployee', 'PerUser']) || self.?countBy.orValue('Start') == 'Start'", "message": "pools of model PerEmployee and PerUser count starts: leave countBy out or write Start"},
+    {"rule": "(self.model == 'PerUser') == has(self.loginMode)", "message": "a pool of model PerUser needs loginMode Active or Passive, and no other pool has one"},
+    {"rule": "!has(self.overflowsTo) || self.?loginMode.orValue('Active') == 'Passive'", "message": "only a pool with loginMode Passive overflows (never the other way round)"}
+]))]
+pub struct PlanPool {
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    pub model: PoolModel,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count_by: Option<CountBy>,
+    /// The most seats one Subscription may have in this pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000000))]
+    pub max_seats: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_mode: Option<LoginMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub overflows_to: Option<String>,
+    /// What roster members with login mode None may still be used for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub none_members: Option<NoneMembers>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NoneMembers {
+    pub plannable: bool,
+}
+
+/// A major version and the day it came out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    #[schemars(range(min = 0, max = 100000))]
+    pub major: u32,
+    pub released_on: CivilDate,
+}
+
+/// What upgrades to a later major version cost (M7–M9).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeTerms {
+    pub free_within: Period,
+    #[schemars(range(min = 0, max = 100))]
+    pub next_major_percent: u32,
+    #[schemars(range(min = 0, max = 100))]
+    pub skipping_percent: u32,
+}
+
+/// A measured quantity (S3).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Meter {
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// The name of the OpenTelemetry metric.
+    #[schemars(length(min = 1, max = 255))]
+    pub metric: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub unit: Option<String>,
+    pub aggregation: Aggregation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub enum Aggregation {
+    Sum,
+    Max,
+    Latest,
+}
+
+/// Prices (P3–P5, S2, S4).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Price {
+    /// ISO 4217.
+    #[schemars(length(min = 3, max = 3), regex(pattern = r"^[A-Z]{3}$"))]
+    pub currency: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_fee: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<Quantity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_user: Option<UserPrice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_package: Option<PackagePrice>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub pools: Vec<PoolPrice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub support_extension: Option<SupportExtensionPrice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsagePrice>,
+}
+
+/// What is billed: the seats ordered, or the roster's licensed members.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub enum Quantity {
+    Seats,
+    Members,
+}
+
+/// A price for each user: one amount, or dated ones, or tiers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "[has(self.amount), has(self.amounts), has(self.tiers)].exists_one(x, x)", "message": "write one of amount, amounts (dated) or tiers"}
+]))]
+pub struct UserPrice {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Money>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub amounts: Vec<DatedAmount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiers: Option<Tiers>,
+}
+
+/// An amount that holds from a civil date on; the first one from the beginning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DatedAmount {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<CivilDate>,
+    pub amount: Money,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Tiers {
+    pub mode: TierMode,
+    #[schemars(length(min = 1, max = 32))]
+    pub steps: Vec<TierStep>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub enum TierMode {
+    Graduated,
+    Volume,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TierStep {
+    /// The last unit at this price; the last step is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100000000))]
+    pub up_to: Option<u32>,
+    pub amount: Money,
+}
+
+/// A price for each package of users: packages of one size, or a list of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.size) != has(self.steps) && (!has(self.size) || has(self.amount) != has(self.tiers)) && (!has(self.steps) || !has(self.amount) && !has(self.tiers))", "message": "write size with amount or tiers, or steps: the predefined packages"}
+]))]
+pub struct PackagePrice {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000000))]
+    pub size: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiers: Option<Tiers>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub steps: Vec<Package>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Package {
+    #[schemars(range(min = 1, max = 1000000))]
+    pub users: u32,
+    pub amount: Money,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolPrice {
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_user: Option<UserPrice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_package: Option<PackagePrice>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SupportExtensionPrice {
+    pub period: Period,
+    pub amount: Money,
+}
+
+/// What measured usage costs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsagePrice {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 366))]
+    pub late_days: Option<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub charges: Vec<UsageCharge>,
+    /// Fixed offers for the first year, by kind and size of organisation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub estimates: Vec<Estimate>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageCharge {
+    #[schemars(length(min = 1, max = 63))]
+    pub meter: String,
+    #[schemars(range(min = 1))]
+    pub per: u64,
+    pub amount: Money,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Estimate {
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub size: Option<String>,
+    pub amount: Money,
+}
+
+/// What the operator makes of the Plan.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}

@@ -1,0 +1,311 @@
+//! `Subscription`: one customer's contract over one or more Plans. Applying it is the order form (I11).
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{CivilDate, Money, SecretSource, Timestamp};
+use super::conditions::Condition;
+use crate::domain::contract::renewal::State;
+
+/// A customer's contract. It renews itself, issues keys, and ends as its Plans say. Written by the vendor.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "seatkeeper.dev",
+    version = "v1alpha1",
+    kind = "Subscription",
+    namespaced,
+    status = "SubscriptionStatus",
+    shortname = "lsub",
+    category = "licensing",
+    selectable = ".status.state",
+    printcolumn = r#"{"name":"Organisation","type":"string","jsonPath":".spec.customer.organisation"}"#,
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Term","type":"integer","jsonPath":".status.term.number"}"#,
+    printcolumn = r#"{"name":"Term ends","type":"string","jsonPath":".status.term.endsAt"}"#,
+    printcolumn = r#"{"name":"Cancel before","type":"string","jsonPath":".status.noticeDeadline","description":"The first instant at which a cancellation is too late for this term"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name":"Ends","type":"string","priority":1,"jsonPath":".status.endsAt"}"#,
+    printcolumn = r#"{"name":"Next","type":"string","priority":1,"jsonPath":".status.nextTransition.event"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "self.startsOn == oldSelf.startsOn", "message": "startsOn cannot change under a running contract: make a new Subscription", "fieldPath": ".startsOn"},
+    {"rule": "(has(self.timeZone) ? self.timeZone : 'UTC') == (has(oldSelf.timeZone) ? oldSelf.timeZone : 'UTC')", "message": "timeZone cannot change under a running contract: make a new Subscription"},
+    {"rule": "self.plans.map(p, p.name) == oldSelf.plans.map(p, p.name)", "message": "the Plans of a contract cannot change: make a new Subscription", "fieldPath": ".plans"}
+]))]
+pub struct SubscriptionSpec {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    pub customer: Customer,
+    /// The first day of the first term, in timeZone.
+    pub starts_on: CivilDate,
+    /// An IANA name such as Europe/Berlin; default UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub plans: Vec<OrderedPlan>,
+    /// Taken out again before it takes effect, the contract goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancellation: Option<Cancellation>,
+    /// The signing key; an operator without one does not issue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<SecretSource>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver_to: Option<DeliverTo>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub reference: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_on: Option<CivilDate>,
+    /// Where the Plan says orders.approval: Manual, nothing happens before this day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_on: Option<CivilDate>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Customer {
+    #[schemars(length(min = 1, max = 200))]
+    pub organisation: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legal_form: Option<LegalForm>,
+    /// Kind and size of the organisation, for Plans that ask for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub size: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Contact>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub enum LegalForm {
+    LegalEntity,
+    Person,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Contact {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 254))]
+    pub email: Option<String>,
+}
+
+/// One Plan of the contract and what is ordered of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderedPlan {
+    /// A Plan in the same namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// A part of the Plan's features; default all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    pub features: Option<Vec<String>>,
+    /// The major version that was bought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100000))]
+    pub major: Option<u32>,
+    /// The fixed price offered for the first year of a Plan billed by usage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_offer: Option<Money>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub pools: Vec<OrderedPool>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub upgrades: Vec<Upgrade>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub support_extensions: Vec<SupportExtension>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderedPool {
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// At the start; later changes are dated. A pool of model Unlimited has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000000))]
+    pub seats: Option<u32>,
+    /// Whom the seats of a Fixed or Named pool belong to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 253)))]
+    pub users: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub changes: Vec<OrderedSeats>,
+}
+
+/// More seats from a day on; fewer only from the start of a term, received in time like a cancellation.
+///
+/// kubectl, helm and GitOps tools read YAML 1.1, where an unquoted `on` is the boolean true, and send the field `true`.
+/// Both spellings are taken; that is why this list has no map key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.on) != has(self.__true__)", "message": "on is missing: the day from which the seats hold, for example \"on\": \"2026-06-01\""}
+]))]
+pub struct OrderedSeats {
+    /// The first day with this number of seats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<CivilDate>,
+    /// What a YAML 1.1 reader makes of an unquoted `on`.
+    #[serde(rename = "true", default, skip_serializing_if = "Option::is_none")]
+    pub on_unquoted: Option<CivilDate>,
+    #[schemars(range(min = 0, max = 1000000))]
+    pub seats: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_on: Option<CivilDate>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Upgrade {
+    #[schemars(range(min = 0, max = 100000))]
+    pub to_major: u32,
+    pub requested_on: CivilDate,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub pools: Vec<UpgradedPool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UpgradedPool {
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    #[schemars(range(min = 0, max = 1000000))]
+    pub seats: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SupportExtension {
+    pub requested_on: CivilDate,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cancellation {
+    /// Decides which term is the last, whenever it was entered.
+    pub received_on: CivilDate,
+    /// Needed where the Plan says terms.noticeForm: Written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2000))]
+    pub evidence: Option<String>,
+}
+
+/// Where the keys go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeliverTo {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<DeliverToLicense>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<DeliverByEmail>,
+    /// Keep: the keys stay in a Secret beside the Subscription, for download by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<DeliverAsFile>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliverToLicense {
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Default: the Subscription's own, where the License is made if there is none. In another one only a License that
+    /// names this Subscription in spec.subscriptionRef is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+    /// Default: the License's name with -license behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub enum DeliverByEmail {
+    Contact,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub enum DeliverAsFile {
+    Keep,
+}
+
+/// Where the contract stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscriptionStatus {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// The term that runs now; the first before it, the last after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<TermStatus>,
+    /// The first instant at which a cancellation is too late for this term.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice_deadline: Option<Timestamp>,
+    /// When the contract ends, where that is certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
+    /// The end of a contract that has ended for good: its grace is over, and taking the cancellation out no longer
+    /// brings it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_as_of: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_transition: Option<NextEvent>,
+    /// The newest keys issued.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub keys: Vec<IssuedKeyStatus>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TermStatus {
+    #[schemars(range(min = 1, max = 10000000))]
+    pub number: u32,
+    pub starts_at: Timestamp,
+    pub ends_at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NextEvent {
+    pub at: Timestamp,
+    #[schemars(length(max = 63))]
+    pub event: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedKeyStatus {
+    #[schemars(length(max = 128))]
+    pub serial: String,
+    #[schemars(length(max = 253))]
+    pub plan: String,
+    #[schemars(range(min = 1, max = 10000000))]
+    pub term: u32,
+    pub issued_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
