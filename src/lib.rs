@@ -2,4 +2,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod cluster;
+pub mod controllers;
 pub mod domain;
+pub mod server;

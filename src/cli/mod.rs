@@ -3,6 +3,7 @@
 //! Exit status: 0 done, 1 it cannot be done (what, where, and what to do is on standard error), 2 wrong use.
 
 mod crds;
+mod operator;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -17,12 +18,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Operator(operator::Arguments),
     Crds(crds::Arguments),
 }
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    // One provider of cryptography, named before anything uses TLS. It fails only where one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match Arguments::parse().command {
+        Command::Operator(arguments) => operator::run(arguments),
         Command::Crds(arguments) => crds::run(&arguments),
     };
     match done {

@@ -1,0 +1,83 @@
+//! `seatkeeper operator`: runs in the cluster.
+
+use clap::Args;
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::Failure;
+use crate::cluster::client::{RequestCount, connect};
+use crate::cluster::clock::{Clock, random_bytes};
+use crate::controllers::{End, Operator};
+
+/// Runs the operator: keeps Plans, Subscriptions and Licenses of the cluster that KUBECONFIG, or the pod it runs in, names.
+#[derive(Args)]
+pub struct Arguments {
+    /// The operator's own namespace: its Lease, and the trust that the installation pins.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "seatkeeper")]
+    namespace: String,
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Tells replicas apart. Default: a random name.
+    #[arg(long, env = "POD_NAME")]
+    identity: Option<String>,
+    /// Log lines as JSON.
+    #[arg(long)]
+    log_json: bool,
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    start_log(arguments.log_json);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(format!("threads cannot be started: {e}")))?;
+    runtime.block_on(operate(arguments))
+}
+
+fn start_log(json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,kube=warn".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
+    if json { log.json().init() } else { log.init() }
+}
+
+async fn operate(arguments: Arguments) -> Result<(), Failure> {
+    let config = kube::Config::infer().await.map_err(|e| {
+        Failure::new(format!("no cluster: set KUBECONFIG, or run in a pod with a ServiceAccount ({e})"))
+    })?;
+    let clock = Clock::of_machine();
+    let requests = RequestCount::default();
+    let client = connect(config, clock.clone(), requests.clone())
+        .map_err(|e| Failure::new(format!("the API server's address or credentials cannot be used: {e}")))?;
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .map_err(|e| Failure::new(format!("--listen {}: {e}; name another address", arguments.listen)))?;
+    let identity = match arguments.identity {
+        Some(identity) => identity,
+        None => {
+            let bytes = random_bytes::<6>().map_err(|e| Failure::new(format!("no randomness: {e}")))?;
+            bytes.iter().fold("seatkeeper-".to_owned(), |name, byte| format!("{name}{byte:02x}"))
+        }
+    };
+    let (told, stop) = watch::channel(false);
+    tokio::spawn(stop_on_signal(told));
+    let operator =
+        Operator { client, clock, requests, namespace: arguments.namespace, identity, listener: Some(listener) };
+    match operator.run(stop).await {
+        Ok(End::Stopped) => Ok(()),
+        Ok(End::LostLead) => Err(Failure::new("the lead was lost to another replica")),
+        Err(error) => Err(Failure::new(error.to_string())),
+    }
+}
+
+async fn stop_on_signal(told: watch::Sender<bool>) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    told.send_replace(true);
+}

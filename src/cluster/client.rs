@@ -1,0 +1,73 @@
+//! The client: every answer's Date goes to the clock, every request is counted, every call has an end.
+
+use http::{HeaderValue, Request, Response, header::DATE};
+use kube::Client;
+use kube::client::{Body, ClientBuilder};
+use prometheus_client::metrics::counter::Counter;
+use std::future::Future;
+use std::time::Duration;
+use tower::util::{MapRequestLayer, MapResponseLayer};
+
+use super::clock::Clock;
+
+/// A call that takes longer has failed.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a call to the API server did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error("the API server did not answer within {} s", CALL_TIMEOUT.as_secs())]
+    TimedOut,
+    #[error("{0}")]
+    Refused(#[from] kube::Error),
+}
+
+impl CallError {
+    /// The HTTP status the API server answered with.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            CallError::Refused(kube::Error::Api(status)) => Some(status.code),
+            _ => None,
+        }
+    }
+
+    /// Somebody else was first: look again.
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+}
+
+/// Requests sent, for metrics.
+#[derive(Clone, Debug, Default)]
+pub struct RequestCount {
+    pub reads: Counter,
+    pub writes: Counter,
+}
+
+/// A client of `config` that tells `clock` what the API server's clock says.
+pub fn connect(config: kube::Config, clock: Clock, count: RequestCount) -> Result<Client, kube::Error> {
+    let hear = MapResponseLayer::new(move |response: Response<_>| {
+        if let Some(date) = response.headers().get(DATE).map(HeaderValue::to_str).and_then(Result::ok) {
+            clock.heard(date);
+        }
+        response
+    });
+    let count = MapRequestLayer::new(move |request: Request<Body>| {
+        let kind = if request.method() == http::Method::GET { &count.reads } else { &count.writes };
+        kind.inc();
+        request
+    });
+    Ok(ClientBuilder::try_from(config)?.with_layer(&hear).with_layer(&count).build())
+}
+
+/// Waits for a call, but not for ever: the client by itself retries for minutes and has no read timeout.
+pub async fn call<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+    match tokio::time::timeout(CALL_TIMEOUT, request).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(CallError::TimedOut),
+    }
+}

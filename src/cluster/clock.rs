@@ -1,0 +1,173 @@
+//! The one place that asks the machine for time and randomness. Everything else takes `now` as an input.
+
+use chrono::{DateTime, Utc};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+
+use crate::domain::Instant;
+use crate::domain::trusted_time::{ClockReadings, Doubt, MarkChange, trusted_time};
+
+/// The API server's Date is believed this long after it was heard. Watches are renewed every five minutes.
+const SERVER_DATE_LASTS: Duration = Duration::from_secs(15 * 60);
+/// How long a dropped mark is reported.
+const DOUBT_LASTS: Duration = Duration::from_secs(60 * 60);
+/// A sleeper looks at the clock this often: it may be set, and a machine may sleep.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Random bytes of the operating system.
+#[expect(clippy::disallowed_methods, reason = "the one source of randomness")]
+pub fn random_bytes<const N: usize>() -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
+    Ok(bytes)
+}
+
+/// `most`, shortened by up to a half at random, so that many who wait do not come back together.
+pub fn jittered(most: Duration) -> Duration {
+    let fraction = random_bytes::<1>().map_or(0, |[byte]| u32::from(byte));
+    most / 2 + most / 512 * fraction
+}
+
+/// The machine's clock as it stands, for tools that have no API server to ask.
+#[expect(clippy::disallowed_methods, reason = "the one clock")]
+pub fn machine_time() -> Instant {
+    Utc::now()
+}
+
+/// Time since some moment, never set back.
+#[expect(clippy::disallowed_methods, reason = "the one clock")]
+pub fn monotonic() -> Duration {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed()
+}
+
+/// Trusted time (`design.md` §4): the own clock where the API server bears it out.
+#[derive(Clone)]
+pub struct Clock(Arc<Inner>);
+
+struct Inner {
+    own: Own,
+    state: Mutex<State>,
+}
+
+enum Own {
+    Machine(Box<dyn Fn() -> Instant + Send + Sync>),
+    Hands(watch::Receiver<Instant>),
+}
+
+#[derive(Default)]
+struct State {
+    /// The API server's Date and when it was heard.
+    server: Option<(Instant, Duration)>,
+    last_agreed: Option<(Instant, Duration)>,
+    mark: Option<Instant>,
+    mark_dropped: Option<Duration>,
+}
+
+/// Sets a clock made by `Clock::with_hands`.
+pub struct Hands(watch::Sender<Instant>);
+
+impl Hands {
+    pub fn set(&self, now: Instant) {
+        self.0.send_replace(now);
+    }
+}
+
+/// Time, and why it is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    pub at: Instant,
+    pub doubt: Option<Doubt>,
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn of_machine() -> Self {
+        Clock::reading(machine_time)
+    }
+
+    /// Any clock in place of the machine's; it is checked against the API server's like that one.
+    pub fn reading(own: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        Clock(Arc::new(Inner { own: Own::Machine(Box::new(own)), state: Mutex::default() }))
+    }
+
+    /// A clock that stands until it is set, and is believed whatever the API server says.
+    pub fn with_hands(start: Instant) -> (Self, Hands) {
+        let (sender, receiver) = watch::channel(start);
+        (Clock(Arc::new(Inner { own: Own::Hands(receiver), state: Mutex::default() })), Hands(sender))
+    }
+
+    /// Takes note of a `Date` header of the API server.
+    pub fn heard(&self, date: &str) {
+        if let Ok(date) = DateTime::parse_from_rfc2822(date) {
+            self.state().server = Some((date.to_utc(), monotonic()));
+        }
+    }
+
+    /// The time to act on.
+    pub fn now(&self) -> Now {
+        let read = match &self.0.own {
+            Own::Hands(hands) => return Now { at: *hands.borrow(), doubt: None },
+            Own::Machine(read) => read,
+        };
+        let elapsed = monotonic();
+        let mut state = self.state();
+        let carried = |(at, heard): (Instant, Duration)| at + (elapsed.saturating_sub(heard));
+        let time = trusted_time(ClockReadings {
+            own: read(),
+            server: state.server.filter(|(_, heard)| elapsed.saturating_sub(*heard) < SERVER_DATE_LASTS).map(carried),
+            last_agreed: state.last_agreed.map(carried),
+            mark: state.mark,
+        });
+        match time.mark {
+            MarkChange::Keep => {}
+            MarkChange::Move(mark) => {
+                state.mark = Some(mark);
+                state.last_agreed = Some((mark, elapsed));
+            }
+            MarkChange::Drop => {
+                state.mark = None;
+                state.mark_dropped = Some(elapsed);
+            }
+        }
+        let dropped = state.mark_dropped.filter(|at| elapsed.saturating_sub(*at) < DOUBT_LASTS);
+        Now { at: time.now, doubt: time.doubt.or(dropped.map(|_| Doubt::MarkAhead)) }
+    }
+
+    /// The latest time believed so far; it is stored with the leader's Lease.
+    pub fn mark(&self) -> Option<Instant> {
+        self.state().mark
+    }
+
+    /// Takes up a mark that was stored earlier.
+    pub fn remember(&self, mark: Instant) {
+        let mut state = self.state();
+        state.mark = state.mark.max(Some(mark));
+    }
+
+    /// Returns once it is `at`, also where the clock is set or the machine slept meanwhile.
+    pub async fn sleep_until(&self, at: Instant) {
+        match &self.0.own {
+            Own::Hands(hands) => {
+                let mut hands = hands.clone();
+                // An error means that nobody can set the clock any more: it stands for ever.
+                if hands.wait_for(|now| *now >= at).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+            Own::Machine(_) => {
+                while let Ok(left) = (at - self.now().at).to_std() {
+                    if left.is_zero() {
+                        return;
+                    }
+                    tokio::time::sleep(left.min(LOOK_AGAIN)).await;
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

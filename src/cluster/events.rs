@@ -1,0 +1,118 @@
+//! Events: one for each change of state, on the object the user looks at.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::{Api, Client, Resource, ResourceExt};
+use prometheus_client::metrics::counter::Counter;
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+use super::client::call;
+use crate::domain::Instant;
+
+/// Events waiting to be sent; more are dropped and counted.
+const QUEUE: usize = 20_000;
+/// After a burst, at most one Event every so often: ten thousand licences that change at once must not crowd out their own
+/// status writes.
+const BURST: u32 = 50;
+const PACE: Duration = Duration::from_millis(20);
+/// A note is cut at this length; the API allows 1,024.
+const MAX_NOTE: usize = 1_000;
+
+/// Something worth telling about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub warning: bool,
+    /// CamelCase, specific.
+    pub reason: Cow<'static, str>,
+    pub text: String,
+}
+
+impl Note {
+    pub fn normal(reason: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
+        Note { warning: false, reason: reason.into(), text: text.into() }
+    }
+
+    pub fn warning(reason: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
+        Note { warning: true, reason: reason.into(), text: text.into() }
+    }
+}
+
+/// Sends Events in the background, in order, and never holds anybody up.
+#[derive(Clone)]
+pub struct Events {
+    queue: mpsc::Sender<Event>,
+    pub dropped: Counter,
+    identity: Arc<str>,
+}
+
+impl Events {
+    pub fn start(client: Client, identity: &str) -> Self {
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(send_all(client, receiver));
+        Events { queue, dropped: Counter::default(), identity: identity.into() }
+    }
+
+    /// Tells of `object`. An Event's name follows from what it says and from the version of the object it was decided on:
+    /// deciding once more on the same version, after a crash say, does not tell it twice.
+    pub fn tell<K: Resource<DynamicType = ()>>(&self, object: &K, notes: Vec<Note>, now: Instant) {
+        for note in notes {
+            if self.queue.try_send(self.event(object, note, now)).is_err() {
+                self.dropped.inc();
+            }
+        }
+    }
+
+    fn event<K: Resource<DynamicType = ()>>(&self, object: &K, note: Note, now: Instant) -> Event {
+        let meta = object.meta();
+        let unique = format!("{:?} {:?} {} {}", meta.uid, meta.resource_version, note.reason, note.text);
+        let digest: String = Sha256::digest(unique).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let stem: String = object.name_any().chars().take(200).collect();
+        Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{stem}.{digest}")),
+                namespace: meta.namespace.clone(),
+                ..ObjectMeta::default()
+            },
+            event_time: Timestamp::from_microsecond(now.timestamp_micros()).ok().map(MicroTime),
+            reporting_controller: Some("seatkeeper.dev/operator".into()),
+            reporting_instance: Some(self.identity.chars().take(128).collect()),
+            action: Some(note.reason.to_string()),
+            reason: Some(note.reason.into_owned()),
+            note: Some(note.text.chars().take(MAX_NOTE).collect()),
+            type_: Some(if note.warning { "Warning" } else { "Normal" }.into()),
+            regarding: Some(ObjectReference {
+                api_version: Some(K::api_version(&()).into()),
+                kind: Some(K::kind(&()).into()),
+                name: meta.name.clone(),
+                namespace: meta.namespace.clone(),
+                uid: meta.uid.clone(),
+                resource_version: meta.resource_version.clone(),
+                field_path: None,
+            }),
+            ..Event::default()
+        }
+    }
+}
+
+async fn send_all(client: Client, mut queue: mpsc::Receiver<Event>) {
+    let mut burst = BURST;
+    while let Some(event) = queue.recv().await {
+        let api: Api<Event> = Api::namespaced(client.clone(), &event.namespace().unwrap_or_default());
+        match call(api.create(&Default::default(), &event)).await {
+            Ok(_) => {}
+            // Told before.
+            Err(error) if error.is_conflict() => {}
+            Err(error) => tracing::debug!(%error, reason = event.reason, "an Event could not be sent"),
+        }
+        burst = if queue.is_empty() { BURST } else { burst.saturating_sub(1) };
+        if burst == 0 {
+            tokio::time::sleep(PACE).await;
+        }
+    }
+}

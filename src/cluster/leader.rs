@@ -1,0 +1,159 @@
+//! Who of several replicas acts. The Lease only says who should try: every write that matters is a compare-and-swap of its
+//! own, so two who both believe to lead cannot do harm.
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt};
+use std::time::Duration;
+use tokio::sync::watch;
+
+use super::client::{CallError, call};
+use super::clock::{Clock, jittered, monotonic};
+use crate::domain::Instant;
+
+/// The Lease in the operator's own namespace.
+pub const LEASE_NAME: &str = "seatkeeper";
+/// A leader that was not heard of for this long has gone.
+const LASTS: Duration = Duration::from_secs(15);
+/// The leader renews this often.
+const RENEW: Duration = Duration::from_secs(3);
+/// The others look this often.
+const LOOK: Duration = Duration::from_secs(1);
+/// A leader that could not renew for this long stops, well before anybody takes over.
+const GIVE_UP: Duration = Duration::from_secs(10);
+/// The trusted time is stored with the Lease: renewing it costs no request of its own.
+const MARK: &str = "seatkeeper.dev/trusted-time";
+
+/// A candidate for the lead.
+pub struct Candidate {
+    api: Api<Lease>,
+    identity: String,
+    clock: Clock,
+    /// The version of the Lease last seen and when that was: clocks of two machines are never compared.
+    seen: Option<(Option<String>, Duration)>,
+}
+
+impl Candidate {
+    pub fn new(client: Client, namespace: &str, identity: String, clock: Clock) -> Self {
+        Candidate { api: Api::namespaced(client, namespace), identity, clock, seen: None }
+    }
+
+    /// Takes up the time that was stored by whoever led before.
+    pub async fn recall_time(&self) -> Result<(), CallError> {
+        if let Some(lease) = call(self.api.get_opt(LEASE_NAME)).await?
+            && let Some(mark) = lease.annotations().get(MARK).and_then(|text| text.parse::<Instant>().ok())
+        {
+            self.clock.remember(mark);
+        }
+        Ok(())
+    }
+
+    /// Returns once this replica leads, or `stop` comes first.
+    pub async fn lead(&mut self, stop: &mut watch::Receiver<bool>) -> bool {
+        loop {
+            match self.try_lead().await {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "the leader's Lease could not be read or written"),
+            }
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return false,
+                () = tokio::time::sleep(jittered(LOOK)) => {}
+            }
+        }
+    }
+
+    /// Keeps the lead until `stop` comes or it is lost, then returns which: true where it is still ours to give back.
+    pub async fn keep(&mut self, stop: &mut watch::Receiver<bool>) -> bool {
+        let mut renewed = monotonic();
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return true,
+                () = tokio::time::sleep(jittered(RENEW)) => {}
+            }
+            match tokio::time::timeout(GIVE_UP.saturating_sub(monotonic().saturating_sub(renewed)), self.try_lead())
+                .await
+            {
+                Ok(Ok(true)) => renewed = monotonic(),
+                Ok(Ok(false)) => return false,
+                Ok(Err(error)) => tracing::warn!(%error, "the leader's Lease could not be renewed"),
+                Err(_) => tracing::warn!("the leader's Lease could not be renewed in time"),
+            }
+            if monotonic().saturating_sub(renewed) >= GIVE_UP {
+                return false;
+            }
+        }
+    }
+
+    /// Gives the lead back, so that another replica takes over at once.
+    pub async fn release(&mut self) {
+        let lease = match call(self.api.get_opt(LEASE_NAME)).await {
+            Ok(Some(lease)) if holder(&lease) == Some(&self.identity) => lease,
+            _ => return,
+        };
+        if let Err(error) = self.put(lease, String::new()).await {
+            tracing::warn!(%error, "the leader's Lease could not be given back; another replica takes over in {LASTS:?}");
+        }
+    }
+
+    async fn try_lead(&mut self) -> Result<bool, CallError> {
+        let lease = match call(self.api.get_opt(LEASE_NAME)).await? {
+            None => Lease {
+                metadata: ObjectMeta { name: Some(LEASE_NAME.into()), ..ObjectMeta::default() },
+                ..Lease::default()
+            },
+            Some(lease) => {
+                let version = lease.resource_version();
+                if self.seen.as_ref().is_none_or(|(seen, _)| *seen != version) {
+                    self.seen = Some((version, monotonic()));
+                }
+                let silent = self.seen.as_ref().map_or(Duration::ZERO, |(_, at)| monotonic().saturating_sub(*at));
+                let held_by_other = holder(&lease).is_some_and(|holder| !holder.is_empty() && *holder != self.identity);
+                if held_by_other && silent < LASTS {
+                    return Ok(false);
+                }
+                lease
+            }
+        };
+        match self.put(lease, self.identity.clone()).await {
+            Ok(lease) => {
+                self.seen = Some((lease.resource_version(), monotonic()));
+                Ok(true)
+            }
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put(&self, mut lease: Lease, holder_identity: String) -> Result<Lease, CallError> {
+        let now = self.clock.now().at;
+        let time = Timestamp::from_microsecond(now.timestamp_micros()).ok().map(MicroTime);
+        let before = lease.spec.take().unwrap_or_default();
+        let same = before.holder_identity.as_deref() == Some(holder_identity.as_str());
+        lease.spec = Some(LeaseSpec {
+            lease_duration_seconds: Some(i32::try_from(LASTS.as_secs()).unwrap_or(i32::MAX)),
+            renew_time: time.clone(),
+            acquire_time: if same { before.acquire_time } else { time },
+            lease_transitions: Some(
+                before.lease_transitions.unwrap_or(0) + i32::from(!same && !holder_identity.is_empty()),
+            ),
+            holder_identity: Some(holder_identity),
+            ..LeaseSpec::default()
+        });
+        if let Some(mark) = self.clock.mark() {
+            lease.annotations_mut().insert(MARK.into(), mark.to_rfc3339());
+        }
+        lease.metadata.managed_fields = None;
+        let params = PostParams::default();
+        match lease.metadata.resource_version {
+            None => call(self.api.create(&params, &lease)).await,
+            Some(_) => call(self.api.replace(LEASE_NAME, &params, &lease)).await,
+        }
+    }
+}
+
+fn holder(lease: &Lease) -> Option<&String> {
+    lease.spec.as_ref()?.holder_identity.as_ref()
+}

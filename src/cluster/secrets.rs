@@ -1,0 +1,123 @@
+//! Secrets, which are touched by type only, and written only where they are ours (`design.md` §3).
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{ListParams, PostParams};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::store::Store;
+use kube::{Api, Client, ResourceExt};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::client::{CallError, call};
+use super::status::FIELD_MANAGER;
+use crate::api::mark;
+use crate::domain::fault::Fault;
+
+/// Entries of a Secret by name.
+pub type Entries = BTreeMap<String, ByteString>;
+
+/// The Secret of that name in a cache of one type.
+pub fn find(cache: &Store<Secret>, namespace: &str, name: &str) -> Option<Arc<Secret>> {
+    cache.get(&ObjectRef::new(name).within(namespace))
+}
+
+/// What to say of a Secret that the cache of `type_` does not have. Asks for metadata only: the entries of another's
+/// Secret are never read.
+pub async fn explain_missing(client: &Client, type_: &str, namespace: &str, name: &str) -> Result<Fault, CallError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let of_other_type = ListParams::default().fields(&format!("metadata.name={name},type!={type_}"));
+    let found = call(api.list_metadata(&of_other_type)).await?;
+    Ok(match found.items.is_empty() {
+        true => Fault::new(
+            "SecretMissing",
+            "",
+            format!("Secret {namespace}/{name} of type {type_} does not exist; this waits for it"),
+        ),
+        false => Fault::new(
+            "SecretTypeMismatch",
+            "",
+            format!(
+                "Secret {namespace}/{name} is not of type {type_} and was not read; delete it and make it anew with --type={type_}"
+            ),
+        ),
+    })
+}
+
+/// A Secret that the operator keeps.
+pub struct Kept<'a> {
+    pub namespace: &'a str,
+    pub name: &'a str,
+    pub type_: &'a str,
+    /// `Kind namespace/name` of the object it is kept for.
+    pub owner: &'a str,
+    /// The value of the label that finds it.
+    pub label: Option<&'a str>,
+}
+
+/// Why a Secret was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    #[error("{0}")]
+    NotOurs(Fault),
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl Kept<'_> {
+    /// Whether `secret` is the one we made.
+    pub fn is_ours(&self, secret: &Secret) -> bool {
+        secret.type_.as_deref() == Some(self.type_)
+            && secret.annotations().get(mark::OWNER).is_some_and(|o| o == self.owner)
+    }
+
+    fn not_ours(&self) -> Fault {
+        let message = format!(
+            "Secret {}/{} was there before and is left as it is; delete it or name another one",
+            self.namespace, self.name
+        );
+        Fault::new("SecretNotOurs", "", message)
+    }
+
+    /// Creates the Secret, or replaces the entries of the one `found` in the cache. Never adopts one. The answer to a
+    /// write on an old version is a conflict: look again.
+    pub async fn write(&self, client: &Client, found: Option<&Secret>, entries: Entries) -> Result<(), KeepError> {
+        let api: Api<Secret> = Api::namespaced(client.clone(), self.namespace);
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        let Some(found) = found else {
+            let mut labels = BTreeMap::from([(mark::MANAGED_BY.to_owned(), mark::SEATKEEPER.to_owned())]);
+            labels.extend(self.label.map(|value| (mark::SUBSCRIPTION.to_owned(), value.to_owned())));
+            let secret = Secret {
+                metadata: ObjectMeta {
+                    name: Some(self.name.to_owned()),
+                    namespace: Some(self.namespace.to_owned()),
+                    labels: Some(labels),
+                    annotations: Some([(mark::OWNER.to_owned(), self.owner.to_owned())].into()),
+                    ..ObjectMeta::default()
+                },
+                type_: Some(self.type_.to_owned()),
+                data: Some(entries),
+                ..Secret::default()
+            };
+            return match call(api.create(&params, &secret)).await {
+                Ok(_) => Ok(()),
+                Err(error) if error.is_conflict() => {
+                    match explain_missing(client, self.type_, self.namespace, self.name).await? {
+                        other if other.reason == "SecretTypeMismatch" => Err(KeepError::NotOurs(self.not_ours())),
+                        // The cache is behind: it will show the Secret in a moment.
+                        _ => Err(error.into()),
+                    }
+                }
+                Err(error) => Err(error.into()),
+            };
+        };
+        if !self.is_ours(found) {
+            return Err(KeepError::NotOurs(self.not_ours()));
+        }
+        let mut secret = found.clone();
+        secret.data = Some(entries);
+        call(api.replace(self.name, &params, &secret)).await?;
+        Ok(())
+    }
+}

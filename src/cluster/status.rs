@@ -1,0 +1,83 @@
+//! Writing status: one server-side apply, only when something changed, never twice for the same reason.
+
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Mutex;
+
+use super::client::{CallError, call};
+
+/// The field manager of everything the operator applies.
+pub const FIELD_MANAGER: &str = "seatkeeper";
+
+/// Statuses that were written and that the cache may not show yet.
+pub struct StatusWriter<S> {
+    written: Mutex<HashMap<String, Written<S>>>,
+}
+
+struct Written<S> {
+    version: u64,
+    status: S,
+}
+
+impl<S> Default for StatusWriter<S> {
+    fn default() -> Self {
+        StatusWriter { written: Mutex::default() }
+    }
+}
+
+impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
+    /// The newest status known of `object`: that of the cache, or one just written that the cache does not show yet.
+    pub fn latest<K: Resource>(&self, object: &K, cached: Option<&S>) -> Option<S> {
+        let written = self.lock();
+        let newer = object.meta().uid.as_ref().and_then(|uid| written.get(uid)).filter(|w| version(object) < w.version);
+        newer.map(|w| &w.status).or(cached).cloned()
+    }
+
+    /// Takes note that the cache shows `object` now. True where that is nothing but our own write come back.
+    pub fn is_echo<K: Resource>(&self, object: &K) -> bool {
+        let Some(uid) = &object.meta().uid else { return false };
+        let mut written = self.lock();
+        let Some(version_written) = written.get(uid).map(|w| w.version) else { return false };
+        let seen = version(object);
+        if seen >= version_written {
+            written.remove(uid);
+        }
+        seen == version_written
+    }
+
+    /// Applies `status` where it differs from `before`. True where it was written.
+    pub async fn write<K>(&self, api: &Api<K>, object: &K, before: Option<&S>, status: &S) -> Result<bool, CallError>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        if before == Some(status) {
+            return Ok(false);
+        }
+        let patch = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status});
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let answer = call(api.patch_status(&object.name_any(), &params, &Patch::Apply(patch))).await?;
+        if let Some(uid) = &object.meta().uid {
+            self.lock().insert(uid.clone(), Written { version: version(&answer), status: status.clone() });
+        }
+        Ok(true)
+    }
+
+    /// Forgets objects that are no more.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Written<S>>> {
+        self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Resource versions of one object can be compared (Kubernetes 1.35 promises it, earlier ones did it).
+fn version<K: Resource>(object: &K) -> u64 {
+    object.meta().resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,59 @@
+//! Caches of the cluster's objects, each kept by a watch of its own with a backoff of its own.
+
+use futures::StreamExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::store::{Store, Writer};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{WatchStreamExt, reflector};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::hash::Hash;
+
+/// What a watch has seen.
+pub enum Change<'a, K> {
+    /// An object came, changed or went.
+    Of(&'a K),
+    /// Everything was listed anew: objects may have gone without a word.
+    Relisted,
+}
+
+/// An object that may be malformed: one of them must not stop the others.
+pub type Guarded<K> = DeserializeGuard<K>;
+
+/// Starts a cache and a task that keeps it, and tells `on_change` of every change after the cache has it.
+pub fn cache<K>(api: Api<K>, config: watcher::Config, on_change: impl FnMut(Change<K>) + Send + 'static) -> Store<K>
+where
+    K: Resource + ResourceExt + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K::DynamicType: Default + Eq + Hash + Clone + Unpin + Send + Sync,
+{
+    let (store, writer) = reflector::store();
+    tokio::spawn(keep(api, config, writer, on_change));
+    store
+}
+
+async fn keep<K>(api: Api<K>, config: watcher::Config, mut writer: Writer<K>, mut on_change: impl FnMut(Change<K>))
+where
+    K: Resource + ResourceExt + Clone + DeserializeOwned + Debug + Send + 'static,
+    K::DynamicType: Default + Eq + Hash + Clone + Unpin,
+{
+    let mut events = watcher(api, config).default_backoff().boxed();
+    while let Some(event) = events.next().await {
+        match event {
+            // managedFields are most of an object, and nothing here reads them.
+            Ok(event) => {
+                let event = event.modify(|object| object.managed_fields_mut().clear());
+                writer.apply_watcher_event(&event);
+                match &event {
+                    Event::Apply(object) | Event::Delete(object) => on_change(Change::Of(object)),
+                    Event::InitDone => on_change(Change::Relisted),
+                    Event::Init | Event::InitApply(_) => {}
+                }
+            }
+            Err(error) => {
+                let kind = std::any::type_name::<K>().rsplit("::").next().unwrap_or_default();
+                tracing::warn!(kind, %error, "a watch was interrupted; it goes on by itself");
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The License controller: reads the keys a License points at and shows what they grant now.
+
+pub mod holdings;
+mod notes;
+mod reading;
+mod status;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource, ResourceExt};
+use std::sync::Arc;
+
+use super::observed::{Observed, target};
+use super::queue::{Queue, Wakes};
+use super::runner::{Controller, ReconcileError, Surroundings};
+use crate::api::License;
+use crate::api::license::LicenseStatus;
+use crate::cluster::status::StatusWriter;
+use crate::cluster::watch::Guarded;
+use crate::domain::license::entitlement::{
+    entitlement, grants_of, next_transition, next_wake, refuse_in_use_elsewhere,
+};
+use holdings::{Holder, Holdings};
+use reading::Reading;
+pub use reading::Trusts;
+
+/// Keeps the status of Licenses.
+pub struct LicenseController {
+    pub observed: Observed,
+    pub with: Surroundings,
+    pub statuses: Arc<StatusWriter<LicenseStatus>>,
+    pub wakes: Arc<Wakes<Guarded<License>>>,
+    pub queue: Queue<Guarded<License>>,
+    pub holdings: Arc<Holdings>,
+    pub trusts: Arc<Trusts>,
+}
+
+/// The objects a License refers to.
+pub fn references(license: &License) -> Vec<String> {
+    let namespace = license.namespace().unwrap_or_default();
+    let keys = license.spec.keys.iter().map(|source| &source.secret_ref.name);
+    let trust = license.spec.trust.iter().map(|source| &source.secret_ref.name);
+    keys.chain(trust).map(|name| target("Secret", &namespace, name)).collect()
+}
+
+impl Controller for LicenseController {
+    type Object = License;
+    const KIND: &'static str = "License";
+
+    fn reconcile<'a>(&'a self, license: &'a License) -> BoxFuture<'a, Result<(), ReconcileError>> {
+        self.look_at(license).boxed()
+    }
+}
+
+impl LicenseController {
+    /// Finds out which grants each License holds before the first is judged: of two with the same key the older one
+    /// counts, in whatever order they are looked at.
+    pub fn take_stock(&self) {
+        for object in self.observed.licenses.state() {
+            if let Ok(license) = &object.0 {
+                let reading = Reading::of(license, &self.observed, &self.trusts);
+                self.holdings.claim(Holder::of(license), grants_of(&reading.keys));
+            }
+        }
+    }
+
+    async fn look_at(&self, license: &License) -> Result<(), ReconcileError> {
+        let object = ObjectRef::from_obj(license);
+        let mut reading = Reading::of(license, &self.observed, &self.trusts);
+        let holder = Holder::of(license);
+        for other in self.holdings.claim(holder.clone(), grants_of(&reading.keys)) {
+            self.queue.add(other);
+        }
+        refuse_in_use_elsewhere(&mut reading.keys, |grant| self.holdings.older_holder(grant, &holder));
+        reading.explain_missing(&self.observed).await?;
+
+        let now = self.with.clock.now();
+        let before = self.statuses.latest(license, license.status.as_ref()).unwrap_or_default();
+        let judged = entitlement(&reading.keys, now.at);
+        let next = next_transition(&reading.keys, now.at);
+        let status = status::of(license, &reading, &judged, next, &before, now);
+        self.wakes.set(&guarded(&object), next_wake(&reading.keys, now.at));
+        self.with.metrics.licensed(license, &status);
+
+        let api: Api<License> = Api::namespaced(self.observed.client.clone(), &license.namespace().unwrap_or_default());
+        if self.statuses.write(&api, license, Some(&before), &status).await? {
+            self.with.events.tell(license, notes::of(&before, &status), now.at);
+        }
+        Ok(())
+    }
+
+    /// Takes note that a License is no more.
+    pub fn forget(&self, license: &License) {
+        let object = ObjectRef::from_obj(license);
+        self.wakes.set(&guarded(&object), None);
+        self.with.metrics.forget_license(license);
+        if let Some(uid) = &license.meta().uid {
+            self.statuses.forget(uid);
+            for other in self.holdings.release(uid) {
+                self.queue.add(other);
+            }
+        }
+    }
+}
+
+/// The same object as the caches name it.
+pub fn guarded(object: &ObjectRef<License>) -> ObjectRef<Guarded<License>> {
+    ObjectRef::new(&object.name).within(object.namespace.as_deref().unwrap_or_default())
+}

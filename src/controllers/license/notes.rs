@@ -1,0 +1,43 @@
+//! The Events of a License: one for each change of what its status says.
+
+use crate::api::conditions::{find, is_true};
+use crate::api::license::LicenseStatus;
+use crate::cluster::events::Note;
+use crate::domain::license::mode::Mode;
+
+/// What to tell of a change from `before` to `after`.
+pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let message = |type_: &str| find(&after.conditions, type_).map(|c| c.message.clone()).unwrap_or_default();
+    let licensed = message("Licensed");
+    let was_licensed = is_true(&before.conditions, "Licensed");
+    match (before.mode, after.mode) {
+        (was, Some(Mode::Full)) if was != Some(Mode::Full) => {
+            let again = before.valid_from.is_some();
+            notes.push(Note::normal(if again { "FullAgain" } else { "Activated" }, licensed));
+        }
+        (was, Some(Mode::Grace)) if was != Some(Mode::Grace) => notes.push(Note::warning("GraceStarted", licensed)),
+        (was, Some(Mode::Demo)) if was_licensed || (was != Some(Mode::Demo) && after.valid_from.is_some()) => {
+            notes.push(Note::warning("DemoStarted", licensed));
+        }
+        (Some(Mode::Full), Some(Mode::Full)) if after.expires_at > before.expires_at => {
+            notes.push(Note::normal("Renewed", licensed));
+        }
+        (Some(_), Some(_)) if before.seats != after.seats => notes.push(Note::normal("SeatsChanged", licensed)),
+        _ => {}
+    }
+    let mut alarm = |type_: &str, bad: bool, reason: &'static str| {
+        let now = find(&after.conditions, type_).map(|c| (is_true(&after.conditions, type_), &c.reason));
+        let was = find(&before.conditions, type_).map(|c| (is_true(&before.conditions, type_), &c.reason));
+        if now != was && now.is_some_and(|(status, _)| status == bad) {
+            notes.push(Note::warning(reason, message(type_)));
+        }
+    };
+    alarm("KeyRefused", true, "KeyRefused");
+    alarm("ExpiringSoon", true, "ExpiringSoon");
+    alarm("TrustRefused", true, "TrustPinned");
+    alarm("SourceMissing", true, "SourceMissing");
+    alarm("Reconciling", true, "Waiting");
+    alarm("ClockTrusted", false, "ClockNotTrusted");
+    notes
+}

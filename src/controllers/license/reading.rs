@@ -1,0 +1,157 @@
+//! What a License points at, as the caches have it.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::super::observed::Observed;
+use crate::api::{License, secret_type};
+use crate::cluster::client::CallError;
+use crate::cluster::secrets;
+use crate::domain::fault::Fault;
+use crate::domain::license::entitlement::{Presentation, Presented, present};
+use crate::domain::license::jwk::read_jwks;
+use crate::domain::license::trust::Trust;
+
+/// The keys of a License and what could not be read.
+pub struct Reading {
+    pub keys: Vec<Presented>,
+    /// What is missing or wrong about the sources, each with the field that names it.
+    pub faults: Vec<Fault>,
+    /// Secrets that no cache has, with their type and the field that names them.
+    missing: Vec<(&'static str, String, String)>,
+    namespace: String,
+    /// `spec.trust` is set although the installation pins the trust of this product.
+    pub trust_pinned: bool,
+}
+
+impl Reading {
+    pub fn of(license: &License, observed: &Observed, trusts: &Trusts) -> Self {
+        let namespace = license.namespace().unwrap_or_default();
+        let mut reading =
+            Reading { keys: Vec::new(), faults: Vec::new(), missing: Vec::new(), namespace, trust_pinned: false };
+        let trust = reading.trust(license, observed, trusts);
+        let to = Presentation { product: &license.spec.product, cluster: &observed.cluster, trust: &trust };
+        let mut seen = BTreeSet::new();
+        for source in &license.spec.keys {
+            let name = &source.secret_ref.name;
+            let field = format!("spec.keys[{}]", source.name);
+            let Some(secret) = secrets::find(&observed.keys, &reading.namespace, name) else {
+                reading.missing.push((secret_type::LICENSE, name.clone(), field));
+                continue;
+            };
+            let entries = secret.data.iter().flatten();
+            let chosen: Vec<_> =
+                entries.filter(|(entry, _)| source.key.as_ref().is_none_or(|key| key == *entry)).collect();
+            if let Some(key) = source.key.as_ref().filter(|_| chosen.is_empty()) {
+                let message = format!("Secret {name} has no entry {key}");
+                reading.faults.push(Fault::new("EntryMissing", field, message));
+            }
+            for (entry, text) in chosen {
+                if seen.insert((name, entry.clone())) {
+                    reading.keys.push(present(name, entry, &text.0, &to));
+                }
+            }
+        }
+        reading
+    }
+
+    /// The trust that the installation pins for the product, else the License's own.
+    fn trust(&mut self, license: &License, observed: &Observed, trusts: &Trusts) -> Arc<Trust> {
+        let mut chosen = observed.pinned_trust(&license.spec.product);
+        self.trust_pinned = !chosen.is_empty() && license.spec.trust.is_some();
+        if chosen.is_empty() {
+            match &license.spec.trust {
+                None if license.spec.keys.is_empty() => {}
+                None => {
+                    let message = format!(
+                        "nobody is trusted for product {}: name a Secret of type {} with the vendor's jwks.json, or have the \
+                         installation pin it",
+                        license.spec.product,
+                        secret_type::TRUST
+                    );
+                    self.faults.push(Fault::new("TrustMissing", "spec.trust", message));
+                }
+                Some(source) => match secrets::find(&observed.trusts, &self.namespace, &source.secret_ref.name) {
+                    Some(secret) => chosen.push(secret),
+                    None => {
+                        let name = source.secret_ref.name.clone();
+                        self.missing.push((secret_type::TRUST, name, "spec.trust".to_owned()));
+                    }
+                },
+            }
+        }
+        let (trust, faults) = trusts.of(&chosen, observed);
+        self.faults.extend(faults);
+        trust
+    }
+
+    /// Finds out why Secrets are missing: there is none, or it is of another type.
+    pub async fn explain_missing(&mut self, observed: &Observed) -> Result<(), CallError> {
+        for (type_, name, field) in std::mem::take(&mut self.missing) {
+            let fault = secrets::explain_missing(&observed.client, type_, &self.namespace, &name).await?;
+            self.faults.push(Fault { field, ..fault });
+        }
+        Ok(())
+    }
+}
+
+/// Trust put together from Secrets, kept until any of them changes: thousands of Licenses share one.
+#[derive(Default)]
+pub struct Trusts(Mutex<HashMap<String, Built>>);
+
+/// Trust and what is wrong with its Secrets.
+type Built = (Arc<Trust>, Vec<Fault>);
+
+impl Trusts {
+    /// A trust Secret has changed.
+    pub fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn of(&self, secrets: &[Arc<Secret>], observed: &Observed) -> Built {
+        let name = |secret: &Arc<Secret>| format!("{:?}", (secret.uid(), secret.resource_version()));
+        let key: String = secrets.iter().map(name).collect();
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return known.clone();
+        }
+        let (trust, faults) = build(secrets, observed);
+        let built = (Arc::new(trust), faults);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, built.clone());
+        built
+    }
+}
+
+fn build(secrets: &[Arc<Secret>], observed: &Observed) -> (Trust, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let mut keys = Vec::new();
+    for secret in secrets {
+        let place = format!("Secret {}/{}", secret.namespace().unwrap_or_default(), secret.name_any());
+        match secret.data.as_ref().and_then(|data| data.get("jwks.json")) {
+            None => {
+                faults.push(Fault::new("TrustInvalid", place, "has no entry jwks.json with the vendor's public keys"))
+            }
+            Some(jwks) => match read_jwks(&jwks.0) {
+                Ok(read) => keys.extend(read),
+                Err(fault) => faults.push(Fault { field: format!("{place}, {}", fault.field), ..fault }),
+            },
+        }
+    }
+    let mut trust = Trust::new(keys);
+    // A list that a trusted key signed counts wherever it is: it need not be carried to every place a key is used.
+    for secret in observed.trusts.state() {
+        if let Some(list) = secret.data.as_ref().and_then(|data| data.get("revoked.jwt"))
+            && let Err(refusal) = trust.heed(&list.0)
+            && secrets.iter().any(|chosen| chosen.uid() == secret.uid())
+        {
+            let place = format!("Secret {}/{}, revoked.jwt", secret.namespace().unwrap_or_default(), secret.name_any());
+            faults.push(Fault::new(
+                "TrustInvalid",
+                place,
+                format!("this list of revoked keys is not heeded: {refusal}"),
+            ));
+        }
+    }
+    (trust, faults)
+}

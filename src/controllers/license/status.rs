@@ -1,0 +1,246 @@
+//! What a License shows.
+
+use super::reading::Reading;
+use crate::api::License;
+use crate::api::conditions::Conditions;
+use crate::api::license::{GrantStatus, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
+use crate::cluster::clock::Now;
+use crate::domain::Instant;
+use crate::domain::license::entitlement::{EXPIRING_SOON, Entitlement, KeyState, PoolLimit, Presented, Transition};
+use crate::domain::license::mode::Mode;
+use crate::domain::license::pool::PoolModel;
+use crate::domain::trusted_time::TOLERANCE;
+
+/// Keys, grants and pools that are shown; there may be more.
+const SHOWN_KEYS: usize = 32;
+const SHOWN_GRANTS: usize = 32;
+const SHOWN_POOLS: usize = 1024;
+const SHOWN_FEATURES: usize = 64;
+const SHOWN_TEXT: usize = 1000;
+
+/// The status of `license`. Equal to `before` where nothing has changed.
+pub fn of(
+    license: &License,
+    reading: &Reading,
+    granted: &Entitlement,
+    next: Option<Transition>,
+    before: &LicenseStatus,
+    now: Now,
+) -> LicenseStatus {
+    LicenseStatus {
+        observed_generation: license.metadata.generation,
+        mode: Some(granted.mode),
+        organisation: granted.organisation.as_deref().map(cut),
+        product: Some(license.spec.product.clone()),
+        plan: granted.plan.as_deref().map(cut),
+        valid_from: granted.valid_from.map(Into::into),
+        expires_at: granted.expires_at.map(Into::into),
+        grace_ends_at: granted.grace_ends_at.map(Into::into),
+        next_transition: next.map(|next| NextMode { at: next.at.into(), to: next.to }),
+        demo_seats: Some(granted.demo_seats),
+        seats: Some(seats(granted)),
+        pools: granted.pools.iter().take(SHOWN_POOLS).map(pool).collect(),
+        features: granted.features.iter().take(SHOWN_FEATURES).map(|feature| cut(feature)).collect(),
+        grants: granted
+            .grants
+            .iter()
+            .take(SHOWN_GRANTS)
+            .map(|grant| GrantStatus {
+                grant: cut(&grant.grant),
+                mode: grant.mode,
+                expires_at: grant.expires_at.map(Into::into),
+                grace_ends_at: grant.grace_ends_at.map(Into::into),
+            })
+            .collect(),
+        keys_read: Some(u32::try_from(reading.keys.len()).unwrap_or(u32::MAX)),
+        keys: keys(reading, granted),
+        conditions: conditions(license, reading, granted, before, now),
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(SHOWN_TEXT).collect()
+}
+
+fn pool(pool: &PoolLimit) -> PoolStatus {
+    PoolStatus { name: cut(&pool.name), model: pool.model, limit: pool.limit, in_use: None, peak: None }
+}
+
+/// `agents 50, planners unlimited`; in demo `demo 2`.
+fn seats(granted: &Entitlement) -> String {
+    if granted.mode == Mode::Demo {
+        return format!("demo {}", granted.demo_seats);
+    }
+    let of_pool = |pool: &PoolLimit| match (pool.model, pool.limit) {
+        (PoolModel::Unlimited, _) | (_, None) => format!("{} unlimited", pool.name),
+        (_, Some(limit)) => format!("{} {limit}", pool.name),
+    };
+    let shown: Vec<String> = granted.pools.iter().map(of_pool).collect();
+    cut(&shown.join(", "))
+}
+
+/// The most important first: what counts, what will, what needs somebody's eye, and the rest.
+fn keys(reading: &Reading, granted: &Entitlement) -> Vec<KeyStatus> {
+    let mut keys: Vec<KeyStatus> =
+        reading.keys.iter().zip(&granted.keys).map(|(key, state)| key_status(key, state)).collect();
+    keys.sort_by(|a, b| (a.state, &a.secret, &a.key).cmp(&(b.state, &b.secret, &b.key)));
+    keys.truncate(SHOWN_KEYS);
+    keys
+}
+
+fn key_status(key: &Presented, state: &KeyState) -> KeyStatus {
+    let refusal = match state {
+        KeyState::Refused(refusal) => Some(refusal),
+        _ => None,
+    };
+    KeyStatus {
+        secret: key.secret.clone(),
+        key: key.entry.clone(),
+        serial: key.claims.as_ref().map(|claims| claims.jti.clone()),
+        grant: key.claims.as_ref().map(|claims| cut(&claims.grant())),
+        state: match state {
+            KeyState::InForce => KeyStateName::InForce,
+            KeyState::Future => KeyStateName::Future,
+            KeyState::Refused(_) => KeyStateName::Refused,
+            KeyState::Superseded => KeyStateName::Superseded,
+            KeyState::Expired => KeyStateName::Expired,
+        },
+        reason: refusal.map(|refusal| refusal.reason().to_owned()),
+        message: refusal.map(|refusal| cut(&refusal.to_string())),
+    }
+}
+
+/// Ready means that the spec was read and that status says what it grants: demo is Ready too, and only `Licensed` is
+/// False in it (`design.md` §3).
+fn conditions(
+    license: &License,
+    reading: &Reading,
+    granted: &Entitlement,
+    before: &LicenseStatus,
+    now: Now,
+) -> Vec<crate::api::conditions::Condition> {
+    let mut list = Conditions::new(&before.conditions, license.metadata.generation, now.at);
+    let summary = summary(granted);
+    match reading.faults.first() {
+        Some(fault) if !granted.ever_licensed => {
+            list.set("Ready", false, fault.reason, fault.to_string());
+            list.set("Reconciling", true, fault.reason, fault.to_string());
+        }
+        fault => {
+            list.set("Ready", true, granted.mode.as_str(), summary.clone());
+            if let Some(fault) = fault {
+                list.set("SourceMissing", true, fault.reason, fault.to_string());
+            }
+        }
+    }
+    match granted.mode {
+        Mode::Demo if granted.ever_licensed => list.set("Licensed", false, "Expired", summary),
+        Mode::Demo => list.set("Licensed", false, "NoLicense", summary),
+        mode => list.set("Licensed", true, mode.as_str(), summary),
+    }
+    let grace = if granted.in_grace {
+        "a grant has ended and is in its grace period"
+    } else {
+        "no grant is in its grace period"
+    };
+    list.set("InGrace", granted.in_grace, if granted.in_grace { "Grace" } else { "NotInGrace" }, grace);
+    let in_demo = granted.mode == Mode::Demo;
+    let demo = if in_demo { format!("{} seats over all pools", granted.demo_seats) } else { "not in demo mode".into() };
+    list.set("InDemo", in_demo, if in_demo { "Demo" } else { "NotInDemo" }, demo);
+    expiring_soon(&mut list, granted, now.at);
+    key_refused(&mut list, reading, granted);
+    if reading.trust_pinned {
+        let message = format!(
+            "spec.trust is not heeded: this installation pins whom to trust for product {}; take it out",
+            license.spec.product
+        );
+        list.set("TrustRefused", true, "TrustPinned", message);
+    }
+    clock_trusted(&mut list, license, reading, now);
+    list.into_list()
+}
+
+/// One line that says it all.
+fn summary(granted: &Entitlement) -> String {
+    let whom = granted.organisation.as_deref().map(cut).unwrap_or_default();
+    let at = |at: Option<Instant>| at.map(|at| crate::api::common::Timestamp::from(at).to_string());
+    let end = at(granted.expires_at);
+    let grace = at(granted.grace_ends_at).filter(|_| granted.grace_ends_at != granted.expires_at);
+    match (granted.mode, end, grace) {
+        (Mode::Full, None, _) => format!("{} for {whom}, without end", seats(granted)),
+        (Mode::Full, Some(end), None) => format!("{} for {whom} until {end}", seats(granted)),
+        (Mode::Full, Some(end), Some(grace)) => {
+            format!("{} for {whom} until {end}, then grace until {grace}", seats(granted))
+        }
+        (Mode::Grace, end, grace) => format!(
+            "{} for {whom}; the licence ended at {}, grace ends at {}: enter a new key",
+            seats(granted),
+            end.unwrap_or_default(),
+            grace.unwrap_or_default()
+        ),
+        (Mode::Demo, Some(end), _) => {
+            format!(
+                "the licence for {whom} ended at {end}; {} seats of demo mode are left until a new key is entered",
+                granted.demo_seats
+            )
+        }
+        (Mode::Demo, None, _) => "no key has ever been in force here; no seats".to_owned(),
+    }
+}
+
+fn expiring_soon(list: &mut Conditions, granted: &Entitlement, now: Instant) {
+    let soon = granted.mode == Mode::Full && granted.expires_at.is_some_and(|end| end - EXPIRING_SOON <= now);
+    match soon {
+        true => {
+            list.set("ExpiringSoon", true, "NoKeyToFollow", "the licence ends within four weeks and no key follows it")
+        }
+        false => list.set(
+            "ExpiringSoon",
+            false,
+            "NotExpiringSoon",
+            "the licence does not end within four weeks, or has ended",
+        ),
+    }
+}
+
+fn key_refused(list: &mut Conditions, reading: &Reading, granted: &Entitlement) {
+    let refused: Vec<_> = reading
+        .keys
+        .iter()
+        .zip(&granted.keys)
+        .filter_map(|(key, state)| match state {
+            KeyState::Refused(refusal) => Some((key, refusal)),
+            _ => None,
+        })
+        .collect();
+    let Some((_, first)) = refused.first() else {
+        list.set("KeyRefused", false, "NoneRefused", "every key that was read is genuine");
+        return;
+    };
+    let shown = refused.iter().take(3).map(|(key, refusal)| format!("{}/{}: {refusal}", key.secret, key.entry));
+    let mut message = shown.collect::<Vec<_>>().join("; ");
+    if refused.len() > 3 {
+        message.push_str(&format!("; and {} more", refused.len() - 3));
+    }
+    list.set("KeyRefused", true, first.reason(), message);
+}
+
+fn clock_trusted(list: &mut Conditions, license: &License, reading: &Reading, now: Now) {
+    let created = license.metadata.creation_timestamp.as_ref();
+    let created = created.and_then(|time| chrono::DateTime::from_timestamp(time.0.as_second(), 0));
+    let issued = reading
+        .keys
+        .iter()
+        .filter(|key| key.refusal.is_none())
+        .filter_map(|key| key.claims.as_ref())
+        .map(|c| c.issued_at());
+    let ahead = issued.chain(created).any(|at| at > now.at + TOLERANCE);
+    match now.doubt {
+        Some(doubt) => list.set("ClockTrusted", false, doubt.reason(), doubt.message()),
+        None if ahead => {
+            let message = "a key or this object was made later than the clock says; check NTP here and at the vendor";
+            list.set("ClockTrusted", false, "ClockBehind", message);
+        }
+        None => list.set("ClockTrusted", true, "ClocksAgree", "the operator's clock agrees with the API server's"),
+    }
+}

@@ -1,0 +1,94 @@
+//! The cluster as the caches show it, and who refers to what.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::store::Store;
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::{Client, ResourceExt};
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::api::{License, Plan, Subscription, mark};
+use crate::cluster::watch::Guarded;
+
+/// Every object the operator looks at. Secrets are split by type, and no other type is ever read.
+#[derive(Clone)]
+pub struct Observed {
+    pub client: Client,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// The UID of kube-system: what a key that is bound to a cluster names.
+    pub cluster: String,
+    pub licenses: Store<Guarded<License>>,
+    pub subscriptions: Store<Guarded<Subscription>>,
+    pub plans: Store<Guarded<Plan>>,
+    pub keys: Store<Secret>,
+    pub trusts: Store<Secret>,
+    pub issuers: Store<Secret>,
+}
+
+impl Observed {
+    pub fn license(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<License>>> {
+        self.licenses.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    pub fn plan(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<Plan>>> {
+        self.plans.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// The Secrets in the operator's namespace that pin the trust of `product`. Where there are any, they alone count.
+    pub fn pinned_trust(&self, product: &str) -> Vec<Arc<Secret>> {
+        let pins = |secret: &Secret| secret.labels().get(mark::PRODUCT).is_some_and(|p| p == product);
+        self.trusts.state_filter(|secret| secret.namespace().as_deref() == Some(&self.namespace) && pins(secret))
+    }
+}
+
+/// Who refers to which `kind/namespace/name`.
+pub struct References<K: reflector::Lookup<DynamicType = ()>>(Mutex<Both<K>>);
+
+struct Both<K: reflector::Lookup<DynamicType = ()>> {
+    to: HashMap<ObjectRef<K>, Vec<String>>,
+    from: HashMap<String, HashSet<ObjectRef<K>>>,
+}
+
+impl<K: reflector::Lookup<DynamicType = ()>> Default for References<K> {
+    fn default() -> Self {
+        References(Mutex::new(Both { to: HashMap::new(), from: HashMap::new() }))
+    }
+}
+
+impl<K: reflector::Lookup<DynamicType = ()> + Clone> References<K>
+where
+    ObjectRef<K>: Hash + Eq,
+{
+    /// `object` refers to exactly these.
+    pub fn set(&self, object: ObjectRef<K>, targets: Vec<String>) {
+        let mut both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Both { to, from } = &mut *both;
+        for target in to.remove(&object).unwrap_or_default() {
+            if let Some(referrers) = from.get_mut(&target) {
+                referrers.remove(&object);
+                if referrers.is_empty() {
+                    from.remove(&target);
+                }
+            }
+        }
+        for target in &targets {
+            from.entry(target.clone()).or_default().insert(object.clone());
+        }
+        if !targets.is_empty() {
+            to.insert(object, targets);
+        }
+    }
+
+    /// Those that refer to it.
+    pub fn of(&self, target: &str) -> Vec<ObjectRef<K>> {
+        let both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        both.from.get(target).into_iter().flatten().cloned().collect()
+    }
+}
+
+/// The name under which a reference to an object is kept.
+pub fn target(kind: &str, namespace: &str, name: &str) -> String {
+    format!("{kind}/{namespace}/{name}")
+}

@@ -1,0 +1,296 @@
+//! Carrying out: keys into Secrets, revoked serials into the issuer's list, and the License where there is none.
+//!
+//! Every step is found again from what is there, so it may be cut short after any write. Keys are added first, revoked
+//! second and removed last: at no moment is the customer without one.
+
+use k8s_openapi::ByteString;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::PostParams;
+use kube::{Api, ResourceExt};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::observed::{Observed, target};
+use super::issuer::{Issuer, trust_secret_name};
+use crate::api::common::{SecretRef, SecretSource};
+use crate::api::license::{KeySource, LicenseSpec, SubscriptionRef};
+use crate::api::{License, Subscription, mark, secret_type};
+use crate::cluster::client::{CallError, call};
+use crate::cluster::secrets::{self, Entries, KeepError, Kept};
+use crate::cluster::status::FIELD_MANAGER;
+use crate::domain::Instant;
+use crate::domain::contract::Contract;
+use crate::domain::contract::issuing::{IssuedKey, Work, wanted, work};
+use crate::domain::contract::renewal::Standing;
+use crate::domain::fault::Fault;
+use crate::domain::license::key::{Claims, sign_key, verify_key};
+
+/// What was done and what there is now.
+#[derive(Default)]
+pub struct Done {
+    /// The keys that are there, newest last.
+    pub keys: Vec<Claims>,
+    pub issued: Vec<Claims>,
+    pub revoked: Vec<Claims>,
+    /// Changes of seats that are not followed.
+    pub refused: Vec<Fault>,
+    /// Why no keys are issued.
+    pub not_issued: Option<Fault>,
+    /// Why keys do not get where they should.
+    pub not_delivered: Option<Fault>,
+}
+
+/// A Secret that keys go to, and the product whose keys it takes; none: all.
+struct Place {
+    namespace: String,
+    secret: String,
+    product: Option<String>,
+}
+
+/// The License that the keys are for: namespace and name.
+pub fn license_of(subscription: &Subscription) -> Option<(String, String)> {
+    let license = subscription.spec.deliver_to.as_ref()?.license.as_ref()?;
+    let namespace = license.namespace.clone().or_else(|| subscription.namespace()).unwrap_or_default();
+    Some((namespace, license.name.clone()))
+}
+
+/// The Secrets that keys may go to, as references.
+pub fn secrets_of(subscription: &Subscription) -> Vec<String> {
+    let own = subscription.namespace().unwrap_or_default();
+    let kept = target("Secret", &own, &kept_secret_name(subscription));
+    let delivered =
+        license_of(subscription).map(|(namespace, _)| target("Secret", &namespace, &license_secret_name(subscription)));
+    delivered.into_iter().chain([kept]).collect()
+}
+
+fn license_secret_name(subscription: &Subscription) -> String {
+    let license = subscription.spec.deliver_to.as_ref().and_then(|to| to.license.as_ref());
+    license.map_or_else(String::new, |l| l.secret_name.clone().unwrap_or_else(|| format!("{}-license", l.name)))
+}
+
+fn kept_secret_name(subscription: &Subscription) -> String {
+    format!("{}-keys", subscription.name_any())
+}
+
+fn owner(subscription: &Subscription) -> String {
+    format!("Subscription {}/{}", subscription.namespace().unwrap_or_default(), subscription.name_any())
+}
+
+/// A label value that finds what was made for a Subscription; names longer than a label are cut and told apart by a hash.
+fn label(subscription: &Subscription) -> String {
+    let name = subscription.name_any();
+    match name.len() <= 63 {
+        true => name,
+        false => {
+            let digest: String = Sha256::digest(&name).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+            format!("{}-{digest}", name[..52].trim_end_matches(['.', '-']))
+        }
+    }
+}
+
+/// Brings keys, revocations and the License to where the contract stands.
+pub async fn carry_out(
+    subscription: &Subscription,
+    contract: &Contract,
+    standing: &Standing,
+    observed: &Observed,
+    now: Instant,
+) -> Result<Done, CallError> {
+    let mut done = Done::default();
+    let mut issuer = match Issuer::of(subscription, observed).await? {
+        Ok(issuer) => issuer,
+        Err(fault) => {
+            done.not_issued = Some(fault);
+            return Ok(done);
+        }
+    };
+    let (keys, refused) = wanted(contract, standing, &issuer.name, now);
+    done.refused = refused;
+    if let Err(error) = issuer.publish(&observed.client, &BTreeSet::new(), now).await {
+        done.not_issued = Some(not_kept(error)?);
+        return Ok(done);
+    }
+    let places = match places(subscription, contract, observed) {
+        Ok(places) => places,
+        Err(fault) => {
+            done.not_delivered = Some(fault);
+            return Ok(done);
+        }
+    };
+    for place in &places {
+        let of_place: Vec<Claims> = keys
+            .iter()
+            .filter(|key| place.product.as_ref().is_none_or(|product| *product == key.aud))
+            .cloned()
+            .collect();
+        if let Err(error) = deliver(subscription, place, &of_place, &mut issuer, observed, now, &mut done).await {
+            done.not_delivered = Some(not_kept(error)?);
+        }
+    }
+    done.keys.sort_by(|a, b| (a.iat, a.nbf, &a.jti).cmp(&(b.iat, b.nbf, &b.jti)));
+    done.keys.dedup_by(|a, b| a.jti == b.jti);
+    if let Some(fault) = make_license(subscription, contract, observed).await? {
+        done.not_delivered = Some(fault);
+    }
+    Ok(done)
+}
+
+/// Another's Secret is a fault to show; a failed call is tried again.
+fn not_kept(error: KeepError) -> Result<Fault, CallError> {
+    match error {
+        KeepError::NotOurs(fault) => Ok(fault),
+        KeepError::Call(error) => Err(error),
+    }
+}
+
+/// Where keys go: to the License's Secret those of its product, all others and the ones to keep beside the Subscription.
+fn places(subscription: &Subscription, contract: &Contract, observed: &Observed) -> Result<Vec<Place>, Fault> {
+    let own = subscription.namespace().unwrap_or_default();
+    let keep = Place { namespace: own.clone(), secret: kept_secret_name(subscription), product: None };
+    let Some((namespace, name)) = license_of(subscription) else {
+        return Ok(vec![keep]);
+    };
+    let license = observed.license(&namespace, &name);
+    let license = license.as_ref().and_then(|license| license.0.as_ref().ok());
+    if namespace != own {
+        let named_back = license.and_then(|l| l.spec.subscription_ref.as_ref()).is_some_and(|back| {
+            back.name == subscription.name_any() && back.namespace.as_deref().unwrap_or(&namespace) == own
+        });
+        if !named_back {
+            let message = format!(
+                "License {namespace}/{name} does not accept this contract: it must say subscriptionRef: {{name: {}, namespace: {own}}}",
+                subscription.name_any()
+            );
+            return Err(Fault::new("NotAccepted", "spec.deliverTo.license", message));
+        }
+    }
+    let product =
+        license.map(|l| l.spec.product.clone()).or_else(|| contract.lines.first().map(|line| line.product.clone()));
+    let others = contract.lines.iter().any(|line| Some(&line.product) != product.as_ref());
+    let asked = subscription.spec.deliver_to.as_ref().is_some_and(|to| to.file.is_some());
+    let to_license = Place { namespace, secret: license_secret_name(subscription), product };
+    Ok(if others || asked { vec![to_license, keep] } else { vec![to_license] })
+}
+
+async fn deliver(
+    subscription: &Subscription,
+    place: &Place,
+    wanted: &[Claims],
+    issuer: &mut Issuer,
+    observed: &Observed,
+    now: Instant,
+    done: &mut Done,
+) -> Result<(), KeepError> {
+    let (owner, label) = (owner(subscription), label(subscription));
+    let kept = Kept {
+        namespace: &place.namespace,
+        name: &place.secret,
+        type_: secret_type::LICENSE,
+        owner: &owner,
+        label: Some(&label),
+    };
+    let found = secrets::find(&observed.keys, &place.namespace, &place.secret);
+    let mut entries = found.as_ref().filter(|s| kept.is_ours(s)).and_then(|s| s.data.clone()).unwrap_or_default();
+    let issued = read_issued(&entries, issuer);
+    let Work { issue, revoke, remove } = work(wanted, &issued, issuer.trust.revoked(), now);
+
+    let mut version = found;
+    if !issue.is_empty() {
+        for key in &issue {
+            entries.insert(key.entry.clone(), ByteString(sign_key(&key.claims, &issuer.key).into_bytes()));
+        }
+        kept.write(&observed.client, version.as_deref(), entries.clone()).await?;
+        // The rest follows on the version that this write made, once the cache shows it.
+        version = None;
+    }
+    done.keys.extend(issued.iter().filter(|key| !remove.contains(&key.entry)).map(|key| key.claims.clone()));
+    done.keys.extend(issue.iter().map(|key| key.claims.clone()));
+    done.issued.extend(issue.into_iter().map(|key| key.claims));
+    if !revoke.is_empty() {
+        issuer.publish(&observed.client, &revoke, now).await?;
+        done.revoked.extend(issued.iter().filter(|key| revoke.contains(&key.claims.jti)).map(|key| key.claims.clone()));
+    }
+    if !remove.is_empty()
+        && let Some(version) = &version
+    {
+        entries.retain(|entry, _| !remove.contains(entry));
+        kept.write(&observed.client, Some(version), entries).await?;
+    }
+    Ok(())
+}
+
+/// The entries that this issuer signed. Whatever else is there is left alone.
+fn read_issued(entries: &Entries, issuer: &Issuer) -> Vec<IssuedKey> {
+    let read = |(entry, text): (&String, &ByteString)| {
+        let claims = verify_key(&text.0, &issuer.trust).ok()?;
+        Some(IssuedKey { entry: entry.clone(), claims })
+    };
+    entries.iter().filter_map(read).collect()
+}
+
+/// Makes the License in the Subscription's own namespace where there is none. Returns why the keys are of no use to the
+/// one that is there.
+async fn make_license(
+    subscription: &Subscription,
+    contract: &Contract,
+    observed: &Observed,
+) -> Result<Option<Fault>, CallError> {
+    let Some((namespace, name)) = license_of(subscription) else { return Ok(None) };
+    let secret = license_secret_name(subscription);
+    match observed.license(&namespace, &name) {
+        Some(found) => Ok(found.0.as_ref().ok().and_then(|license| {
+            let read = license.spec.keys.iter().any(|source| source.secret_ref.name == secret);
+            let message = format!("License {namespace}/{name} does not read Secret {secret}: name it in its spec.keys");
+            (!read).then(|| Fault::new("SecretNotRead", "spec.deliverTo.license", message))
+        })),
+        None if subscription.namespace().as_deref() != Some(&namespace) => Ok(None),
+        None => {
+            let api: Api<License> = Api::namespaced(observed.client.clone(), &namespace);
+            let license = license(subscription, contract, observed, &namespace, &name, &secret);
+            let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+            match call(api.create(&params, &license)).await {
+                Err(error) if !error.is_conflict() => Err(error),
+                // Made already; the cache will show it.
+                _ => Ok(None),
+            }
+        }
+    }
+}
+
+fn license(
+    subscription: &Subscription,
+    contract: &Contract,
+    observed: &Observed,
+    namespace: &str,
+    name: &str,
+    secret: &str,
+) -> License {
+    let product = contract.lines.first().map(|line| line.product.clone()).unwrap_or_default();
+    let pinned = !observed.pinned_trust(&product).is_empty();
+    let issuer = subscription.spec.issuer.as_ref().filter(|_| !pinned);
+    let trust = issuer.map(|i| SecretSource { secret_ref: SecretRef { name: trust_secret_name(&i.secret_ref.name) } });
+    let labels = [(mark::MANAGED_BY, mark::SEATKEEPER.to_owned()), (mark::SUBSCRIPTION, label(subscription))];
+    License {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            labels: Some(labels.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<BTreeMap<_, _>>()),
+            ..ObjectMeta::default()
+        },
+        spec: LicenseSpec {
+            product,
+            subscription_ref: Some(SubscriptionRef { name: subscription.name_any(), namespace: None }),
+            keys: vec![KeySource {
+                name: "subscription".into(),
+                secret_ref: SecretRef { name: secret.to_owned() },
+                key: None,
+            }],
+            trust,
+            server: None,
+            allowed_namespaces: None,
+            administrators: Vec::new(),
+            assignments: Vec::new(),
+        },
+        status: None,
+    }
+}

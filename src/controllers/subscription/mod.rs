@@ -1,0 +1,95 @@
+//! The Subscription controller: judges a contract, issues and delivers its keys, takes them back, and shows where it stands.
+//!
+//! dereference (`contract.rs`) -> judge (`domain::contract`) -> carry out (`delivery.rs`) -> show (`status.rs`).
+
+mod contract;
+mod delivery;
+mod issuer;
+mod status;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource, ResourceExt};
+use std::sync::Arc;
+
+use super::observed::{Observed, target};
+use super::queue::Wakes;
+use super::runner::{Controller, ReconcileError, Surroundings};
+use crate::api::Subscription;
+use crate::api::subscription::SubscriptionStatus;
+use crate::cluster::status::StatusWriter;
+use crate::cluster::watch::Guarded;
+use crate::domain::contract::timeline::{next_event, next_wake};
+
+/// Keeps Subscriptions.
+pub struct SubscriptionController {
+    pub observed: Observed,
+    pub with: Surroundings,
+    pub statuses: Arc<StatusWriter<SubscriptionStatus>>,
+    pub wakes: Arc<Wakes<Guarded<Subscription>>>,
+}
+
+/// The objects a Subscription refers to.
+pub fn references(subscription: &Subscription) -> Vec<String> {
+    let namespace = subscription.namespace().unwrap_or_default();
+    let spec = &subscription.spec;
+    let plans = spec.plans.iter().map(|plan| target("Plan", &namespace, &plan.name));
+    let issuer = spec.issuer.iter().flat_map(|issuer| {
+        let name = &issuer.secret_ref.name;
+        [target("Secret", &namespace, name), target("Secret", &namespace, &issuer::trust_secret_name(name))]
+    });
+    let license = delivery::license_of(subscription).map(|(namespace, name)| target("License", &namespace, &name));
+    plans.chain(issuer).chain(license).chain(delivery::secrets_of(subscription)).collect()
+}
+
+impl Controller for SubscriptionController {
+    type Object = Subscription;
+    const KIND: &'static str = "Subscription";
+
+    fn reconcile<'a>(&'a self, subscription: &'a Subscription) -> BoxFuture<'a, Result<(), ReconcileError>> {
+        self.look_at(subscription).boxed()
+    }
+}
+
+impl SubscriptionController {
+    async fn look_at(&self, subscription: &Subscription) -> Result<(), ReconcileError> {
+        let object = ObjectRef::<Guarded<Subscription>>::new(&subscription.name_any())
+            .within(&subscription.namespace().unwrap_or_default());
+        let now = self.with.clock.now().at;
+        let before = self.statuses.latest(subscription, subscription.status.as_ref()).unwrap_or_default();
+        let (status, notes) = match contract::dereference(subscription, &self.observed) {
+            Err(faults) => {
+                self.wakes.set(&object, None);
+                (status::of_faults(subscription, &faults, &before, now), Vec::new())
+            }
+            Ok(resolved) => {
+                let contract = &resolved.contract;
+                let standing = contract.standing(before.closed_as_of.map(|at| at.0), now);
+                let done = delivery::carry_out(subscription, contract, &standing, &self.observed, now).await?;
+                self.with.metrics.keys_issued(done.issued.len(), done.revoked.len());
+                let next = next_event(contract, now).filter(|_| !standing.closed);
+                self.wakes.set(&object, next_wake(contract, now).filter(|_| !standing.closed));
+                let status = status::of(subscription, &resolved, &standing, next, &done, &before, now);
+                (status, status::notes_of_keys(&done, &before))
+            }
+        };
+        let api: Api<Subscription> =
+            Api::namespaced(self.observed.client.clone(), &subscription.namespace().unwrap_or_default());
+        let told = notes.into_iter().chain(status::notes(&before, &status)).collect();
+        if self.statuses.write(&api, subscription, Some(&before), &status).await? {
+            self.with.events.tell(subscription, told, now);
+        }
+        Ok(())
+    }
+
+    /// Takes note that a Subscription is no more. What the customer has stays: keys, trust and the License.
+    pub fn forget(&self, subscription: &Subscription) {
+        let object = ObjectRef::<Guarded<Subscription>>::new(&subscription.name_any())
+            .within(&subscription.namespace().unwrap_or_default());
+        self.wakes.set(&object, None);
+        if let Some(uid) = &subscription.meta().uid {
+            self.statuses.forget(uid);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What a Subscription shows, and the Events of its changes.
+
+use super::delivery::Done;
+use crate::api::Subscription;
+use crate::api::conditions::{Condition, Conditions, find, is_true};
+use crate::api::contract::Resolved;
+use crate::api::subscription::{DeliverByEmail, IssuedKeyStatus, NextEvent, SubscriptionStatus, TermStatus};
+use crate::cluster::events::Note;
+use crate::domain::Instant;
+use crate::domain::contract::renewal::{Standing, State};
+use crate::domain::contract::timeline::Moment;
+use crate::domain::fault::Fault;
+use crate::domain::license::key::Claims;
+
+/// The newest keys are shown.
+const SHOWN_KEYS: usize = 8;
+/// What waits for something that may still come.
+const WAITING: [&str; 3] = ["PlanMissing", "SecretMissing", "SecretTypeMismatch"];
+
+/// The status of a Subscription that cannot be acted on. What was known of it stays.
+pub fn of_faults(
+    subscription: &Subscription,
+    faults: &[Fault],
+    before: &SubscriptionStatus,
+    now: Instant,
+) -> SubscriptionStatus {
+    let mut list = Conditions::new(&before.conditions, subscription.metadata.generation, now);
+    let reason = faults.first().map_or("Invalid", |fault| fault.reason);
+    let message = faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("; ");
+    list.set("Ready", false, reason, message.clone());
+    if faults.iter().any(|fault| WAITING.contains(&fault.reason)) {
+        list.set("Reconciling", true, reason, message);
+    } else if before.keys.is_empty() {
+        list.set("Stalled", true, reason, message);
+    }
+    SubscriptionStatus {
+        observed_generation: subscription.metadata.generation,
+        conditions: list.into_list(),
+        ..before.clone()
+    }
+}
+
+/// The status of a Subscription that stands as `standing` says, once `done` was carried out.
+pub fn of(
+    subscription: &Subscription,
+    resolved: &Resolved,
+    standing: &Standing,
+    next: Option<Moment>,
+    done: &Done,
+    before: &SubscriptionStatus,
+    now: Instant,
+) -> SubscriptionStatus {
+    let mut keys: Vec<IssuedKeyStatus> = done.keys.iter().rev().map(key).collect();
+    keys.truncate(SHOWN_KEYS);
+    let nothing_read = done.not_issued.is_some() || done.not_delivered.is_some();
+    SubscriptionStatus {
+        observed_generation: subscription.metadata.generation,
+        state: Some(standing.state),
+        term: standing.term.map(|term| TermStatus {
+            number: term.number,
+            starts_at: term.starts_at.into(),
+            ends_at: term.ends_at.into(),
+        }),
+        notice_deadline: standing.notice_deadline.map(Into::into),
+        ends_at: standing.ends_at.map(Into::into),
+        closed_as_of: before.closed_as_of.or(standing.ends_at.filter(|_| standing.closed).map(Into::into)),
+        next_transition: next.map(|m| NextEvent { at: m.at.into(), event: m.event.as_str().to_owned() }),
+        keys: if keys.is_empty() && nothing_read { before.keys.clone() } else { keys },
+        conditions: conditions(subscription, resolved, standing, done, before, now),
+    }
+}
+
+fn key(claims: &Claims) -> IssuedKeyStatus {
+    IssuedKeyStatus {
+        serial: claims.jti.clone(),
+        plan: claims.plan.clone(),
+        term: claims.subscription.as_ref().map_or(1, |s| s.term),
+        issued_at: claims.issued_at().into(),
+        expires_at: claims.ends_at().map(Into::into),
+    }
+}
+
+fn conditions(
+    subscription: &Subscription,
+    resolved: &Resolved,
+    standing: &Standing,
+    done: &Done,
+    before: &SubscriptionStatus,
+    now: Instant,
+) -> Vec<Condition> {
+    let mut list = Conditions::new(&before.conditions, subscription.metadata.generation, now);
+    let at = |at: Option<Instant>| at.map(|at| crate::api::common::Timestamp::from(at).to_string()).unwrap_or_default();
+    let (reason, message) = match standing.state {
+        State::Ordered => ("Ordered", "waits for approval: set spec.order.approvedOn".to_owned()),
+        State::Pending => ("Pending", format!("starts at {}", at(Some(resolved.contract.starts_at())))),
+        State::Active => match (standing.term, standing.ends_at) {
+            (_, Some(end)) => ("Active", format!("ends by itself at {}", at(Some(end)))),
+            (Some(term), None) => (
+                "Active",
+                format!(
+                    "term {} ends at {}; it renews itself unless cancelled before {}",
+                    term.number,
+                    at(Some(term.ends_at)),
+                    at(standing.notice_deadline)
+                ),
+            ),
+            (None, None) => ("Active", "perpetual".to_owned()),
+        },
+        State::Cancelled => ("Cancelled", format!("runs until {}", at(standing.ends_at))),
+        State::Ended => (
+            "Ended",
+            format!(
+                "ended at {}{}",
+                at(standing.ends_at),
+                if standing.closed { " for good" } else { "; without the cancellation it goes on" }
+            ),
+        ),
+    };
+    let waits = done.not_issued.iter().chain(&done.not_delivered).find(|fault| WAITING.contains(&fault.reason));
+    match (waits, done.not_issued.iter().chain(&done.not_delivered).find(|fault| fault.reason != "NoIssuer")) {
+        (Some(fault), _) => {
+            list.set("Ready", false, fault.reason, fault.to_string());
+            list.set("Reconciling", true, fault.reason, fault.to_string());
+        }
+        (None, Some(fault)) => list.set("Ready", false, fault.reason, fault.to_string()),
+        (None, None) => list.set("Ready", true, reason, message),
+    }
+    match &done.not_issued {
+        Some(fault) => list.set("Issued", false, fault.reason, fault.to_string()),
+        None if matches!(standing.state, State::Ordered | State::Pending) => {
+            list.set("Issued", false, reason, "no key is due yet")
+        }
+        None => list.set("Issued", true, "Issued", "every key that is due has been issued"),
+    }
+    match &done.not_delivered {
+        Some(fault) => list.set("Delivered", false, fault.reason, fault.to_string()),
+        None if done.keys.is_empty() => list.set("Delivered", false, "NoKeys", "there is no key to deliver"),
+        None => list.set("Delivered", true, "Delivered", "every key is where it should be"),
+    }
+    let refused: Vec<String> = resolved.refused.iter().chain(&done.refused).map(Fault::to_string).collect();
+    if let Some(first) = resolved.refused.iter().chain(&done.refused).next() {
+        list.set("PartRefused", true, first.reason, refused.join("; "));
+    }
+    let waiting = not_acted_on(subscription);
+    if !waiting.is_empty() {
+        let message = format!("stored and shown, and not acted on by this version: {}", waiting.join(", "));
+        list.set("FullyActedOn", false, "PartsNotActedOn", message);
+    }
+    list.into_list()
+}
+
+/// Parts of the spec whose behaviour comes with later versions.
+fn not_acted_on(subscription: &Subscription) -> Vec<&'static str> {
+    let spec = &subscription.spec;
+    let email = spec.deliver_to.as_ref().and_then(|to| to.email);
+    let parts = [
+        ("spec.deliverTo.email", email == Some(DeliverByEmail::Contact)),
+        ("spec.plans[].upgrades", spec.plans.iter().any(|plan| !plan.upgrades.is_empty())),
+        ("spec.plans[].supportExtensions", spec.plans.iter().any(|plan| !plan.support_extensions.is_empty())),
+        ("spec.plans[].acceptedOffer", spec.plans.iter().any(|plan| plan.accepted_offer.is_some())),
+    ];
+    parts.into_iter().filter(|(_, present)| *present).map(|(part, _)| part).collect()
+}
+
+/// Events of keys that were issued or taken back. A key counts as told once status shows it: status is written after the
+/// key, so a crash in between tells it again rather than never.
+pub fn notes_of_keys(done: &Done, before: &SubscriptionStatus) -> Vec<Note> {
+    let told = |claims: &&Claims| before.keys.iter().any(|key| key.serial == claims.jti);
+    let newest = before.keys.iter().map(|key| key.issued_at.0).max();
+    let untold =
+        done.keys.iter().filter(|claims| !told(claims) && newest.is_none_or(|newest| claims.issued_at() >= newest));
+    let name = |claims: &Claims| {
+        let of = crate::api::common::Timestamp::from(claims.starts_at());
+        let until = claims.ends_at().map(|end| format!(" until {}", crate::api::common::Timestamp::from(end)));
+        let term = claims.subscription.as_ref().map_or(1, |s| s.term);
+        format!("{} for term {term} of Plan {}, valid from {of}{}", claims.jti, claims.plan, until.unwrap_or_default())
+    };
+    let issued = untold.map(|claims| Note::normal("KeyIssued", format!("issued key {}", name(claims))));
+    let revoked = done.revoked.iter().map(|claims| {
+        Note::warning("KeyRevoked", format!("revoked key {}: the contract no longer grants it", name(claims)))
+    });
+    issued.chain(revoked).collect()
+}
+
+/// Events of a change from `before` to `after`.
+pub fn notes(before: &SubscriptionStatus, after: &SubscriptionStatus) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let ready = find(&after.conditions, "Ready").map(|c| c.message.clone()).unwrap_or_default();
+    if before.state != after.state
+        && let Some(state) = after.state
+    {
+        notes.push(match state {
+            State::Ordered => Note::normal("Ordered", ready),
+            State::Pending => Note::normal("Approved", ready),
+            State::Active if matches!(before.state, Some(State::Cancelled | State::Ended)) => {
+                Note::normal("GoesOn", ready)
+            }
+            State::Active => Note::normal("Started", ready),
+            State::Cancelled => Note::normal("Cancelled", ready),
+            State::Ended => Note::warning("Ended", ready),
+        });
+    }
+    let renewed = after.term.as_ref().map(|t| t.number) > before.term.as_ref().map(|t| t.number);
+    if before.state == after.state && before.term.is_some() && renewed {
+        notes.push(Note::normal(
+            "Renewed",
+            find(&after.conditions, "Ready").map(|c| c.message.clone()).unwrap_or_default(),
+        ));
+    }
+    for (type_, bad) in [("Ready", false), ("Delivered", false), ("Issued", false), ("PartRefused", true)] {
+        let Some(now) = find(&after.conditions, type_) else { continue };
+        let was = find(&before.conditions, type_);
+        let holds = is_true(&after.conditions, type_);
+        let ordinary = ["NoIssuer", "NoKeys", "Ordered", "Pending"].contains(&now.reason.as_str());
+        let told = notes.iter().any(|note| note.text == now.message);
+        if holds == bad && !ordinary && !told && was.map(|c| (&c.reason, c.status)) != Some((&now.reason, now.status)) {
+            notes.push(Note::warning(now.reason.clone(), now.message.clone()));
+        }
+    }
+    notes
+}

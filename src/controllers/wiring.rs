@@ -1,0 +1,280 @@
+//! Which change makes which object worth another look.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource, ResourceExt};
+use std::hash::Hash;
+use std::sync::{Arc, OnceLock};
+
+use super::license::{self, LicenseController};
+use super::observed::{Observed, References, target};
+use super::plan::PlanController;
+use super::queue::{Queue, Wakes};
+use super::runner::{self, Surroundings};
+use super::subscription::{self, SubscriptionController};
+use crate::api::{License, Plan, Subscription, mark, secret_type};
+use crate::cluster::watch::{Change, Guarded, cache};
+
+/// The controllers and what feeds them.
+#[derive(Clone)]
+pub struct Wiring {
+    licenses: Arc<LicenseController>,
+    subscriptions: Arc<SubscriptionController>,
+    plans: Arc<PlanController>,
+    license_queue: Queue<Guarded<License>>,
+    subscription_queue: Queue<Guarded<Subscription>>,
+    plan_queue: Queue<Guarded<Plan>>,
+    observed: Observed,
+    with: Surroundings,
+}
+
+/// What the watches tell, and whom.
+struct Feeds {
+    namespace: String,
+    controllers: OnceLock<Wiring>,
+    license_queue: Queue<Guarded<License>>,
+    subscription_queue: Queue<Guarded<Subscription>>,
+    plan_queue: Queue<Guarded<Plan>>,
+    license_references: References<Guarded<License>>,
+    subscription_references: References<Guarded<Subscription>>,
+}
+
+impl Wiring {
+    /// Starts the watches. Nothing is judged before `run_controllers`.
+    pub fn start(client: Client, namespace: &str, cluster: String, with: Surroundings) -> Self {
+        let feeds = Arc::new(Feeds {
+            namespace: namespace.to_owned(),
+            controllers: OnceLock::new(),
+            license_queue: Queue::default(),
+            subscription_queue: Queue::default(),
+            plan_queue: Queue::default(),
+            license_references: References::default(),
+            subscription_references: References::default(),
+        });
+        let secrets = |type_: &str, feed: fn(&Feeds, &Secret)| {
+            let feeds = feeds.clone();
+            let config = watcher::Config::default().fields(&format!("type={type_}"));
+            cache(Api::<Secret>::all(client.clone()), config, move |change| match change {
+                Change::Of(secret) => feed(&feeds, secret),
+                Change::Relisted => feeds.everything(),
+            })
+        };
+        let observed = Observed {
+            keys: secrets(secret_type::LICENSE, Feeds::key_secret),
+            trusts: secrets(secret_type::TRUST, Feeds::trust_secret),
+            issuers: secrets(secret_type::ISSUER, Feeds::referred_secret),
+            licenses: of_kind(&client, &feeds, Feeds::license),
+            subscriptions: of_kind(&client, &feeds, Feeds::subscription),
+            plans: of_kind(&client, &feeds, Feeds::plan),
+            client,
+            namespace: namespace.to_owned(),
+            cluster,
+        };
+        let wiring = Wiring {
+            licenses: Arc::new(LicenseController {
+                observed: observed.clone(),
+                with: with.clone(),
+                statuses: Arc::default(),
+                wakes: Arc::new(Wakes::default()),
+                queue: feeds.license_queue.clone(),
+                holdings: Arc::default(),
+                trusts: Arc::default(),
+            }),
+            subscriptions: Arc::new(SubscriptionController {
+                observed: observed.clone(),
+                with: with.clone(),
+                statuses: Arc::default(),
+                wakes: Arc::new(Wakes::default()),
+            }),
+            plans: Arc::new(PlanController {
+                observed: observed.clone(),
+                with: with.clone(),
+                statuses: Arc::default(),
+            }),
+            license_queue: feeds.license_queue.clone(),
+            subscription_queue: feeds.subscription_queue.clone(),
+            plan_queue: feeds.plan_queue.clone(),
+            observed,
+            with,
+        };
+        let _ = feeds.controllers.set(wiring.clone());
+        wiring
+    }
+
+    /// Returns once every cache has listed. An error means that a watch has ended, which none does.
+    pub async fn synced(&self) {
+        let o = &self.observed;
+        let (keys, trusts, issuers) =
+            (o.keys.wait_until_ready(), o.trusts.wait_until_ready(), o.issuers.wait_until_ready());
+        let kinds = (o.licenses.wait_until_ready(), o.subscriptions.wait_until_ready(), o.plans.wait_until_ready());
+        let _ = tokio::join!(keys, trusts, issuers, kinds.0, kinds.1, kinds.2);
+    }
+
+    /// Works until `close`, and returns once what was under way is done.
+    pub async fn run_controllers(self) {
+        self.licenses.take_stock();
+        let clock = &self.with.clock;
+        let work = async {
+            tokio::join!(
+                runner::run(
+                    self.licenses.clone(),
+                    self.license_queue.clone(),
+                    self.observed.licenses.clone(),
+                    self.with.clone()
+                ),
+                runner::run(
+                    self.subscriptions.clone(),
+                    self.subscription_queue.clone(),
+                    self.observed.subscriptions.clone(),
+                    self.with.clone()
+                ),
+                runner::run(
+                    self.plans.clone(),
+                    self.plan_queue.clone(),
+                    self.observed.plans.clone(),
+                    self.with.clone()
+                ),
+            );
+        };
+        tokio::select! {
+            () = work => {}
+            () = self.licenses.wakes.run(clock, &self.license_queue) => {}
+            () = self.subscriptions.wakes.run(clock, &self.subscription_queue) => {}
+        }
+    }
+
+    /// Nothing new is begun.
+    pub fn close(&self) {
+        self.license_queue.close();
+        self.subscription_queue.close();
+        self.plan_queue.close();
+    }
+}
+
+/// A cache of one of our kinds, of which one malformed object does not stop the others.
+fn of_kind<K>(client: &Client, feeds: &Arc<Feeds>, feed: fn(&Feeds, &Guarded<K>)) -> Store<Guarded<K>>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
+    let feeds = feeds.clone();
+    cache(Api::<Guarded<K>>::all(client.clone()), watcher::Config::default(), move |change| match change {
+        Change::Of(object) => feed(&feeds, object),
+        Change::Relisted => feeds.everything(),
+    })
+}
+
+impl Feeds {
+    fn license(&self, object: &Guarded<License>) {
+        let Some(wiring) = self.controllers.get() else { return };
+        let name = ObjectRef::from_obj(object);
+        if wiring.licenses.statuses.is_echo(object) {
+            return;
+        }
+        if let Ok(license) = &object.0 {
+            match wiring.observed.licenses.get(&name).is_some() {
+                true => self.license_references.set(name.clone(), license::references(license)),
+                false => {
+                    self.license_references.set(name.clone(), Vec::new());
+                    wiring.licenses.forget(license);
+                }
+            }
+        }
+        let referred = target("License", &object.namespace().unwrap_or_default(), &object.name_any());
+        add_all(&self.subscription_queue, self.subscription_references.of(&referred));
+        self.license_queue.add(name);
+    }
+
+    fn subscription(&self, object: &Guarded<Subscription>) {
+        let Some(wiring) = self.controllers.get() else { return };
+        let name = ObjectRef::from_obj(object);
+        if wiring.subscriptions.statuses.is_echo(object) {
+            return;
+        }
+        if let Ok(subscription) = &object.0 {
+            match wiring.observed.subscriptions.get(&name).is_some() {
+                true => self.subscription_references.set(name.clone(), subscription::references(subscription)),
+                false => {
+                    self.subscription_references.set(name.clone(), Vec::new());
+                    wiring.subscriptions.forget(subscription);
+                }
+            }
+        }
+        self.subscription_queue.add(name);
+    }
+
+    fn plan(&self, object: &Guarded<Plan>) {
+        let Some(wiring) = self.controllers.get() else { return };
+        let name = ObjectRef::from_obj(object);
+        if wiring.plans.statuses.is_echo(object) {
+            return;
+        }
+        if let Ok(plan) = &object.0
+            && wiring.observed.plans.get(&name).is_none()
+        {
+            wiring.plans.forget(plan);
+        }
+        let referred = target("Plan", &object.namespace().unwrap_or_default(), &object.name_any());
+        add_all(&self.subscription_queue, self.subscription_references.of(&referred));
+        self.plan_queue.add(name);
+    }
+
+    /// A Secret that Licenses or Subscriptions name.
+    fn referred_secret(&self, secret: &Secret) {
+        let referred = target("Secret", &secret.namespace().unwrap_or_default(), &secret.name_any());
+        add_all(&self.license_queue, self.license_references.of(&referred));
+        add_all(&self.subscription_queue, self.subscription_references.of(&referred));
+    }
+
+    fn key_secret(&self, secret: &Secret) {
+        self.referred_secret(secret);
+    }
+
+    /// Trust that the installation pins, or a list of revoked keys, concerns Licenses that do not name it.
+    fn trust_secret(&self, secret: &Secret) {
+        let Some(wiring) = self.controllers.get() else { return };
+        wiring.licenses.trusts.forget();
+        let pins =
+            secret.namespace().as_deref() == Some(&self.namespace) && secret.labels().contains_key(mark::PRODUCT);
+        let revokes = secret.data.iter().flatten().any(|(entry, _)| entry == "revoked.jwt");
+        if pins || revokes {
+            add_all(&self.license_queue, names(&wiring.observed.licenses));
+        }
+        self.referred_secret(secret);
+    }
+
+    /// A list was read anew: objects may have gone without a word.
+    fn everything(&self) {
+        let Some(wiring) = self.controllers.get() else { return };
+        wiring.licenses.trusts.forget();
+        for object in wiring.observed.licenses.state() {
+            if let Ok(license) = &object.0 {
+                self.license_references.set(ObjectRef::from_obj(object.as_ref()), license::references(license));
+            }
+        }
+        for object in wiring.observed.subscriptions.state() {
+            if let Ok(subscription) = &object.0 {
+                let name = ObjectRef::from_obj(object.as_ref());
+                self.subscription_references.set(name, subscription::references(subscription));
+            }
+        }
+        add_all(&self.license_queue, names(&wiring.observed.licenses));
+        add_all(&self.subscription_queue, names(&wiring.observed.subscriptions));
+        add_all(&self.plan_queue, names(&wiring.observed.plans));
+    }
+}
+
+fn names<K>(cache: &Store<K>) -> Vec<ObjectRef<K>>
+where
+    K: reflector::Lookup<DynamicType = ()> + Clone + 'static,
+    ObjectRef<K>: Hash + Eq,
+{
+    cache.state().iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
+}
+
+fn add_all<K: reflector::Lookup<DynamicType = ()> + 'static>(queue: &Queue<K>, objects: Vec<ObjectRef<K>>) {
+    for object in objects {
+        queue.add(object);
+    }
+}

@@ -1,0 +1,4 @@
+//! What the operator serves over HTTP: health, readiness and metrics.
+
+pub mod health;
+pub mod metrics;
