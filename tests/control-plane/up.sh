@@ -75,11 +75,12 @@ port() {
   return 1
 }
 kubectl() { "$bin/kubectl" --kubeconfig "$dir/kubeconfig" --cache-dir "$dir/kubectl-cache" "$@"; }
-etcd_is_healthy() {
+# In a shell of its own: a connection that etcd closes early kills who writes to it.
+etcd_is_healthy() (
   exec 3<> "/dev/tcp/127.0.0.1/$etcd"
   printf 'GET /health HTTP/1.0\r\n\r\n' >&3
   timeout 2 cat <&3 | grep -q '"health":"true"'
-}
+)
 
 # --- keys: one CA, a serving certificate, an administrator, a key for service accounts
 rm -rf "$dir"/{pki,log,pid,etcd,kwok,kubectl-cache,kubeconfig*}
@@ -105,6 +106,7 @@ b64() { base64 -w0 "$1"; }
 bring_up() {
   local etcd peer api kcm sched kwok fsync=()
   etcd=$(port) && peer=$(port) && api=$(port) && kcm=$(port) && sched=$(port) && kwok=$(port) || return 1
+  rm -rf "$dir/log"
   mkdir -p "$dir/log" "$dir/pid" "$dir/kwok"
   (umask 077 && cat > "$dir/kubeconfig") <<K
 apiVersion: v1
@@ -154,6 +156,8 @@ status:
   capacity: {cpu: "64", memory: 512Gi, pods: "110", nvidia.com/gpu: "8"}
   allocatable: {cpu: "64", memory: 512Gi, pods: "110", nvidia.com/gpu: "8"}
 N
+  await kube-controller-manager 60 listening "$kcm" || return 1
+  await kube-scheduler 60 listening "$sched" || return 1
   await 'the node' 60 kubectl wait node/gpu-0 --for=condition=Ready --timeout=1s || return 1
   await 'the default service account' 60 kubectl get serviceaccount default || return 1
 }
