@@ -1,0 +1,49 @@
+# The commands of this repository. `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help machine dev test test-offline lint advisories crds bench-converge clean
+
+control_plane := tests/control-plane
+# Every test binary but the one that needs the control plane.
+offline := $(patsubst tests/%.rs,--test %,$(wildcard tests/*.rs)) \
+  $(patsubst tests/%/main.rs,--test %,$(filter-out tests/e2e/main.rs,$(wildcard tests/*/main.rs)))
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do \
+	  printf '  make %-16s %s\n' "$${line%%:*}" "$${line#*## }"; done
+
+machine: # what building and testing need
+	@$(control_plane)/machine.sh
+
+dev: machine ## a control plane with the operator, the CRDs and an example; prints the KUBECONFIG to use
+	@$(control_plane)/dev.sh
+
+test: machine ## every test, the real control plane included (built the first time: about 10 minutes)
+	@$(control_plane)/build.sh > /dev/null & build=$$!; \
+	cargo test --locked --no-run || { wait $$build; exit 1; }; wait $$build
+	cargo test --locked --doc
+	cargo test --locked --lib --bins --tests --no-fail-fast
+
+test-offline: ## every test that needs no control plane
+	cargo test --locked --lib --bins $(offline)
+
+lint: ## formatting, clippy and, where cargo-deny is installed, licences, bans and sources
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	@if command -v cargo-deny > /dev/null; then cargo deny --locked check licenses bans sources; \
+	else echo 'cargo-deny is not installed, so licences, bans and sources were not checked: cargo install --locked cargo-deny'; fi
+
+advisories: ## known vulnerabilities and yanked versions; fetches the advisory database from GitHub
+	cargo deny --locked check advisories
+
+crds: ## writes crds/ and the chart's copies from the types in src/api
+	cargo run --locked -- crds --out crds --chart charts/seatkeeper/templates
+
+bench-converge: machine ## 10,000 Licenses to Ready against the raw rate of the API server
+	@$(control_plane)/build.sh > /dev/null
+	cargo bench --locked --bench converge
+
+clean: ## removes what was built here and the state of `make dev`; the built control plane stays in the cache
+	cargo clean
+	rm -rf .cache

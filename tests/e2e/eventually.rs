@@ -1,0 +1,22 @@
+//! Waiting for a condition instead of for a time.
+
+use std::time::Duration;
+
+/// Asks until `attempt` gives a value, which is returned, or panics at the deadline and says what was seen last:
+/// `attempt` says in its error what it sees.
+pub async fn eventually<T>(deadline: Duration, what: &str, mut attempt: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let mut seen = "nothing: the first look did not come back".to_owned();
+    let looking = async {
+        loop {
+            match attempt().await {
+                Ok(value) => return value,
+                Err(now) => seen = now,
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    };
+    match tokio::time::timeout(deadline, looking).await {
+        Ok(value) => value,
+        Err(_) => panic!("not within {deadline:?}: {what}; last seen: {seen}"),
+    }
+}

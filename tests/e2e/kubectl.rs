@@ -1,0 +1,58 @@
+//! A person with kubectl.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::control_plane::ControlPlane;
+pub use crate::program::Output;
+use crate::program::Program;
+
+#[derive(Clone, Debug)]
+pub struct Kubectl {
+    program: Program,
+    namespace: String,
+}
+
+impl Kubectl {
+    /// The administrator, working in this namespace.
+    pub fn new(cp: &ControlPlane, namespace: &str) -> Self {
+        Self::with(cp, cp.kubeconfig(), namespace)
+    }
+
+    /// Whoever this kubeconfig is for.
+    pub fn with(cp: &ControlPlane, kubeconfig: &Path, namespace: &str) -> Self {
+        let program = Program::new(&cp.bin("kubectl"), kubeconfig, cp.state(), Duration::from_secs(90));
+        Self { program, namespace: namespace.into() }
+    }
+
+    pub async fn run(&self, args: &[&str]) -> Output {
+        self.program.run(&self.in_namespace(args), "").await
+    }
+
+    /// What it printed; panics with its error when it fails.
+    pub async fn expect(&self, args: &[&str]) -> String {
+        self.program.expect(&self.in_namespace(args), "").await
+    }
+
+    /// Applies YAML; an unknown field is an error.
+    pub async fn apply(&self, yaml: &str) -> String {
+        self.program.expect(&self.in_namespace(&["apply", "--validate=strict", "-f", "-"]), yaml).await
+    }
+
+    /// Applies a file, or every file of a folder.
+    pub async fn apply_file(&self, path: impl AsRef<Path>) -> String {
+        let path = path.as_ref().to_str().expect("paths of test files are UTF-8");
+        self.expect(&["apply", "--validate=strict", "-f", path]).await
+    }
+
+    /// Applies YAML that must be refused; returns the message that a person sees.
+    pub async fn refused(&self, yaml: &str) -> String {
+        let output = self.program.run(&self.in_namespace(&["apply", "--validate=strict", "-f", "-"]), yaml).await;
+        assert!(!output.ok, "this was to be refused and was accepted ({}):\n{yaml}", output.stdout.trim());
+        output.stderr
+    }
+
+    fn in_namespace<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
+        [&["--namespace", self.namespace.as_str()], args].concat()
+    }
+}

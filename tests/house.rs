@@ -1,0 +1,385 @@
+//! The rules of the house that a compiler does not check: what the domain may use, which way dependencies point, that
+//! every dependency says why it is there, and that nothing of one machine is checked in.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+/// The direct dependencies that decide nothing by themselves: no I/O, no clock, no randomness. Everything else in
+/// Cargo.toml is forbidden in `src/domain`, as is any crate added later, until it is named here.
+const DOMAIN_CRATES: [&str; 9] =
+    ["base64", "chrono", "chrono_tz", "ed25519_dalek", "schemars", "serde", "serde_json", "sha2", "thiserror"];
+/// Not direct dependencies, or not yet.
+const NEVER_IN_DOMAIN: [&str; 7] =
+    ["hyper", "k8s_openapi", "kube_client", "kube_core", "rand", "reqwest", "tower_http"];
+/// Anywhere in a path: the clock, randomness and the world outside.
+const CLOCKS: [&str; 8] = [
+    "std::time::SystemTime",
+    "std::time::Instant",
+    "Utc::now",
+    "Local::now",
+    "chrono::Local",
+    "SystemTime::now",
+    "Instant::now",
+    "OsRng",
+];
+const OUTSIDE: [&str; 5] = ["std::env", "std::fs", "std::net", "std::process", "std::thread"];
+
+/// Each folder of `src` and what it may use of the others, besides itself.
+const DIRECTION: [(&str, &[&str]); 7] = [
+    ("domain", &[]),
+    ("api", &["domain"]),
+    ("cluster", &["domain", "api"]),
+    ("controllers", &["domain", "api", "cluster"]),
+    ("server", &["domain", "api", "cluster"]),
+    ("embedded", &["domain", "api", "cluster"]),
+    ("cli", &["domain", "api", "cluster", "controllers", "server", "embedded"]),
+];
+
+#[test]
+fn the_domain_is_pure() {
+    let direct = dependencies().into_iter().map(|name| name.replace('-', "_"));
+    let forbidden: Vec<String> = direct
+        .filter(|name| !DOMAIN_CRATES.contains(&name.as_str()))
+        .chain(NEVER_IN_DOMAIN.map(String::from))
+        .collect();
+    let found: Vec<_> = sources("domain").iter().flat_map(|s| impurities(s, &forbidden)).collect();
+    assert!(found.is_empty(), "src/domain decides from its inputs and `now` alone:\n{}", lines(&found));
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let found: Vec<_> = DIRECTION.iter().flat_map(|(folder, _)| sources(folder)).flat_map(|s| wrong_ways(&s)).collect();
+    let order = "domain <- api <- cluster <- controllers, server, embedded <- cli";
+    assert!(found.is_empty(), "the direction is {order}:\n{}", lines(&found));
+}
+
+#[test]
+fn every_folder_of_src_has_a_place_in_the_direction() {
+    let root = root().join("src");
+    for entry in std::fs::read_dir(&root).expect("src is there").map(|e| e.expect("src can be read")) {
+        let name = entry.file_name().into_string().expect("source folders are UTF-8");
+        let known = name == "bin" || DIRECTION.iter().any(|(folder, _)| *folder == name);
+        assert!(!entry.path().is_dir() || known, "src/{name}: give it a place in DIRECTION of tests/house.rs");
+    }
+}
+
+#[test]
+fn planted_violations_are_found() {
+    let source = |path: &str, text: &str| Source { path: path.into(), text: text.into() };
+    let forbidden = ["kube", "tokio", "getrandom", "rand"].map(String::from);
+    let impure = |text: &str| {
+        let found = impurities(&source("src/domain/license/mode.rs", text), &forbidden);
+        found.into_iter().map(|v| (v.line, v.what)).collect::<Vec<_>>()
+    };
+    let one = |line, what: &str| vec![(line, what.to_owned())];
+    assert_eq!(impure("fn f() {\n  let t = chrono::Utc::now();\n}"), one(2, "chrono::Utc::now"));
+    assert_eq!(impure("use chrono::{DateTime,\n Utc};\nfn f() { Utc::now(); }"), one(3, "Utc::now"));
+    assert_eq!(impure("use std::{fmt,\n time::{Duration, SystemTime}};"), one(2, "std::time::SystemTime"));
+    assert_eq!(impure("use std::time::*;"), one(1, "std::time::*"));
+    assert_eq!(impure("\n#[derive(kube::CustomResource)]\nstruct S;"), one(2, "kube::CustomResource"));
+    assert_eq!(impure("use ::tokio as t;"), one(1, "tokio"));
+    assert_eq!(impure("extern crate rand;"), one(1, "rand"));
+    assert_eq!(impure("vec![getrandom::u64()];"), one(1, "getrandom::u64"));
+    assert_eq!(impure("std::fs::read(x);"), one(1, "std::fs::read"));
+    assert_eq!(
+        impure("// kube::Client and Utc::now()\nlet kube = \"tokio::spawn\"; x.rand();\nuse crate::domain::rand::Die;"),
+        []
+    );
+
+    let wrong = |path: &str, text: &str| {
+        wrong_ways(&source(path, text)).into_iter().map(|v| (v.line, v.what)).collect::<Vec<_>>()
+    };
+    assert_eq!(wrong("src/domain/term.rs", "use crate::api::Plan;"), one(1, "crate::api::Plan"));
+    assert_eq!(wrong("src/api/plan.rs", "\nuse crate::{domain::term, cli::{run}};"), one(2, "crate::cli::run"));
+    assert_eq!(
+        wrong("src/controllers/license.rs", "fn f() { crate::server::start() }"),
+        one(1, "crate::server::start")
+    );
+    assert_eq!(wrong("src/domain/license/mode.rs", "use super::super::super::cluster;"), one(1, "crate::cluster"));
+    assert_eq!(wrong("src/domain/mod.rs", "mod tests { use super::super::cli; }"), one(1, "crate::cli"));
+    assert_eq!(wrong("src/domain.rs", "use super::api;"), one(1, "crate::api"));
+    assert_eq!(wrong("src/domain/term.rs", "use crate as everything;"), one(1, "crate"));
+    assert_eq!(wrong("src/domain/term.rs", "use crate::*;"), one(1, "crate::*"));
+    assert_eq!(wrong("src/cli/run.rs", "use crate::{api::Plan, controllers};\nuse super::super::server;"), []);
+    assert_eq!(
+        wrong("src/domain/license/mode.rs", "mod tests { use super::super::key::Key; pub(crate) fn f() {} }"),
+        []
+    );
+
+    assert_eq!(private_to_a_machine(concat!("cd /ro", "ot/x")), Some(concat!("/ro", "ot/")));
+    assert_eq!(private_to_a_machine("url: https://example.com/work/shop"), None);
+}
+
+#[test]
+fn every_dependency_says_why_it_is_there() {
+    let deny = read(&root().join("deny.toml"));
+    let reasons: Vec<_> = deny
+        .lines()
+        .filter_map(|line| line.strip_prefix("# ")?.split_once(": "))
+        .filter(|(name, why)| !name.contains(' ') && !why.trim().is_empty())
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    let direct = dependencies();
+    let missing: Vec<_> = direct.iter().filter(|name| !reasons.contains(name)).collect();
+    assert!(missing.is_empty(), "add a line `# name: why` to deny.toml for {missing:?}");
+    let left_over: Vec<_> = reasons.iter().filter(|name| !direct.contains(name)).collect();
+    assert!(left_over.is_empty(), "deny.toml gives reasons for what is not in Cargo.toml: {left_over:?}");
+    let twice: Vec<_> = reasons.iter().enumerate().filter(|(i, name)| reasons[..*i].contains(name)).collect();
+    assert!(twice.is_empty(), "deny.toml gives a reason twice: {twice:?}");
+}
+
+#[test]
+fn nothing_of_one_machine_and_nothing_unfinished_is_checked_in() {
+    let unfinished = [concat!("#[ign", "ore"), concat!("todo", "!("), concat!("unimplemented", "!(")];
+    let mut found = Vec::new();
+    for path in tracked() {
+        // A file deleted but not yet committed, or one that is not text.
+        let Ok(text) = std::fs::read_to_string(root().join(&path)) else { continue };
+        for (number, line) in text.lines().enumerate() {
+            let word = unfinished.into_iter().find(|word| line.contains(word)).or_else(|| private_to_a_machine(line));
+            if let Some(word) = word {
+                found.push(Violation { path: path.clone(), line: number + 1, what: word.to_owned() });
+            }
+        }
+    }
+    assert!(found.is_empty(), "not to be checked in:\n{}", lines(&found));
+}
+
+/// A folder of somebody's machine, as the start of an absolute path.
+fn private_to_a_machine(line: &str) -> Option<&'static str> {
+    let folders = [
+        concat!("/wo", "rk/"),
+        concat!("/ro", "ot/"),
+        concat!("/ho", "me/"),
+        concat!("/tm", "p/"),
+        concat!("/Us", "ers/"),
+    ];
+    folders.into_iter().find(|folder| {
+        line.match_indices(folder).any(|(at, _)| {
+            let before = line[..at].chars().next_back();
+            !before.is_some_and(|c| c.is_alphanumeric() || "_-.~})*/".contains(c))
+        })
+    })
+}
+
+#[derive(Debug)]
+struct Violation {
+    path: PathBuf,
+    line: usize,
+    what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.path.display(), self.line, self.what)
+    }
+}
+
+fn lines(found: &[Violation]) -> String {
+    found.iter().map(|v| format!("  {v}\n")).collect()
+}
+
+struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+fn impurities(source: &Source, forbidden: &[String]) -> Vec<Violation> {
+    let impure = |path: &str| {
+        let first = path.split("::").next().unwrap_or_default();
+        let whole = format!("::{path}::");
+        forbidden.iter().any(|name| name == first)
+            || CLOCKS.iter().any(|clock| whole.contains(&format!("::{clock}::")))
+            || OUTSIDE.iter().any(|outside| whole.starts_with(&format!("::{outside}::")))
+            || ["std::*", "std::time::*"].contains(&path)
+    };
+    paths(source).into_iter().filter(|v| impure(&v.what)).collect()
+}
+
+fn wrong_ways(source: &Source) -> Vec<Violation> {
+    let own = folder(&source.path);
+    let allowed = DIRECTION.iter().find(|(name, _)| *name == own).map_or(&[][..], |(_, allowed)| allowed);
+    let wrong = |path: &str| match path.split("::").collect::<Vec<_>>()[..] {
+        // The whole crate under another name, or all of its folders, cannot be checked.
+        ["crate"] | ["crate", "*"] => true,
+        ["crate", to, ..] => to != own && !allowed.contains(&to) && DIRECTION.iter().any(|(name, _)| *name == to),
+        _ => false,
+    };
+    paths(source).into_iter().filter(|v| wrong(&v.what)).collect()
+}
+
+/// Every path in the source with two parts or more, and single names in `use` and `extern crate`; groups are taken apart,
+/// `self` and `super` resolved. Comments and strings are none.
+fn paths(source: &Source) -> Vec<Violation> {
+    let tokens: TokenStream =
+        source.text.parse().unwrap_or_else(|e| panic!("{}: not Rust: {e}", source.path.display()));
+    let mut module: Vec<String> =
+        source.path.with_extension("").iter().skip(1).map(|p| p.to_string_lossy().into()).collect();
+    if module.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
+        module.pop();
+    }
+    let mut found = Vec::new();
+    walk(tokens, &module, &mut found);
+    found.into_iter().map(|(line, what)| Violation { path: source.path.clone(), line, what }).collect()
+}
+
+fn walk(tokens: TokenStream, module: &[String], found: &mut Vec<(usize, String)>) {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let mut i = 0;
+    while i < tokens.len() {
+        let keyword = match &tokens[i] {
+            TokenTree::Ident(ident) => ident.to_string(),
+            TokenTree::Group(group) => {
+                walk(group.stream(), module, found);
+                i += 1;
+                continue;
+            }
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {
+                i += 1;
+                continue;
+            }
+        };
+        let after_dot = i > 0 && is_punct(&tokens[i - 1], '.') && !(i > 1 && is_punct(&tokens[i - 2], '.'));
+        match (keyword.as_str(), &tokens[i + 1..]) {
+            ("use", rest) => {
+                let end = rest.iter().position(|t| is_punct(t, ';')).unwrap_or(rest.len());
+                use_tree(&rest[..end], &[], module, found);
+                i += 1 + end;
+            }
+            ("crate", [TokenTree::Ident(name), ..]) if i > 0 && is_ident(&tokens[i - 1], "extern") => {
+                found.push((name.span().start().line, name.to_string()));
+                i += 2;
+            }
+            ("mod", [TokenTree::Ident(name), TokenTree::Group(body), ..]) => {
+                let inner: Vec<_> = module.iter().cloned().chain([name.to_string()]).collect();
+                walk(body.stream(), &inner, found);
+                i += 3;
+            }
+            _ if after_dot => i += 1,
+            _ => {
+                let mut parts = vec![(tokens[i].span().start().line, keyword)];
+                i += 1;
+                while let Some([a, b, TokenTree::Ident(next)]) = tokens.get(i..i + 3)
+                    && is_punct(a, ':')
+                    && is_punct(b, ':')
+                {
+                    parts.push((next.span().start().line, next.to_string()));
+                    i += 3;
+                }
+                if parts.len() > 1 {
+                    keep(&parts, module, found);
+                }
+            }
+        }
+    }
+}
+
+fn use_tree(tokens: &[TokenTree], before: &[(usize, String)], module: &[String], found: &mut Vec<(usize, String)>) {
+    for tree in tokens.split(|t| is_punct(t, ',')).filter(|tree| !tree.is_empty()) {
+        let mut parts = before.to_vec();
+        for token in tree {
+            match token {
+                TokenTree::Ident(ident) if ident == "as" => break,
+                TokenTree::Ident(ident) => parts.push((ident.span().start().line, ident.to_string())),
+                TokenTree::Punct(star) if star.as_char() == '*' => parts.push((star.span().start().line, "*".into())),
+                TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                    let inside: Vec<_> = group.stream().into_iter().collect();
+                    use_tree(&inside, &parts, module, found);
+                    parts.clear();
+                }
+                TokenTree::Group(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+            }
+        }
+        if parts.len() > 1 && parts.last().is_some_and(|(_, name)| name == "self") {
+            parts.pop();
+        }
+        if !parts.is_empty() {
+            keep(&parts, module, found);
+        }
+    }
+}
+
+/// The line is that of the last part: where a group spans lines, the one to change.
+fn keep(parts: &[(usize, String)], module: &[String], found: &mut Vec<(usize, String)>) {
+    let line = parts[parts.len() - 1].0;
+    let names: Vec<_> = parts.iter().map(|(_, name)| name.trim_start_matches("r#").to_owned()).collect();
+    let up = names.iter().skip(usize::from(names[0] == "self")).take_while(|name| *name == "super").count();
+    let relative = usize::from(names[0] == "self") + up;
+    let whole = if relative == 0 {
+        names
+    } else {
+        let kept = &module[..module.len().saturating_sub(up)];
+        ["crate".to_owned()].into_iter().chain(kept.iter().cloned()).chain(names[relative..].iter().cloned()).collect()
+    };
+    found.push((line, whole.join("::")));
+}
+
+fn is_punct(token: &TokenTree, c: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == c)
+}
+
+fn is_ident(token: &TokenTree, name: &str) -> bool {
+    matches!(token, TokenTree::Ident(ident) if ident == name)
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// `src/domain/license/mode.rs` is in `domain`, and so is `src/domain.rs`.
+fn folder(path: &Path) -> String {
+    path.with_extension("").iter().nth(1).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn sources(of: &str) -> Vec<Source> {
+    fn below(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+            let path = entry.expect("src can be read").path();
+            if path.is_dir() {
+                below(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    below(&root().join("src"), &mut found);
+    found.sort();
+    let relative = |path: PathBuf| path.strip_prefix(root()).expect("it is below the root").to_owned();
+    let found = found.into_iter().map(relative).filter(|path| folder(path) == of);
+    found.map(|path| Source { text: read(&root().join(&path)), path }).collect()
+}
+
+/// The names of the direct dependencies in Cargo.toml, those of tests included.
+fn dependencies() -> Vec<String> {
+    let mut names = Vec::new();
+    let mut inside = false;
+    for line in read(&root().join("Cargo.toml")).lines() {
+        if line.starts_with('[') {
+            inside = line.trim_matches(['[', ']']).ends_with("dependencies");
+            assert!(!line.contains("dependencies."), "{line}: write it as one line, which is what this test reads");
+        } else if let Some((name, _)) = line.split_once('=').filter(|(name, _)| inside && !name.starts_with('#')) {
+            names.push(name.trim().split('.').next().unwrap_or_default().to_owned());
+        }
+    }
+    names.sort();
+    names.dedup();
+    assert!(names.iter().any(|name| name == "serde"), "Cargo.toml was not read as it is meant: {names:?}");
+    names
+}
+
+fn tracked() -> Vec<PathBuf> {
+    let output = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().expect("git is installed");
+    assert!(output.status.success(), "this test reads `git ls-files`: {}", String::from_utf8_lossy(&output.stderr));
+    let paths: Vec<PathBuf> =
+        String::from_utf8_lossy(&output.stdout).split('\0').filter(|p| !p.is_empty()).map(PathBuf::from).collect();
+    assert!(paths.contains(&PathBuf::from("Cargo.toml")), "git lists no Cargo.toml: {paths:?}");
+    paths
+}
