@@ -13,21 +13,18 @@ pub struct Arguments {
     /// Write one file for each CRD into this folder instead.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Write them as Helm templates into this folder too: kept when the release is uninstalled.
+    /// Write them as Helm templates into this folder too: kept when the release is uninstalled, and left out where the
+    /// value crds.enabled is false.
     #[arg(long, value_name = "DIR")]
     chart: Option<PathBuf>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(folder) = &arguments.out {
-        write_each(folder, all())?;
+        write_each(folder, all(), to_yaml)?;
     }
     if let Some(folder) = &arguments.chart {
-        let keep = |mut crd: Value| {
-            crd["metadata"]["annotations"] = serde_json::json!({"helm.sh/resource-policy": "keep"});
-            crd
-        };
-        write_each(folder, all().into_iter().map(keep).collect())?;
+        write_each(folder, all(), to_template)?;
     }
     if arguments.out.is_none() && arguments.chart.is_none() {
         print!("{}", all().iter().map(|crd| format!("---\n{}", to_yaml(crd))).collect::<String>());
@@ -35,11 +32,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_each(folder: &Path, crds: Vec<Value>) -> Result<(), Failure> {
+/// One CRD as a Helm template. What would open a template action in it stays text.
+fn to_template(crd: &Value) -> String {
+    let mut crd = crd.clone();
+    crd["metadata"]["annotations"] = serde_json::json!({"helm.sh/resource-policy": "keep"});
+    let yaml = to_yaml(&crd).replace("{{", r#"{{ "{{" }}"#);
+    ["{{- if .Values.crds.enabled }}\n", &yaml, "{{- end }}\n"].concat()
+}
+
+fn write_each(folder: &Path, crds: Vec<Value>, written: fn(&Value) -> String) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("{}: {e}", folder.display())))?;
     for crd in crds {
         let path = folder.join(file_name(&crd));
-        std::fs::write(&path, to_yaml(&crd)).map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+        std::fs::write(&path, written(&crd)).map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
     }
     Ok(())
 }

@@ -1,0 +1,41 @@
+{{/* The name of the chart's objects: the release's name where it says seatkeeper, else release and chart. */}}
+{{- define "seatkeeper.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 53 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "seatkeeper.serviceAccountName" -}}
+{{- default (include "seatkeeper.fullname" .) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{/* Who the operator is to the API server. */}}
+{{- define "seatkeeper.username" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "seatkeeper.serviceAccountName" . }}
+{{- end -}}
+
+{{/* What selects the operator's pods; it never changes. */}}
+{{- define "seatkeeper.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "seatkeeper.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "seatkeeper.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "seatkeeper.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+{{- end -}}
