@@ -50,6 +50,7 @@ pub struct Metrics {
     limit: Family<OfPool, Gauge>,
     reconciles: Family<OfOutcome, Counter>,
     seconds: Family<OfKind, Histogram>,
+    statuses: Family<OfKind, Counter>,
     issued: Counter,
     revoked: Counter,
     pub leads: Gauge,
@@ -70,6 +71,7 @@ impl Metrics {
             limit: Family::default(),
             reconciles: Family::default(),
             seconds,
+            statuses: Family::default(),
             issued: Counter::default(),
             revoked: Counter::default(),
             leads: Gauge::default(),
@@ -97,6 +99,7 @@ impl Metrics {
             seatkeeper.register("license_pool_limit", "Seats of a pool; absent: unlimited", metrics.limit.clone());
             seatkeeper.register("reconciles", "Reconciles by kind and outcome", metrics.reconciles.clone());
             seatkeeper.register("reconcile_seconds", "How long reconciles take", metrics.seconds.clone());
+            seatkeeper.register("status_writes", "Status writes by kind", metrics.statuses.clone());
             seatkeeper.register("keys_issued", "Keys issued", metrics.issued.clone());
             seatkeeper.register("keys_revoked", "Keys revoked", metrics.revoked.clone());
             seatkeeper.register("leads", "1 in the replica that acts", metrics.leads.clone());
@@ -160,6 +163,10 @@ impl Metrics {
     pub fn reconciled(&self, kind: &'static str, took: Duration, done: bool) {
         self.reconciles.get_or_create(&OfOutcome { kind, outcome: if done { "done" } else { "failed" } }).inc();
         self.seconds.get_or_create(&OfKind { kind }).observe(took.as_secs_f64());
+    }
+
+    pub fn status_written(&self, kind: &'static str) {
+        self.statuses.get_or_create(&OfKind { kind }).inc();
     }
 
     pub fn keys_issued(&self, issued: usize, revoked: usize) {
