@@ -243,7 +243,7 @@ fn claims(
 pub fn work(wanted: &[Claims], issued: &[IssuedKey], revoked: &BTreeSet<String>, now: Instant) -> Work {
     let mut work = Work::default();
     let mut met = vec![false; wanted.len()];
-    let grants: BTreeSet<String> = wanted.iter().map(Claims::grant).collect();
+    let ours: BTreeSet<Origin> = wanted.iter().filter_map(origin).collect();
     let oldest = wanted.iter().filter_map(term_of).min().unwrap_or(0);
     for key in issued {
         if revoked.contains(&key.claims.jti) {
@@ -253,7 +253,7 @@ pub fn work(wanted: &[Claims], issued: &[IssuedKey], revoked: &BTreeSet<String>,
         let is_past = key.claims.grace_ends_at().is_some_and(|end| end <= now);
         match wanted.iter().position(|w| content(w) == content(&key.claims) || (is_past && same_slot(w, &key.claims))) {
             Some(n) => met[n] = true,
-            None if !grants.contains(&key.claims.grant()) => {}
+            None if origin(&key.claims).is_none_or(|origin| !ours.contains(&origin)) => {}
             None if is_past => {
                 work.remove.insert(key.entry.clone());
             }
@@ -281,8 +281,17 @@ fn content(claims: &Claims) -> Claims {
     Claims { jti: String::new(), iat: 0, other: Default::default(), ..claims.clone() }
 }
 
+/// Contract (namespace, name, start) and Plan a key was issued under. Not its grant: that has the issuer's name in it, and a
+/// contract whose issuer takes a new name must not have its seats twice.
+type Origin<'c> = (&'c str, &'c str, NaiveDate, &'c str);
+
+fn origin(claims: &Claims) -> Option<Origin<'_>> {
+    let of = claims.subscription.as_ref()?;
+    Some((&of.namespace, &of.name, of.starts_on, &claims.plan))
+}
+
 fn same_slot(a: &Claims, b: &Claims) -> bool {
-    (a.grant(), a.nbf, a.exp) == (b.grant(), b.nbf, b.exp)
+    (origin(a), a.nbf, a.exp) == (origin(b), b.nbf, b.exp)
 }
 
 /// Gives a wanted key its serial and time of issue. The serial follows from the content, so that the same key is never
