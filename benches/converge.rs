@@ -17,12 +17,13 @@ use kube::{Client, ResourceExt};
 use seatkeeper::api::common::{SecretRef, SecretSource};
 use seatkeeper::api::license::{KeySource, LicenseSpec, LicenseStatus};
 use seatkeeper::api::{License, secret_type};
+use seatkeeper::cluster::clock::monotonic;
 use seatkeeper::domain::license::jwk::{publish, signing_key_pem};
 use seatkeeper::domain::license::key::{Claims, sign_key};
 use serde_json::json;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const NAMESPACE: &str = "bench";
 const IN_FLIGHT: usize = 64;
@@ -55,9 +56,9 @@ async fn measure(licenses: usize, rounds: usize) {
     let admin = plane.admin().await;
 
     println!("making {licenses} Licenses, each with a key of its own; etcd waits for the disk (fsync on)");
-    let began = Instant::now();
+    let began = monotonic();
     make(&admin, licenses).await;
-    println!("made in {:.1} s\n", began.elapsed().as_secs_f64());
+    println!("made in {:.1} s\n", (monotonic() - began).as_secs_f64());
 
     let mut operator = Operator::start(&kubeconfig);
     let empty = operator.until_ready(&account, licenses).await;
@@ -113,17 +114,17 @@ async fn idle(operator: &Operator, licenses: usize) {
         (metrics.of("seatkeeper_api_reads_total"), metrics.of("seatkeeper_api_writes_total"))
     };
     let mut before = count().await;
-    let settled = Instant::now();
+    let settled = monotonic();
     // Events go on at a measured pace; the leader's Lease costs less than two requests each three seconds.
     loop {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let now = count().await;
-        if now.1 - before.1 <= 2.0 || settled.elapsed() > PATIENCE {
+        if now.1 - before.1 <= 2.0 || (monotonic() - settled) > PATIENCE {
             break;
         }
         before = now;
     }
-    println!("\nEvents sent {:.0} s after the last status", settled.elapsed().as_secs_f64());
+    println!("\nEvents sent {:.0} s after the last status", (monotonic() - settled).as_secs_f64());
     let before = count().await;
     tokio::time::sleep(IDLE).await;
     let after = count().await;
@@ -216,7 +217,7 @@ async fn write_all(account: &Client, licenses: usize, status: &serde_json::Value
     let api: Api<License> = Api::namespaced(account.clone(), NAMESPACE);
     let patch = json!({"apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License", "status": status});
     let params = PatchParams::apply("seatkeeper").force();
-    let began = Instant::now();
+    let began = monotonic();
     stream::iter(0..licenses)
         .map(Ok::<_, kube::Error>)
         .try_for_each_concurrent(IN_FLIGHT, |n| {
@@ -225,14 +226,14 @@ async fn write_all(account: &Client, licenses: usize, status: &serde_json::Value
         })
         .await
         .expect("status writes");
-    began.elapsed()
+    (monotonic() - began)
 }
 
 /// The operator as a process of its own.
 struct Operator {
     process: Child,
     port: u16,
-    began: Instant,
+    began: Duration,
 }
 
 /// How long it took.
@@ -252,7 +253,7 @@ impl Operator {
             .stderr(Stdio::null())
             .spawn()
             .expect("the operator");
-        Operator { process, port, began: Instant::now() }
+        Operator { process, port, began: monotonic() }
     }
 
     /// Waits until no License is left that is not Full.
@@ -261,14 +262,14 @@ impl Operator {
         let mut led = None;
         let not_full = ListParams::default().fields("status.mode!=Full").limit(1);
         loop {
-            assert!(self.began.elapsed() < PATIENCE, "not every License became Ready");
+            assert!((monotonic() - self.began) < PATIENCE, "not every License became Ready");
             if led.is_none() && self.get("readyz").await.contains("leads") {
-                led = Some(Instant::now());
+                led = Some(monotonic());
             }
             if let Some(led) = led
                 && api.list_metadata(&not_full).await.expect("a list").items.is_empty()
             {
-                let took = Took { total: self.began.elapsed(), since_lead: led.elapsed() };
+                let took = Took { total: (monotonic() - self.began), since_lead: (monotonic() - led) };
                 let ready = api.list(&ListParams::default()).await.expect("a list");
                 let ready =
                     ready.iter().filter(|l| l.status.as_ref().and_then(|s| s.seats.as_deref()) == Some("agents 50"));

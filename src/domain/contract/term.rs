@@ -64,6 +64,18 @@ impl Period {
         }
     }
 
+    /// The days this period has at most, wherever it begins.
+    pub fn most_days(self) -> i64 {
+        let (months, days) = self.months_and_days();
+        months * 31 + days
+    }
+
+    /// The days this period has at least, wherever it begins.
+    pub fn least_days(self) -> i64 {
+        let (months, days) = self.months_and_days();
+        months * 28 + days
+    }
+
     pub fn is_positive(self) -> bool {
         let (months, days) = self.months_and_days();
         months + days > 0
