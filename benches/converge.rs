@@ -226,7 +226,7 @@ async fn write_all(account: &Client, licenses: usize, status: &serde_json::Value
         })
         .await
         .expect("status writes");
-    (monotonic() - began)
+    monotonic() - began
 }
 
 /// The operator as a process of its own.

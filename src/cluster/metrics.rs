@@ -11,10 +11,10 @@ use prometheus_client::registry::Registry;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::client::RequestCount;
 use crate::api::License;
 use crate::api::conditions::is_true;
 use crate::api::license::{KeyStateName, LicenseStatus};
-use crate::cluster::client::RequestCount;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfLicense {
@@ -53,13 +53,14 @@ pub struct Metrics {
     statuses: Family<OfKind, Counter>,
     issued: Counter,
     revoked: Counter,
+    pub events_dropped: Counter,
     pub leads: Gauge,
     pub clock_trusted: Gauge,
 }
 
 impl Metrics {
-    /// `requests` and `events_dropped` are counted elsewhere and shown here.
-    pub fn new(requests: &RequestCount, events_dropped: Counter) -> Self {
+    /// `requests` are counted by the client and shown here.
+    pub fn new(requests: &RequestCount) -> Self {
         let seconds: Family<OfKind, Histogram> =
             Family::new_with_constructor(|| Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0]));
         let metrics = Metrics {
@@ -74,6 +75,7 @@ impl Metrics {
             statuses: Family::default(),
             issued: Counter::default(),
             revoked: Counter::default(),
+            events_dropped: Counter::default(),
             leads: Gauge::default(),
             clock_trusted: Gauge::default(),
         };
@@ -106,7 +108,11 @@ impl Metrics {
             seatkeeper.register("clock_trusted", "1 where the clocks agree", metrics.clock_trusted.clone());
             seatkeeper.register("api_reads", "Read requests to the API server", requests.reads.clone());
             seatkeeper.register("api_writes", "Write requests to the API server", requests.writes.clone());
-            seatkeeper.register("events_dropped", "Events dropped because too many were waiting", events_dropped);
+            seatkeeper.register(
+                "events_dropped",
+                "Events dropped because too many were waiting",
+                metrics.events_dropped.clone(),
+            );
         }
         metrics
     }
