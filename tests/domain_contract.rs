@@ -502,6 +502,18 @@ proptest! {
             prop_assert_eq!(&killed.clone().sorted(), &undisturbed.clone().sorted());
             prop_assert!(undisturbed.work(&contract, now).is_empty());
 
+            // What is taken away and has not run out is revoked, for the customer may have copies. Nothing else is.
+            for key in ledger.keys.iter().filter(|key| todo.remove.contains(&key.entry)) {
+                let over = key.claims.grace_ends_at().is_some_and(|end| end <= now);
+                prop_assert_eq!(undisturbed.revoked.contains(&key.claims.jti), !over, "{}", key.entry);
+            }
+            // Before the old key of a term is gone the new one counts already.
+            for new in &todo.issue {
+                let slot = |claims: &Claims| (claims.plan.clone(), claims.nbf, claims.exp);
+                let mut old = ledger.keys.iter().filter(|old| slot(&old.claims) == slot(&new.claims));
+                prop_assert!(old.all(|old| old.claims.iat < new.claims.iat));
+            }
+
             // No serial stands for two contents, and of one content no two serials are good.
             for key in &todo.issue {
                 let content = content(&key.claims);
