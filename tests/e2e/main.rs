@@ -2,6 +2,7 @@
 
 mod control_plane;
 mod control_plane_test;
+mod documents_test;
 mod eventually;
 mod helm;
 mod kubectl;
