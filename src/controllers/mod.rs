@@ -70,8 +70,8 @@ impl Operator {
         let Operator { client, clock, namespace, identity, health, metrics } = self;
         let events = Events::start(client.clone(), &identity, metrics.events_dropped.clone());
         let mut background = tokio::task::JoinSet::new();
-        let (beating, watched, watch) = (health.clone(), metrics.clone(), clock.clone());
-        background.spawn(async move { tokio::join!(beating.beat(), watch_clock(&watch, &watched)) });
+        let beating = health.clone();
+        background.spawn(async move { beating.beat().await });
 
         let mut candidate = Candidate::new(client.clone(), &namespace, identity.clone(), clock.clone());
         let Some(cluster) = first_look(&client, &candidate, &mut stop).await else { return End::Stopped };
@@ -124,13 +124,5 @@ async fn first_look(client: &Client, candidate: &Candidate, stop: &mut watch::Re
             _ = stop.wait_for(|stop| *stop) => return None,
             () = tokio::time::sleep(jittered(FIRST_LOOK)) => {}
         }
-    }
-}
-
-/// Shows whether the clocks agree. Never returns.
-async fn watch_clock(clock: &Clock, metrics: &Metrics) {
-    loop {
-        metrics.clock_trusted.set(i64::from(clock.now().doubt.is_none()));
-        tokio::time::sleep(Duration::from_secs(10)).await;
     }
 }
