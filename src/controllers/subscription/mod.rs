@@ -71,12 +71,13 @@ impl SubscriptionController {
                 let next = next_event(contract, now).filter(|_| !standing.closed);
                 self.wakes.set(&object, next_wake(contract, now).filter(|_| !standing.closed));
                 let status = status::of(subscription, &resolved, &standing, next, &done, &before, now);
-                (status, status::notes_of_keys(&done, &before))
+                let keys = status::notes_of_keys(&done, &before);
+                (status, [keys, status::notes_of_standing(&before, contract, &standing)].concat())
             }
         };
         let api: Api<Subscription> =
             Api::namespaced(self.observed.client.clone(), &subscription.namespace().unwrap_or_default());
-        let told = notes.into_iter().chain(status::notes(&before, &status)).collect();
+        let told = notes.into_iter().chain(status::notes_of_faults(&before, &status)).collect();
         if self.statuses.write(&api, subscription, Some(&before), &status).await? {
             self.with.events.tell(subscription, told, now);
         }
