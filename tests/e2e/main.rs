@@ -1,8 +1,15 @@
 //! What is proven on a real API server, with real kubectl and helm. One binary, so that its tests share a control plane.
 
+mod case;
+mod contract_test;
 mod control_plane;
 mod control_plane_test;
+mod delivery_test;
 mod eventually;
 mod helm;
+mod installation;
+mod keys;
 mod kubectl;
+mod kubectl_test;
+mod order_test;
 mod program;
