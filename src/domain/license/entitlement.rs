@@ -187,7 +187,7 @@ pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
             _ => limits(full_or_grace().filter_map(|g| g.state.key).map(|key| key.pools.as_slice()), true),
         },
         grants: grants.iter().filter(|g| g.conflict.is_none() && g.state.key.is_some()).map(GrantView::of).collect(),
-        keys: keys.iter().map(|key| key_state(key, &grants, now)).collect(),
+        keys: key_states(keys, &grants, now),
     }
 }
 
@@ -253,13 +253,17 @@ fn limits<'p>(of: impl IntoIterator<Item = &'p [PoolGrant]>, granted: bool) -> V
     pools.into_values().collect()
 }
 
-fn key_state(key: &Presented, grants: &[Grant], now: Instant) -> KeyState {
+fn key_states(keys: &[Presented], grants: &[Grant], now: Instant) -> Vec<KeyState> {
+    let by_name: BTreeMap<&str, &Grant> = grants.iter().map(|grant| (grant.name.as_str(), grant)).collect();
+    keys.iter().map(|key| key_state(key, &by_name, now)).collect()
+}
+
+fn key_state(key: &Presented, grants: &BTreeMap<&str, &Grant>, now: Instant) -> KeyState {
     let (Some(claims), None) = (&key.claims, &key.refusal) else {
         let refusal = key.refusal.clone().unwrap_or(Refusal::Malformed("it has no claims".into()));
         return KeyState::Refused(refusal);
     };
-    let name = claims.grant();
-    let grant = grants.iter().find(|g| g.name == name);
+    let grant = grants.get(claims.grant().as_str());
     if let Some(refusal) = grant.and_then(|g| g.conflict.clone()) {
         return KeyState::Refused(refusal);
     }
