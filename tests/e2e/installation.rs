@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ wait "$operator"
 "#;
 
 pub struct Installation {
+    pub kubeconfig: PathBuf,
+    /// Where the operator serves health and metrics.
+    pub address: SocketAddr,
     _operator: Operator,
 }
 
@@ -36,20 +39,20 @@ impl Installation {
     /// The one that all tests of this binary share, on the control plane that they share.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Installation> = OnceCell::const_new();
-        SHARED.get_or_init(|| Self::on(ControlPlane::shared())).await
+        SHARED.get_or_init(|| Self::on(ControlPlane::shared(), CHART)).await
     }
 
-    /// Installs the chart on a control plane, and runs the operator there.
-    pub async fn on(cp: &ControlPlane) -> Self {
+    /// Installs a chart on a control plane, and runs the operator there.
+    pub async fn on(cp: &ControlPlane, chart: impl AsRef<Path>) -> Self {
         let values = cp.state().join("seatkeeper-values.json");
         let jwks: serde_json::Value = serde_json::from_str(&Signer::of("pinned").jwks()).expect("a JWK Set is JSON");
         let trust = serde_json::json!({"trust": {PINNED_PRODUCT: {"jwks": jwks}}});
         std::fs::write(&values, trust.to_string()).expect("the state folder is ours");
         let values = values.to_str().expect("paths of test files are UTF-8");
-        Helm::new(cp, SEATKEEPER).install(SEATKEEPER, CHART, &["--create-namespace", "--values", values]).await;
+        Helm::new(cp, SEATKEEPER).install(SEATKEEPER, chart, &["--create-namespace", "--values", values]).await;
         let kubeconfig = cp.service_account_kubeconfig(SEATKEEPER, SEATKEEPER).await;
-        let operator = Operator::start(&kubeconfig, &cp.state().join("log/operator.log")).await;
-        Self { _operator: operator }
+        let (operator, address) = Operator::start(&kubeconfig, &cp.state().join("log/operator.log")).await;
+        Self { kubeconfig, address, _operator: operator }
     }
 }
 
@@ -61,7 +64,7 @@ struct Operator {
 
 impl Operator {
     /// Starts it and waits until it leads.
-    async fn start(kubeconfig: &Path, log: &Path) -> Self {
+    async fn start(kubeconfig: &Path, log: &Path) -> (Self, SocketAddr) {
         for _ in 0..5 {
             // Somebody else may take the port before the operator does: then another one.
             let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("there are free ports");
@@ -76,7 +79,7 @@ impl Operator {
                 })
                 .await;
             if leads {
-                return operator;
+                return (operator, port);
             }
         }
         panic!("the operator does not stay up:\n{}", std::fs::read_to_string(log).unwrap_or_default());

@@ -1,11 +1,14 @@
 //! A vendor who makes keys by hand.
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use chrono::{Datelike, Duration, NaiveDate};
 use ed25519_dalek::SigningKey;
 use seatkeeper::cluster::clock::machine_time;
-use seatkeeper::domain::license::jwk::{publish, signing_key_pem};
+use seatkeeper::domain::license::jwk::{publish, signing_key_pem, thumbprint};
 use seatkeeper::domain::license::key::{Claims, Lifetime, OnDemo, sign_key};
 use seatkeeper::domain::license::pool::{CountBy, PoolGrant, PoolModel};
+use seatkeeper::domain::license::trust::{Revocations, sign_revocations};
 use sha2::{Digest, Sha256};
 
 /// Who signs keys; the same name is always the same key pair.
@@ -22,6 +25,20 @@ impl Signer {
 
     pub fn sign(&self, claims: &Claims) -> String {
         sign_key(claims, &self.key)
+    }
+
+    /// The same claims under a header of one's own making, unsigned.
+    pub fn forge(&self, alg: &str, claims: &Claims) -> String {
+        let kid = thumbprint(&self.key.verifying_key());
+        let header = serde_json::json!({"alg": alg, "typ": "license+jwt", "kid": kid});
+        let claims = serde_json::to_string(claims).expect("claims are JSON");
+        format!("{}.{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims), BASE64.encode([7; 32]))
+    }
+
+    /// A list that takes these serials back.
+    pub fn revoke(&self, serials: &[&str]) -> String {
+        let serials = serials.iter().map(|serial| (*serial).to_owned()).collect();
+        sign_revocations(&Revocations { version: 1, iat: machine_time().timestamp(), serials }, &self.key)
     }
 
     /// The public half, for those who are to trust.

@@ -49,6 +49,10 @@ impl Kubectl {
         self.program.expect(&self.in_namespace(args), input).await
     }
 
+    pub async fn run_with(&self, args: &[&str], input: &str) -> Output {
+        self.program.run(&self.in_namespace(args), input).await
+    }
+
     /// Applies a file, or every file of a folder.
     pub async fn apply_file(&self, path: impl AsRef<Path>) -> String {
         let path = path.as_ref().to_str().expect("paths of test files are UTF-8");
