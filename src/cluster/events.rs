@@ -47,15 +47,16 @@ impl Note {
 #[derive(Clone)]
 pub struct Events {
     queue: mpsc::Sender<Event>,
-    pub dropped: Counter,
+    dropped: Counter,
     identity: Arc<str>,
 }
 
 impl Events {
-    pub fn start(client: Client, identity: &str) -> Self {
+    /// `dropped` counts those for which there was no room.
+    pub fn start(client: Client, identity: &str, dropped: Counter) -> Self {
         let (queue, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(send_all(client, receiver));
-        Events { queue, dropped: Counter::default(), identity: identity.into() }
+        Events { queue, dropped, identity: identity.into() }
     }
 
     /// Tells of `object`. An Event's name follows from what it says and from the version of the object it was decided on:

@@ -8,6 +8,7 @@ mod contract_test;
 mod control_plane;
 mod control_plane_test;
 mod delivery_test;
+mod documents_test;
 mod eventually;
 mod helm;
 mod installation;

@@ -85,6 +85,7 @@ impl LicenseController {
 
         let api: Api<License> = Api::namespaced(self.observed.client.clone(), &license.namespace().unwrap_or_default());
         if self.statuses.write(&api, license, Some(&before), &status).await? {
+            self.with.metrics.status_written(Self::KIND);
             self.with.events.tell(license, notes::of(&before, &status), now.at);
         }
         Ok(())

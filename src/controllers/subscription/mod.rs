@@ -85,6 +85,7 @@ impl SubscriptionController {
             Api::namespaced(self.observed.client.clone(), &subscription.namespace().unwrap_or_default());
         let told = notes.into_iter().chain(status::notes_of_faults(&before, &status)).collect();
         if self.statuses.write(&api, subscription, Some(&before), &status).await? {
+            self.with.metrics.status_written(Self::KIND);
             self.with.events.tell(subscription, told, now);
         }
         Ok(())
