@@ -151,7 +151,7 @@ async fn k4_a_license_waits_for_its_secrets_and_says_for_which() {
 
 /// Whom to trust is not chosen by the party it restrains: where the installation pins it, a License's own is not heeded.
 #[tokio::test]
-async fn k7_trust_that_the_installation_pins_alone_counts() {
+async fn k4_trust_that_the_installation_pins_alone_counts() {
     let case = Case::new("pinned").await;
     case.trust().await;
     let own = Signer::of("vendor").sign(&claims(PINNED_PRODUCT, &case.namespace, 365));

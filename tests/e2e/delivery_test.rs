@@ -73,6 +73,11 @@ async fn a_deleted_subscription_leaves_the_customer_what_they_have() {
     let license = case.license("innoacd");
     let before = license.becomes(Mode::Full).await;
     let keys = case.entries("innoacd-license").await;
+    // Nothing that a garbage collector would follow, now or in a minute.
+    let secrets: Api<Secret> = Api::namespaced(case.client.clone(), &case.namespace);
+    let secret = secrets.get("innoacd-license").await.expect("the keys are there");
+    assert_eq!((before.owner_references(), secret.owner_references()), (&[][..], &[][..]));
+    assert_eq!((before.finalizers(), secret.finalizers()), (&[][..], &[][..]));
 
     case.kubectl.expect(&["delete", "lsub/stadtwerke", "lplan/innoacd", "secret/issuer", "--wait"]).await;
     // Something has to happen to the License, so that there is something to wait for.
