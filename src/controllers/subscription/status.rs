@@ -132,6 +132,15 @@ fn words(contract: &Contract, standing: &Standing) -> (&'static str, String) {
         State::Pending => ("Pending", format!("starts at {}", at(Some(contract.starts_at())))),
         State::Active => match (standing.term, standing.ends_at) {
             (_, Some(end)) => ("Active", format!("ends by itself at {}", at(Some(end)))),
+            (Some(term), None) if standing.renews => (
+                "Active",
+                format!(
+                    "term {} ends at {}; it is certain that term {} follows",
+                    term.number,
+                    at(Some(term.ends_at)),
+                    term.number + 1
+                ),
+            ),
             (Some(term), None) => (
                 "Active",
                 format!(

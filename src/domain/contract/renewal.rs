@@ -33,6 +33,8 @@ pub struct Standing {
     pub term: Option<Term>,
     /// The first instant at which a cancellation is too late for that term. None: it needs none.
     pub notice_deadline: Option<Instant>,
+    /// It is too late to cancel for that term: another one follows.
+    pub renews: bool,
     /// When the contract ends, where that is certain.
     pub ends_at: Option<Instant>,
     /// Ended for good: taking the cancellation out no longer brings it back.
@@ -139,7 +141,7 @@ impl Contract {
         let running = if now < self.starts_at() { State::Pending } else { State::Active };
         let Some(terms) = &self.terms else {
             let state = if self.is_approved(now) { running } else { State::Ordered };
-            return Standing { state, term: None, notice_deadline: None, ends_at: None, closed: false };
+            return Standing { state, term: None, notice_deadline: None, renews: false, ends_at: None, closed: false };
         };
         let current = self.term_number_at(terms, now);
         let last = match closed {
@@ -157,9 +159,11 @@ impl Contract {
             Some(_) if by_notice => State::Cancelled,
             _ => running,
         };
+        let notice_deadline = self.notice_deadline(terms, &term);
         Standing {
             state,
-            notice_deadline: self.notice_deadline(terms, &term),
+            notice_deadline,
+            renews: last.is_none_or(|last| term.number < last) && notice_deadline.is_some_and(|at| at <= now),
             term: Some(term),
             ends_at: ends_at.map(|(end, _)| end),
             closed: closed.is_some() || (state == State::Ended && ends_at.is_some_and(|(_, grace)| grace <= now)),
