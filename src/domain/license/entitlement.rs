@@ -187,10 +187,7 @@ pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
             _ => limits(full_or_grace().filter_map(|g| g.state.key).map(|key| key.pools.as_slice()), true),
         },
         grants: grants.iter().filter(|g| g.conflict.is_none() && g.state.key.is_some()).map(GrantView::of).collect(),
-        keys: {
-            let grants = grants.iter().map(|grant| (grant.name.as_str(), grant)).collect();
-            keys.iter().map(|key| key_state(key, &grants, now)).collect()
-        },
+        keys: key_states(keys, &grants, now),
     }
 }
 
@@ -254,6 +251,11 @@ fn limits<'p>(of: impl IntoIterator<Item = &'p [PoolGrant]>, granted: bool) -> V
         }
     }
     pools.into_values().collect()
+}
+
+fn key_states(keys: &[Presented], grants: &[Grant], now: Instant) -> Vec<KeyState> {
+    let by_name: BTreeMap<&str, &Grant> = grants.iter().map(|grant| (grant.name.as_str(), grant)).collect();
+    keys.iter().map(|key| key_state(key, &by_name, now)).collect()
 }
 
 fn key_state(key: &Presented, grants: &BTreeMap<&str, &Grant>, now: Instant) -> KeyState {
