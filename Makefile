@@ -38,7 +38,7 @@ advisories: ## known vulnerabilities and yanked versions; fetches the advisory d
 	cargo deny --locked check advisories
 
 crds: ## writes crds/ and the chart's copies from the types in src/api
-	cargo run --locked -- crds --out crds --chart charts/seatkeeper/templates
+	cargo run --locked -- crds --out crds --chart charts/seatkeeper/templates/crds
 
 bench-converge: machine ## 10,000 Licenses to Ready against the raw rate of the API server
 	@$(control_plane)/build.sh > /dev/null

@@ -1,6 +1,8 @@
 //! A Subscription together with its Plans, as a `domain::contract::Contract`, and everything that is wrong with them.
 
+use chrono::NaiveDate;
 use chrono_tz::Tz;
+use std::collections::BTreeSet;
 
 use super::plan::{Approval, Eligibility, NoticeForm, OnDemoAction, PlanPool, PlanSpec};
 use super::subscription::{LegalForm, OrderedPlan, OrderedPool, SubscriptionSpec};
@@ -8,6 +10,10 @@ use crate::domain::contract::term::{FIRST_DATE, LAST_DATE, Period};
 use crate::domain::contract::{Contract, Line, PoolOrder, SeatChange, Terms};
 use crate::domain::fault::Fault;
 use crate::domain::license::key::{Holder, Lifetime, OnDemo};
+use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
+
+/// The keys of more terms than this are never due at once.
+const MAX_TERMS_AHEAD: i64 = 120;
 
 /// A contract that can be acted on, and the parts of it that cannot: each says what to write instead.
 #[derive(Debug)]
@@ -34,10 +40,7 @@ pub fn resolve(
             format!("{named:?} is no time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC");
         faults.push(Fault::new("UnknownTimeZone", "spec.timeZone", message));
     }
-    if !(FIRST_DATE..=LAST_DATE).contains(&spec.starts_on.0) {
-        let message = format!("{} must be a civil date from {FIRST_DATE} to {LAST_DATE}", spec.starts_on.0);
-        faults.push(Fault::new("DateOutOfRange", "spec.startsOn", message));
-    }
+    faults.extend(dates_out_of_range(spec));
     let mut lines = Vec::new();
     for (n, (ordered, plan)) in spec.plans.iter().zip(plans).enumerate() {
         faults.extend(
@@ -79,6 +82,32 @@ pub fn resolve(
     Ok(Resolved { contract, refused })
 }
 
+/// The dates that decide something and lie where no calendar is sure. No instant is ever made of one.
+fn dates_out_of_range(spec: &SubscriptionSpec) -> Vec<Fault> {
+    let order = spec.order.as_ref();
+    let mut dates = vec![
+        ("spec.startsOn".to_owned(), Some(spec.starts_on)),
+        ("spec.order.approvedOn".to_owned(), order.and_then(|order| order.approved_on)),
+        ("spec.cancellation.receivedOn".to_owned(), spec.cancellation.as_ref().map(|c| c.received_on)),
+    ];
+    for (n, plan) in spec.plans.iter().enumerate() {
+        for pool in &plan.pools {
+            for (m, change) in pool.changes.iter().enumerate() {
+                let field = format!("spec.plans[{n}].pools[{}].changes[{m}]", pool.name);
+                dates.push((format!("{field}.receivedOn"), change.received_on));
+                dates.push((field, change.on.or(change.on_unquoted)));
+            }
+        }
+    }
+    let outside = dates.into_iter().filter_map(|(field, date)| Some((field, date?.0)));
+    let outside = outside.filter(|(_, date)| !(FIRST_DATE..=LAST_DATE).contains(date));
+    let fault = |(field, date)| {
+        let message = format!("{date} must be a civil date from {FIRST_DATE} to {LAST_DATE}");
+        Fault::new("DateOutOfRange", field, message)
+    };
+    outside.map(fault).collect()
+}
+
 /// What is wrong with a Plan by itself. The API server refuses most of it already; files and old objects come past it.
 pub fn plan_faults(plan: &PlanSpec) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -113,6 +142,21 @@ pub fn plan_faults(plan: &PlanSpec) -> Vec<Fault> {
         }
         _ => {}
     }
+    if let Some(terms) = terms.filter(|terms| terms.interval.is_positive()) {
+        let ahead = terms.notice.most_days() / terms.interval.least_days().max(1);
+        if ahead > MAX_TERMS_AHEAD {
+            let message = format!(
+                "a notice of {} is more than {MAX_TERMS_AHEAD} times the interval of {}: that many keys would be issued at once",
+                terms.notice, terms.interval
+            );
+            faults.push(Fault::new("PeriodInvalid", "spec.terms.notice", message));
+        }
+    }
+    if (plan.license.on_demo == Some(OnDemoAction::EndAfterMinutes)) != plan.license.on_demo_minutes.is_some() {
+        let message = "onDemo: EndAfterMinutes needs onDemoMinutes, and Finish has none";
+        faults.push(Fault::new("OnDemoInvalid", "spec.license.onDemoMinutes", message));
+    }
+    faults.extend(plan.license.pools.iter().flat_map(|pool| pool_faults(plan, pool)));
     if let (Some(before), Some(terms)) = (plan.license.issue_before, terms)
         && !before.never_longer_than(terms.notice)
     {
@@ -121,6 +165,32 @@ pub fn plan_faults(plan: &PlanSpec) -> Vec<Fault> {
             terms.notice
         );
         faults.push(Fault::new("IssueBeforeTooLong", "spec.license.issueBefore", message));
+    }
+    faults
+}
+
+/// What is wrong with a pool of a Plan: the rules between its fields that the API server checks too.
+fn pool_faults(plan: &PlanSpec, pool: &PlanPool) -> Vec<Fault> {
+    let field = |name: &str| format!("spec.license.pools[{}].{name}", pool.name);
+    let mut faults = Vec::new();
+    if pool.model.default_count_by() == CountBy::Start && pool.count_by == Some(CountBy::User) {
+        let message = "pools of model PerEmployee and PerUser count starts: leave countBy out or write Start";
+        faults.push(Fault::new("PoolInvalid", field("countBy"), message));
+    }
+    if (pool.model == PoolModel::PerUser) != pool.login_mode.is_some() {
+        let message = "a pool of model PerUser needs loginMode Active or Passive, and no other pool has one";
+        faults.push(Fault::new("PoolInvalid", field("loginMode"), message));
+    }
+    if let Some(target) = &pool.overflows_to {
+        let others = plan.license.pools.iter().filter(|other| other.name != pool.name);
+        if pool.login_mode != Some(LoginMode::Passive) {
+            let message = "only a pool with loginMode Passive overflows (never the other way round)";
+            faults.push(Fault::new("PoolInvalid", field("overflowsTo"), message));
+        } else if others.clone().all(|other| other.name != *target) {
+            let names: Vec<&str> = others.map(|other| other.name.as_str()).collect();
+            let message = format!("must name another pool of this Plan; there are {}", names.join(", "));
+            faults.push(Fault::new("PoolInvalid", field("overflowsTo"), message));
+        }
     }
     faults
 }
@@ -188,7 +258,7 @@ fn line(
         let message = format!("Plan {} has no feature {feature}; it has {}", ordered.name, license.features.join(", "));
         faults.push(Fault::new("UnknownFeature", format!("{field}.features"), message));
     }
-    let pools: Vec<PoolOrder> = license
+    let mut pools: Vec<PoolOrder> = license
         .pools
         .iter()
         .map(|pool| {
@@ -196,10 +266,14 @@ fn line(
             pool_order(&format!("{field}.pools[{}]", pool.name), ordered, pool, order, faults, refused)
         })
         .collect();
-    let users: u64 = pools.iter().map(|pool| u64::from(pool.seats)).sum();
-    if let Some(most) = license.max_users.filter(|most| users > u64::from(*most)) {
-        let message = format!("{users} users are ordered; Plan {} allows {most} in one Subscription", ordered.name);
-        faults.push(Fault::new("TooManyUsers", format!("{field}.pools"), message));
+    if let Some(most) = license.max_users {
+        let users: u64 = pools.iter().map(|pool| u64::from(pool.seats)).sum();
+        if users > u64::from(most) {
+            let message = format!("{users} users are ordered; Plan {} allows {most} in one Subscription", ordered.name);
+            faults.push(Fault::new("TooManyUsers", format!("{field}.pools"), message));
+        } else {
+            refused.extend(refuse_changes_above(field, &ordered.name, most, &mut pools));
+        }
     }
     Line {
         plan: ordered.name.clone(),
@@ -215,6 +289,32 @@ fn line(
         support_included: license.support_included,
         pools,
     }
+}
+
+/// Takes out the changes that add seats on days after which the pools together would have more than `most` (P6).
+fn refuse_changes_above(field: &str, plan: &str, most: u32, pools: &mut [PoolOrder]) -> Vec<Fault> {
+    let days: BTreeSet<NaiveDate> = pools.iter().flat_map(|pool| &pool.changes).map(|change| change.on).collect();
+    let mut seats: Vec<u32> = pools.iter().map(|pool| pool.seats).collect();
+    let mut faults = Vec::new();
+    for day in days {
+        let on_day = |pool: &PoolOrder| pool.changes.iter().find(|change| change.on == day).map(|change| change.seats);
+        let then: Vec<u32> = pools.iter().zip(&seats).map(|(pool, now)| on_day(pool).unwrap_or(*now)).collect();
+        let users: u64 = then.iter().copied().map(u64::from).sum();
+        for ((pool, now), then) in pools.iter_mut().zip(&mut seats).zip(then) {
+            if users <= u64::from(most) || then <= *now {
+                *now = then;
+                continue;
+            }
+            pool.changes.retain(|change| change.on != day);
+            let message = format!("{users} users from {day} on; Plan {plan} allows {most} in one Subscription");
+            faults.push(Fault::new(
+                "TooManyUsers",
+                format!("{field}.pools[{}].changes[{day}].seats", pool.name),
+                message,
+            ));
+        }
+    }
+    faults
 }
 
 fn pool_order(

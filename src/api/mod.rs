@@ -6,6 +6,7 @@ pub mod contract;
 pub mod crds;
 pub mod license;
 pub mod plan;
+pub mod schema;
 pub mod subscription;
 
 pub use license::License;

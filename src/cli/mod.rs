@@ -3,10 +3,20 @@
 //! Exit status: 0 done, 1 it cannot be done (what, where, and what to do is on standard error), 2 wrong use.
 
 mod crds;
+mod documents;
+mod files;
+mod inspect;
+mod issue;
+mod keygen;
 mod operator;
+mod timeline;
+mod verify;
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
+
+use crate::domain::fault::Fault;
 
 /// Keeps software licences in Kubernetes.
 #[derive(Parser)]
@@ -20,6 +30,11 @@ struct Arguments {
 enum Command {
     Operator(operator::Arguments),
     Crds(crds::Arguments),
+    Inspect(inspect::Arguments),
+    Issue(issue::Arguments),
+    Keygen(keygen::Arguments),
+    Timeline(timeline::Arguments),
+    Verify(verify::Arguments),
 }
 
 /// Runs the command line.
@@ -29,17 +44,50 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Operator(arguments) => operator::run(arguments),
         Command::Crds(arguments) => crds::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Issue(arguments) => issue::run(&arguments),
+        Command::Keygen(arguments) => keygen::run(&arguments),
+        Command::Timeline(arguments) => timeline::run(&arguments),
+        Command::Verify(arguments) => return end(verify::run(&arguments)),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("seatkeeper: {}", failure.message);
-            ExitCode::from(failure.status)
-        }
+    end(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn end(done: Result<ExitCode, Failure>) -> ExitCode {
+    done.unwrap_or_else(|failure| {
+        failure.message.lines().for_each(warn);
+        ExitCode::from(failure.status)
+    })
+}
+
+/// Writes to standard output. A reader that has heard enough (`| head`) is no failure.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(format!("standard output: {e}"))),
+        _ => Ok(()),
     }
 }
 
+/// Writes a line to standard error.
+fn warn(line: &str) {
+    // There is nobody to tell when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "seatkeeper: {line}");
+}
+
+/// `text` as a terminal may safely show it, when somebody else wrote it: control characters are spelt out.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let spelt = (c.is_control() && c != '\n').then(|| c.escape_default());
+            let plain = spelt.is_none().then_some(c);
+            spelt.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
 /// Why a command could not do its work, and the exit status that says so.
+#[derive(Debug)]
 pub struct Failure {
     pub status: u8,
     pub message: String,
@@ -54,5 +102,11 @@ impl Failure {
     /// The command was called wrongly.
     pub fn usage(message: impl Into<String>) -> Self {
         Failure { status: 2, message: message.into() }
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Failure::new(fault.to_string())
     }
 }

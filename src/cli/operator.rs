@@ -10,6 +10,7 @@ use super::Failure;
 use crate::cluster::client::{RequestCount, connect};
 use crate::cluster::clock::{Clock, random_bytes};
 use crate::controllers::{End, Operator};
+use crate::server::health::serve;
 
 /// Runs the operator: keeps Plans, Subscriptions and Licenses of the cluster that KUBECONFIG, or the pod it runs in, names.
 #[derive(Args)]
@@ -61,12 +62,13 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     };
     let (told, stop) = watch::channel(false);
     tokio::spawn(stop_on_signal(told));
-    let operator =
-        Operator { client, clock, requests, namespace: arguments.namespace, identity, listener: Some(listener) };
-    match operator.run(stop).await {
-        Ok(End::Stopped) => Ok(()),
-        Ok(End::LostLead) => Err(Failure::new("the lead was lost to another replica")),
-        Err(error) => Err(Failure::new(error.to_string())),
+    let operator = Operator::new(client, clock, &requests, &arguments.namespace, &identity);
+    let server = tokio::spawn(serve(listener, operator.health.clone(), operator.metrics.clone()));
+    let end = operator.run(stop).await;
+    server.abort();
+    match end {
+        End::Stopped => Ok(()),
+        End::LostLead => Err(Failure::new("the lead was lost to another replica")),
     }
 }
 

@@ -13,14 +13,16 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::client::call;
+use super::clock::monotonic;
 use crate::domain::Instant;
 
 /// Events waiting to be sent; more are dropped and counted.
 const QUEUE: usize = 20_000;
-/// After a burst, at most one Event every so often: ten thousand licences that change at once must not crowd out their own
-/// status writes.
+/// After a burst, an Event is followed by a pause of at least this, and of this many times what it took: ten thousand
+/// licences that change at once must not crowd out their own status writes, least of all on a busy API server.
 const BURST: u32 = 50;
-const PACE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_TIMES: u32 = 5;
 /// A note is cut at this length; the API allows 1,024.
 const MAX_NOTE: usize = 1_000;
 
@@ -47,15 +49,16 @@ impl Note {
 #[derive(Clone)]
 pub struct Events {
     queue: mpsc::Sender<Event>,
-    pub dropped: Counter,
+    dropped: Counter,
     identity: Arc<str>,
 }
 
 impl Events {
-    pub fn start(client: Client, identity: &str) -> Self {
+    /// `dropped` counts those for which there was no room.
+    pub fn start(client: Client, identity: &str, dropped: Counter) -> Self {
         let (queue, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(send_all(client, receiver));
-        Events { queue, dropped: Counter::default(), identity: identity.into() }
+        Events { queue, dropped, identity: identity.into() }
     }
 
     /// Tells of `object`. An Event's name follows from what it says and from the version of the object it was decided on:
@@ -104,6 +107,7 @@ async fn send_all(client: Client, mut queue: mpsc::Receiver<Event>) {
     let mut burst = BURST;
     while let Some(event) = queue.recv().await {
         let api: Api<Event> = Api::namespaced(client.clone(), &event.namespace().unwrap_or_default());
+        let began = monotonic();
         match call(api.create(&Default::default(), &event)).await {
             Ok(_) => {}
             // Told before.
@@ -112,7 +116,7 @@ async fn send_all(client: Client, mut queue: mpsc::Receiver<Event>) {
         }
         burst = if queue.is_empty() { BURST } else { burst.saturating_sub(1) };
         if burst == 0 {
-            tokio::time::sleep(PACE).await;
+            tokio::time::sleep(((monotonic() - began) * PAUSE_TIMES).max(PAUSE)).await;
         }
     }
 }

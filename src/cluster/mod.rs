@@ -3,7 +3,9 @@
 pub mod client;
 pub mod clock;
 pub mod events;
+pub mod health;
 pub mod leader;
+pub mod metrics;
 pub mod secrets;
 pub mod status;
 pub mod watch;

@@ -1,6 +1,8 @@
 //! Writing status: one server-side apply, only when something changed, never twice for the same reason.
 
-use kube::api::{Patch, PatchParams};
+use http::HeaderValue;
+use http::header::ACCEPT;
+use kube::api::{PartialObjectMeta, Patch, PatchParams, Request};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,7 +67,7 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
         }
         let patch = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status});
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let answer = call(api.patch_status(&object.name_any(), &params, &Patch::Apply(patch))).await?;
+        let answer = call(patch_status(api, &object.name_any(), &params, &Patch::Apply(patch))).await?;
         if let Some(uid) = &object.meta().uid {
             self.lock().insert(uid.clone(), Written { version: version(&answer), status: status.clone() });
         }
@@ -80,6 +82,24 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Written<S>>> {
         self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Applies a status and asks for no more than the metadata of the outcome: it is never read, and with thousands of objects
+/// encoding and reading it is a good part of the work.
+async fn patch_status<K>(
+    api: &Api<K>,
+    name: &str,
+    params: &PatchParams,
+    patch: &Patch<serde_json::Value>,
+) -> Result<PartialObjectMeta<K>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let request = Request::new(api.resource_url()).patch_subresource("status", name, params, patch);
+    let mut request = request.map_err(kube::Error::BuildRequest)?;
+    let metadata = HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+    request.headers_mut().insert(ACCEPT, metadata);
+    api.clone().into_client().request(request).await
 }
 
 /// Resource versions of one object can be compared (Kubernetes 1.35 promises it, earlier ones did it).

@@ -15,15 +15,14 @@ use kube::{Api, Client, ResourceExt};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::cluster::client::{RequestCount, call};
 use crate::cluster::clock::{Clock, jittered};
 use crate::cluster::events::Events;
+use crate::cluster::health::Health;
 use crate::cluster::leader::Candidate;
-use crate::server::health::{Health, serve};
-use crate::server::metrics::Metrics;
+use crate::cluster::metrics::Metrics;
 use runner::Surroundings;
 use wiring::Wiring;
 
@@ -32,17 +31,14 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// How long the first look at the API server is tried again.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 
-/// How to run the operator.
+/// The operator, ready to run.
 pub struct Operator {
-    pub client: Client,
-    pub clock: Clock,
-    pub requests: RequestCount,
-    /// The operator's own namespace: its Lease, and the trust that the installation pins.
-    pub namespace: String,
-    /// Tells replicas apart.
-    pub identity: String,
-    /// Where health and metrics are served.
-    pub listener: Option<TcpListener>,
+    client: Client,
+    clock: Clock,
+    namespace: String,
+    identity: String,
+    pub health: Arc<Health>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Why the operator ended.
@@ -55,37 +51,42 @@ pub enum End {
 }
 
 impl Operator {
+    /// `namespace` is the operator's own: its Lease, and the trust that the installation pins. `identity` tells replicas
+    /// apart. `requests` is what `client` counts into.
+    pub fn new(client: Client, clock: Clock, requests: &RequestCount, namespace: &str, identity: &str) -> Self {
+        Operator {
+            client,
+            clock,
+            namespace: namespace.to_owned(),
+            identity: identity.to_owned(),
+            health: Arc::default(),
+            metrics: Arc::new(Metrics::new(requests)),
+        }
+    }
+
     /// Runs until `stop` turns true or the lead is lost: caches first, then the lead, then the controllers. At the end what
     /// is under way is finished and the lead given back.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) -> std::io::Result<End> {
-        let events = Events::start(self.client.clone(), &self.identity);
-        let metrics = Arc::new(Metrics::new(&self.requests, events.dropped.clone()));
-        let health = Arc::new(Health::default());
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> End {
+        let Operator { client, clock, namespace, identity, health, metrics } = self;
+        let events = Events::start(client.clone(), &identity, metrics.events_dropped.clone());
         let mut background = tokio::task::JoinSet::new();
-        if let Some(listener) = self.listener {
-            background.spawn(serve(listener, health.clone(), metrics.clone()));
-        }
-        let (beating, watched, clock) = (health.clone(), metrics.clone(), self.clock.clone());
-        background.spawn(async move {
-            tokio::join!(beating.beat(), watch_clock(&clock, &watched));
-            Ok(())
-        });
+        let beating = health.clone();
+        background.spawn(async move { beating.beat().await });
 
-        let mut candidate =
-            Candidate::new(self.client.clone(), &self.namespace, self.identity.clone(), self.clock.clone());
-        let Some(cluster) = first_look(&self.client, &candidate, &mut stop).await else { return Ok(End::Stopped) };
-        let with = Surroundings { clock: self.clock.clone(), events, metrics: metrics.clone() };
-        let wiring = Wiring::start(self.client.clone(), &self.namespace, cluster, with);
+        let mut candidate = Candidate::new(client.clone(), &namespace, identity.clone(), clock.clone());
+        let Some(cluster) = first_look(&client, &candidate, &mut stop).await else { return End::Stopped };
+        let with = Surroundings { clock, events, metrics: metrics.clone() };
+        let wiring = Wiring::start(client, &namespace, cluster, with);
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return Ok(End::Stopped),
+            _ = stop.wait_for(|stop| *stop) => return End::Stopped,
             () = wiring.synced() => health.synced.store(true, Ordering::Relaxed),
         }
-        tracing::info!(identity = self.identity, "caches are there; standing by");
+        tracing::info!(identity, "caches are there; standing by");
 
         if !candidate.lead(&mut stop).await {
-            return Ok(End::Stopped);
+            return End::Stopped;
         }
-        tracing::info!(identity = self.identity, "leads");
+        tracing::info!(identity, "leads");
         health.leads.store(true, Ordering::Relaxed);
         metrics.leads.set(1);
         let controllers = tokio::spawn(wiring.clone().run_controllers());
@@ -96,14 +97,14 @@ impl Operator {
         if !ours {
             tracing::warn!("the lead is lost; ending at once, another replica acts");
             controllers.abort();
-            return Ok(End::LostLead);
+            return End::LostLead;
         }
         if tokio::time::timeout(DRAIN, controllers).await.is_err() {
             tracing::warn!("some work was cut short; it is found again from what is there");
         }
         candidate.release().await;
         tracing::info!("ended");
-        Ok(End::Stopped)
+        End::Stopped
     }
 }
 
@@ -123,13 +124,5 @@ async fn first_look(client: &Client, candidate: &Candidate, stop: &mut watch::Re
             _ = stop.wait_for(|stop| *stop) => return None,
             () = tokio::time::sleep(jittered(FIRST_LOOK)) => {}
         }
-    }
-}
-
-/// Shows whether the clocks agree. Never returns.
-async fn watch_clock(clock: &Clock, metrics: &Metrics) {
-    loop {
-        metrics.clock_trusted.set(i64::from(clock.now().doubt.is_none()));
-        tokio::time::sleep(Duration::from_secs(10)).await;
     }
 }

@@ -42,6 +42,7 @@ impl PlanController {
         let status = status(plan, &faults, &before, now);
         let api: Api<Plan> = Api::namespaced(self.observed.client.clone(), &plan.namespace().unwrap_or_default());
         if self.statuses.write(&api, plan, Some(&before), &status).await? {
+            self.with.metrics.status_written(Self::KIND);
             let told = faults.iter().map(|fault| Note::warning(fault.reason, fault.to_string())).collect();
             self.with.events.tell(plan, told, now);
         }

@@ -15,8 +15,8 @@ use super::queue::Queue;
 use crate::cluster::client::CallError;
 use crate::cluster::clock::{Clock, jittered, monotonic};
 use crate::cluster::events::{Events, Note};
+use crate::cluster::metrics::Metrics;
 use crate::cluster::watch::Guarded;
-use crate::server::metrics::Metrics;
 
 /// Objects of one kind that are worked on at once.
 const CONCURRENCY: u16 = 64;

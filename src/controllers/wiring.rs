@@ -6,6 +6,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use std::hash::Hash;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::license::{self, LicenseController};
 use super::observed::{Observed, References, target};
@@ -15,6 +16,9 @@ use super::runner::{self, Surroundings};
 use super::subscription::{self, SubscriptionController};
 use crate::api::{License, Plan, Subscription, mark, secret_type};
 use crate::cluster::watch::{Change, Guarded, cache};
+
+/// How often it is asked whether the clocks agree.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(10);
 
 /// The controllers and what feeds them.
 #[derive(Clone)]
@@ -141,6 +145,20 @@ impl Wiring {
             () = work => {}
             () = self.licenses.wakes.run(clock, &self.license_queue) => {}
             () = self.subscriptions.wakes.run(clock, &self.subscription_queue) => {}
+            () = self.watch_clock() => {}
+        }
+    }
+
+    /// Looks at every License again when the clocks begin or cease to agree: each shows it. Never returns.
+    async fn watch_clock(&self) {
+        let mut before = None;
+        loop {
+            let doubt = self.with.clock.now().doubt;
+            self.with.metrics.clock_trusted.set(i64::from(doubt.is_none()));
+            if before.replace(doubt).is_some_and(|before| before != doubt) {
+                add_all(&self.license_queue, names(&self.observed.licenses));
+            }
+            tokio::time::sleep(LOOK_AT_CLOCK).await;
         }
     }
 

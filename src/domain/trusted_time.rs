@@ -92,8 +92,10 @@ pub fn trusted_time(clocks: ClockReadings) -> TrustedTime {
         let mark = if borne_out { MarkChange::Move(candidate) } else { MarkChange::Keep };
         return TrustedTime { now: candidate, doubt, mark };
     }
-    // A mark a moment ahead is two replicas reading their clocks, not a fault: time waits for it without a word.
-    if agree(mark, candidate) {
+    // A mark a moment ahead of either clock is two replicas reading theirs, not a fault: time waits for it without a word.
+    // The own clock alone would not do: it may be as far behind the server now as it was ahead when it moved the mark.
+    let borne_out_by = clocks.server.or(clocks.last_agreed);
+    if agree(mark, candidate) || borne_out_by.is_some_and(|server| agree(mark, server)) {
         return TrustedTime { now: mark, doubt, mark: MarkChange::Keep };
     }
     let ahead_of_both = borne_out && mark > clocks.own && clocks.server.is_some_and(|server| mark > server);

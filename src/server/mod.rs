@@ -1,4 +1,3 @@
 //! What the operator serves over HTTP: health, readiness and metrics.
 
 pub mod health;
-pub mod metrics;

@@ -4,7 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 example=$root/examples/innoacd
-state=$root/.cache/dev
+state=${SEATKEEPER_DEV:-$root/.cache/dev}
 mkdir -p "$state"
 say() { echo "dev: $*"; }
 fail() { say "$@" >&2; exit 1; }
@@ -12,12 +12,15 @@ fail() { say "$@" >&2; exit 1; }
 say "building"
 "$here/build.sh" > "$state/bin" &
 build=$!
-cargo build --locked --manifest-path "$root/Cargo.toml" || { wait "$build" || true; fail "seatkeeper could not be built, see above"; }
+seatkeeper=${SEATKEEPER:-}   # a binary that is built already
+if [[ -z $seatkeeper ]]; then
+  cargo build --locked --manifest-path "$root/Cargo.toml" || { wait "$build" || true; fail "seatkeeper could not be built, see above"; }
+  target=$(cargo metadata --locked --no-deps --format-version 1 --manifest-path "$root/Cargo.toml" |
+    sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+  seatkeeper=$target/debug/seatkeeper
+fi
 wait "$build" || fail "the control plane could not be built, see above"
 bin=$(< "$state/bin")
-target=$(cargo metadata --locked --no-deps --format-version 1 --manifest-path "$root/Cargo.toml" |
-  sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
-seatkeeper=$target/debug/seatkeeper
 
 operator=
 stop() {
@@ -50,13 +53,7 @@ say "applying the CRDs"
 kubectl apply --server-side -f "$state/crds.yaml"
 kubectl wait --for=condition=Established --timeout=60s -f "$state/crds.yaml" > /dev/null
 
-# The operator's own, and those that the example names.
-{
-  echo seatkeeper
-  [[ ! -d $example ]] || sed -n 's/^  *namespace: *\([a-z0-9-]*\) *$/\1/p; s/.*[{,] *namespace: *\([a-z0-9-]*\) *[,}].*/\1/p' "$example"/*.yaml
-} | sort -u | while read -r namespace; do
-  [[ $namespace == default ]] || kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f -
-done
+kubectl create namespace seatkeeper --dry-run=client -o yaml | kubectl apply -f -
 
 listening() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 for port in {8080..8099}; do listening "$port" || break; done
@@ -74,10 +71,15 @@ until is_ready; do
   sleep 0.2
 done
 
-if [[ -d $example ]]; then
-  say "applying ${example#"$root"/}"
-  kubectl apply -f "$example"
-fi
+say "ordering: ${example#"$root"/}"
+kubectl apply -f "$example/namespace.yaml"
+[[ -f $state/keys/signing-key.pem ]] || "$seatkeeper" keygen --out "$state/keys"
+kubectl --namespace innoacd create secret generic issuer --type=seatkeeper.dev/issuer \
+  --from-file="$state/keys/signing-key.pem" --dry-run=client -o yaml | kubectl apply -f -
+kubectl apply -f "$example/contract.yaml"
+kubectl --namespace innoacd wait --for=create --timeout=30s licenses.seatkeeper.dev/innoacd > /dev/null
+kubectl --namespace innoacd wait --for=condition=Licensed --timeout=30s licenses.seatkeeper.dev/innoacd
+kubectl --namespace innoacd get plans.seatkeeper.dev,subscriptions.seatkeeper.dev,licenses.seatkeeper.dev
 cat <<TEXT
 
   A Kubernetes control plane with seatkeeper is running. In another terminal:
@@ -85,9 +87,10 @@ cat <<TEXT
     export KUBECONFIG=$KUBECONFIG
     export PATH=$bin:\$PATH
 
-    kubectl get plans.seatkeeper.dev,subscriptions.seatkeeper.dev,licenses.seatkeeper.dev -A
+    kubectl get licensing -n innoacd
+    kubectl describe licenses.seatkeeper.dev innoacd -n innoacd
+    kubectl get events -n innoacd
     kubectl explain licenses.seatkeeper.dev.spec
-    kubectl get events -A --field-selector reportingComponent=seatkeeper
 
   The operator's log: $state/operator.log
   Metrics:            curl http://127.0.0.1:$port/metrics

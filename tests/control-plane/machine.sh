@@ -21,6 +21,11 @@ needs openssl openssl
 needs flock util-linux
 needs setpriv util-linux
 needs ps procps
+# Keys are exchanged with PyJWT and jose in tests/interop.
+needs node nodejs
+needs npm npm
+needs python3 python3
+python3 -c 'import ensurepip, venv' 2> /dev/null || packages+=(python3-venv)
 # cc alone is not enough for ring: it needs the C library's headers.
 if command -v cc > /dev/null && ! echo '#include <stdlib.h>' | cc -E -x c - > /dev/null 2>&1; then packages+=(libc6-dev); fi
 [[ -e /etc/ssl/certs/ca-certificates.crt || -e /etc/pki/tls/certs/ca-bundle.crt || -n ${SSL_CERT_FILE:-} ]] || packages+=(ca-certificates)

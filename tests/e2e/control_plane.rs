@@ -13,6 +13,8 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/control-plane");
+/// Which requests the API server records, where nothing is measured.
+const AUDIT_POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/audit-policy.yaml");
 /// The first build, on a slow machine, with another build to wait for.
 const BUILD: Duration = Duration::from_secs(3600);
 const START: Duration = Duration::from_secs(240);
@@ -28,14 +30,15 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// One for the test that asks; it ends when it is dropped. etcd does not wait for the disk: for tests.
+    /// One for the test that asks; it ends when it is dropped. etcd does not wait for the disk, and requests for Secrets
+    /// are recorded: for tests.
     pub fn start() -> Result<Self, String> {
-        Self::start_with("off")
+        Self::start_with(&[("FSYNC", "off"), ("AUDIT_POLICY", AUDIT_POLICY)])
     }
 
     /// The same with durable writes: for everything that is measured.
     pub fn start_with_fsync() -> Result<Self, String> {
-        Self::start_with("on")
+        Self::start_with(&[("FSYNC", "on")])
     }
 
     /// The one that all tests of this binary share. Statics are never dropped: this one ends with the process.
@@ -47,7 +50,7 @@ impl ControlPlane {
         }
     }
 
-    fn start_with(fsync: &str) -> Result<Self, String> {
+    fn start_with(environment: &[(&str, &str)]) -> Result<Self, String> {
         let bin = build()?;
         let state = new_state()?;
         let log = state.with_extension("up.log");
@@ -55,7 +58,7 @@ impl ControlPlane {
         let mut up = Command::new(format!("{SCRIPTS}/up.sh"))
             .arg("--until-stdin-closes")
             .args([&bin, &state])
-            .env("FSYNC", fsync)
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)

@@ -20,7 +20,7 @@ use crate::faults_ground::{HOME, SOON, config_of};
 /// The operator in this process.
 pub struct InProcess {
     stop: watch::Sender<bool>,
-    ended: JoinHandle<std::io::Result<End>>,
+    ended: JoinHandle<End>,
     /// Its own, so that nothing of it is left when it has ended.
     runtime: Option<Runtime>,
 }
@@ -34,8 +34,7 @@ impl InProcess {
         let ended = runtime.spawn(async move {
             let requests = RequestCount::default();
             let client = connect(config, clock.clone(), requests.clone()).expect("the harness wrote its kubeconfig");
-            let (namespace, identity) = (HOME.to_owned(), "in-process".to_owned());
-            Operator { client, clock, requests, namespace, identity, listener: None }.run(told).await
+            Operator::new(client, clock, &requests, HOME, "in-process").run(told).await
         });
         InProcess { stop, ended, runtime: Some(runtime) }
     }
@@ -44,7 +43,7 @@ impl InProcess {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         let ended = tokio::time::timeout(SOON, &mut self.ended).await.expect("the operator ends when it is told to");
-        assert_eq!(ended.expect("the operator does not panic").expect("it has no listener"), End::Stopped);
+        assert_eq!(ended.expect("the operator does not panic"), End::Stopped);
     }
 }
 

@@ -39,6 +39,20 @@ impl Kubectl {
         self.program.expect(&self.in_namespace(&["apply", "--validate=strict", "-f", "-"]), yaml).await
     }
 
+    /// Applies YAML with flags of one's own.
+    pub async fn apply_with(&self, flags: &[&str], yaml: &str) -> String {
+        self.expect_with(&[&["apply", "-f", "-"], flags].concat(), yaml).await
+    }
+
+    /// What it printed, given this on its standard input.
+    pub async fn expect_with(&self, args: &[&str], input: &str) -> String {
+        self.program.expect(&self.in_namespace(args), input).await
+    }
+
+    pub async fn run_with(&self, args: &[&str], input: &str) -> Output {
+        self.program.run(&self.in_namespace(args), input).await
+    }
+
     /// Applies a file, or every file of a folder.
     pub async fn apply_file(&self, path: impl AsRef<Path>) -> String {
         let path = path.as_ref().to_str().expect("paths of test files are UTF-8");

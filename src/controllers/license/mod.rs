@@ -9,6 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::observed::{Observed, target};
@@ -54,11 +55,19 @@ impl Controller for LicenseController {
 }
 
 impl LicenseController {
-    /// Finds out which grants each License holds before the first is judged: of two with the same key the older one
-    /// counts, in whatever order they are looked at.
+    /// Finds out who holds the grants that several Licenses claim, before the first License is judged: of two with the
+    /// same key the older one counts, in whatever order they are looked at. A forged key only makes us look closely.
     pub fn take_stock(&self) {
-        for object in self.observed.licenses.state() {
-            if let Ok(license) = &object.0 {
+        let licenses = self.observed.licenses.state();
+        let readable: Vec<&License> = licenses.iter().filter_map(|object| object.0.as_ref().ok()).collect();
+        let claims: Vec<BTreeSet<String>> =
+            readable.iter().map(|l| reading::claimed_grants(l, &self.observed)).collect();
+        let mut claimants: HashMap<&str, u32> = HashMap::new();
+        for grant in claims.iter().flatten() {
+            *claimants.entry(grant).or_default() += 1;
+        }
+        for (license, grants) in readable.into_iter().zip(&claims) {
+            if grants.iter().any(|grant| claimants.get(grant.as_str()).is_some_and(|count| *count > 1)) {
                 let reading = Reading::of(license, &self.observed, &self.trusts);
                 self.holdings.claim(Holder::of(license), grants_of(&reading.keys));
             }
@@ -86,6 +95,7 @@ impl LicenseController {
 
         let api: Api<License> = Api::namespaced(self.observed.client.clone(), &license.namespace().unwrap_or_default());
         if self.statuses.write(&api, license, Some(&before), &status).await? {
+            self.with.metrics.status_written(Self::KIND);
             self.with.events.tell(license, notes::of(&before, &status), now.at);
         }
         Ok(())

@@ -12,6 +12,7 @@ use crate::cluster::secrets;
 use crate::domain::fault::Fault;
 use crate::domain::license::entitlement::{Presentation, Presented, present};
 use crate::domain::license::jwk::read_jwks;
+use crate::domain::license::key::claimed_grant;
 use crate::domain::license::trust::Trust;
 
 /// The keys of a License and what could not be read.
@@ -95,6 +96,17 @@ impl Reading {
         }
         Ok(())
     }
+}
+
+/// The grants that the keys of a License claim, not verified.
+pub fn claimed_grants(license: &License, observed: &Observed) -> BTreeSet<String> {
+    let namespace = license.namespace().unwrap_or_default();
+    let secrets =
+        license.spec.keys.iter().filter_map(|s| secrets::find(&observed.keys, &namespace, &s.secret_ref.name));
+    let claimed = |secret: Arc<Secret>| -> Vec<String> {
+        secret.data.iter().flatten().filter_map(|(_, text)| claimed_grant(&text.0)).collect()
+    };
+    secrets.flat_map(claimed).collect()
 }
 
 /// Trust put together from Secrets, kept until any of them changes: thousands of Licenses share one.

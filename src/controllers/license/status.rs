@@ -6,7 +6,9 @@ use crate::api::conditions::Conditions;
 use crate::api::license::{GrantStatus, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
 use crate::cluster::clock::Now;
 use crate::domain::Instant;
-use crate::domain::license::entitlement::{EXPIRING_SOON, Entitlement, KeyState, PoolLimit, Presented, Transition};
+use crate::domain::license::entitlement::{
+    EXPIRING_SOON, Entitlement, KeyState, PoolLimit, Presented, Transition, replaced,
+};
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
 use crate::domain::trusted_time::TOLERANCE;
@@ -208,13 +210,19 @@ fn key_refused(list: &mut Conditions, reading: &Reading, granted: &Entitlement) 
         .keys
         .iter()
         .zip(&granted.keys)
-        .filter_map(|(key, state)| match state {
-            KeyState::Refused(refusal) => Some((key, refusal)),
+        .zip(replaced(&reading.keys))
+        .filter_map(|((key, state), replaced)| match state {
+            KeyState::Refused(refusal) if !replaced => Some((key, refusal)),
             _ => None,
         })
         .collect();
     let Some((_, first)) = refused.first() else {
-        list.set("KeyRefused", false, "NoneRefused", "every key that was read is genuine");
+        list.set(
+            "KeyRefused",
+            false,
+            "NoneRefused",
+            "no key that was read is refused, but for revoked ones that others have replaced",
+        );
         return;
     };
     let shown = refused.iter().take(3).map(|(key, refusal)| format!("{}/{}: {refusal}", key.secret, key.entry));

@@ -40,6 +40,13 @@ pub struct Done {
     pub not_delivered: Option<Fault>,
 }
 
+impl Done {
+    /// Somebody else's Secret has the name of one that is to be kept.
+    pub fn in_the_way(&self) -> bool {
+        self.not_issued.iter().chain(&self.not_delivered).any(|fault| fault.reason == "SecretNotOurs")
+    }
+}
+
 /// A Secret that keys go to, and the product whose keys it takes; none: all.
 struct Place {
     namespace: String,

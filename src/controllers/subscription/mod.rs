@@ -7,6 +7,7 @@ mod delivery;
 mod issuer;
 mod status;
 
+use chrono::TimeDelta;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::runtime::reflector::ObjectRef;
@@ -21,6 +22,9 @@ use crate::api::subscription::SubscriptionStatus;
 use crate::cluster::status::StatusWriter;
 use crate::cluster::watch::{Guarded, cached};
 use crate::domain::contract::timeline::{next_event, next_wake};
+
+/// A Secret of another type is not watched: whether it is still in the way is found out by trying again this much later.
+const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(15);
 
 /// Keeps Subscriptions.
 pub struct SubscriptionController {
@@ -70,15 +74,19 @@ impl SubscriptionController {
                 let done = delivery::carry_out(subscription, contract, &standing, &self.observed, now).await?;
                 self.with.metrics.keys_issued(done.issued.len(), done.revoked.len());
                 let next = next_event(contract, now).filter(|_| !standing.closed);
-                self.wakes.set(&object, next_wake(contract, now).filter(|_| !standing.closed));
+                let next_wake = next_wake(contract, now).filter(|_| !standing.closed);
+                let again = done.in_the_way().then(|| now + LOOK_AGAIN);
+                self.wakes.set(&object, next_wake.into_iter().chain(again).min());
                 let status = status::of(subscription, &resolved, &standing, next, &done, &before, now);
-                (status, status::notes_of_keys(&done, &before))
+                let keys = status::notes_of_keys(&done, &before);
+                (status, [keys, status::notes_of_standing(&before, contract, &standing)].concat())
             }
         };
         let api: Api<Subscription> =
             Api::namespaced(self.observed.client.clone(), &subscription.namespace().unwrap_or_default());
-        let told = notes.into_iter().chain(status::notes(&before, &status)).collect();
+        let told = notes.into_iter().chain(status::notes_of_faults(&before, &status)).collect();
         if self.statuses.write(&api, subscription, Some(&before), &status).await? {
+            self.with.metrics.status_written(Self::KIND);
             self.with.events.tell(subscription, told, now);
         }
         Ok(())

@@ -7,6 +7,7 @@ use crate::api::contract::Resolved;
 use crate::api::subscription::{DeliverByEmail, IssuedKeyStatus, NextEvent, SubscriptionStatus, TermStatus};
 use crate::cluster::events::Note;
 use crate::domain::Instant;
+use crate::domain::contract::Contract;
 use crate::domain::contract::renewal::{Standing, State};
 use crate::domain::contract::timeline::Moment;
 use crate::domain::fault::Fault;
@@ -89,33 +90,7 @@ fn conditions(
     now: Instant,
 ) -> Vec<Condition> {
     let mut list = Conditions::new(&before.conditions, subscription.metadata.generation, now);
-    let at = |at: Option<Instant>| at.map(|at| crate::api::common::Timestamp::from(at).to_string()).unwrap_or_default();
-    let (reason, message) = match standing.state {
-        State::Ordered => ("Ordered", "waits for approval: set spec.order.approvedOn".to_owned()),
-        State::Pending => ("Pending", format!("starts at {}", at(Some(resolved.contract.starts_at())))),
-        State::Active => match (standing.term, standing.ends_at) {
-            (_, Some(end)) => ("Active", format!("ends by itself at {}", at(Some(end)))),
-            (Some(term), None) => (
-                "Active",
-                format!(
-                    "term {} ends at {}; it renews itself unless cancelled before {}",
-                    term.number,
-                    at(Some(term.ends_at)),
-                    at(standing.notice_deadline)
-                ),
-            ),
-            (None, None) => ("Active", "perpetual".to_owned()),
-        },
-        State::Cancelled => ("Cancelled", format!("runs until {}", at(standing.ends_at))),
-        State::Ended => (
-            "Ended",
-            format!(
-                "ended at {}{}",
-                at(standing.ends_at),
-                if standing.closed { " for good" } else { "; without the cancellation it goes on" }
-            ),
-        ),
-    };
+    let (reason, message) = words(&resolved.contract, standing);
     let waits = done.not_issued.iter().chain(&done.not_delivered).find(|fault| WAITING.contains(&fault.reason));
     match (waits, done.not_issued.iter().chain(&done.not_delivered).find(|fault| fault.reason != "NoIssuer")) {
         (Some(fault), _) => {
@@ -147,6 +122,37 @@ fn conditions(
         list.set("FullyActedOn", false, "PartsNotActedOn", message);
     }
     list.into_list()
+}
+
+/// Where the contract stands, in a word and in a sentence.
+fn words(contract: &Contract, standing: &Standing) -> (&'static str, String) {
+    let at = |at: Option<Instant>| at.map(|at| crate::api::common::Timestamp::from(at).to_string()).unwrap_or_default();
+    match standing.state {
+        State::Ordered => ("Ordered", "waits for approval: set spec.order.approvedOn".to_owned()),
+        State::Pending => ("Pending", format!("starts at {}", at(Some(contract.starts_at())))),
+        State::Active => match (standing.term, standing.ends_at) {
+            (_, Some(end)) => ("Active", format!("ends by itself at {}", at(Some(end)))),
+            (Some(term), None) => (
+                "Active",
+                format!(
+                    "term {} ends at {}; it renews itself unless cancelled before {}",
+                    term.number,
+                    at(Some(term.ends_at)),
+                    at(standing.notice_deadline)
+                ),
+            ),
+            (None, None) => ("Active", "perpetual".to_owned()),
+        },
+        State::Cancelled => ("Cancelled", format!("runs until {}", at(standing.ends_at))),
+        State::Ended => (
+            "Ended",
+            format!(
+                "ended at {}{}",
+                at(standing.ends_at),
+                if standing.closed { " for good" } else { "; without the cancellation it goes on" }
+            ),
+        ),
+    }
 }
 
 /// Parts of the spec whose behaviour comes with later versions.
@@ -182,14 +188,13 @@ pub fn notes_of_keys(done: &Done, before: &SubscriptionStatus) -> Vec<Note> {
     issued.chain(revoked).collect()
 }
 
-/// Events of a change from `before` to `after`.
-pub fn notes(before: &SubscriptionStatus, after: &SubscriptionStatus) -> Vec<Note> {
+/// Events of where the contract stands now, other than `before`.
+pub fn notes_of_standing(before: &SubscriptionStatus, contract: &Contract, standing: &Standing) -> Vec<Note> {
+    let (_, ready) = words(contract, standing);
+    let renewed = standing.term.map(|t| t.number) > before.term.as_ref().map(|t| t.number);
     let mut notes = Vec::new();
-    let ready = find(&after.conditions, "Ready").map(|c| c.message.clone()).unwrap_or_default();
-    if before.state != after.state
-        && let Some(state) = after.state
-    {
-        notes.push(match state {
+    if before.state != Some(standing.state) {
+        notes.push(match standing.state {
             State::Ordered => Note::normal("Ordered", ready),
             State::Pending => Note::normal("Approved", ready),
             State::Active if matches!(before.state, Some(State::Cancelled | State::Ended)) => {
@@ -199,14 +204,15 @@ pub fn notes(before: &SubscriptionStatus, after: &SubscriptionStatus) -> Vec<Not
             State::Cancelled => Note::normal("Cancelled", ready),
             State::Ended => Note::warning("Ended", ready),
         });
+    } else if before.term.is_some() && renewed {
+        notes.push(Note::normal("Renewed", ready));
     }
-    let renewed = after.term.as_ref().map(|t| t.number) > before.term.as_ref().map(|t| t.number);
-    if before.state == after.state && before.term.is_some() && renewed {
-        notes.push(Note::normal(
-            "Renewed",
-            find(&after.conditions, "Ready").map(|c| c.message.clone()).unwrap_or_default(),
-        ));
-    }
+    notes
+}
+
+/// Events of what is newly wrong in `after`.
+pub fn notes_of_faults(before: &SubscriptionStatus, after: &SubscriptionStatus) -> Vec<Note> {
+    let mut notes: Vec<Note> = Vec::new();
     for (type_, bad) in [("Ready", false), ("Delivered", false), ("Issued", false), ("PartRefused", true)] {
         let Some(now) = find(&after.conditions, type_) else { continue };
         let was = find(&before.conditions, type_);

@@ -2,10 +2,10 @@
 
 use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::renewal::{SeatStep, Standing, State, seat_steps};
-use super::{Contract, Line};
+use super::{Contract, Line, PoolOrder};
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::{Claims, Lifetime, SubscriptionClaim, grant_of};
@@ -44,21 +44,128 @@ pub fn wanted(contract: &Contract, standing: &Standing, issuer: &str, now: Insta
     let mut keys = Vec::new();
     let mut faults = Vec::new();
     for (n, line) in contract.lines.iter().enumerate() {
-        let mut steps = Vec::new();
-        for pool in &line.pools {
-            let (of_pool, refused) = seat_steps(contract, &format!("spec.plans[{n}].pools[{}]", pool.name), pool, now);
-            steps.push(of_pool);
-            faults.extend(refused);
-        }
+        let (steps, refused) = steps_of_line(contract, n, line, now);
+        faults.extend(refused);
         if !matches!(standing.state, State::Ordered | State::Pending) {
             for (number, starts_on, ends_on) in due_terms(contract, standing, now) {
-                for from in days_of_change(&steps, starts_on, ends_on) {
-                    keys.push(claims(contract, line, &steps, issuer, number, from, ends_on));
-                }
+                keys.extend(segments(contract, line, &steps, issuer, number, starts_on, ends_on));
             }
         }
     }
     (keys, faults)
+}
+
+/// The changes of seats, of those received by `now`, that cannot be followed.
+pub fn refused_seat_changes(contract: &Contract, now: Instant) -> Vec<Fault> {
+    contract.lines.iter().enumerate().flat_map(|(n, line)| steps_of_line(contract, n, line, now).1).collect()
+}
+
+/// The keys of one term of one Plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TermKeys {
+    /// The last one that is in force by now; where the term is still to come, the one at its start.
+    pub now: Claims,
+    /// Those that follow it within the term, where the seats change.
+    pub later: Vec<Claims>,
+}
+
+/// The keys of a term, as `work` would issue them where none was issued before: for issuing without a cluster. Without
+/// `number` it is the term that runs at `now`, else the first. Fails where the contract does not reach that far, is not
+/// approved or has ended. With them come the changes of seats that cannot be followed.
+pub fn keys_of_term(
+    contract: &Contract,
+    plan: &str,
+    issuer: &str,
+    number: Option<u32>,
+    now: Instant,
+) -> Result<(TermKeys, Vec<Fault>), Fault> {
+    let (n, line) = contract
+        .lines
+        .iter()
+        .enumerate()
+        .find(|(_, line)| line.plan == plan)
+        .ok_or_else(|| Fault::new("PlanMissing", "spec.plans", format!("the contract has no Plan {plan}")))?;
+    if !contract.is_approved(now) {
+        let message = "the order is not approved: set approvedOn to the day on which it was";
+        return Err(Fault::new("NotApproved", "spec.order.approvedOn", message));
+    }
+    let (number, starts_on, ends_on) = term_to_issue(contract, number, now)?;
+    let (steps, refused) = steps_of_line(contract, n, line, now);
+    let mut keys: Vec<Claims> = segments(contract, line, &steps, issuer, number, starts_on, ends_on)
+        .iter()
+        .map(|claims| stamp(claims, &[], &BTreeSet::new(), now))
+        .collect();
+    if keys.is_empty() {
+        let message = format!("term {number} has no time in zone {}: its day does not exist there", contract.zone);
+        return Err(Fault::new("TermEmpty", "term", message));
+    }
+    let later = keys.split_off(keys.iter().rposition(|key| key.starts_at() <= now).unwrap_or(0) + 1);
+    let Some(key) = keys.pop() else { return Err(Fault::new("TermEmpty", "term", "it has no key")) };
+    Ok((TermKeys { now: key, later }, refused))
+}
+
+fn term_to_issue(
+    contract: &Contract,
+    number: Option<u32>,
+    now: Instant,
+) -> Result<(u32, NaiveDate, Option<NaiveDate>), Fault> {
+    let Some(terms) = &contract.terms else {
+        return match number {
+            None | Some(1) => Ok((1, contract.starts_on, None)),
+            Some(number) => {
+                let message = format!("a perpetual licence has one term, the first, and no term {number}");
+                Err(Fault::new("TermAfterEnd", "term", message))
+            }
+        };
+    };
+    let standing = contract.standing(None, now);
+    let last = contract.last_term(terms, now);
+    let number = match (number, standing.term) {
+        (Some(number), _) => number,
+        (None, Some(term)) if standing.state == State::Ended => {
+            let message = format!("the contract ended on {}; name a term to get its key again", term.ends_on);
+            return Err(Fault::new("ContractEnded", "term", message));
+        }
+        (None, term) => term.map_or(1, |term| term.number),
+    };
+    let term = contract.term(terms, number);
+    if let Some(last) = last.filter(|last| number > *last) {
+        let message = format!(
+            "the contract ends with term {last}, on {}: there is no term {number}",
+            contract.term(terms, last).ends_on
+        );
+        return Err(Fault::new("TermAfterEnd", "term", message));
+    }
+    if term.starts_on >= term.ends_on {
+        return Err(Fault::new("TermAfterEnd", "term", format!("term {number} is beyond the calendar")));
+    }
+    Ok((number, term.starts_on, Some(term.ends_on)))
+}
+
+/// The seats of every pool of a line over time, and the changes of them that cannot be followed.
+fn steps_of_line(contract: &Contract, n: usize, line: &Line, now: Instant) -> (Vec<Vec<SeatStep>>, Vec<Fault>) {
+    let of_pool = |pool: &PoolOrder| seat_steps(contract, &format!("spec.plans[{n}].pools[{}]", pool.name), pool, now);
+    let (steps, faults): (Vec<_>, Vec<_>) = line.pools.iter().map(of_pool).unzip();
+    (steps, faults.concat())
+}
+
+/// The keys of a term: one from its start, and one from every later day on which some pool changes. Days that do not exist
+/// in the contract's zone begin with the next one: then the later day counts, and a term of such days has no key.
+fn segments(
+    contract: &Contract,
+    line: &Line,
+    steps: &[Vec<SeatStep>],
+    issuer: &str,
+    number: u32,
+    starts_on: NaiveDate,
+    ends_on: Option<NaiveDate>,
+) -> Vec<Claims> {
+    let changes = steps.iter().flatten().map(|step| step.from).filter(|day| *day > starts_on);
+    let days: BTreeSet<NaiveDate> = changes.chain([starts_on]).collect();
+    let of_instant: BTreeMap<Instant, NaiveDate> = days.into_iter().map(|day| (contract.begin(day), day)).collect();
+    let ends_at = ends_on.map(|day| contract.begin(day));
+    let within = of_instant.into_iter().filter(|(at, _)| ends_at.is_none_or(|end| *at < end));
+    within.map(|(_, from)| claims(contract, line, steps, issuer, number, from, ends_on)).collect()
 }
 
 /// Number, first day and end of the terms whose keys are due; the end of a perpetual one is None.
@@ -77,12 +184,6 @@ fn due_terms(contract: &Contract, standing: &Standing, now: Instant) -> Vec<(u32
         })
         .map(|term| (term.number, term.starts_on, Some(term.ends_on)))
         .collect()
-}
-
-/// The first day of the term, and every later day of it on which some pool changes.
-fn days_of_change(pools: &[Vec<SeatStep>], starts_on: NaiveDate, ends_on: Option<NaiveDate>) -> BTreeSet<NaiveDate> {
-    let changes = pools.iter().flatten().map(|step| step.from);
-    changes.filter(|day| *day > starts_on && ends_on.is_none_or(|end| *day < end)).chain([starts_on]).collect()
 }
 
 fn claims(
@@ -142,7 +243,7 @@ fn claims(
 pub fn work(wanted: &[Claims], issued: &[IssuedKey], revoked: &BTreeSet<String>, now: Instant) -> Work {
     let mut work = Work::default();
     let mut met = vec![false; wanted.len()];
-    let grants: BTreeSet<String> = wanted.iter().map(Claims::grant).collect();
+    let ours: BTreeSet<Origin> = wanted.iter().filter_map(origin).collect();
     let oldest = wanted.iter().filter_map(term_of).min().unwrap_or(0);
     for key in issued {
         if revoked.contains(&key.claims.jti) {
@@ -152,7 +253,7 @@ pub fn work(wanted: &[Claims], issued: &[IssuedKey], revoked: &BTreeSet<String>,
         let is_past = key.claims.grace_ends_at().is_some_and(|end| end <= now);
         match wanted.iter().position(|w| content(w) == content(&key.claims) || (is_past && same_slot(w, &key.claims))) {
             Some(n) => met[n] = true,
-            None if !grants.contains(&key.claims.grant()) => {}
+            None if origin(&key.claims).is_none_or(|origin| !ours.contains(&origin)) => {}
             None if is_past => {
                 work.remove.insert(key.entry.clone());
             }
@@ -180,8 +281,17 @@ fn content(claims: &Claims) -> Claims {
     Claims { jti: String::new(), iat: 0, other: Default::default(), ..claims.clone() }
 }
 
+/// Contract (namespace, name, start) and Plan a key was issued under. Not its grant: that has the issuer's name in it, and a
+/// contract whose issuer takes a new name must not have its seats twice.
+type Origin<'c> = (&'c str, &'c str, NaiveDate, &'c str);
+
+fn origin(claims: &Claims) -> Option<Origin<'_>> {
+    let of = claims.subscription.as_ref()?;
+    Some((&of.namespace, &of.name, of.starts_on, &claims.plan))
+}
+
 fn same_slot(a: &Claims, b: &Claims) -> bool {
-    (a.grant(), a.nbf, a.exp) == (b.grant(), b.nbf, b.exp)
+    (origin(a), a.nbf, a.exp) == (origin(b), b.nbf, b.exp)
 }
 
 /// Gives a wanted key its serial and time of issue. The serial follows from the content, so that the same key is never
@@ -202,7 +312,9 @@ fn stamp(claims: &Claims, issued: &[IssuedKey], revoked: &BTreeSet<String>, now:
 fn free_entry(claims: &Claims, wanted: &[Claims], issued: &[IssuedKey], new: &[IssuedKey]) -> String {
     let term = term_of(claims).unwrap_or(1);
     let of_first_plan = wanted.first().is_none_or(|first| first.plan == claims.plan);
-    let stem = if of_first_plan { format!("term-{term}") } else { format!("{}.term-{term}", claims.plan) };
+    // A Secret takes names of up to 253 characters, and so does a Plan.
+    let plan: String = claims.plan.chars().take(200).collect();
+    let stem = if of_first_plan { format!("term-{term}") } else { format!("{plan}.term-{term}") };
     let taken = |name: &str| issued.iter().chain(new).any(|key| key.entry == name);
     let numbered = (2..).map(|n| format!("{stem}.{n}.jwt"));
     [format!("{stem}.jwt")].into_iter().chain(numbered).find(|name| !taken(name)).unwrap_or_default()

@@ -87,11 +87,7 @@ pub fn timeline(contract: &Contract, first: u32, last: u32, now: Instant) -> Vec
 pub fn next_event(contract: &Contract, now: Instant) -> Option<Moment> {
     let current = contract.standing(None, now).term.map_or(1, |term| term.number);
     // Where the notice is longer than the interval, keys are due several terms ahead.
-    let ahead = contract.terms.map_or(1, |terms| {
-        let (months, days) = terms.notice.months_and_days();
-        let (interval_months, interval_days) = terms.interval.months_and_days();
-        (months * 31 + days) / (interval_months * 28 + interval_days).max(1) + 2
-    });
+    let ahead = contract.terms.map_or(1, |terms| terms.notice.most_days() / terms.interval.least_days().max(1) + 2);
     let last = current.saturating_add(u32::try_from(ahead).unwrap_or(MAX_TERMS));
     timeline(contract, current, last, now).into_iter().find(|m| m.at > now && m.event != Event::NoticeDeadline)
 }

@@ -67,6 +67,22 @@ pub fn grants_of(keys: &[Presented]) -> BTreeSet<String> {
     keys.iter().filter_map(|key| key.sound()).map(Claims::grant).collect()
 }
 
+/// Whether each key was revoked and another of its grant lasts as long: it was replaced, and nobody misses it.
+pub fn replaced(keys: &[Presented]) -> Vec<bool> {
+    let mut ends: BTreeMap<String, i64> = BTreeMap::new();
+    for claims in keys.iter().filter_map(Presented::sound) {
+        let end = ends.entry(claims.grant()).or_insert(i64::MIN);
+        *end = claims.exp.unwrap_or(i64::MAX).max(*end);
+    }
+    let is_replaced = |key: &Presented| match (&key.claims, &key.refusal) {
+        (Some(claims), Some(Refusal::Revoked)) => {
+            ends.get(&claims.grant()).is_some_and(|end| *end >= claims.exp.unwrap_or(i64::MAX))
+        }
+        _ => false,
+    };
+    keys.iter().map(is_replaced).collect()
+}
+
 /// Refuses the keys of grants that another License of the cluster uses already.
 pub fn refuse_in_use_elsewhere(keys: &mut [Presented], holder_of: impl Fn(&str) -> Option<String>) {
     for key in keys {
@@ -171,7 +187,7 @@ pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
             _ => limits(full_or_grace().filter_map(|g| g.state.key).map(|key| key.pools.as_slice()), true),
         },
         grants: grants.iter().filter(|g| g.conflict.is_none() && g.state.key.is_some()).map(GrantView::of).collect(),
-        keys: keys.iter().map(|key| key_state(key, &grants, now)).collect(),
+        keys: key_states(keys, &grants, now),
     }
 }
 
@@ -237,13 +253,17 @@ fn limits<'p>(of: impl IntoIterator<Item = &'p [PoolGrant]>, granted: bool) -> V
     pools.into_values().collect()
 }
 
-fn key_state(key: &Presented, grants: &[Grant], now: Instant) -> KeyState {
+fn key_states(keys: &[Presented], grants: &[Grant], now: Instant) -> Vec<KeyState> {
+    let by_name: BTreeMap<&str, &Grant> = grants.iter().map(|grant| (grant.name.as_str(), grant)).collect();
+    keys.iter().map(|key| key_state(key, &by_name, now)).collect()
+}
+
+fn key_state(key: &Presented, grants: &BTreeMap<&str, &Grant>, now: Instant) -> KeyState {
     let (Some(claims), None) = (&key.claims, &key.refusal) else {
         let refusal = key.refusal.clone().unwrap_or(Refusal::Malformed("it has no claims".into()));
         return KeyState::Refused(refusal);
     };
-    let name = claims.grant();
-    let grant = grants.iter().find(|g| g.name == name);
+    let grant = grants.get(claims.grant().as_str());
     if let Some(refusal) = grant.and_then(|g| g.conflict.clone()) {
         return KeyState::Refused(refusal);
     }

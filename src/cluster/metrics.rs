@@ -11,10 +11,10 @@ use prometheus_client::registry::Registry;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::client::RequestCount;
 use crate::api::License;
 use crate::api::conditions::is_true;
 use crate::api::license::{KeyStateName, LicenseStatus};
-use crate::cluster::client::RequestCount;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfLicense {
@@ -50,15 +50,17 @@ pub struct Metrics {
     limit: Family<OfPool, Gauge>,
     reconciles: Family<OfOutcome, Counter>,
     seconds: Family<OfKind, Histogram>,
+    statuses: Family<OfKind, Counter>,
     issued: Counter,
     revoked: Counter,
+    pub events_dropped: Counter,
     pub leads: Gauge,
     pub clock_trusted: Gauge,
 }
 
 impl Metrics {
-    /// `requests` and `events_dropped` are counted elsewhere and shown here.
-    pub fn new(requests: &RequestCount, events_dropped: Counter) -> Self {
+    /// `requests` are counted by the client and shown here.
+    pub fn new(requests: &RequestCount) -> Self {
         let seconds: Family<OfKind, Histogram> =
             Family::new_with_constructor(|| Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0]));
         let metrics = Metrics {
@@ -70,8 +72,10 @@ impl Metrics {
             limit: Family::default(),
             reconciles: Family::default(),
             seconds,
+            statuses: Family::default(),
             issued: Counter::default(),
             revoked: Counter::default(),
+            events_dropped: Counter::default(),
             leads: Gauge::default(),
             clock_trusted: Gauge::default(),
         };
@@ -97,13 +101,18 @@ impl Metrics {
             seatkeeper.register("license_pool_limit", "Seats of a pool; absent: unlimited", metrics.limit.clone());
             seatkeeper.register("reconciles", "Reconciles by kind and outcome", metrics.reconciles.clone());
             seatkeeper.register("reconcile_seconds", "How long reconciles take", metrics.seconds.clone());
+            seatkeeper.register("status_writes", "Status writes by kind", metrics.statuses.clone());
             seatkeeper.register("keys_issued", "Keys issued", metrics.issued.clone());
             seatkeeper.register("keys_revoked", "Keys revoked", metrics.revoked.clone());
             seatkeeper.register("leads", "1 in the replica that acts", metrics.leads.clone());
             seatkeeper.register("clock_trusted", "1 where the clocks agree", metrics.clock_trusted.clone());
             seatkeeper.register("api_reads", "Read requests to the API server", requests.reads.clone());
             seatkeeper.register("api_writes", "Write requests to the API server", requests.writes.clone());
-            seatkeeper.register("events_dropped", "Events dropped because too many were waiting", events_dropped);
+            seatkeeper.register(
+                "events_dropped",
+                "Events dropped because too many were waiting",
+                metrics.events_dropped.clone(),
+            );
         }
         metrics
     }
@@ -160,6 +169,10 @@ impl Metrics {
     pub fn reconciled(&self, kind: &'static str, took: Duration, done: bool) {
         self.reconciles.get_or_create(&OfOutcome { kind, outcome: if done { "done" } else { "failed" } }).inc();
         self.seconds.get_or_create(&OfKind { kind }).observe(took.as_secs_f64());
+    }
+
+    pub fn status_written(&self, kind: &'static str) {
+        self.statuses.get_or_create(&OfKind { kind }).inc();
     }
 
     pub fn keys_issued(&self, issued: usize, revoked: usize) {

@@ -1,0 +1,203 @@
+//! What the schema of a kind refuses, for objects that come from files. The API server refuses the same in those applied.
+
+use chrono::{DateTime, NaiveDate};
+use regex::Regex;
+use serde_json::{Map, Value, json};
+
+use super::crds;
+use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
+use crate::domain::fault::Fault;
+
+/// Everything in `object` that the schema of its `kind` does not allow: unknown and missing fields, wrong types, values out
+/// of bounds. None: no such kind. Rules between fields are not among it; `api::contract` knows those that matter.
+pub fn faults(kind: &str, object: &Value) -> Option<Vec<Fault>> {
+    let crd = crds::all().into_iter().find(|crd| crd["spec"]["names"]["kind"] == kind)?;
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let mut schema = schema.clone();
+    // What every object has, the API server adds by itself.
+    for (name, kind) in [("apiVersion", "string"), ("kind", "string"), ("metadata", "object")] {
+        schema["properties"][name] = json!({"type": kind});
+    }
+    // Whatever status an object comes with, nobody acts on it.
+    schema["properties"]["status"] = json!({});
+    let mut faults = Vec::new();
+    check(&schema, "", object, &mut faults);
+    Some(faults)
+}
+
+fn check(schema: &Value, field: &str, value: &Value, faults: &mut Vec<Fault>) {
+    let mut refuse = |message: String| faults.push(Fault::new("SchemaViolation", field, message));
+    let wanted = schema["type"].as_str().unwrap_or_default();
+    match (wanted, value) {
+        (_, Value::Null) => refuse("has no value: give it one or take the field out".into()),
+        ("object", Value::Object(fields)) => check_fields(schema, field, fields, faults),
+        ("array", Value::Array(items)) => check_items(schema, field, items, faults),
+        ("string", Value::String(text)) => check_text(schema, text).into_iter().for_each(refuse),
+        ("integer", Value::Number(number)) => check_number(schema, number).into_iter().for_each(refuse),
+        ("boolean", Value::Bool(_)) | ("", _) => {}
+        ("string", Value::Number(_) | Value::Bool(_)) => refuse(format!("must be text; put it in quotes: \"{value}\"")),
+        ("object", _) => refuse("must be an object, with fields of its own".into()),
+        ("array", _) => refuse("must be a list".into()),
+        ("string", _) => refuse("must be text".into()),
+        ("integer", _) => refuse("must be a whole number, without quotes".into()),
+        _ => refuse("must be true or false".into()),
+    }
+}
+
+fn check_fields(schema: &Value, field: &str, fields: &Map<String, Value>, faults: &mut Vec<Fault>) {
+    let path = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if !fields.contains_key(name) {
+            faults.push(Fault::new("FieldMissing", path(name), "is missing"));
+        }
+    }
+    // An object without declared fields, such as metadata, is not ours to judge.
+    let Some(known) = schema["properties"].as_object() else { return };
+    for (name, value) in fields {
+        match known.get(name) {
+            Some(schema) => check(schema, &path(name), value, faults),
+            None => {
+                let names: Vec<&str> = known.keys().map(String::as_str).filter(|name| *name != "true").collect();
+                let message = format!("is no field; there are {}", names.join(", "));
+                faults.push(Fault::new("UnknownField", path(name), message));
+            }
+        }
+    }
+}
+
+fn check_items(schema: &Value, field: &str, items: &[Value], faults: &mut Vec<Fault>) {
+    let mut refuse = |message: String| faults.push(Fault::new("SchemaViolation", field, message));
+    if let Some(most) = schema["maxItems"].as_u64().filter(|most| items.len() as u64 > *most) {
+        refuse(format!("has {} entries; at most {most} are allowed", items.len()));
+        return;
+    }
+    if let Some(least) = schema["minItems"].as_u64().filter(|least| (items.len() as u64) < *least) {
+        refuse(format!("needs at least {least} {}", if least == 1 { "entry" } else { "entries" }));
+    }
+    let keys: Vec<&str> =
+        schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let key_of = |item: &Value| keys.iter().map(|key| item.get(key).cloned()).collect::<Option<Vec<Value>>>();
+    for (n, item) in items.iter().enumerate() {
+        let path = format!("{field}[{n}]");
+        let key = key_of(item).filter(|key| !key.is_empty());
+        if let Some(key) = key.filter(|key| items[..n].iter().any(|other| key_of(other).as_ref() == Some(key))) {
+            let key: Vec<String> = key.iter().map(Value::to_string).collect();
+            faults.push(Fault::new(
+                "Duplicate",
+                &path,
+                format!("there is another entry {}; leave one", key.join(", ")),
+            ));
+        }
+        check(&schema["items"], &path, item, faults);
+    }
+}
+
+fn check_text(schema: &Value, text: &str) -> Option<String> {
+    let length = text.chars().count() as u64;
+    if let Some(words) = schema["enum"].as_array() {
+        let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+        return (!words.contains(&text)).then(|| format!("{text:?} must be one of {}", words.join(", ")));
+    }
+    if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
+        return Some(format!("has {length} characters; at most {most} are allowed"));
+    }
+    if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
+        return Some(format!("has {length} characters; it needs at least {least}"));
+    }
+    let matches = |pattern: &str| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text));
+    if let Some(pattern) = schema["pattern"].as_str().filter(|pattern| !matches(pattern)) {
+        return Some(format!("{text:?} does not match {pattern}"));
+    }
+    match schema["format"].as_str() {
+        // 2026-1-1 and +2026-01-01 are dates to chrono, not to the API server.
+        Some("date") => {
+            let date = text.parse::<NaiveDate>().ok().filter(|date| date.to_string() == text);
+            let held = date.is_some_and(|date| (FIRST_DATE..=LAST_DATE).contains(&date));
+            (!held).then(|| format!("{text:?} must be a civil date YYYY-MM-DD from {FIRST_DATE} to {LAST_DATE}"))
+        }
+        Some("date-time") => DateTime::parse_from_rfc3339(text)
+            .is_err()
+            .then(|| format!("{text:?} must be a time in RFC 3339, such as 2026-01-01T00:00:00Z")),
+        // Money is the one text whose shape is a rule, for the sake of the message.
+        _ => schema["x-kubernetes-validations"].as_array().into_iter().flatten().find_map(|rule| {
+            let pattern = rule["rule"].as_str()?.strip_prefix("self.matches('")?.strip_suffix("')")?;
+            (!matches(pattern)).then(|| format!("{text:?} {}", rule["message"].as_str().unwrap_or("has another shape")))
+        }),
+    }
+}
+
+fn check_number(schema: &Value, number: &serde_json::Number) -> Option<String> {
+    let Some(value) = number.as_i64() else {
+        return Some(format!(
+            "{number} must be a whole number{}",
+            if number.is_f64() { "" } else { " that is smaller" }
+        ));
+    };
+    let bound = |name: &str| schema[name].as_i64().or_else(|| schema[name].as_f64().map(|bound| bound as i64));
+    if let Some(least) = bound("minimum").filter(|least| value < *least) {
+        return Some(format!("{value} must be at least {least}"));
+    }
+    bound("maximum").filter(|most| value > *most).map(|most| format!("{value} must be at most {most}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(kind: &str, object: Value) -> Vec<String> {
+        faults(kind, &object).unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    fn subscription(spec: Value) -> Value {
+        let mut whole = json!({"customer": {"organisation": "A"}, "startsOn": "2026-01-01", "plans": [{"name": "p"}]});
+        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        json!({"apiVersion": "seatkeeper.dev/v1alpha1", "kind": "Subscription", "metadata": {"name": "a"}, "spec": whole})
+    }
+
+    #[test]
+    fn a_sound_object_has_no_faults_whatever_its_status_and_an_unknown_kind_no_schema() {
+        assert_eq!(said("Subscription", subscription(json!({}))), Vec::<String>::new());
+        let mut with_status = subscription(json!({}));
+        with_status["status"] = json!({"state": "Whatever", "other": 1});
+        assert_eq!(said("Subscription", with_status), Vec::<String>::new());
+        assert_eq!(faults("Plann", &json!({})), None);
+    }
+
+    #[test]
+    fn every_kind_of_fault_names_its_field_and_says_what_to_write() {
+        let seats = |seats: Value| json!({"plans": [{"name": "p", "pools": [{"name": "a", "seats": seats}]}]});
+        let cases = [
+            (json!({"statsOn": "2026-01-01"}), "spec.statsOn: is no field; there are "),
+            (json!({"startsOn": null}), "spec.startsOn: has no value"),
+            (
+                json!({"startsOn": "0000-01-01"}),
+                "spec.startsOn: \"0000-01-01\" must be a civil date YYYY-MM-DD from 1970",
+            ),
+            (json!({"startsOn": "2026-1-1"}), "spec.startsOn: \"2026-1-1\" must be a civil date"),
+            (json!({"startsOn": 2026}), "spec.startsOn: must be text; put it in quotes: \"2026\""),
+            (json!({"plans": []}), "spec.plans: needs at least 1 entry"),
+            (json!({"plans": {}}), "spec.plans: must be a list"),
+            (json!({"plans": [{"name": "p"}, {"name": "p"}]}), "spec.plans[1]: there is another entry \"p\""),
+            (json!({"plans": [{}]}), "spec.plans[0].name: is missing"),
+            (json!({"customer": []}), "spec.customer: must be an object"),
+            (
+                json!({"customer": {"organisation": ""}}),
+                "spec.customer.organisation: has 0 characters; it needs at least 1",
+            ),
+            (
+                json!({"customer": {"organisation": "A", "legalForm": "Ltd"}}),
+                "\"Ltd\" must be one of LegalEntity, Person",
+            ),
+            (json!({"timeZone": "x".repeat(65)}), "spec.timeZone: has 65 characters; at most 64"),
+            (seats(json!(-1)), "spec.plans[0].pools[0].seats: -1 must be at least 0"),
+            (seats(json!(1_000_001)), "spec.plans[0].pools[0].seats: 1000001 must be at most 1000000"),
+            (seats(json!(1.5)), "spec.plans[0].pools[0].seats: 1.5 must be a whole number"),
+            (seats(json!("5")), "spec.plans[0].pools[0].seats: must be a whole number, without quotes"),
+            (json!({"plans": [{"name": "p", "acceptedOffer": "1,00"}]}), "\"1,00\" must be an amount"),
+        ];
+        for (spec, expected) in cases {
+            let said = said("Subscription", subscription(spec));
+            assert!(matches!(&said[..], [one] if one.contains(expected)), "{expected}: {said:?}");
+        }
+    }
+}

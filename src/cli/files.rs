@@ -1,0 +1,51 @@
+//! Reading and writing files, within bounds and never halfway.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use super::Failure;
+
+/// A larger file is not read.
+pub const MAX_FILE_BYTES: usize = 1024 * 1024;
+
+/// The whole of a file. Fails as wrong use where it cannot be read or is larger than 1 MiB.
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = read_start(path, MAX_FILE_BYTES)?;
+    match bytes.len() > MAX_FILE_BYTES {
+        true => Err(Failure::usage(format!("{}: is larger than {MAX_FILE_BYTES} bytes", path.display()))),
+        false => Ok(bytes),
+    }
+}
+
+/// At most `limit` bytes of a file and one more, by which the reader knows that it is larger.
+pub fn read_start(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|e| Failure::usage(format!("{}: cannot be read: {e}", path.display())))?;
+    Ok(bytes)
+}
+
+/// Writes a file that is not there yet, readable for `mode` only.
+pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .map_err(|e| Failure::new(format!("{}: cannot be written: {e}", path.display())))
+}
+
+/// Writes a file, or leaves the one that is there as it was.
+pub fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    let failure = |e: std::io::Error| Failure::new(format!("{}: cannot be written: {e}", path.display()));
+    let name = path.file_name().ok_or_else(|| Failure::usage(format!("{}: names no file", path.display())))?;
+    let draft = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let written = File::create(&draft)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&draft, path));
+    written.inspect_err(|_| drop(std::fs::remove_file(&draft))).map_err(failure)
+}

@@ -1,0 +1,92 @@
+//! `seatkeeper issue`: the key of a contract, made without a cluster.
+
+use chrono::SecondsFormat;
+use clap::Args;
+use std::path::PathBuf;
+
+use super::{Failure, documents, files, printable, say, warn};
+use crate::cluster::clock;
+use crate::domain::Instant;
+use crate::domain::contract::default_issuer;
+use crate::domain::contract::issuing::keys_of_term;
+use crate::domain::license::jwk::read_signing_key;
+use crate::domain::license::key::{Claims, sign_key};
+
+/// Issues a key offline: the very one the operator would issue for the same contract.
+///
+/// Without --term it is the key of the term that runs now, else of the first. Where the seats change within a term, it has
+/// several keys: this is the one that is in force now, or at the start of a term that is still to come.
+#[derive(Args)]
+pub struct Arguments {
+    /// YAML with the Subscription and its Plans.
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// The private key, as `seatkeeper keygen` makes it: an Ed25519 key as PKCS #8 in PEM.
+    #[arg(long, value_name = "PEM")]
+    signing_key: PathBuf,
+    /// The term, counted from 1.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    term: Option<u32>,
+    /// Which Plan, where the Subscription has several: each has keys of its own.
+    #[arg(long, value_name = "NAME")]
+    plan: Option<String>,
+    /// Which Subscription, where the file has several.
+    #[arg(long, value_name = "NAME")]
+    subscription: Option<String>,
+    /// Who issues it (claim iss); by default the namespace of the Subscription. Keys of one contract need the same name,
+    /// or they do not supersede one another.
+    #[arg(long, value_name = "NAME")]
+    issuer: Option<String>,
+    /// The file to write the key to.
+    #[arg(long, value_name = "KEYFILE")]
+    out: PathBuf,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let contract = documents::read_contract(&arguments.file, arguments.subscription.as_deref())?;
+    let plans: Vec<&str> = contract.lines.iter().map(|line| line.plan.as_str()).collect();
+    let plan = match (&arguments.plan, &plans[..]) {
+        (Some(plan), _) if plans.contains(&plan.as_str()) => plan,
+        (None, [plan]) => *plan,
+        (named, _) => {
+            let named = named.as_ref().map(|name| format!(", and no {name}")).unwrap_or_default();
+            let message = format!("the Subscription has the Plans {}{named}: name one with --plan", plans.join(", "));
+            return Err(Failure::usage(printable(&message)));
+        }
+    };
+    let key = read_signing_key(&files::read(&arguments.signing_key)?)
+        .map_err(|fault| Failure::usage(format!("{}: {}", arguments.signing_key.display(), fault.message)))?;
+    let issuer = arguments.issuer.as_deref().unwrap_or(default_issuer(&contract.namespace));
+    let now = clock::machine_time();
+    let (of_term, refused) = keys_of_term(&contract, plan, issuer, arguments.term, now)?;
+    for fault in refused {
+        warn(&printable(&fault.to_string()));
+    }
+    let claims = &of_term.now;
+    files::replace(&arguments.out, &(sign_key(claims, &key) + "\n"))?;
+    for later in &of_term.later {
+        let seats = later.pools.iter().map(|pool| format!("{} {}", pool.name, pool.seats)).collect::<Vec<_>>();
+        warn(&printable(&format!(
+            "the seats change at {}: {}. Issue again from then on",
+            utc(later.starts_at()),
+            seats.join(", ")
+        )));
+    }
+    say(&printable(&described(claims, &arguments.out.display().to_string())))
+}
+
+fn described(claims: &Claims, file: &str) -> String {
+    let term = claims.subscription.as_ref().map_or(1, |s| s.term);
+    let end = claims.ends_at().map_or("without an end".to_owned(), |end| format!("to {}", utc(end)));
+    format!(
+        "{file}: key {} for {}, Plan {}, term {term}, in force from {} {end}\n",
+        claims.jti,
+        claims.sub,
+        claims.plan,
+        utc(claims.starts_at())
+    )
+}
+
+fn utc(at: Instant) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

@@ -1,0 +1,40 @@
+//! `seatkeeper keygen`: a signing key and its public half.
+
+use clap::Args;
+use std::path::PathBuf;
+
+use super::{Failure, files, say};
+use crate::cluster::clock;
+use crate::domain::license::jwk::{publish, signing_key_pem, thumbprint};
+
+/// Makes an Ed25519 signing key (signing-key.pem, PKCS #8) and its public half (jwks.json).
+#[derive(Args)]
+pub struct Arguments {
+    /// The folder to write them into. Files that are there already are never overwritten.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let folder = &arguments.out;
+    let (private, public) = (folder.join("signing-key.pem"), folder.join("jwks.json"));
+    if let Some(there) = [&private, &public].into_iter().find(|path| path.symlink_metadata().is_ok()) {
+        return Err(Failure::new(format!(
+            "{}: is there already and is not overwritten: choose another folder, or move it away",
+            there.display()
+        )));
+    }
+    std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("{}: cannot be made: {e}", folder.display())))?;
+    let secret = clock::random_bytes().map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
+    let (key, pem) = signing_key_pem(&secret)?;
+    let verifying = key.verifying_key();
+    let jwks = serde_json::to_string_pretty(&publish([&verifying])).unwrap_or_default();
+    files::write_new(&private, &pem, 0o600)?;
+    files::write_new(&public, &(jwks + "\n"), 0o644)?;
+    say(&format!(
+        "Key {}\n{}: the private key. Keep it secret: who has it can issue licences\n{}: the public key, for those who verify\n",
+        thumbprint(&verifying),
+        private.display(),
+        public.display()
+    ))
+}

@@ -1,0 +1,158 @@
+//! `seatkeeper verify`: whether a key holds, and what it grants.
+
+use chrono::SecondsFormat;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{Failure, files, printable, say};
+use crate::cluster::clock;
+use crate::domain::Instant;
+use crate::domain::license::entitlement::{KeyState, Presentation, entitlement, present};
+use crate::domain::license::jwk::read_jwks;
+use crate::domain::license::key::{Claims, MAX_KEY_BYTES, verify_key};
+use crate::domain::license::trust::Trust;
+
+/// Says whether a key is genuine and in force. Exit status: 0 in force, 1 not, 2 wrong use.
+#[derive(Args)]
+pub struct Arguments {
+    /// The public keys to trust: the vendor's jwks.json.
+    #[arg(long, value_name = "FILE")]
+    trust: PathBuf,
+    /// The vendor's list of revoked keys, revoked.jwt.
+    #[arg(long, value_name = "FILE")]
+    revoked: Option<PathBuf>,
+    /// Refuse keys for other products.
+    #[arg(long, value_name = "NAME")]
+    product: Option<String>,
+    /// Judge as of this time instead of now: RFC 3339, such as 2026-01-01T00:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    at: Option<Instant>,
+    #[arg(short, long, value_name = "FORMAT")]
+    output: Option<Format>,
+    /// The file with the key.
+    #[arg(value_name = "KEYFILE")]
+    key: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Format {
+    Json,
+}
+
+fn instant(text: &str) -> Result<Instant, String> {
+    chrono::DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc())
+        .map_err(|e| format!("{e}; write RFC 3339, such as 2026-01-01T00:00:00Z"))
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let trust = trust(arguments)?;
+    let text = files::read_start(&arguments.key, MAX_KEY_BYTES)?;
+    let now = arguments.at.unwrap_or_else(clock::machine_time);
+    let (state, claims) = judge(&text, &trust, arguments.product.as_deref(), now);
+    let message = message(&state, claims.as_ref());
+    let refusal = match &state {
+        KeyState::Refused(refusal) => Some(refusal.reason()),
+        _ => None,
+    };
+    match arguments.output {
+        Some(Format::Json) => {
+            let answer = json!({"state": name(&state), "reason": refusal, "message": message, "claims": claims});
+            say(&format!("{}\n", serde_json::to_string_pretty(&answer).unwrap_or_default()))?;
+        }
+        None => {
+            let title = refusal.map_or(name(&state).to_owned(), |reason| format!("Refused ({reason})"));
+            say(&printable(&format!("{title}: {message}\n{}", claims.as_ref().map(summary).unwrap_or_default())))?;
+        }
+    }
+    Ok(match state {
+        KeyState::InForce => ExitCode::SUCCESS,
+        _ => ExitCode::from(1),
+    })
+}
+
+fn trust(arguments: &Arguments) -> Result<Trust, Failure> {
+    let file = &arguments.trust;
+    let keys = read_jwks(&files::read(file)?)
+        .map_err(|fault| Failure::usage(format!("{}: {}", file.display(), printable(&fault.message))))?;
+    let mut trust = Trust::new(keys);
+    if let Some(file) = &arguments.revoked {
+        trust.heed(&files::read(file)?).map_err(|refusal| {
+            Failure::usage(format!(
+                "{}: is no revoked.jwt of somebody trusted: {}",
+                file.display(),
+                printable(&refusal.to_string())
+            ))
+        })?;
+    }
+    Ok(trust)
+}
+
+/// What one key by itself is worth at `now`, and its claims where the signature holds. A key bound to a cluster is taken
+/// as presented there: which cluster that is, a file cannot know.
+fn judge(text: &[u8], trust: &Trust, product: Option<&str>, now: Instant) -> (KeyState, Option<Claims>) {
+    let claims = match verify_key(text, trust) {
+        Ok(claims) => claims,
+        Err(refusal) => return (KeyState::Refused(refusal), None),
+    };
+    let to = Presentation {
+        product: product.unwrap_or(&claims.aud),
+        cluster: claims.cluster.as_deref().unwrap_or_default(),
+        trust,
+    };
+    let presented = present("", "", text, &to);
+    let state = entitlement(&[presented], now).keys.remove(0);
+    (state, Some(claims))
+}
+
+fn name(state: &KeyState) -> &'static str {
+    match state {
+        KeyState::InForce => "InForce",
+        KeyState::Future => "Future",
+        KeyState::Refused(_) => "Refused",
+        KeyState::Superseded | KeyState::Expired => "Expired",
+    }
+}
+
+fn message(state: &KeyState, claims: Option<&Claims>) -> String {
+    let ends = claims.and_then(Claims::ends_at);
+    match (state, claims) {
+        (KeyState::Refused(refusal), _) => refusal.to_string(),
+        (KeyState::InForce, _) => match ends {
+            Some(end) => format!("the key is genuine and in force until {}", utc(end)),
+            None => "the key is genuine and in force without an end".into(),
+        },
+        (KeyState::Future, Some(claims)) => {
+            format!("the key is genuine and will be in force from {}", utc(claims.starts_at()))
+        }
+        (_, claims) => {
+            let grace = claims.and_then(Claims::grace_ends_at).filter(|grace| Some(*grace) > ends);
+            let grace = grace.map(|at| format!(", its grace ends at {}", utc(at))).unwrap_or_default();
+            format!("the key is genuine and ended at {}{grace}", ends.map(utc).unwrap_or_default())
+        }
+    }
+}
+
+fn summary(claims: &Claims) -> String {
+    let pools = claims.pools.iter().map(|pool| match pool.model {
+        crate::domain::license::pool::PoolModel::Unlimited => format!("{} unlimited", pool.name),
+        _ => format!("{} {}", pool.name, pool.seats),
+    });
+    let rows = [
+        ("Organisation", claims.sub.clone()),
+        ("Product", claims.aud.clone()),
+        ("Plan", claims.plan.clone()),
+        ("Seats", pools.collect::<Vec<_>>().join(", ")),
+        ("Features", claims.features.join(", ")),
+        ("Cluster", claims.cluster.clone().unwrap_or_default()),
+        ("Serial", claims.jti.clone()),
+    ];
+    let rows = rows.into_iter().filter(|(_, text)| !text.is_empty());
+    rows.map(|(name, text)| format!("{name:<13} {text}\n")).collect()
+}
+
+fn utc(at: Instant) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

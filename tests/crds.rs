@@ -1,0 +1,47 @@
+//! The CustomResourceDefinitions that are checked in are those that the types say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+/// The files of a folder by name.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let read = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.expect("a folder can be read").path();
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text)
+    };
+    entries.map(read).collect()
+}
+
+#[test]
+fn the_crds_and_their_copies_in_the_chart_are_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fresh = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("crds-{}", std::process::id()));
+    let (out, chart) = (fresh.join("out"), fresh.join("chart"));
+    let done = Command::new(env!("CARGO_BIN_EXE_seatkeeper"))
+        .args(["crds", "--out"])
+        .arg(&out)
+        .arg("--chart")
+        .arg(&chart)
+        .output()
+        .expect("the binary runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    for (kept, generated) in [("crds", &out), ("charts/seatkeeper/templates/crds", &chart)] {
+        let (kept_files, generated) = (files(&root.join(kept)), files(generated));
+        assert_eq!(generated.len(), 3, "one file for each kind");
+        let differ: Vec<_> = generated
+            .keys()
+            .chain(kept_files.keys())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .filter(|f| generated.get(*f) != kept_files.get(*f))
+            .collect();
+        assert!(
+            differ.is_empty(),
+            "{kept} is not what src/api says: {differ:?}; run `make crds` and commit what it writes"
+        );
+    }
+    std::fs::remove_dir_all(&fresh).expect("the folder is ours");
+}

@@ -1,0 +1,42 @@
+//! The calendar against slow and simple calculations (`design.md` §4 "Calendar").
+
+use chrono::{Duration, NaiveDate, NaiveTime};
+use chrono_tz::Tz;
+use proptest::prelude::*;
+use seatkeeper::domain::Instant;
+use seatkeeper::domain::contract::term::{FIRST_DATE, Period, civil_date, start_of_day};
+
+/// The first instant of the day, found the slow way: minute by minute through the three days around it.
+fn start_of_day_by_walking(day: NaiveDate, zone: Tz) -> Instant {
+    let mut at = (day.and_time(NaiveTime::MIN) - Duration::hours(42)).and_utc();
+    while at.with_timezone(&zone).date_naive() < day {
+        at += Duration::minutes(1);
+    }
+    at
+}
+
+proptest! {
+    #[test]
+    fn a_day_begins_at_its_first_minute_in_every_zone(zone in 0..chrono_tz::TZ_VARIANTS.len(), day in 0..47_000i64) {
+        let day = FIRST_DATE + Duration::days(day);
+        let zone = chrono_tz::TZ_VARIANTS[zone];
+        let start = start_of_day(day, zone);
+        // Africa/Monrovia was at −0:44:30 until 1972: walking by minutes may come up to 59 seconds late there.
+        let walked = start_of_day_by_walking(day, zone);
+        prop_assert!(walked - start < Duration::minutes(1) && walked >= start, "{day} {zone}: {start} {walked}");
+        prop_assert!(civil_date(start, zone) >= day);
+        prop_assert!(civil_date(start - Duration::seconds(1), zone) < day);
+    }
+
+    #[test]
+    fn a_period_is_never_longer_only_if_no_start_makes_it_so(
+        (m1, d1, m2, d2) in (0..15u32, 0..100u32, 0..15u32, 0..100u32), start in 0..20_000i64
+    ) {
+        let one = Period { months: Some(m1), days: Some(d1), ..Period::default() };
+        let other = Period { months: Some(m2), days: Some(d2), ..Period::default() };
+        let end = FIRST_DATE + Duration::days(start + 2_000);
+        if one.never_longer_than(other) {
+            prop_assert!(one.before(end).unwrap() >= other.before(end).unwrap(), "{one} {other} before {end}");
+        }
+    }
+}

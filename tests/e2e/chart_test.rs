@@ -1,0 +1,235 @@
+//! The chart: what the operator may do and what it may not, who may do what with its kinds, upgrades and uninstalling.
+//! That its rights suffice is proven by every other test: the operator runs with them and no others.
+
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use seatkeeper::domain::license::mode::Mode;
+use serde_json::json;
+
+use crate::case::{Case, KEYS, PLAN, Shown, order};
+use crate::control_plane::ControlPlane;
+use crate::eventually::eventually;
+use crate::helm::Helm;
+use crate::installation::{CHART, Installation, SEATKEEPER};
+use crate::keys::{Signer, claims};
+use crate::kubectl::Kubectl;
+
+/// RBAC knows no types of Secrets; the admission policies do.
+#[tokio::test]
+async fn the_operators_own_rights_end_at_what_it_made() {
+    let cp = ControlPlane::shared();
+    let case = Case::new("bounds").await;
+    let operator = Kubectl::with(cp, &Installation::shared().await.kubeconfig, &case.namespace);
+    let secret = |name: &str, type_: &str, owner: Option<&str>| {
+        let annotations = owner.map(|owner| json!({"seatkeeper.dev/owner": owner}));
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "annotations": annotations}, "type": type_, "stringData": {"a": "b"}}).to_string()
+    };
+    let refused = async |args: &[&str], yaml: &str, message: &str| {
+        let output = operator.run_with(args, yaml).await;
+        assert!(
+            !output.ok && output.stderr.contains("orbidden") && output.stderr.contains(message),
+            "{args:?}: {output:?}"
+        );
+    };
+    let create = ["create", "-f", "-"];
+    let types = "the licence operator may only write Secrets of type seatkeeper.dev/*";
+    let own = "the licence operator may only write Secrets that it made, with the annotation seatkeeper.dev/owner";
+    refused(&create, &secret("a", "Opaque", Some("me")), types).await;
+    refused(&create, &secret("a", KEYS, None), own).await;
+    operator.expect_with(&create, &secret("ours", KEYS, Some("me"))).await;
+    operator.expect_with(&["replace", "-f", "-"], &secret("ours", KEYS, Some("you"))).await;
+    refused(&["replace", "-f", "-"], &secret("ours", KEYS, None), own).await;
+    // What users made stays theirs, whatever its type.
+    case.secret("opaque", "Opaque", &[("a", "b")]).await;
+    case.secret("keys", KEYS, &[("a", "b")]).await;
+    refused(&["replace", "-f", "-"], &secret("opaque", "Opaque", Some("me")), types).await;
+    refused(&["replace", "-f", "-"], &secret("keys", KEYS, Some("me")), own).await;
+    for name in ["ours", "opaque", "keys"] {
+        refused(&["delete", "secret", name], "", "cannot delete resource").await;
+    }
+    let license = json!({"apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License", "metadata": {"name": "a"}, "spec": {"product": "a"}});
+    let label = "the licence operator may only make Licenses with the label app.kubernetes.io/managed-by: seatkeeper";
+    refused(&create, &license.to_string(), label).await;
+    refused(&["get", "namespace", "default"], "", "cannot get resource").await;
+    operator.expect(&["get", "namespace", "kube-system"]).await;
+    for (verb, what) in [
+        ("delete", "licenses.seatkeeper.dev"),
+        ("update", "licenses.seatkeeper.dev"),
+        ("create", "plans.seatkeeper.dev"),
+        ("create", "subscriptions.seatkeeper.dev"),
+        ("list", "pods"),
+        ("list", "configmaps"),
+        ("create", "clusterrolebindings"),
+        ("impersonate", "users"),
+    ] {
+        assert!(!may(&operator, &[verb, what]).await, "the operator may {verb} {what}");
+    }
+    // The same for others is none of its business.
+    case.kubectl.expect_with(&create, &secret("free", "Opaque", None)).await;
+    case.kubectl.expect_with(&create, &license.to_string()).await;
+}
+
+async fn may(who: &Kubectl, what: &[&str]) -> bool {
+    let output = who.run(&[&["auth", "can-i"], what].concat()).await;
+    match output.stdout.trim() {
+        "yes" => true,
+        "no" => false,
+        _ => panic!("{output:?}"),
+    }
+}
+
+/// K3: Kubernetes' own roles reach the kinds: all may read, only admin may write Licenses, and contracts are the vendor's.
+#[tokio::test]
+async fn k3_view_edit_and_admin_may_do_what_they_should() {
+    let case = Case::new("roles").await;
+    for role in ["view", "edit", "admin"] {
+        let (role, user) = (format!("--clusterrole={role}"), format!("--user={role}"));
+        case.kubectl.expect(&["create", "rolebinding", &user[7..], &role, &user]).await;
+    }
+    // The roles are put together by a controller.
+    eventually(Duration::from_secs(20), "admin may write Licenses", async || {
+        may(&case.kubectl, &["delete", "licenses.seatkeeper.dev", "--as=admin"])
+            .await
+            .then_some(())
+            .ok_or("not yet".into())
+    })
+    .await;
+    for role in ["view", "edit", "admin"] {
+        let user = format!("--as={role}");
+        for kind in ["plans", "subscriptions", "licenses"] {
+            let resource = format!("{kind}.seatkeeper.dev");
+            for (verb, allowed) in [
+                ("get", true),
+                ("list", true),
+                ("watch", true),
+                ("create", (role, kind) == ("admin", "licenses")),
+                ("patch", (role, kind) == ("admin", "licenses")),
+                ("delete", (role, kind) == ("admin", "licenses")),
+            ] {
+                assert_eq!(may(&case.kubectl, &[verb, &resource, &user]).await, allowed, "{role} {verb} {kind}");
+            }
+            let status = ["patch", &resource, "--subresource=status", &user];
+            assert!(!may(&case.kubectl, &status).await, "{role} may write the status of {kind}");
+        }
+    }
+}
+
+/// A value of the wrong form is refused before anything is installed.
+#[tokio::test]
+async fn the_chart_refuses_wrong_values_and_says_which() {
+    let cp = ControlPlane::shared();
+    let helm = Helm::new(cp, "values");
+    for (value, message) in [
+        ("replicaCount=x", "'/replicaCount': got string, want integer"),
+        ("replicas=2", "additional properties 'replicas' not allowed"),
+        ("image.pullPolicy=Sometimes", "'/image/pullPolicy': value must be one of"),
+        ("crds.enabled=maybe", "'/crds/enabled': got string, want boolean"),
+        ("trust.innoacd.revoked=a.b.c", "missing property 'jwks'"),
+        ("trust.innoacd.jwks.keys[0].kty=RSA", "trust.innoacd.jwks has no Ed25519 key (kty OKP, crv Ed25519)"),
+        ("trust.innoacd.jwks.keys[0].kty=oct,trust.innoacd.jwks.keys[0].k=x", "is a secret key"),
+    ] {
+        let output = helm.run(&["template", "seatkeeper", CHART, "--set", value]).await;
+        assert!(!output.ok && output.stderr.contains(message), "{value}: {output:?}");
+    }
+    assert!(helm.run(&["template", "seatkeeper", CHART, "--set", "replicaCount=3"]).await.ok);
+    assert!(helm.run(&["lint", CHART, "--strict"]).await.ok);
+}
+
+/// A customer's own chart: a License and the Secret with its key.
+fn customers_chart(case: &Case) -> PathBuf {
+    let chart = ControlPlane::shared().state().join(&case.namespace);
+    std::fs::create_dir_all(chart.join("templates")).expect("the state folder is ours");
+    let license = json!({
+        "apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License", "metadata": {"name": "acd"},
+        "spec": {"product": "innoacd", "keys": [{"name": "key", "secretRef": {"name": "key"}}], "trust": {"secretRef": {"name": "vendor-trust"}}},
+    });
+    let key = r#"{apiVersion: v1, kind: Secret, metadata: {name: key}, type: seatkeeper.dev/license, stringData: {"key.jwt": {{ .Values.key | quote }}}}"#;
+    let app =
+        r#"{apiVersion: v1, kind: ConfigMap, metadata: {name: app}, data: {version: {{ .Values.version | quote }}}}"#;
+    for (name, text) in [
+        ("Chart.yaml", "{apiVersion: v2, name: acd, version: 1.0.0}"),
+        ("values.yaml", "{key: '', version: '1'}"),
+        ("templates/license.yaml", &license.to_string()),
+        ("templates/key.yaml", key),
+        ("templates/app.yaml", app),
+    ] {
+        std::fs::write(chart.join(name), text).expect("the state folder is ours");
+    }
+    chart
+}
+
+/// K1, I4: demo mode rolls back neither the fix of the application nor the new key.
+#[tokio::test]
+async fn k1_helm_upgrades_succeed_in_demo_and_bring_the_new_key() {
+    let case = Case::new("release").await;
+    case.trust().await;
+    let chart = customers_chart(&case);
+    let helm = Helm::new(ControlPlane::shared(), &case.namespace);
+    let vendor = Signer::of("vendor");
+    let key = |days: i64| format!("key={}", vendor.sign(&claims("innoacd", &case.namespace, days)));
+    let license = case.license("acd");
+    helm.install("acd", &chart, &["--set", &key(-30)]).await;
+    license.becomes(Mode::Demo).await;
+    license.is_not("Licensed", "Expired").await;
+
+    helm.upgrade("acd", &chart, &["--rollback-on-failure", "--set", &key(-30), "--set", "version=2"]).await;
+    assert_eq!(case.kubectl.expect(&["get", "configmap", "app", "-o", "jsonpath={.data.version}"]).await, "2");
+    license.becomes(Mode::Demo).await;
+
+    helm.upgrade("acd", &chart, &["--rollback-on-failure", "--set", &key(365), "--set", "version=3"]).await;
+    assert_eq!(license.becomes(Mode::Full).await.seats(), Some("agents 50"));
+    assert_eq!(case.kubectl.expect(&["get", "configmap", "app", "-o", "jsonpath={.data.version}"]).await, "3");
+    let history = helm.run(&["history", "acd", "-o", "json"]).await;
+    assert!(!history.stdout.to_lowercase().contains("rollback"), "{history:?}");
+}
+
+/// The chart of a release whose Licenses had another column.
+fn older_chart(cp: &ControlPlane) -> PathBuf {
+    let chart = cp.state().join("older-chart");
+    let copied = std::process::Command::new("cp").arg("-r").arg(CHART).arg(&chart).status().expect("there is cp");
+    assert!(copied.success());
+    let crd = chart.join("templates/crds/licenses.seatkeeper.dev.yaml");
+    let text = std::fs::read_to_string(&crd).expect("it was copied");
+    assert!(text.contains("name: Product\n"), "{text}");
+    std::fs::write(&crd, text.replace("name: Product\n", "name: Goods\n")).expect("the state folder is ours");
+    chart
+}
+
+/// K3: `helm upgrade` upgrades the CustomResourceDefinitions, and `helm uninstall` keeps them and every object.
+#[tokio::test]
+async fn k3_crds_are_upgraded_with_the_release_and_kept_when_it_goes() {
+    let cp = ControlPlane::start().unwrap_or_else(|why| panic!("{why}"));
+    let installed = Installation::on(&cp, older_chart(&cp)).await;
+    let case = Case::on(&cp, "kept").await;
+    case.signing_key().await;
+    case.kubectl.apply(PLAN).await;
+    case.kubectl.apply(&order("stadtwerke", "")).await;
+    let before = case.license("innoacd").becomes(Mode::Full).await;
+
+    let column = [
+        "get",
+        "crd",
+        "licenses.seatkeeper.dev",
+        "-o",
+        "jsonpath={.spec.versions[0].additionalPrinterColumns[0].name}",
+    ];
+    assert_eq!(case.kubectl.expect(&column).await, "Goods");
+    let helm = Helm::new(&cp, SEATKEEPER);
+    helm.upgrade(SEATKEEPER, CHART, &["--set", "replicaCount=1"]).await;
+    assert_eq!(case.kubectl.expect(&column).await, "Product");
+
+    helm.uninstall(SEATKEEPER, &[]).await;
+    let address = installed.address;
+    TcpStream::connect(address).expect("the operator listens");
+    drop(installed);
+    assert!(TcpStream::connect(address).is_err(), "the operator ends with the pipe that holds it");
+    case.kubectl.expect(&["wait", "--for=condition=Established", "crd/licenses.seatkeeper.dev", "--timeout=10s"]).await;
+    let after = case.license("innoacd").get().await;
+    assert_eq!((after.metadata.uid, after.status), (before.metadata.uid, before.status));
+    case.kubectl.expect(&["get", "lsub/stadtwerke", "lplan/innoacd", "secret/innoacd-license"]).await;
+    // It comes back to what it left.
+    let _operator = Installation::on(&cp, CHART).await;
+    case.kubectl.expect(&["get", "lic/innoacd"]).await;
+}

@@ -1,0 +1,95 @@
+//! A vendor who makes keys by hand.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use chrono::{Datelike, Duration, NaiveDate};
+use ed25519_dalek::SigningKey;
+use seatkeeper::cluster::clock::machine_time;
+use seatkeeper::domain::license::jwk::{publish, signing_key_pem, thumbprint};
+use seatkeeper::domain::license::key::{Claims, Lifetime, OnDemo, sign_key};
+use seatkeeper::domain::license::pool::{CountBy, PoolGrant, PoolModel};
+use seatkeeper::domain::license::trust::{Revocations, sign_revocations};
+use sha2::{Digest, Sha256};
+
+/// Who signs keys; the same name is always the same key pair.
+pub struct Signer {
+    key: SigningKey,
+    pub pem: String,
+}
+
+impl Signer {
+    pub fn of(name: &str) -> Self {
+        let (key, pem) = signing_key_pem(&Sha256::digest(name).into()).expect("32 bytes make a signing key");
+        Self { key, pem }
+    }
+
+    pub fn sign(&self, claims: &Claims) -> String {
+        sign_key(claims, &self.key)
+    }
+
+    /// The same claims under a header of one's own making, unsigned.
+    pub fn forge(&self, alg: &str, claims: &Claims) -> String {
+        let kid = thumbprint(&self.key.verifying_key());
+        let header = serde_json::json!({"alg": alg, "typ": "license+jwt", "kid": kid});
+        let claims = serde_json::to_string(claims).expect("claims are JSON");
+        format!("{}.{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims), BASE64.encode([7; 32]))
+    }
+
+    /// A list that takes these serials back.
+    pub fn revoke(&self, serials: &[&str]) -> String {
+        let serials = serials.iter().map(|serial| (*serial).to_owned()).collect();
+        sign_revocations(&Revocations { version: 1, iat: machine_time().timestamp(), serials }, &self.key)
+    }
+
+    /// The public half, for those who are to trust.
+    pub fn jwks(&self) -> String {
+        serde_json::to_string(&publish([&self.key.verifying_key()])).expect("a JWK Set is JSON")
+    }
+}
+
+/// A key for 50 agents in force from yesterday for `days`, with a week of grace and two seats in demo. Its grant is
+/// named after its customer.
+pub fn claims(product: &str, customer: &str, days: i64) -> Claims {
+    let now = machine_time().timestamp();
+    let day = |n: i64| now + n * 86_400;
+    let agents = PoolGrant {
+        name: "agents".into(),
+        model: PoolModel::Concurrent,
+        count_by: CountBy::User,
+        seats: 50,
+        login_mode: None,
+        overflows_to: None,
+        users: Vec::new(),
+        major: None,
+    };
+    Claims {
+        iss: "vendor".into(),
+        jti: format!("{customer}-{days}"),
+        sub: customer.into(),
+        aud: product.into(),
+        iat: now,
+        nbf: day(-1).min(day(days) - 86_400),
+        exp: Some(day(days)),
+        grace_until: Some(day(days + 7)),
+        grant: Some(customer.into()),
+        plan: "standard".into(),
+        lifetime: Lifetime::Term,
+        demo_seats: 2,
+        on_demo: OnDemo::Finish,
+        features: Vec::new(),
+        holder: None,
+        pools: vec![agents],
+        purchased_on: None,
+        support_until: None,
+        cluster: None,
+        subscription: None,
+        other: Default::default(),
+    }
+}
+
+/// The civil day so many months before today; never one that some months lack.
+pub fn months_ago(months: u32) -> NaiveDate {
+    let today = (machine_time() - Duration::days(1)).date_naive();
+    let today = today.with_day(today.day().min(28)).unwrap_or(today);
+    today.checked_sub_months(chrono::Months::new(months)).expect("a day of our time")
+}
