@@ -33,11 +33,16 @@ impl<S> Default for StatusWriter<S> {
 }
 
 impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
-    /// The newest status known of `object`: that of the cache, or one just written that the cache does not show yet.
-    pub fn latest<K: Resource>(&self, object: &K, cached: Option<&S>) -> Option<S> {
-        let written = self.lock();
-        let newer = object.meta().uid.as_ref().and_then(|uid| written.get(uid)).filter(|w| version(object) < w.version);
-        newer.map(|w| &w.status).or(cached).cloned()
+    /// The newest status known of `object`: one just written that the cache does not show yet, else that which `cached`
+    /// finds in the cache now. In this order: `object` was taken from the cache a moment ago, and our write may have come
+    /// back and been forgotten since.
+    pub fn latest<K: Resource>(&self, object: &K, cached: impl FnOnce() -> Option<S>) -> Option<S> {
+        let uid = object.meta().uid.as_ref();
+        let newer = uid.and_then(|uid| {
+            let written = self.lock();
+            written.get(uid).filter(|w| version(object) < w.version).map(|w| w.status.clone())
+        });
+        newer.or_else(cached)
     }
 
     /// Takes note that the cache shows `object` now. True where that is nothing but our own write come back.

@@ -2,6 +2,7 @@
 
 use futures::StreamExt;
 use kube::core::DeserializeGuard;
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::{Store, Writer};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
@@ -20,6 +21,15 @@ pub enum Change<'a, K> {
 
 /// An object that may be malformed: one of them must not stop the others.
 pub type Guarded<K> = DeserializeGuard<K>;
+
+/// Part of `object` as the cache has it now, where it is there and can be read.
+pub fn cached<K, T>(cache: &Store<Guarded<K>>, object: &K, part: impl FnOnce(&K) -> Option<T>) -> Option<T>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let name = ObjectRef::<Guarded<K>>::new(&object.name_any()).within(&object.namespace().unwrap_or_default());
+    part(cache.get(&name)?.0.as_ref().ok()?)
+}
 
 /// Starts a cache and a task that keeps it, and tells `on_change` of every change after the cache has it.
 pub fn cache<K>(api: Api<K>, config: watcher::Config, on_change: impl FnMut(Change<K>) + Send + 'static) -> Store<K>

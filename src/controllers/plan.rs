@@ -13,6 +13,7 @@ use crate::api::contract::plan_faults;
 use crate::api::plan::{Offer, PlanSpec, PlanStatus};
 use crate::cluster::events::Note;
 use crate::cluster::status::StatusWriter;
+use crate::cluster::watch::cached;
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
 
@@ -35,7 +36,8 @@ impl Controller for PlanController {
 impl PlanController {
     async fn look_at(&self, plan: &Plan) -> Result<(), ReconcileError> {
         let now = self.with.clock.now().at;
-        let before = self.statuses.latest(plan, plan.status.as_ref()).unwrap_or_default();
+        let in_cache = || cached(&self.observed.plans, plan, |now| now.status.clone());
+        let before = self.statuses.latest(plan, in_cache).unwrap_or_default();
         let faults = plan_faults(&plan.spec);
         let status = status(plan, &faults, &before, now);
         let api: Api<Plan> = Api::namespaced(self.observed.client.clone(), &plan.namespace().unwrap_or_default());

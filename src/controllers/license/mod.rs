@@ -18,7 +18,7 @@ use super::runner::{Controller, ReconcileError, Surroundings};
 use crate::api::License;
 use crate::api::license::LicenseStatus;
 use crate::cluster::status::StatusWriter;
-use crate::cluster::watch::Guarded;
+use crate::cluster::watch::{Guarded, cached};
 use crate::domain::license::entitlement::{
     entitlement, grants_of, next_transition, next_wake, refuse_in_use_elsewhere,
 };
@@ -85,7 +85,8 @@ impl LicenseController {
         reading.explain_missing(&self.observed).await?;
 
         let now = self.with.clock.now();
-        let before = self.statuses.latest(license, license.status.as_ref()).unwrap_or_default();
+        let in_cache = || cached(&self.observed.licenses, license, |now| now.status.clone());
+        let before = self.statuses.latest(license, in_cache).unwrap_or_default();
         let judged = entitlement(&reading.keys, now.at);
         let next = next_transition(&reading.keys, now.at);
         let status = status::of(license, &reading, &judged, next, &before, now);

@@ -20,7 +20,7 @@ use super::runner::{Controller, ReconcileError, Surroundings};
 use crate::api::Subscription;
 use crate::api::subscription::SubscriptionStatus;
 use crate::cluster::status::StatusWriter;
-use crate::cluster::watch::Guarded;
+use crate::cluster::watch::{Guarded, cached};
 use crate::domain::contract::timeline::{next_event, next_wake};
 
 /// A Secret of another type is not watched: whether it is still in the way is found out by trying again this much later.
@@ -61,7 +61,8 @@ impl SubscriptionController {
         let object = ObjectRef::<Guarded<Subscription>>::new(&subscription.name_any())
             .within(&subscription.namespace().unwrap_or_default());
         let now = self.with.clock.now().at;
-        let before = self.statuses.latest(subscription, subscription.status.as_ref()).unwrap_or_default();
+        let in_cache = || cached(&self.observed.subscriptions, subscription, |now| now.status.clone());
+        let before = self.statuses.latest(subscription, in_cache).unwrap_or_default();
         let (status, notes) = match contract::dereference(subscription, &self.observed) {
             Err(faults) => {
                 self.wakes.set(&object, None);

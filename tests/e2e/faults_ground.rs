@@ -1,0 +1,299 @@
+//! A cluster for operators that see the whole of it: with clocks of their own, behind a proxy, killed at any write.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, Patch};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use seatkeeper::api::common::Timestamp;
+use seatkeeper::api::conditions::Condition;
+use seatkeeper::api::{License, Plan, Subscription, secret_type};
+use seatkeeper::cluster::leader::LEASE_NAME;
+use seatkeeper::domain::Instant;
+use seatkeeper::domain::license::jwk::signing_key_pem;
+use seatkeeper::domain::license::key::{Claims, verify_key};
+use seatkeeper::domain::license::trust::{Revocations, Trust, read_revocations};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+use crate::control_plane::ControlPlane;
+use crate::eventually::eventually;
+use crate::helm::Helm;
+use crate::kubectl::Kubectl;
+
+/// The operator's own namespace.
+pub const HOME: &str = "seatkeeper";
+/// How long anything may take that is done at once on a quiet machine.
+pub const SOON: Duration = Duration::from_secs(20);
+/// The vendor's signing key.
+const SECRET_KEY: [u8; 32] = [7; 32];
+
+/// The cluster, for the test whose turn it is: two operators at once would do each other's work.
+pub struct Ground {
+    pub cp: &'static ControlPlane,
+    pub admin: Client,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Ground {
+    /// Waits for its turn; what the test before has left is gone.
+    pub async fn take() -> Self {
+        static TURN: Mutex<()> = Mutex::const_new(());
+        static GROUND: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
+        static PREPARED: OnceCell<()> = OnceCell::const_new();
+        let turn = TURN.lock().await;
+        let cp = match GROUND.get_or_init(ControlPlane::start) {
+            Ok(cp) => cp,
+            Err(why) => panic!("there is no control plane to test on: {why}"),
+        };
+        PREPARED.get_or_init(|| prepare(cp)).await;
+        let ground = Ground { cp, admin: cp.admin().await, _turn: turn };
+        for namespace in ground.namespaces_in_use().await {
+            let kinds = "subscriptions.seatkeeper.dev,licenses.seatkeeper.dev,plans.seatkeeper.dev,secrets";
+            ground.kubectl(&namespace).expect(&["delete", kinds, "--all"]).await;
+        }
+        ground.nobody_leads().await;
+        ground
+    }
+
+    /// The namespaces in which there are Plans: tests that have ended made them.
+    async fn namespaces_in_use(&self) -> BTreeSet<String> {
+        let plans = Api::<Plan>::all(self.admin.clone()).list(&Default::default()).await.expect("the CRDs are there");
+        plans.items.into_iter().filter_map(|plan| plan.metadata.namespace).collect()
+    }
+
+    /// The administrator with kubectl.
+    pub fn kubectl(&self, namespace: &str) -> Kubectl {
+        Kubectl::new(self.cp, namespace)
+    }
+
+    /// The operator's ServiceAccount with the rights that the chart gives it.
+    pub fn operator(&self) -> PathBuf {
+        kubeconfig(self.cp)
+    }
+
+    /// Clears away the Lease of an operator that was killed: nobody has to wait until it has run out.
+    pub async fn nobody_leads(&self) {
+        let leases: Api<Lease> = Api::namespaced(self.admin.clone(), HOME);
+        match leases.delete(LEASE_NAME, &DeleteParams::default()).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => panic!("the Lease could not be deleted: {error}"),
+        }
+    }
+
+    /// A new namespace with the vendor's signing key and the Plan of the lead case.
+    pub async fn vendor(&self, name: &str) -> Vendor {
+        let namespace = self.cp.namespace(name).await;
+        let kubectl = self.kubectl(&namespace);
+        let vendor = Vendor { namespace, kubectl, admin: self.admin.clone() };
+        let (_, pem) = signing_key_pem(&SECRET_KEY).expect("32 bytes are a key");
+        let issuer = Secret {
+            metadata: ObjectMeta { name: Some("issuer".into()), ..ObjectMeta::default() },
+            type_: Some(secret_type::ISSUER.into()),
+            string_data: Some([("signing-key.pem".to_owned(), pem)].into()),
+            ..Secret::default()
+        };
+        vendor.create(&issuer).await;
+        vendor.create(&serde_saphyr::from_str::<Plan>(PLAN).expect("the Plan above")).await;
+        vendor
+    }
+}
+
+/// The lead case, innoACD.
+const PLAN: &str = r"
+apiVersion: seatkeeper.dev/v1alpha1
+kind: Plan
+metadata: {name: innoacd}
+spec:
+  title: innoACD
+  product: innoacd
+  terms: {interval: {months: 12}, notice: {months: 3}, noticeForm: Written}
+  license:
+    lifetime: Term
+    issueBefore: {weeks: 4}
+    graceDays: 14
+    demoSeats: 2
+    pools: [{name: agents, model: Concurrent, countBy: User}]
+";
+
+/// The CRDs, and the ServiceAccount with the chart's rights and the bounds of its admission policies.
+async fn prepare(cp: &'static ControlPlane) {
+    let kubectl = Kubectl::new(cp, HOME);
+    kubectl.expect(&["create", "namespace", HOME]).await;
+    kubectl.expect(&["apply", "--server-side", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/crds")]).await;
+    kubectl.expect(&["wait", "crds", "--all", "--for=condition=Established", "--timeout=30s"]).await;
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/seatkeeper");
+    let mut template = vec!["template", "seatkeeper", chart];
+    for shown in ["templates/serviceaccount.yaml", "templates/rbac.yaml", "templates/admission-policies.yaml"] {
+        template.extend(["--show-only", shown]);
+    }
+    let output = Helm::new(cp, HOME).run(&template).await;
+    assert!(output.ok, "{}", output.stderr);
+    kubectl.apply(&output.stdout).await;
+    let written = cp.service_account_kubeconfig(HOME, "seatkeeper").await;
+    assert_eq!(written, kubeconfig(cp));
+}
+
+fn kubeconfig(cp: &ControlPlane) -> PathBuf {
+    cp.state().join(format!("kubeconfig-{HOME}-seatkeeper"))
+}
+
+/// What `kubeconfig` says, for a client.
+pub async fn config_of(kubeconfig: &Path) -> kube::Config {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let read = kube::config::Kubeconfig::read_from(kubeconfig).expect("the harness wrote it");
+    kube::Config::from_custom_kubeconfig(read, &Default::default()).await.expect("the harness wrote it")
+}
+
+pub fn at(text: &str) -> Instant {
+    text.parse().unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+/// A vendor and a customer who share a namespace.
+pub struct Vendor {
+    pub namespace: String,
+    pub kubectl: Kubectl,
+    admin: Client,
+}
+
+/// An order of seats of innoACD.
+pub struct Order<'a> {
+    pub name: &'a str,
+    pub starts_on: &'a str,
+    pub seats: u32,
+    /// The Secret that its keys are delivered to.
+    pub secret: &'a str,
+}
+
+impl Order<'_> {
+    pub fn yaml(&self) -> String {
+        let Order { name, starts_on, seats, secret } = self;
+        format!(
+            r#"
+apiVersion: seatkeeper.dev/v1alpha1
+kind: Subscription
+metadata: {{name: {name}}}
+spec:
+  customer: {{organisation: Stadtwerke Musterstadt}}
+  startsOn: "{starts_on}"
+  timeZone: Europe/Berlin
+  plans: [{{name: innoacd, pools: [{{name: agents, seats: {seats}}}]}}]
+  issuer: {{secretRef: {{name: issuer}}}}
+  deliverTo: {{license: {{name: innoacd, secretName: {secret}}}}}
+"#
+        )
+    }
+}
+
+impl Vendor {
+    pub async fn order(&self, order: Order<'_>) {
+        self.kubectl.apply(&order.yaml()).await;
+    }
+
+    /// Changes fields of an object, as `kubectl edit` does.
+    pub async fn edit(&self, kind: &str, name: &str, patch: &str) {
+        let kind = format!("{kind}.seatkeeper.dev");
+        self.kubectl.expect(&["patch", &kind, name, "--type=merge", "-p", patch]).await;
+    }
+
+    /// Makes an object without kubectl, where it happens often.
+    pub async fn create<K>(&self, object: &K)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + Serialize + DeserializeOwned + std::fmt::Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.admin.clone(), &self.namespace);
+        api.create(&Default::default(), object).await.expect("the object is in order");
+    }
+
+    /// Changes an object without kubectl, where it happens often.
+    pub async fn patch<K>(&self, name: &str, patch: serde_json::Value)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.admin.clone(), &self.namespace);
+        api.patch(name, &Default::default(), &Patch::Merge(patch)).await.expect("the patch is in order");
+    }
+
+    pub async fn cancel(&self, subscription: &str, received_on: &str) {
+        let patch = format!(r#"{{"spec":{{"cancellation":{{"receivedOn":"{received_on}","evidence":"a letter"}}}}}}"#);
+        self.edit("subscriptions", subscription, &patch).await;
+    }
+
+    pub async fn subscription(&self, name: &str) -> Subscription {
+        Api::namespaced(self.admin.clone(), &self.namespace).get(name).await.expect("the Subscription is there")
+    }
+
+    pub async fn plan(&self) -> Plan {
+        Api::namespaced(self.admin.clone(), &self.namespace).get("innoacd").await.expect("the Plan is there")
+    }
+
+    /// The License innoacd, where there is one.
+    pub async fn license(&self) -> Option<License> {
+        Api::namespaced(self.admin.clone(), &self.namespace).get_opt("innoacd").await.expect("the API server answers")
+    }
+
+    async fn entries(&self, secret: &str) -> Vec<(String, ByteString)> {
+        let secrets: Api<Secret> = Api::namespaced(self.admin.clone(), &self.namespace);
+        let secret = secrets.get_opt(secret).await.expect("the API server answers");
+        secret.and_then(|secret| secret.data).into_iter().flatten().collect()
+    }
+
+    /// The keys in a Secret, oldest first, with the names of their entries; every one is genuine.
+    pub async fn keys_with_entries(&self, secret: &str) -> Vec<(String, Claims)> {
+        let read = |(entry, text): (String, ByteString)| {
+            let claims = verify_key(&text.0, &trust()).unwrap_or_else(|e| panic!("{secret}/{entry}: {e}"));
+            (entry, claims)
+        };
+        let mut keys: Vec<_> = self.entries(secret).await.into_iter().map(read).collect();
+        keys.sort_by_key(|(_, key)| (key.nbf, key.iat));
+        keys
+    }
+
+    pub async fn keys(&self, secret: &str) -> Vec<Claims> {
+        self.keys_with_entries(secret).await.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// The list of revoked keys that is published beside the signing key.
+    pub async fn revocations(&self) -> Revocations {
+        let entries = self.entries("issuer-trust").await;
+        let list = entries.iter().find(|(entry, _)| entry == "revoked.jwt");
+        list.map(|(_, list)| read_revocations(&list.0, &trust()).expect("our own list")).unwrap_or_default()
+    }
+
+    /// Waits until the License is as `wanted`, which else says what it sees.
+    pub async fn license_comes(&self, what: &str, wanted: impl Fn(&License) -> bool) -> License {
+        eventually(SOON, what, async || match self.license().await {
+            Some(license) if wanted(&license) => Ok(license),
+            seen => Err(format!("{:#?}", seen.and_then(|license| license.status))),
+        })
+        .await
+    }
+}
+
+fn trust() -> Trust {
+    let (key, _) = signing_key_pem(&SECRET_KEY).expect("32 bytes are a key");
+    Trust::new([key.verifying_key()])
+}
+
+/// `True`, `False` or `absent`, and the reason and since when.
+pub fn condition(conditions: &[Condition], type_: &str) -> (String, String, Option<Timestamp>) {
+    let found = seatkeeper::api::conditions::find(conditions, type_);
+    found.map_or(("absent".into(), String::new(), None), |c| {
+        (format!("{:?}", c.status), c.reason.clone(), Some(c.last_transition_time))
+    })
+}
+
+/// Conditions of a License, or none where there is no status yet.
+pub fn conditions_of(license: &License) -> &[Condition] {
+    license.status.as_ref().map_or(&[], |status| &status.conditions)
+}

@@ -1,0 +1,121 @@
+//! Operators of a test: the real program, which may be killed, and one in this process, whose clock the test holds.
+
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use seatkeeper::cluster::client::{RequestCount, connect};
+use seatkeeper::cluster::clock::Clock;
+use seatkeeper::controllers::{End, Operator};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::eventually::eventually;
+use crate::faults_ground::{HOME, SOON, config_of};
+
+/// The operator in this process.
+pub struct InProcess {
+    stop: watch::Sender<bool>,
+    ended: JoinHandle<End>,
+    /// Its own, so that nothing of it is left when it has ended.
+    runtime: Option<Runtime>,
+}
+
+impl InProcess {
+    pub async fn start(kubeconfig: &Path, clock: Clock) -> Self {
+        let config = config_of(kubeconfig).await;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("threads can be started");
+        let (stop, told) = watch::channel(false);
+        let ended = runtime.spawn(async move {
+            let requests = RequestCount::default();
+            let client = connect(config, clock.clone(), requests.clone()).expect("the harness wrote its kubeconfig");
+            Operator::new(client, clock, &requests, HOME, "in-process").run(told).await
+        });
+        InProcess { stop, ended, runtime: Some(runtime) }
+    }
+
+    /// Stops it as SIGTERM does.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let ended = tokio::time::timeout(SOON, &mut self.ended).await.expect("the operator ends when it is told to");
+        assert_eq!(ended.expect("the operator does not panic"), End::Stopped);
+    }
+}
+
+impl Drop for InProcess {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// `seatkeeper operator`, the real program.
+pub struct Replica {
+    child: Child,
+    pub name: String,
+    port: u16,
+}
+
+impl Replica {
+    pub fn start(kubeconfig: &Path, name: &str) -> Self {
+        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+        let port = free.local_addr().expect("it is bound").port();
+        drop(free);
+        let log = kubeconfig.with_file_name(format!("operator-{name}.log"));
+        let log = std::fs::File::options().create(true).append(true).open(log).expect("the state folder is ours");
+        let child = Command::new(env!("CARGO_BIN_EXE_seatkeeper"))
+            .args(["operator", "--namespace", HOME, "--identity", name, "--listen", &format!("127.0.0.1:{port}")])
+            .env("KUBECONFIG", kubeconfig)
+            .stdin(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program was built with this test");
+        Replica { child, name: name.to_owned(), port }
+    }
+
+    /// What `path` of its health server says; None: nobody listens there.
+    pub async fn ask(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.ok()?;
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    /// Waits until `/readyz` says `answer`.
+    pub async fn says(&self, within: Duration, answer: &str) {
+        eventually(within, &format!("/readyz of {} says {answer:?}", self.name), async || {
+            match self.ask("/readyz").await {
+                Some((_, body)) if body.trim_end() == answer => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    }
+
+    /// kill -9.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("the replica is our own process");
+    }
+
+    /// SIGTERM, as kubelet sends it.
+    pub async fn terminate(&self) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status().await;
+        assert!(sent.expect("sh can be started").success(), "process {pid} could not be told to end");
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self, within: Duration) -> ExitStatus {
+        let ended = tokio::time::timeout(within, self.child.wait()).await;
+        ended.unwrap_or_else(|_| panic!("{} did not end within {within:?}", self.name)).expect("it is our child")
+    }
+}

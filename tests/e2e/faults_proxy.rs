@@ -1,0 +1,213 @@
+//! A proxy between an operator and the API server: it counts, holds back, breaks off, and goes away.
+
+use std::future::pending;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{HOST, TRANSFER_ENCODING};
+use axum::response::{IntoResponse, Response};
+use kube::Client;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::faults_ground::{Ground, config_of};
+
+/// Plain HTTP on loopback in front of the API server, which it asks with the operator's own token.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    upstream: kube::Config,
+    address: SocketAddr,
+    /// Ending it ends every connection.
+    runtime: Option<Runtime>,
+    kubeconfig: PathBuf,
+}
+
+struct Shared {
+    state: Mutex<Inner>,
+    sprung: watch::Sender<Option<When>>,
+    lists_held: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Every request: method, path, and `watch` where it is one.
+    seen: Vec<String>,
+    trap: Option<Trap>,
+}
+
+/// Which write of one namespace the operator does not live to see answered.
+struct Trap {
+    namespace: String,
+    writes_left: usize,
+    when: When,
+}
+
+/// What becomes of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// The API server does not hear of it, nor of anything else from then on.
+    Before,
+    /// It is done, and the operator hears nothing of it, nor of anything else from then on.
+    After,
+    /// It is done, and the operator is told that the time was up; everything else comes through.
+    Unanswered,
+}
+
+impl Proxy {
+    pub async fn start(ground: &Ground) -> Self {
+        let upstream = config_of(&ground.operator()).await;
+        let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let address = free.local_addr().expect("it is bound");
+        drop(free);
+        let kubeconfig = ground.cp.state().join(format!("kubeconfig-proxy-{}", address.port()));
+        let text = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "proxy", "cluster": {"server": format!("http://{address}")}}],
+            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "nobody"}}],
+            "users": [{"name": "nobody", "user": {}}],
+            "current-context": "proxy",
+        });
+        std::fs::write(&kubeconfig, text.to_string()).expect("the state folder is ours");
+        let shared =
+            Shared { state: Mutex::default(), sprung: watch::Sender::new(None), lists_held: watch::Sender::new(false) };
+        let mut proxy = Proxy { shared: Arc::new(shared), upstream, address, runtime: None, kubeconfig };
+        proxy.come_back();
+        proxy
+    }
+
+    pub fn kubeconfig(&self) -> &PathBuf {
+        &self.kubeconfig
+    }
+
+    /// Nobody answers any more; every connection is broken off.
+    pub fn go_away(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+
+    pub fn come_back(&mut self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("threads can be started");
+        let (shared, upstream, address) = (self.shared.clone(), self.upstream.clone(), self.address);
+        runtime.spawn(async move {
+            let listener = TcpListener::bind(address).await.expect("the port is still ours");
+            let client = Client::try_from(upstream).expect("the harness wrote its kubeconfig");
+            let routes = axum::Router::new().fallback(forward).with_state((shared, client));
+            axum::serve(listener, routes).await
+        });
+        self.runtime = Some(runtime);
+    }
+
+    /// Every request so far, as `POST /api/v1/namespaces/…`.
+    pub fn requests(&self) -> Vec<String> {
+        self.shared.lock().seen.clone()
+    }
+
+    /// The writes so far but those of the leader's Lease.
+    pub fn writes(&self) -> Vec<String> {
+        self.requests().into_iter().filter(|request| is_write(request)).collect()
+    }
+
+    /// The writes so far in one namespace.
+    pub fn writes_in(&self, namespace: &str) -> Vec<String> {
+        self.writes().into_iter().filter(|request| request.contains(&of_namespace(namespace))).collect()
+    }
+
+    /// Waits for the `nth` write in `namespace`, counted from 1 and from now.
+    pub fn set_trap(&self, namespace: &str, nth: usize, when: When) {
+        self.shared.sprung.send_replace(None);
+        self.shared.lock().trap = Some(Trap { namespace: namespace.to_owned(), writes_left: nth, when });
+    }
+
+    /// Returns once the write of the trap has come.
+    pub async fn sprung(&self) {
+        let _ = self.shared.sprung.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Lets everything through again.
+    pub fn clear_trap(&self) {
+        self.shared.lock().trap = None;
+        self.shared.sprung.send_replace(None);
+    }
+
+    /// Lists are answered only once they are no longer held.
+    pub fn hold_lists(&self, held: bool) {
+        self.shared.lists_held.send_replace(held);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.go_away();
+    }
+}
+
+fn of_namespace(namespace: &str) -> String {
+    format!("/namespaces/{namespace}/")
+}
+
+fn is_write(request: &str) -> bool {
+    !request.starts_with("GET ") && !request.contains("/leases")
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a request. Some: the trap springs at it.
+    fn see(&self, request: &str) -> Option<When> {
+        let mut state = self.lock();
+        state.seen.push(request.to_owned());
+        let trap = state.trap.as_mut()?;
+        if !is_write(request) || !request.contains(&of_namespace(&trap.namespace)) {
+            return None;
+        }
+        trap.writes_left = trap.writes_left.checked_sub(1)?;
+        (trap.writes_left == 0).then_some(trap.when)
+    }
+}
+
+async fn forward(State((shared, client)): State<(Arc<Shared>, Client)>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default();
+    let is_watch = query.contains("watch=");
+    let named = format!("{} {}{}", parts.method, parts.uri.path(), if is_watch { " watch" } else { "" });
+    if matches!(*shared.sprung.borrow(), Some(When::Before | When::After)) {
+        return pending().await;
+    }
+    let trapped = shared.see(&named);
+    if trapped == Some(When::Before) {
+        shared.sprung.send_replace(trapped);
+        return pending().await;
+    }
+    if query.contains("limit=") && !is_watch {
+        let _ = shared.lists_held.subscribe().wait_for(|held| !held).await;
+    }
+    let Ok(bytes) = to_bytes(body, usize::MAX).await else { return StatusCode::BAD_REQUEST.into_response() };
+    parts.headers.remove(HOST);
+    let answer = client.send(http::Request::from_parts(parts, kube::client::Body::from(bytes))).await;
+    if trapped.is_some() {
+        shared.sprung.send_replace(trapped);
+    }
+    match trapped {
+        Some(When::After) => return pending().await,
+        Some(When::Unanswered) => return StatusCode::GATEWAY_TIMEOUT.into_response(),
+        _ => {}
+    }
+    match answer {
+        Ok(answer) => {
+            let (mut parts, body) = answer.into_parts();
+            parts.headers.remove(TRANSFER_ENCODING);
+            Response::from_parts(parts, Body::new(body))
+        }
+        Err(_) => StatusCode::BAD_GATEWAY.into_response(),
+    }
+}

@@ -1,0 +1,343 @@
+//! Whatever happens to the operator or to its writes, the end is the same, and then it is quiet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use seatkeeper::api::Subscription;
+use seatkeeper::cluster::clock::{machine_time, monotonic};
+use seatkeeper::domain::license::key::Claims;
+use serde_json::{Value, json};
+
+use crate::eventually::eventually;
+use crate::faults_ground::{Ground, Order, SOON, Vendor};
+use crate::faults_operators::Replica;
+use crate::faults_proxy::{Proxy, When};
+
+/// What a vendor does, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// A contract that began ten months ago: two keys are due.
+    Order,
+    /// Ten more seats since yesterday: both keys are issued anew, and the future one is taken back.
+    MoreSeats,
+    /// A cancellation that was received in time and entered late: the future key is taken back.
+    LateCancellation,
+}
+
+const STEPS: [Step; 3] = [Step::Order, Step::MoreSeats, Step::LateCancellation];
+
+impl Step {
+    async fn carry_out(self, vendor: &Vendor, today: NaiveDate) {
+        let starts_on = (today - chrono::Months::new(10)).to_string();
+        match self {
+            Step::Order => {
+                let order = Order { name: "stadtwerke", starts_on: &starts_on, seats: 50, secret: "innoacd-license" };
+                vendor.create(&serde_saphyr::from_str::<Subscription>(&order.yaml()).expect("an order")).await;
+            }
+            Step::MoreSeats => {
+                let on = today - chrono::Days::new(1);
+                let pools = json!([{"name": "agents", "seats": 50, "changes": [{"on": on, "seats": 60}]}]);
+                let patch = json!({"spec": {"plans": [{"name": "innoacd", "pools": pools}]}});
+                vendor.patch::<Subscription>("stadtwerke", patch).await;
+            }
+            Step::LateCancellation => {
+                let patch = json!({"spec": {"cancellation": {"receivedOn": starts_on, "evidence": "a letter"}}});
+                vendor.patch::<Subscription>("stadtwerke", patch).await;
+            }
+        }
+    }
+
+    /// Waits until it is done and shown, where nothing goes wrong.
+    async fn has_its_effect(self, vendor: &Vendor) {
+        let wanted = match self {
+            Step::Order => ("agents 50", 2, 0),
+            Step::MoreSeats => ("agents 60", 3, 1),
+            Step::LateCancellation => ("agents 60", 2, 2),
+        };
+        eventually(SOON, &format!("{self:?} has its effect"), async || {
+            let (keys, revoked) = (vendor.keys("innoacd-license").await, vendor.revocations().await.serials);
+            let subscription = vendor.subscription("stadtwerke").await;
+            let license = vendor.license().await.and_then(|license| license.status).unwrap_or_default();
+            let seen = (license.seats.as_deref().unwrap_or_default(), keys.len(), revoked.len());
+            let is_shown = subscription.status.and_then(|s| s.observed_generation) == subscription.metadata.generation
+                && license.keys_read == u32::try_from(keys.len()).ok();
+            if seen == wanted && is_shown { Ok(()) } else { Err(format!("{seen:?}, shown: {is_shown}")) }
+        })
+        .await;
+    }
+}
+
+/// A vendor whose operator is tried, and everything there is of them once it has settled.
+struct Trial {
+    vendor: Vendor,
+    /// Serials of the keys that were seen, and what they are for.
+    known: BTreeMap<String, String>,
+    writes_when_settled: usize,
+}
+
+impl Trial {
+    async fn new(ground: &Ground, name: &str) -> Self {
+        Trial { vendor: ground.vendor(name).await, known: BTreeMap::new(), writes_when_settled: 0 }
+    }
+
+    /// Keys, revocations, contract and licence, without times; serials by what they are for.
+    async fn state(&mut self) -> Value {
+        let keys = self.vendor.keys_with_entries("innoacd-license").await;
+        for (_, key) in &keys {
+            self.known.insert(key.jti.clone(), named(key));
+        }
+        let entries: BTreeMap<_, _> = keys.iter().map(|(entry, key)| (entry, named(key))).collect();
+        let revoked = self.vendor.revocations().await;
+        let serials = revoked.serials.iter().map(|serial| self.known.get(serial).unwrap_or(serial));
+        let serials: BTreeSet<&String> = serials.collect();
+        let license = self.vendor.license().await;
+        let state = json!({
+            "keys": entries,
+            "revoked": [revoked.version, serials],
+            "subscription": self.vendor.subscription("stadtwerke").await.status,
+            "license": license.as_ref().map(|license| &license.spec),
+            "license status": license.as_ref().map(|license| &license.status),
+            "plan": self.vendor.plan().await.status,
+        });
+        let mut text = without_times(state).to_string().replace(&self.vendor.namespace, "NAMESPACE");
+        for (serial, name) in &self.known {
+            text = text.replace(serial, name);
+        }
+        serde_json::from_str(&text).expect("it was JSON before")
+    }
+
+    /// Waits until everything is as `wanted`.
+    async fn settles(&mut self, proxy: &Proxy, wanted: &Value, what: &str) {
+        let trial = &mut *self;
+        eventually(SOON, what, async || {
+            let state = trial.state().await;
+            if state == *wanted { Ok(()) } else { Err(format!("{state:#}\nwanted: {wanted:#}")) }
+        })
+        .await;
+        self.writes_when_settled = self.writes(proxy).len();
+    }
+
+    /// Writes but those of Events, which are told in the background.
+    fn writes(&self, proxy: &Proxy) -> Vec<String> {
+        let writes = proxy.writes_in(&self.vendor.namespace);
+        writes.into_iter().filter(|write| !write.ends_with("/events")).collect()
+    }
+
+    fn is_quiet_since(&self, proxy: &Proxy) {
+        let more = self.writes(proxy).split_off(self.writes_when_settled);
+        assert!(more.is_empty(), "{}: written after everything had settled: {more:#?}", self.vendor.namespace);
+    }
+}
+
+fn named(key: &Claims) -> String {
+    let term = key.subscription.as_ref().map_or(0, |s| s.term);
+    format!("term {term} from {} with {} seats", key.starts_at(), key.pools[0].seats)
+}
+
+fn without_times(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.into_iter().filter(|(name, _)| name != "lastTransitionTime" && name != "issuedAt");
+            kept.map(|(name, value)| (name, without_times(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(without_times).collect(),
+        other => other,
+    }
+}
+
+#[tokio::test]
+async fn k3_killed_before_or_after_any_write_or_told_wrongly_that_it_failed_the_operator_comes_to_the_same_end() {
+    let ground = Ground::take().await;
+    let proxy = Proxy::start(&ground).await;
+    let today = machine_time().date_naive();
+    let mut replica = Replica::start(proxy.kubeconfig(), "life-0");
+    replica.says(SOON, "ok: leads").await;
+    let mut lives = 0;
+    let mut model = Trial::new(&ground, "model").await;
+    let mut trials: Vec<Trial> = Vec::new();
+
+    for (number, step) in STEPS.into_iter().enumerate() {
+        let began = monotonic();
+        let before = proxy.writes_in(&model.vendor.namespace).len();
+        step.carry_out(&model.vendor, today).await;
+        step.has_its_effect(&model.vendor).await;
+        comes_to_rest(&proxy).await;
+        let wanted = model.state().await;
+        let writes = proxy.writes_in(&model.vendor.namespace).split_off(before);
+
+        let (mut rounds, mut reached) = (0, true);
+        for nth in 1.. {
+            if !reached {
+                break;
+            }
+            for when in [When::Before, When::After, When::Unanswered] {
+                if trials.len() == rounds {
+                    let trial = Trial::new(&ground, "trial").await;
+                    for earlier in &STEPS[..number] {
+                        earlier.carry_out(&trial.vendor, today).await;
+                        earlier.has_its_effect(&trial.vendor).await;
+                    }
+                    trials.push(trial);
+                }
+                let trial = &mut trials[rounds];
+                rounds += 1;
+                let what = format!("{step:?}, write {nth}, {when:?}");
+                proxy.set_trap(&trial.vendor.namespace, nth, when);
+                step.carry_out(&trial.vendor, today).await;
+                reached = tokio::select! {
+                    () = proxy.sprung() => true,
+                    () = trial.settles(&proxy, &wanted, &what) => false,
+                };
+                if reached && when != When::Unanswered {
+                    replica.kill().await;
+                    lives += 1;
+                    ground.nobody_leads().await;
+                    replica = Replica::start(proxy.kubeconfig(), &format!("life-{lives}"));
+                }
+                proxy.clear_trap();
+                trial.settles(&proxy, &wanted, &what).await;
+            }
+        }
+        println!("{step:?}: {} writes, {rounds} rounds in {:?}: {writes:#?}", writes.len(), monotonic() - began);
+    }
+
+    // Not a write more, neither by itself nor because an operator has started anew.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for trial in &trials {
+        trial.is_quiet_since(&proxy);
+        each_key_was_told_at_most_once(&ground, trial).await;
+    }
+}
+
+/// Waits until nothing but the Lease has been asked for during a second.
+async fn comes_to_rest(proxy: &Proxy) {
+    let mut seen = (0, monotonic());
+    eventually(SOON, "the operator comes to rest", async || {
+        let (requests, now) = (asked(proxy).len(), monotonic());
+        if requests != seen.0 {
+            seen = (requests, now);
+        }
+        if now - seen.1 >= Duration::from_secs(1) { Ok(()) } else { Err(format!("{requests} requests")) }
+    })
+    .await;
+}
+
+async fn each_key_was_told_at_most_once(ground: &Ground, trial: &Trial) {
+    let events: Api<Event> = Api::namespaced(ground.admin.clone(), &trial.vendor.namespace);
+    let events = events.list(&Default::default()).await.expect("the API server answers").items;
+    for serial in trial.known.keys() {
+        for reason in ["KeyIssued", "KeyRevoked"] {
+            let told = events.iter().filter(|event| {
+                event.reason.as_deref() == Some(reason) && event.note.as_ref().is_some_and(|n| n.contains(serial))
+            });
+            assert!(told.count() <= 1, "{reason} of {serial} was told more than once in {}", trial.vendor.namespace);
+        }
+    }
+}
+
+const POLICY: &str = r"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: stubborn}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [seatkeeper.dev], apiVersions: ['*'], operations: [UPDATE], resources: [licenses/status]}
+  validations: [{expression: object.metadata.name != 'stubborn', message: nobody writes this status}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: stubborn}
+spec: {policyName: stubborn, validationActions: [Deny]}
+";
+
+#[tokio::test]
+async fn an_object_whose_status_is_always_refused_stops_no_other_and_is_tried_less_and_less_often() {
+    let ground = Ground::take().await;
+    let vendor = ground.vendor("stubborn").await;
+    let license = |name: &str| {
+        format!(
+            "apiVersion: seatkeeper.dev/v1alpha1\nkind: License\nmetadata: {{name: {name}}}\nspec: {{product: x, keys: []}}\n"
+        )
+    };
+    vendor.kubectl.apply(&format!("{}---{POLICY}", license("stubborn"))).await;
+    eventually(SOON, "the policy is in force", async || {
+        let patch = r#"{"status":{"product":"x"}}"#;
+        let args = ["patch", "licenses.seatkeeper.dev", "stubborn", "--subresource=status", "--dry-run=server"];
+        let output = vendor.kubectl.run(&[&args[..], &["--type=merge", "-p", patch]].concat()).await;
+        if output.stderr.contains("nobody writes this status") { Ok(()) } else { Err(format!("{output:?}")) }
+    })
+    .await;
+
+    let proxy = Proxy::start(&ground).await;
+    let replica = Replica::start(proxy.kubeconfig(), "stubborn");
+    replica.says(SOON, "ok: leads").await;
+    let tries = || proxy.writes().iter().filter(|write| write.ends_with("/licenses/stubborn/status")).count();
+    let several = async || match tries() {
+        5.. => Ok(()),
+        few => Err(format!("{few} tries")),
+    };
+    eventually(SOON, "it is tried again", several).await;
+    let starts_on = machine_time().date_naive().to_string();
+    let asked = monotonic();
+    vendor.order(Order { name: "stadtwerke", starts_on: &starts_on, seats: 50, secret: "innoacd-license" }).await;
+    let full = |l: &seatkeeper::api::License| l.status.as_ref().and_then(|s| s.seats.as_deref()) == Some("agents 50");
+    vendor.license_comes("another order is served", full).await;
+    assert!(monotonic() - asked < Duration::from_secs(5));
+    // 50 ms, twice as long each time, shortened by up to a half: in five seconds at most 9.
+    tokio::time::sleep(Duration::from_secs(5).saturating_sub(monotonic() - asked)).await;
+    let tried = tries();
+    println!("tried {tried} times");
+    assert!(tried <= 12, "{tried}");
+
+    vendor
+        .kubectl
+        .expect(&["delete", "validatingadmissionpolicybindings,validatingadmissionpolicies", "stubborn"])
+        .await;
+    eventually(Duration::from_secs(40), "it comes right by itself", async || {
+        let shown = ["get", "licenses.seatkeeper.dev", "stubborn", "-o", "jsonpath={.status.mode}"];
+        match vendor.kubectl.expect(&shown).await {
+            mode if mode == "Demo" => Ok(()),
+            mode => Err(mode),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_fifty_licences_at_rest_nothing_is_asked_of_the_api_server_but_the_lease() {
+    let ground = Ground::take().await;
+    let vendor = ground.vendor("idle").await;
+    let proxy = Proxy::start(&ground).await;
+    let _replica = Replica::start(proxy.kubeconfig(), "idle");
+    let starts_on = machine_time().date_naive().to_string();
+    let orders: Vec<_> = (0..50)
+        .map(|n| {
+            let (name, secret) = (format!("customer-{n}"), format!("keys-{n}"));
+            let yaml = Order { name: &name, starts_on: &starts_on, seats: 50, secret: &secret }.yaml();
+            yaml.replace("license: {name: innoacd", &format!("license: {{name: {name}"))
+        })
+        .collect();
+    vendor.kubectl.apply(&orders.join("---")).await;
+    eventually(SOON, "every licence is Full", async || {
+        let shown = ["get", "licenses.seatkeeper.dev", "-o", "jsonpath={.items[*].status.mode}"];
+        let modes = vendor.kubectl.expect(&shown).await;
+        if modes.split(' ').filter(|mode| *mode == "Full").count() == 50 { Ok(()) } else { Err(modes) }
+    })
+    .await;
+    comes_to_rest(&proxy).await;
+    let before = asked(&proxy).len();
+    println!("{before} requests for 50 orders");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let more = asked(&proxy).split_off(before);
+    assert!(more.is_empty(), "{more:#?}");
+}
+
+/// Every request but those of the Lease.
+fn asked(proxy: &Proxy) -> Vec<String> {
+    proxy.requests().into_iter().filter(|request| !request.contains("/leases")).collect()
+}
