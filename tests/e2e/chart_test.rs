@@ -39,13 +39,16 @@ async fn the_operators_own_rights_end_at_what_it_made() {
     refused(&create, &secret("a", "Opaque", Some("me")), types).await;
     refused(&create, &secret("a", KEYS, None), own).await;
     operator.expect_with(&create, &secret("ours", KEYS, Some("me"))).await;
-    operator.expect_with(&["replace", "-f", "-"], &secret("ours", KEYS, Some("you"))).await;
-    refused(&["replace", "-f", "-"], &secret("ours", KEYS, None), own).await;
+    // It may not read one by name, so kubectl has to put without looking first.
+    let path = |name: &str| format!("/api/v1/namespaces/{}/secrets/{name}", case.namespace);
+    let [ours, opaque, keys] = ["ours", "opaque", "keys"].map(path);
+    operator.expect_with(&["replace", "--raw", &ours, "-f", "-"], &secret("ours", KEYS, Some("you"))).await;
+    refused(&["replace", "--raw", &ours, "-f", "-"], &secret("ours", KEYS, None), own).await;
     // What users made stays theirs, whatever its type.
     case.secret("opaque", "Opaque", &[("a", "b")]).await;
     case.secret("keys", KEYS, &[("a", "b")]).await;
-    refused(&["replace", "-f", "-"], &secret("opaque", "Opaque", Some("me")), types).await;
-    refused(&["replace", "-f", "-"], &secret("keys", KEYS, Some("me")), own).await;
+    refused(&["replace", "--raw", &opaque, "-f", "-"], &secret("opaque", "Opaque", Some("me")), types).await;
+    refused(&["replace", "--raw", &keys, "-f", "-"], &secret("keys", KEYS, Some("me")), own).await;
     for name in ["ours", "opaque", "keys"] {
         refused(&["delete", "secret", name], "", "cannot delete resource").await;
     }
@@ -59,6 +62,8 @@ async fn the_operators_own_rights_end_at_what_it_made() {
         ("update", "licenses.seatkeeper.dev"),
         ("create", "plans.seatkeeper.dev"),
         ("create", "subscriptions.seatkeeper.dev"),
+        ("get", "secrets"),
+        ("patch", "secrets"),
         ("list", "pods"),
         ("list", "configmaps"),
         ("create", "clusterrolebindings"),

@@ -31,7 +31,10 @@ pub struct Done {
     /// The keys that are there, newest last.
     pub keys: Vec<Claims>,
     pub issued: Vec<Claims>,
-    pub revoked: Vec<Claims>,
+    /// How many serials were taken back now.
+    pub newly_revoked: usize,
+    /// Every serial that the issuer has taken back so far.
+    pub revoked: BTreeSet<String>,
     /// Changes of seats that are not followed.
     pub refused: Vec<Fault>,
     /// Why no keys are issued.
@@ -134,6 +137,7 @@ pub async fn carry_out(
             done.not_delivered = Some(not_kept(error)?);
         }
     }
+    done.revoked = issuer.trust.revoked().clone();
     done.keys.sort_by(|a, b| (a.iat, a.nbf, &a.jti).cmp(&(b.iat, b.nbf, &b.jti)));
     done.keys.dedup_by(|a, b| a.jti == b.jti);
     if let Some(fault) = make_license(subscription, contract, observed).await? {
@@ -215,7 +219,7 @@ async fn deliver(
     done.issued.extend(issue.into_iter().map(|key| key.claims));
     if !revoke.is_empty() {
         issuer.publish(&observed.client, &revoke, now).await?;
-        done.revoked.extend(issued.iter().filter(|key| revoke.contains(&key.claims.jti)).map(|key| key.claims.clone()));
+        done.newly_revoked += revoke.len();
     }
     if !remove.is_empty()
         && let Some(version) = &version

@@ -2,6 +2,7 @@
 
 use super::delivery::Done;
 use crate::api::Subscription;
+use crate::api::common::Timestamp;
 use crate::api::conditions::{Condition, Conditions, find, is_true};
 use crate::api::contract::Resolved;
 use crate::api::subscription::{DeliverByEmail, IssuedKeyStatus, NextEvent, SubscriptionStatus, TermStatus};
@@ -53,7 +54,9 @@ pub fn of(
 ) -> SubscriptionStatus {
     let mut keys: Vec<IssuedKeyStatus> = done.keys.iter().rev().map(key).collect();
     keys.truncate(SHOWN_KEYS);
-    let nothing_read = done.not_issued.is_some() || done.not_delivered.is_some();
+    if keys.is_empty() && (done.not_issued.is_some() || done.not_delivered.is_some()) {
+        keys = before.keys.iter().filter(|key| !done.revoked.contains(&key.serial)).cloned().collect();
+    }
     SubscriptionStatus {
         observed_generation: subscription.metadata.generation,
         state: Some(standing.state),
@@ -66,7 +69,7 @@ pub fn of(
         ends_at: standing.ends_at.map(Into::into),
         closed_as_of: before.closed_as_of.or(standing.ends_at.filter(|_| standing.closed).map(Into::into)),
         next_transition: next.map(|m| NextEvent { at: m.at.into(), event: m.event.as_str().to_owned() }),
-        keys: if keys.is_empty() && nothing_read { before.keys.clone() } else { keys },
+        keys,
         conditions: conditions(subscription, resolved, standing, done, before, now),
     }
 }
@@ -126,7 +129,7 @@ fn conditions(
 
 /// Where the contract stands, in a word and in a sentence.
 fn words(contract: &Contract, standing: &Standing) -> (&'static str, String) {
-    let at = |at: Option<Instant>| at.map(|at| crate::api::common::Timestamp::from(at).to_string()).unwrap_or_default();
+    let at = |at: Option<Instant>| at.map(|at| Timestamp::from(at).to_string()).unwrap_or_default();
     match standing.state {
         State::Ordered => ("Ordered", "waits for approval: set spec.order.approvedOn".to_owned()),
         State::Pending => ("Pending", format!("starts at {}", at(Some(contract.starts_at())))),
@@ -177,22 +180,27 @@ fn not_acted_on(subscription: &Subscription) -> Vec<&'static str> {
     parts.into_iter().filter(|(_, present)| *present).map(|(part, _)| part).collect()
 }
 
-/// Events of keys that were issued or taken back. A key counts as told once status shows it: status is written after the
-/// key, so a crash in between tells it again rather than never.
+/// Events of keys that were issued or taken back since status was written last. Status is written after both, so a crash
+/// in between tells them again rather than never.
 pub fn notes_of_keys(done: &Done, before: &SubscriptionStatus) -> Vec<Note> {
     let told = |claims: &&Claims| before.keys.iter().any(|key| key.serial == claims.jti);
     let newest = before.keys.iter().map(|key| key.issued_at.0).max();
     let untold =
         done.keys.iter().filter(|claims| !told(claims) && newest.is_none_or(|newest| claims.issued_at() >= newest));
-    let name = |claims: &Claims| {
-        let of = crate::api::common::Timestamp::from(claims.starts_at());
-        let until = claims.ends_at().map(|end| format!(" until {}", crate::api::common::Timestamp::from(end)));
+    let issued = untold.map(|claims| {
+        let from = Timestamp::from(claims.starts_at());
+        let until = claims.ends_at().map(|end| format!(" until {}", Timestamp::from(end))).unwrap_or_default();
         let term = claims.subscription.as_ref().map_or(1, |s| s.term);
-        format!("{} for term {term} of Plan {}, valid from {of}{}", claims.jti, claims.plan, until.unwrap_or_default())
-    };
-    let issued = untold.map(|claims| Note::normal("KeyIssued", format!("issued key {}", name(claims))));
-    let revoked = done.revoked.iter().map(|claims| {
-        Note::warning("KeyRevoked", format!("revoked key {}: the contract no longer grants it", name(claims)))
+        let text =
+            format!("issued key {} for term {term} of Plan {}, valid from {from}{until}", claims.jti, claims.plan);
+        Note::normal("KeyIssued", text)
+    });
+    let revoked = before.keys.iter().filter(|key| done.revoked.contains(&key.serial)).map(|key| {
+        let IssuedKeyStatus { serial, plan, term, .. } = key;
+        Note::warning(
+            "KeyRevoked",
+            format!("revoked key {serial} for term {term} of Plan {plan}: the contract no longer grants it"),
+        )
     });
     issued.chain(revoked).collect()
 }
