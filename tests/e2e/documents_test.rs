@@ -44,7 +44,7 @@ impl Person {
 
     fn types(&self, document: &str, block: &str) {
         let output = Command::new("timeout")
-            .args(["120", "bash", "-euo", "pipefail", "-c", block])
+            .args(["300", "bash", "-euo", "pipefail", "-c", block])
             .current_dir(&self.folder)
             .env("PATH", &self.path)
             .env("KUBECONFIG", &self.kubeconfig)
