@@ -86,7 +86,7 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
 
 /// Applies a status and asks for no more than the metadata of the outcome: it is never read, and with thousands of objects
 /// encoding and reading it is a good part of the work.
-async fn patch_status<K>(
+pub async fn patch_status<K>(
     api: &Api<K>,
     name: &str,
     params: &PatchParams,
