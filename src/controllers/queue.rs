@@ -52,14 +52,6 @@ impl<K: Lookup<DynamicType = ()> + 'static> Queue<K> {
         self.0.changed.notify_one();
     }
 
-    pub fn len(&self) -> usize {
-        self.lock().waiting.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The objects, in the order in which they came. For one reader.
     pub fn objects(&self) -> impl Stream<Item = ObjectRef<K>> + use<K> {
         stream::unfold(self.clone(), |queue| async move {

@@ -65,7 +65,7 @@ impl Wiring {
             })
         };
         let observed = Observed {
-            keys: secrets(secret_type::LICENSE, Feeds::key_secret),
+            keys: secrets(secret_type::LICENSE, Feeds::referred_secret),
             trusts: secrets(secret_type::TRUST, Feeds::trust_secret),
             issuers: secrets(secret_type::ISSUER, Feeds::referred_secret),
             licenses: of_kind(&client, &feeds, Feeds::license),
@@ -243,10 +243,6 @@ impl Feeds {
         let referred = target("Secret", &secret.namespace().unwrap_or_default(), &secret.name_any());
         add_all(&self.license_queue, self.license_references.of(&referred));
         add_all(&self.subscription_queue, self.subscription_references.of(&referred));
-    }
-
-    fn key_secret(&self, secret: &Secret) {
-        self.referred_secret(secret);
     }
 
     /// Trust that the installation pins, or a list of revoked keys, concerns Licenses that do not name it.

@@ -30,7 +30,8 @@ use crate::domain::license::key::{Claims, sign_key, verify_key};
 pub struct Done {
     /// The keys that are there, newest last.
     pub keys: Vec<Claims>,
-    pub issued: Vec<Claims>,
+    /// How many keys were issued now.
+    pub newly_issued: usize,
     /// How many serials were taken back now.
     pub newly_revoked: usize,
     /// Every serial that the issuer has taken back so far.
@@ -216,7 +217,7 @@ async fn deliver(
     }
     done.keys.extend(issued.iter().filter(|key| !remove.contains(&key.entry)).map(|key| key.claims.clone()));
     done.keys.extend(issue.iter().map(|key| key.claims.clone()));
-    done.issued.extend(issue.into_iter().map(|key| key.claims));
+    done.newly_issued += issue.len();
     if !revoke.is_empty() {
         issuer.publish(&observed.client, &revoke, now).await?;
         done.newly_revoked += revoke.len();

@@ -72,7 +72,7 @@ impl SubscriptionController {
                 let contract = &resolved.contract;
                 let standing = contract.standing(before.closed_as_of.map(|at| at.0), now);
                 let done = delivery::carry_out(subscription, contract, &standing, &self.observed, now).await?;
-                self.with.metrics.keys_issued(done.issued.len(), done.newly_revoked);
+                self.with.metrics.keys_issued(done.newly_issued, done.newly_revoked);
                 let next = next_event(contract, now).filter(|_| !standing.closed);
                 let next_wake = next_wake(contract, now).filter(|_| !standing.closed);
                 let again = done.in_the_way().then(|| now + LOOK_AGAIN);
