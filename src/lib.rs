@@ -5,4 +5,5 @@ pub mod cli;
 pub mod cluster;
 pub mod controllers;
 pub mod domain;
+pub mod embedded;
 pub mod server;

@@ -1,0 +1,142 @@
+//! A schema, read once: of our CRDs (`openAPIV3Schema`) and of the built-in kinds (OpenAPI v3 with references).
+
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// The schema of one value.
+#[derive(Clone, Debug, Default)]
+pub struct Node {
+    /// None: any value.
+    pub type_: Option<Type>,
+    pub format: Option<String>,
+    pub nullable: bool,
+    pub int_or_string: bool,
+    pub preserve_unknown: bool,
+    pub embedded_resource: bool,
+    pub properties: BTreeMap<String, Node>,
+    /// The schema of every entry of a map.
+    pub additional: Option<Box<Node>>,
+    pub items: Option<Box<Node>>,
+    pub list: ListKind,
+    /// `x-kubernetes-map-type: atomic`, or a struct of that kind.
+    pub atomic_map: bool,
+    pub default: Option<Value>,
+    /// Where a strategic merge patch merges a list, by which key; an empty key merges as a set.
+    pub merge_key: Option<String>,
+    /// `merge`, `replace`, `retainKeys`, also joined by commas.
+    pub patch_strategy: Option<String>,
+    /// Everything else that the schema says: bounds, patterns, enums, `required`, rules (`x-kubernetes-validations`).
+    pub says: Map<String, Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    Object,
+    Array,
+    String,
+    Integer,
+    Number,
+    Boolean,
+}
+
+/// How the items of a list are told apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ListKind {
+    #[default]
+    Atomic,
+    Set,
+    /// By these fields of each item.
+    Map(Vec<String>),
+}
+
+/// References nest at most this deep: no kind here refers to itself.
+const DEEPEST: u8 = 40;
+
+impl Node {
+    /// Reads a schema without references: the `openAPIV3Schema` of a CRD.
+    pub fn of_crd(schema: &Value) -> Self {
+        read(schema, &Map::new(), 0)
+    }
+
+    /// Reads `components.schemas[name]` of an OpenAPI v3 document, its references resolved.
+    pub fn of_document(schemas: &Map<String, Value>, name: &str) -> Self {
+        schemas.get(name).map(|schema| read(schema, schemas, 0)).unwrap_or_default()
+    }
+
+    /// The schema of a field or an entry of this object.
+    pub fn field(&self, name: &str) -> Option<&Node> {
+        self.properties.get(name).or(self.additional.as_deref())
+    }
+}
+
+fn read(schema: &Value, schemas: &Map<String, Value>, depth: u8) -> Node {
+    let Some(own) = schema.as_object() else { return Node::default() };
+    if depth > DEEPEST {
+        return Node::default();
+    }
+    let mut fields = own.clone();
+    // A reference stands alone (`$ref`) or as the only entry of `allOf`, with a default beside it.
+    let reference = own.get("$ref").or_else(|| own.get("allOf")?.get(0)?.get("$ref"));
+    if let Some(target) = reference.and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
+        fields.remove("$ref");
+        fields.remove("allOf");
+        if let Some(target) = schemas.get(target).and_then(Value::as_object) {
+            for (name, value) in target {
+                fields.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+    let child = |schema: &Value| read(schema, schemas, depth + 1);
+    let mut take = |name: &str| fields.shift_remove(name);
+    let text = |value: Option<Value>| value.and_then(|v| v.as_str().map(str::to_owned));
+    let truth = |value: Option<Value>| value.as_ref().and_then(Value::as_bool).unwrap_or(false);
+    let keys: Vec<String> = take("x-kubernetes-list-map-keys")
+        .and_then(|keys| serde_json::from_value(keys).ok())
+        .unwrap_or_default();
+    let list = match text(take("x-kubernetes-list-type")).as_deref() {
+        Some("set") => ListKind::Set,
+        Some("map") => ListKind::Map(keys),
+        _ => ListKind::Atomic,
+    };
+    let properties = take("properties");
+    let additional = take("additionalProperties");
+    let items = take("items");
+    take("description");
+    Node {
+        type_: text(take("type")).as_deref().and_then(Type::of),
+        format: text(take("format")),
+        nullable: truth(take("nullable")),
+        int_or_string: truth(take("x-kubernetes-int-or-string")),
+        preserve_unknown: truth(take("x-kubernetes-preserve-unknown-fields")),
+        embedded_resource: truth(take("x-kubernetes-embedded-resource")),
+        properties: properties
+            .as_ref()
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(name, schema)| (name.clone(), child(schema)))
+            .collect(),
+        additional: additional.as_ref().filter(|a| a.is_object()).map(|schema| Box::new(child(schema))),
+        items: items.as_ref().map(|schema| Box::new(child(schema))),
+        list,
+        atomic_map: text(take("x-kubernetes-map-type")).as_deref() == Some("atomic"),
+        default: take("default"),
+        merge_key: text(take("x-kubernetes-patch-merge-key")),
+        patch_strategy: text(take("x-kubernetes-patch-strategy")),
+        says: fields,
+    }
+}
+
+impl Type {
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "object" => Type::Object,
+            "array" => Type::Array,
+            "string" => Type::String,
+            "integer" => Type::Integer,
+            "number" => Type::Number,
+            "boolean" => Type::Boolean,
+            _ => return None,
+        })
+    }
+}
