@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::fields::Refusal;
 use super::kind::Kind;
 use super::schema::FieldError;
 
@@ -10,6 +11,7 @@ use super::schema::FieldError;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
     pub code: u16,
+    /// Empty where the API server gives none.
     pub reason: &'static str,
     pub message: String,
     pub details: Option<Value>,
@@ -97,11 +99,25 @@ impl Failure {
         Failure::new(410, "Expired", message)
     }
 
+    /// What the fields or the patch of a request make the server refuse.
+    pub fn of_refusal(refusal: Refusal) -> Self {
+        let causes: Vec<Value> = refusal
+            .causes
+            .iter()
+            .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
+            .collect();
+        let details = (!causes.is_empty()).then(|| json!({"causes": causes}));
+        Failure { code: refusal.code, reason: refusal.reason.unwrap_or_default(), message: refusal.message, details }
+    }
+
     pub fn status(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason,
+            "message": self.message,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
         if let Some(details) = &self.details {
             status["details"] = details.clone();
         }

@@ -242,6 +242,11 @@ impl<'s> Draft<'s> {
         self.events.push((kind, Event { revision: self.revision, key, before, after }));
     }
 
+    /// What was done since `mark`.
+    pub fn since(&self, mark: usize) -> Vec<(usize, Event)> {
+        self.events[mark..].to_vec()
+    }
+
     /// Where this draft stands, to return to.
     pub fn mark(&self) -> usize {
         self.events.len()

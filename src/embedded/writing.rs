@@ -122,13 +122,12 @@ impl Write {
         let live = live.ok_or_else(|| Failure::not_found(self.kind(), self.name()))?;
         let shown = self.shown(&live);
         let patched = match media {
-            "application/json-patch+json" => fields::json_patch(&shown, &self.body)?,
-            "application/merge-patch+json" => fields::merge_patch(&shown, &self.body)?,
-            _ => fields::strategic_merge_patch(&self.kind().node, &shown, &self.body)?,
+            "application/json-patch+json" => fields::json_patch(&shown, &self.body),
+            "application/merge-patch+json" => fields::merge_patch(&shown, &self.body),
+            _ => fields::strategic_merge_patch(&self.kind().node, &shown, &self.body),
         };
-        let mut object = patched;
-        let doubled = Vec::new();
-        let warnings = decode::known_fields(self.kind(), &mut object, validation, doubled)?;
+        let mut object = patched.map_err(Failure::of_refusal)?;
+        let warnings = decode::known_fields(self.kind(), &mut object, validation, Vec::new())?;
         let object = self.change(draft, &live, object, Some(()), dry)?;
         Ok(Done { code: 200, object, warnings })
     }
@@ -159,12 +158,12 @@ impl Write {
             applied = builtin::to_core_event(applied);
         }
         let manager = self.manager()?;
-        let manager = self.as_manager(&manager);
         let live_value = live.as_ref().map(|live| &live.value);
-        let place = fields::Place { name: self.name(), namespace: self.resource.namespace.as_deref() };
-        let mut merged =
-            fields::apply(&self.stored_kind().node, live_value, &applied, &manager, self.query.flag("force"), &place)
-                .map_err(|error| error.into_failure(self.kind(), self.name()))?;
+        let force = self.query.flag("force");
+        let merged = self.as_manager(&manager, |manager| {
+            fields::apply(&self.stored_kind().node, live_value, &applied, manager, force)
+        });
+        let mut merged = merged.map_err(Failure::of_refusal)?;
         let Some(live) = live else {
             merged["metadata"]["name"] = self.name().into();
             if let Some(namespace) = &self.resource.namespace {
@@ -199,9 +198,20 @@ impl Write {
         manager(&self.query, &self.headers)
     }
 
-    fn as_manager<'m>(&self, name: &'m str) -> Manager<'m> {
-        Manager::new(name, self.stored_kind().api_version(), self.resource.subresource.clone(), self.time())
-            .with_status_subresource(self.kind().status)
+    fn as_manager<T>(&self, name: &str, then: impl FnOnce(&Manager<'_>) -> T) -> T {
+        let kind = self.stored_kind();
+        let subresource = self.resource.subresource.as_deref();
+        let reset = fields::reset_fields(kind.status, !kind.custom, subresource);
+        let api_version = kind.api_version();
+        then(&Manager {
+            name,
+            api_version: &api_version,
+            kind: &kind.kind,
+            subresource,
+            reset: &reset,
+            builtin: !kind.custom,
+            now: self.now,
+        })
     }
 
     /// Completes a new object and puts it where there is none. `managed` has the field owners where it was applied.
@@ -244,7 +254,7 @@ impl Write {
             Some(managed) => object["metadata"]["managedFields"] = managed,
             None => {
                 let manager = self.manager()?;
-                fields::update(&kind.node, None, &mut object, &self.as_manager(&manager));
+                self.as_manager(&manager, |manager| fields::update(&kind.node, None, &mut object, manager));
             }
         }
         let key = key_of(kind, &object);
@@ -292,7 +302,7 @@ impl Write {
         schema::default(&kind.node, &mut object);
         strategy::complete(kind, &mut object);
         let manager = self.manager()?;
-        fields::update(&kind.node, Some(&live.value), &mut object, &self.as_manager(&manager));
+        self.as_manager(&manager, |manager| fields::update(&kind.node, Some(&live.value), &mut object, manager));
         self.finish_change(draft, live, object, dry)
     }
 
@@ -376,9 +386,9 @@ impl Write {
         }
         if deleting::is_over(&object) {
             let object = Arc::new(Object::new(live.revision, object));
-            return Ok(draft.remove(kind_id(self), &key).unwrap_or(object));
+            return Ok(draft.remove(kind.stored_as, &key).unwrap_or(object));
         }
-        Ok(draft.put(kind_id(self), key, object))
+        Ok(draft.put(kind.stored_as, key, object))
     }
 
     fn refuse_faults(&self, kind: &Kind, object: &Value, faults: &[FieldError]) -> Result<(), Failure> {
@@ -399,10 +409,6 @@ impl Write {
 }
 
 const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
-
-fn kind_id(write: &Write) -> usize {
-    write.kind().stored_as
-}
 
 /// The key of an object.
 pub fn key_of(kind: &Kind, object: &Value) -> String {

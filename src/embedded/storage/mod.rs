@@ -27,6 +27,11 @@ pub trait Storage: Send + Sync + 'static {
     /// Everything that was committed.
     fn load(&self) -> Result<Contents, StorageError>;
 
+    /// Whether it keeps anything: where it does not, nothing needs to be written out for it.
+    fn keeps(&self) -> bool {
+        true
+    }
+
     /// Takes all of `changes` or, with an error, none of them. Where the storage is durable they survive whatever happens
     /// after the return. `revision` is that of the last change and higher than any before.
     fn commit(&self, revision: u64, changes: &[Change]) -> Result<(), StorageError>;
@@ -39,6 +44,10 @@ pub struct Memory;
 impl Storage for Memory {
     fn load(&self) -> Result<Contents, StorageError> {
         Ok(Contents::default())
+    }
+
+    fn keeps(&self) -> bool {
+        false
     }
 
     fn commit(&self, _: u64, _: &[Change]) -> Result<(), StorageError> {
