@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use kube::client::Body;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::builtin;
@@ -12,6 +14,9 @@ use super::kind::Kind;
 use super::request::{Form, Wanted};
 use super::state::Object;
 use crate::domain::Instant;
+
+/// What is answered: whole, or line by line for a watch.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Where an answer is one page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,7 +88,8 @@ impl Shown<'_> {
             Form::Metadata => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList".to_owned()),
             _ => (self.kind.api_version(), format!("{}List", self.kind.kind)),
         };
-        let mut text = format!("{{\"kind\":{kind:?},\"apiVersion\":{api_version:?},\"metadata\":{metadata},\"items\":[");
+        let mut text =
+            format!("{{\"kind\":{kind:?},\"apiVersion\":{api_version:?},\"metadata\":{metadata},\"items\":[");
         let plain = self.wanted.form == Form::Plain && !self.is_new_event();
         let mut bytes = Vec::with_capacity(if plain { 4096 * objects.len().min(4096) } else { 0 });
         bytes.append(&mut std::mem::take(&mut text).into_bytes());
@@ -148,7 +154,7 @@ fn metadata_of(object: &Value) -> Value {
 }
 
 pub fn respond(code: StatusCode, content_type: &'static str, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+    let mut response = Response::new(Full::new(body).boxed_unsync());
     *response.status_mut() = code;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

@@ -26,6 +26,7 @@ pub fn kinds() -> Vec<Kind> {
             custom: false,
             status: false,
             node: openapi::builtin_node(&format!("io.k8s.api.{package}.{name}")),
+            schema: None,
             columns: Vec::new(),
             selectable: Vec::new(),
             created_by_update: false,
@@ -51,7 +52,8 @@ pub fn kinds() -> Vec<Kind> {
         "type",
     ]);
     let of_new_group = event_labels.iter().map(|label| label.replace("involvedObject", "regarding"));
-    let of_new_group: Vec<String> = of_new_group.map(|label| label.replace("reportingComponent", "reportingController")).collect();
+    let of_new_group: Vec<String> =
+        of_new_group.map(|label| label.replace("reportingComponent", "reportingController")).collect();
     vec![
         Kind {
             namespaced: false,
@@ -139,4 +141,3 @@ fn rename<'n>(
         }
     }
 }
-

@@ -132,11 +132,7 @@ pub fn config_maps() -> Vec<Column> {
 
 pub fn leases() -> Vec<Column> {
     let holder = |object: &Value, _: Instant| text_of(&object["spec"]["holderIdentity"]);
-    vec![
-        Column::name(),
-        of("Holder", &described("coordination.v1.LeaseSpec", "holderIdentity"), holder),
-        Column::age(),
-    ]
+    vec![Column::name(), of("Holder", &described("coordination.v1.LeaseSpec", "holderIdentity"), holder), Column::age()]
 }
 
 fn text_of(value: &Value) -> Value {

@@ -61,10 +61,7 @@ where
 }
 
 /// A refused write leaves nothing behind.
-fn or_undo<T>(
-    draft: &mut Draft<'_>,
-    make: impl FnOnce(&mut Draft<'_>) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+fn or_undo<T>(draft: &mut Draft<'_>, make: impl FnOnce(&mut Draft<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
     let mark = draft.mark();
     let made = make(draft);
     if made.is_err() {

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
+use super::doubled;
 use super::failure::Failure;
 use super::kind::Kind;
 use super::request::{Query, Resource, content_type};
-use super::doubled;
 use super::schema::{self, FieldError, Reason};
 
 /// A longer body is refused (`--max-request-bytes` of the API server).
@@ -56,9 +56,7 @@ fn value(kind: &Kind, headers: &HeaderMap, body: &Bytes) -> Result<Value, Failur
     match content_type(headers) {
         "application/json" | "" => match serde_json::from_slice(body) {
             Ok(value) => Ok(value),
-            Err(error) => {
-                refuse(format!("couldn't get version/kind; json parse error: {}", json_fault(body, &error)))
-            }
+            Err(error) => refuse(format!("couldn't get version/kind; json parse error: {}", json_fault(body, &error))),
         },
         "application/yaml" => yaml(body).or_else(refuse),
         _ => Err(Failure::new(
@@ -70,7 +68,8 @@ fn value(kind: &Kind, headers: &HeaderMap, body: &Bytes) -> Result<Value, Failur
 }
 
 fn unrecognized(kind: &Kind, body: &[u8], why: &str) -> Failure {
-    let message = format!("the object provided is unrecognized (must be of type {}): {why} ({})", kind.kind, summary(body));
+    let message =
+        format!("the object provided is unrecognized (must be of type {}): {why} ({})", kind.kind, summary(body));
     Failure::bad_request(message)
 }
 
@@ -142,7 +141,8 @@ fn check_type(kind: &Kind, object: &mut Value, body: &[u8]) -> Result<(), Failur
         Value::Null => Some("null"),
     };
     if let Some(found) = found {
-        const TYPE: &str = r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+        const TYPE: &str =
+            r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
         let why = format!("json: cannot unmarshal {found} into Go value of type {TYPE}");
         return Err(unrecognized(kind, body, &format!("couldn't get version/kind; json parse error: {why}")));
     }
@@ -170,7 +170,8 @@ fn check_type(kind: &Kind, object: &mut Value, body: &[u8]) -> Result<(), Failur
     match name == kind.kind {
         true => Ok(()),
         false if kind.custom => {
-            let field = FieldError::new("kind", Reason::Invalid, format!("Invalid value: {name:?}: must be {}", kind.kind));
+            let field =
+                FieldError::new("kind", Reason::Invalid, format!("Invalid value: {name:?}: must be {}", kind.kind));
             let called = object["metadata"]["name"].as_str().unwrap_or_default();
             Err(Failure::invalid(&kind.group, name, called, &[field]))
         }

@@ -1,7 +1,6 @@
 //! Delete, and what follows from it: finalizers, owners (garbage collection) and namespaces.
 
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::builtin::NAMESPACE;
@@ -76,7 +75,10 @@ impl Options {
             policy,
             uid: conditions["uid"].as_str().map(str::to_owned),
             version: version.map_err(|_| {
-                fault("preconditions.resourceVersion", format!("Invalid value: {}: must be a number", conditions["resourceVersion"]))
+                fault(
+                    "preconditions.resourceVersion",
+                    format!("Invalid value: {}: must be a number", conditions["resourceVersion"]),
+                )
             })?,
             dry,
         })
@@ -178,7 +180,9 @@ fn finalizers(value: &Value) -> Vec<String> {
 pub fn is_over(value: &Value) -> bool {
     value["metadata"]["deletionTimestamp"].is_string()
         && finalizers(value).is_empty()
-        && !value["spec"]["finalizers"].as_array().is_some_and(|all| value["kind"] == json!("Namespace") && !all.is_empty())
+        && !value["spec"]["finalizers"]
+            .as_array()
+            .is_some_and(|all| value["kind"] == json!("Namespace") && !all.is_empty())
 }
 
 /// A namespace that is not there, or is going, takes nothing new.

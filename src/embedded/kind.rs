@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use std::sync::{Arc, OnceLock};
 
 use super::columns::Column;
-use super::schema::Node;
+use super::schema::{Node, Schema};
 use super::{builtin, openapi};
 use crate::api::crds;
 
@@ -25,6 +25,8 @@ pub struct Kind {
     pub status: bool,
     /// The schema of a whole object, `metadata` included.
     pub node: Node,
+    /// Bounds and rules of one of ours.
+    pub schema: Option<Schema>,
     pub columns: Vec<Column>,
     /// The field labels that a selector may name besides `metadata.name` and `metadata.namespace`.
     pub selectable: Vec<String>,
@@ -97,14 +99,6 @@ impl Kind {
         }
     }
 
-    /// `Secret`, `Plan.seatkeeper.dev`.
-    pub fn qualified(&self) -> String {
-        match self.group.as_str() {
-            "" => self.kind.clone(),
-            group => format!("{}.{group}", self.kind),
-        }
-    }
-
     /// The details of a Status about this resource.
     pub fn details(&self, name: &str) -> Value {
         let mut details = Map::new();
@@ -156,7 +150,8 @@ fn of_crd(crd: &Value, id: usize) -> Kind {
     let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
     let kind = text(&names["kind"]);
     let group = text(&spec["group"]);
-    let mut node = Node::of_crd(&version["schema"]["openAPIV3Schema"]);
+    let schema = &version["schema"]["openAPIV3Schema"];
+    let mut node = Node::of_crd(schema);
     node.properties.insert("apiVersion".into(), openapi::text_node());
     node.properties.insert("kind".into(), openapi::text_node());
     node.properties.insert("metadata".into(), openapi::builtin_node(openapi::OBJECT_META));
@@ -180,6 +175,8 @@ fn of_crd(crd: &Value, id: usize) -> Kind {
         generation: true,
         stored_as: id,
         storage_version_hash: openapi::storage_version_hash(&group, &text(&version["name"]), &kind),
+        // A test reads every CRD: none has a rule that cannot be carried out.
+        schema: Schema::of_crd(schema).ok(),
         node,
         kind,
         group,

@@ -134,7 +134,8 @@ fn invalid(field: impl Into<String>, value: &str, why: impl std::fmt::Display) -
 /// What is wrong with the metadata of an object of `kind`.
 pub fn faults(kind: &Kind, object: &Value) -> Vec<FieldError> {
     let meta = &object["metadata"];
-    let name_faults = |text: &str| if kind.plural == "namespaces" { label_faults(text) } else { subdomain_faults(text) };
+    let name_faults =
+        |text: &str| if kind.plural == "namespaces" { label_faults(text) } else { subdomain_faults(text) };
     let mut faults = Vec::new();
     if let Some(generate) = meta["generateName"].as_str().filter(|generate| !generate.is_empty()) {
         // A dash at the end is followed by letters.
@@ -172,7 +173,9 @@ pub fn faults(kind: &Kind, object: &Value) -> Vec<FieldError> {
         let finalizer = finalizer.as_str().unwrap_or_default();
         let field = format!("metadata.finalizers[{n}]");
         let named = qualified_faults(finalizer);
-        if named.is_empty() && !finalizer.contains('/') && !["orphan", "foregroundDeletion", "kubernetes"].contains(&finalizer)
+        if named.is_empty()
+            && !finalizer.contains('/')
+            && !["orphan", "foregroundDeletion", "kubernetes"].contains(&finalizer)
         {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             faults.push(invalid("metadata.finalizers", finalizer, why));
@@ -186,7 +189,12 @@ fn owner_faults(owners: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let mut controllers = Vec::new();
     for (n, owner) in owners.as_array().into_iter().flatten().enumerate() {
-        for (field, empty) in [("apiVersion", "version must not be empty"), ("kind", "must not be empty"), ("name", "must not be empty"), ("uid", "must not be empty")] {
+        for (field, empty) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
             if owner[field].as_str().unwrap_or_default().is_empty() {
                 let value = if field == "apiVersion" { "" } else { owner[field].as_str().unwrap_or_default() };
                 faults.push(invalid(format!("metadata.ownerReferences[{n}].{field}"), value, empty));
@@ -200,7 +208,11 @@ fn owner_faults(owners: &Value) -> Vec<FieldError> {
         let why = format!(
             "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {second}"
         );
-        faults.push(FieldError::new("metadata.ownerReferences", Reason::Invalid, format!("Invalid value: {}: {why}", go_list(owners))));
+        faults.push(FieldError::new(
+            "metadata.ownerReferences",
+            Reason::Invalid,
+            format!("Invalid value: {}: {why}", go_list(owners)),
+        ));
     }
     faults
 }
@@ -219,7 +231,11 @@ pub fn change_faults(old: &Value, new: &Value) -> Vec<FieldError> {
             Value::Null => "null".to_owned(),
             value => value.to_string(),
         };
-        FieldError::new(format!("metadata.{field}"), Reason::Invalid, format!("Invalid value: {value}: field is immutable"))
+        FieldError::new(
+            format!("metadata.{field}"),
+            Reason::Invalid,
+            format!("Invalid value: {value}: field is immutable"),
+        )
     };
     for field in ["name", "namespace", "uid"] {
         if old[field] != new[field] {

@@ -34,7 +34,6 @@ use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use kube::Client;
-use kube::client::Body;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::path::Path;
@@ -42,6 +41,7 @@ use std::sync::{Arc, RwLockReadGuard};
 use std::task::{Context, Poll};
 
 use crate::domain::Instant;
+pub use answer::Body;
 use answer::{Include, Page, Shown, refuse, respond, warn};
 use commit::Ledger;
 use decode::LONGEST_BODY;
@@ -119,7 +119,11 @@ impl Embedded {
     }
 
     /// Answers a request. Nothing it can say makes this fail or panic.
-    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let (head, body) = request.into_parts();
         let body = match Limited::new(body, LONGEST_BODY).collect().await {
             Ok(body) => body.to_bytes(),
@@ -152,14 +156,17 @@ impl Embedded {
         if path == "openapi/v3" {
             return respond(StatusCode::OK, "application/json", openapi::index(self.kinds()).to_string().into());
         }
-        if let Some(document) = path.strip_prefix("openapi/v3/").and_then(|path| openapi::document(self.kinds(), path)) {
+        if let Some(document) = path.strip_prefix("openapi/v3/").and_then(|path| openapi::document(self.kinds(), path))
+        {
             return respond(StatusCode::OK, "application/json", Bytes::from_static(document.as_bytes()));
         }
         let aggregated = Wanted::read(&head.headers).is_ok_and(|wanted| wanted.form == Form::Aggregated);
         match discovery::answer(self.kinds(), path, aggregated) {
-            Some(found) if found["kind"] == json!("APIGroupDiscoveryList") => {
-                respond(StatusCode::OK, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", found.to_string().into())
-            }
+            Some(found) if found["kind"] == json!("APIGroupDiscoveryList") => respond(
+                StatusCode::OK,
+                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+                found.to_string().into(),
+            ),
             Some(found) => respond(StatusCode::OK, "application/json", found.to_string().into()),
             None => respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n".into()),
         }
@@ -181,14 +188,8 @@ impl Embedded {
             }
             return self.get(&resource, &query, &shown);
         }
-        let write = Write {
-            kinds: self.0.kinds.clone(),
-            resource,
-            query,
-            headers: head.headers.clone(),
-            body,
-            now: shown.now,
-        };
+        let write =
+            Write { kinds: self.0.kinds.clone(), resource, query, headers: head.headers.clone(), body, now: shown.now };
         let named = write.resource.name.is_some();
         let plain = write.resource.subresource.is_none();
         match (&head.method, named) {
@@ -213,8 +214,10 @@ impl Embedded {
             }
             (&Method::DELETE, false) if kind.plural != "namespaces" => {
                 let revision = self.read().revision;
-                let deleted =
-                    self.0.ledger.commit(move |draft| finished(&write, draft, |w, d| deleting::delete_collection(w, d)));
+                let deleted = self
+                    .0
+                    .ledger
+                    .commit(move |draft| finished(&write, draft, |w, d| deleting::delete_collection(w, d)));
                 let page = Page { revision, ..Page::default() };
                 Ok(shown.respond(StatusCode::OK, shown.list(&deleted.await?, &page)))
             }
@@ -270,7 +273,7 @@ fn gone(kind: &kind::Kind, object: &Value) -> Bytes {
     status.to_string().into()
 }
 
-impl tower::Service<Request<Body>> for Embedded {
+impl tower::Service<Request<kube::client::Body>> for Embedded {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
@@ -279,7 +282,7 @@ impl tower::Service<Request<Body>> for Embedded {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
         let api = self.clone();
         Box::pin(async move { Ok(api.answer(request).await) })
     }

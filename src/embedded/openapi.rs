@@ -202,7 +202,8 @@ fn add_paths(kind: &Kind, paths: &mut Map<String, Value>) {
             "x-kubernetes-group-version-kind": gvk(kind, &kind.kind),
         })
     };
-    let listing = [text("continue"), text("fieldSelector"), text("labelSelector"), text("resourceVersion"), truth("watch")];
+    let listing =
+        [text("continue"), text("fieldSelector"), text("labelSelector"), text("resourceVersion"), truth("watch")];
     let root = format!("/{}", path_of(&kind.group, &kind.version));
     let collection = match kind.namespaced {
         true => format!("{root}/namespaces/{{namespace}}/{}", kind.plural),

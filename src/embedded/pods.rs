@@ -49,7 +49,8 @@ pub fn complete(pod: &mut Value) {
         for container in spec[list].as_array_mut().into_iter().flatten() {
             let image = container["image"].as_str().unwrap_or_default();
             let tag = image.rsplit('/').next().unwrap_or_default().split_once(':').map(|(_, tag)| tag);
-            let policy = if image.contains('@') || !matches!(tag, None | Some("latest")) { "IfNotPresent" } else { "Always" };
+            let policy =
+                if image.contains('@') || !matches!(tag, None | Some("latest")) { "IfNotPresent" } else { "Always" };
             for (field, value) in [
                 ("resources", json!({})),
                 ("terminationMessagePath", json!("/dev/termination-log")),
@@ -63,9 +64,11 @@ pub fn complete(pod: &mut Value) {
             }
         }
     }
-    if !pod["status"].is_object() {
-        pod["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
-    }
+}
+
+/// A new Pod waits for a node.
+pub fn begin(pod: &mut Value) {
+    pod["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
 }
 
 /// What is wrong with a Pod.

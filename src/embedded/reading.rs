@@ -25,7 +25,12 @@ pub fn get(state: &State, kind: &Kind, resource: &Resource, query: &Query) -> Re
 }
 
 /// The objects that a list shows, and which page of it that is.
-pub fn list(state: &State, kind: &Kind, resource: &Resource, query: &Query) -> Result<(Vec<Arc<Object>>, Page), Failure> {
+pub fn list(
+    state: &State,
+    kind: &Kind,
+    resource: &Resource,
+    query: &Query,
+) -> Result<(Vec<Arc<Object>>, Page), Failure> {
     let selector = Selector::read(kind, query.get("labelSelector"), query.get("fieldSelector"))?;
     let limit = usize::try_from(query.number("limit")?.unwrap_or(0)).unwrap_or(0);
     check_options(query)?;
@@ -97,10 +102,13 @@ pub fn check_options(query: &Query) -> Result<(), Failure> {
             let why = "Forbidden: sendInitialEvents is forbidden for list";
             faults.push(FieldError::new("sendInitialEvents", Reason::Forbidden, why));
         }
-        None if initial => faults.push(forbidden("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")),
+        None if initial => {
+            faults.push(forbidden("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+        }
         Some("NotOlderThan") if initial => {}
-        Some(_) if watches && !initial => faults
-            .push(forbidden("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")),
+        Some(_) if watches && !initial => {
+            faults.push(forbidden("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+        }
         Some(_) if initial => {
             faults.push(forbidden("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
         }
@@ -153,7 +161,8 @@ impl Start {
     }
 
     fn read(token: &str) -> Result<Self, Failure> {
-        let refuse = |why: &str| Failure::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+        let refuse =
+            |why: &str| Failure::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).or_else(|_| BASE64_URL_SAFE.decode(token));
         let bytes = bytes.map_err(|error| match error {
             base64::DecodeError::InvalidByte(at, _) => refuse(&format!("illegal base64 data at input byte {at}")),

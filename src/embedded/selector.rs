@@ -26,9 +26,9 @@ impl Selector {
     pub fn read(kind: &Kind, labels: Option<&str>, fields: Option<&str>) -> Result<Self, Failure> {
         let labels = match labels {
             None => Vec::new(),
-            Some(text) => read_labels(text).map_err(|why| {
-                Failure::bad_request(format!("unable to parse requirement: {why}"))
-            })?,
+            Some(text) => {
+                read_labels(text).map_err(|why| Failure::bad_request(format!("unable to parse requirement: {why}")))?
+            }
         };
         let mut read = Vec::new();
         for term in fields.into_iter().flat_map(split_terms).filter(|term| !term.is_empty()) {
@@ -38,9 +38,7 @@ impl Selector {
                 (name, true, value)
             } else {
                 let text = fields.unwrap_or_default();
-                return Err(Failure::bad_request(format!(
-                    "invalid selector: '{text}'; can't understand '{term}'"
-                )));
+                return Err(Failure::bad_request(format!("invalid selector: '{text}'; can't understand '{term}'")));
             };
             if !kind.selects(name) {
                 return Err(Failure::bad_request(kind.refuses_field_label(name)));
@@ -162,11 +160,16 @@ fn read_labels(text: &str) -> Result<Vec<Requirement>, String> {
                 Some(Token::Sign(sign @ (">" | "<"))) => {
                     let text = word(at + 1)?;
                     let Ok(than) = text.parse() else {
-                        return Err(format!("values[0][{key}]: Invalid value: {text:?}: for 'Gt', 'Lt' operators, the value must be an integer"));
+                        return Err(format!(
+                            "values[0][{key}]: Invalid value: {text:?}: for 'Gt', 'Lt' operators, the value must be an integer"
+                        ));
                     };
                     at += 2;
-                    requirements
-                        .push(if *sign == ">" { Requirement::Greater(key, than) } else { Requirement::Less(key, than) });
+                    requirements.push(if *sign == ">" {
+                        Requirement::Greater(key, than)
+                    } else {
+                        Requirement::Less(key, than)
+                    });
                 }
                 Some(Token::Word(verb @ ("in" | "notin"))) if tokens.get(at + 1) == Some(&Token::Sign("(")) => {
                     at += 2;

@@ -65,10 +65,6 @@ impl Shelf {
         self.objects.range::<str, _>(from).take_while(move |(key, _)| key.starts_with(prefix))
     }
 
-    pub fn len(&self) -> usize {
-        self.objects.len()
-    }
-
     /// The objects as they were at an earlier revision; None where that is forgotten.
     pub fn at(&self, revision: u64) -> Option<BTreeMap<String, Arc<Object>>> {
         if revision < self.forgotten {

@@ -53,15 +53,6 @@ pub fn complete(kind: &Kind, object: &mut Value) {
         }
         "configmaps" => drop_null(object, &["data", "binaryData", "immutable"]),
         "namespaces" => {
-            if !object["spec"].is_object() {
-                object["spec"] = json!({});
-            }
-            if object["metadata"]["deletionTimestamp"].is_null() && !has_items(&object["spec"]["finalizers"]) {
-                object["spec"]["finalizers"] = json!(["kubernetes"]);
-            }
-            if object["status"]["phase"].as_str().unwrap_or_default().is_empty() {
-                object["status"] = json!({"phase": "Active"});
-            }
             let name = object["metadata"]["name"].clone();
             if !object["metadata"]["labels"].is_object() {
                 object["metadata"]["labels"] = json!({});
@@ -79,6 +70,18 @@ pub fn complete(kind: &Kind, object: &mut Value) {
     }
 }
 
+/// What a new object begins with, owned by nobody.
+pub fn begin(kind: &Kind, object: &mut Value) {
+    match kind.plural.as_str() {
+        "namespaces" => {
+            object["spec"] = json!({"finalizers": ["kubernetes"]});
+            object["status"] = json!({"phase": "Active"});
+        }
+        "pods" => pods::begin(object),
+        _ => {}
+    }
+}
+
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -87,10 +90,6 @@ fn is_nothing(value: &Value) -> bool {
         Value::String(text) => text.is_empty(),
         _ => false,
     }
-}
-
-fn has_items(value: &Value) -> bool {
-    value.as_array().is_some_and(|items| !items.is_empty())
 }
 
 fn drop_null(object: &mut Value, fields: &[&str]) {

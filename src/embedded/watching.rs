@@ -1,25 +1,25 @@
 //! Watches: what happened to the objects of a kind, from a version on, as a stream of JSON lines.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::stream::{self, Stream};
-use http_body_util::StreamBody;
+use futures::stream;
 use http_body::Frame;
-use kube::client::Body;
+use http_body_util::{BodyExt, StreamBody};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant as Deadline, sleep_until};
+use tokio::time::sleep;
 
 use super::Embedded;
-use super::answer::{Include, Shown};
+use super::answer::{Body, Include, Shown};
 use super::failure::Failure;
 use super::reading::{check_options, not_in_the_future, parse_version};
 use super::request::{Form, Query, Resource, Wanted};
 use super::selector::Selector;
 use super::state::{Event, Object, State, at_revision};
+use crate::cluster::clock::monotonic;
 
 /// A client that asked for bookmarks gets one this often.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
@@ -42,8 +42,9 @@ struct Watch {
     told: u64,
     changed: watch::Receiver<u64>,
     waiting: VecDeque<Bytes>,
-    bookmarks: Option<Deadline>,
-    ends: Deadline,
+    /// On the monotonic clock.
+    bookmarks: Option<Duration>,
+    ends: Duration,
     /// Nothing was sent yet: tables carry their columns.
     first: bool,
     over: bool,
@@ -66,7 +67,7 @@ pub fn begin(
     let from = query.get("resourceVersion").map(parse_version).transpose()?.unwrap_or(0);
     let shelf = state.shelf(kind.stored_as);
     let bookmarks = query.flag("allowWatchBookmarks");
-    let now = api.moment();
+    let now = monotonic();
     let mut watch = Watch {
         api: api.clone(),
         kind: resource.kind,
@@ -91,9 +92,10 @@ pub fn begin(
     let none_wanted = query.get("sendInitialEvents").is_some() && !initial;
     if (from == 0 && !none_wanted) || initial {
         let prefix = resource.key();
-        let objects: Vec<_> = shelf.range(&prefix).filter(|(key, _)| watch.concerns(key)).map(|(_, o)| o.clone()).collect();
-        for object in objects.iter().filter(|object| watch.selector.meets(kind, &object.value)) {
-            watch.tell("ADDED", object);
+        for (_, object) in shelf.range(&prefix).filter(|(key, _)| watch.concerns(key)).collect::<Vec<_>>() {
+            if watch.selector.meets(kind, &object.value) {
+                watch.tell("ADDED", object);
+            }
         }
         watch.told = state.revision;
         if initial && bookmarks {
@@ -106,14 +108,7 @@ pub fn begin(
         let line = watch.next().await?;
         Some((Ok::<_, Infallible>(Frame::data(line)), watch))
     });
-    Ok(Body::wrap_body(StreamBody::new(synced(lines))))
-}
-
-/// A body has to be `Send`; the stream is, and is boxed so that its type stays short.
-fn synced(
-    lines: impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + 'static,
-) -> futures::stream::BoxStream<'static, Result<Frame<Bytes>, Infallible>> {
-    Box::pin(lines)
+    Ok(BodyExt::boxed_unsync(StreamBody::new(lines)))
 }
 
 impl Watch {
@@ -135,7 +130,7 @@ impl Watch {
             tokio::select! {
                 biased;
                 changed = self.changed.changed() => self.over |= changed.is_err(),
-                () = sleep_until(wake) => {
+                () = sleep(wake.saturating_sub(monotonic())) => {
                     if wake == self.ends {
                         self.over = true;
                     } else {
@@ -209,7 +204,9 @@ impl Watch {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         let object = match self.wanted.form {
-            Form::Metadata => json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}),
+            Form::Metadata => {
+                json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
+            }
             Form::Table => {
                 let row = json!({"cells": Value::Null, "object": {"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata}});
                 json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": revision.to_string()}, "columnDefinitions": Value::Null, "rows": [row]})
@@ -217,7 +214,10 @@ impl Watch {
             _ => {
                 let mut object = json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata});
                 // The zero values of Go's types, which clients never look at.
-                for part in ["spec", "status"].into_iter().filter(|part| !kind.custom && kind.node.properties.contains_key(*part)) {
+                for part in ["spec", "status"]
+                    .into_iter()
+                    .filter(|part| !kind.custom && kind.node.properties.contains_key(*part))
+                {
                     object[part] = json!({});
                 }
                 object

@@ -139,8 +139,8 @@ impl Write {
             let fault = FieldError::new("fieldManager", Reason::Required, why);
             return Err(Failure::invalid("meta.k8s.io", "PatchOptions", "", &[fault]));
         }
-        let mut applied = decode::yaml(&self.body)
-            .map_err(|why| Failure::bad_request(format!("error decoding YAML: {why}")))?;
+        let mut applied =
+            decode::yaml(&self.body).map_err(|why| Failure::bad_request(format!("error decoding YAML: {why}")))?;
         let warnings = match validation {
             FieldValidation::Ignore => Vec::new(),
             _ => super::doubled::fields(&self.body).into_iter().map(|f| format!("duplicate field {f:?}")).collect(),
@@ -215,7 +215,13 @@ impl Write {
     }
 
     /// Completes a new object and puts it where there is none. `managed` has the field owners where it was applied.
-    fn make(&self, draft: &mut Draft<'_>, mut object: Value, managed: Option<Value>, dry: bool) -> Result<Arc<Object>, Failure> {
+    fn make(
+        &self,
+        draft: &mut Draft<'_>,
+        mut object: Value,
+        managed: Option<Value>,
+        dry: bool,
+    ) -> Result<Arc<Object>, Failure> {
         let kind = self.stored_kind();
         if self.kind().group == "events.k8s.io" {
             object = builtin::to_core_event(object);
@@ -232,7 +238,9 @@ impl Write {
             meta["name"] = strategy::generated_name(&generate).into();
         }
         if let Some(meta) = meta.as_object_mut() {
-            for field in ["resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
+            for field in
+                ["resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"]
+            {
                 meta.shift_remove(field);
             }
             meta.insert("uid".into(), strategy::new_uid().into());
@@ -248,7 +256,9 @@ impl Write {
         strategy::complete(kind, &mut object);
         let mut faults = metadata::faults(kind, &object);
         faults.extend(strategy::faults(kind, &object, None));
-        faults.extend(schema::validate(&kind.node, &object, None));
+        if let Some(schema) = &kind.schema {
+            faults = schema.validate(&object, None, faults);
+        }
         self.refuse_faults(kind, &object, &faults)?;
         match managed {
             Some(managed) => object["metadata"]["managedFields"] = managed,
@@ -257,6 +267,7 @@ impl Write {
                 self.as_manager(&manager, |manager| fields::update(&kind.node, None, &mut object, manager));
             }
         }
+        strategy::begin(kind, &mut object);
         let key = key_of(kind, &object);
         if draft.get(self.kind().stored_as, &key).is_some() {
             return Err(Failure::exists(self.kind(), object["metadata"]["name"].as_str().unwrap_or_default()));
@@ -339,13 +350,18 @@ impl Write {
         };
         if self.is_status() {
             let others: Vec<String> = live.as_object().map(|live| live.keys().cloned().collect()).unwrap_or_default();
-            others.iter().filter(|field| !matches!(field.as_str(), "metadata" | "status")).for_each(|field| keep(field));
+            others
+                .iter()
+                .filter(|field| !matches!(field.as_str(), "metadata" | "status"))
+                .for_each(|field| keep(field));
             strategy::keep_metadata_on_status(kind, live, object);
         } else if kind.status {
             keep("status");
         }
         if let Some(Value::Object(meta)) = object.get_mut("metadata") {
-            for field in ["creationTimestamp", "generation", "resourceVersion", "deletionGracePeriodSeconds", "selfLink"] {
+            for field in
+                ["creationTimestamp", "generation", "resourceVersion", "deletionGracePeriodSeconds", "selfLink"]
+            {
                 match live["metadata"].get(field) {
                     Some(value) => meta.insert(field.to_owned(), value.clone()),
                     None => meta.shift_remove(field),
@@ -377,7 +393,12 @@ impl Write {
         let mut faults = metadata::change_faults(&live.value, &object);
         faults.extend(metadata::faults(kind, &object));
         faults.extend(strategy::faults(kind, &object, Some(&live.value)));
-        faults.extend(schema::validate(&kind.node, &object, Some(&live.value)));
+        if let Some(schema) = &kind.schema {
+            faults = match self.is_status() {
+                true => schema.validate_status(&object, &live.value, faults),
+                false => schema.validate(&object, Some(&live.value), faults),
+            };
+        }
         self.refuse_faults(kind, &object, &faults)?;
         self.refuse_large(&object)?;
         let key = self.resource.key();

@@ -27,7 +27,8 @@ impl Durable {
     /// Opens the database in `folder`, or makes one where there is none. A damaged one is refused and left as it is.
     pub fn open(folder: &Path) -> Result<Self, StorageError> {
         let path = folder.join("seatkeeper.redb");
-        let unusable = |why: String| StorageError::Unusable { path: path.clone(), why };
+        let file = path.clone();
+        let unusable = |why: String| StorageError::Unusable { path: file.clone(), why };
         fs::create_dir_all(folder).map_err(|e| unusable(e.to_string()))?;
         let new = !path.exists();
         // A file that is no database at all must not bring the process down, whatever the library makes of it.
@@ -45,7 +46,7 @@ impl Durable {
         };
         let durable = Durable { database, path };
         if new {
-            durable.begin().map_err(|why| StorageError::Unusable { path: durable.path.clone(), why })?;
+            durable.begin().map_err(&unusable)?;
             // The name of a new file is in its folder, which has to be on disk as well.
             fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| unusable(e.to_string()))?;
         }
