@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::doubled;
 use super::failure::Failure;
 use super::kind::Kind;
 use super::request::{Query, Resource, content_type};
 use super::schema::{self, FieldError, Reason};
+use super::{doubled, protobuf};
 
 /// A longer body is refused (`--max-request-bytes` of the API server).
 pub const LONGEST_BODY: usize = 3 << 20;
@@ -59,6 +59,7 @@ fn value(kind: &Kind, headers: &HeaderMap, body: &Bytes) -> Result<Value, Failur
             Err(error) => refuse(format!("couldn't get version/kind; json parse error: {}", json_fault(body, &error))),
         },
         "application/yaml" => yaml(body).or_else(refuse),
+        "application/vnd.kubernetes.protobuf" => protobuf::read(body).or_else(refuse),
         _ => Err(Failure::new(
             415,
             "UnsupportedMediaType",

@@ -19,6 +19,7 @@ mod kind;
 mod metadata;
 mod openapi;
 mod pods;
+mod protobuf;
 mod reading;
 mod request;
 pub mod schema;
