@@ -12,6 +12,7 @@ mod operator;
 mod timeline;
 mod up;
 mod verify;
+mod yaml;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;

@@ -35,6 +35,7 @@ use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use kube::Client;
+use kube::core::ApiResource;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::path::Path;
@@ -82,10 +83,35 @@ impl Embedded {
     fn with(kinds: Arc<Kinds>, ledger: Ledger, now: Box<dyn Fn() -> Instant + Send + Sync>) -> Self {
         let api = Embedded(Arc::new(Inner { kinds, ledger, now }));
         for name in deleting::FIRST_NAMESPACES {
-            // An error says that it is there already.
-            let _ = api.0.ledger.commit_now(|draft| api.first_namespace(name).create(draft));
+            api.ensure_namespace(name);
         }
         api
+    }
+
+    /// Makes a namespace where there is none.
+    pub fn ensure_namespace(&self, name: &str) {
+        // An error says that it is there already.
+        let _ = self.0.ledger.commit_now(|draft| self.first_namespace(name).create(draft));
+    }
+
+    /// How to reach the objects of a kind, and whether they live in namespaces; None: there is no such kind.
+    pub fn resource_of(&self, api_version: &str, kind: &str) -> Option<(ApiResource, bool)> {
+        let found = self.kinds().iter().find(|(_, known)| known.api_version() == api_version && known.kind == kind);
+        found.map(|(_, kind)| {
+            let resource = ApiResource {
+                group: kind.group.clone(),
+                version: kind.version.clone(),
+                api_version: kind.api_version(),
+                kind: kind.kind.clone(),
+                plural: kind.plural.clone(),
+            };
+            (resource, kind.namespaced)
+        })
+    }
+
+    /// The kinds that are served.
+    pub fn known_kinds(&self) -> Vec<&str> {
+        self.kinds().iter().filter(|(id, kind)| kind.stored_as == *id).map(|(_, kind)| kind.kind.as_str()).collect()
     }
 
     fn first_namespace(&self, name: &str) -> Write {

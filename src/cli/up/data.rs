@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObj
 
 use crate::cli::Failure;
 use crate::cluster::clock::random_bytes;
+use crate::embedded::storage::DATABASE;
 
 /// The data directory.
 pub struct Data {
@@ -91,6 +92,11 @@ impl Data {
             .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&new, &path));
         written.map_err(|e| Failure::new(format!("{}: {e}", path.display())))
+    }
+
+    /// Whether there is a database in it already.
+    pub fn is_used(&self) -> bool {
+        self.folder.join(DATABASE).exists()
     }
 
     pub fn read(&self, name: &str) -> Option<String> {
