@@ -7,3 +7,4 @@ pub mod controllers;
 pub mod domain;
 pub mod embedded;
 pub mod server;
+pub mod wrong;

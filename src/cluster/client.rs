@@ -1,17 +1,24 @@
 //! The client: every answer's Date goes to the clock, every request is counted, every call has an end.
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::DATE};
+use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::{Body, ClientBuilder};
 use prometheus_client::metrics::counter::Counter;
 use std::future::Future;
 use std::time::Duration;
+use tower::timeout::TimeoutLayer;
 use tower::util::{MapRequestLayer, MapResponseLayer};
+use tower::{BoxError, Service};
 
 use super::clock::Clock;
 
 /// A call that takes longer has failed.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// An answer that has not begun by now never comes: watches are not wrapped in `call`, and a cache whose list was lost
+/// on the way would stand still for good.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a call to the API server did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +53,29 @@ pub struct RequestCount {
 
 /// A client of `config` that tells `clock` what the API server's clock says.
 pub fn connect(config: kube::Config, clock: Clock, count: RequestCount) -> Result<Client, kube::Error> {
+    Ok(observe(ClientBuilder::try_from(config)?, clock, count))
+}
+
+/// The same over any service in place of a connection.
+pub fn over<S, B>(service: S, clock: Clock, count: RequestCount) -> Client
+where
+    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: BodyExt<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    observe(ClientBuilder::new(service, "default"), clock, count)
+}
+
+fn observe<S, B>(builder: ClientBuilder<S>, clock: Clock, count: RequestCount) -> Client
+where
+    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: BodyExt<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let hear = MapResponseLayer::new(move |response: Response<_>| {
         if let Some(date) = response.headers().get(DATE).map(HeaderValue::to_str).and_then(Result::ok) {
             clock.heard(date);
@@ -57,7 +87,7 @@ pub fn connect(config: kube::Config, clock: Clock, count: RequestCount) -> Resul
         kind.inc();
         request
     });
-    Ok(ClientBuilder::try_from(config)?.with_layer(&hear).with_layer(&count).build())
+    builder.with_layer(&TimeoutLayer::new(HEAD_TIMEOUT)).with_layer(&hear).with_layer(&count).build()
 }
 
 /// Waits for a call, but not for ever: the client by itself retries for minutes and has no read timeout.

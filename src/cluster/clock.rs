@@ -1,12 +1,14 @@
 //! The one place that asks the machine for time and randomness. Everything else takes `now` as an input.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::domain::Instant;
 use crate::domain::trusted_time::{ClockReadings, Doubt, MarkChange, trusted_time};
+use crate::wrong::{self, Variant::*};
 
 /// The API server's Date is believed this long after it was heard. Watches are renewed every five minutes.
 const SERVER_DATE_LASTS: Duration = Duration::from_secs(15 * 60);
@@ -15,12 +17,42 @@ const DOUBT_LASTS: Duration = Duration::from_secs(60 * 60);
 /// A sleeper looks at the clock this often: it may be set, and a machine may sleep.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Random bytes of the operating system.
+/// A Date that differs by more than this from what was expected means that a clock was set. Dates are whole seconds.
+const CLOCK_WAS_SET: TimeDelta = TimeDelta::seconds(2);
+
+thread_local! {
+    /// The state of this thread's repeatable randomness.
+    static SEEDED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// From now on the randomness of this thread follows from `seed` and can be repeated: for simulation, and for nothing
+/// that keeps a secret. Other threads are not touched.
+pub fn seed_thread(seed: u64) {
+    SEEDED.set(Some(seed));
+}
+
+/// Random bytes of the operating system; on a seeded thread, the next ones that follow from its seed.
 #[expect(clippy::disallowed_methods, reason = "the one source of randomness")]
 pub fn random_bytes<const N: usize>() -> std::io::Result<[u8; N]> {
     let mut bytes = [0; N];
+    if let Some(mut state) = SEEDED.get() {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&split_mix(&mut state).to_le_bytes()[..chunk.len()]);
+        }
+        SEEDED.set(Some(state));
+        return Ok(bytes);
+    }
     getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
     Ok(bytes)
+}
+
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 14).
+fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }
 
 /// `most`, shortened by up to a half at random, so that many who wait do not come back together.
@@ -35,11 +67,14 @@ pub fn machine_time() -> Instant {
     Utc::now()
 }
 
-/// Time since some moment, never set back.
+/// Time since some moment, never set back. Inside a runtime it is the runtime's: where that is paused, so is this.
 #[expect(clippy::disallowed_methods, reason = "the one clock")]
 pub fn monotonic() -> Duration {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    START.get_or_init(std::time::Instant::now).elapsed()
+    /// A paused runtime may stand a little before the first call.
+    const BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
+    let start = *START.get_or_init(std::time::Instant::now);
+    (tokio::time::Instant::now().into_std() + BEFORE).saturating_duration_since(start)
 }
 
 /// Trusted time (`design.md` §4): the own clock where the API server bears it out.
@@ -49,13 +84,19 @@ pub struct Clock(Arc<Inner>);
 struct Inner {
     own: Own,
     state: Mutex<State>,
+    /// Sleepers look again when it is heard that a clock was set.
+    set: Notify,
 }
 
 enum Own {
     Machine(Box<dyn Fn() -> Instant + Send + Sync>),
     Hands(watch::Receiver<Instant>),
     /// Runs from a start so many times as fast as the machine's.
-    Paced { start: Instant, began: Duration, pace: f64 },
+    Paced {
+        start: Instant,
+        began: Duration,
+        pace: f64,
+    },
 }
 
 #[derive(Default)]
@@ -91,25 +132,38 @@ impl Clock {
 
     /// Any clock in place of the machine's; it is checked against the API server's like that one.
     pub fn reading(own: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
-        Clock(Arc::new(Inner { own: Own::Machine(Box::new(own)), state: Mutex::default() }))
+        Clock::new(Own::Machine(Box::new(own)))
     }
 
     /// A clock that stands until it is set, and is believed whatever the API server says.
     pub fn with_hands(start: Instant) -> (Self, Hands) {
         let (sender, receiver) = watch::channel(start);
-        (Clock(Arc::new(Inner { own: Own::Hands(receiver), state: Mutex::default() })), Hands(sender))
+        (Clock::new(Own::Hands(receiver)), Hands(sender))
+    }
+
+    fn new(own: Own) -> Self {
+        Clock(Arc::new(Inner { own, state: Mutex::default(), set: Notify::new() }))
     }
 
     /// A calendar that begins at `start`, runs `pace` times as fast as the machine's clock, and is believed whatever the
     /// API server says.
     pub fn paced(start: Instant, pace: f64) -> Self {
-        Clock(Arc::new(Inner { own: Own::Paced { start, began: monotonic(), pace }, state: Mutex::default() }))
+        Clock(Arc::new(Inner {
+            own: Own::Paced { start, began: monotonic(), pace },
+            state: Mutex::default(),
+            set: Notify::new(),
+        }))
     }
 
     /// Takes note of a `Date` header of the API server.
     pub fn heard(&self, date: &str) {
-        if let Ok(date) = DateTime::parse_from_rfc2822(date) {
-            self.state().server = Some((date.to_utc(), monotonic()));
+        let Ok(date) = DateTime::parse_from_rfc2822(date).map(|date| date.to_utc()) else { return };
+        let now = monotonic();
+        let before = self.state().server.replace((date, now));
+        let as_expected =
+            |(at, heard): (Instant, Duration)| (date - (at + now.saturating_sub(heard))).abs() <= CLOCK_WAS_SET;
+        if !before.is_some_and(as_expected) {
+            self.0.set.notify_waiters();
         }
     }
 
@@ -119,10 +173,18 @@ impl Clock {
             Own::Hands(hands) => return Now { at: *hands.borrow(), doubt: None },
             Own::Paced { start, began, pace } => {
                 let passed = monotonic().saturating_sub(*began).mul_f64(*pace);
-                return Now { at: start.checked_add_signed(TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX)).unwrap_or(Instant::MAX_UTC), doubt: None };
+                return Now {
+                    at: start
+                        .checked_add_signed(TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX))
+                        .unwrap_or(Instant::MAX_UTC),
+                    doubt: None,
+                };
             }
             Own::Machine(read) => read,
         };
+        if wrong::is(WallClock) {
+            return Now { at: read(), doubt: None };
+        }
         let elapsed = monotonic();
         let mut state = self.state();
         let carried = |(at, heard): (Instant, Duration)| at + (elapsed.saturating_sub(heard));
@@ -183,7 +245,15 @@ impl Clock {
                     if left.is_zero() {
                         return;
                     }
-                    tokio::time::sleep(left.min(LOOK_AGAIN)).await;
+                    if wrong::is(SleepsThrough) {
+                        tokio::time::sleep(left).await;
+                        continue;
+                    }
+                    tokio::select! {
+                        biased;
+                        () = self.0.set.notified() => {}
+                        () = tokio::time::sleep(left.min(LOOK_AGAIN)) => {}
+                    }
                 }
             }
         }

@@ -59,6 +59,7 @@ impl Candidate {
                 Err(error) => tracing::warn!(%error, "the leader's Lease could not be read or written"),
             }
             tokio::select! {
+                biased;
                 _ = stop.wait_for(|stop| *stop) => return false,
                 () = tokio::time::sleep(jittered(LOOK)) => {}
             }
@@ -70,6 +71,7 @@ impl Candidate {
         let mut renewed = monotonic();
         loop {
             tokio::select! {
+                biased;
                 _ = stop.wait_for(|stop| *stop) => return true,
                 () = tokio::time::sleep(jittered(RENEW)) => {}
             }

@@ -14,6 +14,7 @@ use super::client::{CallError, call};
 use super::status::FIELD_MANAGER;
 use crate::api::mark;
 use crate::domain::fault::Fault;
+use crate::wrong::{self, Variant::*};
 
 /// Entries of a Secret by name.
 pub type Entries = BTreeMap<String, ByteString>;
@@ -117,7 +118,25 @@ impl Kept<'_> {
         }
         let mut secret = found.clone();
         secret.data = Some(entries);
-        call(api.replace(self.name, &params, &secret)).await?;
+        if wrong::is(StatusBeforeSecret) {
+            let (api, name) = (api.clone(), self.name.to_owned());
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                api.replace(&name, &params, &secret).await
+            });
+            return Ok(());
+        }
+        if wrong::is(NoPrecondition) {
+            secret.metadata.resource_version = None;
+        }
+        match call(api.replace(self.name, &params, &secret)).await {
+            Err(CallError::TimedOut) if wrong::is(TimeoutIsDone) => {}
+            Err(error) if wrong::is(StaleCacheTrusted) && error.is_conflict() => {
+                secret.metadata.resource_version = call(api.get(self.name)).await?.resource_version();
+                call(api.replace(self.name, &params, &secret)).await?;
+            }
+            replaced => _ = replaced?,
+        }
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use std::fmt::Debug;
 use std::sync::Mutex;
 
 use super::client::{CallError, call};
+use crate::wrong::{self, Variant::*};
 
 /// The field manager of everything the operator applies.
 pub const FIELD_MANAGER: &str = "seatkeeper";
@@ -40,6 +41,9 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
         let uid = object.meta().uid.as_ref();
         let newer = uid.and_then(|uid| {
             let written = self.lock();
+            if wrong::is(OwnStatusForgotten) {
+                return None;
+            }
             written.get(uid).filter(|w| version(object) < w.version).map(|w| w.status.clone())
         });
         newer.or_else(cached)

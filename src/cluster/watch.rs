@@ -2,14 +2,20 @@
 
 use futures::StreamExt;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::{Store, Writer};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::jittered;
 
 /// What a watch has seen.
 pub enum Change<'a, K> {
@@ -31,6 +37,47 @@ where
     part(cache.get(&name)?.0.as_ref().ok()?)
 }
 
+/// Every object of a cache, by namespace and name: a cache by itself has no order, and what is decided must not depend
+/// on one.
+pub fn all<K>(cache: &Store<K>) -> Vec<Arc<K>>
+where
+    K: reflector::Lookup<DynamicType = ()> + Clone + 'static,
+{
+    let mut objects = cache.state();
+    objects.sort_by_cached_key(|object| (object.namespace().map(Cow::into_owned), object.name().map(Cow::into_owned)));
+    objects
+}
+
+/// How long a watch that was interrupted waits before it goes on: longer each time, and not all watches together.
+struct Waits(Duration);
+
+impl Waits {
+    const FIRST: Duration = Duration::from_millis(800);
+    const LONGEST: Duration = Duration::from_secs(30);
+    /// Only a watch that held for this long begins with the first wait again.
+    const HELD: Duration = Duration::from_secs(120);
+
+    fn begin() -> ResetTimerBackoff<Self> {
+        ResetTimerBackoff::new(Waits(Self::FIRST), Self::HELD)
+    }
+}
+
+impl Iterator for Waits {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let wait = self.0;
+        self.0 = (wait * 2).min(Self::LONGEST);
+        Some(jittered(wait))
+    }
+}
+
+impl Backoff for Waits {
+    fn reset(&mut self) {
+        self.0 = Self::FIRST;
+    }
+}
+
 /// Starts a cache and a task that keeps it, and tells `on_change` of every change after the cache has it.
 pub fn cache<K>(api: Api<K>, config: watcher::Config, on_change: impl FnMut(Change<K>) + Send + 'static) -> Store<K>
 where
@@ -47,7 +94,7 @@ where
     K: Resource + ResourceExt + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Unpin,
 {
-    let mut events = watcher(api, config).default_backoff().boxed();
+    let mut events = watcher(api, config).backoff(Waits::begin()).boxed();
     while let Some(event) = events.next().await {
         match event {
             // managedFields are most of an object, and nothing here reads them.

@@ -78,6 +78,7 @@ impl Operator {
         let with = Surroundings { clock, events, metrics: metrics.clone() };
         let wiring = Wiring::start(client, &namespace, cluster, with);
         tokio::select! {
+            biased;
             _ = stop.wait_for(|stop| *stop) => return End::Stopped,
             () = wiring.synced() => health.synced.store(true, Ordering::Relaxed),
         }
@@ -121,6 +122,7 @@ async fn first_look(client: &Client, candidate: &Candidate, stop: &mut watch::Re
             Err(error) => tracing::warn!(%error, "the API server cannot be read yet"),
         }
         tokio::select! {
+            biased;
             _ = stop.wait_for(|stop| *stop) => return None,
             () = tokio::time::sleep(jittered(FIRST_LOOK)) => {}
         }

@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::api::{License, Plan, Subscription, mark};
-use crate::cluster::watch::Guarded;
+use crate::cluster::watch::{Guarded, all};
 
 /// Every object the operator looks at. Secrets are split by type, and no other type is ever read.
 #[derive(Clone)]
@@ -39,7 +39,8 @@ impl Observed {
     /// The Secrets in the operator's namespace that pin the trust of `product`. Where there are any, they alone count.
     pub fn pinned_trust(&self, product: &str) -> Vec<Arc<Secret>> {
         let pins = |secret: &Secret| secret.labels().get(mark::PRODUCT).is_some_and(|p| p == product);
-        self.trusts.state_filter(|secret| secret.namespace().as_deref() == Some(&self.namespace) && pins(secret))
+        let ours = |secret: &Secret| secret.namespace().as_deref() == Some(&self.namespace);
+        all(&self.trusts).into_iter().filter(|secret| ours(secret) && pins(secret)).collect()
     }
 }
 
@@ -81,10 +82,12 @@ where
         }
     }
 
-    /// Those that refer to it.
+    /// Those that refer to it, by name.
     pub fn of(&self, target: &str) -> Vec<ObjectRef<K>> {
         let both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        both.from.get(target).into_iter().flatten().cloned().collect()
+        let mut referrers: Vec<ObjectRef<K>> = both.from.get(target).into_iter().flatten().cloned().collect();
+        referrers.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        referrers
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::cluster::clock::Clock;
 use crate::domain::Instant;
+use crate::wrong::{self, Variant::*};
 
 /// Objects to look at, each at most once: the queue is never longer than there are objects.
 pub struct Queue<K: Lookup<DynamicType = ()>>(Arc<Inner<K>>);
@@ -109,7 +110,7 @@ where
             times.queue.remove(&entry);
             times.objects.remove(&entry.1);
         }
-        if let Some(at) = at {
+        if let Some(at) = at.filter(|_| !wrong::is(NoWake)) {
             let entry = (at, times.next);
             times.next += 1;
             times.queue.insert(entry);
@@ -128,6 +129,7 @@ where
             match first {
                 None => self.changed.notified().await,
                 Some((at, _)) => tokio::select! {
+                    biased;
                     () = self.changed.notified() => {}
                     () = clock.sleep_until(at) => self.wake_until(at, queue),
                 },

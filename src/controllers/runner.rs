@@ -1,14 +1,16 @@
 //! Runs a controller: one reconcile at a time for each object, many objects at once, and no object stops another.
 
-use futures::{FutureExt, StreamExt, future::BoxFuture};
-use kube::runtime::controller::{Action, Config, Error as ApplierError, ReconcileReason, ReconcileRequest, applier};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Store;
-use kube::runtime::reflector::{self, ObjectRef};
 use kube::{Resource, ResourceExt};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::queue::Queue;
@@ -17,9 +19,10 @@ use crate::cluster::clock::{Clock, jittered, monotonic};
 use crate::cluster::events::{Events, Note};
 use crate::cluster::metrics::Metrics;
 use crate::cluster::watch::Guarded;
+use crate::wrong::{self, Variant::*};
 
 /// Objects of one kind that are worked on at once.
-const CONCURRENCY: u16 = 64;
+const CONCURRENCY: usize = 64;
 /// The first retry comes after this, each further one after twice as long, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
@@ -50,7 +53,16 @@ pub struct Surroundings {
     pub metrics: Arc<Metrics>,
 }
 
-struct Attempts<K: reflector::Lookup<DynamicType = ()>>(Mutex<HashMap<ObjectRef<K>, u32>>);
+type Name<C> = ObjectRef<Guarded<<C as Controller>::Object>>;
+
+/// What happens to one object after the other.
+enum Step<C: Controller> {
+    Done(Name<C>, Arc<Guarded<C::Object>>, Result<(), ReconcileError>),
+    /// The wait after this many failed attempts is over.
+    Retry(Name<C>, u32),
+    Next(Name<C>),
+    Closed,
+}
 
 /// Works off `queue` until it is closed, then returns once what was under way is done.
 pub async fn run<C: Controller>(
@@ -59,47 +71,87 @@ pub async fn run<C: Controller>(
     objects: Store<Guarded<C::Object>>,
     with: Surroundings,
 ) {
-    let attempts = Arc::new(Attempts::<Guarded<C::Object>>(Mutex::default()));
-    let tried = attempts.clone();
-    let requests = queue.objects().map(|object| {
-        Ok::<_, std::convert::Infallible>(ReconcileRequest { obj_ref: object, reason: ReconcileReason::Unknown })
-    });
-    let work = move |object: Arc<Guarded<C::Object>>, _: Arc<()>| {
-        let (controller, with, attempts) = (controller.clone(), with.clone(), attempts.clone());
-        let reconcile = async move {
-            let started = monotonic();
-            let done = one(controller.as_ref(), &object, &with).await;
-            with.metrics.reconciled(C::KIND, monotonic().saturating_sub(started), done.is_ok());
-            if done.is_ok() {
-                attempts.lock().remove(&ObjectRef::from_obj(object.as_ref()));
-            }
-            done.map(|()| Action::await_change())
+    let mut attempts: HashMap<Name<C>, u32> = HashMap::new();
+    let mut waits = FuturesUnordered::new();
+    let mut under_way = FuturesUnordered::new();
+    let mut busy: HashSet<Name<C>> = HashSet::new();
+    // Changed while they were worked on: looked at once more.
+    let mut again: HashSet<Name<C>> = HashSet::new();
+    let mut next = pin!(queue.objects());
+    let mut open = true;
+    loop {
+        let step = tokio::select! {
+            biased;
+            Some((name, object, done)) = under_way.next() => Step::<C>::Done(name, object, done),
+            Some((name, attempt)) = waits.next(), if open => Step::Retry(name, attempt),
+            name = next.next(), if open && under_way.len() < CONCURRENCY => name.map_or(Step::Closed, Step::Next),
+            else => return,
         };
-        reconcile.boxed()
-    };
-    let retry = move |object: Arc<Guarded<C::Object>>, error: &ReconcileError, _: Arc<()>| {
-        let mut attempts = tried.lock();
-        let attempt = attempts.entry(ObjectRef::from_obj(object.as_ref())).or_default();
-        *attempt += 1;
-        let wait = FIRST_RETRY.saturating_mul(1 << (*attempt - 1).min(16)).min(LONGEST_RETRY);
-        match error {
-            // Somebody else was first, or a cache is behind: ordinary.
-            ReconcileError::Call(call) if call.is_conflict() => {
-                tracing::debug!(kind = C::KIND, name = object.name_any(), "looking again after a conflict");
+        match step {
+            Step::Next(name) if busy.contains(&name) => {
+                if !wrong::is(ChangeWhileBusyLost) {
+                    again.insert(name);
+                }
             }
-            _ => {
-                tracing::warn!(kind = C::KIND, namespace = object.namespace(), name = object.name_any(), %error, attempt, "trying again")
+            Step::Next(name) => {
+                let Some(object) = objects.get(&name) else {
+                    attempts.remove(&name);
+                    continue;
+                };
+                busy.insert(name.clone());
+                under_way.push(work(controller.clone(), with.clone(), name, object));
             }
+            Step::Done(name, object, done) => {
+                busy.remove(&name);
+                match done {
+                    Ok(()) => _ = attempts.remove(&name),
+                    Err(error) => {
+                        let attempt = attempts.entry(name.clone()).or_default();
+                        *attempt += 1;
+                        waits.push(wait::<C>(name.clone(), *attempt));
+                        tell(object.as_ref(), C::KIND, &error, *attempt);
+                    }
+                }
+                if again.remove(&name) {
+                    queue.add(name);
+                }
+            }
+            // Where it has been looked at since, a later wait counts or none is left.
+            Step::Retry(name, attempt) if attempts.get(&name) == Some(&attempt) && !wrong::is(NoRetry) => {
+                queue.add(name)
+            }
+            Step::Retry(..) => {}
+            Step::Closed => open = false,
         }
-        Action::requeue(jittered(wait))
-    };
-    let config = Config::default().concurrency(CONCURRENCY);
-    let mut done = std::pin::pin!(applier(work, retry, Arc::new(()), objects, requests, config));
-    while let Some(result) = done.next().await {
-        match result {
-            // Told by `retry`, or gone meanwhile.
-            Ok(_) | Err(ApplierError::ReconcilerFailed(..) | ApplierError::ObjectNotFound(_)) => {}
-            Err(error) => tracing::warn!(kind = C::KIND, %error, "the work queue stumbled"),
+    }
+}
+
+async fn work<C: Controller>(
+    controller: Arc<C>,
+    with: Surroundings,
+    name: Name<C>,
+    object: Arc<Guarded<C::Object>>,
+) -> (Name<C>, Arc<Guarded<C::Object>>, Result<(), ReconcileError>) {
+    let started = monotonic();
+    let done = one(controller.as_ref(), &object, &with).await;
+    with.metrics.reconciled(C::KIND, monotonic().saturating_sub(started), done.is_ok());
+    (name, object, done)
+}
+
+async fn wait<C: Controller>(name: Name<C>, attempt: u32) -> (Name<C>, u32) {
+    let wait = FIRST_RETRY.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_RETRY);
+    tokio::time::sleep(jittered(wait)).await;
+    (name, attempt)
+}
+
+fn tell<K: Resource<DynamicType = ()>>(object: &K, kind: &'static str, error: &ReconcileError, attempt: u32) {
+    match error {
+        // Somebody else was first, or a cache is behind: ordinary.
+        ReconcileError::Call(call) if call.is_conflict() => {
+            tracing::debug!(kind, name = object.name_any(), "looking again after a conflict");
+        }
+        _ => {
+            tracing::warn!(kind, namespace = object.namespace(), name = object.name_any(), %error, attempt, "trying again")
         }
     }
 }
@@ -129,11 +181,5 @@ async fn one<C: Controller>(
             with.events.tell(object, vec![Note::warning("Malformed", text)], with.clock.now().at);
             Ok(())
         }
-    }
-}
-
-impl<K: reflector::Lookup<DynamicType = ()>> Attempts<K> {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectRef<K>, u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,7 +15,8 @@ use super::queue::{Queue, Wakes};
 use super::runner::{self, Surroundings};
 use super::subscription::{self, SubscriptionController};
 use crate::api::{License, Plan, Subscription, mark, secret_type};
-use crate::cluster::watch::{Change, Guarded, cache};
+use crate::cluster::watch::{Change, Guarded, all, cache};
+use crate::wrong::{self, Variant::*};
 
 /// How often it is asked whether the clocks agree.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(10);
@@ -142,6 +143,7 @@ impl Wiring {
             );
         };
         tokio::select! {
+            biased;
             () = work => {}
             () = self.licenses.wakes.run(clock, &self.license_queue) => {}
             () = self.subscriptions.wakes.run(clock, &self.subscription_queue) => {}
@@ -261,6 +263,10 @@ impl Feeds {
     /// A list was read anew: objects may have gone without a word.
     fn everything(&self) {
         let Some(wiring) = self.controllers.get() else { return };
+        let led = wiring.with.metrics.leads.get() == 1;
+        if wrong::is(RelistIgnored) && led {
+            return;
+        }
         wiring.licenses.trusts.forget();
         for object in wiring.observed.licenses.state() {
             if let Ok(license) = &object.0 {
@@ -273,6 +279,9 @@ impl Feeds {
                 self.subscription_references.set(name, subscription::references(subscription));
             }
         }
+        if wrong::is(NoCatchUp) && !led {
+            return;
+        }
         add_all(&self.license_queue, names(&wiring.observed.licenses));
         add_all(&self.subscription_queue, names(&wiring.observed.subscriptions));
         add_all(&self.plan_queue, names(&wiring.observed.plans));
@@ -284,7 +293,7 @@ where
     K: reflector::Lookup<DynamicType = ()> + Clone + 'static,
     ObjectRef<K>: Hash + Eq,
 {
-    cache.state().iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
+    all(cache).iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
 fn add_all<K: reflector::Lookup<DynamicType = ()> + 'static>(queue: &Queue<K>, objects: Vec<ObjectRef<K>>) {

@@ -45,7 +45,8 @@ impl Folder {
     pub fn namespaces(&self) -> BTreeSet<String> {
         let files = self.documents();
         let all = files.iter().flat_map(|file| &file.documents);
-        let ours = all.filter(|document| document.text("/apiVersion").is_some_and(|v| v.starts_with("seatkeeper.dev/")));
+        let ours =
+            all.filter(|document| document.text("/apiVersion").is_some_and(|v| v.starts_with("seatkeeper.dev/")));
         ours.map(|document| document.namespace().unwrap_or(DEFAULT_NAMESPACE).to_owned()).collect()
     }
 
@@ -59,7 +60,8 @@ impl Folder {
     pub async fn look(&mut self, api: &Embedded, client: &Client, screen: &Screen) {
         let (found, too_many) = files(&self.path);
         if too_many && !std::mem::replace(&mut self.too_many, too_many) {
-            screen.warn(&format!("{}: has more than {MAX_FILES} files; the others are not applied", self.path.display()));
+            screen
+                .warn(&format!("{}: has more than {MAX_FILES} files; the others are not applied", self.path.display()));
         }
         let mut changed = Vec::new();
         for path in &found {

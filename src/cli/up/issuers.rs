@@ -17,7 +17,9 @@ pub async fn make_missing(client: &Client, screen: &Screen) {
     let Ok(subscriptions) = subscriptions.list(&ListParams::default()).await else { return };
     for subscription in subscriptions {
         let namespace = subscription.namespace().unwrap_or_default();
-        let Some(name) = subscription.spec.issuer.as_ref().map(|issuer| issuer.secret_ref.name.clone()) else { continue };
+        let Some(name) = subscription.spec.issuer.as_ref().map(|issuer| issuer.secret_ref.name.clone()) else {
+            continue;
+        };
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
         if !matches!(secrets.get_metadata_opt(&name).await, Ok(None)) {
             continue;

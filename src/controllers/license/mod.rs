@@ -18,7 +18,7 @@ use super::runner::{Controller, ReconcileError, Surroundings};
 use crate::api::License;
 use crate::api::license::LicenseStatus;
 use crate::cluster::status::StatusWriter;
-use crate::cluster::watch::{Guarded, cached};
+use crate::cluster::watch::{Guarded, all, cached};
 use crate::domain::license::entitlement::{
     entitlement, grants_of, next_transition, next_wake, refuse_in_use_elsewhere,
 };
@@ -58,7 +58,7 @@ impl LicenseController {
     /// Finds out who holds the grants that several Licenses claim, before the first License is judged: of two with the
     /// same key the older one counts, in whatever order they are looked at. A forged key only makes us look closely.
     pub fn take_stock(&self) {
-        let licenses = self.observed.licenses.state();
+        let licenses = all(&self.observed.licenses);
         let readable: Vec<&License> = licenses.iter().filter_map(|object| object.0.as_ref().ok()).collect();
         let claims: Vec<BTreeSet<String>> =
             readable.iter().map(|l| reading::claimed_grants(l, &self.observed)).collect();

@@ -9,6 +9,7 @@ use super::super::observed::Observed;
 use crate::api::{License, secret_type};
 use crate::cluster::client::CallError;
 use crate::cluster::secrets;
+use crate::cluster::watch::all;
 use crate::domain::fault::Fault;
 use crate::domain::license::entitlement::{Presentation, Presented, present};
 use crate::domain::license::jwk::read_jwks;
@@ -152,7 +153,7 @@ fn build(secrets: &[Arc<Secret>], observed: &Observed) -> (Trust, Vec<Fault>) {
     }
     let mut trust = Trust::new(keys);
     // A list that a trusted key signed counts wherever it is: it need not be carried to every place a key is used.
-    for secret in observed.trusts.state() {
+    for secret in all(&observed.trusts) {
         if let Some(list) = secret.data.as_ref().and_then(|data| data.get("revoked.jwt"))
             && let Err(refusal) = trust.heed(&list.0)
             && secrets.iter().any(|chosen| chosen.uid() == secret.uid())

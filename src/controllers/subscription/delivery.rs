@@ -16,6 +16,7 @@ use crate::api::common::{SecretRef, SecretSource};
 use crate::api::license::{KeySource, LicenseSpec, SubscriptionRef};
 use crate::api::{License, Subscription, mark, secret_type};
 use crate::cluster::client::{CallError, call};
+use crate::cluster::clock::random_bytes;
 use crate::cluster::secrets::{self, Entries, KeepError, Kept};
 use crate::cluster::status::FIELD_MANAGER;
 use crate::domain::Instant;
@@ -24,6 +25,7 @@ use crate::domain::contract::issuing::{IssuedKey, Work, wanted, work};
 use crate::domain::contract::renewal::Standing;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::{Claims, sign_key, verify_key};
+use crate::wrong::{self, Variant::*};
 
 /// What was done and what there is now.
 #[derive(Default)]
@@ -204,9 +206,22 @@ async fn deliver(
     let found = secrets::find(&observed.keys, &place.namespace, &place.secret);
     let mut entries = found.as_ref().filter(|s| kept.is_ours(s)).and_then(|s| s.data.clone()).unwrap_or_default();
     let issued = read_issued(&entries, issuer);
-    let Work { issue, revoke, remove } = work(wanted, &issued, issuer.trust.revoked(), now);
-
+    let Work { mut issue, mut revoke, remove } = work(wanted, &issued, issuer.trust.revoked(), now);
     let mut version = found;
+    if wrong::is(RandomSerial) {
+        issue.iter_mut().for_each(|key| key.claims.jti = format!("{:?}", random_bytes::<8>()));
+    }
+    if wrong::is(NotRevoked) {
+        revoke.clear();
+    }
+    if wrong::is(RevokedFirst) && !revoke.is_empty() {
+        issuer.publish(&observed.client, &revoke, now).await?;
+    }
+    if wrong::is(RemovedFirst) && !remove.is_empty() {
+        entries.retain(|entry, _| !remove.contains(entry));
+        return kept.write(&observed.client, version.as_deref(), entries).await;
+    }
+
     if !issue.is_empty() {
         for key in &issue {
             entries.insert(key.entry.clone(), ByteString(sign_key(&key.claims, &issuer.key).into_bytes()));

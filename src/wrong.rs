@@ -1,0 +1,87 @@
+//! Known-wrong variants of the operator. Simulation has to catch each of them, or it shows nothing. Without the feature
+//! `known-wrong` there is none, and what would ask for one is compiled away.
+
+/// One way to be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// What was missed while nobody was there stays missed.
+    NoCatchUp,
+    /// A list that is read anew after the first one changes nothing.
+    RelistIgnored,
+    /// Status tells of keys before they are in the Secret.
+    StatusBeforeSecret,
+    /// The own clock counts, whatever the API server says.
+    WallClock,
+    /// A sleeper does not look at the clock again.
+    SleepsThrough,
+    /// Nothing wakes an object at its next transition.
+    NoWake,
+    /// Secrets are written whatever their version.
+    NoPrecondition,
+    /// After a conflict the old content is written on the new version.
+    StaleCacheTrusted,
+    /// A call that timed out counts as done.
+    TimeoutIsDone,
+    /// A serial is random and not a hash of what the key says.
+    RandomSerial,
+    /// An old key is removed before the new one is there.
+    RemovedFirst,
+    /// An old key is revoked before the new one is there.
+    RevokedFirst,
+    /// A key that is not granted any more is removed and not revoked.
+    NotRevoked,
+    /// Only the newest public key of an issuer is published.
+    OldKeysUnpublished,
+    /// After an error nothing is tried again.
+    NoRetry,
+    /// What changes while an object is worked on is not looked at.
+    ChangeWhileBusyLost,
+    /// A status write of ours that the cache does not show yet is not known.
+    OwnStatusForgotten,
+}
+
+impl Variant {
+    pub const ALL: [Variant; 17] = [
+        Variant::NoCatchUp,
+        Variant::RelistIgnored,
+        Variant::StatusBeforeSecret,
+        Variant::WallClock,
+        Variant::SleepsThrough,
+        Variant::NoWake,
+        Variant::NoPrecondition,
+        Variant::StaleCacheTrusted,
+        Variant::TimeoutIsDone,
+        Variant::RandomSerial,
+        Variant::RemovedFirst,
+        Variant::RevokedFirst,
+        Variant::NotRevoked,
+        Variant::OldKeysUnpublished,
+        Variant::NoRetry,
+        Variant::ChangeWhileBusyLost,
+        Variant::OwnStatusForgotten,
+    ];
+}
+
+#[cfg(feature = "known-wrong")]
+thread_local! {
+    static ON: std::cell::Cell<Option<Variant>> = const { std::cell::Cell::new(None) };
+}
+
+/// From now on this thread is wrong in this way, or in none.
+#[cfg(feature = "known-wrong")]
+pub fn be(variant: Option<Variant>) {
+    ON.set(variant);
+}
+
+/// Whether this thread is wrong in this way.
+#[cfg(feature = "known-wrong")]
+pub fn is(variant: Variant) -> bool {
+    ON.get() == Some(variant)
+}
+
+/// Never.
+#[cfg(not(feature = "known-wrong"))]
+#[inline(always)]
+pub const fn is(_: Variant) -> bool {
+    false
+}
