@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::issuers;
 use super::screen::Screen;
 use crate::cli::Failure;
 use crate::cli::files::{MAX_FILE_BYTES, read_start};
@@ -104,6 +105,10 @@ impl Folder {
         let mut ordered: Vec<(&File, &Document)> = all().filter(|(_, document)| !document.object.is_null()).collect();
         ordered.sort_by_key(|(_, document)| rank(document));
         for (file, document) in ordered {
+            if document.kind() == "Subscription" {
+                let namespace = document.namespace().unwrap_or(DEFAULT_NAMESPACE);
+                issuers::make_missing(client, document, namespace, screen).await;
+            }
             match apply(api, client, file, document).await {
                 Ok(()) => screen.applied(&full_title(document)),
                 Err(lines) => lines.iter().for_each(|line| screen.warn(line)),

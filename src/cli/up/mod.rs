@@ -133,7 +133,6 @@ async fn keep(
 ) {
     loop {
         folder.look(api, client, screen).await;
-        issuers::make_missing(client, screen).await;
         if paced && let Err(failure) = calendar::store(data, clock) {
             screen.warn(&failure.message);
         }
