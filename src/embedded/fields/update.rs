@@ -13,7 +13,7 @@ use std::borrow::Cow;
 ///
 /// What differs from the live object belongs to the manager now, what is gone belongs to nobody. Without a difference
 /// nothing changes, the time included. The request may bring `managedFields` of its own, or reset them by an empty
-/// list; on a subresource it cannot. An object whose `managedFields` were reset stays without until it is applied.
+/// list or a list of one empty entry; on a subresource it cannot. An object whose `managedFields` were reset stays without until it is applied.
 pub fn update(node: &Node, live: Option<&Value>, new: &mut Value, manager: &Manager<'_>) {
     let brought = take_managed(new);
     let holder = holder(brought);
@@ -28,7 +28,7 @@ pub fn update(node: &Node, live: Option<&Value>, new: &mut Value, manager: &Mana
         };
         let mut managed = if manager.subresource.is_some() {
             Managed::of(before).unwrap_or_default()
-        } else if is_reset(&holder) {
+        } else if is_reset(&holder, manager.builtin) {
             Managed::default()
         } else {
             match Managed::of(&holder) {
@@ -37,7 +37,9 @@ pub fn update(node: &Node, live: Option<&Value>, new: &mut Value, manager: &Mana
             }
         };
         let created = before.pointer("/metadata/uid").and_then(Value::as_str).is_none_or(str::is_empty);
-        if !managed.0.is_empty() || created {
+        if managed.unconvertible(manager) {
+            managed = Managed::default();
+        } else if !managed.0.is_empty() || created {
             own_changes(node, before, new, &mut managed, manager, manager.name);
             managed.cap();
         }
@@ -90,9 +92,10 @@ fn holder(managed: Option<Value>) -> Value {
     Value::Object(object)
 }
 
-fn is_reset(object: &Value) -> bool {
+/// Of custom resources the API server takes an empty list for none at all.
+fn is_reset(object: &Value, builtin: bool) -> bool {
     match object.pointer("/metadata/managedFields").and_then(Value::as_array).map(Vec::as_slice) {
-        Some([]) => true,
+        Some([]) => builtin,
         Some([Value::Object(only)]) => only.is_empty(),
         _ => false,
     }

@@ -1,0 +1,43 @@
+//! A write that changes nothing but times of `managedFields` is none.
+
+use super::number::same;
+use serde_json::{Map, Value};
+
+/// Gives the new object the live one's `managedFields` where they differ in nothing but times and the objects do not
+/// differ elsewhere. The API server does so before it stores an object, after defaults and whatever else it changed; an
+/// object that is the same then is not stored.
+pub fn keep_times(live: &Value, new: &mut Value) {
+    if same_apart(live, new) {
+        let managed = live.get("metadata").and_then(|metadata| metadata.get("managedFields")).cloned();
+        super::managed::put(new, managed);
+    }
+}
+
+fn same_apart(live: &Value, new: &Value) -> bool {
+    let (Some(live), Some(new)) = (live.as_object(), new.as_object()) else { return false };
+    fields(live, new, |name, live, new| match (name, live, new) {
+        ("metadata", Value::Object(live), Value::Object(new)) => fields(live, new, |name, live, new| match name {
+            "managedFields" => managers(live, new),
+            _ => same(live, new),
+        }),
+        _ => same(live, new),
+    })
+}
+
+fn fields(live: &Map<String, Value>, new: &Map<String, Value>, check: impl Fn(&str, &Value, &Value) -> bool) -> bool {
+    live.len() == new.len() && live.iter().all(|(name, live)| new.get(name).is_some_and(|new| check(name, live, new)))
+}
+
+fn managers(live: &Value, new: &Value) -> bool {
+    let (Some(live), Some(new)) = (live.as_array(), new.as_array()) else { return false };
+    let without_time = |entry: &Map<String, Value>| entry.len() - usize::from(entry.contains_key("time"));
+    live.len() == new.len()
+        && live.iter().zip(new).all(|(live, new)| {
+            let (Some(live), Some(new)) = (live.as_object(), new.as_object()) else { return false };
+            without_time(live) == without_time(new)
+                && live
+                    .iter()
+                    .filter(|(name, _)| *name != "time")
+                    .all(|(name, live)| new.get(name).is_some_and(|new| same(live, new)))
+        })
+}
