@@ -17,6 +17,10 @@ mod merge;
 mod merge_patch;
 mod number;
 mod own;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod recorded;
 mod refusal;
 mod remove;
 mod set;
