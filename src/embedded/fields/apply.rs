@@ -70,8 +70,8 @@ pub fn apply(
     if live.is_some() && is_noop(node, before, applied, manager) {
         return Ok(before.clone());
     }
-    let mut managed =
-        Managed::of(before).map_err(|why| Refusal::internal(format!("failed to decode managed fields: {}", why.0)))?;
+    let mut managed = Managed::of_live(before)
+        .map_err(|why| Refusal::internal(format!("failed to decode managed fields: {}", why.0)))?;
     let nothing;
     if managed.0.is_empty() {
         nothing = zero(node, before, manager.builtin);
@@ -113,38 +113,37 @@ fn attempt<'a>(
     let Some(merged) = merge_objects(node, live, applied) else { return Outcome::Done(None, managed) };
     let identity = Identity::apply(manager.name, manager.subresource.unwrap_or_default());
     let fields = FieldSet::of_value(node, applied).without_subtrees(manager.reset);
-    let last = managed.0.remove(&identity);
-    let time = last.as_ref().and_then(|owned| owned.time.clone());
-    let mut mine = Owned { version: Cow::Borrowed(manager.api_version), fields, time };
-    let merged = match last {
+    let mut mine = Owned::new(manager.api_version, fields);
+    let mut merged = merged;
+    if let Some(mut last) = managed.0.remove(&identity) {
+        mine.time = last.time.take();
         // Without the shortcut the same follows: nothing is removed that is still owned.
-        Some(last) if !last.fields.is_subset(&mine.fields) => {
-            prune(node, merged, &last.fields, managed.0.values().chain([&mine]))
+        if !last.fields().is_subset(mine.fields()) {
+            merged = prune(node, merged, last.fields(), managed.0.values_mut().chain([&mut mine]));
         }
-        _ => merged,
-    };
+    }
     let changed = !is_same(live, &merged);
     if changed {
         let Difference { removed, modified, added } = Difference::of(node, live, &merged).without(manager.reset);
         let modified = modified.union(added);
         let conflicts: Conflicts<'a> = managed
             .0
-            .iter()
-            .filter(|(_, owned)| owned.fields.intersects(&modified))
-            .map(|(identity, owned)| (identity.clone(), owned.fields.intersection(&modified)))
+            .iter_mut()
+            .filter(|(_, owned)| owned.touches(&modified))
+            .map(|(identity, owned)| (identity.clone(), owned.fields().intersection(&modified)))
             .collect();
         if !force && !conflicts.is_empty() {
             return Outcome::Conflicts(conflicts);
         }
         for owned in managed.0.values_mut() {
-            let fields = std::mem::take(&mut owned.fields);
-            owned.fields = fields.difference(&modified).difference(&removed);
+            owned.lose(&modified);
+            owned.lose(&removed);
         }
         mine.time = Some(Cow::Owned(managed::time_text(manager.now)));
     }
-    managed.0.retain(|_, owned| !owned.fields.is_empty());
-    mine.fields = mine.fields.difference(never_owned());
-    if !mine.fields.is_empty() {
+    managed.0.retain(|_, owned| !owned.is_empty());
+    mine.lose(never_owned());
+    if !mine.is_empty() {
         managed.0.insert(identity, mine);
     }
     Outcome::Done(changed.then_some(merged), managed)
@@ -155,10 +154,10 @@ fn prune<'o, 'a: 'o>(
     node: &Node,
     merged: Value,
     last: &FieldSet<'a>,
-    managed: impl Iterator<Item = &'o Owned<'a>>,
+    managed: impl Iterator<Item = &'o mut Owned<'a>>,
 ) -> Value {
     let last = last.clone().with_named_fields(Some(node));
-    let owned = managed.fold(FieldSet::default(), |all, owned| all.union(owned.fields.clone()));
+    let owned = managed.fold(FieldSet::default(), |all, owned| all.union(owned.fields().clone()));
     let owned = owned.with_named_fields(Some(node));
     let fields = |value: &Value| FieldSet::of_value(node, value).with_named_fields(Some(node)).into_owned();
     let all = fields(&merged);

@@ -114,10 +114,10 @@ fn one<'a>(
                 return leaf(old, new);
             }
             // Most lists are as they were: that is seen at less cost than by key.
-            if let (Some(old), Some(new)) = (old, new) {
-                if same(old, new) {
-                    return None;
-                }
+            if let (Some(old), Some(new)) = (old, new)
+                && same(old, new)
+            {
+                return None;
             }
             lists(node, old_list, new_list, below);
         }

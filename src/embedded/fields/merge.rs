@@ -92,14 +92,14 @@ fn steps<'a>(node: &'a Node, list: &'a [Value]) -> Vec<(Step<'a>, usize)> {
 pub fn is_merged(node: &Node, live: &Value, applied: &Value) -> bool {
     match (shape::shape(node, applied), live, applied) {
         (Shape::Map, Value::Object(live), Value::Object(applied)) if !node.atomic_map => {
-            !applied.is_empty() == !live.is_empty()
+            applied.is_empty() == live.is_empty()
                 && applied.iter().all(|(name, applied)| {
                     live.get(name).is_some_and(|live| is_merged(shape::field_or_any(node, name), live, applied))
                 })
         }
         (Shape::List, Value::Array(live), Value::Array(applied)) if !shape::atomic_list(node) => {
             let mut lives = live.iter();
-            !applied.is_empty() == !live.is_empty()
+            applied.is_empty() == live.is_empty()
                 && applied.iter().all(|applied| {
                     let Ok(step) = shape::step(node, applied) else { return false };
                     let live = lives.by_ref().find(|live| shape::step(node, live).is_ok_and(|live| live == step));

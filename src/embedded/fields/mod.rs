@@ -104,7 +104,7 @@ impl managed::Managed<'_> {
     /// more go, and what became atomic is owned as a whole.
     fn reconcile(&mut self, node: &Node, api_version: &str) {
         self.0.retain(|_, owned| {
-            owned.fields = std::mem::take(&mut owned.fields).reconciled(node);
+            owned.reconcile(node);
             owned.version == api_version
         });
     }

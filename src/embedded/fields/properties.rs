@@ -66,6 +66,36 @@ fn unordered(mut object: Value) -> Value {
     object
 }
 
+#[test]
+fn the_order_applied_is_the_order() {
+    let (node, reset) = (schema(), FieldSet::default());
+    let set =
+        |set: Value| json!({ "apiVersion": "v1", "kind": "K", "metadata": { "name": "x" }, "spec": { "set": set } });
+    let one = apply(&node, None, &set(json!(["a", "b", "c"])), &manager("one", &reset), false).unwrap();
+    let two = apply(&node, Some(&one), &set(json!(["c", "a", "b"])), &manager("one", &reset), false).unwrap();
+    assert_eq!(two["spec"]["set"], json!(["c", "a", "b"]));
+    let three = apply(&node, Some(&two), &set(json!(["a", "c"])), &manager("two", &reset), false).unwrap();
+    assert_eq!(three["spec"]["set"], json!(["a", "b", "c"]));
+}
+
+#[test]
+fn what_became_atomic_is_owned_as_a_whole() {
+    let (node, reset) = (schema(), FieldSet::default());
+    let of = |label: &str| {
+        let metadata = json!({ "name": "x", "labels": { "l": label } });
+        json!({ "apiVersion": "v1", "kind": "K", "metadata": metadata, "spec": { "set": ["a"], "map": { "m": "1" } } })
+    };
+    let live = apply(&node, None, &of("1"), &manager("one", &reset), false).unwrap();
+    let mut atomic = node;
+    let spec = atomic.properties.get_mut("spec").unwrap();
+    spec.properties.get_mut("set").unwrap().list = ListKind::Atomic;
+    spec.properties.get_mut("map").unwrap().atomic_map = true;
+    let mut new = of("2");
+    update(&atomic, Some(&live), &mut new, &manager("two", &reset));
+    let fields = &new["metadata"]["managedFields"][0]["fieldsV1"];
+    assert_eq!(fields, &json!({ "f:spec": { "f:map": {}, "f:set": {} } }));
+}
+
 proptest! {
     #[test]
     fn a_set_is_read_as_it_was_written(configuration in configuration("")) {

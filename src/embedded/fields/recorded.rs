@@ -95,11 +95,24 @@ impl Step<'_> {
         if let Some(before) = self.before {
             keep_times(before, &mut stored);
         }
-        if managed(&stored) != managed(self.answer) {
+        // As text: the order of the fields counts too.
+        let printed = |object: &Value| managed(object).to_string();
+        if printed(&stored) != printed(self.answer) {
             return Some(format!("managedFields: {}", managed(&stored)));
         }
         // The rest of an object also shows defaults, which are not made here.
         let parts = ["labels", "annotations", "finalizers", "ownerReferences"].map(|name| format!("/metadata/{name}"));
+        let names = ["/spec/keys", "/spec/plans", "/spec/license/pools"].into_iter().find_map(|list| {
+            let names = |object: &Value| {
+                let items = object.pointer(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+                items.iter().map(|item| text(item, "name").to_owned()).collect::<Vec<_>>()
+            };
+            let ours = names(&object);
+            (manager.subresource.is_none() && ours != names(self.answer)).then(|| format!("{list}: {ours:?}"))
+        });
+        if names.is_some() {
+            return names;
+        }
         let parts = parts.into_iter().chain(["/data".into()]).filter(|_| manager.subresource.is_none());
         parts.into_iter().find_map(|part| {
             let present = |object: &Value| object.pointer(&part).filter(|part| !shape::is_empty(Some(part))).cloned();

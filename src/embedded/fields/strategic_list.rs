@@ -136,7 +136,7 @@ fn directives(kind: &List<'_>, mut live: Vec<Value>, patch: Vec<Value>) -> Resul
         match directive.as_str() {
             Some("delete") => {
                 let id = map.get(kind.key).ok_or_else(|| kind.no_key(map))?;
-                live.retain(|other| kind.id(other).map_or(true, |other| other != id));
+                live.retain(|other| kind.id(other) != Ok(id));
             }
             Some("replace") => replace = true,
             Some("merge") => return Err(Refusal::internal("merging lists cannot yet be specified in the patch")),

@@ -41,3 +41,30 @@ fn managers(live: &Value, new: &Value) -> bool {
                     .all(|(name, live)| new.get(name).is_some_and(|new| same(live, new)))
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_a_write_that_changes_something_has_a_new_time() {
+        let object = |time: &str, data: &str| {
+            json!({
+                "metadata": { "name": "a", "managedFields": [{ "manager": "m", "time": time }] },
+                "data": { "x": data },
+            })
+        };
+        let live = object("2026-01-01T00:00:00Z", "1");
+        let mut same = object("2026-01-01T00:00:09Z", "1");
+        keep_times(&live, &mut same);
+        assert_eq!(same, live);
+        let mut other = object("2026-01-01T00:00:09Z", "2");
+        keep_times(&live, &mut other);
+        assert_eq!(other, object("2026-01-01T00:00:09Z", "2"));
+        let mut owned = object("2026-01-01T00:00:09Z", "1");
+        owned["metadata"]["managedFields"][0]["manager"] = "n".into();
+        keep_times(&live, &mut owned);
+        assert_eq!(owned["metadata"]["managedFields"][0]["time"], "2026-01-01T00:00:09Z");
+    }
+}

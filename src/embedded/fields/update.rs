@@ -1,7 +1,7 @@
 //! Ownership after a write that is not an apply.
 
 use super::compare::Difference;
-use super::managed::{self, Identity, Managed};
+use super::managed::{self, Identity, Managed, Owned};
 use super::set::FieldSet;
 use super::zero::zero;
 use super::{Manager, never_owned};
@@ -27,13 +27,13 @@ pub fn update(node: &Node, live: Option<&Value>, new: &mut Value, manager: &Mana
             }
         };
         let mut managed = if manager.subresource.is_some() {
-            Managed::of(before).unwrap_or_default()
+            Managed::of_live(before).unwrap_or_default()
         } else if is_reset(&holder, manager.builtin) {
             Managed::default()
         } else {
-            match Managed::of(&holder) {
+            match Managed::of_request(&holder) {
                 Ok(managed) if !managed.0.is_empty() => managed,
-                _ => Managed::of(before).unwrap_or_default(),
+                _ => Managed::of_live(before).unwrap_or_default(),
             }
         };
         let created = before.pointer("/metadata/uid").and_then(Value::as_str).is_none_or(str::is_empty);
@@ -62,21 +62,18 @@ pub(super) fn own_changes<'a>(
     let Difference { removed, modified, added } = difference;
     let changed = modified.union(added);
     managed.0.retain(|_, owned| {
-        let fields = std::mem::take(&mut owned.fields);
-        owned.fields = fields.difference(&changed).difference(&removed);
-        !owned.fields.is_empty()
+        owned.lose(&changed);
+        owned.lose(&removed);
+        !owned.is_empty()
     });
     let changed = changed.difference(never_owned());
     if changed.is_empty() {
         return;
     }
     let identity = Identity::update(name, manager.api_version, manager.subresource.unwrap_or_default());
-    let owned = managed.0.entry(identity).or_insert_with(|| managed::Owned {
-        version: Cow::Borrowed(manager.api_version),
-        fields: FieldSet::default(),
-        time: None,
-    });
-    owned.fields = changed.union(std::mem::take(&mut owned.fields));
+    let owned = managed.0.entry(identity).or_insert_with(|| Owned::new(manager.api_version, FieldSet::default()));
+    let fields = changed.union(std::mem::take(owned.fields()));
+    *owned.fields() = fields;
     owned.time = Some(Cow::Owned(managed::time_text(manager.now)));
 }
 
