@@ -15,6 +15,7 @@ mod last_applied;
 mod managed;
 mod merge;
 mod merge_patch;
+mod meta;
 mod number;
 mod own;
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod zero;
 pub use apply::apply;
 pub use json_patch::json_patch;
 pub use merge_patch::merge_patch;
+pub use meta::object_meta;
 pub use refusal::{Cause, Refusal};
 pub use set::{FieldSet, Step};
 pub use strategic::strategic_merge_patch;

@@ -126,8 +126,15 @@ fn as_a_real_server_answers() {
     let recorded: Value = serde_json::from_str(include_str!("recorded.json")).unwrap();
     let schemas = recorded["schemas"].as_object().unwrap();
     let names = recorded["names"].as_object().unwrap();
-    let nodes: BTreeMap<&str, Node> =
-        names.iter().map(|(kind, name)| (&**kind, Node::of_document(schemas, name.as_str().unwrap()))).collect();
+    let node = |(kind, name): (&'_ String, &Value)| {
+        let mut node = Node::of_document(schemas, name.as_str().unwrap());
+        // Of custom resources with the schema of this module in place of the published one.
+        if matches!(&**kind, "License" | "Plan" | "Subscription") {
+            node.properties.insert("metadata".into(), object_meta());
+        }
+        (kind.clone(), node)
+    };
+    let nodes: BTreeMap<String, Node> = names.iter().map(node).collect();
     let steps = recorded["steps"].as_array().unwrap();
     assert!(steps.len() >= 60, "{} steps", steps.len());
     for (at, record) in steps.iter().enumerate() {
