@@ -12,6 +12,7 @@ pub mod error;
 mod escape;
 mod expression;
 mod format;
+mod functions;
 mod keyed_list;
 mod lists;
 mod metadata;
