@@ -35,7 +35,7 @@ impl VariableResolver for Names<'_, '_> {
     fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
         match name {
             "self" => Some(CowVal::Borrowed(self.subject.value.as_ref())),
-            "oldSelf" => self.subject.old.as_deref().map(|old| CowVal::Borrowed(old)),
+            "oldSelf" => self.subject.old.as_deref().map(CowVal::Borrowed),
             constant => {
                 let index: usize = constant.strip_prefix(CONSTANT)?.parse().ok()?;
                 self.constants.get(index).map(|value| CowVal::Borrowed(value.as_ref()))

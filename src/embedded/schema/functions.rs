@@ -7,12 +7,20 @@ use cel::{DeclarationError, Env, ExecutionError};
 use regex::Regex;
 use std::any::Any;
 
-use super::pattern;
+use super::{pattern, values};
 
 /// `a.?b` and `a[?b]`: none where there is no such entry; one that is of the wrong type is an error, as in `cel-go`.
 pub const OPTIONAL: &str = "@optional";
+/// `a == b` and `a != b` of objects and lists: an error where one holds a value of the wrong type.
+pub const EQUAL: &str = "@equal";
+pub const UNEQUAL: &str = "@unequal";
+/// A field that no expression can name: asking for it looks at every value of an object.
+pub const SOUND: &str = "@sound";
+
 pub fn extension(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_overload(OPTIONAL, "optional_entry", vec![DYN_TYPE, DYN_TYPE], optional)?;
+    env.add_overload(EQUAL, "equal_parts", vec![DYN_TYPE, DYN_TYPE], |parts| equal(parts, true))?;
+    env.add_overload(UNEQUAL, "unequal_parts", vec![DYN_TYPE, DYN_TYPE], |parts| equal(parts, false))?;
     env.add_member_overload("matches", "matches_constant", STRING_TYPE, vec![PATTERN.to_owned()], matches_constant)
 }
 
@@ -34,6 +42,26 @@ fn optional<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Ex
             Ok(CowVal::owned(CelOptional::none()))
         }
         Err(error) => Err(error),
+    }
+}
+
+fn equal<'b, 'v>(parts: Vec<CowVal<'b, 'v>>, wanted: bool) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let [one, other] = parts.as_slice() else { return Err(no_overload(EQUAL, &parts)) };
+    let size = |part: &dyn Val| part.as_sizer().map(|sizer| sizer.size());
+    // What differs in size is not looked at any further.
+    if size(one.as_ref()) == size(other.as_ref()) {
+        sound(one.as_ref())?;
+        sound(other.as_ref())?;
+    }
+    Ok(CowVal::owned(CelBool::from(one.as_ref().equals(other.as_ref()) == wanted)))
+}
+
+/// Fails where an object, or one in a list, holds a value of the wrong type.
+pub fn sound(value: &dyn Val) -> Result<(), ExecutionError> {
+    match (value.as_iterable(), value.as_indexer()) {
+        (Some(list), _) => values::items(list).into_iter().try_for_each(sound),
+        (None, Some(object)) => object.get(&CelString::from(SOUND)).map(|_| ()),
+        (None, None) => Ok(()),
     }
 }
 

@@ -21,6 +21,8 @@ mod path;
 mod pattern;
 mod prune;
 mod reader;
+#[cfg(test)]
+mod recorded;
 mod rule;
 mod rules;
 mod structure;

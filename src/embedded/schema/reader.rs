@@ -6,7 +6,7 @@ use cel::{Context, Value};
 
 use super::escape::unescaped;
 use super::expression::{CONSTANT, environment};
-use super::functions::{OPTIONAL, constant_pattern};
+use super::functions::{EQUAL, OPTIONAL, UNEQUAL, constant_pattern};
 use super::node::{Node, Type};
 
 /// Expressions nest at most this deep.
@@ -169,6 +169,13 @@ impl<'n> Reader<'n> {
             && is_field(right)
         {
             std::mem::swap(left, right);
+        }
+        if known.iter().any(|known| matches!(known, Known::Of(node) if node.type_.is_some_and(Type::has_parts))) {
+            match call.func_name.as_str() {
+                "_==_" => call.func_name = EQUAL.into(),
+                "_!=_" => call.func_name = UNEQUAL.into(),
+                _ => {}
+            }
         }
         let first = known.first().copied().unwrap_or(Known::Anything);
         match (call.func_name.as_str(), &*call.args) {

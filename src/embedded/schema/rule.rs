@@ -107,7 +107,7 @@ impl Rule {
         };
         let said = self.message_expression.as_ref().and_then(|expression| message(expression, subject));
         let detail = said.as_deref().unwrap_or(&self.detail);
-        let plain = !matches!(case.node.type_, Some(Type::Object | Type::Array));
+        let plain = !case.node.type_.is_some_and(Type::has_parts);
         let value = plain.then_some(case.value);
         match self.reason {
             Reason::Forbidden => FieldError::forbidden(field, detail),

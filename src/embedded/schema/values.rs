@@ -16,6 +16,7 @@ use std::collections::HashMap;
 
 use super::escape::unescaped;
 use super::format::{Format, date};
+use super::functions::{SOUND, sound};
 use super::keyed_list::KeyedList;
 use super::node;
 use super::node::{ListKind, Node};
@@ -167,6 +168,13 @@ impl<'a> Object<'a> {
     }
 
     fn get_field(&self, name: &str) -> Result<Boxed<'a>, ExecutionError> {
+        if name == SOUND {
+            let typed = self.fields.iter().filter(|(_, value)| !value.is_null());
+            for (node, value) in typed.filter_map(|(name, value)| Some((self.node.field(name)?, value))) {
+                sound(of(node, value)?.as_ref())?;
+            }
+            return Ok(Box::new(CelBool::from(true)));
+        }
         let real = self.real(name);
         // A field without a value is as good as absent.
         let value = self.fields.get(real.as_ref()).filter(|value| !value.is_null());
