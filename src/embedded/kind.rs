@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::columns::Column;
 use super::schema::{Node, Schema};
-use super::{builtin, openapi};
+use super::{builtin, fields, openapi};
 use crate::api::crds;
 
 /// One resource of one group.
@@ -154,7 +154,7 @@ fn of_crd(crd: &Value, id: usize) -> Kind {
     let mut node = Node::of_crd(schema);
     node.properties.insert("apiVersion".into(), openapi::text_node());
     node.properties.insert("kind".into(), openapi::text_node());
-    node.properties.insert("metadata".into(), openapi::builtin_node(openapi::OBJECT_META));
+    node.properties.insert("metadata".into(), fields::object_meta());
     let paths = |value: &Value| {
         let paths = value.as_array().into_iter().flatten();
         paths.map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_owned()).collect::<Vec<_>>()

@@ -383,6 +383,7 @@ impl Write {
         dry: bool,
     ) -> Result<Arc<Object>, Failure> {
         let kind = self.stored_kind();
+        fields::keep_times(&live.value, &mut object);
         if object == live.value {
             return Ok(live.clone());
         }
