@@ -68,6 +68,18 @@ fn value(kind: &Kind, headers: &HeaderMap, body: &Bytes) -> Result<Value, Failur
     }
 }
 
+/// The options of a delete, in a body that is there.
+pub fn options(headers: &HeaderMap, body: &Bytes) -> Result<Value, Failure> {
+    let refuse = |why: String| Err(Failure::bad_request(why));
+    match content_type(headers) {
+        "application/yaml" => yaml(body).or_else(refuse),
+        "application/vnd.kubernetes.protobuf" => protobuf::read(body).or_else(refuse),
+        _ => serde_json::from_slice(body).or_else(|error| {
+            refuse(format!("couldn't get version/kind; json parse error: {}", json_fault(body, &error)))
+        }),
+    }
+}
+
 fn unrecognized(kind: &Kind, body: &[u8], why: &str) -> Failure {
     let message =
         format!("the object provided is unrecognized (must be of type {}): {why} ({})", kind.kind, summary(body));

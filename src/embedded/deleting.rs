@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 use super::builtin::NAMESPACE;
-use super::decode::dry_run;
+use super::decode::{self, dry_run};
 use super::failure::Failure;
 use super::kind::{Kind, Kinds};
 use super::schema::{FieldError, Reason};
@@ -44,12 +44,9 @@ enum Policy {
 
 impl Options {
     fn read(write: &Write) -> Result<Self, Failure> {
-        let body: Value = match write.body.is_empty() {
+        let body = match write.body.is_empty() {
             true => json!({}),
-            false => serde_json::from_slice(&write.body).map_err(|error| {
-                let why = super::decode::json_fault(&write.body, &error);
-                Failure::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
-            })?,
+            false => decode::options(&write.headers, &write.body)?,
         };
         let fault = |field: &str, why: String| {
             let fault = FieldError::new(field, Reason::Invalid, why);

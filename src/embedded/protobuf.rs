@@ -95,6 +95,28 @@ struct ConfigMap {
     immutable: Option<bool>,
 }
 
+#[derive(Message)]
+struct DeleteOptions {
+    #[prost(int64, optional, tag = "1")]
+    grace_period_seconds: Option<i64>,
+    #[prost(message, optional, tag = "2")]
+    preconditions: Option<Preconditions>,
+    #[prost(bool, optional, tag = "3")]
+    orphan_dependents: Option<bool>,
+    #[prost(string, optional, tag = "4")]
+    propagation_policy: Option<String>,
+    #[prost(string, repeated, tag = "5")]
+    dry_run: Vec<String>,
+}
+
+#[derive(Message)]
+struct Preconditions {
+    #[prost(string, optional, tag = "1")]
+    uid: Option<String>,
+    #[prost(string, optional, tag = "2")]
+    resource_version: Option<String>,
+}
+
 /// The object in such a body, as JSON has it. An error says why there is none.
 pub fn read(body: &[u8]) -> Result<Value, String> {
     let content = body.strip_prefix(MAGIC).ok_or("the provided data does not have the expected prefix 'k8s\\0'")?;
@@ -119,6 +141,21 @@ pub fn read(body: &[u8]) -> Result<Value, String> {
             put(&mut object, "data", json!(map.data));
             put(&mut object, "binaryData", encoded(map.binary_data));
             put(&mut object, "immutable", map.immutable.into());
+            object
+        }
+        (_, "DeleteOptions") => {
+            let options = DeleteOptions::decode(raw).map_err(bad)?;
+            let mut object = json!({});
+            put(&mut object, "gracePeriodSeconds", options.grace_period_seconds.into());
+            if let Some(conditions) = options.preconditions {
+                let mut value = json!({});
+                put(&mut value, "uid", conditions.uid.into());
+                put(&mut value, "resourceVersion", conditions.resource_version.into());
+                put(&mut object, "preconditions", value);
+            }
+            put(&mut object, "orphanDependents", options.orphan_dependents.into());
+            put(&mut object, "propagationPolicy", options.propagation_policy.into());
+            put(&mut object, "dryRun", json!(options.dry_run));
             object
         }
         (version, kind) => {
