@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-use super::builtin::NAMESPACE;
+use super::builtin::{EVENT, NAMESPACE};
 use super::decode::{self, dry_run};
 use super::failure::Failure;
 use super::kind::{Kind, Kinds};
@@ -237,6 +237,22 @@ pub fn collect(write: &Write, draft: &mut Draft<'_>) {
 
 fn is_going(value: &Value) -> bool {
     value["metadata"]["deletionTimestamp"].is_string()
+}
+
+/// Events are the only objects that nobody deletes. A cluster forgets them after an hour; here, where a calendar may run
+/// fast, the newest stay whatever their age.
+pub fn forget_old_events(draft: &mut Draft<'_>) {
+    const KEPT: usize = 5_000;
+    /// So many more are let in before they are sorted again.
+    const SLACK: usize = 1_000;
+    if draft.len_before(EVENT) < KEPT + SLACK {
+        return;
+    }
+    let mut events = draft.range(EVENT, "");
+    events.sort_by_key(|(_, event)| event.revision);
+    for (key, _) in &events[..events.len().saturating_sub(KEPT)] {
+        draft.remove(EVENT, key);
+    }
 }
 
 /// Does what the finalizers of Kubernetes stand for.

@@ -281,6 +281,9 @@ fn finished<T>(
 ) -> Result<T, Failure> {
     let done = make(write, draft)?;
     deleting::collect(write, draft);
+    if write.kind().stored_as == builtin::EVENT {
+        deleting::forget_old_events(draft);
+    }
     Ok(done)
 }
 
