@@ -238,42 +238,14 @@ async fn each_key_was_told_at_most_once(ground: &Ground, trial: &Trial) {
     }
 }
 
-const POLICY: &str = r"
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: stubborn}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    resourceRules:
-    - {apiGroups: [seatkeeper.dev], apiVersions: ['*'], operations: [UPDATE], resources: [licenses/status]}
-  validations: [{expression: object.metadata.name != 'stubborn', message: nobody writes this status}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: stubborn}
-spec: {policyName: stubborn, validationActions: [Deny]}
-";
-
 #[tokio::test]
 async fn an_object_whose_status_is_always_refused_stops_no_other_and_is_tried_less_and_less_often() {
     let ground = Ground::take().await;
     let vendor = ground.vendor("stubborn").await;
-    let license = |name: &str| {
-        format!(
-            "apiVersion: seatkeeper.dev/v1alpha1\nkind: License\nmetadata: {{name: {name}}}\nspec: {{product: x, keys: []}}\n"
-        )
-    };
-    vendor.kubectl.apply(&format!("{}---{POLICY}", license("stubborn"))).await;
-    eventually(SOON, "the policy is in force", async || {
-        let patch = r#"{"status":{"product":"x"}}"#;
-        let args = ["patch", "licenses.seatkeeper.dev", "stubborn", "--subresource=status", "--dry-run=server"];
-        let output = vendor.kubectl.run(&[&args[..], &["--type=merge", "-p", patch]].concat()).await;
-        if output.stderr.contains("nobody writes this status") { Ok(()) } else { Err(format!("{output:?}")) }
-    })
-    .await;
-
+    let license = "{apiVersion: seatkeeper.dev/v1alpha1, kind: License, metadata: {name: stubborn}, spec: {product: x, keys: []}}";
+    vendor.kubectl.apply(license).await;
     let proxy = Proxy::start(&ground).await;
+    proxy.refuse(Some("/licenses/stubborn/status"));
     let replica = Replica::start(proxy.kubeconfig(), "stubborn");
     replica.says(SOON, "ok: leads").await;
     let tries = || proxy.writes().iter().filter(|write| write.ends_with("/licenses/stubborn/status")).count();
@@ -294,10 +266,7 @@ async fn an_object_whose_status_is_always_refused_stops_no_other_and_is_tried_le
     println!("tried {tried} times");
     assert!(tried <= 12, "{tried}");
 
-    vendor
-        .kubectl
-        .expect(&["delete", "validatingadmissionpolicybindings,validatingadmissionpolicies", "stubborn"])
-        .await;
+    proxy.refuse(None);
     eventually(Duration::from_secs(40), "it comes right by itself", async || {
         let shown = ["get", "licenses.seatkeeper.dev", "stubborn", "-o", "jsonpath={.status.mode}"];
         match vendor.kubectl.expect(&shown).await {
