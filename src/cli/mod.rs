@@ -10,6 +10,7 @@ mod issue;
 mod keygen;
 mod operator;
 mod timeline;
+mod up;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +35,7 @@ enum Command {
     Issue(issue::Arguments),
     Keygen(keygen::Arguments),
     Timeline(timeline::Arguments),
+    Up(up::Arguments),
     Verify(verify::Arguments),
 }
 
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Issue(arguments) => issue::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::Timeline(arguments) => timeline::run(&arguments),
+        Command::Up(arguments) => up::run(arguments),
         Command::Verify(arguments) => return end(verify::run(&arguments)),
     };
     end(done.map(|()| ExitCode::SUCCESS))

@@ -1,4 +1,290 @@
 //! The part of the Kubernetes API that Seatkeeper uses, inside this process: for one machine without a cluster, and for
 //! simulation. What it answers is checked call by call against a real API server.
+//!
+//! A request is read (`request`, `decode`), a read answers from the state (`reading`, `watching`), a write makes a draft
+//! (`writing`, `deleting`) that is committed to the storage and only then seen by anybody.
 
+mod answer;
+mod builtin;
+mod columns;
+mod commit;
+mod decode;
+mod deleting;
+mod discovery;
+mod doubled;
+mod failure;
+pub mod fields;
+mod jsonpath;
+mod kind;
+mod metadata;
+mod openapi;
+mod pods;
+mod protobuf;
+mod reading;
+mod request;
 pub mod schema;
+mod selector;
+mod state;
+pub mod storage;
+mod strategy;
+mod watching;
+mod writing;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use kube::Client;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::{Arc, RwLockReadGuard};
+use std::task::{Context, Poll};
+
+use crate::domain::Instant;
+pub use answer::Body;
+use answer::{Include, Page, Shown, refuse, respond, warn};
+use commit::Ledger;
+use decode::LONGEST_BODY;
+use deleting::Deleted;
+use failure::Failure;
+use kind::Kinds;
+use request::{Form, Query, Resource, Target, Wanted, is_write};
+use state::State;
+use storage::{Durable, Memory, StorageError};
+use writing::{Done, Write};
+
+/// The API. Clones are the same one.
+#[derive(Clone)]
+pub struct Embedded(Arc<Inner>);
+
+struct Inner {
+    kinds: Arc<Kinds>,
+    ledger: Ledger,
+    now: Box<dyn Fn() -> Instant + Send + Sync>,
+}
+
+impl Embedded {
+    /// An API that keeps its objects as long as it lives. `now` is its clock.
+    pub fn in_memory(now: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        let kinds = Kinds::all();
+        let ledger = Ledger::of_memory(&kinds, Memory);
+        Self::with(kinds, ledger, Box::new(now))
+    }
+
+    /// An API that keeps its objects in `folder`: what it has answered survives whatever ends the process.
+    pub fn open(folder: &Path, now: impl Fn() -> Instant + Send + Sync + 'static) -> Result<Self, StorageError> {
+        let kinds = Kinds::all();
+        let ledger = Ledger::of_disk(&kinds, Durable::open(folder)?)?;
+        Ok(Self::with(kinds, ledger, Box::new(now)))
+    }
+
+    fn with(kinds: Arc<Kinds>, ledger: Ledger, now: Box<dyn Fn() -> Instant + Send + Sync>) -> Self {
+        let api = Embedded(Arc::new(Inner { kinds, ledger, now }));
+        for name in deleting::FIRST_NAMESPACES {
+            // An error says that it is there already.
+            let _ = api.0.ledger.commit_now(|draft| api.first_namespace(name).create(draft));
+        }
+        api
+    }
+
+    fn first_namespace(&self, name: &str) -> Write {
+        let mut headers = http::HeaderMap::new();
+        headers.insert(header::USER_AGENT, http::HeaderValue::from_static("seatkeeper"));
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        Write {
+            kinds: self.0.kinds.clone(),
+            resource: Resource { kind: builtin::NAMESPACE, namespace: None, name: None, subresource: None },
+            query: Query::default(),
+            headers,
+            body: object.to_string().into(),
+            now: self.now(),
+        }
+    }
+
+    /// A client of this API.
+    pub fn client(&self) -> Client {
+        Client::new(self.clone(), "default")
+    }
+
+    fn kinds(&self) -> &Kinds {
+        &self.0.kinds
+    }
+
+    fn now(&self) -> Instant {
+        (self.0.now)()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.ledger.read()
+    }
+
+    /// Answers a request. Nothing it can say makes this fail or panic.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let body = match Limited::new(body, LONGEST_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => {
+                let why = format!("Request entity too large: limit is {LONGEST_BODY}");
+                return self.dated(refuse(&Failure::new(413, "RequestEntityTooLarge", why)));
+            }
+        };
+        let answered = match request::target(self.kinds(), &head.uri) {
+            Some(Target::Resource(resource)) => self.resource(resource, &head, body).await,
+            Some(Target::Other(path)) => return self.dated(self.other(&path, &head)),
+            None => Err(Failure::no_resource()),
+        };
+        self.dated(answered.unwrap_or_else(|failure| refuse(&failure)))
+    }
+
+    fn dated(&self, mut response: Response<Body>) -> Response<Body> {
+        let date = self.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        if let Ok(date) = header::HeaderValue::from_str(&date) {
+            response.headers_mut().insert(header::DATE, date);
+        }
+        response
+    }
+
+    /// Discovery, OpenAPI and health.
+    fn other(&self, path: &str, head: &http::request::Parts) -> Response<Body> {
+        if matches!(path, "livez" | "readyz" | "healthz") {
+            return respond(StatusCode::OK, "text/plain; charset=utf-8", "ok".into());
+        }
+        if path == "openapi/v3" {
+            return respond(StatusCode::OK, "application/json", openapi::index(self.kinds()).to_string().into());
+        }
+        if let Some(document) = path.strip_prefix("openapi/v3/").and_then(|path| openapi::document(self.kinds(), path))
+        {
+            return respond(StatusCode::OK, "application/json", Bytes::from_static(document.as_bytes()));
+        }
+        let aggregated = Wanted::read(&head.headers).is_ok_and(|wanted| wanted.form == Form::Aggregated);
+        match discovery::answer(self.kinds(), path, aggregated) {
+            Some(found) if found["kind"] == json!("APIGroupDiscoveryList") => respond(
+                StatusCode::OK,
+                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+                found.to_string().into(),
+            ),
+            Some(found) => respond(StatusCode::OK, "application/json", found.to_string().into()),
+            None => respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n".into()),
+        }
+    }
+
+    async fn resource(
+        &self,
+        resource: Resource,
+        head: &http::request::Parts,
+        body: Bytes,
+    ) -> Result<Response<Body>, Failure> {
+        let query = Query::read(&head.uri);
+        let wanted = Wanted::read(&head.headers)?;
+        let kind = self.0.kinds.get(resource.kind);
+        let shown = Shown { kind, wanted, include: Include::read(&query)?, now: self.now() };
+        if !is_write(&head.method) {
+            if head.method != Method::GET {
+                return Err(Failure::no_method());
+            }
+            return self.get(&resource, &query, &shown);
+        }
+        let write =
+            Write { kinds: self.0.kinds.clone(), resource, query, headers: head.headers.clone(), body, now: shown.now };
+        let named = write.resource.name.is_some();
+        let plain = write.resource.subresource.is_none();
+        match (&head.method, named) {
+            (&Method::POST, false) if kind.namespaced == write.resource.namespace.is_some() => {
+                let done = self.0.ledger.commit(move |draft| finished(&write, draft, Write::create)).await?;
+                Ok(done_response(&shown, done))
+            }
+            (&Method::PUT, true) => {
+                let done = self.0.ledger.commit(move |draft| finished(&write, draft, Write::update)).await?;
+                Ok(done_response(&shown, done))
+            }
+            (&Method::PATCH, true) => {
+                let done = self.0.ledger.commit(move |draft| finished(&write, draft, Write::patch)).await?;
+                Ok(done_response(&shown, done))
+            }
+            (&Method::DELETE, true) if plain => {
+                let deleted = self.0.ledger.commit(move |draft| finished(&write, draft, |w, d| deleting::delete(w, d)));
+                Ok(match deleted.await? {
+                    Deleted::Going(object) => shown.respond(StatusCode::OK, shown.object(&object)),
+                    Deleted::Gone(object) => shown.respond(StatusCode::OK, gone(kind, &object.value)),
+                })
+            }
+            (&Method::DELETE, false) if kind.plural != "namespaces" => {
+                let revision = self.read().revision;
+                let deleted = self
+                    .0
+                    .ledger
+                    .commit(move |draft| finished(&write, draft, |w, d| deleting::delete_collection(w, d)));
+                let page = Page { revision, ..Page::default() };
+                Ok(shown.respond(StatusCode::OK, shown.list(&deleted.await?, &page)))
+            }
+            _ => Err(Failure::no_method()),
+        }
+    }
+
+    fn get(&self, resource: &Resource, query: &Query, shown: &Shown<'_>) -> Result<Response<Body>, Failure> {
+        let state = self.read();
+        if query.flag("watch") {
+            let body = watching::begin(self, &state, resource, query, shown.wanted)?;
+            let mut response = Response::new(body);
+            response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+            return Ok(response);
+        }
+        if resource.name.is_some() {
+            if resource.subresource.as_deref() == Some("finalize") {
+                return Err(Failure::no_method());
+            }
+            let object = reading::get(&state, shown.kind, resource, query)?;
+            return Ok(shown.respond(StatusCode::OK, shown.object(&object)));
+        }
+        let (objects, page) = reading::list(&state, shown.kind, resource, query)?;
+        drop(state);
+        Ok(shown.respond(StatusCode::OK, shown.list(&objects, &page)))
+    }
+}
+
+/// A write and what follows from it.
+fn finished<T>(
+    write: &Write,
+    draft: &mut state::Draft<'_>,
+    make: impl FnOnce(&Write, &mut state::Draft<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let done = make(write, draft)?;
+    deleting::collect(write, draft);
+    Ok(done)
+}
+
+fn done_response(shown: &Shown<'_>, done: Done) -> Response<Body> {
+    let code = StatusCode::from_u16(done.code).unwrap_or(StatusCode::OK);
+    let mut response = shown.respond(code, shown.object(&done.object));
+    warn(&mut response, &done.warnings);
+    response
+}
+
+/// What a delete says of an object that is gone.
+fn gone(kind: &kind::Kind, object: &Value) -> Bytes {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let mut details = kind.details(name);
+    details["uid"] = object["metadata"]["uid"].clone();
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+    status.to_string().into()
+}
+
+impl tower::Service<Request<kube::client::Body>> for Embedded {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
+        let api = self.clone();
+        Box::pin(async move { Ok(api.answer(request).await) })
+    }
+}

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+use super::checks::Checks;
+
 /// The schema of one value.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
@@ -27,6 +29,11 @@ pub struct Node {
     pub patch_strategy: Option<String>,
     /// Everything else that the schema says: bounds, patterns, enums, `required`, rules (`x-kubernetes-validations`).
     pub says: Map<String, Value>,
+    /// The bounds among it, read once.
+    pub checks: Checks,
+    /// An object without declared fields in a document of the API server stands for any object; in a CRD it stands for an
+    /// empty one.
+    pub any_object: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +62,12 @@ const DEEPEST: u8 = 40;
 impl Node {
     /// Reads a schema without references: the `openAPIV3Schema` of a CRD.
     pub fn of_crd(schema: &Value) -> Self {
-        read(schema, &Map::new(), 0)
+        read(schema, None, 0)
     }
 
     /// Reads `components.schemas[name]` of an OpenAPI v3 document, its references resolved.
     pub fn of_document(schemas: &Map<String, Value>, name: &str) -> Self {
-        schemas.get(name).map(|schema| read(schema, schemas, 0)).unwrap_or_default()
+        schemas.get(name).map(|schema| read(schema, Some(schemas), 0)).unwrap_or_default()
     }
 
     /// The schema of a field or an entry of this object.
@@ -69,7 +76,7 @@ impl Node {
     }
 }
 
-fn read(schema: &Value, schemas: &Map<String, Value>, depth: u8) -> Node {
+fn read(schema: &Value, schemas: Option<&Map<String, Value>>, depth: u8) -> Node {
     let Some(own) = schema.as_object() else { return Node::default() };
     if depth > DEEPEST {
         return Node::default();
@@ -80,7 +87,7 @@ fn read(schema: &Value, schemas: &Map<String, Value>, depth: u8) -> Node {
     if let Some(target) = reference.and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
         fields.remove("$ref");
         fields.remove("allOf");
-        if let Some(target) = schemas.get(target).and_then(Value::as_object) {
+        if let Some(target) = schemas.and_then(|all| all.get(target)).and_then(Value::as_object) {
             for (name, value) in target {
                 fields.entry(name.clone()).or_insert_with(|| value.clone());
             }
@@ -90,9 +97,8 @@ fn read(schema: &Value, schemas: &Map<String, Value>, depth: u8) -> Node {
     let mut take = |name: &str| fields.shift_remove(name);
     let text = |value: Option<Value>| value.and_then(|v| v.as_str().map(str::to_owned));
     let truth = |value: Option<Value>| value.as_ref().and_then(Value::as_bool).unwrap_or(false);
-    let keys: Vec<String> = take("x-kubernetes-list-map-keys")
-        .and_then(|keys| serde_json::from_value(keys).ok())
-        .unwrap_or_default();
+    let keys: Vec<String> =
+        take("x-kubernetes-list-map-keys").and_then(|keys| serde_json::from_value(keys).ok()).unwrap_or_default();
     let list = match text(take("x-kubernetes-list-type")).as_deref() {
         Some("set") => ListKind::Set,
         Some("map") => ListKind::Map(keys),
@@ -102,9 +108,11 @@ fn read(schema: &Value, schemas: &Map<String, Value>, depth: u8) -> Node {
     let additional = take("additionalProperties");
     let items = take("items");
     take("description");
-    Node {
-        type_: text(take("type")).as_deref().and_then(Type::of),
-        format: text(take("format")),
+    let type_ = text(take("type")).as_deref().and_then(Type::of);
+    let format = text(take("format"));
+    let mut node = Node {
+        type_,
+        format,
         nullable: truth(take("nullable")),
         int_or_string: truth(take("x-kubernetes-int-or-string")),
         preserve_unknown: truth(take("x-kubernetes-preserve-unknown-fields")),
@@ -123,11 +131,27 @@ fn read(schema: &Value, schemas: &Map<String, Value>, depth: u8) -> Node {
         default: take("default"),
         merge_key: text(take("x-kubernetes-patch-merge-key")),
         patch_strategy: text(take("x-kubernetes-patch-strategy")),
+        any_object: schemas.is_some() && properties.is_none() && additional.is_none(),
+        checks: Checks::default(),
         says: fields,
-    }
+    };
+    node.checks = Checks::read(&node.says, node.type_, node.format.as_deref(), &child);
+    node
 }
 
 impl Type {
+    /// As schemas spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Type::Object => "object",
+            Type::Array => "array",
+            Type::String => "string",
+            Type::Integer => "integer",
+            Type::Number => "number",
+            Type::Boolean => "boolean",
+        }
+    }
+
     fn of(name: &str) -> Option<Self> {
         Some(match name {
             "object" => Type::Object,

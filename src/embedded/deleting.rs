@@ -1,0 +1,387 @@
+//! Delete, and what follows from it: finalizers, owners (garbage collection) and namespaces.
+
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+use super::builtin::NAMESPACE;
+use super::decode::dry_run;
+use super::failure::Failure;
+use super::kind::{Kind, Kinds};
+use super::schema::{FieldError, Reason};
+use super::selector::Selector;
+use super::state::{Draft, Object, owners};
+use super::writing::{Write, key_of, time_text};
+
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
+/// Namespaces that are there from the beginning.
+pub const FIRST_NAMESPACES: [&str; 2] = ["default", "kube-system"];
+/// Namespaces that nobody may delete.
+const PROTECTED_NAMESPACES: [&str; 3] = ["default", "kube-public", "kube-system"];
+
+/// What a delete answers with.
+pub enum Deleted {
+    /// It is gone.
+    Gone(Arc<Object>),
+    /// It goes once its finalizers are done.
+    Going(Arc<Object>),
+}
+
+/// How something is deleted.
+struct Options {
+    policy: Policy,
+    uid: Option<String>,
+    version: Option<u64>,
+    dry: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Policy {
+    Background,
+    Foreground,
+    Orphan,
+}
+
+impl Options {
+    fn read(write: &Write) -> Result<Self, Failure> {
+        let body: Value = match write.body.is_empty() {
+            true => json!({}),
+            false => serde_json::from_slice(&write.body).map_err(|error| {
+                let why = super::decode::json_fault(&write.body, &error);
+                Failure::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
+            })?,
+        };
+        let fault = |field: &str, why: String| {
+            let fault = FieldError::new(field, Reason::Invalid, why);
+            Failure::invalid("meta.k8s.io", "DeleteOptions", "", &[fault])
+        };
+        let policy = write.query.get("propagationPolicy").or(body["propagationPolicy"].as_str());
+        let policy = match policy {
+            None if body["orphanDependents"] == json!(true) => Policy::Orphan,
+            None | Some("Background") => Policy::Background,
+            Some("Foreground") => Policy::Foreground,
+            Some("Orphan") => Policy::Orphan,
+            Some(other) => {
+                let known = "supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\"";
+                let why = format!("Unsupported value: {other:?}: {known}");
+                let fault = FieldError::new("propagationPolicy", Reason::NotSupported, why);
+                return Err(Failure::invalid("meta.k8s.io", "DeleteOptions", "", &[fault]));
+            }
+        };
+        let conditions = &body["preconditions"];
+        let version = conditions["resourceVersion"].as_str().map(str::parse).transpose();
+        let dry = dry_run(&write.query, "DeleteOptions")? || body["dryRun"] == json!(["All"]);
+        Ok(Options {
+            policy,
+            uid: conditions["uid"].as_str().map(str::to_owned),
+            version: version.map_err(|_| {
+                fault(
+                    "preconditions.resourceVersion",
+                    format!("Invalid value: {}: must be a number", conditions["resourceVersion"]),
+                )
+            })?,
+            dry,
+        })
+    }
+
+    fn refuse_unmet(&self, kind: &Kind, name: &str, object: &Object) -> Result<(), Failure> {
+        let refuse = |why: String| Err(Failure::conflict(kind, name, &format!("Precondition failed: {why}")));
+        let uid = object.value["metadata"]["uid"].as_str().unwrap_or_default();
+        if let Some(wanted) = self.uid.as_deref().filter(|wanted| *wanted != uid) {
+            return refuse(format!("UID in precondition: {wanted}, UID in object meta: {uid}"));
+        }
+        match self.version.filter(|wanted| *wanted != object.revision) {
+            Some(wanted) => refuse(format!(
+                "ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {}",
+                object.revision
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// DELETE of one object.
+pub fn delete(write: &Write, draft: &mut Draft<'_>) -> Result<Deleted, Failure> {
+    let options = Options::read(write)?;
+    let kind = write.kind();
+    let key = write.resource.key();
+    let name = write.resource.name.as_deref().unwrap_or_default();
+    let object = draft.get(kind.stored_as, &key).ok_or_else(|| Failure::not_found(kind, name))?;
+    if kind.stored_as == NAMESPACE && PROTECTED_NAMESPACES.contains(&name) {
+        return Err(Failure::forbidden(kind, name, "this namespace may not be deleted"));
+    }
+    options.refuse_unmet(kind, name, &object)?;
+    if options.dry {
+        return Ok(Deleted::Gone(object));
+    }
+    Ok(mark(draft, write, kind, &key, &object, options.policy))
+}
+
+/// DELETE of all objects that a list with the same selectors shows; they come back as they were last.
+pub fn delete_collection(write: &Write, draft: &mut Draft<'_>) -> Result<Vec<Arc<Object>>, Failure> {
+    let options = Options::read(write)?;
+    let kind = write.kind();
+    let selector = Selector::read(kind, write.query.get("labelSelector"), write.query.get("fieldSelector"))?;
+    let found = draft.range(kind.stored_as, &write.resource.key());
+    let mut gone = Vec::new();
+    for (key, object) in found.into_iter().filter(|(_, object)| selector.meets(kind, &object.value)) {
+        options.refuse_unmet(kind, object.value["metadata"]["name"].as_str().unwrap_or_default(), &object)?;
+        if !options.dry {
+            mark(draft, write, kind, &key, &object, options.policy);
+        }
+        gone.push(object);
+    }
+    Ok(gone)
+}
+
+/// Removes an object, or marks it where something has to be done first.
+fn mark(draft: &mut Draft<'_>, write: &Write, kind: &Kind, key: &str, object: &Arc<Object>, policy: Policy) -> Deleted {
+    let mut value = object.value.clone();
+    let mut finalizers: Vec<String> = finalizers(&value);
+    finalizers.retain(|finalizer| finalizer != ORPHAN && finalizer != FOREGROUND);
+    match policy {
+        Policy::Orphan => finalizers.push(ORPHAN.into()),
+        Policy::Foreground => finalizers.push(FOREGROUND.into()),
+        Policy::Background => {}
+    }
+    let namespace = kind.stored_as == NAMESPACE;
+    if finalizers.is_empty() && !namespace {
+        let gone = draft.remove(kind.stored_as, key);
+        return Deleted::Gone(gone.unwrap_or_else(|| object.clone()));
+    }
+    let meta = &mut value["metadata"];
+    if !finalizers.is_empty() {
+        meta["finalizers"] = finalizers.into();
+    }
+    if meta["deletionTimestamp"].is_null() {
+        meta["deletionTimestamp"] = time_text(write.now).into();
+        if !namespace {
+            meta["deletionGracePeriodSeconds"] = 0.into();
+        }
+        if let Some(generation) = meta["generation"].as_i64() {
+            meta["generation"] = (generation + 1).into();
+        }
+    }
+    if namespace {
+        value["status"]["phase"] = "Terminating".into();
+    }
+    if value == object.value {
+        return Deleted::Going(object.clone());
+    }
+    Deleted::Going(draft.put(kind.stored_as, key.to_owned(), value))
+}
+
+fn finalizers(value: &Value) -> Vec<String> {
+    let all = value["metadata"]["finalizers"].as_array().into_iter().flatten();
+    all.filter_map(|finalizer| finalizer.as_str().map(str::to_owned)).collect()
+}
+
+/// Whether a marked object has nothing left that holds it.
+pub fn is_over(value: &Value) -> bool {
+    value["metadata"]["deletionTimestamp"].is_string()
+        && finalizers(value).is_empty()
+        && !value["spec"]["finalizers"]
+            .as_array()
+            .is_some_and(|all| value["kind"] == json!("Namespace") && !all.is_empty())
+}
+
+/// A namespace that is not there, or is going, takes nothing new.
+pub fn refuse_where_namespace_is_gone(
+    draft: &Draft<'_>,
+    kind: &Kind,
+    object: &Value,
+    namespace: &str,
+) -> Result<(), Failure> {
+    let kinds = Kinds::all();
+    let Some(found) = draft.get(NAMESPACE, namespace) else {
+        return Err(Failure::not_found(kinds.get(NAMESPACE), namespace));
+    };
+    if found.value["metadata"]["deletionTimestamp"].is_null() {
+        return Ok(());
+    }
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let mut failure = Failure::forbidden(kind, name, &why);
+    if let Some(details) = &mut failure.details {
+        details["causes"] = json!([{
+            "reason": "NamespaceTerminating", "message": format!("namespace {namespace} is being terminated"),
+            "field": "metadata.namespace",
+        }]);
+    }
+    Err(failure)
+}
+
+/// What the controllers of Kubernetes do after a write: dependents of what is gone go, or are let go; what is left over by
+/// an owner goes; a namespace takes its content along. Returns when nothing more follows.
+pub fn collect(write: &Write, draft: &mut Draft<'_>) {
+    let mut from = 0;
+    loop {
+        let happened = draft.since(from);
+        from = draft.mark();
+        for (id, event) in happened {
+            let kind = write.kinds.get(id);
+            match (&event.after, draft.get(id, &event.key)) {
+                (None, _) => {
+                    if let Some(gone) = &event.before {
+                        release_dependents(write, draft, gone);
+                        wake_those_waiting_for(write, draft, kind, gone);
+                    }
+                }
+                (Some(_), Some(object)) if is_going(&object.value) => go_on(write, draft, kind, &event.key, &object),
+                (Some(_), Some(object)) => drop_if_owner_is_missing(write, draft, kind, &event.key, &object),
+                (Some(_), None) => {}
+            }
+        }
+        if draft.mark() == from {
+            return;
+        }
+    }
+}
+
+fn is_going(value: &Value) -> bool {
+    value["metadata"]["deletionTimestamp"].is_string()
+}
+
+/// Does what the finalizers of Kubernetes stand for.
+fn go_on(write: &Write, draft: &mut Draft<'_>, kind: &Kind, key: &str, object: &Arc<Object>) {
+    let mut value = object.value.clone();
+    let uid = value["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let own = finalizers(&value);
+    if own.iter().any(|finalizer| finalizer == ORPHAN) {
+        for (kind, key, dependent) in draft.owned(&uid) {
+            let left = without_owner(&dependent.value, &uid);
+            draft.put(kind, key, left);
+        }
+    }
+    if own.iter().any(|finalizer| finalizer == FOREGROUND) {
+        for (kind, key, dependent) in draft.owned(&uid) {
+            let kind = write.kinds.get(kind);
+            if !is_going(&dependent.value) {
+                mark(draft, write, kind, &key, &dependent, Policy::Foreground);
+            }
+        }
+        let blocks = |(_, _, dependent): &(usize, String, Arc<Object>)| {
+            let references = dependent.value["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+            references.into_iter().any(|owner| owner["uid"] == json!(uid) && owner["blockOwnerDeletion"] == json!(true))
+        };
+        if draft.owned(&uid).iter().any(blocks) {
+            return;
+        }
+    }
+    if kind.stored_as == NAMESPACE && !empty_namespace(write, draft, key) {
+        return;
+    }
+    let left: Vec<String> =
+        own.into_iter().filter(|finalizer| finalizer != ORPHAN && finalizer != FOREGROUND).collect();
+    let same = left.len() == finalizers(&value).len();
+    match left.is_empty() {
+        true => drop_field(&mut value["metadata"], "finalizers"),
+        false => value["metadata"]["finalizers"] = left.into(),
+    }
+    if kind.stored_as == NAMESPACE {
+        drop_field(&mut value["spec"], "finalizers");
+    }
+    if is_over(&value) {
+        draft.remove(kind.stored_as, key);
+    } else if !same {
+        draft.put(kind.stored_as, key.to_owned(), value);
+    }
+}
+
+/// Deletes what is in a namespace. True where nothing is left.
+fn empty_namespace(write: &Write, draft: &mut Draft<'_>, namespace: &str) -> bool {
+    let prefix = format!("{namespace}/");
+    let mut empty = true;
+    for (id, kind) in write.kinds.iter().filter(|(id, kind)| kind.namespaced && kind.stored_as == *id) {
+        for (key, object) in draft.range(id, &prefix) {
+            if !is_going(&object.value) {
+                empty &= matches!(mark(draft, write, kind, &key, &object, Policy::Background), Deleted::Gone(_));
+            } else {
+                empty = false;
+            }
+        }
+    }
+    empty
+}
+
+/// The owner is gone: what it alone owned goes as well, the rest forgets it.
+fn release_dependents(write: &Write, draft: &mut Draft<'_>, owner: &Object) {
+    let uid = owner.value["metadata"]["uid"].as_str().unwrap_or_default();
+    for (id, key, dependent) in draft.owned(uid) {
+        match owners(&dependent).len() {
+            1 if is_going(&dependent.value) => {}
+            1 => {
+                mark(draft, write, write.kinds.get(id), &key, &dependent, Policy::Background);
+            }
+            _ => {
+                draft.put(id, key, without_owner(&dependent.value, uid));
+            }
+        }
+    }
+}
+
+/// Owners that go once their dependents are gone, and the namespace that goes once it is empty.
+fn wake_those_waiting_for(write: &Write, draft: &mut Draft<'_>, kind: &Kind, gone: &Object) {
+    let metadata = &gone.value["metadata"];
+    let namespace = metadata["namespace"].as_str().unwrap_or_default();
+    for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
+        if let Some((id, key)) = place_of(&write.kinds, owner, namespace)
+            && let Some(object) = draft.get(id, &key).filter(|object| is_going(&object.value))
+        {
+            go_on(write, draft, write.kinds.get(id), &key, &object);
+        }
+    }
+    if kind.namespaced
+        && let Some(object) = draft.get(NAMESPACE, namespace).filter(|object| is_going(&object.value))
+    {
+        go_on(write, draft, write.kinds.get(NAMESPACE), namespace, &object);
+    }
+}
+
+/// Where the object is that an owner reference names; None: its kind is not served here.
+fn place_of(kinds: &Kinds, owner: &Value, namespace: &str) -> Option<(usize, String)> {
+    let text = |field: &str| owner[field].as_str().unwrap_or_default();
+    let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+    let (_, kind) =
+        kinds.iter().find(|(_, kind)| kind.group == group && kind.version == version && kind.kind == text("kind"))?;
+    let place = json!({"metadata": {"namespace": namespace, "name": text("name")}});
+    Some((kind.stored_as, key_of(kind, &place)))
+}
+
+/// An object whose owners are all unknown has been left over.
+fn drop_if_owner_is_missing(write: &Write, draft: &mut Draft<'_>, kind: &Kind, key: &str, object: &Arc<Object>) {
+    let metadata = &object.value["metadata"];
+    let references = metadata["ownerReferences"].as_array().map_or(&[] as &[Value], Vec::as_slice);
+    if references.is_empty() {
+        return;
+    }
+    let namespace = metadata["namespace"].as_str().unwrap_or_default();
+    let there = |owner: &Value| match place_of(&write.kinds, owner, namespace) {
+        // A kind that is not served here may own things that are: nobody can say that it is gone.
+        None => true,
+        Some((id, key)) => draft.get(id, &key).is_some_and(|found| found.value["metadata"]["uid"] == owner["uid"]),
+    };
+    if !references.iter().any(there) {
+        mark(draft, write, kind, key, object, Policy::Background);
+    }
+}
+
+fn without_owner(value: &Value, uid: &str) -> Value {
+    let mut value = value.clone();
+    let left: Vec<Value> = value["metadata"]["ownerReferences"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|owner| owner["uid"] != json!(uid))
+        .cloned()
+        .collect();
+    match left.is_empty() {
+        true => drop_field(&mut value["metadata"], "ownerReferences"),
+        false => value["metadata"]["ownerReferences"] = left.into(),
+    }
+    value
+}
+
+fn drop_field(value: &mut Value, field: &str) {
+    value.as_object_mut().and_then(|fields: &mut Map<String, Value>| fields.shift_remove(field));
+}

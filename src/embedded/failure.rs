@@ -1,0 +1,131 @@
+//! What the API refuses, as a `Status` in the API server's words.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::fields::Refusal;
+use super::kind::Kind;
+use super::schema::FieldError;
+
+/// A refused request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    pub code: u16,
+    /// Empty where the API server gives none.
+    pub reason: &'static str,
+    pub message: String,
+    pub details: Option<Value>,
+}
+
+impl Failure {
+    pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Failure { code, reason, message: message.into(), details: None }
+    }
+
+    fn with(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Failure::new(400, "BadRequest", message)
+    }
+
+    pub fn internal(message: impl std::fmt::Display) -> Self {
+        let message = message.to_string();
+        Failure::new(500, "InternalError", format!("Internal error occurred: {message}"))
+            .with(json!({"causes": [{"message": message}]}))
+    }
+
+    pub fn not_found(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} {name:?} not found", kind.resource());
+        Failure::new(404, "NotFound", message).with(kind.details(name))
+    }
+
+    /// No such path.
+    pub fn no_resource() -> Self {
+        Failure::new(404, "NotFound", "the server could not find the requested resource").with(json!({}))
+    }
+
+    pub fn no_method() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        Failure::new(405, "MethodNotAllowed", message).with(json!({}))
+    }
+
+    pub fn exists(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", kind.resource());
+        Failure::new(409, "AlreadyExists", message).with(kind.details(name))
+    }
+
+    pub fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.resource());
+        Failure::new(409, "Conflict", message).with(kind.details(name))
+    }
+
+    pub fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!("{} {name:?} is forbidden: {why}", kind.resource());
+        Failure::new(403, "Forbidden", message).with(kind.details(name))
+    }
+
+    /// `Plan.seatkeeper.dev "x" is invalid: …`
+    pub fn invalid(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
+        let causes: Vec<Value> = errors
+            .iter()
+            .map(|e| json!({"reason": e.reason.cause(), "message": e.message, "field": e.field}))
+            .collect();
+        // The API server tells the same thing once.
+        let mut told: Vec<String> = Vec::new();
+        for error in errors.iter().map(FieldError::to_string) {
+            if !told.contains(&error) {
+                told.push(error);
+            }
+        }
+        let all = match told.as_slice() {
+            [one] => one.clone(),
+            several => format!("[{}]", several.join(", ")),
+        };
+        let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let mut details = json!({"causes": causes, "kind": kind});
+        if !name.is_empty() {
+            details["name"] = name.into();
+        }
+        if !group.is_empty() {
+            details["group"] = group.into();
+        }
+        Failure::new(422, "Invalid", format!("{qualified} {name:?} is invalid: {all}")).with(details)
+    }
+
+    pub fn gone(message: impl Into<String>) -> Self {
+        Failure::new(410, "Expired", message)
+    }
+
+    /// What the fields or the patch of a request make the server refuse.
+    pub fn of_refusal(refusal: Refusal) -> Self {
+        let causes: Vec<Value> = refusal
+            .causes
+            .iter()
+            .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
+            .collect();
+        let details = (!causes.is_empty()).then(|| json!({"causes": causes}));
+        Failure { code: refusal.code, reason: refusal.reason.unwrap_or_default(), message: refusal.message, details }
+    }
+
+    pub fn status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message,
+        });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
+        if let Some(details) = &self.details {
+            status["details"] = details.clone();
+        }
+        status["code"] = self.code.into();
+        status
+    }
+
+    pub fn body(&self) -> Bytes {
+        self.status().to_string().into()
+    }
+}

@@ -1,0 +1,169 @@
+//! Server-side apply.
+
+use super::compare::Difference;
+use super::conflict::{self, Conflicts};
+use super::managed::{self, Identity, Managed, Owned};
+use super::number::same;
+use super::refusal::Refusal;
+use super::set::FieldSet;
+use super::{Manager, check, last_applied, merge::merge, never_owned, remove::remove, update, zero::zero};
+use crate::embedded::schema::node::Node;
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// The manager of what an object had before its first apply, where nobody was recorded.
+const BEFORE: &str = "before-first-apply";
+
+/// What an apply comes to before it is put into an object.
+pub(super) enum Outcome<'a> {
+    /// The object, or none where it is as before, and its managers.
+    Done(Option<Value>, Managed<'a>),
+    Conflicts(Conflicts<'a>),
+}
+
+/// Server-side apply: the object that results, with its `managedFields`.
+///
+/// What the manager applies is merged into the live object; what it applied before and does not any more is removed,
+/// unless somebody else owns it. A field that somebody else owns and that would change is a conflict; with `force` the
+/// manager takes it. Without a difference the live object comes back as it is.
+pub fn apply(
+    node: &Node,
+    live: Option<&Value>,
+    applied: &Value,
+    manager: &Manager<'_>,
+    force: bool,
+) -> Result<Value, Refusal> {
+    let kind = applied.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let version = applied.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    if kind != manager.kind || version != manager.api_version {
+        let message = format!("invalid object type: {}", group_version_kind(version, kind));
+        return Err(Refusal::bad_request(message));
+    }
+    let metadata = applied.get("metadata");
+    if metadata.and_then(|metadata| metadata.get("managedFields")).is_some_and(|managed| !managed.is_null()) {
+        return Err(Refusal::bad_request("metadata.managedFields must be nil"));
+    }
+    if let Some(misfit) = check::misfit(node, applied) {
+        let text = |name| metadata.and_then(|metadata| metadata.get(name)).and_then(Value::as_str).unwrap_or_default();
+        return Err(Refusal::internal(format!(
+            "failed to create typed patch object ({}/{}; {}): {misfit}",
+            text("namespace"),
+            text("name"),
+            group_version_kind(version, kind)
+        )));
+    }
+    let empty;
+    let before = match live {
+        Some(live) => live,
+        None => {
+            empty = zero(node, applied, manager.builtin);
+            &empty
+        }
+    };
+    let mut managed =
+        Managed::of(before).map_err(|why| Refusal::internal(format!("failed to decode managed fields: {}", why.0)))?;
+    let nothing;
+    if managed.0.is_empty() {
+        nothing = zero(node, before, manager.builtin);
+        update::own_changes(node, &nothing, before, &mut managed, manager, BEFORE);
+    }
+    let outcome = attempt(node, before, applied, managed.clone(), manager, force);
+    let (object, managed) = match outcome {
+        Outcome::Done(object, managed) => (object, managed),
+        Outcome::Conflicts(conflicts) if manager.name == last_applied::KUBECTL => {
+            let left = last_applied::unexpected(node, before, conflicts, manager);
+            if !left.is_empty() {
+                return Err(conflict::refusal(&left));
+            }
+            match attempt(node, before, applied, managed, manager, true) {
+                Outcome::Done(object, managed) => (object, managed),
+                Outcome::Conflicts(conflicts) => return Err(conflict::refusal(&conflicts)),
+            }
+        }
+        Outcome::Conflicts(conflicts) => return Err(conflict::refusal(&conflicts)),
+    };
+    let mut object = object.unwrap_or_else(|| before.clone());
+    if manager.name == last_applied::KUBECTL {
+        last_applied::refresh(&mut object, applied);
+    }
+    managed::put(&mut object, managed.print(manager.builtin));
+    Ok(object)
+}
+
+fn attempt<'a>(
+    node: &'a Node,
+    live: &'a Value,
+    applied: &'a Value,
+    mut managed: Managed<'a>,
+    manager: &Manager<'a>,
+    force: bool,
+) -> Outcome<'a> {
+    managed.reconcile(node, manager.api_version);
+    let Some(merged) = merge(node, Some(live), Some(applied)) else { return Outcome::Done(None, managed) };
+    let identity = Identity::apply(manager.name, manager.subresource.unwrap_or_default());
+    let fields = FieldSet::of_value(node, applied).without_subtrees(manager.reset);
+    let last = managed.0.remove(&identity);
+    let time = last.as_ref().and_then(|owned| owned.time.clone());
+    let mut mine = Owned { version: Cow::Borrowed(manager.api_version), fields, time };
+    let merged = match last {
+        // Without the shortcut the same follows: nothing is removed that is still owned.
+        Some(last) if !last.fields.is_subset(&mine.fields) => {
+            prune(node, merged, &last.fields, managed.0.values().chain([&mine]))
+        }
+        _ => merged,
+    };
+    let changed = !same(live, &merged);
+    if changed {
+        let (modified, removed) = {
+            let Difference { removed, modified, added } = Difference::of(node, live, &merged).without(manager.reset);
+            (modified.union(added).into_owned(), removed.into_owned())
+        };
+        let conflicts: Conflicts<'a> = managed
+            .0
+            .iter()
+            .filter(|(_, owned)| owned.fields.intersects(&modified))
+            .map(|(identity, owned)| (identity.clone(), owned.fields.intersection(&modified)))
+            .collect();
+        if !force && !conflicts.is_empty() {
+            return Outcome::Conflicts(conflicts);
+        }
+        for owned in managed.0.values_mut() {
+            let fields = std::mem::take(&mut owned.fields);
+            owned.fields = fields.difference(&modified).difference(&removed);
+        }
+        mine.time = Some(Cow::Owned(managed::time_text(manager.now)));
+    }
+    managed.0.retain(|_, owned| !owned.fields.is_empty());
+    mine.fields = mine.fields.difference(never_owned());
+    if !mine.fields.is_empty() {
+        managed.0.insert(identity, mine);
+    }
+    Outcome::Done(changed.then_some(merged), managed)
+}
+
+/// The merged object without what the manager owned last and nobody owns now.
+fn prune<'o, 'a: 'o>(
+    node: &Node,
+    merged: Value,
+    last: &FieldSet<'a>,
+    managed: impl Iterator<Item = &'o Owned<'a>>,
+) -> Value {
+    let last = last.clone().with_named_fields(Some(node));
+    let owned = managed.fold(FieldSet::default(), |all, owned| all.union(owned.fields.clone()));
+    let owned = owned.with_named_fields(Some(node));
+    let fields = |value: &Value| FieldSet::of_value(node, value).with_named_fields(Some(node)).into_owned();
+    let all = fields(&merged);
+    let pruned = remove(node, merged.clone(), &last);
+    let unowned = all.clone().difference(&fields(&pruned).union(owned.into_owned()));
+    let pruned = remove(node, merged.clone(), &unowned);
+    // What is gone now but was not this manager's stays.
+    let gone = all.difference(&fields(&pruned)).intersection(&last);
+    remove(node, merged, &gone)
+}
+
+fn group_version_kind(version: &str, kind: &str) -> String {
+    match version.rsplit_once('/') {
+        Some((group, version)) => format!("{group}/{version}, Kind={kind}"),
+        None => format!("/{version}, Kind={kind}"),
+    }
+}

@@ -1,0 +1,195 @@
+//! JSON patch (RFC 6902) as the API server applies it.
+//!
+//! Where it is looser than the RFC this is too: `replace` and `copy` of a field that is not there succeed, a missing
+//! value is null, and an index may count from the end.
+
+use super::decode::decode;
+use super::refusal::Refusal;
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// The API server takes this many operations.
+const MOST_OPERATIONS: usize = 10_000;
+
+/// An operation that does not apply.
+struct Failed;
+
+/// The object after these operations.
+pub fn json_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
+    let bad = |why: &str| Refusal::bad_request(format!("error decoding patch: {why}"));
+    let operations = match decode(patch).map_err(|why| bad(&why))? {
+        Value::Array(operations) => operations,
+        Value::Null => Vec::new(),
+        other => return Err(bad(&cannot(&other, "[]handlers.jsonPatchOp"))),
+    };
+    for operation in &operations {
+        match operation {
+            Value::Object(fields) => {
+                for name in ["op", "path", "from"] {
+                    if let Some(value) = fields.get(name).filter(|value| !value.is_string() && !value.is_null()) {
+                        return Err(bad(&format!(
+                            "json: cannot unmarshal {} into Go struct field jsonPatchOp.{name} of type string",
+                            kind(value)
+                        )));
+                    }
+                }
+            }
+            Value::Null => {}
+            other => return Err(bad(&cannot(other, "handlers.jsonPatchOp"))),
+        }
+    }
+    if operations.len() > MOST_OPERATIONS {
+        return Err(Refusal {
+            code: 413,
+            reason: Some("RequestEntityTooLarge"),
+            message: format!(
+                "Request entity too large: The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}",
+                operations.len()
+            ),
+            causes: Vec::new(),
+        });
+    }
+    let mut object = live.clone();
+    for operation in &operations {
+        one(&mut object, operation).map_err(|Failed| Refusal::unprocessable())?;
+    }
+    Ok(object)
+}
+
+/// What the API server says of a value of the wrong sort.
+pub(super) fn cannot(value: &Value, wanted: &str) -> String {
+    format!("json: cannot unmarshal {} into Go value of type {wanted}", kind(value))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn one(object: &mut Value, operation: &Value) -> Result<(), Failed> {
+    let text = |name: &str| operation.get(name).and_then(Value::as_str).ok_or(Failed);
+    let value = || operation.get("value").cloned().unwrap_or(Value::Null);
+    match text("op")? {
+        "add" => add(object, text("path")?, value()),
+        "remove" => remove(object, text("path")?).map(|_| ()),
+        "replace" => replace(object, text("path")?, value()),
+        "move" => {
+            let moved = remove(object, text("from")?)?;
+            add(object, text("path")?, moved)
+        }
+        "copy" => {
+            let copied = get(object, text("from")?)?.cloned().unwrap_or(Value::Null);
+            add(object, text("path")?, copied)
+        }
+        "test" => {
+            let path = text("path")?;
+            let found = if path.is_empty() { Some(&*object) } else { get(object, path)? };
+            let wanted = operation.get("value").unwrap_or(&Value::Null);
+            if found.unwrap_or(&Value::Null) == wanted { Ok(()) } else { Err(Failed) }
+        }
+        _ => Err(Failed),
+    }
+}
+
+/// The map or list that holds the last part of the path, and that part.
+fn holder<'o, 'p>(object: &'o mut Value, path: &'p str) -> Result<(&'o mut Value, Cow<'p, str>), Failed> {
+    let (holders, last) = path.rsplit_once('/').ok_or(Failed)?;
+    let mut at = object;
+    for part in holders.split('/').skip(1) {
+        let part = unescape(part);
+        at = match at {
+            Value::Object(map) => map.get_mut(&*part).ok_or(Failed)?,
+            Value::Array(list) => {
+                let index = index(&part, list.len())?;
+                list.get_mut(index).ok_or(Failed)?
+            }
+            _ => return Err(Failed),
+        };
+    }
+    match at {
+        Value::Object(_) | Value::Array(_) => Ok((at, unescape(last))),
+        _ => Err(Failed),
+    }
+}
+
+fn unescape(part: &str) -> Cow<'_, str> {
+    if part.contains('~') { Cow::Owned(part.replace("~1", "/").replace("~0", "~")) } else { Cow::Borrowed(part) }
+}
+
+/// An index into so many items; a negative one counts from the end.
+fn index(part: &str, length: usize) -> Result<usize, Failed> {
+    let index: i64 = part.parse().map_err(|_| Failed)?;
+    let length = i64::try_from(length).map_err(|_| Failed)?;
+    usize::try_from(if index < 0 { index + length } else { index }).map_err(|_| Failed)
+}
+
+fn get<'o>(object: &'o mut Value, path: &str) -> Result<Option<&'o Value>, Failed> {
+    let (holder, last) = holder(object, path)?;
+    match holder {
+        Value::Object(map) => Ok(map.get(&*last)),
+        Value::Array(list) => {
+            let at = index(&last, list.len())?;
+            list.get(at).map(Some).ok_or(Failed)
+        }
+        _ => Err(Failed),
+    }
+}
+
+fn add(object: &mut Value, path: &str, value: Value) -> Result<(), Failed> {
+    let (holder, last) = holder(object, path)?;
+    match holder {
+        Value::Object(map) => {
+            map.insert(last.into_owned(), value);
+        }
+        Value::Array(list) if last == "-" => list.push(value),
+        Value::Array(list) => {
+            let at = index(&last, list.len() + 1)?;
+            if at > list.len() {
+                return Err(Failed);
+            }
+            list.insert(at, value);
+        }
+        _ => return Err(Failed),
+    }
+    Ok(())
+}
+
+fn remove(object: &mut Value, path: &str) -> Result<Value, Failed> {
+    let (holder, last) = holder(object, path)?;
+    match holder {
+        Value::Object(map) => map.shift_remove(&*last).ok_or(Failed),
+        Value::Array(list) => {
+            let at = index(&last, list.len())?;
+            if at < list.len() { Ok(list.remove(at)) } else { Err(Failed) }
+        }
+        _ => Err(Failed),
+    }
+}
+
+fn replace(object: &mut Value, path: &str, value: Value) -> Result<(), Failed> {
+    if path.is_empty() {
+        if !value.is_object() && !value.is_array() {
+            return Err(Failed);
+        }
+        *object = value;
+        return Ok(());
+    }
+    let (holder, last) = holder(object, path)?;
+    match holder {
+        Value::Object(map) => {
+            map.insert(last.into_owned(), value);
+        }
+        Value::Array(list) => {
+            let at = index(&last, list.len())?;
+            *list.get_mut(at).ok_or(Failed)? = value;
+        }
+        _ => return Err(Failed),
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! `metadata.managedFields`: who owns which fields of an object, read, kept and written.
+
+use super::go;
+use super::set::FieldSet;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// At most this many entries of updates are kept; older ones are joined.
+const MOST_UPDATERS: usize = 10;
+/// The manager of the joined entries.
+const ANCIENT: &str = "ancient-changes";
+
+/// How a manager came to own its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Operation {
+    Apply,
+    Update,
+}
+
+/// What tells one entry from another. Of appliers the version is not part of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Identity<'a> {
+    pub manager: Cow<'a, str>,
+    pub operation: Operation,
+    pub version: Option<Cow<'a, str>>,
+    pub subresource: Cow<'a, str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owned<'a> {
+    pub version: Cow<'a, str>,
+    pub fields: FieldSet<'a>,
+    pub time: Option<Cow<'a, str>>,
+}
+
+/// The managers of an object and what each owns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Managed<'a>(pub BTreeMap<Identity<'a>, Owned<'a>>);
+
+/// `managedFields` that the API server does not read.
+#[derive(Debug)]
+pub(super) struct Unreadable(pub String);
+
+impl<'a> Identity<'a> {
+    pub fn apply(manager: &'a str, subresource: &'a str) -> Self {
+        let manager = if manager.is_empty() { "unknown" } else { manager };
+        Identity {
+            manager: Cow::Borrowed(manager),
+            operation: Operation::Apply,
+            version: None,
+            subresource: Cow::Borrowed(subresource),
+        }
+    }
+
+    pub fn update(manager: &'a str, version: &'a str, subresource: &'a str) -> Self {
+        Identity {
+            operation: Operation::Update,
+            version: Some(Cow::Borrowed(version)),
+            ..Identity::apply(manager, subresource)
+        }
+    }
+
+    /// As the API server writes an identity, which is what it sorts by.
+    pub fn text(&self) -> String {
+        let mut text = String::from("{");
+        if !self.manager.is_empty() {
+            text.push_str("\"manager\":");
+            go::json_text(&self.manager, &mut text);
+            text.push(',');
+        }
+        text.push_str(match self.operation {
+            Operation::Apply => "\"operation\":\"Apply\"",
+            Operation::Update => "\"operation\":\"Update\"",
+        });
+        for (name, value) in [("apiVersion", self.version.as_deref()), ("subresource", Some(&*self.subresource))] {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                text.push_str(",\"");
+                text.push_str(name);
+                text.push_str("\":");
+                go::json_text(value, &mut text);
+            }
+        }
+        text.push('}');
+        text
+    }
+}
+
+impl<'a> Managed<'a> {
+    /// Reads `metadata.managedFields` of an object.
+    pub fn of(object: &'a Value) -> Result<Self, Unreadable> {
+        let mut managed = Managed::default();
+        let entries = object.get("metadata").and_then(|metadata| metadata.get("managedFields"));
+        for (at, entry) in entries.and_then(Value::as_array).into_iter().flatten().enumerate() {
+            let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
+            let operation = match text("operation") {
+                "Apply" => Operation::Apply,
+                "Update" => Operation::Update,
+                _ => return Err(Unreadable("operation must be `Apply` or `Update`".into())),
+            };
+            let version = text("apiVersion");
+            if version.is_empty() {
+                return Err(Unreadable("apiVersion must not be empty".into()));
+            }
+            match text("fieldsType") {
+                "FieldsV1" => {}
+                "" => return Err(Unreadable(format!("missing fieldsType in managed fields entry {at}"))),
+                other => {
+                    let other = go::quoted(other);
+                    return Err(Unreadable(format!("invalid fieldsType {other} in managed fields entry {at}")));
+                }
+            }
+            let fields = match entry.get("fieldsV1") {
+                Some(fields) => FieldSet::parse(fields),
+                None => Ok(FieldSet::default()),
+            };
+            let fields = fields.map_err(|_| Unreadable("error decoding set".into()))?;
+            let identity = Identity {
+                manager: Cow::Borrowed(text("manager")),
+                operation,
+                version: (operation == Operation::Update).then_some(Cow::Borrowed(version)),
+                subresource: Cow::Borrowed(text("subresource")),
+            };
+            let time = entry.get("time").and_then(Value::as_str).map(Cow::Borrowed);
+            managed.0.insert(identity, Owned { version: Cow::Borrowed(version), fields, time });
+        }
+        Ok(managed)
+    }
+
+    /// Joins the oldest entries of updates until there are few enough.
+    pub fn cap(&mut self) {
+        let updates = self.0.iter().filter(|(identity, _)| identity.operation == Operation::Update);
+        let mut updaters: Vec<(i64, String, Identity<'a>)> = updates
+            .map(|(identity, owned)| (seconds(owned.time.as_deref()), identity.text(), identity.clone()))
+            .collect();
+        if updaters.len() <= MOST_UPDATERS {
+            return;
+        }
+        updaters.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let mut count = updaters.len();
+        let mut firsts: BTreeMap<Cow<'a, str>, Identity<'a>> = BTreeMap::new();
+        for (_, _, identity) in updaters {
+            if count <= MOST_UPDATERS {
+                return;
+            }
+            let Some(version) = self.0.get(&identity).map(|owned| owned.version.clone()) else { continue };
+            let bucket = Identity {
+                manager: Cow::Borrowed(ANCIENT),
+                operation: Operation::Update,
+                version: Some(version.clone()),
+                subresource: Cow::Borrowed(""),
+            };
+            let Some(first) = firsts.get(&version) else {
+                firsts.insert(version, identity);
+                continue;
+            };
+            if !self.0.contains_key(&bucket) {
+                if let Some(owned) = self.0.remove(first) {
+                    self.0.insert(bucket.clone(), owned);
+                }
+            }
+            if let Some(mut owned) = self.0.remove(&identity) {
+                if let Some(joined) = self.0.remove(&bucket) {
+                    owned.fields = owned.fields.union(joined.fields);
+                }
+                self.0.insert(bucket, owned);
+            }
+            count -= 1;
+        }
+    }
+
+    /// `metadata.managedFields`, none when nobody owns anything.
+    pub fn print(self, builtin: bool) -> Option<Value> {
+        let mut entries: Vec<(Identity<'a>, Owned<'a>)> = self.0.into_iter().collect();
+        entries.sort_by(|(a, a_owned), (b, b_owned)| order(a, a_owned, b, b_owned));
+        let entries = entries.into_iter().map(|(identity, owned)| {
+            let text = |text: Cow<'_, str>| (!text.is_empty()).then(|| Value::String(text.into_owned()));
+            let operation = match identity.operation {
+                Operation::Apply => "Apply",
+                Operation::Update => "Update",
+            };
+            let mut fields = [
+                ("manager", text(identity.manager)),
+                ("operation", Some(operation.into())),
+                ("apiVersion", text(owned.version)),
+                ("time", owned.time.and_then(text)),
+                ("fieldsType", Some("FieldsV1".into())),
+                ("fieldsV1", Some(owned.fields.print())),
+                ("subresource", text(identity.subresource)),
+            ];
+            // Of custom resources the API server writes every object with its fields sorted.
+            if !builtin {
+                fields.sort_by_key(|(name, _)| *name);
+            }
+            let known = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+            Value::Object(known.collect::<Map<String, Value>>())
+        });
+        let entries: Vec<Value> = entries.collect();
+        (!entries.is_empty()).then_some(Value::Array(entries))
+    }
+}
+
+fn order(a: &Identity<'_>, a_owned: &Owned<'_>, b: &Identity<'_>, b_owned: &Owned<'_>) -> Ordering {
+    let times = (seconds(a_owned.time.as_deref()), seconds(b_owned.time.as_deref()));
+    a.operation
+        .cmp(&b.operation)
+        .then(times.0.cmp(&times.1))
+        .then_with(|| a.manager.cmp(&b.manager))
+        .then_with(|| a_owned.version.cmp(&b_owned.version))
+        .then_with(|| a.subresource.cmp(&b.subresource))
+}
+
+fn seconds(time: Option<&str>) -> i64 {
+    time.and_then(|time| DateTime::parse_from_rfc3339(time).ok()).map_or(0, |time| time.timestamp())
+}
+
+/// A time as `managedFields` has it: to the second.
+pub(super) fn time_text(now: DateTime<Utc>) -> String {
+    now.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Puts the managers into the object; none takes the field away.
+pub(super) fn put(object: &mut Value, managed: Option<Value>) {
+    match (object.get_mut("metadata").and_then(Value::as_object_mut), managed) {
+        (Some(metadata), Some(managed)) => {
+            metadata.insert("managedFields".into(), managed);
+        }
+        (Some(metadata), None) => {
+            metadata.shift_remove("managedFields");
+        }
+        (None, Some(managed)) => {
+            if let Some(object) = object.as_object_mut() {
+                object.insert("metadata".into(), serde_json::json!({ "managedFields": managed }));
+            }
+        }
+        (None, None) => {}
+    }
+}

@@ -1,0 +1,51 @@
+//! JSON merge patch (RFC 7386) as the API server applies it.
+
+use super::decode::decode;
+use super::json_patch::cannot;
+use super::refusal::Refusal;
+use serde_json::{Map, Value};
+
+/// The object after this patch.
+pub fn merge_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
+    let bad = |why: &str| Refusal::bad_request(format!("error decoding patch: {why}"));
+    let mut object = live.clone();
+    match (decode(patch).map_err(|why| bad(&why))?, &mut object) {
+        (Value::Object(patch), Value::Object(object)) => maps(object, patch),
+        (Value::Object(patch), _) => object = without_nulls(Value::Object(patch)),
+        (Value::Null, _) => return Err(Refusal::bad_request("Invalid JSON Patch")),
+        (other, _) => return Err(bad(&cannot(&other, "map[string]interface {}"))),
+    }
+    Ok(object)
+}
+
+fn maps(object: &mut Map<String, Value>, patch: Map<String, Value>) {
+    for (name, value) in patch {
+        match (object.get_mut(&name), value) {
+            (_, Value::Null) => {
+                object.shift_remove(&name);
+            }
+            (Some(Value::Object(object)), Value::Object(patch)) => maps(object, patch),
+            // A list that takes the place of an object keeps its nulls; RFC 7386 says so of every list.
+            (Some(Value::Object(_)), value) => {
+                object.insert(name, value);
+            }
+            (_, value) => {
+                object.insert(name, without_nulls(value));
+            }
+        }
+    }
+}
+
+/// Without null fields, at any depth, and without null items.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(kept.map(|(name, value)| (name, without_nulls(value))).collect())
+        }
+        Value::Array(list) => {
+            Value::Array(list.into_iter().filter(|item| !item.is_null()).map(without_nulls).collect())
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,267 @@
+//! What every object's metadata must be (`k8s.io/apimachinery/pkg/api/validation`).
+
+use regex::Regex;
+use serde_json::{Map, Value};
+use std::sync::OnceLock;
+
+use super::kind::Kind;
+use super::schema::{FieldError, Reason};
+
+const SUBDOMAIN: &str = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+const QUALIFIED: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
+const LABEL_VALUE: &str = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?";
+const CONFIG_KEY: &str = "[-._a-zA-Z0-9]+";
+/// All annotations of an object together.
+const ANNOTATIONS_BYTES: usize = 256 << 10;
+
+fn matches(pattern: &'static str, text: &str) -> bool {
+    static PATTERNS: OnceLock<Vec<(&'static str, Regex)>> = OnceLock::new();
+    let all = [SUBDOMAIN, LABEL, QUALIFIED, LABEL_VALUE, CONFIG_KEY];
+    let read = || all.into_iter().filter_map(|p| Some((p, Regex::new(&format!("^({p})$")).ok()?))).collect();
+    PATTERNS.get_or_init(read).iter().any(|(known, regex)| *known == pattern && regex.is_match(text))
+}
+
+fn pattern_fault(what: &str, examples: &[&str], pattern: &str) -> String {
+    let examples = match examples {
+        [one] => format!("(e.g. '{one}', "),
+        several => {
+            let all: Vec<String> = several.iter().map(|example| format!("'{example}'")).collect();
+            format!("(e.g. {}, ", all.join(",  or "))
+        }
+    };
+    format!("{what} {examples}regex used for validation is '{pattern}')")
+}
+
+/// Why this is no DNS-1123 subdomain.
+pub fn subdomain_faults(text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    if text.len() > 253 {
+        faults.push("must be no more than 253 characters".to_owned());
+    }
+    if !matches(SUBDOMAIN, text) {
+        let what = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
+        faults.push(pattern_fault(what, &["example.com"], SUBDOMAIN));
+    }
+    faults
+}
+
+/// Why this is no DNS-1123 label.
+pub fn label_faults(text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    if text.len() > 63 {
+        faults.push("must be no more than 63 characters".to_owned());
+    }
+    if !matches(LABEL, text) {
+        let what = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
+        faults.push(pattern_fault(what, &["my-name", "123-abc"], LABEL));
+    }
+    faults
+}
+
+/// Why this is no key of a label or an annotation.
+fn qualified_faults(key: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let examples = ["MyName", "my.name", "123-abc"];
+    let name = match key.split('/').collect::<Vec<_>>().as_slice() {
+        [name] => *name,
+        [prefix, name] => {
+            if prefix.is_empty() {
+                faults.push("prefix part must be non-empty".to_owned());
+            } else {
+                faults.extend(subdomain_faults(prefix).into_iter().map(|fault| format!("prefix part {fault}")));
+            }
+            *name
+        }
+        _ => {
+            let what = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+            let with_prefix = " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+            faults.push(pattern_fault(what, &examples, QUALIFIED) + with_prefix);
+            return faults;
+        }
+    };
+    if name.is_empty() {
+        faults.push("name part must be non-empty".to_owned());
+    } else if name.len() > 63 {
+        faults.push("name part must be no more than 63 characters".to_owned());
+    }
+    if !matches(QUALIFIED, name) {
+        let what = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+        faults.push(pattern_fault(what, &examples, QUALIFIED));
+    }
+    faults
+}
+
+/// What is wrong with the key of a label, the first thing.
+pub fn label_key_fault(key: &str) -> Option<String> {
+    qualified_faults(key).into_iter().next()
+}
+
+/// What is wrong with the value of a label.
+pub fn label_value_fault(value: &str) -> Option<String> {
+    if value.len() > 63 {
+        return Some("must be no more than 63 characters".to_owned());
+    }
+    (!matches(LABEL_VALUE, value)).then(|| {
+        let what = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+        pattern_fault(what, &["MyValue", "my_value", "12345"], LABEL_VALUE)
+    })
+}
+
+/// What is wrong with the name of an entry of a Secret or ConfigMap.
+pub fn entry_name_faults(key: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    if key.len() > 253 {
+        faults.push("must be no more than 253 characters".to_owned());
+    }
+    if !matches(CONFIG_KEY, key) {
+        let what = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
+        faults.push(pattern_fault(what, &["key.name", "KEY_NAME", "key-name"], CONFIG_KEY));
+    }
+    match key {
+        "." => faults.push("must not be '.'".to_owned()),
+        ".." => faults.push("must not be '..'".to_owned()),
+        key if key.starts_with("..") => faults.push("must not start with '..'".to_owned()),
+        _ => {}
+    }
+    faults
+}
+
+fn invalid(field: impl Into<String>, value: &str, why: impl std::fmt::Display) -> FieldError {
+    FieldError::new(field, Reason::Invalid, format!("Invalid value: {value:?}: {why}"))
+}
+
+/// What is wrong with the metadata of an object of `kind`.
+pub fn faults(kind: &Kind, object: &Value) -> Vec<FieldError> {
+    let meta = &object["metadata"];
+    let name_faults =
+        |text: &str| if kind.plural == "namespaces" { label_faults(text) } else { subdomain_faults(text) };
+    let mut faults = Vec::new();
+    if let Some(generate) = meta["generateName"].as_str().filter(|generate| !generate.is_empty()) {
+        // A dash at the end is followed by letters.
+        let stem = generate.strip_suffix('-').map_or(generate.to_owned(), |stem| format!("{stem}a"));
+        faults.extend(name_faults(&stem).into_iter().map(|why| invalid("metadata.generateName", generate, why)));
+    }
+    match meta["name"].as_str().unwrap_or_default() {
+        "" => {
+            let why = "Required value: name or generateName is required";
+            faults.push(FieldError::new("metadata.name", Reason::Required, why));
+        }
+        // Events are named by whoever tells them.
+        name if kind.plural != "events" => {
+            faults.extend(name_faults(name).into_iter().map(|why| invalid("metadata.name", name, why)));
+        }
+        name => faults.extend(subdomain_faults(name).into_iter().map(|why| invalid("metadata.name", name, why))),
+    }
+    for (key, value) in entries(&meta["labels"]) {
+        faults.extend(qualified_faults(key).into_iter().map(|why| invalid("metadata.labels", key, why)));
+        let value = value.as_str().unwrap_or_default();
+        faults.extend(label_value_fault(value).map(|why| invalid("metadata.labels", value, why)));
+    }
+    let mut bytes = 0;
+    for (key, value) in entries(&meta["annotations"]) {
+        let lower = key.to_lowercase();
+        faults.extend(qualified_faults(&lower).into_iter().map(|why| invalid("metadata.annotations", key, why)));
+        bytes += key.len() + value.as_str().map_or(0, str::len);
+    }
+    if bytes > ANNOTATIONS_BYTES {
+        let why = format!("Too long: may not be more than {ANNOTATIONS_BYTES} bytes");
+        faults.push(FieldError::new("metadata.annotations", Reason::TooLong, why));
+    }
+    faults.extend(owner_faults(&meta["ownerReferences"]));
+    for (n, finalizer) in meta["finalizers"].as_array().into_iter().flatten().enumerate() {
+        let finalizer = finalizer.as_str().unwrap_or_default();
+        let field = format!("metadata.finalizers[{n}]");
+        let named = qualified_faults(finalizer);
+        if named.is_empty()
+            && !finalizer.contains('/')
+            && !["orphan", "foregroundDeletion", "kubernetes"].contains(&finalizer)
+        {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            faults.push(invalid("metadata.finalizers", finalizer, why));
+        }
+        faults.extend(named.into_iter().map(|why| invalid(field.clone(), finalizer, why)));
+    }
+    faults
+}
+
+fn owner_faults(owners: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let mut controllers = Vec::new();
+    for (n, owner) in owners.as_array().into_iter().flatten().enumerate() {
+        for (field, empty) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
+            if owner[field].as_str().unwrap_or_default().is_empty() {
+                let value = if field == "apiVersion" { "" } else { owner[field].as_str().unwrap_or_default() };
+                faults.push(invalid(format!("metadata.ownerReferences[{n}].{field}"), value, empty));
+            }
+        }
+        if owner["controller"] == Value::Bool(true) {
+            controllers.push(owner["name"].as_str().unwrap_or_default());
+        }
+    }
+    if let [first, second, ..] = controllers.as_slice() {
+        let why = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {second}"
+        );
+        faults.push(FieldError::new(
+            "metadata.ownerReferences",
+            Reason::Invalid,
+            format!("Invalid value: {}: {why}", go_list(owners)),
+        ));
+    }
+    faults
+}
+
+/// A list as an error of the API server shows it.
+fn go_list(value: &Value) -> String {
+    value.to_string()
+}
+
+/// What may not change, and changes: for updates.
+pub fn change_faults(old: &Value, new: &Value) -> Vec<FieldError> {
+    let (old, new) = (&old["metadata"], &new["metadata"]);
+    let mut faults = Vec::new();
+    let immutable = |field: &str| {
+        let value = match &new[field] {
+            Value::Null => "null".to_owned(),
+            value => value.to_string(),
+        };
+        FieldError::new(
+            format!("metadata.{field}"),
+            Reason::Invalid,
+            format!("Invalid value: {value}: field is immutable"),
+        )
+    };
+    for field in ["name", "namespace", "uid"] {
+        if old[field] != new[field] {
+            faults.push(immutable(field));
+        }
+    }
+    if old["deletionTimestamp"].is_string() {
+        let had: Vec<&Value> = old["finalizers"].as_array().into_iter().flatten().collect();
+        let added: Vec<String> = new["finalizers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|finalizer| !had.contains(finalizer))
+            .map(Value::to_string)
+            .collect();
+        if !added.is_empty() {
+            let why = format!(
+                "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                added.join(", ")
+            );
+            faults.push(FieldError::new("metadata.finalizers", Reason::Forbidden, why));
+        }
+    }
+    faults
+}
+
+fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flat_map(Map::iter)
+}

@@ -1,0 +1,181 @@
+//! What a request asks for: the resource, the verb and the options, read from path, query and headers.
+
+use http::{HeaderMap, Method, Uri};
+use std::collections::HashMap;
+
+use super::failure::Failure;
+use super::kind::Kinds;
+
+/// What a path leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Objects of a kind.
+    Resource(Resource),
+    /// Something else that is served, such as discovery, by its path without a slash at the ends.
+    Other(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Its place among `Kinds`.
+    pub kind: usize,
+    pub namespace: Option<String>,
+    pub name: Option<String>,
+    pub subresource: Option<String>,
+}
+
+impl Resource {
+    /// The key of one object, or the beginning of those of a namespace or of all.
+    pub fn key(&self) -> String {
+        let name = self.name.as_deref().unwrap_or_default();
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}/{name}"),
+            None => name.to_owned(),
+        }
+    }
+}
+
+/// A path, read. None where nothing of the kind is served.
+pub fn target(kinds: &Kinds, uri: &Uri) -> Option<Target> {
+    let path = uri.path().trim_matches('/');
+    let segments: Vec<String> = path.split('/').map(decoded).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let (group, version, rest) = match segments.as_slice() {
+        ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
+        ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
+        _ => return Some(Target::Other(path.to_owned())),
+    };
+    let find = |plural: &str| kinds.find(group, version, plural);
+    let resource = |kind: usize, namespace: Option<&str>, rest: &[&str]| {
+        let (name, subresource) = match rest {
+            [] => (None, None),
+            [name] => (Some(*name), None),
+            [name, subresource] => (Some(*name), Some(*subresource)),
+            _ => return None,
+        };
+        let known = subresource.is_none_or(|sub| match sub {
+            "status" => kinds.get(kind).status,
+            "finalize" => kinds.get(kind).plural == "namespaces",
+            _ => false,
+        });
+        let own = |text: &str| text.to_owned();
+        let (namespace, name, subresource) = (namespace.map(own), name.map(own), subresource.map(own));
+        known.then_some(Target::Resource(Resource { kind, namespace, name, subresource }))
+    };
+    if let ["namespaces", namespace, plural, rest @ ..] = rest
+        && let Some(kind) = find(plural).filter(|kind| kinds.get(*kind).namespaced)
+    {
+        return resource(kind, Some(namespace), rest);
+    }
+    let (plural, rest) = rest.split_first()?;
+    let kind = find(plural)?;
+    // Objects in namespaces are listed over all of them, and nothing else.
+    (!kinds.get(kind).namespaced || rest.is_empty()).then(|| resource(kind, None, rest))?
+}
+
+fn decoded(text: &str) -> String {
+    let query = format!("x={}", text.replace('+', "%2B"));
+    form_urlencoded::parse(query.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+/// The options of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Query(HashMap<String, String>);
+
+impl Query {
+    pub fn read(uri: &Uri) -> Self {
+        let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        let mut all = HashMap::new();
+        for (name, value) in pairs {
+            all.entry(name.into_owned()).or_insert(value.into_owned());
+        }
+        Query(all)
+    }
+
+    /// An option that is there and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// As Go reads a boolean in a query: there and not false.
+    pub fn flag(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
+    }
+
+    /// A number; what is none is refused as Go does.
+    pub fn number(&self, name: &str) -> Result<Option<i64>, Failure> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let why = || Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"));
+        text.parse().map(Some).map_err(|_| why())
+    }
+}
+
+/// In which form an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Plain,
+    Table,
+    /// PartialObjectMetadata, or a list of them.
+    Metadata,
+    /// Discovery in one answer.
+    Aggregated,
+}
+
+/// Form and encoding of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub form: Form,
+    pub yaml: bool,
+}
+
+const NOT_ACCEPTABLE: &str = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+impl Wanted {
+    /// The first form that the client takes and that can be served.
+    pub fn read(headers: &HeaderMap) -> Result<Self, Failure> {
+        let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
+        for choice in accept.split(',') {
+            let mut parts = choice.split(';').map(str::trim);
+            let media = parts.next().unwrap_or_default();
+            let yaml = media == "application/yaml";
+            if !yaml && !matches!(media, "" | "*/*" | "application/*" | "application/json") {
+                continue;
+            }
+            let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+            let parameter = |name: &str| parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+            let form = match (parameter("as"), parameter("g"), parameter("v")) {
+                (None, ..) => Form::Plain,
+                (Some("Table"), Some("meta.k8s.io"), Some("v1")) => Form::Table,
+                (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("meta.k8s.io"), Some("v1")) => {
+                    Form::Metadata
+                }
+                (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2")) => Form::Aggregated,
+                _ => continue,
+            };
+            return Ok(Wanted { form, yaml });
+        }
+        Err(Failure::new(406, "NotAcceptable", NOT_ACCEPTABLE))
+    }
+}
+
+/// The media type of a body, without its parameters.
+pub fn content_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+/// Who writes: the `fieldManager` option, else the first word of the User-Agent.
+pub fn manager(query: &Query, headers: &HeaderMap) -> Result<String, Failure> {
+    const LONGEST: usize = 128;
+    if let Some(manager) = query.get("fieldManager") {
+        return Ok(manager.to_owned());
+    }
+    let agent = headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let word = agent.split('/').next().unwrap_or_default();
+    Ok(word.chars().take(LONGEST).collect())
+}
+
+/// Which verb a request is.
+pub fn is_write(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
+}

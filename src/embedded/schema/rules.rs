@@ -1,0 +1,120 @@
+//! The rules of a schema, where they are, and which of them an update has to keep.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+use super::correlate::{of_item, unchanged};
+use super::error::FieldError;
+use super::node::{ListKind, Node};
+use super::path::Path;
+use super::rule::{Case, Rule};
+
+/// The rules at one place of a schema and below; places without any are left out.
+#[derive(Debug, Default)]
+pub struct Rules {
+    own: Vec<Rule>,
+    properties: BTreeMap<String, Rules>,
+    additional: Option<Box<Rules>>,
+    items: Option<Box<Rules>>,
+    /// Whether a rule here or below compares with the old value.
+    transitions: bool,
+}
+
+/// How the value at hand goes on from an old one.
+#[derive(Clone, Copy)]
+pub struct Before<'v> {
+    /// The old value, as rules see it.
+    pub old: Option<&'v Value>,
+    /// Whether the old value is known to go with this one; else the nearest value above of which that is known.
+    pub correlated: bool,
+    /// Whether that value is as it was: then broken rules are forgiven.
+    pub forgiven: bool,
+}
+
+impl Before<'_> {
+    /// A new object, which nothing goes before.
+    pub const NOTHING: Before<'static> = Before { old: None, correlated: false, forgiven: false };
+}
+
+impl Rules {
+    /// Compiles the rules of a schema. The error names the field of the schema.
+    pub fn compile(node: &Node) -> Result<Option<Self>, String> {
+        compile(node, &Path::Root, true)
+    }
+
+    /// Checks a value against the rules here and below.
+    pub fn check(&self, node: &Node, value: &Value, before: Before, path: &Path, errors: &mut Vec<FieldError>) {
+        if value.is_null() || (before.forgiven && !self.transitions) {
+            return;
+        }
+        for rule in self.own.iter().filter(|rule| rule.is_transition() || !before.forgiven) {
+            let old = before.old.filter(|old| !old.is_null());
+            errors.extend(rule.check(&Case { node, value, old }, || path.text()));
+        }
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    let (rules, schema, path) = match (self.properties.get(name), &self.additional) {
+                        (Some(rules), _) => (rules, node.properties.get(name), path.field(name)),
+                        (None, Some(rules)) => (rules.as_ref(), node.additional.as_deref(), path.key(name)),
+                        (None, None) => continue,
+                    };
+                    let Some(schema) = schema else { continue };
+                    let old = before.old.and_then(|old| old.get(name));
+                    rules.check(schema, value, before.below(schema, value, old, old), &path, errors);
+                }
+            }
+            Value::Array(items) => {
+                let (Some(rules), Some(schema)) = (&self.items, &node.items) else { return };
+                for (index, item) in items.iter().enumerate() {
+                    let old = match (&node.list, before.old) {
+                        (ListKind::Map(keys), Some(Value::Array(old))) => of_item(keys, item, old),
+                        _ => None,
+                    };
+                    rules.check(schema, item, before.below(schema, item, old, old), &path.index(index), errors);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl<'v> Before<'v> {
+    /// For a value below: its old value, and the old value it is correlated with.
+    fn below(&self, node: &Node, value: &Value, old: Option<&'v Value>, twin: Option<&Value>) -> Before<'v> {
+        match twin.filter(|_| self.correlated) {
+            // What is below an unchanged value did not change.
+            Some(_) if self.forgiven => Before { old, ..*self },
+            Some(twin) => Before { old, correlated: true, forgiven: unchanged(node, value, twin) },
+            None => Before { old, correlated: false, forgiven: self.forgiven },
+        }
+    }
+}
+
+fn compile(node: &Node, path: &Path, resource: bool) -> Result<Option<Rules>, String> {
+    let mut rules = Rules::default();
+    let at = |error: String| match path {
+        Path::Root => error,
+        path => format!("{}: {error}", path.name()),
+    };
+    for rule in node.says.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+        rules.own.push(Rule::compile(rule, node, resource).map_err(at)?);
+    }
+    let below = |node: &Node, path: &Path| compile(node, path, node.embedded_resource);
+    for (name, schema) in &node.properties {
+        if let Some(found) = below(schema, &path.field(name))? {
+            rules.properties.insert(name.clone(), found);
+        }
+    }
+    if let Some(schema) = &node.additional {
+        rules.additional = below(schema, &path.key("*"))?.map(Box::new);
+    }
+    if let Some(schema) = &node.items {
+        rules.items = below(schema, &path.key("*"))?.map(Box::new);
+    }
+    let children = || rules.properties.values().chain(rules.additional.as_deref()).chain(rules.items.as_deref());
+    let any = !rules.own.is_empty() || children().next().is_some();
+    let transitions = rules.own.iter().any(Rule::is_transition) || children().any(|rules| rules.transitions);
+    rules.transitions = transitions;
+    Ok(any.then_some(rules))
+}
