@@ -1,8 +1,8 @@
 //! A cluster for operators that see the whole of it: with clocks of their own, behind a proxy, killed at any write.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::ByteString;
@@ -22,9 +22,7 @@ use seatkeeper::domain::license::key::{Claims, verify_key};
 use seatkeeper::domain::license::trust::{Revocations, Trust, read_revocations};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::cluster::started;
 use crate::eventually::eventually;
 use crate::kubectl::Kubectl;
 use crate::{Cluster, rights};
@@ -38,23 +36,18 @@ const SECRET_KEY: [u8; 32] = [7; 32];
 
 /// The cluster, for the test whose turn it is: two operators at once would do each other's work.
 pub struct Ground {
-    pub cluster: &'static Cluster,
+    pub cluster: Arc<Cluster>,
     pub admin: Client,
     /// The operator's kubeconfig.
-    pub operator: &'static Path,
-    _turn: MutexGuard<'static, ()>,
+    pub operator: PathBuf,
+    _turn: rights::Turn,
 }
 
 impl Ground {
     /// Waits for its turn; what the test before has left is gone.
     pub async fn take() -> Self {
-        static TURN: Mutex<()> = Mutex::const_new(());
-        static GROUND: OnceLock<Result<Cluster, String>> = OnceLock::new();
-        static OPERATOR: OnceCell<PathBuf> = OnceCell::const_new();
-        let turn = TURN.lock().await;
-        let cluster = started(GROUND.get_or_init(Cluster::start));
-        let operator = OPERATOR.get_or_init(|| rights::bare(cluster)).await;
-        let ground = Ground { cluster, admin: cluster.admin().await, operator, _turn: turn };
+        let (cluster, operator, turn) = rights::ground().await;
+        let ground = Ground { admin: cluster.admin().await, cluster, operator, _turn: turn };
         for namespace in ground.namespaces_in_use().await {
             let kinds = "subscriptions.seatkeeper.dev,licenses.seatkeeper.dev,plans.seatkeeper.dev,secrets";
             ground.kubectl(&namespace).expect(&["delete", kinds, "--all"]).await;
@@ -71,7 +64,7 @@ impl Ground {
 
     /// The administrator with kubectl.
     pub fn kubectl(&self, namespace: &str) -> Kubectl {
-        Kubectl::new(self.cluster, namespace)
+        Kubectl::new(&self.cluster, namespace)
     }
 
     /// Clears away the Lease of an operator that was killed: nobody has to wait until it has run out.

@@ -81,7 +81,7 @@ pub enum When {
 
 impl Proxy {
     pub async fn start(ground: &Ground) -> Self {
-        let upstream = config_of(ground.operator).await;
+        let upstream = config_of(&ground.operator).await;
         let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let address = free.local_addr().expect("it is bound");
         drop(free);

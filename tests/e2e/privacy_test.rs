@@ -16,7 +16,7 @@ use crate::faults_proxy::{Exchange, Proxy};
 #[tokio::test]
 async fn a_users_own_secret_named_in_any_field_is_never_read_changed_or_deleted() {
     let ground = Ground::take().await;
-    let case = Case::on(ground.cluster, "privacy").await;
+    let case = Case::on(&ground.cluster, "privacy").await;
     let proxy = Proxy::start(&ground).await;
     let replica = Replica::start(proxy.kubeconfig(), "privacy");
     replica.says(SOON, "ok: leads").await;

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use seatkeeper::cluster::clock::machine_time;
+use serde_json::{Value, json};
 
 use crate::faults_ground::{Ground, Order, SOON};
 use crate::faults_operators::Replica;
@@ -12,7 +13,7 @@ async fn k3_an_api_that_is_killed_and_comes_back_has_lost_nothing_and_the_operat
     for signal in ["KILL", "TERM"] {
         let ground = Ground::take().await;
         let vendor = ground.vendor("restart").await;
-        let replica = Replica::start(ground.operator, &format!("restart-{signal}"));
+        let replica = Replica::start(&ground.operator, &format!("restart-{signal}"));
         let starts_on = machine_time().date_naive().to_string();
         vendor.order(Order { name: "before", starts_on: &starts_on, seats: 50, secret: "before" }).await;
         let seats = |license: &seatkeeper::api::License| license.status.as_ref().and_then(|s| s.seats.clone());
@@ -36,21 +37,30 @@ async fn k3_an_api_that_is_killed_and_comes_back_has_lost_nothing_and_the_operat
 }
 
 #[tokio::test]
-async fn a_watch_goes_on_where_it_was_after_a_kill() {
+async fn a_watch_from_before_a_kill_is_told_to_list_again_and_then_misses_nothing() {
     let ground = Ground::take().await;
     let vendor = ground.vendor("resume").await;
     let path = format!("/apis/seatkeeper.dev/v1alpha1/namespaces/{}/plans", vendor.namespace);
-    let list: serde_json::Value =
-        serde_json::from_str(&vendor.kubectl.expect(&["get", "--raw", &path]).await).expect("a list");
-    let version = list["metadata"]["resourceVersion"].as_str().expect("a list has a version").to_owned();
+    let raw = async |path: &str| vendor.kubectl.expect(&["get", "--raw", path]).await;
+    let version = async || {
+        let list: Value = serde_json::from_str(&raw(&path).await).expect("a list is JSON");
+        list["metadata"]["resourceVersion"].as_str().expect("a list has a version").to_owned()
+    };
+    let since = async |version: &str| -> Vec<Value> {
+        let events = raw(&format!("{path}?watch=true&timeoutSeconds=1&resourceVersion={version}")).await;
+        events.lines().map(|event| serde_json::from_str(event).expect("events are JSON")).collect()
+    };
+    let before = version().await;
     vendor.kubectl.expect(&["label", "lplan/innoacd", "before=kill"]).await;
     ground.cluster.again("KILL").await;
+    let after = version().await;
     vendor.kubectl.expect(&["label", "lplan/innoacd", "after=kill"]).await;
-    let watch = format!("{path}?watch=true&timeoutSeconds=1&resourceVersion={version}");
-    let events = vendor.kubectl.expect(&["get", "--raw", &watch]).await;
-    let types: Vec<_> = events
-        .lines()
-        .map(|event| serde_json::from_str::<serde_json::Value>(event).expect("events are JSON")["type"].clone())
-        .collect();
-    assert_eq!(types, ["MODIFIED", "MODIFIED"], "{events}");
+
+    let told = since(&before).await;
+    let [error] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((&error["type"], &error["object"]["code"]), (&json!("ERROR"), &json!(410)), "{error}");
+    let told = since(&after).await;
+    let [event] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(event["type"], "MODIFIED");
+    assert_eq!(event["object"]["metadata"]["labels"], json!({"before": "kill", "after": "kill"}));
 }

@@ -2,6 +2,7 @@
 //! credential, and of the chart only what is neither rights nor workload.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::Cluster;
 use crate::helm::Helm;
@@ -20,8 +21,18 @@ pub async fn installed(api: &Cluster) -> PathBuf {
     kubeconfig
 }
 
+/// Nobody waits: an embedded API is started in no time, so each test has one of its own.
+pub type Turn = ();
+
+/// An API for operators that see the whole of it, and their rights.
+pub async fn ground() -> (Arc<Cluster>, PathBuf, Turn) {
+    let api = Cluster::start().unwrap_or_else(|why| panic!("there is no cluster to test on: {why}"));
+    let operator = bare(&api).await;
+    (Arc::new(api), operator, ())
+}
+
 /// The operator's namespace.
-pub async fn bare(api: &Cluster) -> PathBuf {
+async fn bare(api: &Cluster) -> PathBuf {
     Kubectl::new(api, SEATKEEPER).expect(&["create", "namespace", SEATKEEPER]).await;
     api.kubeconfig().to_owned()
 }
