@@ -151,7 +151,7 @@ fn causes(status: &mut Value) {
     };
     let Some(causes) = status.pointer_mut("/details/causes").and_then(Value::as_array_mut) else { return };
     let list = format!("[{}]", causes.iter().map(said).collect::<Vec<_>>().join(", "));
-    causes.sort_by_key(|cause| cause.to_string());
+    causes.sort_by_key(|cause| ["field", "reason", "message"].map(|part| cause[part].to_string()));
     if let Some(Value::String(message)) = status.get_mut("message") {
         *message = message.replace(&list, "[<the causes>]");
     }
