@@ -108,7 +108,7 @@ pub fn yaml(body: &Bytes) -> Result<Value, String> {
 }
 
 /// What Go's decoder says of broken JSON, where it matters to a reader.
-pub fn json_fault(body: &Bytes, error: &serde_json::Error) -> String {
+pub fn json_fault(body: &[u8], error: &serde_json::Error) -> String {
     match error.classify() {
         serde_json::error::Category::Eof => "unexpected end of JSON input".to_owned(),
         _ => {

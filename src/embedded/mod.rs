@@ -156,15 +156,24 @@ impl Embedded {
             Ok(body) => body.to_bytes(),
             Err(_) => {
                 let why = format!("Request entity too large: limit is {LONGEST_BODY}");
-                return self.dated(refuse(&Failure::new(413, "RequestEntityTooLarge", why)));
+                return self.dated(refuse(&Failure::new(413, "RequestEntityTooLarge", why), false));
             }
         };
         let answered = match request::target(self.kinds(), &head.uri) {
-            Some(Target::Resource(resource)) => self.resource(resource, &head, body).await,
+            Some(Target::Resource(resource)) => self.resource(resource, Query::read(&head.uri), &head, body).await,
+            Some(Target::Watch(resource)) if head.method == Method::GET => {
+                self.resource(resource, Query::read(&head.uri).watching(), &head, body).await
+            }
+            Some(Target::Watch(_)) => Err(Failure::no_method()),
             Some(Target::Other(path)) => return self.dated(self.other(&path, &head)),
-            None => Err(Failure::no_resource()),
+            None => return self.dated(answer::nothing_there(head.uri.path().trim_matches('/'))),
         };
-        self.dated(answered.unwrap_or_else(|failure| refuse(&failure)))
+        let yaml = || Wanted::read(&head.headers).is_ok_and(|wanted| wanted.yaml);
+        let mut response = answered.unwrap_or_else(|failure| refuse(&failure, yaml()));
+        if head.method == Method::HEAD {
+            *response.body_mut() = Body::default();
+        }
+        self.dated(response)
     }
 
     fn dated(&self, mut response: Response<Body>) -> Response<Body> {
@@ -177,41 +186,55 @@ impl Embedded {
 
     /// Discovery, OpenAPI and health.
     fn other(&self, path: &str, head: &http::request::Parts) -> Response<Body> {
-        if matches!(path, "livez" | "readyz" | "healthz") {
-            return respond(StatusCode::OK, "text/plain; charset=utf-8", "ok".into());
+        let json = |value: Value| respond(StatusCode::OK, "application/json", value.to_string().into());
+        match path {
+            "livez" | "readyz" | "healthz" => return respond(StatusCode::OK, "text/plain; charset=utf-8", "ok".into()),
+            // The API server serves the index as text.
+            "openapi/v3" => {
+                let index = openapi::index(self.kinds()).to_string();
+                return respond(StatusCode::OK, "text/plain; charset=utf-8", index.into());
+            }
+            "version" if head.method != Method::GET => return refuse(&Failure::no_method(), false),
+            _ => {}
         }
-        if path == "openapi/v3" {
-            return respond(StatusCode::OK, "application/json", openapi::index(self.kinds()).to_string().into());
+        if let Some(of) = path.strip_prefix("openapi/v3/") {
+            return match openapi::document(self.kinds(), of) {
+                Some(document) => respond(StatusCode::OK, "application/json", Bytes::from_static(document.as_bytes())),
+                None => nothing(StatusCode::NOT_FOUND),
+            };
         }
-        if let Some(document) = path.strip_prefix("openapi/v3/").and_then(|path| openapi::document(self.kinds(), path))
-        {
-            return respond(StatusCode::OK, "application/json", Bytes::from_static(document.as_bytes()));
+        let wanted = match Wanted::read(&head.headers) {
+            Ok(wanted) => wanted,
+            Err(failure) => return refuse(&failure, false),
+        };
+        let aggregated = wanted.form == Form::Aggregated;
+        if aggregated && !matches!(path, "api" | "apis") {
+            return refuse(&Failure::not_acceptable(), false);
         }
-        let aggregated = Wanted::read(&head.headers).is_ok_and(|wanted| wanted.form == Form::Aggregated);
-        match discovery::answer(self.kinds(), path, aggregated) {
-            Some(found) if found["kind"] == json!("APIGroupDiscoveryList") => respond(
-                StatusCode::OK,
-                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
-                found.to_string().into(),
-            ),
-            Some(found) => respond(StatusCode::OK, "application/json", found.to_string().into()),
-            None => respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n".into()),
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+        match discovery::answer(self.kinds(), path, aggregated, host) {
+            Some(found) if aggregated => respond(StatusCode::OK, discovery::AGGREGATED, found.to_string().into()),
+            Some(found) => json(found),
+            None => answer::nothing_there(path),
         }
     }
 
     async fn resource(
         &self,
         resource: Resource,
+        query: Query,
         head: &http::request::Parts,
         body: Bytes,
     ) -> Result<Response<Body>, Failure> {
-        let query = Query::read(&head.uri);
         let wanted = Wanted::read(&head.headers)?;
         let kind = self.0.kinds.get(resource.kind);
         let shown = Shown { kind, wanted, include: Include::read(&query)?, now: self.now() };
         if !is_write(&head.method) {
-            if head.method != Method::GET {
-                return Err(Failure::no_method());
+            if !matches!(head.method, Method::GET | Method::HEAD) {
+                return Err(match kind.custom {
+                    true => Failure::unsupported(kind, ""),
+                    false => Failure::no_method(),
+                });
             }
             return self.get(&resource, &query, &shown);
         }
@@ -220,7 +243,8 @@ impl Embedded {
         let named = write.resource.name.is_some();
         let plain = write.resource.subresource.is_none();
         match (&head.method, named) {
-            (&Method::POST, false) if kind.namespaced == write.resource.namespace.is_some() => {
+            // Of custom resources the name in the path is passed over.
+            (&Method::POST, named) if (kind.custom || !named) && write.is_in_its_place() => {
                 let done = self.0.ledger.commit(move |draft| finished(&write, draft, Write::create)).await?;
                 Ok(done_response(&shown, done))
             }
@@ -239,7 +263,8 @@ impl Embedded {
                     Deleted::Gone(object) => shown.respond(StatusCode::OK, gone(kind, &object.value)),
                 })
             }
-            (&Method::DELETE, false) if kind.plural != "namespaces" => {
+            (&Method::PUT | &Method::PATCH, false) if kind.custom => Err(Failure::bad_request("name must be provided")),
+            (&Method::DELETE, false) if write.is_in_its_place() && kind.plural != "namespaces" => {
                 let revision = self.read().revision;
                 let deleted = self
                     .0
@@ -248,13 +273,14 @@ impl Embedded {
                 let page = Page { revision, ..Page::default() };
                 Ok(shown.respond(StatusCode::OK, shown.list(&deleted.await?, &page)))
             }
+            (_, false) if kind.custom => Ok(answer::nothing_there(head.uri.path().trim_matches('/'))),
             _ => Err(Failure::no_method()),
         }
     }
 
     fn get(&self, resource: &Resource, query: &Query, shown: &Shown<'_>) -> Result<Response<Body>, Failure> {
         let state = self.read();
-        if query.flag("watch") {
+        if query.flag("watch") && (resource.name.is_none() || query.is_by_path()) {
             let body = watching::begin(self, &state, resource, query, shown.wanted)?;
             let mut response = Response::new(body);
             response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
@@ -264,9 +290,11 @@ impl Embedded {
             if resource.subresource.as_deref() == Some("finalize") {
                 return Err(Failure::no_method());
             }
+            shown.refuse_misfit(false)?;
             let object = reading::get(&state, shown.kind, resource, query)?;
             return Ok(shown.respond(StatusCode::OK, shown.object(&object)));
         }
+        shown.refuse_misfit(true)?;
         let (objects, page) = reading::list(&state, shown.kind, resource, query)?;
         drop(state);
         Ok(shown.respond(StatusCode::OK, shown.list(&objects, &page)))
@@ -291,6 +319,13 @@ fn done_response(shown: &Shown<'_>, done: Done) -> Response<Body> {
     let code = StatusCode::from_u16(done.code).unwrap_or(StatusCode::OK);
     let mut response = shown.respond(code, shown.object(&done.object));
     warn(&mut response, &done.warnings);
+    response
+}
+
+/// An answer without a body.
+fn nothing(code: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = code;
     response
 }
 

@@ -46,9 +46,6 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let shared = Shared { api, token: Sha256::digest(token).into(), metrics };
     let routes = Router::new()
-        .route("/livez", get("ok"))
-        .route("/readyz", get("ok"))
-        .route("/healthz", get("ok"))
         .route("/metrics", get(show_metrics))
         .fallback(any(answer))
         .with_state(shared);
