@@ -8,6 +8,7 @@ use super::decode::{self, dry_run};
 use super::failure::Failure;
 use super::fields;
 use super::kind::{Kind, Kinds};
+use super::namespaces::Remaining;
 use super::schema::{FieldError, Reason};
 use super::selector::Selector;
 use super::state::{Draft, Object, at_revision, owners};
@@ -318,6 +319,10 @@ fn go_on(write: &Write, draft: &mut Draft<'_>, kind: &Kind, key: &str, object: &
         }
     }
     if kind.stored_as == NAMESPACE && !empty_namespace(write, draft, key) {
+        let told = Remaining::of(&write.kinds, draft, key).tell(write, &value);
+        if told != value {
+            draft.put(NAMESPACE, key.to_owned(), told);
+        }
         return;
     }
     let left: Vec<String> =

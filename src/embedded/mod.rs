@@ -17,6 +17,7 @@ pub mod fields;
 mod jsonpath;
 mod kind;
 mod metadata;
+mod namespaces;
 mod openapi;
 mod pods;
 mod protobuf;
