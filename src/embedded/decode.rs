@@ -114,6 +114,10 @@ pub fn json_fault(body: &[u8], error: &serde_json::Error) -> String {
         _ => {
             let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
             let letter = line.get(error.column().saturating_sub(1)).copied().map_or(' ', char::from);
+            let letter = match letter.is_control() {
+                true => format!("\\u{:04x}", u32::from(letter)),
+                false => letter.to_string(),
+            };
             match error.line() == 1 && error.column() <= 1 {
                 true => format!("invalid character '{letter}' looking for beginning of value"),
                 false => format!("invalid character '{letter}' at line {}, column {}", error.line(), error.column()),

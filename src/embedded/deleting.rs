@@ -82,6 +82,10 @@ impl Options {
 
     fn refuse_unmet(&self, kind: &Kind, name: &str, object: &Object) -> Result<(), Failure> {
         let refuse = |what: &str, wanted: &str, found: &str, hint: &str| {
+            if kind.stored_as == NAMESPACE {
+                let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+                return Err(Failure::conflict(kind, name, &why));
+            }
             let why = format!("the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). {hint}");
             Err(Failure::unmet_precondition(kind, name, &why))
         };
@@ -131,6 +135,10 @@ pub fn delete(write: &Write, draft: &mut Draft<'_>) -> Result<Deleted, Failure> 
     let deleted = mark(draft, write, kind, &key, &object, options.policy);
     if options.dry {
         draft.undo(before);
+        return Ok(match deleted {
+            Deleted::Going(marked) => Deleted::Going(at_revision(&marked, object.revision)),
+            gone => gone,
+        });
     }
     Ok(match deleted {
         // A Pod is told to stop first; one that no node has is gone at the same moment, and shown as told.
