@@ -258,7 +258,7 @@ impl Embedded {
                 Ok(done_response(&shown, done))
             }
             (&Method::DELETE, true) if plain => {
-                let deleted = self.0.ledger.commit(move |draft| finished(&write, draft, |w, d| deleting::delete(w, d)));
+                let deleted = self.0.ledger.commit(move |draft| finished(&write, draft, deleting::delete));
                 Ok(match deleted.await? {
                     Deleted::Going(object) => shown.respond(StatusCode::OK, shown.object(&object)),
                     Deleted::Gone(object) => shown.respond(StatusCode::OK, gone(kind, &object.value)),
@@ -267,10 +267,7 @@ impl Embedded {
             (&Method::PUT | &Method::PATCH, false) if kind.custom => Err(Failure::bad_request("name must be provided")),
             (&Method::DELETE, false) if write.is_in_its_place() && kind.plural != "namespaces" => {
                 let revision = self.read().revision;
-                let deleted = self
-                    .0
-                    .ledger
-                    .commit(move |draft| finished(&write, draft, |w, d| deleting::delete_collection(w, d)));
+                let deleted = self.0.ledger.commit(move |draft| finished(&write, draft, deleting::delete_collection));
                 let page = Page { revision, ..Page::default() };
                 Ok(shown.respond(StatusCode::OK, shown.list(&deleted.await?, &page)))
             }
