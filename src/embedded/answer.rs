@@ -70,9 +70,7 @@ impl Shown<'_> {
     /// An object of a watch: tables carry their columns only once.
     pub fn watched(&self, object: &Arc<Object>, first: bool) -> Bytes {
         match self.wanted.form {
-            Form::Table { .. } => {
-                self.table(std::slice::from_ref(object), &Value::Null, first).to_string().into()
-            }
+            Form::Table { .. } => self.table(std::slice::from_ref(object), &Value::Null, first).to_string().into(),
             _ => self.object(object),
         }
     }
@@ -214,6 +212,7 @@ pub fn respond(code: StatusCode, content_type: &'static str, body: Bytes) -> Res
 pub fn refuse(failure: &Failure, yaml: bool) -> Response<Body> {
     let code = StatusCode::from_u16(failure.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = encoded(code, failure.body(), yaml);
+    warn(&mut response, &failure.warnings);
     if let Some(seconds) = failure.details.as_ref().and_then(|details| details["retryAfterSeconds"].as_u64()) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -6,12 +6,14 @@
 
 mod answer;
 mod builtin;
+mod change;
 mod columns;
 mod commit;
 mod decode;
 mod deleting;
 mod discovery;
 mod doubled;
+mod events;
 mod failure;
 pub mod fields;
 mod jsonpath;
@@ -24,11 +26,13 @@ mod reading;
 mod request;
 pub mod schema;
 mod selector;
+mod shown_patch;
 mod state;
 pub mod storage;
 mod strategy;
 mod watching;
 mod writing;
+mod yaml;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;

@@ -206,7 +206,8 @@ impl Watch {
                 json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
             }
             Form::Table { .. } => {
-                let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
+                let partial =
+                    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
                 let cells: Vec<Value> = kind.columns.iter().map(Column::empty_cell).collect();
                 json!({
                     "kind": "Table", "apiVersion": "meta.k8s.io/v1",

@@ -27,12 +27,16 @@ mod rule;
 mod rules;
 mod structure;
 mod text;
+mod typed;
+mod typed_text;
 mod values;
 
 pub use defaults::default;
 pub use error::{FieldError, Reason};
 pub use node::{ListKind, Node, Type};
 pub use prune::prune;
+pub use text::{json, quoted};
+pub use typed::{Wording, decode};
 
 use format::Format;
 use path::Path;
