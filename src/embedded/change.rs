@@ -57,12 +57,7 @@ impl Write {
         }
         schema::default(&kind.node, &mut object);
         strategy::complete(kind, &mut object);
-        let mut faults = metadata::faults(kind, &object);
-        faults.extend(strategy::faults(self.kind(), &object, None));
-        if let Some(schema) = &kind.schema {
-            faults = schema.validate(&object, None, faults);
-        }
-        self.refuse_faults(kind, &object, &faults)?;
+        self.refuse_faults(kind, &object, None)?;
         match managed {
             Some(managed) => object["metadata"]["managedFields"] = managed,
             None => {
@@ -213,15 +208,7 @@ impl Write {
             let generation = live.value["metadata"]["generation"].as_i64().unwrap_or(0);
             object["metadata"]["generation"] = (generation + 1).into();
         }
-        let mut faults = metadata::change_faults(self.kind(), &live.value, &object);
-        faults.extend(strategy::faults(self.kind(), &object, Some(&live.value)));
-        if let Some(schema) = &kind.schema {
-            faults = match self.is_status() {
-                true => schema.validate_status(&object, &live.value, faults),
-                false => schema.validate(&object, Some(&live.value), faults),
-            };
-        }
-        self.refuse_faults(kind, &object, &faults)?;
+        self.refuse_faults(kind, &object, Some(&live.value))?;
         self.refuse_large(&object)?;
         let key = self.resource.key();
         if dry {
@@ -234,13 +221,29 @@ impl Write {
         Ok(draft.put(kind.stored_as, key, object))
     }
 
-    fn refuse_faults(&self, kind: &Kind, object: &Value, faults: &[FieldError]) -> Result<(), Failure> {
+    /// Refuses what is wrong with a new object, or with one that was `old`.
+    fn refuse_faults(&self, kind: &Kind, object: &Value, old: Option<&Value>) -> Result<(), Failure> {
+        let faults = match (strategy::kind_fault(kind, object), &kind.schema) {
+            (Some(fault), Some(schema)) => schema.validate_rules(object, old, vec![fault]),
+            (_, schema) => {
+                let mut faults = match old {
+                    None => metadata::faults(kind, object),
+                    Some(old) => metadata::change_faults(self.kind(), old, object),
+                };
+                faults.extend(strategy::faults(self.kind(), object, old));
+                match (schema, old) {
+                    (None, _) => faults,
+                    (Some(schema), Some(old)) if self.is_status() => schema.validate_status(object, old, faults),
+                    (Some(schema), old) => schema.validate(object, old, faults),
+                }
+            }
+        };
         if faults.is_empty() {
             return Ok(());
         }
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let given = object["kind"].as_str().unwrap_or(&kind.kind);
-        Err(Failure::invalid(&kind.group, given, name, faults))
+        Err(Failure::invalid(&kind.group, given, name, &faults))
     }
 
     fn refuse_large(&self, object: &Value) -> Result<(), Failure> {

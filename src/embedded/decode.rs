@@ -131,6 +131,10 @@ pub fn json_fault(body: &[u8], error: &serde_json::Error) -> String {
         _ => {
             let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
             let letter = line.get(error.column().saturating_sub(1)).copied().map_or(' ', char::from);
+            let letter = match letter.is_control() {
+                true => format!("\\u{:04x}", u32::from(letter)),
+                false => letter.to_string(),
+            };
             match error.line() == 1 && error.column() <= 1 {
                 true => format!("invalid character '{letter}' looking for beginning of value"),
                 false => format!("invalid character '{letter}' at line {}, column {}", error.line(), error.column()),
@@ -161,15 +165,20 @@ pub fn object(
         let message = format!("{name} in version {version:?} cannot be handled as a {}: {why}", kind.kind);
         Failure::bad_request(message)
     };
+    // Another version of the kind is read as that.
+    let read_as = match given.api_version == kind.api_version() {
+        true => Some(kind),
+        false => built_in(kinds, &given.api_version, &given.kind),
+    };
     let in_yaml = content_type(headers) == "application/yaml";
     let mut told = match validation {
         FieldValidation::Ignore => Vec::new(),
         _ if in_yaml => yaml::doubled(body).into_iter().collect(),
-        _ => doubled::faults(body, (!kind.custom).then_some(&kind.node)),
+        _ => doubled::faults(body, read_as.filter(|kind| !kind.custom).map(|kind| &kind.node)),
     };
-    let unknown = match given.api_version == kind.api_version() {
-        true => known(kind, schema::Wording::Json, &mut object).map_err(|why| cannot(&why))?,
-        false => schema::prune(&Node::default(), &mut object),
+    let unknown = match &read_as {
+        Some(read_as) => known(read_as, schema::Wording::Json, &mut object).map_err(|why| cannot(&why))?,
+        None => schema::prune(&Node::default(), &mut object),
     };
     if validation != FieldValidation::Ignore && (kind.custom || in_yaml) {
         told.extend(unknown.into_iter().map(|field| format!("unknown field {field:?}")));
@@ -248,6 +257,11 @@ fn of_type(kinds: &Kinds, kind: &Kind, object: &mut Value, body: &[u8]) -> Resul
     }
 }
 
+fn built_in<'k>(kinds: &'k Kinds, api_version: &str, name: &str) -> Option<&'k Kind> {
+    let mut all = kinds.iter().map(|(_, kind)| kind);
+    all.find(|kind| !kind.custom && kind.kind == name && kind.api_version() == api_version)
+}
+
 /// Why an object that says that it is of this type is none of this built-in kind.
 fn not_convertible(kinds: &Kinds, kind: &Kind, api_version: &str, name: &str) -> Option<String> {
     let named =
@@ -256,8 +270,8 @@ fn not_convertible(kinds: &Kinds, kind: &Kind, api_version: &str, name: &str) ->
         None => Some(format!(
             "no kind {name:?} is registered for version {api_version:?} in scheme \"pkg/runtime/scheme.go:111\""
         )),
-        Some((_, known)) if known.stored_as == kind.stored_as => None,
-        Some((_, known)) => {
+        Some(known) if known.stored_as == kind.stored_as => None,
+        Some(known) => {
             // Go's package of the kinds of a group.
             let package = match kind.group.split('.').next().unwrap_or_default() {
                 "" | "events" => "core",

@@ -8,6 +8,7 @@ use super::decode::{self, dry_run};
 use super::failure::Failure;
 use super::fields;
 use super::kind::{Kind, Kinds};
+use super::namespaces::Remaining;
 use super::schema::{FieldError, Reason};
 use super::selector::Selector;
 use super::state::{Draft, Object, at_revision, owners};
@@ -81,6 +82,11 @@ impl Options {
 
     fn refuse_unmet(&self, kind: &Kind, name: &str, object: &Object) -> Result<(), Failure> {
         let refuse = |what: &str, wanted: &str, found: &str, hint: &str| {
+            if kind.stored_as == NAMESPACE {
+                let why =
+                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+                return Err(Failure::conflict(kind, name, &why));
+            }
             let why = format!(
                 "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). {hint}"
             );
@@ -133,6 +139,10 @@ pub fn delete(write: &Write, draft: &mut Draft<'_>) -> Result<Deleted, Failure> 
     let deleted = mark(draft, write, kind, &key, &object, options.policy);
     if options.dry {
         draft.undo(before);
+        return Ok(match deleted {
+            Deleted::Going(marked) => Deleted::Going(at_revision(&marked, object.revision)),
+            gone => gone,
+        });
     }
     Ok(match deleted {
         // A Pod is told to stop first; one that no node has is gone at the same moment, and shown as told.
@@ -321,6 +331,10 @@ fn go_on(write: &Write, draft: &mut Draft<'_>, kind: &Kind, key: &str, object: &
         }
     }
     if kind.stored_as == NAMESPACE && !empty_namespace(write, draft, key) {
+        let told = Remaining::of(&write.kinds, draft, key).tell(write, &value);
+        if told != value {
+            draft.put(NAMESPACE, key.to_owned(), told);
+        }
         return;
     }
     let left: Vec<String> =

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::columns::Column;
 use super::schema::{Node, Schema};
-use super::{builtin, fields, openapi};
+use super::{builtin, openapi};
 use crate::api::crds;
 
 /// One resource of one group.
@@ -99,6 +99,11 @@ impl Kind {
         }
     }
 
+    /// `secrets.`, `plans.seatkeeper.dev`: the group stands behind a dot, also where it has no name.
+    pub fn qualified_resource(&self) -> String {
+        format!("{}.{}", self.plural, self.group)
+    }
+
     /// The details of a Status about this resource.
     pub fn details(&self, name: &str) -> Value {
         let mut details = Map::new();
@@ -154,7 +159,7 @@ fn of_crd(crd: &Value, id: usize) -> Kind {
     let mut node = Node::of_crd(schema);
     node.properties.insert("apiVersion".into(), openapi::text_node());
     node.properties.insert("kind".into(), openapi::text_node());
-    node.properties.insert("metadata".into(), fields::object_meta());
+    node.properties.insert("metadata".into(), openapi::builtin_node(openapi::OBJECT_META));
     let paths = |value: &Value| {
         let paths = value.as_array().into_iter().flatten();
         paths.map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_owned()).collect::<Vec<_>>()

@@ -19,6 +19,7 @@ pub mod fields;
 mod jsonpath;
 mod kind;
 mod metadata;
+mod namespaces;
 mod openapi;
 mod pods;
 mod protobuf;
@@ -233,6 +234,9 @@ impl Embedded {
         let wanted = Wanted::read(&head.headers)?;
         let kind = self.0.kinds.get(resource.kind);
         let shown = Shown { kind, wanted, include: Include::read(&query)?, now: self.now() };
+        if !matches!(resource.subresource.as_deref(), None | Some("status" | "finalize")) {
+            return Err(Failure::not_found(kind, resource.name.as_deref().unwrap_or_default()));
+        }
         if !is_write(&head.method) {
             if !matches!(head.method, Method::GET | Method::HEAD) {
                 return Err(match kind.custom {
@@ -247,6 +251,7 @@ impl Embedded {
         let named = write.resource.name.is_some();
         let plain = write.resource.subresource.is_none();
         match (&head.method, named) {
+            (&Method::POST, true) if kind.custom && !plain => Err(Failure::unsupported(kind, "create")),
             // Of custom resources the name in the path is passed over.
             (&Method::POST, named) if (kind.custom || !named) && write.is_in_its_place() => {
                 let done = self.0.ledger.commit(move |draft| finished(&write, draft, Write::create)).await?;
@@ -261,7 +266,7 @@ impl Embedded {
                 Ok(done_response(&shown, done))
             }
             (&Method::DELETE, true) if plain => {
-                let deleted = self.0.ledger.commit(move |draft| finished(&write, draft, |w, d| deleting::delete(w, d)));
+                let deleted = self.0.ledger.commit(move |draft| finished(&write, draft, deleting::delete));
                 Ok(match deleted.await? {
                     Deleted::Going(object) => shown.respond(StatusCode::OK, shown.object(&object)),
                     Deleted::Gone(object) => shown.respond(StatusCode::OK, gone(kind, &object.value)),
@@ -270,10 +275,7 @@ impl Embedded {
             (&Method::PUT | &Method::PATCH, false) if kind.custom => Err(Failure::bad_request("name must be provided")),
             (&Method::DELETE, false) if write.is_in_its_place() && kind.plural != "namespaces" => {
                 let revision = self.read().revision;
-                let deleted = self
-                    .0
-                    .ledger
-                    .commit(move |draft| finished(&write, draft, |w, d| deleting::delete_collection(w, d)));
+                let deleted = self.0.ledger.commit(move |draft| finished(&write, draft, deleting::delete_collection));
                 let page = Page { revision, ..Page::default() };
                 Ok(shown.respond(StatusCode::OK, shown.list(&deleted.await?, &page)))
             }

@@ -66,17 +66,18 @@ pub fn list(
         Some(past) => Box::new(past.iter().filter(|(key, _)| key.starts_with(&prefix))),
         None => Box::new(shelf.range(&prefix)),
     };
-    let mut found = all.filter(|(key, object)| **key >= from && selector.meets(kind, &object.value));
+    let mut rest = all.filter(|(key, _)| **key >= from);
     let mut objects = Vec::new();
     let mut last = String::new();
-    for (key, object) in found.by_ref() {
+    for (key, object) in rest.by_ref().filter(|(_, object)| selector.meets(kind, &object.value)) {
         objects.push(object.clone());
         if objects.len() == limit {
             last.clone_from(key);
             break;
         }
     }
-    let more = if last.is_empty() { 0 } else { found.count() };
+    // Whether a selector meets what follows is not looked at: the next page may be empty.
+    let more = if last.is_empty() { 0 } else { rest.count() };
     let next = (more > 0).then(|| Start { revision: Some(revision), key: last + "\0" }.token());
     // Of what a selector leaves out, the API server does not know how much is left.
     let remaining = (more > 0 && selector.is_empty()).then_some(more as u64);

@@ -105,16 +105,16 @@ fn drop_null(object: &mut Value, fields: &[&str]) {
     }
 }
 
-/// What is wrong with the content of an object beyond its schema; `old` is there for an update. Of an Event it matters
+/// What is wrong with a custom resource that says that it is of another kind.
+pub fn kind_fault(kind: &Kind, object: &Value) -> Option<FieldError> {
+    let given = Some(&object["kind"]).filter(|given| kind.custom && **given != kind.kind.as_str())?;
+    Some(FieldError::invalid("kind", Some(given), &format!("must be {}", kind.kind)))
+}
+
+/// What is wrong with the content of an object of a built-in kind; `old` is there for an update. Of an Event it matters
 /// through which of its two kinds it was written.
 pub fn faults(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     match kind.plural.as_str() {
-        _ if kind.custom => {
-            let given = &object["kind"];
-            let other = (*given != kind.kind.as_str()).then_some(given);
-            let fault = other.map(|given| FieldError::invalid("kind", Some(given), &format!("must be {}", kind.kind)));
-            fault.into_iter().collect()
-        }
         "events" => events::faults(kind, object, old),
         "secrets" => {
             let mut faults = data_faults(object, &["data"]);

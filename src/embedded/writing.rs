@@ -218,7 +218,17 @@ impl Write {
 
     /// `name` as a manager of fields of this kind.
     pub fn as_manager<T>(&self, kind: &Kind, name: &str, then: impl FnOnce(&Manager<'_>) -> T) -> T {
-        let subresource = self.resource.subresource.as_deref();
+        self.as_manager_of(kind, name, self.resource.subresource.as_deref(), then)
+    }
+
+    /// The same through another subresource than that of the request.
+    pub fn as_manager_of<T>(
+        &self,
+        kind: &Kind,
+        name: &str,
+        subresource: Option<&str>,
+        then: impl FnOnce(&Manager<'_>) -> T,
+    ) -> T {
         let reset = fields::reset_fields(kind.status, !kind.custom, subresource);
         let api_version = kind.api_version();
         then(&Manager {

@@ -56,6 +56,7 @@ impl Names {
         for mut document in documents {
             select(step, &mut document);
             causes(&mut document);
+            resources(&mut document);
             self.walk(&mut document);
             pretty(&document, 0, &mut text);
             text.push('\n');
@@ -157,14 +158,25 @@ fn causes(status: &mut Value) {
     }
 }
 
+/// Custom resources are listed in the order in which their definitions were made.
+fn resources(list: &mut Value) {
+    if let Some(resources) = list.get_mut("resources").and_then(Value::as_array_mut) {
+        resources.sort_by_key(|resource| resource["name"].to_string());
+    }
+}
+
 /// Ages in the rows of a table.
 fn ages(table: &mut serde_json::Map<String, Value>) {
-    let Some(columns) = table.get("columnDefinitions").and_then(Value::as_array) else { return };
+    let Some(columns) = table.get("columnDefinitions") else { return };
     let is_age = |column: &Value| ["Age", "Last Seen", "First Seen"].iter().any(|name| column["name"] == *name);
-    let ages: Vec<usize> = columns.iter().enumerate().filter(|(_, c)| is_age(c)).map(|(number, _)| number).collect();
+    let ages: Option<Vec<usize>> = columns
+        .as_array()
+        .map(|columns| columns.iter().enumerate().filter(|(_, c)| is_age(c)).map(|(number, _)| number).collect());
     for row in table.get_mut("rows").and_then(Value::as_array_mut).into_iter().flatten() {
-        for age in &ages {
-            let Some(cell) = row["cells"].get_mut(*age) else { continue };
+        let cells = row["cells"].as_array().map_or(0, Vec::len);
+        // A watch says the columns once; ours end with the age.
+        for age in ages.clone().unwrap_or_else(|| vec![cells.saturating_sub(1)]) {
+            let Some(cell) = row["cells"].get_mut(age) else { continue };
             if cell.as_str().is_some_and(|age| age.ends_with('s') || age.ends_with('m')) {
                 *cell = "<an age>".into();
             }

@@ -42,7 +42,7 @@ impl std::str::FromStr for Speed {
         };
         let number: f64 = digits.parse().map_err(|_| bad())?;
         let speed = number * unit;
-        match speed >= 1.0 && speed <= FASTEST {
+        match (1.0..=FASTEST).contains(&speed) {
             true => Ok(Speed(speed)),
             false => Err("the calendar can run from once (1s/s) to 366 days a second (366d/s)".to_owned()),
         }

@@ -78,6 +78,12 @@ impl Schema {
         self.check(node, object.get("status"), place, object, Some(old), earlier)
     }
 
+    /// Only what is repeated in lists and the rules: an object of another kind is looked at no further.
+    pub fn validate_rules(&self, object: &Value, old: Option<&Value>, earlier: Vec<FieldError>) -> Vec<FieldError> {
+        let place = Place { prefix: "", path: &Path::Root, old };
+        self.check(&self.root, None, place, object, old, earlier)
+    }
+
     fn check(
         &self,
         node: &Node,
