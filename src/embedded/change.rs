@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::kind::Kind;
-use super::schema::{self, FieldError};
+use super::schema;
 use super::state::{Draft, Object};
 use super::writing::{Change, Write, key_of, version};
 use super::{builtin, deleting, events, fields, metadata, strategy};

@@ -264,9 +264,7 @@ fn built_in<'k>(kinds: &'k Kinds, api_version: &str, name: &str) -> Option<&'k K
 
 /// Why an object that says that it is of this type is none of this built-in kind.
 fn not_convertible(kinds: &Kinds, kind: &Kind, api_version: &str, name: &str) -> Option<String> {
-    let named =
-        kinds.iter().find(|(_, known)| !known.custom && known.kind == name && known.api_version() == api_version);
-    match named {
+    match built_in(kinds, api_version, name) {
         None => Some(format!(
             "no kind {name:?} is registered for version {api_version:?} in scheme \"pkg/runtime/scheme.go:111\""
         )),
