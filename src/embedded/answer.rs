@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::kind::Kind;
 use super::request::{Form, Wanted};
 use super::state::Object;
+use super::yaml;
 use crate::domain::Instant;
 
 /// What is answered: whole, or line by line for a watch.
@@ -179,9 +180,8 @@ fn encoded(code: StatusCode, json: Bytes, yaml: bool) -> Response<Body> {
     if !yaml {
         return respond(code, "application/json", json);
     }
-    let mut value: Value = serde_json::from_slice(&json).unwrap_or_default();
-    value.sort_all_objects();
-    respond(code, "application/yaml", serde_saphyr::to_string(&value).unwrap_or_default().into())
+    let value: Value = serde_json::from_slice(&json).unwrap_or_default();
+    respond(code, "application/yaml", yaml::write(&value).into())
 }
 
 /// Why there is nothing under a path: the API server's own groups and those of custom resources say it differently.
@@ -212,6 +212,7 @@ pub fn respond(code: StatusCode, content_type: &'static str, body: Bytes) -> Res
 pub fn refuse(failure: &Failure, yaml: bool) -> Response<Body> {
     let code = StatusCode::from_u16(failure.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = encoded(code, failure.body(), yaml);
+    warn(&mut response, &failure.warnings);
     if let Some(seconds) = failure.details.as_ref().and_then(|details| details["retryAfterSeconds"].as_u64()) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -107,6 +107,14 @@ pub fn kinds() -> Vec<Kind> {
 /// A core Event as `events.k8s.io` shows it.
 pub fn to_new_event(mut object: serde_json::Value) -> serde_json::Value {
     rename(&mut object, &NEW_NAMES, "events.k8s.io/v1", |(old, new)| (old, new));
+    if let Some(fields) = object.as_object_mut() {
+        // The new group leaves out who reports where nobody does.
+        for field in ["reportingController", "reportingInstance"] {
+            if fields.get(field).is_some_and(|text| text == "") {
+                fields.shift_remove(field);
+            }
+        }
+    }
     object
 }
 
@@ -117,7 +125,7 @@ pub fn to_core_event(mut object: serde_json::Value) -> serde_json::Value {
 }
 
 /// The fields of an Event that the two groups call differently: core, `events.k8s.io`.
-const NEW_NAMES: [(&str, &str); 7] = [
+pub const NEW_NAMES: [(&str, &str); 7] = [
     ("involvedObject", "regarding"),
     ("message", "note"),
     ("source", "deprecatedSource"),

@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::failure::Failure;
 use super::kind::Kinds;
+use super::schema;
 use super::state::{Draft, Object, State};
 use super::storage::{Change, Storage, StorageError};
 
@@ -84,10 +85,18 @@ impl Ledger {
         let mut state = State::new(kinds.iter().count(), contents.revision);
         for (name, bytes) in contents.objects {
             let (kind, key) = place(kinds, &name).ok_or_else(|| damaged(&name, "no such kind"))?;
-            let value: Value = serde_json::from_slice(&bytes).map_err(|error| damaged(&name, &error.to_string()))?;
+            let mut value: Value =
+                serde_json::from_slice(&bytes).map_err(|error| damaged(&name, &error.to_string()))?;
             let revision = value["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok());
             let revision = revision.ok_or_else(|| damaged(&name, "it has no resourceVersion"))?;
-            state.restore(kind, key.to_owned(), Object::new(revision, value));
+            let known = kinds.get(kind);
+            let without_status = known.custom && value.get("status").is_none();
+            if known.custom {
+                schema::default(&known.node, &mut value);
+            }
+            let without_defaults = without_status && value.get("status").is_some();
+            let object = Object::new(revision, value).stored_without_defaults(without_defaults);
+            state.restore(kind, key.to_owned(), object);
         }
         let shared = Arc::new(Shared {
             kinds: kinds.clone(),

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
 use super::failure::Failure;
-use super::kind::Kind;
+use super::kind::{Kind, Kinds};
 use super::request::{Query, Resource, content_type};
-use super::schema::{self, FieldError, Reason};
-use super::{doubled, protobuf};
+use super::schema::{self, FieldError, Node};
+use super::{doubled, openapi, protobuf, yaml};
 
 /// A longer body is refused (`--max-request-bytes` of the API server).
 pub const LONGEST_BODY: usize = 3 << 20;
@@ -21,32 +22,57 @@ pub enum FieldValidation {
     Strict,
 }
 
-impl FieldValidation {
-    pub fn read(query: &Query, options: &str) -> Result<Self, Failure> {
-        match query.get("fieldValidation") {
-            None | Some("Warn") => Ok(FieldValidation::Warn),
-            Some("Ignore") => Ok(FieldValidation::Ignore),
-            Some("Strict") => Ok(FieldValidation::Strict),
+/// The options that all writes have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The request only asks what would happen.
+    pub dry: bool,
+    pub validation: FieldValidation,
+}
+
+impl Options {
+    /// Reads them for `CreateOptions` and the like; `faults` are what was found in the others
+    /// (`apimachinery/pkg/apis/meta/v1/validation`).
+    pub fn read(query: &Query, of: &str, mut faults: Vec<FieldError>) -> Result<Self, Failure> {
+        faults.extend(manager_fault(query.get("fieldManager").unwrap_or_default()));
+        let dry = dry(query).map_err(|fault| faults.push(fault));
+        let validation = match query.get("fieldValidation") {
+            None | Some("Warn") => FieldValidation::Warn,
+            Some("Ignore") => FieldValidation::Ignore,
+            Some("Strict") => FieldValidation::Strict,
             Some(other) => {
-                let supported = "supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"";
-                let why = format!("Unsupported value: {other:?}: {supported}");
-                let fault = FieldError::new("fieldValidation", Reason::NotSupported, why);
-                Err(Failure::invalid("meta.k8s.io", options, "", &[fault]))
+                let supported = ["", "Ignore", "Strict", "Warn"].map(str::to_owned);
+                faults.push(FieldError::not_supported("fieldValidation", &other.into(), &supported));
+                FieldValidation::Ignore
             }
+        };
+        match (dry, faults.is_empty()) {
+            (Ok(dry), true) => Ok(Options { dry, validation }),
+            _ => Err(Failure::invalid("meta.k8s.io", of, "", &faults)),
         }
     }
 }
 
-/// Whether the request only asks what would happen.
-pub fn dry_run(query: &Query, options: &str) -> Result<bool, Failure> {
+fn manager_fault(manager: &str) -> Option<FieldError> {
+    const LONGEST: i64 = 128;
+    if i64::try_from(manager.len()).is_ok_and(|length| length > LONGEST) {
+        return Some(FieldError::too_long("fieldManager", LONGEST));
+    }
+    let (at, odd) = manager.char_indices().find(|(_, c)| c.is_control())?;
+    let why = format!("invalid character U+{:04X} (at position {at})", u32::from(odd));
+    Some(FieldError::invalid("fieldManager", Some(&manager.into()), &why))
+}
+
+/// Whether a request with these options only asks what would happen.
+pub fn dry_run(query: &Query, of: &str) -> Result<bool, Failure> {
+    dry(query).map_err(|fault| Failure::invalid("meta.k8s.io", of, "", &[fault]))
+}
+
+fn dry(query: &Query) -> Result<bool, FieldError> {
     match query.get("dryRun") {
         None => Ok(false),
         Some("All") => Ok(true),
-        Some(other) => {
-            let why = format!("Unsupported value: {other:?}: supported values: \"All\"");
-            let fault = FieldError::new("dryRun", Reason::NotSupported, why);
-            Err(Failure::invalid("meta.k8s.io", options, "", &[fault]))
-        }
+        Some(other) => Err(FieldError::not_supported("dryRun", &[other].as_slice().into(), &["All".to_owned()])),
     }
 }
 
@@ -58,7 +84,7 @@ fn value(kind: &Kind, headers: &HeaderMap, body: &Bytes) -> Result<Value, Failur
             Ok(value) => Ok(value),
             Err(error) => refuse(format!("couldn't get version/kind; json parse error: {}", json_fault(body, &error))),
         },
-        "application/yaml" => yaml(body).or_else(refuse),
+        "application/yaml" => yaml::read(body).or_else(refuse),
         "application/vnd.kubernetes.protobuf" => protobuf::read(body).or_else(refuse),
         _ => Err(Failure::new(
             415,
@@ -72,7 +98,7 @@ fn value(kind: &Kind, headers: &HeaderMap, body: &Bytes) -> Result<Value, Failur
 pub fn options(headers: &HeaderMap, body: &Bytes) -> Result<Value, Failure> {
     let refuse = |why: String| Err(Failure::bad_request(why));
     match content_type(headers) {
-        "application/yaml" => yaml(body).or_else(refuse),
+        "application/yaml" => yaml::read(body).or_else(refuse),
         "application/vnd.kubernetes.protobuf" => protobuf::read(body).or_else(refuse),
         _ => serde_json::from_slice(body).or_else(|error| {
             refuse(format!("couldn't get version/kind; json parse error: {}", json_fault(body, &error)))
@@ -96,15 +122,6 @@ fn summary(body: &[u8]) -> String {
         Some(b'{') => format!("{}{more}", String::from_utf8_lossy(start)),
         Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + more,
     }
-}
-
-/// YAML as a value. JSON is YAML, too, and faster read as what it is.
-pub fn yaml(body: &Bytes) -> Result<Value, String> {
-    if let Ok(value) = serde_json::from_slice(body) {
-        return Ok(value);
-    }
-    let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
-    serde_saphyr::from_str(text).map_err(|error| error.to_string())
 }
 
 /// What Go's decoder says of broken JSON, where it matters to a reader.
@@ -134,21 +151,68 @@ pub struct Incoming {
 
 /// The object in a body, for a create or an update: of the right kind and place, without what the schema does not know.
 pub fn object(
-    kind: &Kind,
+    kinds: &Kinds,
     resource: &Resource,
     headers: &HeaderMap,
     body: &Bytes,
     validation: FieldValidation,
 ) -> Result<Incoming, Failure> {
+    let kind = kinds.get(resource.kind);
     let mut object = value(kind, headers, body)?;
-    check_type(kind, &mut object, body)?;
-    let doubled = if validation == FieldValidation::Ignore { Vec::new() } else { doubled::fields(body) };
-    let warnings = known_fields(kind, &mut object, validation, doubled)?;
-    place(resource, &mut object)?;
-    Ok(Incoming { object, warnings })
+    let given = of_type(kinds, kind, &mut object, body)?;
+    let cannot = |why: &str| {
+        let (name, version) = (given.kind.as_str(), given.version());
+        let message = format!("{name} in version {version:?} cannot be handled as a {}: {why}", kind.kind);
+        Failure::bad_request(message)
+    };
+    // Another version of the kind is read as that.
+    let read_as = match given.api_version == kind.api_version() {
+        true => Some(kind),
+        false => built_in(kinds, &given.api_version, &given.kind),
+    };
+    let in_yaml = content_type(headers) == "application/yaml";
+    let mut told = match validation {
+        FieldValidation::Ignore => Vec::new(),
+        _ if in_yaml => yaml::doubled(body).into_iter().collect(),
+        _ => doubled::faults(body, read_as.filter(|kind| !kind.custom).map(|kind| &kind.node)),
+    };
+    let unknown = match &read_as {
+        Some(read_as) => known(read_as, schema::Wording::Json, &mut object).map_err(|why| cannot(&why))?,
+        None => schema::prune(&Node::default(), &mut object),
+    };
+    if validation != FieldValidation::Ignore && (kind.custom || in_yaml) {
+        told.extend(unknown.into_iter().map(|field| format!("unknown field {field:?}")));
+    }
+    if validation == FieldValidation::Strict && !told.is_empty() {
+        return Err(cannot(&format!("strict decoding error: {}", told.join(", "))));
+    }
+    if given.api_version != kind.api_version() {
+        let why = format!(
+            "the API version in the data ({}) does not match the expected API version ({})",
+            given.api_version,
+            kind.api_version()
+        );
+        return Err(Failure::bad_request(why).with_warnings(&told));
+    }
+    place(resource, &mut object).map_err(|failure| failure.with_warnings(&told))?;
+    Ok(Incoming { object, warnings: told })
 }
 
-fn check_type(kind: &Kind, object: &mut Value, body: &[u8]) -> Result<(), Failure> {
+/// What an object says that it is.
+struct Given {
+    api_version: String,
+    kind: String,
+}
+
+impl Given {
+    fn version(&self) -> &str {
+        self.api_version.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// Reads what the object says that it is. Nothing but what the resource holds can be made of it, or for a custom resource
+/// what is of its group.
+fn of_type(kinds: &Kinds, kind: &Kind, object: &mut Value, body: &[u8]) -> Result<Given, Failure> {
     let found = match object {
         Value::Object(_) => None,
         Value::Array(_) => Some("array"),
@@ -164,63 +228,103 @@ fn check_type(kind: &Kind, object: &mut Value, body: &[u8]) -> Result<(), Failur
         return Err(unrecognized(kind, body, &format!("couldn't get version/kind; json parse error: {why}")));
     }
     let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
-    let (api_version, name) = (text("apiVersion"), text("kind"));
-    if !kind.custom {
-        // What a built-in kind leaves out is taken from the path.
-        let own = |given: &str, own: String| if given.is_empty() { own } else { given.to_owned() };
-        object["apiVersion"] = own(&api_version, kind.api_version()).into();
-        object["kind"] = own(&name, kind.kind.clone()).into();
-    }
-    let (api_version, name) = (object["apiVersion"].as_str(), object["kind"].as_str());
-    let (api_version, name) = (api_version.unwrap_or_default(), name.unwrap_or_default());
-    if name.is_empty() || api_version.is_empty() {
-        let missing = if name.is_empty() { "Kind" } else { "apiVersion" };
-        let why = format!("Object '{missing}' is missing in '{}'", String::from_utf8_lossy(body));
-        return Err(unrecognized(kind, body, &why));
-    }
-    if api_version != kind.api_version() {
-        return Err(Failure::bad_request(format!(
-            "the API version in the data ({api_version}) does not match the expected API version ({})",
-            kind.api_version()
-        )));
-    }
-    match name == kind.kind {
-        true => Ok(()),
-        false if kind.custom => {
-            let field =
-                FieldError::new("kind", Reason::Invalid, format!("Invalid value: {name:?}: must be {}", kind.kind));
-            let called = object["metadata"]["name"].as_str().unwrap_or_default();
-            Err(Failure::invalid(&kind.group, name, called, &[field]))
+    let mut given = Given { api_version: text("apiVersion"), kind: text("kind") };
+    if kind.custom {
+        if given.kind.is_empty() || given.api_version.is_empty() {
+            let missing = if given.kind.is_empty() { "Kind" } else { "apiVersion" };
+            let why = format!("Object '{missing}' is missing in '{}'", String::from_utf8_lossy(body));
+            return Err(unrecognized(kind, body, &why));
         }
-        false => Err(Failure::bad_request(format!(
-            "{name} in version {:?} cannot be handled as a {}: converting ({name}) to ({}): unknown conversion",
-            kind.version, kind.kind, kind.kind
+        return Ok(given);
+    }
+    // What a built-in kind leaves out is taken from the path.
+    if given.api_version.is_empty() {
+        given.api_version = kind.api_version();
+        object["apiVersion"] = given.api_version.clone().into();
+    }
+    if given.kind.is_empty() {
+        given.kind.clone_from(&kind.kind);
+        object["kind"] = given.kind.clone().into();
+    }
+    match not_convertible(kinds, kind, &given.api_version, &given.kind) {
+        None => Ok(given),
+        Some(why) => Err(Failure::bad_request(format!(
+            "{} in version {:?} cannot be handled as a {}: {why}",
+            given.kind,
+            given.version(),
+            kind.kind
         ))),
     }
 }
 
-/// Drops the fields that the schema does not know, and tells of them as the client wants.
-pub fn known_fields(
-    kind: &Kind,
-    object: &mut Value,
-    validation: FieldValidation,
-    doubled: Vec<String>,
-) -> Result<Vec<String>, Failure> {
-    let unknown = schema::prune(&kind.node, object);
-    let mut faults: Vec<String> = doubled.into_iter().map(|field| format!("duplicate field {field:?}")).collect();
-    faults.extend(unknown.into_iter().map(|field| format!("unknown field {field:?}")));
-    match validation {
-        FieldValidation::Ignore => Ok(Vec::new()),
-        FieldValidation::Warn => Ok(faults),
-        FieldValidation::Strict if faults.is_empty() => Ok(Vec::new()),
-        FieldValidation::Strict => Err(Failure::bad_request(format!(
-            "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
-            kind.kind,
-            kind.version,
-            kind.kind,
-            faults.join(", ")
-        ))),
+fn built_in<'k>(kinds: &'k Kinds, api_version: &str, name: &str) -> Option<&'k Kind> {
+    let mut all = kinds.iter().map(|(_, kind)| kind);
+    all.find(|kind| !kind.custom && kind.kind == name && kind.api_version() == api_version)
+}
+
+/// Why an object that says that it is of this type is none of this built-in kind.
+fn not_convertible(kinds: &Kinds, kind: &Kind, api_version: &str, name: &str) -> Option<String> {
+    match built_in(kinds, api_version, name) {
+        None => Some(format!(
+            "no kind {name:?} is registered for version {api_version:?} in scheme \"pkg/runtime/scheme.go:111\""
+        )),
+        Some(known) if known.stored_as == kind.stored_as => None,
+        Some(known) => {
+            // Go's package of the kinds of a group.
+            let package = match kind.group.split('.').next().unwrap_or_default() {
+                "" | "events" => "core",
+                group => group,
+            };
+            let (from, to) = (format!("{}.{name}", known.version), format!("{package}.{}", kind.kind));
+            Some(format!("converting ({from}) to ({to}): unknown conversion"))
+        }
     }
+}
+
+/// Drops the fields that the schema does not know and returns them; an error says what does not fit into the Go types.
+fn known(kind: &Kind, wording: schema::Wording, object: &mut Value) -> Result<Vec<String>, String> {
+    if !kind.custom {
+        return schema::decode(&kind.node, wording, object);
+    }
+    static METADATA: LazyLock<Node> = LazyLock::new(|| openapi::builtin_node(openapi::OBJECT_META));
+    let mut unknown = match object.get_mut("metadata") {
+        Some(metadata) => schema::decode(&METADATA, wording, metadata)?,
+        None => Vec::new(),
+    };
+    unknown.sort();
+    unknown.iter_mut().for_each(|field| field.insert_str(0, "metadata."));
+    unknown.append(&mut schema::prune(kind.schema.as_ref().map_or(&kind.node, |schema| &schema.root), object));
+    Ok(unknown)
+}
+
+/// The object that a patch has made, without what the schema does not know, and what to tell of that. `shown` is how the
+/// API server shows it where it is none of the kind.
+pub fn patched(
+    kinds: &Kinds,
+    resource: &Resource,
+    wording: schema::Wording,
+    mut object: Value,
+    validation: FieldValidation,
+    shown: impl Fn() -> String,
+) -> Result<Incoming, Failure> {
+    let kind = kinds.get(resource.kind);
+    let refuse = |why: String| Failure::bad_patch(&shown(), &why);
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    if !kind.custom
+        && let Some(why) = not_convertible(kinds, kind, text("apiVersion"), text("kind"))
+    {
+        return Err(refuse(why));
+    }
+    let unknown = known(kind, wording, &mut object).map_err(refuse)?;
+    let told = match validation {
+        FieldValidation::Ignore => Vec::new(),
+        _ => unknown.into_iter().map(|field| format!("unknown field {field:?}")).collect::<Vec<_>>(),
+    };
+    if validation == FieldValidation::Strict && !told.is_empty() {
+        return Err(refuse(format!("strict decoding error: {}", told.join(", "))));
+    }
+    place(resource, &mut object)?;
+    Ok(Incoming { object, warnings: told })
 }
 
 /// Namespace and name of the path go into the object, unless it says others.

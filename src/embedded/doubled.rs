@@ -1,24 +1,46 @@
-//! Fields that stand twice in one object: JSON readers take the last, and whoever wrote it should know.
+//! Fields that stand twice in one object or that nobody knows: readers take the last and drop the others, and whoever
+//! wrote them should know.
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 
+use super::schema::Node;
+
 /// Told at most.
 const MOST: usize = 100;
 
-/// The paths of doubled fields in JSON: `spec.product`. Bytes that are no JSON have none.
-pub fn fields(json: &[u8]) -> Vec<String> {
+/// The doubled fields of a text of JSON, and with a schema those that it does not have, in their order: `duplicate field
+/// "spec.product"`. Of bytes that are no JSON nothing is said.
+pub fn faults(json: &[u8], node: Option<&Node>) -> Vec<String> {
     let found = RefCell::new(Vec::new());
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let _ = Look { path: String::new(), found: &found }.deserialize(&mut reader);
+    let _ = Look { path: String::new(), node, found: &found }.deserialize(&mut reader);
     found.into_inner()
 }
 
 struct Look<'f> {
     path: String,
+    node: Option<&'f Node>,
     found: &'f RefCell<Vec<String>>,
+}
+
+impl<'f> Look<'f> {
+    fn tell(&self, what: &str, path: &str) {
+        let mut found = self.found.borrow_mut();
+        if found.len() < MOST {
+            found.push(format!("{what} field {path:?}"));
+        }
+    }
+
+    /// The schema of a field; an error where there is none.
+    fn field(&self, name: &str) -> Result<Option<&'f Node>, ()> {
+        match self.node.filter(|node| node.type_.is_some() && !node.any_object) {
+            Some(node) => node.field(name).map(Some).ok_or(()),
+            None => Ok(None),
+        }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Look<'_> {
@@ -62,7 +84,8 @@ impl<'de> Visitor<'de> for Look<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let mut n = 0;
-        while items.next_element_seed(Look { path: format!("{}[{n}]", self.path), found: self.found })?.is_some() {
+        let node = self.node.and_then(|node| node.items.as_deref());
+        while items.next_element_seed(Look { path: format!("{}[{n}]", self.path), node, ..self })?.is_some() {
             n += 1;
         }
         Ok(())
@@ -72,14 +95,19 @@ impl<'de> Visitor<'de> for Look<'_> {
         let mut seen = HashSet::new();
         while let Some(name) = fields.next_key::<String>()? {
             let path = if self.path.is_empty() { name.clone() } else { format!("{}.{name}", self.path) };
+            let node = self.field(&name);
             if !seen.insert(name) {
-                if self.found.borrow().len() < MOST {
-                    self.found.borrow_mut().push(path);
-                }
+                self.tell("duplicate", &path);
                 fields.next_value::<IgnoredAny>()?;
                 continue;
             }
-            fields.next_value_seed(Look { path, found: self.found })?;
+            match node {
+                Ok(node) => fields.next_value_seed(Look { path, node, found: self.found })?,
+                Err(()) => {
+                    self.tell("unknown", &path);
+                    fields.next_value::<IgnoredAny>()?;
+                }
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::fields::Refusal;
 use super::kind::Kind;
-use super::schema::FieldError;
+use super::schema::{FieldError, Reason, quoted};
 
 /// A refused request.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,15 +15,22 @@ pub struct Failure {
     pub reason: &'static str,
     pub message: String,
     pub details: Option<Value>,
+    /// What the client should hear besides.
+    pub warnings: Vec<String>,
 }
 
 impl Failure {
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Failure { code, reason, message: message.into(), details: None }
+        Failure { code, reason, message: message.into(), details: None, warnings: Vec::new() }
     }
 
     fn with(mut self, details: Value) -> Self {
         self.details = Some(details);
+        self
+    }
+
+    pub fn with_warnings(mut self, warnings: &[String]) -> Self {
+        self.warnings.extend_from_slice(warnings);
         self
     }
 
@@ -116,6 +123,14 @@ impl Failure {
         Failure::new(422, "Invalid", format!("{qualified} {name:?} is invalid: {all}")).with(details)
     }
 
+    /// What came of a patch is no object of the kind. `patched` is shown as it is.
+    pub fn bad_patch(patched: &str, why: &str) -> Self {
+        let why = format!("Invalid value: {}: {why}", quoted(patched));
+        let message = format!(" \"\" is invalid: patch: {why}");
+        let causes = json!([{"reason": Reason::Invalid.cause(), "message": why, "field": "patch"}]);
+        Failure::new(422, "Invalid", message).with(json!({"causes": causes}))
+    }
+
     pub fn gone(message: impl Into<String>) -> Self {
         Failure::new(410, "Expired", message)
     }
@@ -127,8 +142,13 @@ impl Failure {
             .iter()
             .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
             .collect();
-        let details = (!causes.is_empty()).then(|| json!({"causes": causes}));
-        Failure { code: refusal.code, reason: refusal.reason.unwrap_or_default(), message: refusal.message, details }
+        let mut failure = Failure::new(refusal.code, refusal.reason.unwrap_or_default(), refusal.message);
+        failure.details = match causes.is_empty() {
+            false => Some(json!({"causes": causes})),
+            // An Invalid has details, even of nothing.
+            true => (refusal.code == 422).then(|| json!({})),
+        };
+        failure
     }
 
     pub fn status(&self) -> Value {

@@ -108,6 +108,11 @@ pub fn label_value_fault(value: &str) -> Option<String> {
     })
 }
 
+/// Why this is no qualified name, in a field of this name.
+pub fn qualified_name_faults(field: &str, name: &str) -> Vec<FieldError> {
+    qualified_faults(name).into_iter().map(|why| invalid(field, name, why)).collect()
+}
+
 /// What is wrong with the name of an entry of a Secret or ConfigMap.
 pub fn entry_name_faults(key: &str) -> Vec<String> {
     let mut faults = Vec::new();
@@ -131,7 +136,7 @@ fn invalid(field: impl Into<String>, value: &str, why: impl std::fmt::Display) -
     FieldError::new(field, Reason::Invalid, format!("Invalid value: {value:?}: {why}"))
 }
 
-/// What is wrong with the metadata of an object of `kind`.
+/// What is wrong with the metadata of a new object of `kind`.
 pub fn faults(kind: &Kind, object: &Value) -> Vec<FieldError> {
     let meta = &object["metadata"];
     let name_faults =
@@ -143,16 +148,49 @@ pub fn faults(kind: &Kind, object: &Value) -> Vec<FieldError> {
         faults.extend(name_faults(&stem).into_iter().map(|why| invalid("metadata.generateName", generate, why)));
     }
     match meta["name"].as_str().unwrap_or_default() {
-        "" => {
-            let why = "Required value: name or generateName is required";
-            faults.push(FieldError::new("metadata.name", Reason::Required, why));
-        }
-        // Events are named by whoever tells them.
-        name if kind.plural != "events" => {
-            faults.extend(name_faults(name).into_iter().map(|why| invalid("metadata.name", name, why)));
-        }
-        name => faults.extend(subdomain_faults(name).into_iter().map(|why| invalid("metadata.name", name, why))),
+        "" => faults.push(FieldError::required("metadata.name", "name or generateName is required")),
+        name => faults.extend(name_faults(name).into_iter().map(|why| invalid("metadata.name", name, why))),
     }
+    faults.extend(map_faults(meta));
+    faults.extend(owner_faults(&meta["ownerReferences"]));
+    faults.extend(finalizer_faults(meta));
+    if !kind.custom {
+        faults.extend(known_finalizer_faults(meta));
+    }
+    faults
+}
+
+/// What is wrong with the metadata of an object of `kind` that was `old`. The API server looks at an object for all kinds
+/// alike and then for the kind, and tells of what it finds twice twice.
+pub fn change_faults(kind: &Kind, old: &Value, new: &Value) -> Vec<FieldError> {
+    let (old, meta) = (&old["metadata"], &new["metadata"]);
+    let changed = || {
+        let mut faults = changed_faults(old, meta);
+        faults.extend(map_faults(meta));
+        faults.extend(owner_faults(&meta["ownerReferences"]));
+        faults
+    };
+    let mut faults = map_faults(meta);
+    faults.extend(owner_faults(&meta["ownerReferences"]));
+    faults.extend(finalizer_faults(meta));
+    faults.extend(changed());
+    // Core Events are looked at by themselves as they always were.
+    if kind.plural != "events" || !kind.group.is_empty() {
+        faults.extend(changed());
+    }
+    match kind.plural.as_str() {
+        "namespaces" => faults.extend(known_finalizer_faults(meta)),
+        "secrets" | "configmaps" | "pods" => {
+            faults.extend(known_finalizer_faults(meta));
+            faults.extend(self::faults(kind, new));
+        }
+        _ => {}
+    }
+    faults
+}
+
+fn map_faults(meta: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
     for (key, value) in entries(&meta["labels"]) {
         faults.extend(qualified_faults(key).into_iter().map(|why| invalid("metadata.labels", key, why)));
         let value = value.as_str().unwrap_or_default();
@@ -165,30 +203,35 @@ pub fn faults(kind: &Kind, object: &Value) -> Vec<FieldError> {
         bytes += key.len() + value.as_str().map_or(0, str::len);
     }
     if bytes > ANNOTATIONS_BYTES {
-        let why = format!("Too long: may not be more than {ANNOTATIONS_BYTES} bytes");
-        faults.push(FieldError::new("metadata.annotations", Reason::TooLong, why));
-    }
-    faults.extend(owner_faults(&meta["ownerReferences"]));
-    for (n, finalizer) in meta["finalizers"].as_array().into_iter().flatten().enumerate() {
-        let finalizer = finalizer.as_str().unwrap_or_default();
-        let field = format!("metadata.finalizers[{n}]");
-        let named = qualified_faults(finalizer);
-        if named.is_empty()
-            && !finalizer.contains('/')
-            && !["orphan", "foregroundDeletion", "kubernetes"].contains(&finalizer)
-        {
-            let why = "name is neither a standard finalizer name nor is it fully qualified";
-            faults.push(invalid("metadata.finalizers", finalizer, why));
-        }
-        faults.extend(named.into_iter().map(|why| invalid(field.clone(), finalizer, why)));
+        faults.push(FieldError::too_long("metadata.annotations", ANNOTATIONS_BYTES as i64));
     }
     faults
+}
+
+fn finalizers(meta: &Value) -> impl Iterator<Item = &str> {
+    meta["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn finalizer_faults(meta: &Value) -> Vec<FieldError> {
+    let all = finalizers(meta).flat_map(|finalizer| {
+        qualified_faults(finalizer).into_iter().map(move |why| invalid("metadata.finalizers", finalizer, why))
+    });
+    all.collect()
+}
+
+/// Finalizers without a domain are Kubernetes' own, or none on its own kinds.
+fn known_finalizer_faults(meta: &Value) -> Vec<FieldError> {
+    let unknown = finalizers(meta).enumerate().filter(|(_, finalizer)| {
+        !finalizer.contains('/') && !["orphan", "foregroundDeletion", "kubernetes"].contains(finalizer)
+    });
+    let why = "name is neither a standard finalizer name nor is it fully qualified";
+    unknown.map(|(n, finalizer)| invalid(format!("metadata.finalizers[{n}]"), finalizer, why)).collect()
 }
 
 fn owner_faults(owners: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let mut controllers = Vec::new();
-    for (n, owner) in owners.as_array().into_iter().flatten().enumerate() {
+    for owner in owners.as_array().into_iter().flatten() {
         for (field, empty) in [
             ("apiVersion", "version must not be empty"),
             ("kind", "must not be empty"),
@@ -197,7 +240,7 @@ fn owner_faults(owners: &Value) -> Vec<FieldError> {
         ] {
             if owner[field].as_str().unwrap_or_default().is_empty() {
                 let value = if field == "apiVersion" { "" } else { owner[field].as_str().unwrap_or_default() };
-                faults.push(invalid(format!("metadata.ownerReferences[{n}].{field}"), value, empty));
+                faults.push(invalid(format!("metadata.ownerReferences.{field}"), value, empty));
             }
         }
         if owner["controller"] == Value::Bool(true) {
@@ -222,9 +265,8 @@ fn go_list(value: &Value) -> String {
     value.to_string()
 }
 
-/// What may not change, and changes: for updates.
-pub fn change_faults(old: &Value, new: &Value) -> Vec<FieldError> {
-    let (old, new) = (&old["metadata"], &new["metadata"]);
+/// What may not change, and does.
+fn changed_faults(old: &Value, new: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let immutable = |field: &str| {
         let value = match &new[field] {
@@ -237,7 +279,7 @@ pub fn change_faults(old: &Value, new: &Value) -> Vec<FieldError> {
             format!("Invalid value: {value}: field is immutable"),
         )
     };
-    for field in ["name", "namespace", "uid"] {
+    for field in ["name", "namespace", "uid", "deletionTimestamp"] {
         if old[field] != new[field] {
             faults.push(immutable(field));
         }

@@ -6,12 +6,14 @@
 
 mod answer;
 mod builtin;
+mod change;
 mod columns;
 mod commit;
 mod decode;
 mod deleting;
 mod discovery;
 mod doubled;
+mod events;
 mod failure;
 pub mod fields;
 mod jsonpath;
@@ -25,11 +27,13 @@ mod reading;
 mod request;
 pub mod schema;
 mod selector;
+mod shown_patch;
 mod state;
 pub mod storage;
 mod strategy;
 mod watching;
 mod writing;
+mod yaml;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -230,6 +234,9 @@ impl Embedded {
         let wanted = Wanted::read(&head.headers)?;
         let kind = self.0.kinds.get(resource.kind);
         let shown = Shown { kind, wanted, include: Include::read(&query)?, now: self.now() };
+        if !matches!(resource.subresource.as_deref(), None | Some("status" | "finalize")) {
+            return Err(Failure::not_found(kind, resource.name.as_deref().unwrap_or_default()));
+        }
         if !is_write(&head.method) {
             if !matches!(head.method, Method::GET | Method::HEAD) {
                 return Err(match kind.custom {
@@ -244,6 +251,7 @@ impl Embedded {
         let named = write.resource.name.is_some();
         let plain = write.resource.subresource.is_none();
         match (&head.method, named) {
+            (&Method::POST, true) if kind.custom && !plain => Err(Failure::unsupported(kind, "create")),
             // Of custom resources the name in the path is passed over.
             (&Method::POST, named) if (kind.custom || !named) && write.is_in_its_place() => {
                 let done = self.0.ledger.commit(move |draft| finished(&write, draft, Write::create)).await?;

@@ -1,40 +1,24 @@
-//! Pods and Events: what a Pod has that nobody wrote, and what may change of it.
+//! Pods: what one has that nobody wrote, and what may change of it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::schema::{FieldError, Reason};
 
-/// Fills in what an Event has by itself.
-pub fn complete_event(object: &mut Value) {
-    for field in ["firstTimestamp", "lastTimestamp", "eventTime"] {
-        if object.get(field).is_none() {
-            object[field] = Value::Null;
-        }
-    }
-    for field in ["source", "involvedObject"] {
-        if !object[field].is_object() {
-            object[field] = json!({});
-        }
-    }
-    for field in ["reportingComponent", "reportingInstance"] {
-        if !object[field].is_string() {
-            object[field] = "".into();
-        }
+fn set(fields: &mut Map<String, Value>, field: &str, value: Value) {
+    if fields.get(field).is_none_or(Value::is_null) {
+        fields.insert(field.to_owned(), value);
     }
 }
 
-fn set(object: &mut Value, field: &str, value: Value) {
-    if object[field].is_null() {
-        object[field] = value;
-    }
+/// The structs in a list, where there is one.
+fn each<'o>(fields: &'o mut Map<String, Value>, list: &str) -> impl Iterator<Item = &'o mut Map<String, Value>> {
+    let items = fields.get_mut(list).and_then(Value::as_array_mut);
+    items.into_iter().flatten().filter_map(Value::as_object_mut)
 }
 
 /// Fills in the defaults of a Pod (`SetDefaults_Pod` and its parts), as far as they do not depend on a scheduler.
 pub fn complete(pod: &mut Value) {
-    let spec = &mut pod["spec"];
-    if !spec.is_object() {
-        return;
-    }
+    let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
     for (field, value) in [
         ("restartPolicy", json!("Always")),
         ("terminationGracePeriodSeconds", json!(30)),
@@ -46,8 +30,8 @@ pub fn complete(pod: &mut Value) {
         set(spec, field, value);
     }
     for list in ["containers", "initContainers"] {
-        for container in spec[list].as_array_mut().into_iter().flatten() {
-            let image = container["image"].as_str().unwrap_or_default();
+        for container in each(spec, list) {
+            let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
             let tag = image.rsplit('/').next().unwrap_or_default().split_once(':').map(|(_, tag)| tag);
             let policy =
                 if image.contains('@') || !matches!(tag, None | Some("latest")) { "IfNotPresent" } else { "Always" };
@@ -59,16 +43,33 @@ pub fn complete(pod: &mut Value) {
             ] {
                 set(container, field, value);
             }
-            for port in container["ports"].as_array_mut().into_iter().flatten() {
+            for port in each(container, "ports") {
                 set(port, "protocol", json!("TCP"));
             }
         }
     }
 }
 
-/// A new Pod waits for a node.
+/// A new Pod waits for a node; the admission of the API server gives it what every Pod has that asks for nothing else.
 pub fn begin(pod: &mut Value) {
     pod["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
+    let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    set(spec, "serviceAccountName", json!("default"));
+    let account = spec.get("serviceAccountName").cloned().unwrap_or_default();
+    set(spec, "serviceAccount", account);
+    set(spec, "priority", json!(0));
+    set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
+    set(spec, "tolerations", json!([]));
+    let Some(tolerations) = spec.get_mut("tolerations").and_then(Value::as_array_mut) else { return };
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let covers = |own: &str, wanted: &str| own.is_empty() || own == wanted;
+        let text = |toleration: &Value, field: &str| toleration[field].as_str().unwrap_or_default().to_owned();
+        if !tolerations.iter().any(|t| covers(&text(t, "key"), key) && covers(&text(t, "effect"), "NoExecute")) {
+            tolerations.push(json!({
+                "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300,
+            }));
+        }
+    }
 }
 
 /// What is wrong with a Pod.
@@ -95,14 +96,14 @@ pub fn faults(pod: &Value, old: Option<&Value>) -> Vec<FieldError> {
 
 /// A Pod's spec without what may change.
 fn without_mutable(pod: &Value) -> Value {
-    let mut spec = pod["spec"].clone();
+    let Some(mut spec) = pod["spec"].as_object().cloned() else { return Value::Null };
     for list in ["containers", "initContainers"] {
-        for container in spec[list].as_array_mut().into_iter().flatten() {
-            container["image"] = Value::Null;
-        }
+        each(&mut spec, list).for_each(|container| {
+            container.shift_remove("image");
+        });
     }
     for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates", "nodeName"] {
-        spec[field] = Value::Null;
+        spec.shift_remove(field);
     }
-    spec
+    Value::Object(spec)
 }

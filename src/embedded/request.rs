@@ -70,6 +70,7 @@ fn resource(kinds: &Kinds, group: &str, version: &str, path: &[&str]) -> Option<
         [name] => (Some(*name), None),
         [name, "status"] if served.status => (Some(*name), Some("status")),
         [name, "finalize"] if served.plural == "namespaces" => (Some(*name), Some("finalize")),
+        [name, other] if served.custom => (Some(*name), Some(*other)),
         // Of custom resources, whatever stands behind a subresource is passed over.
         [name, _, _, ..] if served.custom => (Some(*name), None),
         _ => return None,

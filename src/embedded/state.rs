@@ -16,12 +16,29 @@ pub const HISTORY: usize = 4096;
 pub struct Object {
     pub revision: u64,
     pub value: Value,
+    /// Made by a create, which stores no status: what is shown of it are defaults.
+    pub without_defaults: bool,
     json: OnceLock<Bytes>,
 }
 
 impl Object {
     pub fn new(revision: u64, value: Value) -> Self {
-        Object { revision, value, json: OnceLock::new() }
+        Object { revision, value, without_defaults: false, json: OnceLock::new() }
+    }
+
+    /// The same object, whose defaults are stored with it or not.
+    pub fn stored_without_defaults(self, without_defaults: bool) -> Self {
+        Object { without_defaults, ..self }
+    }
+
+    /// The object as JSON, as it is stored.
+    fn stored(&self) -> Vec<u8> {
+        if !self.without_defaults {
+            return self.json().to_vec();
+        }
+        let mut value = self.value.clone();
+        value.as_object_mut().and_then(|fields| fields.shift_remove("status"));
+        value.to_string().into_bytes()
     }
 
     /// The object as JSON, written once.
@@ -220,10 +237,19 @@ impl<'s> Draft<'s> {
     }
 
     /// Puts an object; its `resourceVersion` is that of this change.
-    pub fn put(&mut self, kind: usize, key: String, mut value: Value) -> Arc<Object> {
+    pub fn put(&mut self, kind: usize, key: String, value: Value) -> Arc<Object> {
+        self.put_as(kind, key, value, false)
+    }
+
+    /// Puts an object whose status is a default and not stored: a change of nothing then stores it.
+    pub fn put_without_defaults(&mut self, kind: usize, key: String, value: Value) -> Arc<Object> {
+        self.put_as(kind, key, value, true)
+    }
+
+    fn put_as(&mut self, kind: usize, key: String, mut value: Value, without_defaults: bool) -> Arc<Object> {
         self.revision += 1;
         value["metadata"]["resourceVersion"] = self.revision.to_string().into();
-        let object = Arc::new(Object::new(self.revision, value));
+        let object = Arc::new(Object::new(self.revision, value).stored_without_defaults(without_defaults));
         self.note(kind, key, Some(object.clone()));
         object
     }
@@ -273,7 +299,7 @@ impl<'s> Draft<'s> {
     pub fn changes(&self, name: impl Fn(usize, &str) -> String) -> Vec<Change> {
         let changes = self.pending.iter().map(|((kind, key), object)| Change {
             key: name(*kind, key),
-            value: object.as_ref().map(|object| object.json().to_vec()),
+            value: object.as_ref().map(|object| object.stored()),
         });
         changes.collect()
     }

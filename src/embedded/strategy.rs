@@ -4,6 +4,8 @@
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Map, Value, json};
 
+use super::events;
+use super::fields::go_json_fault;
 use super::kind::Kind;
 use super::metadata::entry_name_faults;
 use super::pods;
@@ -39,14 +41,16 @@ pub fn complete(kind: &Kind, object: &mut Value) {
         "secrets" => {
             let given = object.as_object_mut().and_then(|object| object.shift_remove("stringData"));
             if let Some(Value::Object(given)) = given {
-                if !object["data"].is_object() {
-                    object["data"] = json!({});
-                }
+                let mut encoded = match object.get_mut("data").map(Value::take) {
+                    Some(Value::Object(data)) => data,
+                    _ => Map::new(),
+                };
                 for (name, text) in given {
-                    object["data"][name] = BASE64_STANDARD.encode(text.as_str().unwrap_or_default()).into();
+                    encoded.insert(name, BASE64_STANDARD.encode(text.as_str().unwrap_or_default()).into());
                 }
+                object["data"] = encoded.into();
             }
-            if object["type"].as_str().unwrap_or_default().is_empty() {
+            if object.get("type").and_then(Value::as_str).is_none_or(str::is_empty) {
                 object["type"] = "Opaque".into();
             }
             drop_null(object, &["data", "immutable"]);
@@ -54,14 +58,14 @@ pub fn complete(kind: &Kind, object: &mut Value) {
         "configmaps" => drop_null(object, &["data", "binaryData", "immutable"]),
         "namespaces" => {
             let name = object["metadata"]["name"].clone();
-            if !object["metadata"]["labels"].is_object() {
+            if !object["metadata"].get("labels").is_some_and(Value::is_object) {
                 object["metadata"]["labels"] = json!({});
             }
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
         }
-        "events" => pods::complete_event(object),
+        "events" => events::complete(object),
         "pods" => pods::complete(object),
-        "leases" if !object["spec"].is_object() => object["spec"] = json!({}),
+        "leases" if !object.get("spec").is_some_and(Value::is_object) => object["spec"] = json!({}),
         _ => {}
     }
     // Nothing is as good as empty, and is not shown.
@@ -101,9 +105,17 @@ fn drop_null(object: &mut Value, fields: &[&str]) {
     }
 }
 
-/// What is wrong with the content of a built-in kind; `old` is there for an update.
+/// What is wrong with a custom resource that says that it is of another kind.
+pub fn kind_fault(kind: &Kind, object: &Value) -> Option<FieldError> {
+    let given = Some(&object["kind"]).filter(|given| kind.custom && **given != kind.kind.as_str())?;
+    Some(FieldError::invalid("kind", Some(given), &format!("must be {}", kind.kind)))
+}
+
+/// What is wrong with the content of an object of a built-in kind; `old` is there for an update. Of an Event it matters
+/// through which of its two kinds it was written.
 pub fn faults(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     match kind.plural.as_str() {
+        "events" => events::faults(kind, object, old),
         "secrets" => {
             let mut faults = data_faults(object, &["data"]);
             faults.extend(type_faults(object));
@@ -138,9 +150,9 @@ fn data_faults(object: &Value, fields: &[&str]) -> Vec<FieldError> {
                     .into_iter()
                     .map(|why| FieldError::new(at.clone(), Reason::Invalid, format!("Invalid value: {name:?}: {why}"))),
             );
-            if *field == "binaryData" && object["data"].get(name).is_some() {
-                let why = format!("Invalid value: {name:?}: duplicate of key present in data");
-                faults.push(FieldError::new(at, Reason::Invalid, why));
+            if *field == "data" && object["binaryData"].get(name).is_some() {
+                let why = "duplicate of key present in binaryData";
+                faults.push(FieldError::invalid(at, Some(&name.as_str().into()), why));
             }
             let text = value.as_str().unwrap_or_default();
             bytes += if encoded { text.trim_end_matches('=').len() * 3 / 4 } else { text.len() };
@@ -165,8 +177,14 @@ const PROMISES: [(&str, &[&str]); 4] = [
 fn type_faults(object: &Value) -> Vec<FieldError> {
     let type_ = object["type"].as_str().unwrap_or_default();
     let promised = PROMISES.iter().find(|(known, _)| *known == type_).map_or(&[] as &[&str], |(_, entries)| entries);
-    let missing = promised.iter().filter(|entry| object["data"].get(**entry).is_none());
-    missing.map(|entry| FieldError::new(format!("data[{entry}]"), Reason::Required, "Required value")).collect()
+    let fault = |entry: &&str| {
+        let field = format!("data[{entry}]");
+        let Some(value) = object["data"].get(*entry) else { return Some(FieldError::required(field, "")) };
+        let read = BASE64_STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default();
+        let why = entry.starts_with(".docker").then(|| go_json_fault(&read))??;
+        Some(FieldError::invalid(field, Some(&"<secret contents redacted>".into()), &why))
+    };
+    promised.iter().filter_map(fault).collect()
 }
 
 fn changed(old: &Value, new: &Value, field: &str) -> Option<FieldError> {

@@ -109,7 +109,7 @@ fn attempt<'a>(
     manager: &Manager<'a>,
     force: bool,
 ) -> Outcome<'a> {
-    managed.reconcile(node, manager.api_version);
+    managed.reconcile(node, manager);
     let Some(merged) = merge_objects(node, live, applied) else { return Outcome::Done(None, managed) };
     let identity = Identity::apply(manager.name, manager.subresource.unwrap_or_default());
     let fields = FieldSet::of_value(node, applied).without_subtrees(manager.reset);

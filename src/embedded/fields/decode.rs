@@ -11,15 +11,32 @@ pub fn decode(text: &[u8]) -> Result<Value, String> {
         let at = position(text, error.line(), error.column());
         let found = text.get(at).copied().unwrap_or_default();
         let rest = text.get(..at).unwrap_or_default();
+        let word = rest.iter().rposition(|byte| !byte.is_ascii_lowercase()).map_or(0, |at| at + 1);
         let after = rest.iter().rev().find(|byte| !byte.is_ascii_whitespace());
-        let context = match after {
-            None => "looking for beginning of value",
-            Some(b'{') => "looking for beginning of object key string",
-            Some(b',' | b'[' | b':') => "looking for beginning of value",
-            Some(_) => "after top-level value",
+        let context = match (literal(&rest[word..]), after) {
+            (Some((word, next)), _) => &format!("in literal {word} (expecting '{next}')"),
+            (None, None | Some(b',' | b'[' | b':')) => "looking for beginning of value",
+            (None, Some(b'{')) => "looking for beginning of object key string",
+            (None, Some(_)) => "after top-level value",
         };
         format!("invalid character '{}' {context}", char::from(found))
     })
+}
+
+/// What is wrong with a text that should be a JSON object.
+pub fn go_json_fault(text: &[u8]) -> Option<String> {
+    match decode(text) {
+        Ok(Value::Object(_) | Value::Null) => None,
+        Ok(other) => Some(super::json_patch::cannot(&other, "map[string]interface {}")),
+        Err(why) => Some(why),
+    }
+}
+
+/// The literal that so begins, and the letter that it goes on with.
+fn literal(beginning: &[u8]) -> Option<(&'static str, char)> {
+    let literal = ["true", "false", "null"].into_iter().find(|literal| literal.as_bytes().starts_with(beginning))?;
+    let next = literal.as_bytes().get(beginning.len()).filter(|_| !beginning.is_empty())?;
+    Some((literal, char::from(*next)))
 }
 
 /// The offset of the byte that the reader stopped at.

@@ -34,6 +34,8 @@ mod update;
 mod zero;
 
 pub use apply::apply;
+pub use decode::{decode as read_json, go_json_fault};
+pub use go::plain_map;
 pub use json_patch::json_patch;
 pub use merge_patch::merge_patch;
 pub use meta::object_meta;
@@ -55,6 +57,8 @@ pub struct Manager<'a> {
     pub name: &'a str,
     /// Of the kind: `seatkeeper.dev/v1alpha1`.
     pub api_version: &'a str,
+    /// The other version of the kind that is written too, if there is one. What is owned in it has the names of this one.
+    pub other_version: Option<&'a str>,
     pub kind: &'a str,
     pub subresource: Option<&'a str>,
     /// What the request cannot change and therefore does not own, with everything below: [`reset_fields`].
@@ -104,10 +108,10 @@ impl managed::Managed<'_> {
 
     /// Brings what was written earlier in line with the schema of today: entries of versions that are not served any
     /// more go, and what became atomic is owned as a whole.
-    fn reconcile(&mut self, node: &Node, api_version: &str) {
+    fn reconcile(&mut self, node: &Node, manager: &Manager<'_>) {
         self.0.retain(|_, owned| {
             owned.reconcile(node);
-            owned.version == api_version
+            owned.version == manager.api_version || manager.other_version == Some(&owned.version)
         });
     }
 }

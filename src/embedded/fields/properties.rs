@@ -53,7 +53,7 @@ fn configuration(prefix: &'static str) -> impl Strategy<Value = Value> {
 
 fn manager<'a>(name: &'a str, reset: &'a FieldSet<'static>) -> Manager<'a> {
     let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    Manager { name, api_version: "v1", kind: "K", subresource: None, reset, builtin: false, now }
+    Manager { name, api_version: "v1", other_version: None, kind: "K", subresource: None, reset, builtin: false, now }
 }
 
 /// The same objects, lists that are sets in whatever order.

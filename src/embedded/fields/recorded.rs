@@ -43,6 +43,7 @@ impl Step<'_> {
                 "Event" => "events.k8s.io/v1",
                 _ => "v1",
             },
+            other_version: None,
             kind,
             subresource: self.record["sub"].as_str(),
             reset,

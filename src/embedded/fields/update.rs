@@ -57,7 +57,7 @@ pub(super) fn own_changes<'a>(
     manager: &Manager<'a>,
     name: &'a str,
 ) {
-    managed.reconcile(node, manager.api_version);
+    managed.reconcile(node, manager);
     let difference = Difference::of(node, before, new).without(manager.reset);
     let Difference { removed, modified, added } = difference;
     let changed = modified.union(added);

@@ -30,6 +30,8 @@ fn fields(node: &Node, object: &Value) -> Map<String, Value> {
             Some(Type::Object) if is_struct => Some(Value::Object(fields(child, value))),
             Some(Type::Array) if always => Some(Value::Null),
             _ if always => child.default.clone(),
+            // A text that is always written has an empty default.
+            Some(Type::String) => child.default.clone().filter(|default| default == ""),
             _ => None,
         };
         if let Some(there) = there {

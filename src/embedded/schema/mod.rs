@@ -27,12 +27,16 @@ mod rule;
 mod rules;
 mod structure;
 mod text;
+mod typed;
+mod typed_text;
 mod values;
 
 pub use defaults::default;
 pub use error::{FieldError, Reason};
 pub use node::{ListKind, Node, Type};
 pub use prune::prune;
+pub use text::{json, quoted};
+pub use typed::{Wording, decode};
 
 use format::Format;
 use path::Path;
@@ -72,6 +76,12 @@ impl Schema {
         let node = self.root.properties.get("status").unwrap_or(&none);
         let place = Place { prefix: "status", path: &Path::Root, old: old.get("status") };
         self.check(node, object.get("status"), place, object, Some(old), earlier)
+    }
+
+    /// Only what is repeated in lists and the rules: an object of another kind is looked at no further.
+    pub fn validate_rules(&self, object: &Value, old: Option<&Value>, earlier: Vec<FieldError>) -> Vec<FieldError> {
+        let place = Place { prefix: "", path: &Path::Root, old };
+        self.check(&self.root, None, place, object, old, earlier)
     }
 
     fn check(

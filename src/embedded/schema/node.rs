@@ -11,6 +11,8 @@ pub struct Node {
     /// None: any value.
     pub type_: Option<Type>,
     pub format: Option<String>,
+    /// What Go calls a referred type of Kubernetes' own: `v1.ObjectMeta`.
+    pub go_name: Option<String>,
     pub nullable: bool,
     pub int_or_string: bool,
     pub preserve_unknown: bool,
@@ -67,13 +69,21 @@ impl Node {
 
     /// Reads `components.schemas[name]` of an OpenAPI v3 document, its references resolved.
     pub fn of_document(schemas: &Map<String, Value>, name: &str) -> Self {
-        schemas.get(name).map(|schema| read(schema, Some(schemas), 0)).unwrap_or_default()
+        let mut node = schemas.get(name).map(|schema| read(schema, Some(schemas), 0)).unwrap_or_default();
+        node.go_name = go_name(name);
+        node
     }
 
     /// The schema of a field or an entry of this object.
     pub fn field(&self, name: &str) -> Option<&Node> {
         self.properties.get(name).or(self.additional.as_deref())
     }
+}
+
+/// `io.k8s.api.core.v1.PodSpec` is `v1.PodSpec`.
+fn go_name(name: &str) -> Option<String> {
+    let (path, name) = name.rsplit_once('.')?;
+    Some(format!("{}.{name}", path.rsplit('.').next()?))
 }
 
 fn read(schema: &Value, schemas: Option<&Map<String, Value>>, depth: u8) -> Node {
@@ -84,7 +94,8 @@ fn read(schema: &Value, schemas: Option<&Map<String, Value>>, depth: u8) -> Node
     let mut fields = own.clone();
     // A reference stands alone (`$ref`) or as the only entry of `allOf`, with a default beside it.
     let reference = own.get("$ref").or_else(|| own.get("allOf")?.get(0)?.get("$ref"));
-    if let Some(target) = reference.and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
+    let target = reference.and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+    if let Some(target) = target {
         fields.remove("$ref");
         fields.remove("allOf");
         if let Some(target) = schemas.and_then(|all| all.get(target)).and_then(Value::as_object) {
@@ -113,6 +124,7 @@ fn read(schema: &Value, schemas: Option<&Map<String, Value>>, depth: u8) -> Node
     let mut node = Node {
         type_,
         format,
+        go_name: target.and_then(go_name),
         nullable: truth(take("nullable")),
         int_or_string: truth(take("x-kubernetes-int-or-string")),
         preserve_unknown: truth(take("x-kubernetes-preserve-unknown-fields")),

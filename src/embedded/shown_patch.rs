@@ -1,0 +1,60 @@
+//! What a patch has made, as the API server shows it where it is no object of the kind.
+
+use serde_json::Value;
+
+use super::fields::{plain_map, read_json};
+use super::kind::Kind;
+use super::schema::{Wording, json};
+
+/// The fields of metadata in the order of the Go type.
+const METADATA: [&str; 15] = [
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
+const MANAGER: [&str; 7] = ["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"];
+
+/// Of a strategic merge patch that is the patch itself, of others the object: sorted, but metadata of a built-in kind that
+/// the patch leaves alone in the order of its Go type.
+pub fn text(kind: &Kind, wording: Wording, patch: &[u8], object: &Value) -> String {
+    let patch = read_json(patch).unwrap_or_default();
+    match (wording, &patch) {
+        (Wording::Map, Value::Object(patch)) => return plain_map(patch),
+        _ if kind.custom || patch.get("metadata").is_some() => return json(object),
+        _ => {}
+    }
+    let mut fields: Vec<(&String, &Value)> = object.as_object().into_iter().flatten().collect();
+    fields.sort_by_key(|(name, _)| *name);
+    let fields = fields.into_iter().map(|(name, value)| {
+        let value = if name == "metadata" { metadata(value) } else { json(value) };
+        format!("{}:{value}", json(&name.as_str().into()))
+    });
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+}
+
+fn metadata(value: &Value) -> String {
+    ordered(value, &METADATA, |name, value| match (name, value) {
+        ("managedFields", Value::Array(entries)) => {
+            let entries = entries.iter().map(|entry| ordered(entry, &MANAGER, |_, value| json(value)));
+            format!("[{}]", entries.collect::<Vec<_>>().join(","))
+        }
+        _ => json(value),
+    })
+}
+
+fn ordered(value: &Value, order: &[&str], write: impl Fn(&str, &Value) -> String) -> String {
+    let fields = order.iter().filter_map(|name| Some(format!("\"{name}\":{}", write(name, value.get(name)?))));
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+}
