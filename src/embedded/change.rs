@@ -36,10 +36,6 @@ impl Write {
         if managed.is_none() && meta["resourceVersion"].as_str().is_some_and(|version| !matches!(version, "" | "0")) {
             return Err(Failure::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
-        let generate = meta["generateName"].as_str().unwrap_or_default().to_owned();
-        if meta["name"].as_str().unwrap_or_default().is_empty() && !generate.is_empty() {
-            meta["name"] = strategy::generated_name(&generate).into();
-        }
         if let Some(meta) = meta.as_object_mut() {
             for field in
                 ["resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"]
@@ -57,17 +53,26 @@ impl Write {
         }
         schema::default(&kind.node, &mut object);
         strategy::complete(kind, &mut object);
-        self.refuse_faults(kind, &object, None)?;
         match managed {
+            Some(Value::Null) => {}
             Some(managed) => object["metadata"]["managedFields"] = managed,
-            None => {
-                object = self.owned(None, object)?;
-            }
+            None => object = self.owned(None, object)?,
+        }
+        // What comes now, nobody owns.
+        let meta = &mut object["metadata"];
+        let generate = meta["generateName"].as_str().unwrap_or_default().to_owned();
+        if meta["name"].as_str().unwrap_or_default().is_empty() && !generate.is_empty() {
+            meta["name"] = strategy::generated_name(&generate).into();
         }
         strategy::begin(kind, &mut object);
+        self.refuse_faults(kind, &object, None)?;
         let key = key_of(kind, &object);
-        if draft.get(self.kind().stored_as, &key).is_some() {
-            return Err(Failure::exists(self.kind(), object["metadata"]["name"].as_str().unwrap_or_default()));
+        if let Some(there) = draft.get(self.kind().stored_as, &key) {
+            let mut failure = Failure::exists(self.kind(), object["metadata"]["name"].as_str().unwrap_or_default());
+            if deleting::is_going(&there.value) {
+                failure.message = format!("object is being deleted: {}", failure.message);
+            }
+            return Err(failure);
         }
         self.refuse_large(&object)?;
         if dry {
@@ -175,6 +180,10 @@ impl Write {
         } else if kind.status {
             keep("status");
         }
+        // Only the finalize subresource changes what holds a namespace.
+        if kind.plural == "namespaces" && self.resource.subresource.is_none() {
+            keep("spec");
+        }
         if let Some(Value::Object(meta)) = object.get_mut("metadata") {
             for field in
                 ["creationTimestamp", "generation", "resourceVersion", "deletionGracePeriodSeconds", "selfLink"]
@@ -215,8 +224,8 @@ impl Write {
             return Ok(Arc::new(Object::new(live.revision, object)));
         }
         if deleting::is_over(&object) {
-            let object = Arc::new(Object::new(live.revision, object));
-            return Ok(draft.remove(kind.stored_as, &key).unwrap_or(object));
+            draft.remove(kind.stored_as, &key);
+            return Ok(Arc::new(Object::new(live.revision, object)));
         }
         Ok(draft.put(kind.stored_as, key, object))
     }

@@ -56,13 +56,7 @@ pub fn complete(kind: &Kind, object: &mut Value) {
             drop_null(object, &["data", "immutable"]);
         }
         "configmaps" => drop_null(object, &["data", "binaryData", "immutable"]),
-        "namespaces" => {
-            let name = object["metadata"]["name"].clone();
-            if !object["metadata"].get("labels").is_some_and(Value::is_object) {
-                object["metadata"]["labels"] = json!({});
-            }
-            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
-        }
+        "namespaces" => label_with_name(object),
         "events" => events::complete(object),
         "pods" => pods::complete(object),
         "leases" if !object.get("spec").is_some_and(Value::is_object) => object["spec"] = json!({}),
@@ -78,12 +72,23 @@ pub fn complete(kind: &Kind, object: &mut Value) {
 pub fn begin(kind: &Kind, object: &mut Value) {
     match kind.plural.as_str() {
         "namespaces" => {
+            label_with_name(object);
             object["spec"] = json!({"finalizers": ["kubernetes"]});
             object["status"] = json!({"phase": "Active"});
         }
         "pods" => pods::begin(object),
         _ => {}
     }
+}
+
+/// Every namespace can be selected by its name.
+fn label_with_name(namespace: &mut Value) {
+    let metadata = &mut namespace["metadata"];
+    let Some(name) = metadata.get("name").filter(|name| !is_nothing(name)).cloned() else { return };
+    if !metadata.get("labels").is_some_and(Value::is_object) {
+        metadata["labels"] = json!({});
+    }
+    metadata["labels"]["kubernetes.io/metadata.name"] = name;
 }
 
 fn is_nothing(value: &Value) -> bool {
