@@ -170,6 +170,10 @@ impl Write {
                 object.shift_remove(field);
             }
         };
+        // Only the finalize subresource changes what holds a namespace.
+        if kind.plural == "namespaces" && self.resource.subresource.is_none() {
+            keep("spec");
+        }
         if self.is_status() {
             let others: Vec<String> = live.as_object().map(|live| live.keys().cloned().collect()).unwrap_or_default();
             others
@@ -179,10 +183,6 @@ impl Write {
             strategy::keep_metadata_on_status(kind, live, object);
         } else if kind.status {
             keep("status");
-        }
-        // Only the finalize subresource changes what holds a namespace.
-        if kind.plural == "namespaces" && self.resource.subresource.is_none() {
-            keep("spec");
         }
         if let Some(Value::Object(meta)) = object.get_mut("metadata") {
             for field in
