@@ -26,6 +26,8 @@ static VERSION: LazyLock<Regex> = LazyLock::new(|| {
     regex(r#"(, current: |resource version: [0-9]+ \(|in record \(|resourceVersion\\*"?: ?\\*")[0-9]+"#)
 });
 static HASH: LazyLock<Regex> = LazyLock::new(|| regex("hash=[0-9A-F]+"));
+/// How a refused Pod differs from the one that is there, as Go prints it: for people, and the embedded API says it in words.
+static DIFFERENCE: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)\n@@ -.*"));
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| regex(r"127\.0\.0\.1:[0-9]+"));
 
 fn regex(pattern: &str) -> Regex {
@@ -139,6 +141,7 @@ impl Names {
             _ => found[0].to_owned(),
         });
         let text = VERSION.replace_all(&text, "${1}<a version>");
+        let text = DIFFERENCE.replace_all(&text, "");
         let text = HASH.replace_all(&text, "hash=<a hash>");
         let text = ADDRESS.replace_all(&text, "<the server>");
         self.generated.iter().fold(text.into_owned(), |text, (found, name)| found.replace_all(&text, name).into_owned())
