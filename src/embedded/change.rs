@@ -36,10 +36,8 @@ impl Write {
         if managed.is_none() && meta["resourceVersion"].as_str().is_some_and(|version| !matches!(version, "" | "0")) {
             return Err(Failure::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
-        let generate = meta["generateName"].as_str().unwrap_or_default().to_owned();
-        if meta["name"].as_str().unwrap_or_default().is_empty() && !generate.is_empty() {
-            meta["name"] = strategy::generated_name(&generate).into();
-        }
+        let text = |field: &str| meta.get(field).and_then(Value::as_str).unwrap_or_default();
+        let generate = Some(text("generateName").to_owned()).filter(|stem| text("name").is_empty() && !stem.is_empty());
         if let Some(meta) = meta.as_object_mut() {
             for field in
                 ["resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"]
@@ -57,17 +55,21 @@ impl Write {
         }
         schema::default(&kind.node, &mut object);
         strategy::complete(kind, &mut object);
+        if let Some(stem) = generate {
+            object["metadata"]["name"] = strategy::generated_name(&stem).into();
+        }
         self.refuse_faults(kind, &object, None)?;
         match managed {
-            Some(managed) => object["metadata"]["managedFields"] = managed,
+            Some(managed) => fields::put_managed(&mut object, Some(managed)),
             None => {
                 object = self.owned(None, object)?;
             }
         }
         strategy::begin(kind, &mut object);
         let key = key_of(kind, &object);
-        if draft.get(self.kind().stored_as, &key).is_some() {
-            return Err(Failure::exists(self.kind(), object["metadata"]["name"].as_str().unwrap_or_default()));
+        if let Some(there) = draft.get(self.kind().stored_as, &key) {
+            let going = there.value["metadata"].get("deletionTimestamp").is_some();
+            return Err(Failure::exists(self.kind(), object["metadata"]["name"].as_str().unwrap_or_default(), going));
         }
         self.refuse_large(&object)?;
         if dry {
@@ -146,11 +148,11 @@ impl Write {
             return Err(Failure::conflict(self.kind(), self.name(), MODIFIED));
         }
         let kind = self.stored_kind();
-        let managed = object["metadata"]["managedFields"].take();
+        let managed = fields::take_managed(&mut object);
         self.keep_what_is_not_theirs(kind, &live.value, &mut object);
         schema::default(&kind.node, &mut object);
         strategy::complete(kind, &mut object);
-        object["metadata"]["managedFields"] = managed;
+        fields::put_managed(&mut object, managed);
         self.finish_change(draft, live, object, dry)
     }
 
@@ -172,8 +174,14 @@ impl Write {
                 .filter(|field| !matches!(field.as_str(), "metadata" | "status"))
                 .for_each(|field| keep(field));
             strategy::keep_metadata_on_status(kind, live, object);
-        } else if kind.status {
-            keep("status");
+        } else {
+            if kind.status {
+                keep("status");
+            }
+            // Finalizers of a namespace go by its subresource.
+            if kind.plural == "namespaces" && self.resource.subresource.is_none() {
+                keep("spec");
+            }
         }
         if let Some(Value::Object(meta)) = object.get_mut("metadata") {
             for field in
@@ -215,8 +223,8 @@ impl Write {
             return Ok(Arc::new(Object::new(live.revision, object)));
         }
         if deleting::is_over(&object) {
-            let object = Arc::new(Object::new(live.revision, object));
-            return Ok(draft.remove(kind.stored_as, &key).unwrap_or(object));
+            draft.remove(kind.stored_as, &key);
+            return Ok(Arc::new(Object::new(live.revision, object)));
         }
         Ok(draft.put(kind.stored_as, key, object))
     }

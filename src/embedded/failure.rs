@@ -14,7 +14,7 @@ pub struct Failure {
     /// Empty where the API server gives none.
     pub reason: &'static str,
     pub message: String,
-    pub details: Option<Value>,
+    pub details: Option<Box<Value>>,
     /// What the client should hear besides.
     pub warnings: Vec<String>,
 }
@@ -25,7 +25,7 @@ impl Failure {
     }
 
     fn with(mut self, details: Value) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 
@@ -70,8 +70,10 @@ impl Failure {
         Failure::new(405, "MethodNotAllowed", message).with(kind.details(""))
     }
 
-    pub fn exists(kind: &Kind, name: &str) -> Self {
-        let message = format!("{} {name:?} already exists", kind.resource());
+    /// There is such an object, perhaps not for long.
+    pub fn exists(kind: &Kind, name: &str, going: bool) -> Self {
+        let going = if going { "object is being deleted: " } else { "" };
+        let message = format!("{going}{} {name:?} already exists", kind.resource());
         Failure::new(409, "AlreadyExists", message).with(kind.details(name))
     }
 
@@ -144,9 +146,9 @@ impl Failure {
             .collect();
         let mut failure = Failure::new(refusal.code, refusal.reason.unwrap_or_default(), refusal.message);
         failure.details = match causes.is_empty() {
-            false => Some(json!({"causes": causes})),
+            false => Some(Box::new(json!({"causes": causes}))),
             // An Invalid has details, even of nothing.
-            true => (refusal.code == 422).then(|| json!({})),
+            true => (refusal.code == 422).then(|| Box::new(json!({}))),
         };
         failure
     }
@@ -160,7 +162,7 @@ impl Failure {
             status["reason"] = self.reason.into();
         }
         if let Some(details) = &self.details {
-            status["details"] = details.clone();
+            status["details"] = Value::clone(details);
         }
         status["code"] = self.code.into();
         status

@@ -52,7 +52,9 @@ pub fn label_faults(text: &str) -> Vec<String> {
     if text.len() > 63 {
         faults.push("must be no more than 63 characters".to_owned());
     }
-    if !matches(LABEL, text) {
+    if !matches(LABEL, text) && matches(SUBDOMAIN, text) {
+        faults.push("must not contain dots".to_owned());
+    } else if !matches(LABEL, text) {
         let what = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
         faults.push(pattern_fault(what, &["my-name", "123-abc"], LABEL));
     }
@@ -83,7 +85,7 @@ fn qualified_faults(key: &str) -> Vec<String> {
     if name.is_empty() {
         faults.push("name part must be non-empty".to_owned());
     } else if name.len() > 63 {
-        faults.push("name part must be no more than 63 characters".to_owned());
+        faults.push("name part must be no more than 63 bytes".to_owned());
     }
     if !matches(QUALIFIED, name) {
         let what = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
@@ -100,7 +102,7 @@ pub fn label_key_fault(key: &str) -> Option<String> {
 /// What is wrong with the value of a label.
 pub fn label_value_fault(value: &str) -> Option<String> {
     if value.len() > 63 {
-        return Some("must be no more than 63 characters".to_owned());
+        return Some("must be no more than 63 bytes".to_owned());
     }
     (!matches(LABEL_VALUE, value)).then(|| {
         let what = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
@@ -244,7 +246,8 @@ fn owner_faults(owners: &Value) -> Vec<FieldError> {
             }
         }
         if owner["controller"] == Value::Bool(true) {
-            controllers.push(owner["name"].as_str().unwrap_or_default());
+            let text = |field: &str| owner[field].as_str().unwrap_or_default();
+            controllers.push(format!("{}/{}", text("kind"), text("name")));
         }
     }
     if let [first, second, ..] = controllers.as_slice() {

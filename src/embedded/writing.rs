@@ -171,7 +171,7 @@ impl Write {
                 merged["metadata"]["namespace"] = namespace.clone().into();
             }
             let mut merged = self.as_stored(merged);
-            let managed = merged["metadata"]["managedFields"].take();
+            let managed = fields::take_managed(&mut merged).unwrap_or_default();
             let made = self.make(draft, merged, Some(managed), dry);
             return done(201, made, warnings);
         };
