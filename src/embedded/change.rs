@@ -36,8 +36,6 @@ impl Write {
         if managed.is_none() && meta["resourceVersion"].as_str().is_some_and(|version| !matches!(version, "" | "0")) {
             return Err(Failure::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
-        let text = |field: &str| meta.get(field).and_then(Value::as_str).unwrap_or_default();
-        let generate = Some(text("generateName").to_owned()).filter(|stem| text("name").is_empty() && !stem.is_empty());
         if let Some(meta) = meta.as_object_mut() {
             for field in
                 ["resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"]
@@ -55,21 +53,25 @@ impl Write {
         }
         schema::default(&kind.node, &mut object);
         strategy::complete(kind, &mut object);
-        if let Some(stem) = generate {
-            object["metadata"]["name"] = strategy::generated_name(&stem).into();
-        }
-        self.refuse_faults(kind, &object, None)?;
         match managed {
-            Some(managed) => fields::put_managed(&mut object, Some(managed)),
-            None => {
-                object = self.owned(None, object)?;
-            }
+            Some(managed) => fields::put_managed(&mut object, Some(managed).filter(|managed| !managed.is_null())),
+            None => object = self.owned(None, object)?,
+        }
+        // What comes now, nobody owns.
+        let meta = &mut object["metadata"];
+        let generate = meta["generateName"].as_str().unwrap_or_default().to_owned();
+        if meta["name"].as_str().unwrap_or_default().is_empty() && !generate.is_empty() {
+            meta["name"] = strategy::generated_name(&generate).into();
         }
         strategy::begin(kind, &mut object);
+        self.refuse_faults(kind, &object, None)?;
         let key = key_of(kind, &object);
         if let Some(there) = draft.get(self.kind().stored_as, &key) {
-            let going = there.value["metadata"].get("deletionTimestamp").is_some();
-            return Err(Failure::exists(self.kind(), object["metadata"]["name"].as_str().unwrap_or_default(), going));
+            let mut failure = Failure::exists(self.kind(), object["metadata"]["name"].as_str().unwrap_or_default());
+            if deleting::is_going(&there.value) {
+                failure.message = format!("object is being deleted: {}", failure.message);
+            }
+            return Err(failure);
         }
         self.refuse_large(&object)?;
         if dry {
@@ -167,6 +169,10 @@ impl Write {
                 object.shift_remove(field);
             }
         };
+        // Only the finalize subresource changes what holds a namespace.
+        if kind.plural == "namespaces" && self.resource.subresource.is_none() {
+            keep("spec");
+        }
         if self.is_status() {
             let others: Vec<String> = live.as_object().map(|live| live.keys().cloned().collect()).unwrap_or_default();
             others
@@ -174,14 +180,8 @@ impl Write {
                 .filter(|field| !matches!(field.as_str(), "metadata" | "status"))
                 .for_each(|field| keep(field));
             strategy::keep_metadata_on_status(kind, live, object);
-        } else {
-            if kind.status {
-                keep("status");
-            }
-            // Finalizers of a namespace go by its subresource.
-            if kind.plural == "namespaces" && self.resource.subresource.is_none() {
-                keep("spec");
-            }
+        } else if kind.status {
+            keep("status");
         }
         if let Some(Value::Object(meta)) = object.get_mut("metadata") {
             for field in

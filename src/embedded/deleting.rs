@@ -284,7 +284,8 @@ pub fn collect(write: &Write, draft: &mut Draft<'_>) {
     }
 }
 
-fn is_going(value: &Value) -> bool {
+/// Whether an object is being deleted.
+pub fn is_going(value: &Value) -> bool {
     value["metadata"]["deletionTimestamp"].is_string()
 }
 

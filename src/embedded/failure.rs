@@ -70,10 +70,8 @@ impl Failure {
         Failure::new(405, "MethodNotAllowed", message).with(kind.details(""))
     }
 
-    /// There is such an object, perhaps not for long.
-    pub fn exists(kind: &Kind, name: &str, going: bool) -> Self {
-        let going = if going { "object is being deleted: " } else { "" };
-        let message = format!("{going}{} {name:?} already exists", kind.resource());
+    pub fn exists(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", kind.resource());
         Failure::new(409, "AlreadyExists", message).with(kind.details(name))
     }
 

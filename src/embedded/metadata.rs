@@ -246,8 +246,8 @@ fn owner_faults(owners: &Value) -> Vec<FieldError> {
             }
         }
         if owner["controller"] == Value::Bool(true) {
-            let text = |field: &str| owner[field].as_str().unwrap_or_default();
-            controllers.push(format!("{}/{}", text("kind"), text("name")));
+            let part = |field: &str| owner[field].as_str().unwrap_or_default();
+            controllers.push(format!("{}/{}", part("kind"), part("name")));
         }
     }
     if let [first, second, ..] = controllers.as_slice() {

@@ -56,7 +56,7 @@ pub fn complete(kind: &Kind, object: &mut Value) {
             drop_null(object, &["data", "immutable"]);
         }
         "configmaps" => drop_null(object, &["data", "binaryData", "immutable"]),
-        "namespaces" => name_label(object),
+        "namespaces" => label_with_name(object),
         "events" => events::complete(object),
         "pods" => pods::complete(object),
         "leases" if !object.get("spec").is_some_and(Value::is_object) => object["spec"] = json!({}),
@@ -68,28 +68,27 @@ pub fn complete(kind: &Kind, object: &mut Value) {
     }
 }
 
-/// A namespace that has a name has it as a label, too.
-fn name_label(namespace: &mut Value) {
-    let Some(meta) = namespace.get_mut("metadata").and_then(Value::as_object_mut) else { return };
-    let Some(name) = meta.get("name").filter(|name| *name != "").cloned() else { return };
-    let labels = meta.entry("labels").or_insert(Value::Null);
-    if !labels.is_object() {
-        *labels = json!({});
-    }
-    labels["kubernetes.io/metadata.name"] = name;
-}
-
 /// What a new object begins with, owned by nobody.
 pub fn begin(kind: &Kind, object: &mut Value) {
     match kind.plural.as_str() {
         "namespaces" => {
-            name_label(object);
+            label_with_name(object);
             object["spec"] = json!({"finalizers": ["kubernetes"]});
             object["status"] = json!({"phase": "Active"});
         }
         "pods" => pods::begin(object),
         _ => {}
     }
+}
+
+/// Every namespace can be selected by its name.
+fn label_with_name(namespace: &mut Value) {
+    let metadata = &mut namespace["metadata"];
+    let Some(name) = metadata.get("name").filter(|name| !is_nothing(name)).cloned() else { return };
+    if !metadata.get("labels").is_some_and(Value::is_object) {
+        metadata["labels"] = json!({});
+    }
+    metadata["labels"]["kubernetes.io/metadata.name"] = name;
 }
 
 fn is_nothing(value: &Value) -> bool {

@@ -33,6 +33,7 @@ mod keys;
 mod kubectl;
 mod kubectl_test;
 mod order_test;
+mod person;
 mod privacy_test;
 mod program;
 mod rights;

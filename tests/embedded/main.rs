@@ -47,8 +47,11 @@ mod keys;
 mod kubectl;
 #[path = "../e2e/kubectl_test.rs"]
 mod kubectl_test;
+mod one_machine_test;
 #[path = "../e2e/order_test.rs"]
 mod order_test;
+#[path = "../e2e/person.rs"]
+mod person;
 #[path = "../e2e/privacy_test.rs"]
 mod privacy_test;
 #[path = "../e2e/program.rs"]

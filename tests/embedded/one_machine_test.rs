@@ -1,0 +1,47 @@
+//! README and the guide to one machine, typed as they stand there.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::eventually::eventually;
+use crate::person::{Person, Running, commands};
+use crate::starting::{Programs, programs};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// Starts `seatkeeper up` and waits until kubectl sees a License in force, as the reader of the first screen does.
+async fn up(person: &Person, command: &str, data: &str) -> Running {
+    let running = person.starts(command);
+    let kubectl = format!("kubectl --kubeconfig {data}/kubeconfig -n innoacd get licenses.seatkeeper.dev innoacd");
+    let kubectl = format!("{kubectl} -o jsonpath='{{.status.mode}}' | grep -qx Full");
+    eventually(SOON, &format!("a licence in force, after {command}"), async || {
+        let done = person.tries(&kubectl);
+        done.then_some(()).ok_or("not yet".to_owned())
+    })
+    .await;
+    running
+}
+
+/// K3, M2: the README's first command runs the lead case, its second passes every test, and all between them works.
+#[tokio::test]
+async fn readme_and_the_guide_to_one_machine_work_as_written() {
+    let clients = programs(Programs::Clients).expect("kubectl");
+    let person = Person::new("one-machine", &clients, Path::new(".seatkeeper/kubeconfig"));
+    let readme = commands("README.md");
+    let [first, kubectl, test] = &readme[..] else { panic!("{readme:#?}") };
+    let first = first.trim().strip_prefix("cargo run --release -- ").expect("the first command runs the main job");
+    assert_eq!(test.trim(), "make test", "the second passes every test");
+    {
+        let _running = up(&person, &format!("seatkeeper {first}"), ".seatkeeper").await;
+        person.types("README.md", kubectl);
+    }
+    std::fs::remove_dir_all(person.folder.join(".seatkeeper")).expect("the state is where it is said to be");
+
+    let guide = commands("docs/one-machine.md");
+    let [plain, kubectl, fast] = &guide[..] else { panic!("{guide:#?}") };
+    {
+        let _running = up(&person, plain.trim(), ".seatkeeper").await;
+        person.types("docs/one-machine.md", kubectl);
+    }
+    let _running = up(&person, fast.trim(), "try").await;
+}
