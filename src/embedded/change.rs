@@ -54,8 +54,7 @@ impl Write {
         schema::default(&kind.node, &mut object);
         strategy::complete(kind, &mut object);
         match managed {
-            Some(Value::Null) => {}
-            Some(managed) => object["metadata"]["managedFields"] = managed,
+            Some(managed) => fields::put_managed(&mut object, Some(managed).filter(|managed| !managed.is_null())),
             None => object = self.owned(None, object)?,
         }
         // What comes now, nobody owns.
@@ -151,11 +150,11 @@ impl Write {
             return Err(Failure::conflict(self.kind(), self.name(), MODIFIED));
         }
         let kind = self.stored_kind();
-        let managed = object["metadata"]["managedFields"].take();
+        let managed = fields::take_managed(&mut object);
         self.keep_what_is_not_theirs(kind, &live.value, &mut object);
         schema::default(&kind.node, &mut object);
         strategy::complete(kind, &mut object);
-        object["metadata"]["managedFields"] = managed;
+        fields::put_managed(&mut object, managed);
         self.finish_change(draft, live, object, dry)
     }
 

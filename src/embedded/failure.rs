@@ -14,7 +14,7 @@ pub struct Failure {
     /// Empty where the API server gives none.
     pub reason: &'static str,
     pub message: String,
-    pub details: Option<Value>,
+    pub details: Option<Box<Value>>,
     /// What the client should hear besides.
     pub warnings: Vec<String>,
 }
@@ -25,7 +25,7 @@ impl Failure {
     }
 
     fn with(mut self, details: Value) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 
@@ -144,9 +144,9 @@ impl Failure {
             .collect();
         let mut failure = Failure::new(refusal.code, refusal.reason.unwrap_or_default(), refusal.message);
         failure.details = match causes.is_empty() {
-            false => Some(json!({"causes": causes})),
+            false => Some(Box::new(json!({"causes": causes}))),
             // An Invalid has details, even of nothing.
-            true => (refusal.code == 422).then(|| json!({})),
+            true => (refusal.code == 422).then(|| Box::new(json!({}))),
         };
         failure
     }
@@ -160,7 +160,7 @@ impl Failure {
             status["reason"] = self.reason.into();
         }
         if let Some(details) = &self.details {
-            status["details"] = details.clone();
+            status["details"] = Value::clone(details);
         }
         status["code"] = self.code.into();
         status

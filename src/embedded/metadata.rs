@@ -52,7 +52,7 @@ pub fn label_faults(text: &str) -> Vec<String> {
     if text.len() > 63 {
         faults.push("must be no more than 63 characters".to_owned());
     }
-    if text.contains('.') {
+    if !matches(LABEL, text) && matches(SUBDOMAIN, text) {
         faults.push("must not contain dots".to_owned());
     } else if !matches(LABEL, text) {
         let what = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
@@ -85,7 +85,7 @@ fn qualified_faults(key: &str) -> Vec<String> {
     if name.is_empty() {
         faults.push("name part must be non-empty".to_owned());
     } else if name.len() > 63 {
-        faults.push("name part must be no more than 63 characters".to_owned());
+        faults.push("name part must be no more than 63 bytes".to_owned());
     }
     if !matches(QUALIFIED, name) {
         let what = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";

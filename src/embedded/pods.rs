@@ -18,6 +18,10 @@ fn each<'o>(fields: &'o mut Map<String, Value>, list: &str) -> impl Iterator<Ite
 
 /// Fills in the defaults of a Pod (`SetDefaults_Pod` and its parts), as far as they do not depend on a scheduler.
 pub fn complete(pod: &mut Value) {
+    let status = pod.get_mut("status").and_then(Value::as_object_mut);
+    if let Some((status, ip)) = status.and_then(|status| status.get("podIP").cloned().map(|ip| (status, ip))) {
+        set(status, "podIPs", json!([{"ip": ip}]));
+    }
     let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
     for (field, value) in [
         ("restartPolicy", json!("Always")),

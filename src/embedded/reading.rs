@@ -152,7 +152,7 @@ pub fn not_in_the_future(state: &State, version: u64) -> Result<(), Failure> {
     let message = format!("Timeout: Too large resource version: {version}, current: {}", state.revision);
     let mut failure = Failure::new(504, "Timeout", message);
     let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
-    failure.details = Some(json!({"causes": [cause], "retryAfterSeconds": 1}));
+    failure.details = Some(Box::new(json!({"causes": [cause], "retryAfterSeconds": 1})));
     Err(failure)
 }
 

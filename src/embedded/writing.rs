@@ -126,15 +126,17 @@ impl Write {
         let live = draft.get(self.kind().stored_as, &self.resource.key());
         let live = live.ok_or_else(|| Failure::not_found(self.kind(), self.name()))?;
         let shown = self.shown(&live);
-        let (patched, wording) = match media {
-            "application/json-patch+json" => (fields::json_patch(&shown, &self.body), Wording::Json),
-            "application/merge-patch+json" => (fields::merge_patch(&shown, &self.body), Wording::Json),
-            _ => (fields::strategic_merge_patch(&self.kind().node, &shown, &self.body), Wording::Map),
+        let patched = || match media {
+            "application/json-patch+json" => fields::json_patch(&shown, &self.body),
+            "application/merge-patch+json" => fields::merge_patch(&shown, &self.body),
+            _ => fields::strategic_merge_patch(&self.kind().node, &shown, &self.body),
         };
-        let object = patched.map_err(Failure::of_refusal)?;
-        let tried = || shown_patch::text(self.kind(), wording, &self.body, &object);
+        let wording = if media.contains("strategic") { Wording::Map } else { Wording::Json };
+        let object = patched().map_err(Failure::of_refusal)?;
+        // Only a refusal shows the object as it came, so that it is not kept but made again.
+        let tried = || shown_patch::text(self.kind(), wording, &self.body, &patched().unwrap_or_default());
         let Incoming { object, warnings } =
-            decode::patched(&self.kinds, &self.resource, wording, object.clone(), validation, tried)?;
+            decode::patched(&self.kinds, &self.resource, wording, object, validation, tried)?;
         let changed = self.change(draft, &live, object, Change::Patch, dry);
         done(200, changed, warnings)
     }
@@ -171,7 +173,7 @@ impl Write {
                 merged["metadata"]["namespace"] = namespace.clone().into();
             }
             let mut merged = self.as_stored(merged);
-            let managed = merged["metadata"]["managedFields"].take();
+            let managed = fields::take_managed(&mut merged).unwrap_or_default();
             let made = self.make(draft, merged, Some(managed), dry);
             return done(201, made, warnings);
         };

@@ -300,7 +300,7 @@ pub(super) fn time_text(now: DateTime<Utc>) -> String {
 }
 
 /// Puts the managers into the object; none takes the field away.
-pub(super) fn put(object: &mut Value, managed: Option<Value>) {
+pub fn put(object: &mut Value, managed: Option<Value>) {
     match (object.get_mut("metadata").and_then(Value::as_object_mut), managed) {
         (Some(metadata), Some(managed)) => {
             metadata.insert("managedFields".into(), managed);

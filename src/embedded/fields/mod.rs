@@ -37,6 +37,7 @@ pub use apply::apply;
 pub use decode::{decode as read_json, go_json_fault};
 pub use go::plain_map;
 pub use json_patch::json_patch;
+pub use managed::put as put_managed;
 pub use merge_patch::merge_patch;
 pub use meta::object_meta;
 pub use refusal::{Cause, Refusal};
@@ -44,7 +45,7 @@ pub use set::{FieldSet, Step};
 pub use strategic::strategic_merge_patch;
 pub use text::BadFields;
 pub use times::keep_times;
-pub use update::update;
+pub use update::{take_managed, update};
 
 use crate::embedded::schema::node::Node;
 use chrono::{DateTime, Utc};

@@ -77,7 +77,8 @@ pub(super) fn own_changes<'a>(
     owned.time = Some(Cow::Owned(managed::time_text(manager.now)));
 }
 
-fn take_managed(object: &mut Value) -> Option<Value> {
+/// Takes `metadata.managedFields` out of an object.
+pub fn take_managed(object: &mut Value) -> Option<Value> {
     object.get_mut("metadata")?.as_object_mut()?.shift_remove("managedFields")
 }
 
