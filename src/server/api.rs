@@ -1,36 +1,39 @@
 //! The embedded API over HTTPS, for kubectl: only who has the credential is answered.
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use axum::serve::Listener;
+use axum::serve::{IncomingStream, Listener};
+use futures::future::BoxFuture;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 
+use super::guests::{Connection, Guest, Guests, MOST_CONNECTIONS};
 use crate::cluster::metrics::Metrics;
-use crate::embedded::Embedded;
 
 /// A client that has not finished its TLS handshake by then is cut off.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes under way and connections that wait to be served. More wait in the kernel.
-const WAITING: usize = 64;
 /// How long to wait when no connection can be taken, for want of file descriptors.
 const OUT_OF_FILES: Duration = Duration::from_millis(500);
+
+/// What answers who has the credential.
+pub type Answer = Arc<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>;
 
 /// What is served.
 #[derive(Clone)]
 struct Shared {
-    api: Embedded,
+    api: Answer,
     /// Of the bearer token. Comparing hashes takes the same time whatever is wrong.
     token: [u8; 32],
     metrics: Option<Arc<Metrics>>,
@@ -40,31 +43,34 @@ struct Shared {
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
-    api: Embedded,
+    api: Answer,
     token: &str,
     metrics: Option<Arc<Metrics>>,
 ) -> std::io::Result<()> {
     let shared = Shared { api, token: Sha256::digest(token).into(), metrics };
     let routes = Router::new().route("/metrics", get(show_metrics)).fallback(any(answer)).with_state(shared);
     let address = listener.local_addr()?;
-    let (ready, connections) = mpsc::channel(WAITING);
+    let (ready, connections) = mpsc::channel(MOST_CONNECTIONS);
     let accepting = tokio::spawn(accept(listener, TlsAcceptor::from(tls), ready));
-    let served = axum::serve(Connections { connections, address }, routes).await;
+    let served =
+        axum::serve(Connections { connections, address }, routes.into_make_service_with_connect_info::<Caller>()).await;
     accepting.abort();
     served
 }
 
 /// Takes connections and shakes hands with each on its own, so that a slow one holds up no other.
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sender<Shaken>) {
+    let guests = Guests::default();
     loop {
-        let Ok(slot) = ready.clone().reserve_owned().await else { return };
         match listener.accept().await {
             Ok((stream, address)) => {
                 let _ = stream.set_nodelay(true);
-                let handshake = acceptor.accept(stream);
+                let Some(connection) = guests.admit(stream) else { continue };
+                let (handshake, ready) = (acceptor.accept(connection), ready.clone());
                 tokio::spawn(async move {
                     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, handshake).await {
-                        slot.send((stream, address));
+                        // An error says that the server is being dropped.
+                        let _ = ready.send((stream, address)).await;
                     }
                 });
             }
@@ -73,14 +79,26 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sende
     }
 }
 
+type Shaken = (TlsStream<Connection>, SocketAddr);
+
 /// Connections whose handshake is done.
 struct Connections {
-    connections: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    connections: mpsc::Receiver<Shaken>,
     address: SocketAddr,
 }
 
+/// Who asks.
+#[derive(Clone)]
+struct Caller(Arc<Guest>);
+
+impl Connected<IncomingStream<'_, Connections>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
+        Caller(stream.io().get_ref().0.guest.clone())
+    }
+}
+
 impl Listener for Connections {
-    type Io = TlsStream<TcpStream>;
+    type Io = TlsStream<Connection>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
@@ -101,7 +119,11 @@ impl Shared {
         let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token =
             given.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        token.is_some_and(|(_, token)| <[u8; 32]>::from(Sha256::digest(token.trim())) == self.token)
+        let knows = token.is_some_and(|(_, token)| <[u8; 32]>::from(Sha256::digest(token.trim())) == self.token);
+        if let Some(ConnectInfo(Caller(guest))) = request.extensions().get().filter(|_| knows) {
+            guest.is_known();
+        }
+        knows
     }
 }
 
@@ -115,7 +137,7 @@ fn unauthorized() -> Response {
 
 async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     match shared.knows(&request) {
-        true => shared.api.answer(request).await.map(axum::body::Body::new),
+        true => (shared.api)(request).await,
         false => unauthorized(),
     }
 }

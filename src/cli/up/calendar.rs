@@ -50,8 +50,11 @@ impl std::str::FromStr for Speed {
 }
 
 /// Where the calendar stood when it was stopped; None: this data directory lives in real time, or is new.
-pub fn stored(data: &Data) -> Option<Instant> {
-    data.read(FILE)?.trim().parse().ok()
+pub fn stored(data: &Data) -> Result<Option<Instant>, Failure> {
+    let Some(text) = data.read(FILE) else { return Ok(None) };
+    let path = data.folder.join(FILE);
+    let wrong = |_| Failure::new(format!("{}: is no time; write one, like 2026-10-09T00:00:00Z", path.display()));
+    text.trim().parse().map(Some).map_err(wrong)
 }
 
 /// Notes where the calendar stands, so that a second start goes on from there.

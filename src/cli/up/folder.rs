@@ -1,7 +1,7 @@
 //! The folder whose YAML is applied: every file that is new or changed, again and again.
 
 use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::{Api, Client, core::Status};
+use kube::{Api, Client, ResourceExt, core::Status};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,17 +25,36 @@ const DEEPEST: usize = 8;
 /// What was applied of the folder so far.
 pub struct Folder {
     path: PathBuf,
-    /// Of each file that was read, the hash of its content and what stood in it.
-    read: BTreeMap<PathBuf, ([u8; 32], BTreeSet<String>)>,
-    too_many: bool,
+    /// Our own data, which may lie in it.
+    data: PathBuf,
+    read: BTreeMap<PathBuf, Known>,
+    /// Told already, so not told again until it changes.
+    trouble: Option<String>,
+}
+
+/// A file as it was read last.
+#[derive(Default)]
+struct Known {
+    /// Of its content, or of why it could not be read.
+    hash: [u8; 32],
+    /// The objects in it.
+    titles: BTreeSet<String>,
+    /// Objects that could not be applied, by the number of their document, and what was told of each. They are tried again:
+    /// what they lack may come by another way.
+    refused: BTreeMap<usize, Vec<String>>,
 }
 
 impl Folder {
-    pub fn new(path: &Path) -> Result<Self, Failure> {
-        match path.is_dir() {
-            true => Ok(Folder { path: path.to_owned(), read: BTreeMap::new(), too_many: false }),
-            false => Err(Failure::usage(format!("{}: is no folder", path.display()))),
-        }
+    pub fn new(path: &Path, data: &Path) -> Result<Self, Failure> {
+        let trouble = match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => {
+                let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+                return Ok(Folder { path: path.to_owned(), data, read: BTreeMap::new(), trouble: None });
+            }
+            Ok(_) => "is no folder; name the one that the file is in".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(Failure::usage(format!("{}: {trouble}", path.display())))
     }
 
     pub fn path(&self) -> &Path {
@@ -53,70 +72,132 @@ impl Folder {
 
     /// Every file, parsed as far as it can be: for what has to be known before anything is applied.
     pub fn documents(&self) -> Vec<File> {
-        files(&self.path).0.iter().filter_map(|path| File::read(path).ok()).collect()
+        self.files().0.iter().filter_map(|path| File::read(path).ok()).collect()
+    }
+
+    /// The YAML and JSON files in it, in order and at most as many as are looked at, and what is wrong with the folder.
+    fn files(&self) -> (Vec<PathBuf>, Option<String>) {
+        let mut found = Found { skipped: &self.data, files: Vec::new(), folders: BTreeSet::new() };
+        let gathered = found.gather(&self.path, 0);
+        let mut files = found.files;
+        let trouble = match gathered {
+            Err(error) => Some(error.to_string()),
+            Ok(()) if files.is_empty() => Some("holds no YAML yet; waiting for some".to_owned()),
+            Ok(()) if files.len() > MAX_FILES => {
+                Some(format!("has more than {MAX_FILES} files; the others are not applied"))
+            }
+            Ok(()) => None,
+        };
+        files.truncate(MAX_FILES);
+        (files, trouble.map(|trouble| format!("{}: {trouble}", self.path.display())))
     }
 
     /// Applies what is new or has changed since the last look, and tells of what cannot be applied. One bad object stops
     /// no other.
     pub async fn look(&mut self, api: &Embedded, client: &Client, screen: &Screen) {
-        let (found, too_many) = files(&self.path);
-        if too_many && !std::mem::replace(&mut self.too_many, too_many) {
-            screen
-                .warn(&format!("{}: has more than {MAX_FILES} files; the others are not applied", self.path.display()));
+        let (found, trouble) = self.files();
+        if let Some(trouble) = trouble.as_ref().filter(|trouble| self.trouble.as_ref() != Some(trouble)) {
+            screen.warn(trouble);
         }
-        let mut changed = Vec::new();
-        for path in &found {
-            let Ok(bytes) = read_start(path, MAX_FILE_BYTES) else { continue };
-            let hash: [u8; 32] = Sha256::digest(&bytes).into();
-            if self.read.get(path).is_none_or(|(before, _)| *before != hash) {
-                changed.push((path.clone(), hash));
-            }
+        self.trouble = trouble;
+        // A folder that is away for a moment has not lost its files.
+        if found.is_empty() && !self.path.is_dir() {
+            return;
         }
-        let gone: Vec<PathBuf> = self.read.keys().filter(|path| !found.contains(path)).cloned().collect();
         let mut left: BTreeSet<String> = BTreeSet::new();
-        for path in gone {
-            left.extend(self.read.remove(&path).map(|(_, titles)| titles).unwrap_or_default());
-        }
-        let mut files = Vec::new();
-        for (path, hash) in changed {
-            let file = match File::read(&path) {
-                Ok(file) => file,
-                Err(failure) => {
-                    screen.warn(&failure.message);
-                    let titles = self.read.remove(&path).map(|(_, titles)| titles).unwrap_or_default();
-                    self.read.insert(path, (hash, titles));
-                    continue;
-                }
-            };
-            let titles: BTreeSet<String> = file.documents.iter().filter(|d| is_object(d)).map(full_title).collect();
-            if let Some((_, before)) = self.read.insert(path, (hash, titles.clone())) {
-                left.extend(before.difference(&titles).cloned());
+        self.read.retain(|path, known| {
+            let there = found.binary_search(path).is_ok();
+            if !there {
+                left.append(&mut known.titles);
             }
-            files.push(file);
+            there
+        });
+        let mut files = Vec::new();
+        for path in found {
+            files.extend(self.read_changed(path, screen, &mut left));
         }
         // What others need comes first, in whatever file it stands.
-        let all = || files.iter().flat_map(|file| file.documents.iter().map(move |document| (file, document)));
-        let rank = |document: &Document| match document.kind() {
-            "Namespace" => 0,
-            "Secret" | "ConfigMap" => 1,
-            "Plan" => 2,
-            _ => 3,
-        };
-        let mut ordered: Vec<(&File, &Document)> = all().filter(|(_, document)| !document.object.is_null()).collect();
+        let all = files.iter().flat_map(|(file, wanted)| {
+            let wanted =
+                file.documents.iter().filter(|document| wanted.as_ref().is_none_or(|w| w.contains(&document.number)));
+            wanted.filter(|document| !document.object.is_null()).map(move |document| (file, document))
+        });
+        let mut ordered: Vec<(&File, &Document)> = all.collect();
         ordered.sort_by_key(|(_, document)| rank(document));
+        let mut unchanged = 0;
         for (file, document) in ordered {
             if document.kind() == "Subscription" {
                 let namespace = document.namespace().unwrap_or(DEFAULT_NAMESPACE);
                 issuers::make_missing(client, document, namespace, screen).await;
             }
-            match apply(api, client, file, document).await {
-                Ok(()) => screen.applied(&full_title(document)),
-                Err(lines) => lines.iter().for_each(|line| screen.warn(line)),
+            let applied = apply(api, client, file, document).await;
+            let Some(known) = self.read.get_mut(&file.path) else { continue };
+            match applied {
+                Ok(changed) => {
+                    known.refused.remove(&document.number);
+                    match changed {
+                        true => screen.applied(&full_title(document)),
+                        false => unchanged += 1,
+                    }
+                }
+                Err(lines) if known.refused.get(&document.number) == Some(&lines) => {}
+                Err(lines) => {
+                    lines.iter().for_each(|line| screen.warn(line));
+                    known.refused.insert(document.number, lines);
+                }
             }
         }
-        for title in left.into_iter().filter(|title| !self.read.values().any(|(_, titles)| titles.contains(title))) {
+        match unchanged {
+            0 => {}
+            1 => screen.tell("one object is as its file says"),
+            _ => screen.tell(&format!("{unchanged} objects are as their files say")),
+        }
+        for title in left.into_iter().filter(|title| !self.read.values().any(|known| known.titles.contains(title))) {
             screen.warn(&format!("{title} stands in no file any more; it stays until it is deleted with kubectl"));
         }
+    }
+
+    /// A file that has changed since it was read last, or in which some documents are to be tried again: those numbers.
+    fn read_changed(
+        &mut self,
+        path: PathBuf,
+        screen: &Screen,
+        left: &mut BTreeSet<String>,
+    ) -> Option<(File, Option<BTreeSet<usize>>)> {
+        let read = read_start(&path, MAX_FILE_BYTES);
+        let content = read.as_ref().map_or_else(|failure| failure.message.as_bytes(), Vec::as_slice);
+        let hash: [u8; 32] = Sha256::digest(content).into();
+        let known = self.read.entry(path.clone()).or_default();
+        let again: BTreeSet<usize> = known.refused.keys().copied().collect();
+        let same = known.hash == hash;
+        if same && again.is_empty() {
+            return None;
+        }
+        known.hash = hash;
+        let file = match read.and_then(|_| File::read(&path)) {
+            Ok(file) => file,
+            Err(failure) => {
+                known.refused.clear();
+                screen.warn(&failure.message);
+                return None;
+            }
+        };
+        if same {
+            return Some((file, Some(again)));
+        }
+        let titles: BTreeSet<String> = file.documents.iter().filter(|d| is_object(d)).map(full_title).collect();
+        let before = std::mem::replace(known, Known { hash, titles, refused: BTreeMap::new() });
+        left.extend(before.titles.difference(&known.titles).cloned());
+        Some((file, None))
+    }
+}
+
+fn rank(document: &Document) -> u8 {
+    match document.kind() {
+        "Namespace" => 0,
+        "Secret" | "ConfigMap" => 1,
+        "Plan" => 2,
+        _ => 3,
     }
 }
 
@@ -132,34 +213,50 @@ fn full_title(document: &Document) -> String {
     }
 }
 
-/// The YAML and JSON files of a folder and those in it, and whether there are more.
-fn files(folder: &Path) -> (Vec<PathBuf>, bool) {
-    let mut found = Vec::new();
-    gather(folder, 0, &mut found);
-    found.sort();
-    let too_many = found.len() > MAX_FILES;
-    found.truncate(MAX_FILES);
-    (found, too_many)
+/// Files found so far.
+struct Found<'f> {
+    skipped: &'f Path,
+    files: Vec<PathBuf>,
+    /// Where a link leads back to one of them, it is not followed again.
+    folders: BTreeSet<PathBuf>,
 }
 
-fn gather(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries {
-        let path = entry.path();
-        // Files of editors and of version control, and our own data.
-        if entry.file_name().to_string_lossy().starts_with('.') || found.len() > MAX_FILES {
-            continue;
+impl Found<'_> {
+    /// The files of a folder and of those in it, in order. A folder below that cannot be read is passed over.
+    fn gather(&mut self, folder: &Path, depth: usize) -> std::io::Result<()> {
+        if !self.folders.insert(folder.canonicalize()?) {
+            return Ok(());
         }
-        if path.is_dir() && depth < DEEPEST {
-            gather(&path, depth + 1, found);
-        } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") {
-            found.push(path);
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
+        entries.sort();
+        for path in entries {
+            // Files of editors and of version control, and our own data.
+            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            if hidden
+                || self.files.len() > MAX_FILES
+                || std::path::absolute(&path).is_ok_and(|path| path == self.skipped)
+            {
+                continue;
+            }
+            if path.is_dir() {
+                if depth < DEEPEST {
+                    let _ = self.gather(&path, depth + 1);
+                }
+            } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") {
+                self.files.push(path);
+            }
         }
+        // Paths are compared by their parts, in folders and over them alike.
+        if depth == 0 {
+            self.files.sort();
+        }
+        Ok(())
     }
 }
 
-/// Applies one object. What is wrong with it comes back as lines with file, line and field.
-async fn apply(api: &Embedded, client: &Client, file: &File, document: &Document) -> Result<(), Vec<String>> {
+/// Applies one object, and says whether that changed anything. What is wrong with it comes back as lines with file, line
+/// and field.
+async fn apply(api: &Embedded, client: &Client, file: &File, document: &Document) -> Result<bool, Vec<String>> {
     let refuse = |field: &str, message: &str| vec![file.at(document, field, message)];
     if !document.object.is_object() {
         return Err(refuse("", "is no object with apiVersion and kind"));
@@ -180,8 +277,9 @@ async fn apply(api: &Embedded, client: &Client, file: &File, document: &Document
     };
     let mut params = PatchParams::apply(FIELD_MANAGER).force();
     params.field_validation = Some(kube::api::ValidationDirective::Strict);
+    let before = objects.get_metadata_opt(document.name()).await.ok().flatten();
     match objects.patch(document.name(), &params, &Patch::Apply(&document.object)).await {
-        Ok(_) => Ok(()),
+        Ok(after) => Ok(before.and_then(|before| before.resource_version()) != after.resource_version()),
         Err(kube::Error::Api(status)) => Err(refusal(file, document, &status)),
         Err(error) => Err(refuse("", &error.to_string())),
     }

@@ -19,7 +19,7 @@ use crate::cluster::client::{RequestCount, over};
 use crate::cluster::clock::Clock;
 use crate::controllers::Operator;
 use crate::embedded::Embedded;
-use crate::server::api::serve;
+use crate::server::api::{Answer, serve};
 use calendar::Speed;
 use data::Data;
 use folder::Folder;
@@ -29,6 +29,8 @@ use screen::Screen;
 const HOME: &str = "seatkeeper";
 /// The folder is looked at this often, and the calendar is noted.
 const LOOK: Duration = Duration::from_secs(1);
+/// The operator is given this long to end.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// Runs the whole product on this machine, without a cluster: keeps applying the YAML of a folder, runs the operator, and
 /// serves the Kubernetes API for kubectl.
@@ -66,9 +68,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn up(arguments: Arguments) -> Result<(), Failure> {
-    let folder = arguments.folder.as_deref().map(Folder::new).transpose()?;
+    let folder = arguments.folder.as_deref().map(|folder| Folder::new(folder, &arguments.data)).transpose()?;
     let data = Data::open(&arguments.data)?;
     let clock = clock(&arguments, &data, folder.as_ref())?;
+    let begins = clock.now().at.date_naive();
     let hands = clock.clone();
     let api = Embedded::open(&data.folder, move || hands.now().at).map_err(|e| Failure::new(e.to_string()))?;
     let listener = TcpListener::bind(arguments.listen).await.map_err(|e| {
@@ -81,7 +84,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let (told, mut stop) = watch::channel(false);
     tokio::spawn(stop_on_signal(told));
     let Some(folder) = folder else {
-        let server = tokio::spawn(async move { serve(listener, tls, api, &credential.token, None).await });
+        let server = tokio::spawn(async move { serve(listener, tls, answering(api), &credential.token, None).await });
         say(&format!("ready: KUBECONFIG={}\n", kubeconfig.display()))?;
         let _ = stop.wait_for(|stop| *stop).await;
         server.abort();
@@ -96,11 +99,11 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     api.ensure_namespace(HOME);
     // The same name each time: after a kill the next start leads at once.
     let operator = Operator::new(client.clone(), clock.clone(), &requests, HOME, "seatkeeper-up");
-    let (token, metrics, served) = (credential.token, operator.metrics.clone(), api.clone());
+    let (token, metrics, served) = (credential.token, operator.metrics.clone(), answering(api.clone()));
     let server = tokio::spawn(async move { serve(listener, tls, served, &token, Some(metrics)).await });
 
     let screen = Screen::new(clock.clone(), arguments.speed.is_some_and(|speed| speed.0 >= 3_600.0));
-    screen.show(&first_screen(&arguments, &data, &kubeconfig, address, &clock, &folder));
+    screen.show(&first_screen(&arguments, &data, &kubeconfig, address, begins, &folder));
     let telling = tokio::spawn({
         let (screen, client) = (screen.clone(), client.clone());
         async move { screen.follow_events(client).await }
@@ -111,7 +114,8 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
         _ = stop.wait_for(|stop| *stop) => {}
         () = keeping => {}
     }
-    let _ = operating.await;
+    // It ends by itself, and gives up its lead. Whoever pressed Ctrl-C is not kept waiting for long.
+    let _ = tokio::time::timeout(ENDING, operating).await;
     telling.abort();
     server.abort();
     if arguments.speed.is_some() {
@@ -119,6 +123,14 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     }
     screen.show("\nended; the same command goes on from here\n");
     Ok(())
+}
+
+/// The API as the server takes it.
+fn answering(api: Embedded) -> Answer {
+    std::sync::Arc::new(move |request| {
+        let api = api.clone();
+        Box::pin(async move { api.answer(request).await.map(axum::body::Body::new) })
+    })
 }
 
 /// Looks at the folder again and again, and notes where the calendar stands. Never returns.
@@ -141,7 +153,7 @@ async fn keep(
 }
 
 fn clock(arguments: &Arguments, data: &Data, folder: Option<&Folder>) -> Result<Clock, Failure> {
-    let stored = calendar::stored(data);
+    let stored = calendar::stored(data)?;
     let there = data.folder.display();
     match (arguments.speed, stored) {
         (None, None) => Ok(Clock::of_machine()),
@@ -171,7 +183,7 @@ fn first_screen(
     data: &Data,
     kubeconfig: &Path,
     address: SocketAddr,
-    clock: &Clock,
+    begins: chrono::NaiveDate,
     folder: &Folder,
 ) -> String {
     let namespaces = folder.namespaces();
@@ -179,9 +191,9 @@ fn first_screen(
     let calendar = match arguments.speed {
         None => "that of this machine".to_owned(),
         Some(Speed(speed)) if speed >= 86_400.0 => {
-            format!("{}, then {} days each second", clock.now().at.date_naive(), speed / 86_400.0)
+            format!("{begins}, then {} days each second", speed / 86_400.0)
         }
-        Some(Speed(speed)) => format!("{}, then {speed} seconds each second", clock.now().at.date_naive()),
+        Some(Speed(speed)) => format!("{begins}, then {speed} seconds each second"),
     };
     let calendar = calendar.replace("then 1 days", "then a day");
     format!(

@@ -1,15 +1,22 @@
 //! One file on disk (redb). A commit returns once the disk has it.
 
-use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::backends::FileBackend;
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
+use super::proof::prove;
 use super::{Change, Contents, Storage, StorageError};
 
 /// The file in its folder.
 pub const DATABASE: &str = "seatkeeper.redb";
+/// A new database is made under this name and takes its own once it is whole.
+const DRAFT: &str = "seatkeeper.redb.new";
+/// Whoever has this file locked has the folder.
+const LOCK: &str = "seatkeeper.lock";
 const OBJECTS: TableDefinition<&str, &[u8]> = TableDefinition::new("objects");
 const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
 const REVISION: &str = "revision";
@@ -21,102 +28,144 @@ const CACHE_BYTES: usize = 8 << 20;
 
 /// A folder's database. One process at a time has it.
 pub struct Durable {
-    database: Database,
+    open: Mutex<Open>,
     path: PathBuf,
+    /// Locked as long as this lives.
+    _lock: File,
+}
+
+struct Open {
+    /// None after a commit that failed: the library takes nothing more until the file is opened anew.
+    database: Option<Database>,
+    /// That of the last commit which succeeded.
+    revision: u64,
 }
 
 impl Durable {
     /// Opens the database in `folder`, or makes one where there is none. A damaged one is refused and left as it is.
     pub fn open(folder: &Path) -> Result<Self, StorageError> {
         let path = folder.join(DATABASE);
-        let file = path.clone();
-        let unusable = |why: String| StorageError::Unusable { path: file.clone(), why };
-        fs::create_dir_all(folder).map_err(|e| unusable(e.to_string()))?;
-        let new = !path.exists();
-        // A file that is no database at all must not bring the process down, whatever the library makes of it.
-        let opened = catch_unwind(AssertUnwindSafe(|| open_checked(&path)));
-        let database = match opened {
-            Ok(Ok(database)) => database,
-            Ok(Err(DatabaseError::DatabaseAlreadyOpen)) => return Err(StorageError::InUse(path)),
-            Ok(Err(DatabaseError::Storage(redb::StorageError::Io(error))))
-                if error.kind() != std::io::ErrorKind::InvalidData =>
-            {
-                return Err(unusable(error.to_string()));
-            }
-            Ok(Err(error)) => return Err(StorageError::Damaged { path, why: error.to_string() }),
-            Err(_) => return Err(StorageError::Damaged { path, why: "it cannot be read as a database".into() }),
-        };
-        let durable = Durable { database, path };
-        if new {
-            durable.begin().map_err(&unusable)?;
-            // The name of a new file is in its folder, which has to be on disk as well.
-            fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| unusable(e.to_string()))?;
+        let lock = take(folder)?;
+        let unusable = |why: String| StorageError::Unusable { path: path.clone(), why };
+        if !fs::exists(&path).map_err(|e| unusable(e.to_string()))? {
+            make(folder).map_err(|e| unusable(e.to_string()))?;
         }
-        Ok(durable)
-    }
-
-    fn begin(&self) -> Result<(), String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let write = self.database.begin_write().map_err(|e| text(&e))?;
-        {
-            write.open_table(OBJECTS).map_err(|e| text(&e))?;
-            let mut numbers = write.open_table(NUMBERS).map_err(|e| text(&e))?;
-            numbers.insert(FORMAT, FORMAT_NOW).map_err(|e| text(&e))?;
-        }
-        write.commit().map_err(|e| text(&e))
-    }
-
-    fn read(&self) -> Result<Contents, redb::Error> {
-        let read = self.database.begin_read()?;
-        let numbers = read.open_table(NUMBERS)?;
-        let number = |name: &str| numbers.get(name).map(|value| value.map(|v| v.value()));
-        if number(FORMAT)? != Some(FORMAT_NOW) {
-            return Err(redb::Error::Corrupted("it was written by another version of Seatkeeper".into()));
-        }
-        let mut contents = Contents { revision: number(REVISION)?.unwrap_or(0), objects: Vec::new() };
-        for entry in read.open_table(OBJECTS)?.iter()? {
-            let (key, value) = entry?;
-            contents.objects.push((key.value().to_owned(), value.value().to_vec()));
-        }
-        Ok(contents)
-    }
-
-    fn write(&self, revision: u64, changes: &[Change]) -> Result<(), redb::Error> {
-        let mut write = self.database.begin_write()?;
-        write.set_durability(Durability::Immediate)?;
-        {
-            let mut objects = write.open_table(OBJECTS)?;
-            for change in changes {
-                match &change.value {
-                    Some(value) => objects.insert(change.key.as_str(), value.as_slice())?,
-                    None => objects.remove(change.key.as_str())?,
-                };
-            }
-            write.open_table(NUMBERS)?.insert(REVISION, revision)?;
-        }
-        write.commit()?;
-        Ok(())
+        let contents = prove(&path)?;
+        let database = builder().open(&path).map_err(|e| unusable(e.to_string()))?;
+        let open = Mutex::new(Open { database: Some(database), revision: contents.revision });
+        Ok(Durable { open, path, _lock: lock })
     }
 }
 
-fn open_checked(path: &Path) -> Result<Database, DatabaseError> {
-    let mut database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
-    // After a crash the library repairs by itself; what it cannot repair is an error here.
-    database.check_integrity()?;
-    Ok(database)
+/// Takes the folder for this process, and makes it where there is none.
+fn take(folder: &Path) -> Result<File, StorageError> {
+    let path = folder.join(LOCK);
+    let unusable = |e: std::io::Error| StorageError::Unusable { path: folder.to_owned(), why: e.to_string() };
+    fs::create_dir_all(folder).map_err(unusable)?;
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    let lock = opened.map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StorageError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// Makes an empty database that only its owner can read: there are Secrets in it. Whatever ends the process meanwhile, the
+/// folder holds either none or a whole one.
+fn make(folder: &Path) -> Result<(), redb::Error> {
+    let draft = folder.join(DRAFT);
+    if let Err(error) = fs::remove_file(&draft)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error.into());
+    }
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&draft)?;
+    let database = builder().create_with_backend(FileBackend::new(file)?)?;
+    let mut write = database.begin_write()?;
+    write.set_durability(Durability::Immediate)?;
+    write.open_table(OBJECTS)?;
+    write.open_table(NUMBERS)?.insert(FORMAT, FORMAT_NOW)?;
+    write.commit()?;
+    drop(database);
+    fs::rename(&draft, folder.join(DATABASE))?;
+    // The name of a new file is in its folder, which has to be on disk as well.
+    File::open(folder).and_then(|folder| folder.sync_all())?;
+    Ok(())
+}
+
+pub fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+/// Everything in a database.
+pub fn contents(database: &Database) -> Result<Contents, redb::Error> {
+    let read = database.begin_read()?;
+    let numbers = read.open_table(NUMBERS)?;
+    let number = |name: &str| numbers.get(name).map(|value| value.map(|v| v.value()));
+    if number(FORMAT)? != Some(FORMAT_NOW) {
+        return Err(redb::Error::Corrupted("it was written by another version of Seatkeeper".into()));
+    }
+    let mut contents = Contents { revision: number(REVISION)?.unwrap_or(0), objects: Vec::new() };
+    for entry in read.open_table(OBJECTS)?.iter()? {
+        let (key, value) = entry?;
+        contents.objects.push((key.value().to_owned(), value.value().to_vec()));
+    }
+    Ok(contents)
+}
+
+fn write(database: &Database, revision: u64, changes: &[Change]) -> Result<(), redb::Error> {
+    let mut write = database.begin_write()?;
+    write.set_durability(Durability::Immediate)?;
+    // One phase would have a reader of a damaged file fall back, without a word, to the commit before the last.
+    write.set_two_phase_commit(true);
+    {
+        let mut objects = write.open_table(OBJECTS)?;
+        for change in changes {
+            match &change.value {
+                Some(value) => objects.insert(change.key.as_str(), value.as_slice())?,
+                None => objects.remove(change.key.as_str())?,
+            };
+        }
+        write.open_table(NUMBERS)?.insert(REVISION, revision)?;
+    }
+    write.commit()?;
+    Ok(())
+}
+
+impl Open {
+    /// The database; after a commit that failed it is opened anew, for the disk may have room again.
+    fn database(&mut self, path: &Path) -> Result<&Database, String> {
+        if self.database.is_none() {
+            let database = builder().open(path).map_err(|e| e.to_string())?;
+            let found = contents(&database).map_err(|e| e.to_string())?.revision;
+            if found != self.revision {
+                return Err("a write that failed is on disk after all; end this process and start it again".into());
+            }
+            self.database = Some(database);
+        }
+        self.database.as_ref().ok_or_else(|| "it is closed".to_owned())
+    }
 }
 
 impl Storage for Durable {
     fn load(&self) -> Result<Contents, StorageError> {
-        let damaged = |why: String| StorageError::Damaged { path: self.path.clone(), why };
-        match catch_unwind(AssertUnwindSafe(|| self.read())) {
-            Ok(read) => read.map_err(|error| damaged(error.to_string())),
-            Err(_) => Err(damaged("it cannot be read as a database".into())),
-        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = open.database(&self.path).and_then(|database| contents(database).map_err(|e| e.to_string()));
+        read.map_err(|why| StorageError::Damaged { path: self.path.clone(), why })
     }
 
     fn commit(&self, revision: u64, changes: &[Change]) -> Result<(), StorageError> {
-        self.write(revision, changes)
-            .map_err(|error| StorageError::Unusable { path: self.path.clone(), why: error.to_string() })
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = open
+            .database(&self.path)
+            .and_then(|database| write(database, revision, changes).map_err(|error| error.to_string()));
+        match written {
+            Ok(()) => open.revision = revision,
+            Err(_) => open.database = None,
+        }
+        written.map_err(|why| StorageError::Unusable { path: self.path.clone(), why })
     }
 }

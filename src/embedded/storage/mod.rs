@@ -1,6 +1,7 @@
 //! Where objects are kept. What is acknowledged to a client was committed here before.
 
 mod durable;
+mod proof;
 
 pub use durable::{DATABASE, Durable};
 
@@ -58,9 +59,9 @@ impl Storage for Memory {
 /// Why objects could not be kept or found again.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    #[error("{0} is in use by another process; end that one or name another folder")]
+    #[error("{0}: is in use by another process; end that one, or name another folder")]
     InUse(PathBuf),
-    #[error("{path} is damaged: {why}. Move it away to begin anew, or put a copy of it back")]
+    #[error("{path}: is damaged: {why}. It is left as it is: put a copy of it back, or move it away to begin anew")]
     Damaged { path: PathBuf, why: String },
     #[error("{path}: {why}")]
     Unusable { path: PathBuf, why: String },

@@ -1,0 +1,177 @@
+//! A database that is not as it was written is refused with its path and what to do, and left as it is.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+use redb::ReadableDatabase;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use seatkeeper::cluster::clock::machine_time;
+use seatkeeper::embedded::Embedded;
+use seatkeeper::embedded::storage::{Change, DATABASE, Durable, Storage, StorageError};
+
+use super::{Desk, Dice, child};
+
+const NUMBERS: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("numbers");
+const OBJECTS: redb::TableDefinition<&str, &[u8]> = redb::TableDefinition::new("objects");
+/// Files with random damage.
+const DAMAGED: u64 = 150;
+
+/// A folder with a database of some objects, closed cleanly.
+fn with_objects(name: &str) -> (Desk, PathBuf) {
+    let desk = Desk::new(name);
+    let storage = when_free(|| Durable::open(&desk.0)).unwrap();
+    for revision in 1..=20_u64 {
+        let name = format!("object-{}", revision % 12);
+        let (object, _) = child::object(&name, [1, 2, 3].map(|part| format!("{part}").repeat(revision as usize * 30)));
+        let mut value = serde_json::to_value(object).unwrap();
+        value["metadata"]["resourceVersion"] = revision.to_string().into();
+        value["metadata"]["namespace"] = "default".into();
+        let change = Change { key: format!("/configmaps/default/{name}"), value: Some(value.to_string().into()) };
+        storage.commit(revision, &[change]).unwrap();
+    }
+    drop(storage);
+    let path = desk.0.join(DATABASE);
+    (desk, path)
+}
+
+/// Another test may be starting a process just now, which holds our files open until it runs its own program.
+fn when_free<T>(open: impl Fn() -> Result<T, StorageError>) -> Result<T, StorageError> {
+    loop {
+        match open() {
+            Err(StorageError::InUse(_)) => std::thread::yield_now(),
+            opened => return opened,
+        }
+    }
+}
+
+/// It is refused in these words, which name the file and what to do, and the file stays as it is.
+fn expect_refusal(folder: &Path, says: &str) {
+    let path = folder.join(DATABASE);
+    let before = fs::read(&path).unwrap();
+    let refused = when_free(|| Embedded::open(folder, machine_time)).map(drop).unwrap_err().to_string();
+    for part in [path.to_str().unwrap(), says, "put a copy of it back, or move it away"] {
+        assert!(refused.contains(part), "{part:?} is not in: {refused}");
+    }
+    assert!(fs::read(&path).unwrap() == before, "the file was changed: {refused}");
+}
+
+#[test]
+fn what_is_no_database_is_refused_and_left_as_it_is() {
+    let (desk, path) = with_objects("no-database");
+    let whole = fs::read(&path).unwrap();
+    let half = whole[..whole.len() / 2].to_vec();
+    let start = whole[..100].to_vec();
+    let zeros = vec![0; whole.len()];
+    let text = b"apiVersion: v1\nkind: Namespace\n".to_vec();
+    for (content, says) in [
+        (half, "is damaged"),
+        (start, "is damaged"),
+        (zeros, "is damaged"),
+        (text, "is damaged"),
+        (Vec::new(), "it is empty"),
+    ] {
+        fs::write(&path, content).unwrap();
+        expect_refusal(&desk.0, says);
+    }
+}
+
+#[test]
+fn random_bytes_over_the_file_are_found_or_change_nothing() {
+    let (desk, path) = with_objects("random");
+    let whole = fs::read(&path).unwrap();
+    let expected = when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap();
+    assert_eq!(expected.objects.len(), 12);
+    let written: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] != 0).collect();
+    let mut dice = Dice(4_711);
+    let mut refused = 0;
+    for round in 0..DAMAGED {
+        let mut bytes = whole.clone();
+        // One bit, or a stretch of noise, where something is written: most of the file is unused.
+        let at = written[dice.below(written.len() as u64) as usize];
+        let length = if round % 4 < 2 { 1 } else { dice.below(9_000) as usize + 1 };
+        for byte in bytes.iter_mut().skip(at).take(length) {
+            *byte ^= 1 << dice.below(8);
+        }
+        fs::write(&path, &bytes).unwrap();
+        match when_free(|| Durable::open(&desk.0)).and_then(|storage| storage.load()) {
+            Ok(found) => assert_eq!(found, expected, "round {round}: {length} bytes at {at}"),
+            Err(_) => {
+                refused += 1;
+                expect_refusal(&desk.0, "is damaged");
+            }
+        }
+    }
+    println!("{refused} of {DAMAGED} damaged files were refused, the others held what they had held");
+    assert!(refused > DAMAGED / 4, "only {refused} were refused");
+}
+
+#[test]
+fn another_versions_database_is_refused() {
+    let (desk, path) = with_objects("version");
+    let database = redb::Database::open(&path).unwrap();
+    let write = database.begin_write().unwrap();
+    write.open_table(NUMBERS).unwrap().insert("format", 2).unwrap();
+    write.commit().unwrap();
+    drop(database);
+    expect_refusal(&desk.0, "it was written by another version of Seatkeeper");
+}
+
+#[test]
+fn objects_that_are_not_ours_are_refused() {
+    for (key, value, says) in [
+        ("no kind at all", "{}", "no such kind"),
+        ("/configmaps/default/x", "{\"metadata\": {\"name\":", "EOF"),
+        ("/configmaps/default/x", "{\"metadata\": {\"name\": \"x\"}}", "it has no resourceVersion"),
+    ] {
+        let (desk, path) = with_objects("objects");
+        when_free(|| Durable::open(&desk.0))
+            .unwrap()
+            .commit(21, &[Change { key: key.into(), value: Some(value.into()) }])
+            .unwrap();
+        let before = fs::read(&path).unwrap();
+        let refused = when_free(|| Embedded::open(&desk.0, machine_time)).map(drop).unwrap_err().to_string();
+        for part in [says, key, "move it away"] {
+            assert!(refused.contains(part), "{part:?} is not in: {refused}");
+        }
+        assert_eq!(fs::read(&path).unwrap().len(), before.len());
+    }
+}
+
+#[test]
+fn a_start_that_was_cut_off_before_there_was_a_database_is_made_again() {
+    let desk = Desk::new("cut-off");
+    fs::write(desk.0.join(format!("{DATABASE}.new")), "half a database").unwrap();
+    let storage = when_free(|| Durable::open(&desk.0)).unwrap();
+    assert_eq!(storage.load().unwrap().objects, []);
+    drop(storage);
+    let names: Vec<_> = fs::read_dir(&desk.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().ends_with(".new")), "{names:?}");
+}
+
+#[test]
+fn what_was_written_is_read_again_by_the_next() {
+    let (desk, path) = with_objects("again");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let written = runtime.block_on(async {
+        let api = when_free(|| Embedded::open(&desk.0, machine_time)).unwrap();
+        let objects: Api<ConfigMap> = Api::default_namespaced(api.client());
+        assert_eq!(objects.list(&ListParams::default()).await.unwrap().items.len(), 12);
+        let (object, _) = child::object("new", ["a", "b", "c"].map(String::from));
+        let created = objects.create(&PostParams::default(), &object).await.unwrap();
+        assert!(created.metadata.resource_version.as_ref().unwrap().parse::<u64>().unwrap() > 20);
+        serde_json::to_value(created).unwrap()
+    });
+    drop(runtime);
+    // The thread that writes ends when nobody can ask any more, and then lets go of the file.
+    let database = (0..1_000).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        redb::Database::open(&path).ok()
+    });
+    let database = database.unwrap();
+    let read = database.begin_read().unwrap();
+    let stored = read.open_table(OBJECTS).unwrap().get("/configmaps/default/new").unwrap().unwrap().value().to_vec();
+    let stored: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+    assert_eq!((&stored["data"], &stored["metadata"]["uid"]), (&written["data"], &written["metadata"]["uid"]));
+}

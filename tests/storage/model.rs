@@ -1,0 +1,147 @@
+//! What may be in a folder after a kill, from what the killed process was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::child::{COUNTER, DEPENDENTS};
+
+const GONE: &str = "gone";
+
+#[derive(Default)]
+pub struct Model {
+    /// The state that was acknowledged last, and one that was asked for and not yet acknowledged.
+    objects: BTreeMap<String, (Seen, Option<String>)>,
+    /// No state found or acknowledged so far has a higher one.
+    revision: u64,
+    /// Where the process that runs now began.
+    opened: u64,
+    /// Every number that was acknowledged.
+    counted: BTreeSet<u64>,
+    /// What a new process has found so far.
+    found: Option<BTreeMap<String, Seen>>,
+    pub acknowledged: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Seen {
+    revision: u64,
+    /// `gone` where there is none.
+    sum: String,
+}
+
+impl Seen {
+    fn nothing() -> Self {
+        Seen { revision: 0, sum: GONE.to_owned() }
+    }
+}
+
+/// What a line of the child means for whoever reads it.
+#[derive(PartialEq)]
+pub enum Line {
+    Ready,
+    Acknowledged,
+    Other,
+}
+
+impl Model {
+    /// Takes a line of the child. Fails where it says what must not be.
+    pub fn take(&mut self, line: &str) -> Result<Line, String> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let number = |text: &str| text.parse::<u64>().map_err(|e| format!("{line}: {e}"));
+        match words.as_slice() {
+            ["open", revision] => {
+                let revision = number(revision)?;
+                if revision < self.revision {
+                    return Err(format!("the revision went back from {} to {revision}", self.revision));
+                }
+                (self.revision, self.opened) = (revision, revision);
+                self.found = Some(BTreeMap::new());
+                Ok(Line::Other)
+            }
+            ["has", name, revision, sum] => {
+                let seen = Seen { revision: number(revision)?, sum: (*sum).to_owned() };
+                self.found.get_or_insert_default().insert((*name).to_owned(), seen);
+                Ok(Line::Other)
+            }
+            ["ready"] => self.compare().map(|()| Line::Ready),
+            ["try", name, sum] => {
+                let (_, asked) = self.objects.entry((*name).to_owned()).or_insert((Seen::nothing(), None));
+                *asked = Some((*sum).to_owned());
+                Ok(Line::Other)
+            }
+            ["did", name, revision, sum] => self.done(name, number(revision)?, sum).map(|()| Line::Acknowledged),
+            ["count", count] => {
+                self.acknowledged += 1;
+                match self.counted.insert(number(count)?) {
+                    true => Ok(Line::Acknowledged),
+                    false => Err(format!("{count} was counted twice")),
+                }
+            }
+            // Of the test harness.
+            _ => Ok(Line::Other),
+        }
+    }
+
+    fn done(&mut self, name: &str, revision: u64, sum: &str) -> Result<(), String> {
+        let asked = self.objects.get(name).and_then(|(_, asked)| asked.clone());
+        if asked.as_deref() != Some(sum) {
+            return Err(format!("{name}: {asked:?} was asked for, and {sum} answered"));
+        }
+        if sum != GONE && revision <= self.opened {
+            return Err(format!("{name}: was written at {revision}, though {} was there before", self.opened));
+        }
+        self.acknowledged += 1;
+        self.revision = self.revision.max(revision);
+        self.objects.insert(name.to_owned(), (Seen { revision, sum: sum.to_owned() }, None));
+        if sum == GONE {
+            for number in 0..DEPENDENTS {
+                self.objects.insert(format!("{name}-{number}"), (Seen::nothing(), None));
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares what was found with what may be, and goes on from there.
+    fn compare(&mut self) -> Result<(), String> {
+        let mut found = self.found.take().ok_or("nothing was opened")?;
+        let counter = found.remove(COUNTER).and_then(|counter| counter.sum.parse::<u64>().ok());
+        if counter < self.counted.last().copied() {
+            return Err(format!("{:?} was counted, and {counter:?} is there", self.counted.last()));
+        }
+        let bare: BTreeSet<u64> =
+            found.iter().filter(|(name, _)| name.starts_with("bare-")).map(|(_, seen)| seen.revision).collect();
+        if bare.len() > 1 {
+            return Err(format!("what was written in one commit is there from several: {bare:?}"));
+        }
+        let dropped: Vec<String> = found.keys().filter_map(|name| Some(owner(name)?.to_owned())).collect();
+        if let Some(owner) = dropped.iter().find(|owner| !found.contains_key(*owner)) {
+            return Err(format!("{owner} is gone and left dependents behind"));
+        }
+        let mut settled = BTreeMap::new();
+        for (name, (known, asked)) in &self.objects {
+            let seen = found.remove(name).unwrap_or_else(Seen::nothing);
+            if seen.sum == "torn" {
+                return Err(format!("{name} is torn"));
+            }
+            // A dependent may go with its owner, whose deletion was under way.
+            let with_owner = owner(name).and_then(|owner| self.objects.get(owner)?.1.clone());
+            let as_known = seen.sum == known.sum && (seen.sum == GONE || seen.revision == known.revision);
+            let as_asked = [asked, &with_owner].into_iter().flatten().any(|asked| *asked == seen.sum);
+            let newer = seen.sum == GONE || seen.revision > known.revision;
+            let right = as_known || (as_asked && newer);
+            if !right {
+                return Err(format!("{name}: {known:?} was acknowledged, {asked:?} asked for, and {seen:?} is there"));
+            }
+            settled.insert(name.clone(), (seen, None));
+        }
+        if let Some((name, seen)) = found.pop_first() {
+            return Err(format!("{name}: nobody asked for it, and {seen:?} is there"));
+        }
+        self.objects = settled;
+        Ok(())
+    }
+}
+
+/// The owner of a dependent.
+fn owner(name: &str) -> Option<&str> {
+    name.rsplit_once('-').map(|(owner, _)| owner).filter(|owner| owner.ends_with("-owner"))
+}

@@ -1,0 +1,176 @@
+//! Who may talk to the API of `seatkeeper up`, and that nobody else holds it up.
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::ListParams;
+use seatkeeper::server::guests::MOST_CONNECTIONS;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+use super::running::{Desk, LONGEST};
+
+/// Status and body, as curl would show them, with this header.
+async fn get(desk: &Desk, path: &str, token: Option<&str>) -> (u16, String) {
+    let kubeconfig = kube::config::Kubeconfig::read_from(desk.data("kubeconfig")).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+    let mut config = config;
+    let known = config.auth_info.token.take();
+    config.auth_info.token = match token {
+        Some("known") => known,
+        Some(token) => Some(token.to_owned().into()),
+        None => None,
+    };
+    let client = kube::Client::try_from(config).unwrap();
+    let request = http::Request::get(path).body(kube::client::Body::empty()).unwrap();
+    let response = client.send(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.into_body().collect_bytes().await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn only_who_has_the_credential_is_answered() {
+    let desk = Desk::with_example();
+    let mut up = desk.up("");
+    up.until(&["License innoacd/innoacd  Activated"]);
+    for path in ["/api/v1/secrets", "/apis", "/metrics", "/openapi/v3", "/nothing"] {
+        for token in [None, Some("guessed")] {
+            let (status, body) = get(&desk, path, token).await;
+            assert_eq!(
+                (status, body.contains("\"message\":\"Unauthorized\"")),
+                (401, true),
+                "{path} {token:?}: {body}"
+            );
+        }
+    }
+    let (status, body) = get(&desk, "/api/v1/namespaces/innoacd/secrets", Some("known")).await;
+    assert_eq!((status, body.contains("innoacd-license")), (200, true), "{body}");
+    let (status, body) = get(&desk, "/metrics", Some("known")).await;
+    assert_eq!((status, body.contains("seatkeeper_")), (200, true), "{body}");
+    for path in ["/livez", "/readyz", "/healthz"] {
+        assert_eq!(get(&desk, path, None).await, (200, "ok".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn the_credential_is_private_and_the_certificate_is_checked() {
+    let desk = Desk::new();
+    let mut up = desk.up("");
+    let address = up.address();
+    assert!(address.starts_with("https://127.0.0.1:"), "{address}");
+    up.until(&["holds no YAML yet"]);
+    let mode = |name: &str| std::fs::metadata(desk.data(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(""), 0o700);
+    for name in ["kubeconfig", "credential.json", "seatkeeper.redb", "seatkeeper.lock"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    assert!(Api::<Namespace>::all(desk.client().await).list(&ListParams::default()).await.unwrap().items.len() > 1);
+    // With another authority the client hangs up.
+    let (other, mine) = (Desk::new(), desk.data("kubeconfig"));
+    let mut second = other.up("");
+    second.until(&["holds no YAML yet"]);
+    let theirs = kube::config::Kubeconfig::read_from(other.data("kubeconfig")).unwrap();
+    let mut mixed = kube::config::Kubeconfig::read_from(&mine).unwrap();
+    let authority = theirs.clusters[0].cluster.clone().unwrap().certificate_authority_data;
+    mixed.clusters[0].cluster.as_mut().unwrap().certificate_authority_data = authority;
+    let config = kube::Config::from_custom_kubeconfig(mixed, &Default::default()).await.unwrap();
+    let refused = Api::<Namespace>::all(kube::Client::try_from(config).unwrap()).list(&ListParams::default()).await;
+    let why = format!("{:?}", refused.unwrap_err());
+    assert!(why.contains("InvalidCertificate"), "{why}");
+}
+
+#[tokio::test]
+async fn idle_connections_and_slow_handshakes_hold_up_nobody() {
+    let desk = Desk::new();
+    let mut up = desk.up("");
+    let address = up.address();
+    up.until(&["holds no YAML yet"]);
+    let namespaces: Api<Namespace> = Api::all(desk.client().await);
+    namespaces.list(&ListParams::default()).await.unwrap();
+    let address = address["https://".len()..].to_socket_addrs().unwrap().next().unwrap();
+    // More than there is room for, and none says a word.
+    let idle: Vec<TcpStream> = (0..MOST_CONNECTIONS + 200).map(|_| TcpStream::connect(address).unwrap()).collect();
+    // Long before the handshakes are given up, on an old connection and on a new one.
+    for client in [namespaces, Api::all(desk.client().await)] {
+        let params = ListParams::default();
+        let answered = tokio::time::timeout(Duration::from_secs(5), client.list(&params)).await;
+        assert!(answered.expect("it was held up").unwrap().items.len() > 1);
+    }
+    // The oldest were sent away.
+    idle[0].set_read_timeout(Some(LONGEST)).unwrap();
+    assert!(matches!(std::io::Read::read(&mut &idle[0], &mut [0; 1]), Ok(0) | Err(_)));
+    idle[idle.len() - 1].set_nonblocking(true).unwrap();
+    let last = std::io::Read::read(&mut &idle[idle.len() - 1], &mut [0; 1]).unwrap_err();
+    assert_eq!(last.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn wrong_use_is_told() {
+    let desk = Desk::with_example();
+    for (speed, says) in [
+        ("fast", "write a number, a unit (s, m, h, d or w) and /s, for example 1d/s"),
+        ("1d", "for example 1d/s"),
+        ("d/s", "for example 1d/s"),
+        ("1y/s", "for example 1d/s"),
+        ("0d/s", "from once (1s/s) to 366 days a second (366d/s)"),
+        ("-3d/s", "from once (1s/s) to 366 days a second (366d/s)"),
+        ("400d/s", "from once (1s/s) to 366 days a second (366d/s)"),
+    ] {
+        desk.refused(&format!("--speed={speed}"), 2, &["--speed", says]);
+    }
+    desk.refused("--from 2026-01-01", 2, &["--speed"]);
+    desk.refused("--speed 1d/s --from 2026-02-30", 2, &["--from"]);
+    assert!(!desk.data("").exists(), "what is wrong use leaves nothing behind");
+    for (folder, says) in [("nowhere", "nowhere: No such file"), ("yaml/contract.yaml", "is no folder")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_seatkeeper")).args(["up", folder]).current_dir(&desk.0).output();
+        let (output, said) = output.map(|o| (o.status.code(), String::from_utf8(o.stderr).unwrap())).unwrap();
+        assert_eq!((output, said.contains(says)), (Some(2), true), "{said}");
+    }
+}
+
+#[test]
+fn a_data_directory_has_one_kind_of_time() {
+    let desk = Desk::new();
+    let mut up = desk.up("");
+    up.until(&["holds no YAML yet"]);
+    up.interrupt();
+    desk.refused("--speed 1d/s", 2, &["data lives in real time, which cannot be sped up: name another folder"]);
+    let desk = Desk::new();
+    let mut up = desk.up("--speed 1d/s --from 2026-03-01");
+    up.until(&["holds no YAML yet"]);
+    up.interrupt();
+    desk.refused(
+        "",
+        2,
+        &["data lives on a calendar of its own, now 2026-03-0", "give --speed, or name another folder"],
+    );
+    std::fs::write(desk.data("calendar"), "soon").unwrap();
+    desk.refused("--speed 1d/s", 1, &["calendar: is no time; write one, like 2026-"]);
+}
+
+#[test]
+fn what_is_taken_or_damaged_is_named_with_what_to_do() {
+    let desk = Desk::new();
+    let mut up = desk.up("");
+    let address = up.address();
+    up.until(&["holds no YAML yet"]);
+    let address = &address["https://".len()..];
+    desk.refused(
+        "--listen 127.0.0.1:0",
+        1,
+        &["/data: is in use by another process; end that one, or name another folder"],
+    );
+    let second = Desk::new();
+    second.refused(&format!("--listen {address}"), 1, &[address, "in use", "name another address, port 0 takes any"]);
+    up.interrupt();
+    let database = desk.data("seatkeeper.redb");
+    std::fs::write(&database, "no database").unwrap();
+    desk.refused(
+        "--listen 127.0.0.1:0",
+        1,
+        &["seatkeeper.redb: is damaged:", "put a copy of it back, or move it away"],
+    );
+    assert_eq!(std::fs::read(&database).unwrap(), b"no database");
+}

@@ -1,0 +1,132 @@
+//! Files that cannot be applied: each is named with file, line and field, once, and the others go on.
+
+use std::os::unix::fs::symlink;
+
+use super::running::Desk;
+
+const GOOD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: good}\ndata: {a: b}\n";
+
+/// A Plan of `default`; `terms` is a line of its spec.
+fn plan(terms: &str) -> String {
+    format!(
+        "apiVersion: seatkeeper.dev/v1alpha1
+kind: Plan
+metadata: {{name: plan}}
+spec:
+  title: Plan
+  product: plan
+  {terms}
+  license:
+    pools: [{{name: agents, model: Concurrent}}]
+"
+    )
+}
+
+#[test]
+fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
+    let desk = Desk::new();
+    // A rule (CEL) of the CRD refuses terms where nothing ever ends.
+    let perpetual = plan("terms: {interval: {months: 12}, notice: {months: 3}}")
+        .replace("name: plan}", "name: rule}")
+        .replace("    pools", "    lifetime: Perpetual\n    pools");
+    desk.write("broken.yaml", "kind: ConfigMap\nmetadata: {name: [\n")
+        .write("kind.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n")
+        .write("text.yaml", "just text\n")
+        .write("nameless.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n")
+        .write("binary.yaml", [0xff, 0xfe, 0x00, 0x80])
+        .write("type.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData:\n  a: 1\n")
+        .write("schema.yaml", plan("terms: {interval: {months: twelve}, notice: {months: 3}}"))
+        .write("rule.yaml", perpetual)
+        .write("large.yaml", format!("# {}\n", "x".repeat(1 << 20)))
+        .write("zz-good.yaml", GOOD);
+    std::fs::create_dir(desk.0.join("yaml/folder.yaml")).unwrap();
+    symlink("nowhere", desk.0.join("yaml/dangling.yaml")).unwrap();
+    let mut up = desk.up("");
+    let told: [&[&str]; 11] = [
+        &["! yaml/broken.yaml:", "is not YAML"],
+        &["! yaml/kind.yaml:2:", "there is no kind \"Deployment\" of \"apps/v1\" here"],
+        &["! yaml/text.yaml:1:", "is no object with apiVersion and kind"],
+        &["! yaml/nameless.yaml:3:", "metadata.name: is missing"],
+        &["! yaml/binary.yaml", "is not text in UTF-8"],
+        &["! yaml/type.yaml:5:", "stringData.a"],
+        &["! yaml/schema.yaml:7:", "spec.terms.interval.months"],
+        &["! yaml/rule.yaml:", "spec", "a Perpetual one has none"],
+        &["! yaml/large.yaml", "is larger than 1048576 bytes"],
+        &["! yaml/dangling.yaml", "cannot be read"],
+        &["applied ConfigMap default/good"],
+    ];
+    up.until_all(&told);
+    // Some looks later nothing has been said again.
+    for round in 0..3 {
+        desk.write("zz-good.yaml", GOOD.replace("a: b", &format!("a: round{round}")));
+        up.until(&["applied ConfigMap default/good"]);
+    }
+    let said = up.interrupt();
+    for parts in &told[..10] {
+        let lines: Vec<_> = said.iter().filter(|line| parts.iter().all(|part| line.contains(part))).collect();
+        assert_eq!(lines.len(), 1, "{parts:?}: {said:#?}");
+    }
+}
+
+#[test]
+fn what_was_mended_elsewhere_is_taken_up_without_touching_the_file() {
+    let desk = Desk::new();
+    desk.write("a.yaml", GOOD.replace("name: good", "name: good, namespace: later"));
+    let mut up = desk.up("");
+    up.until(&["! yaml/a.yaml:1: document 1 (ConfigMap good)", "namespaces \"later\" not found"]);
+    desk.write("b.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: later}\n");
+    up.until_all(&[&["applied Namespace later"], &["applied ConfigMap later/good"]]);
+    assert_eq!(up.count("not found"), 1, "{:#?}", up.said);
+    up.interrupt();
+}
+
+#[test]
+fn a_field_that_never_changes_is_named() {
+    let desk = Desk::new();
+    let secret = |value: &str| {
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: x}}\nimmutable: true\nstringData:\n  a: {value}\n")
+    };
+    desk.write("a.yaml", secret("one"));
+    let mut up = desk.up("");
+    up.until(&["applied Secret default/x"]);
+    desk.write("a.yaml", secret("two"));
+    let line = up.until(&["! yaml/a.yaml:", "document 1 (Secret x)", "immutable"]);
+    assert!(line.contains("data"), "{line}");
+    desk.write("a.yaml", secret("one"));
+    up.until(&["one object is as its file says"]);
+    up.interrupt();
+}
+
+#[test]
+fn links_that_lead_back_and_more_files_than_are_read_do_no_harm() {
+    let desk = Desk::new();
+    desk.write("deep/good.yaml", GOOD);
+    symlink("..", desk.0.join("yaml/deep/back")).unwrap();
+    symlink(".", desk.0.join("yaml/self")).unwrap();
+    let mut up = desk.up("");
+    up.until(&["applied ConfigMap default/good"]);
+    for number in 0..1_050 {
+        desk.write(&format!("many/{number:04}.yaml"), "");
+    }
+    up.until(&["! yaml: has more than 1000 files; the others are not applied"]);
+    desk.write("deep/good.yaml", GOOD.replace("a: b", "a: c"));
+    up.until(&["applied ConfigMap default/good"]);
+    let said = up.interrupt();
+    assert_eq!(said.iter().filter(|line| line.contains("applied ConfigMap")).count(), 2, "{said:#?}");
+    assert_eq!(said.iter().filter(|line| line.contains("more than 1000")).count(), 1, "{said:#?}");
+}
+
+#[test]
+fn a_folder_that_goes_away_and_comes_back_has_lost_nothing() {
+    let desk = Desk::new();
+    desk.write("a.yaml", GOOD);
+    let mut up = desk.up("");
+    up.until(&["applied ConfigMap default/good"]);
+    std::fs::rename(desk.0.join("yaml"), desk.0.join("away")).unwrap();
+    up.until(&["! yaml: No such file or directory"]);
+    std::fs::rename(desk.0.join("away"), desk.0.join("yaml")).unwrap();
+    desk.write("a.yaml", GOOD.replace("a: b", "a: c"));
+    up.until(&["applied ConfigMap default/good"]);
+    let said = up.interrupt().join("\n");
+    assert!(!said.contains("stands in no file"), "{said}");
+}

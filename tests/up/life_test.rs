@@ -1,0 +1,131 @@
+//! The first screen, the folder that is kept applied, the calendar, the end and the next start.
+
+use kube::api::{DynamicObject, ListParams};
+use kube::{Api, ResourceExt};
+use seatkeeper::api::license::License;
+
+use super::running::Desk;
+
+/// A ConfigMap of `default`.
+fn config_map(name: &str, value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: {value}}}\n")
+}
+
+async fn value(desk: &Desk, name: &str) -> String {
+    let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::default_namespaced(desk.client().await);
+    maps.get(name).await.unwrap().data.unwrap()["value"].clone()
+}
+
+#[test]
+fn the_first_screen_says_what_runs_where_and_what_to_try() {
+    let desk = Desk::with_example();
+    let mut up = desk.up("--speed 1d/s");
+    up.until(&["kubectl -n innoacd describe subscriptions.seatkeeper.dev"]);
+    let data = desk.data("").canonicalize().unwrap();
+    let screen = up.said.join("\n");
+    for part in [
+        "is up. Ctrl-C ends it, the same command goes on where it stopped.",
+        "  applies    yaml, and again what changes there",
+        "  API        https://127.0.0.1:",
+        &format!("  data       {}", data.display()),
+        "  calendar   2026-09-27, then a day each second",
+        &format!("export KUBECONFIG={}/kubeconfig", data.display()),
+        "kubectl -n innoacd get licensing",
+    ] {
+        assert!(screen.contains(part), "{part:?} is not in\n{screen}");
+    }
+    up.until_all(&[
+        &["applied Namespace innoacd"],
+        &["applied Plan innoacd/innoacd"],
+        &["made a signing key: Secret innoacd/issuer was missing"],
+        &["applied Subscription innoacd/stadtwerke"],
+        &["License innoacd/innoacd  Activated: agents 50 for Stadtwerke Musterstadt"],
+    ]);
+    up.interrupt();
+}
+
+#[test]
+fn the_example_lives_through_renewal_grace_demo_and_full_again_in_a_minute() {
+    let desk = Desk::with_example();
+    let mut up = desk.up("--speed 5d/s");
+    let story = [
+        ("2026-10-11", "License innoacd/messe  GraceStarted"),
+        ("2026-10-25", "License innoacd/messe  DemoStarted"),
+        ("2026-11-08", "License innoacd/messe  FullAgain: agents 30"),
+        ("2026-12-31", "Subscription innoacd/stadtwerke  Renewed: term 2 ends at 2027-12-31T23:00:00Z"),
+    ];
+    // The renewal that the calendar begins before: the second term's key is there four weeks ahead.
+    up.until(&["Subscription innoacd/stadtwerke  KeyIssued", "for term 2", "valid from 2026-12-31T23:00:00Z"]);
+    for (due, what) in story {
+        let line = up.until(&[what]);
+        let date = |text: &str| text[..10].parse::<chrono::NaiveDate>().unwrap();
+        let late = (date(&line) - date(due)).num_days();
+        // A machine that does other things may be some seconds late, and each is five days.
+        assert!((0..25).contains(&late), "{line}");
+    }
+    up.interrupt();
+}
+
+#[tokio::test]
+async fn what_changes_in_the_folder_is_taken_up() {
+    let desk = Desk::new();
+    let mut up = desk.up("");
+    up.until(&["yaml: holds no YAML yet; waiting for some"]);
+    desk.write("a.yaml", config_map("first", "one")).write("deep/b.yml", config_map("second", "two"));
+    up.until_all(&[&["applied ConfigMap default/first"], &["applied ConfigMap default/second"]]);
+    desk.write("a.yaml", config_map("first", "three"));
+    up.until(&["applied ConfigMap default/first"]);
+    assert_eq!(value(&desk, "first").await, "three");
+    // A comment changes nothing, and is not told as a change.
+    desk.write("a.yaml", format!("# a comment\n{}", config_map("first", "three")));
+    up.until(&["one object is as its file says"]);
+    std::fs::remove_file(desk.0.join("yaml/deep/b.yml")).unwrap();
+    up.until(&["! ConfigMap default/second stands in no file any more; it stays until it is deleted with kubectl"]);
+    assert_eq!(value(&desk, "second").await, "two");
+    // The same object in another file is not gone.
+    std::fs::rename(desk.0.join("yaml/a.yaml"), desk.0.join("yaml/c.yaml")).unwrap();
+    up.until(&["one object is as its file says"]);
+    let said = up.interrupt().join("\n");
+    assert!(!said.contains("first stands in no file"), "{said}");
+}
+
+#[tokio::test]
+async fn the_next_start_goes_on_after_ctrl_c_and_after_a_kill() {
+    let desk = Desk::with_example();
+    let mut up = desk.up("--speed 1d/s --from 2026-03-01");
+    up.until(&["calendar   2026-03-01, then a day each second"]);
+    up.until_all(&[&["License innoacd/innoacd  Activated"], &["applied Subscription innoacd/messe-again"]]);
+    let client = desk.client().await;
+    let licenses: Api<License> = Api::all(client.clone());
+    let before = licenses.list(&ListParams::default()).await.unwrap();
+    let uids = |list: &kube::core::ObjectList<License>| list.items.iter().map(|l| l.uid().unwrap()).collect::<Vec<_>>();
+    // A watch that somebody has open must not hold up the end.
+    let (resource, _) = (kube::core::ApiResource::erase::<License>(&()), ());
+    let watched: Api<DynamicObject> = Api::all_with(client, &resource);
+    let watch = watched.watch(&kube::api::WatchParams::default(), "0").await.unwrap();
+    let credential = std::fs::read_to_string(desk.data("credential.json")).unwrap();
+    let last = up.interrupt();
+    drop(watch);
+    let calendar = std::fs::read_to_string(desk.data("calendar")).unwrap();
+    assert!(last.iter().any(|line| line.starts_with("2026-03-")), "{last:?}");
+
+    let mut up = desk.up("--speed 1d/s");
+    up.until(&[&format!("calendar   {}, then a day each second", &calendar[..10])]);
+    up.until(&["objects are as their files say"]);
+    for kind in ["Plan", "Subscription", "License"] {
+        assert_eq!(up.count(&format!("applied {kind}")), 0, "{:?}", up.said);
+    }
+    assert_eq!(std::fs::read_to_string(desk.data("credential.json")).unwrap(), credential);
+    let licenses: Api<License> = Api::all(desk.client().await);
+    assert_eq!(uids(&licenses.list(&ListParams::default()).await.unwrap()), uids(&before));
+    up.kill();
+
+    let killed = std::fs::read_to_string(desk.data("calendar")).unwrap();
+    assert!(killed >= calendar, "{killed} {calendar}");
+    let mut up = desk.up("--speed 1d/s");
+    up.until(&[&format!("calendar   {}, then a day each second", &killed[..10])]);
+    up.until(&["objects are as their files say"]);
+    let licenses: Api<License> = Api::all(desk.client().await);
+    assert_eq!(uids(&licenses.list(&ListParams::default()).await.unwrap()), uids(&before));
+    up.interrupt();
+}

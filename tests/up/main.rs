@@ -1,0 +1,6 @@
+//! `seatkeeper up`, as a person uses it: the real binary, a folder of YAML, its lines, its API.
+
+mod api_test;
+mod bad_input_test;
+mod life_test;
+mod running;
