@@ -1,7 +1,7 @@
 //! A person at a terminal, who types what README, docs and examples say.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -42,20 +42,8 @@ impl Person {
         assert!(output.status.success(), "{document}:\n{block}\nsaid:\n{said}");
     }
 
-    /// Whether a command does its work; where it fails nothing is said.
-    pub fn tries(&self, command: &str) -> bool {
-        let output = self.shell("timeout", &["60", "bash", "-euo", "pipefail", "-c", command]).output().expect("bash");
-        output.status.success()
-    }
-
-    /// Types a command that goes on until the program is dropped.
-    pub fn starts(&self, command: &str) -> Running {
-        // Told to end when this process does, whatever ends it.
-        let arguments = ["--pdeathsig", "KILL", "bash", "-euo", "pipefail", "-c", &format!("exec {command}")];
-        Running(self.shell("setpriv", &arguments).stdout(Stdio::null()).spawn().expect("setpriv"))
-    }
-
-    fn shell(&self, program: &str, arguments: &[&str]) -> Command {
+    /// A program as this person runs it.
+    pub fn shell(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -65,19 +53,6 @@ impl Person {
             .env("HOME", &self.folder)
             .stdin(Stdio::null());
         command
-    }
-}
-
-/// A program that a person has started.
-pub struct Running(Child);
-
-impl Drop for Running {
-    /// Ctrl-C.
-    fn drop(&mut self) {
-        let sent = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
-        if sent.is_ok_and(|sent| sent.success()) {
-            let _ = self.0.wait();
-        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! README and the guide to one machine, typed as they stand there.
 
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::eventually::eventually;
-use crate::person::{Person, Running, commands};
+use crate::person::{Person, commands};
 use crate::starting::{Programs, programs};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -44,4 +45,32 @@ async fn readme_and_the_guide_to_one_machine_work_as_written() {
         person.types("docs/one-machine.md", kubectl);
     }
     let _running = up(&person, fast.trim(), "try").await;
+}
+
+impl Person {
+    /// Whether a command does its work; where it fails nothing is said.
+    pub fn tries(&self, command: &str) -> bool {
+        let output = self.shell("timeout", &["60", "bash", "-euo", "pipefail", "-c", command]).output().expect("bash");
+        output.status.success()
+    }
+
+    /// Types a command that goes on until the program is dropped.
+    pub fn starts(&self, command: &str) -> Running {
+        // Told to end when this process does, whatever ends it.
+        let arguments = ["--pdeathsig", "KILL", "bash", "-euo", "pipefail", "-c", &format!("exec {command}")];
+        Running(self.shell("setpriv", &arguments).stdout(Stdio::null()).spawn().expect("setpriv"))
+    }
+}
+
+/// A program that a person has started.
+pub struct Running(Child);
+
+impl Drop for Running {
+    /// Ctrl-C.
+    fn drop(&mut self) {
+        let sent = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        if sent.is_ok_and(|sent| sent.success()) {
+            let _ = self.0.wait();
+        }
+    }
 }
