@@ -50,7 +50,8 @@ async fn only_who_has_the_credential_is_answered() {
     let (status, body) = get(&desk, "/metrics", Some("known")).await;
     assert_eq!((status, body.contains("seatkeeper_")), (200, true), "{body}");
     for path in ["/livez", "/readyz", "/healthz"] {
-        assert_eq!(get(&desk, path, None).await, (200, "ok".to_owned()));
+        assert_eq!(get(&desk, path, None).await.0, 401, "{path}");
+        assert_eq!(get(&desk, path, Some("known")).await, (200, "ok".to_owned()));
     }
 }
 
