@@ -1,0 +1,22 @@
+//! Simulation: the real operator over the embedded API on one thread, in simulated time, with everything going wrong that
+//! can, and an oracle of its own that knows what is right.
+
+mod api;
+mod between;
+mod calendar;
+mod contract;
+mod dice;
+mod ends;
+mod generate;
+mod key;
+mod lens;
+mod oracle;
+mod run;
+mod seeds_test;
+mod vendor;
+mod world;
+
+thread_local! {
+    /// Whether this thread writes down every request: `TALK=1`, for looking into one seed.
+    pub static TALK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
