@@ -73,6 +73,18 @@ pub struct Counts {
     pub events: u64,
 }
 
+impl Counts {
+    pub fn plus(&self, other: &Counts) -> Self {
+        Counts {
+            requests: self.requests + other.requests,
+            writes: self.writes + other.writes,
+            faults: self.faults + other.faults,
+            crashes: self.crashes + other.crashes,
+            events: self.events + other.events,
+        }
+    }
+}
+
 /// What simulator, faults and oracle share.
 pub struct Shared {
     pub api: Embedded,

@@ -114,7 +114,7 @@ impl Oracle {
             return;
         }
         let of_content = self.serials.entry(key.content.clone()).or_default().clone();
-        if let Some(other) = of_content.iter().find(|other| !self.revoked(other)) {
+        if let Some(other) = of_content.iter().find(|other| **other != key.serial && !self.revoked(other)) {
             self.violate(format!("the same key has two serials, {other} and {}: {}", key.serial, key.content));
         }
         self.serials.entry(key.content.clone()).or_default().insert(key.serial.clone());
