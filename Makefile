@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help machine dev test test-offline lint advisories crds bench-converge clean
 
 control_plane := tests/control-plane
-# Every test binary but the one that needs the control plane.
+# Every test binary but the one that needs the real control plane; tests/embedded is the same suite without it.
 offline := $(patsubst tests/%.rs,--test %,$(wildcard tests/*.rs)) \
   $(patsubst tests/%/main.rs,--test %,$(filter-out tests/e2e/main.rs,$(wildcard tests/*/main.rs)))
 
@@ -25,8 +25,10 @@ test: machine ## every test, the real control plane included (built the first ti
 	cargo test --locked --doc
 	cargo test --locked --lib --bins --tests --no-fail-fast
 
-test-offline: ## every test that needs no control plane
-	cargo test --locked --lib --bins $(offline)
+test-offline: ## every test that needs no control plane; kubectl and helm are built the first time
+	@$(control_plane)/build.sh clients > /dev/null & build=$$!; \
+	cargo test --locked --no-run --lib --bins $(offline) || { wait $$build; exit 1; }; wait $$build
+	cargo test --locked --lib --bins $(offline) --no-fail-fast
 
 lint: ## formatting, clippy and, where cargo-deny is installed, licences, bans and sources
 	cargo fmt --check

@@ -5,10 +5,16 @@
 //! `make bench-converge` runs it; LICENSES and ROUNDS change its size.
 
 #[allow(dead_code)]
+#[path = "../tests/e2e/cluster.rs"]
+mod cluster;
+#[allow(dead_code)]
 #[path = "../tests/e2e/control_plane.rs"]
 mod control_plane;
+#[allow(dead_code)]
+#[path = "../tests/e2e/starting.rs"]
+mod starting;
 
-use control_plane::ControlPlane;
+use control_plane::ControlPlane as Cluster;
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -44,7 +50,7 @@ fn main() {
 }
 
 async fn measure(licenses: usize, rounds: usize) {
-    let plane = ControlPlane::start_with_fsync().expect("a control plane");
+    let plane = Cluster::start_with_fsync().expect("a control plane");
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/seatkeeper");
     let installed = Command::new(plane.bin("helm"))
         .args(["install", "seatkeeper", chart, "--namespace", "seatkeeper", "--create-namespace", "--wait"])

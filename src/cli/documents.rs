@@ -1,12 +1,10 @@
 //! The contract in a YAML file: several documents, among them a Subscription and its Plans. Says of everything that is
 //! wrong in which document, field and line.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Number, Value};
-use serde_saphyr::Spanned;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{Failure, files, printable, warn};
+use super::yaml::{Document, File};
+use super::{Failure, warn};
 use crate::api::contract::{Resolved, plan_faults, resolve};
 use crate::api::plan::PlanSpec;
 use crate::api::schema;
@@ -21,10 +19,10 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// Reads the contract of `subscription`, or of the only Subscription in the file. What is skipped, and what of the
 /// contract cannot be followed, is told on standard error.
 pub fn read_contract(path: &Path, subscription: Option<&str>) -> Result<Contract, Failure> {
-    let file = ContractFile::read(path)?;
+    let file = ContractFile(File::read(path)?);
     let subscription = file.subscription(subscription)?;
     let plans = file.plans_of(subscription)?;
-    for document in &file.documents {
+    for document in &file.0.documents {
         let used = std::ptr::eq(document, subscription) || plans.iter().any(|plan| std::ptr::eq(*plan, document));
         if let Some(note) = document.skipped().filter(|_| !used) {
             warn(&file.at(document, "", &note));
@@ -46,47 +44,19 @@ pub fn read_contract(path: &Path, subscription: Option<&str>) -> Result<Contract
     }
 }
 
-struct ContractFile {
-    path: PathBuf,
-    documents: Vec<Document>,
-}
-
-/// One document: an object as a user wrote it.
-struct Document {
-    /// Counted from 1.
-    number: usize,
-    tree: Spanned<Tree>,
-    object: Value,
-}
+struct ContractFile(File);
 
 impl ContractFile {
-    fn read(path: &Path) -> Result<Self, Failure> {
-        let text = files::read(path)?;
-        let failure = |message: &str| Failure::new(format!("{}: {message}", path.display()));
-        let text = std::str::from_utf8(&text).map_err(|_| failure("is not text in UTF-8"))?;
-        let options = serde_saphyr::options! { with_snippet: false };
-        let trees: Vec<Spanned<Tree>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|e| {
-            let line = e.location().map_or(1, |at| at.line());
-            Failure::new(printable(&format!("{}:{line}: is not YAML: {e}", path.display())))
-        })?;
-        let mut documents = Vec::new();
-        for tree in trees.into_iter().flat_map(unpack_list) {
-            let object = tree.value.to_json();
-            documents.push(Document { number: documents.len() + 1, tree, object });
-        }
-        Ok(ContractFile { path: path.to_owned(), documents })
-    }
-
     /// The Subscription of this name, or the only one.
     fn subscription(&self, name: Option<&str>) -> Result<&Document, Failure> {
-        let all: Vec<&Document> = self.documents.iter().filter(|d| d.is("Subscription")).collect();
+        let all: Vec<&Document> = self.0.documents.iter().filter(|d| d.is("Subscription")).collect();
         let names = all.iter().map(|d| d.name()).collect::<Vec<_>>().join(", ");
-        let file = self.path.display();
+        let file = self.0.path.display();
         let named: Vec<&Document> = all.iter().copied().filter(|d| name.is_none_or(|name| name == d.name())).collect();
         match (named[..].as_ref(), name) {
             ([one], _) => Ok(one),
             (_, _) if all.is_empty() => {
-                let kinds: Vec<String> = self.documents.iter().map(Document::title).collect();
+                let kinds: Vec<String> = self.0.documents.iter().map(Document::title).collect();
                 let kinds = if kinds.is_empty() { "no document".to_owned() } else { kinds.join(", ") };
                 Err(Failure::new(format!("{file}: has no Subscription ({API_VERSION}); it has {kinds}")))
             }
@@ -109,7 +79,7 @@ impl ContractFile {
     fn plans_of(&self, subscription: &Document) -> Result<Vec<&Document>, Failure> {
         let namespace = subscription.namespace().unwrap_or(DEFAULT_NAMESPACE);
         self.refuse(subscription, &subscription.faults())?;
-        let plans: Vec<&Document> = self.documents.iter().filter(|d| d.is("Plan")).collect();
+        let plans: Vec<&Document> = self.0.documents.iter().filter(|d| d.is("Plan")).collect();
         let mut found = Vec::new();
         let mut faults = Vec::new();
         let ordered = subscription.object["spec"]["plans"].as_array();
@@ -158,40 +128,14 @@ impl ContractFile {
         self.at(document, &fault.field, &fault.message)
     }
 
-    /// `FILE:LINE: document 2 (Subscription stadtwerke), spec.startsOn: message`
     fn at(&self, document: &Document, field: &str, message: &str) -> String {
-        let field = if field.is_empty() { String::new() } else { format!(", {field}") };
-        let (file, line) = (self.path.display(), document.line(field.trim_start_matches(", ")));
-        printable(&format!("{file}:{line}: document {} ({}){field}: {message}", document.number, document.title()))
+        self.0.at(document, field, message)
     }
 }
 
 impl Document {
-    fn text(&self, pointer: &str) -> Option<&str> {
-        self.object.pointer(pointer).and_then(Value::as_str)
-    }
-
-    fn kind(&self) -> &str {
-        self.text("/kind").unwrap_or_default()
-    }
-
-    fn name(&self) -> &str {
-        self.text("/metadata/name").unwrap_or("(no name)")
-    }
-
-    fn namespace(&self) -> Option<&str> {
-        self.text("/metadata/namespace")
-    }
-
     fn full_name(&self, default: &str) -> String {
         format!("{}/{}", self.namespace().unwrap_or(default), self.name())
-    }
-
-    fn title(&self) -> String {
-        match self.kind() {
-            "" => "no kind".to_owned(),
-            kind => format!("{kind} {}", self.name()),
-        }
     }
 
     fn is(&self, kind: &str) -> bool {
@@ -212,144 +156,11 @@ impl Document {
     }
 
     /// What the schema of its kind has against it.
-    fn faults(&self) -> Vec<Fault> {
+    pub fn faults(&self) -> Vec<Fault> {
         let mut faults = schema::faults(self.kind(), &self.object).unwrap_or_default();
         if self.text("/metadata/name").is_none_or(str::is_empty) {
             faults.push(Fault::new("FieldMissing", "metadata.name", "is missing"));
         }
         faults
-    }
-
-    /// The line of a field, or of the nearest thing around it that is there.
-    fn line(&self, field: &str) -> u64 {
-        let mut at = &self.tree;
-        let mut line = at.referenced.line();
-        for step in field.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty()) {
-            let next = match &at.value {
-                Tree::Map(fields) => {
-                    let found = fields.iter().find(|(name, _)| name.value == step);
-                    found.map(|(name, value)| (name.referenced.line(), value))
-                }
-                Tree::List(items) => items.iter().enumerate().find_map(|(n, item)| {
-                    let named = ["name", "on", "true"].iter().any(|key| item.value.field(key) == Some(step));
-                    (named || n.to_string() == step).then_some((item.referenced.line(), item))
-                }),
-                _ => None,
-            };
-            let Some((found_on, found)) = next else { break };
-            (line, at) = (found_on, found);
-        }
-        line
-    }
-}
-
-/// The objects of a `kind: List`, as `kubectl get -o yaml` prints them; any other document as it is.
-fn unpack_list(document: Spanned<Tree>) -> Vec<Spanned<Tree>> {
-    if document.value.field("kind") != Some("List") || document.value.field("apiVersion") != Some("v1") {
-        return vec![document];
-    }
-    let Tree::Map(fields) = document.value else { return Vec::new() };
-    let items = fields.into_iter().find(|(name, _)| name.value == "items").map(|(_, items)| items.value);
-    match items {
-        Some(Tree::List(items)) => items,
-        _ => Vec::new(),
-    }
-}
-
-/// YAML with the lines it stands in. Keys are text as it was written, so that an unquoted `on` stays `on`.
-enum Tree {
-    Null,
-    Bool(bool),
-    Number(Number),
-    Text(String),
-    List(Vec<Spanned<Tree>>),
-    Map(Vec<(Spanned<String>, Spanned<Tree>)>),
-}
-
-impl Tree {
-    fn to_json(&self) -> Value {
-        match self {
-            Tree::Null => Value::Null,
-            Tree::Bool(value) => Value::Bool(*value),
-            Tree::Number(number) => Value::Number(number.clone()),
-            Tree::Text(text) => Value::String(text.clone()),
-            Tree::List(items) => Value::Array(items.iter().map(|item| item.value.to_json()).collect()),
-            Tree::Map(fields) => {
-                Value::Object(fields.iter().map(|(name, value)| (name.value.clone(), value.value.to_json())).collect())
-            }
-        }
-    }
-
-    /// The text of a field.
-    fn field(&self, name: &str) -> Option<&str> {
-        let Tree::Map(fields) = self else { return None };
-        match fields.iter().find(|(key, _)| key.value == name).map(|(_, value)| &value.value) {
-            Some(Tree::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Tree {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(TreeVisitor)
-    }
-}
-
-struct TreeVisitor;
-
-impl<'de> Visitor<'de> for TreeVisitor {
-    type Value = Tree;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Tree, D::Error> {
-        Tree::deserialize(from)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
-        Ok(Tree::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
-        Ok(Tree::Number(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
-        Ok(Tree::Number(value.into()))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Tree, E> {
-        Number::from_f64(value).map(Tree::Number).ok_or_else(|| E::custom("this is no number"))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Tree, E> {
-        Ok(Tree::Text(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Tree::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree, A::Error> {
-        let mut fields = Vec::new();
-        while let Some(entry) = entries.next_entry()? {
-            fields.push(entry);
-        }
-        Ok(Tree::Map(fields))
     }
 }

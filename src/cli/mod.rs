@@ -10,7 +10,9 @@ mod issue;
 mod keygen;
 mod operator;
 mod timeline;
+mod up;
 mod verify;
+mod yaml;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -34,6 +36,7 @@ enum Command {
     Issue(issue::Arguments),
     Keygen(keygen::Arguments),
     Timeline(timeline::Arguments),
+    Up(up::Arguments),
     Verify(verify::Arguments),
 }
 
@@ -48,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Issue(arguments) => issue::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::Timeline(arguments) => timeline::run(&arguments),
+        Command::Up(arguments) => up::run(arguments),
         Command::Verify(arguments) => return end(verify::run(&arguments)),
     };
     end(done.map(|()| ExitCode::SUCCESS))

@@ -72,7 +72,8 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-async fn stop_on_signal(told: watch::Sender<bool>) {
+/// Turns true at SIGTERM or SIGINT.
+pub async fn stop_on_signal(told: watch::Sender<bool>) {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return;

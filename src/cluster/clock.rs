@@ -91,6 +91,12 @@ struct Inner {
 enum Own {
     Machine(Box<dyn Fn() -> Instant + Send + Sync>),
     Hands(watch::Receiver<Instant>),
+    /// Runs from a start so many times as fast as the machine's.
+    Paced {
+        start: Instant,
+        began: Duration,
+        pace: f64,
+    },
 }
 
 #[derive(Default)]
@@ -139,6 +145,16 @@ impl Clock {
         Clock(Arc::new(Inner { own, state: Mutex::default(), set: Notify::new() }))
     }
 
+    /// A calendar that begins at `start`, runs `pace` times as fast as the machine's clock, and is believed whatever the
+    /// API server says.
+    pub fn paced(start: Instant, pace: f64) -> Self {
+        Clock(Arc::new(Inner {
+            own: Own::Paced { start, began: monotonic(), pace },
+            state: Mutex::default(),
+            set: Notify::new(),
+        }))
+    }
+
     /// Takes note of a `Date` header of the API server.
     pub fn heard(&self, date: &str) {
         let Ok(date) = DateTime::parse_from_rfc2822(date).map(|date| date.to_utc()) else { return };
@@ -155,6 +171,15 @@ impl Clock {
     pub fn now(&self) -> Now {
         let read = match &self.0.own {
             Own::Hands(hands) => return Now { at: *hands.borrow(), doubt: None },
+            Own::Paced { start, began, pace } => {
+                let passed = monotonic().saturating_sub(*began).mul_f64(*pace);
+                return Now {
+                    at: start
+                        .checked_add_signed(TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX))
+                        .unwrap_or(Instant::MAX_UTC),
+                    doubt: None,
+                };
+            }
             Own::Machine(read) => read,
         };
         if wrong::is(WallClock) {
@@ -203,6 +228,16 @@ impl Clock {
                 // An error means that nobody can set the clock any more: it stands for ever.
                 if hands.wait_for(|now| *now >= at).await.is_err() {
                     std::future::pending::<()>().await;
+                }
+            }
+            Own::Paced { pace, .. } => {
+                while let Ok(left) = (at - self.now().at).to_std() {
+                    if left.is_zero() {
+                        return;
+                    }
+                    // Never shorter than a timer can tell apart.
+                    let left = left.div_f64(*pace).max(Duration::from_millis(1));
+                    tokio::time::sleep(left.min(LOOK_AGAIN)).await;
                 }
             }
             Own::Machine(_) => {

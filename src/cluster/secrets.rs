@@ -1,12 +1,14 @@
 //! Secrets, which are touched by type only, and written only where they are ours (`design.md` §3).
 
+use http::HeaderValue;
+use http::header::ACCEPT;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{ListParams, PostParams};
+use kube::api::{ListParams, PostParams, Request};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Store;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,13 +26,21 @@ pub fn find(cache: &Store<Secret>, namespace: &str, name: &str) -> Option<Arc<Se
     cache.get(&ObjectRef::new(name).within(namespace))
 }
 
-/// What to say of a Secret that the cache of `type_` does not have. Asks for metadata only: the entries of another's
-/// Secret are never read.
+/// What to say of a Secret that the cache of `type_` does not have. Asks for a table without objects: the entries of
+/// another's Secret are never read, nor its annotations, where `kubectl apply` leaves a copy of them.
 pub async fn explain_missing(client: &Client, type_: &str, namespace: &str, name: &str) -> Result<Fault, CallError> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    #[derive(serde::Deserialize)]
+    struct Table {
+        rows: Vec<serde::de::IgnoredAny>,
+    }
     let of_other_type = ListParams::default().fields(&format!("metadata.name={name},type!={type_}"));
-    let found = call(api.list_metadata(&of_other_type)).await?;
-    Ok(match found.items.is_empty() {
+    let url = Secret::url_path(&(), Some(namespace));
+    let request = Request::new(url).list(&of_other_type).map_err(kube::Error::BuildRequest)?;
+    let (mut head, body) = request.into_parts();
+    head.uri = format!("{}&includeObject=None", head.uri).parse().unwrap_or(head.uri);
+    head.headers.insert(ACCEPT, HeaderValue::from_static("application/json;as=Table;v=v1;g=meta.k8s.io"));
+    let found: Table = call(client.request(http::Request::from_parts(head, body))).await?;
+    Ok(match found.rows.is_empty() {
         true => Fault::new(
             "SecretMissing",
             "",

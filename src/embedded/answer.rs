@@ -40,7 +40,10 @@ impl Include {
             None | Some("Metadata") => Ok(Include::Metadata),
             Some("None") => Ok(Include::None),
             Some("Object") => Ok(Include::Object),
-            Some(other) => Err(Failure::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+            Some(other) => {
+                let why = format!("Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty");
+                Err(Failure::bad_request(format!("Unable to convert to Table as requested: includeObject: {why}")))
+            }
         }
     }
 }
@@ -59,45 +62,74 @@ impl Shown<'_> {
         match self.wanted.form {
             Form::Plain | Form::Aggregated if !self.is_new_event() => object.json(),
             Form::Plain | Form::Aggregated => builtin::to_new_event(object.value.clone()).to_string().into(),
-            Form::Metadata => metadata_of(&object.value).to_string().into(),
-            Form::Table => self.table(std::slice::from_ref(object), &Value::Null, true).to_string().into(),
+            Form::Metadata { .. } => metadata_of(&object.value, false).to_string().into(),
+            Form::Table { .. } => self.table(std::slice::from_ref(object), &Value::Null, true).to_string().into(),
         }
     }
 
     /// An object of a watch: tables carry their columns only once.
     pub fn watched(&self, object: &Arc<Object>, first: bool) -> Bytes {
         match self.wanted.form {
-            Form::Table => self.table(std::slice::from_ref(object), &Value::Null, first).to_string().into(),
+            Form::Table { .. } => {
+                self.table(std::slice::from_ref(object), &Value::Null, first).to_string().into()
+            }
             _ => self.object(object),
+        }
+    }
+
+    /// An object in a list: built-in kinds do not repeat what they are.
+    fn listed(&self, object: &Arc<Object>) -> Bytes {
+        if self.kind.custom || self.wanted.form != Form::Plain {
+            return self.object(object);
+        }
+        let mut value = match self.is_new_event() {
+            true => builtin::to_new_event(object.value.clone()),
+            false => object.value.clone(),
+        };
+        if let Some(fields) = value.as_object_mut() {
+            fields.shift_remove("apiVersion");
+            fields.shift_remove("kind");
+        }
+        value.to_string().into()
+    }
+
+    /// Refuses a form in which this cannot be shown.
+    pub fn refuse_misfit(&self, many: bool) -> Result<(), Failure> {
+        match self.wanted.form {
+            Form::Metadata { list: false } if many => {
+                let of = if self.kind.custom { "*unstructured.UnstructuredList" } else { "*core.List" };
+                let why = format!("you requested PartialObjectMetadata, but the requested object is a list ({of})");
+                Err(Failure::new(406, "NotAcceptable", why))
+            }
+            Form::Metadata { list: true } if !many => Err(Failure::new(500, "", "content is not a list")),
+            _ => Ok(()),
         }
     }
 
     /// A list.
     pub fn list(&self, objects: &[Arc<Object>], page: &Page) -> Bytes {
         let mut metadata = json!({"resourceVersion": page.revision.to_string()});
+        let plain = self.wanted.form == Form::Plain;
         if let Some(next) = &page.continue_ {
             metadata["continue"] = next.clone().into();
+        } else if self.kind.custom && plain {
+            metadata["continue"] = "".into();
         }
         if let Some(remaining) = page.remaining {
             metadata["remainingItemCount"] = remaining.into();
         }
-        if self.wanted.form == Form::Table {
-            return self.table(objects, &metadata, true).to_string().into();
-        }
         let (api_version, kind) = match self.wanted.form {
-            Form::Metadata => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList".to_owned()),
+            Form::Table { .. } => return self.table(objects, &metadata, true).to_string().into(),
+            Form::Metadata { .. } => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList".to_owned()),
             _ => (self.kind.api_version(), format!("{}List", self.kind.kind)),
         };
-        let mut text =
-            format!("{{\"kind\":{kind:?},\"apiVersion\":{api_version:?},\"metadata\":{metadata},\"items\":[");
-        let plain = self.wanted.form == Form::Plain && !self.is_new_event();
-        let mut bytes = Vec::with_capacity(if plain { 4096 * objects.len().min(4096) } else { 0 });
-        bytes.append(&mut std::mem::take(&mut text).into_bytes());
+        let head = format!("{{\"kind\":{kind:?},\"apiVersion\":{api_version:?},\"metadata\":{metadata},\"items\":[");
+        let mut bytes = head.into_bytes();
         for (n, object) in objects.iter().enumerate() {
             if n > 0 {
                 bytes.push(b',');
             }
-            bytes.extend_from_slice(&self.object(object));
+            bytes.extend_from_slice(&self.listed(object));
         }
         bytes.extend_from_slice(b"]}");
         bytes.into()
@@ -108,13 +140,14 @@ impl Shown<'_> {
     }
 
     fn table(&self, objects: &[Arc<Object>], metadata: &Value, columns: bool) -> Value {
+        let beta = self.wanted.form == Form::Table { beta: true };
         let rows: Vec<Value> = objects
             .iter()
             .map(|object| {
                 let cells: Vec<Value> = self.kind.columns.iter().map(|c| c.cell(&object.value, self.now)).collect();
                 let carried = match self.include {
                     Include::None => Value::Null,
-                    Include::Metadata => metadata_of(&object.value),
+                    Include::Metadata => metadata_of(&object.value, beta),
                     Include::Object => object.value.clone(),
                 };
                 json!({"cells": cells, "object": carried})
@@ -133,24 +166,41 @@ impl Shown<'_> {
             false => Value::Null,
         };
         json!({
-            "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+            "kind": "Table", "apiVersion": meta_version(beta), "metadata": metadata,
             "columnDefinitions": definitions, "rows": rows,
         })
     }
 
     /// An answer with this body.
     pub fn respond(&self, code: StatusCode, body: Bytes) -> Response<Body> {
-        if self.wanted.yaml {
-            let value: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let text = serde_saphyr::to_string(&value).unwrap_or_default();
-            return respond(code, "application/yaml", text.into());
-        }
-        respond(code, "application/json", body)
+        encoded(code, body, self.wanted.yaml)
     }
 }
 
-fn metadata_of(object: &Value) -> Value {
-    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
+fn encoded(code: StatusCode, json: Bytes, yaml: bool) -> Response<Body> {
+    if !yaml {
+        return respond(code, "application/json", json);
+    }
+    let mut value: Value = serde_json::from_slice(&json).unwrap_or_default();
+    value.sort_all_objects();
+    respond(code, "application/yaml", serde_saphyr::to_string(&value).unwrap_or_default().into())
+}
+
+/// Why there is nothing under a path: the API server's own groups and those of custom resources say it differently.
+pub fn nothing_there(path: &str) -> Response<Body> {
+    let own = ["api/", "apis/coordination.k8s.io/v1/", "apis/events.k8s.io/v1/"];
+    match path == "api" || own.iter().any(|group| path.starts_with(group)) {
+        true => refuse(&Failure::no_resource(), false),
+        false => respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n".into()),
+    }
+}
+
+fn metadata_of(object: &Value, beta: bool) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": meta_version(beta), "metadata": object["metadata"]})
+}
+
+fn meta_version(beta: bool) -> &'static str {
+    if beta { "meta.k8s.io/v1beta1" } else { "meta.k8s.io/v1" }
 }
 
 pub fn respond(code: StatusCode, content_type: &'static str, body: Bytes) -> Response<Body> {
@@ -160,9 +210,10 @@ pub fn respond(code: StatusCode, content_type: &'static str, body: Bytes) -> Res
     response
 }
 
-pub fn refuse(failure: &Failure) -> Response<Body> {
+/// A refusal, in YAML where the client wants that.
+pub fn refuse(failure: &Failure, yaml: bool) -> Response<Body> {
     let code = StatusCode::from_u16(failure.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = respond(code, "application/json", failure.body());
+    let mut response = encoded(code, failure.body(), yaml);
     if let Some(seconds) = failure.details.as_ref().and_then(|details| details["retryAfterSeconds"].as_u64()) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

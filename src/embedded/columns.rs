@@ -48,9 +48,6 @@ impl Column {
                 type_: text(&column["type"]),
                 format: text(&column["format"]),
                 description: match described.is_empty() {
-                    true if path == ".metadata.creationTimestamp" => {
-                        openapi::description(OBJECT_META, "creationTimestamp")
-                    }
                     true => format!("Custom resource definition column (in JSONPath format): {path}"),
                     false => described,
                 },
@@ -66,6 +63,11 @@ impl Column {
             "name": self.name, "type": self.type_, "format": self.format,
             "description": self.description, "priority": self.priority,
         })
+    }
+
+    /// What stands there where there is no object: a bookmark's row.
+    pub fn empty_cell(&self) -> Value {
+        if self.format == "name" { "".into() } else { Value::Null }
     }
 
     /// What stands in this column for `object`.

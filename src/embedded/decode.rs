@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::doubled;
 use super::failure::Failure;
 use super::kind::Kind;
 use super::request::{Query, Resource, content_type};
 use super::schema::{self, FieldError, Reason};
+use super::{doubled, protobuf};
 
 /// A longer body is refused (`--max-request-bytes` of the API server).
 pub const LONGEST_BODY: usize = 3 << 20;
@@ -59,11 +59,24 @@ fn value(kind: &Kind, headers: &HeaderMap, body: &Bytes) -> Result<Value, Failur
             Err(error) => refuse(format!("couldn't get version/kind; json parse error: {}", json_fault(body, &error))),
         },
         "application/yaml" => yaml(body).or_else(refuse),
+        "application/vnd.kubernetes.protobuf" => protobuf::read(body).or_else(refuse),
         _ => Err(Failure::new(
             415,
             "UnsupportedMediaType",
             "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
         )),
+    }
+}
+
+/// The options of a delete, in a body that is there.
+pub fn options(headers: &HeaderMap, body: &Bytes) -> Result<Value, Failure> {
+    let refuse = |why: String| Err(Failure::bad_request(why));
+    match content_type(headers) {
+        "application/yaml" => yaml(body).or_else(refuse),
+        "application/vnd.kubernetes.protobuf" => protobuf::read(body).or_else(refuse),
+        _ => serde_json::from_slice(body).or_else(|error| {
+            refuse(format!("couldn't get version/kind; json parse error: {}", json_fault(body, &error)))
+        }),
     }
 }
 
@@ -95,12 +108,16 @@ pub fn yaml(body: &Bytes) -> Result<Value, String> {
 }
 
 /// What Go's decoder says of broken JSON, where it matters to a reader.
-pub fn json_fault(body: &Bytes, error: &serde_json::Error) -> String {
+pub fn json_fault(body: &[u8], error: &serde_json::Error) -> String {
     match error.classify() {
         serde_json::error::Category::Eof => "unexpected end of JSON input".to_owned(),
         _ => {
             let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
             let letter = line.get(error.column().saturating_sub(1)).copied().map_or(' ', char::from);
+            let letter = match letter.is_control() {
+                true => format!("\\u{:04x}", u32::from(letter)),
+                false => letter.to_string(),
+            };
             match error.line() == 1 && error.column() <= 1 {
                 true => format!("invalid character '{letter}' looking for beginning of value"),
                 false => format!("invalid character '{letter}' at line {}, column {}", error.line(), error.column()),

@@ -3,13 +3,15 @@
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-use super::builtin::NAMESPACE;
-use super::decode::dry_run;
+use super::builtin::{EVENT, NAMESPACE};
+use super::decode::{self, dry_run};
 use super::failure::Failure;
+use super::fields;
 use super::kind::{Kind, Kinds};
+use super::namespaces::Remaining;
 use super::schema::{FieldError, Reason};
 use super::selector::Selector;
-use super::state::{Draft, Object, owners};
+use super::state::{Draft, Object, at_revision, owners};
 use super::writing::{Write, key_of, time_text};
 
 const ORPHAN: &str = "orphan";
@@ -31,7 +33,7 @@ pub enum Deleted {
 struct Options {
     policy: Policy,
     uid: Option<String>,
-    version: Option<u64>,
+    version: Option<String>,
     dry: bool,
 }
 
@@ -44,60 +46,78 @@ enum Policy {
 
 impl Options {
     fn read(write: &Write) -> Result<Self, Failure> {
-        let body: Value = match write.body.is_empty() {
+        let body = match write.body.is_empty() {
             true => json!({}),
-            false => serde_json::from_slice(&write.body).map_err(|error| {
-                let why = super::decode::json_fault(&write.body, &error);
-                Failure::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
-            })?,
+            false => decode::options(&write.headers, &write.body)?,
         };
-        let fault = |field: &str, why: String| {
-            let fault = FieldError::new(field, Reason::Invalid, why);
+        check_options_type(&body)?;
+        let policy = write.query.get("propagationPolicy").or(body["propagationPolicy"].as_str());
+        let fault = |reason, why: String| {
+            let fault = FieldError::new("propagationPolicy", reason, why);
             Failure::invalid("meta.k8s.io", "DeleteOptions", "", &[fault])
         };
-        let policy = write.query.get("propagationPolicy").or(body["propagationPolicy"].as_str());
+        if let (Some(policy), true) = (policy, body["orphanDependents"].is_boolean()) {
+            let why = format!("Invalid value: {policy:?}: orphanDependents and deletionPropagation cannot be both set");
+            return Err(fault(Reason::Invalid, why));
+        }
         let policy = match policy {
             None if body["orphanDependents"] == json!(true) => Policy::Orphan,
             None | Some("Background") => Policy::Background,
             Some("Foreground") => Policy::Foreground,
             Some("Orphan") => Policy::Orphan,
             Some(other) => {
-                let known = "supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\"";
-                let why = format!("Unsupported value: {other:?}: {known}");
-                let fault = FieldError::new("propagationPolicy", Reason::NotSupported, why);
-                return Err(Failure::invalid("meta.k8s.io", "DeleteOptions", "", &[fault]));
+                let known = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+                return Err(fault(Reason::NotSupported, format!("Unsupported value: {other:?}: {known}")));
             }
         };
         let conditions = &body["preconditions"];
-        let version = conditions["resourceVersion"].as_str().map(str::parse).transpose();
         let dry = dry_run(&write.query, "DeleteOptions")? || body["dryRun"] == json!(["All"]);
         Ok(Options {
             policy,
             uid: conditions["uid"].as_str().map(str::to_owned),
-            version: version.map_err(|_| {
-                fault(
-                    "preconditions.resourceVersion",
-                    format!("Invalid value: {}: must be a number", conditions["resourceVersion"]),
-                )
-            })?,
+            version: conditions["resourceVersion"].as_str().map(str::to_owned),
             dry,
         })
     }
 
     fn refuse_unmet(&self, kind: &Kind, name: &str, object: &Object) -> Result<(), Failure> {
-        let refuse = |why: String| Err(Failure::conflict(kind, name, &format!("Precondition failed: {why}")));
+        let refuse = |what: &str, wanted: &str, found: &str, hint: &str| {
+            if kind.stored_as == NAMESPACE {
+                let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+                return Err(Failure::conflict(kind, name, &why));
+            }
+            let why = format!("the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). {hint}");
+            Err(Failure::unmet_precondition(kind, name, &why))
+        };
         let uid = object.value["metadata"]["uid"].as_str().unwrap_or_default();
         if let Some(wanted) = self.uid.as_deref().filter(|wanted| *wanted != uid) {
-            return refuse(format!("UID in precondition: {wanted}, UID in object meta: {uid}"));
+            return refuse("UID", wanted, uid, "The object might have been deleted and then recreated");
         }
-        match self.version.filter(|wanted| *wanted != object.revision) {
-            Some(wanted) => refuse(format!(
-                "ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {}",
-                object.revision
-            )),
+        let found = object.revision.to_string();
+        match self.version.as_deref().filter(|wanted| *wanted != found) {
+            Some(wanted) => refuse("ResourceVersion", wanted, &found, "The object might have been modified"),
             None => Ok(()),
         }
     }
+}
+
+/// Refuses a body that is not of options.
+fn check_options_type(body: &Value) -> Result<(), Failure> {
+    let text = |field: &str| body[field].as_str().unwrap_or_default();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    if !kind.is_empty() && kind != "DeleteOptions" {
+        let why = format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"");
+        return Err(Failure::bad_request(why));
+    }
+    let found = match &body["preconditions"] {
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+        Value::Array(_) => "array",
+        Value::Null | Value::Object(_) => return Ok(()),
+    };
+    let field = "Go struct field DeleteOptions.preconditions of type v1.Preconditions";
+    Err(Failure::bad_request(format!("json: cannot unmarshal {found} into {field}")))
 }
 
 /// DELETE of one object.
@@ -111,10 +131,20 @@ pub fn delete(write: &Write, draft: &mut Draft<'_>) -> Result<Deleted, Failure> 
         return Err(Failure::forbidden(kind, name, "this namespace may not be deleted"));
     }
     options.refuse_unmet(kind, name, &object)?;
+    let before = draft.mark();
+    let deleted = mark(draft, write, kind, &key, &object, options.policy);
     if options.dry {
-        return Ok(Deleted::Gone(object));
+        draft.undo(before);
+        return Ok(match deleted {
+            Deleted::Going(marked) => Deleted::Going(at_revision(&marked, object.revision)),
+            gone => gone,
+        });
     }
-    Ok(mark(draft, write, kind, &key, &object, options.policy))
+    Ok(match deleted {
+        // A Pod is told to stop first; one that no node has is gone at the same moment, and shown as told.
+        Deleted::Gone(_) if kind.plural == "pods" => Deleted::Going(as_marked(write, kind, &object)),
+        deleted => deleted,
+    })
 }
 
 /// DELETE of all objects that a list with the same selectors shows; they come back as they were last.
@@ -149,19 +179,10 @@ fn mark(draft: &mut Draft<'_>, write: &Write, kind: &Kind, key: &str, object: &A
         let gone = draft.remove(kind.stored_as, key);
         return Deleted::Gone(gone.unwrap_or_else(|| object.clone()));
     }
-    let meta = &mut value["metadata"];
     if !finalizers.is_empty() {
-        meta["finalizers"] = finalizers.into();
+        value["metadata"]["finalizers"] = finalizers.into();
     }
-    if meta["deletionTimestamp"].is_null() {
-        meta["deletionTimestamp"] = time_text(write.now).into();
-        if !namespace {
-            meta["deletionGracePeriodSeconds"] = 0.into();
-        }
-        if let Some(generation) = meta["generation"].as_i64() {
-            meta["generation"] = (generation + 1).into();
-        }
-    }
+    note_deletion(write, kind, &mut value);
     if namespace {
         value["status"]["phase"] = "Terminating".into();
     }
@@ -169,6 +190,27 @@ fn mark(draft: &mut Draft<'_>, write: &Write, kind: &Kind, key: &str, object: &A
         return Deleted::Going(object.clone());
     }
     Deleted::Going(draft.put(kind.stored_as, key.to_owned(), value))
+}
+
+/// Notes since when an object is being deleted, where that is not noted yet.
+fn note_deletion(write: &Write, kind: &Kind, value: &mut Value) {
+    let meta = &mut value["metadata"];
+    if meta.get("deletionTimestamp").is_some() {
+        return;
+    }
+    meta["deletionTimestamp"] = time_text(write.now).into();
+    if kind.stored_as != NAMESPACE {
+        meta["deletionGracePeriodSeconds"] = 0.into();
+    }
+    if let Some(generation) = meta.get("generation").and_then(Value::as_i64) {
+        meta["generation"] = (generation + 1).into();
+    }
+}
+
+fn as_marked(write: &Write, kind: &Kind, object: &Object) -> Arc<Object> {
+    let mut value = object.value.clone();
+    note_deletion(write, kind, &mut value);
+    at_revision(&Object::new(object.revision, value), object.revision + 1)
 }
 
 fn finalizers(value: &Value) -> Vec<String> {
@@ -242,6 +284,22 @@ fn is_going(value: &Value) -> bool {
     value["metadata"]["deletionTimestamp"].is_string()
 }
 
+/// Events are the only objects that nobody deletes. A cluster forgets them after an hour; here, where a calendar may run
+/// fast, the newest stay whatever their age.
+pub fn forget_old_events(draft: &mut Draft<'_>) {
+    const KEPT: usize = 5_000;
+    /// So many more are let in before they are sorted again.
+    const SLACK: usize = 1_000;
+    if draft.len_before(EVENT) < KEPT + SLACK {
+        return;
+    }
+    let mut events = draft.range(EVENT, "");
+    events.sort_by_key(|(_, event)| event.revision);
+    for (key, _) in &events[..events.len().saturating_sub(KEPT)] {
+        draft.remove(EVENT, key);
+    }
+}
+
 /// Does what the finalizers of Kubernetes stand for.
 fn go_on(write: &Write, draft: &mut Draft<'_>, kind: &Kind, key: &str, object: &Arc<Object>) {
     let mut value = object.value.clone();
@@ -249,7 +307,7 @@ fn go_on(write: &Write, draft: &mut Draft<'_>, kind: &Kind, key: &str, object: &
     let own = finalizers(&value);
     if own.iter().any(|finalizer| finalizer == ORPHAN) {
         for (kind, key, dependent) in draft.owned(&uid) {
-            let left = without_owner(&dependent.value, &uid);
+            let left = without_owner(write, write.kinds.get(kind), &dependent.value, &uid);
             draft.put(kind, key, left);
         }
     }
@@ -269,6 +327,10 @@ fn go_on(write: &Write, draft: &mut Draft<'_>, kind: &Kind, key: &str, object: &
         }
     }
     if kind.stored_as == NAMESPACE && !empty_namespace(write, draft, key) {
+        let told = Remaining::of(&write.kinds, draft, key).tell(write, &value);
+        if told != value {
+            draft.put(NAMESPACE, key.to_owned(), told);
+        }
         return;
     }
     let left: Vec<String> =
@@ -314,7 +376,8 @@ fn release_dependents(write: &Write, draft: &mut Draft<'_>, owner: &Object) {
                 mark(draft, write, write.kinds.get(id), &key, &dependent, Policy::Background);
             }
             _ => {
-                draft.put(id, key, without_owner(&dependent.value, uid));
+                let left = without_owner(write, write.kinds.get(id), &dependent.value, uid);
+                draft.put(id, key, left);
             }
         }
     }
@@ -366,8 +429,9 @@ fn drop_if_owner_is_missing(write: &Write, draft: &mut Draft<'_>, kind: &Kind, k
     }
 }
 
-fn without_owner(value: &Value, uid: &str) -> Value {
-    let mut value = value.clone();
+/// The object without this owner, as the garbage collector of Kubernetes leaves it.
+fn without_owner(write: &Write, kind: &Kind, live: &Value, uid: &str) -> Value {
+    let mut value = live.clone();
     let left: Vec<Value> = value["metadata"]["ownerReferences"]
         .as_array()
         .into_iter()
@@ -379,6 +443,9 @@ fn without_owner(value: &Value, uid: &str) -> Value {
         true => drop_field(&mut value["metadata"], "ownerReferences"),
         false => value["metadata"]["ownerReferences"] = left.into(),
     }
+    write.as_manager(kind, "kube-controller-manager", |manager| {
+        fields::update(&kind.node, Some(live), &mut value, manager);
+    });
     value
 }
 

@@ -5,21 +5,24 @@ use serde_json::{Value, json};
 use super::kind::{Kind, Kinds};
 
 /// The release of Kubernetes whose API this is.
-pub const KUBERNETES: &str = "1.36.0";
+pub const KUBERNETES: &str = "1.36.4";
+/// The media type of everything at once.
+pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 /// The same in the order in which the API server lists those of custom resources.
 const CUSTOM_VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
-/// The answer to a path that is discovery's; None: it is not.
-pub fn answer(kinds: &Kinds, path: &str, aggregated: bool) -> Option<Value> {
+/// The answer to a path that is discovery's; None: it is not. `host` is where the client believes this to be.
+pub fn answer(kinds: &Kinds, path: &str, aggregated: bool, host: &str) -> Option<Value> {
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
+        [""] => Some(json!({"paths": paths(kinds)})),
         ["version"] => Some(version()),
         ["api" | "apis"] if aggregated => Some(aggregated_list(kinds, path == "api")),
         ["api"] => Some(json!({
             "kind": "APIVersions", "versions": ["v1"],
-            "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1"}],
+            "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": host}],
         })),
         ["apis"] => {
             let groups: Vec<Value> = named_groups(kinds).map(|(group, version)| group_entry(group, version)).collect();
@@ -39,6 +42,18 @@ pub fn answer(kinds: &Kinds, path: &str, aggregated: bool) -> Option<Value> {
     }
 }
 
+/// What there is below the root.
+fn paths(kinds: &Kinds) -> Vec<String> {
+    let groups = named_groups(kinds).flat_map(|(group, version)| [format!("/apis/{group}"), format!("/apis/{group}/{version}")]);
+    let mut all: Vec<String> = ["/api", "/api/v1", "/apis", "/livez", "/readyz", "/healthz", "/openapi/v3", "/version"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(groups)
+        .collect();
+    all.sort();
+    all
+}
+
 fn version() -> Value {
     let parts: Vec<&str> = KUBERNETES.split('.').collect();
     json!({
@@ -46,8 +61,17 @@ fn version() -> Value {
         "minCompatibilityMajor": parts[0], "minCompatibilityMinor": "35",
         "gitVersion": format!("v{KUBERNETES}+seatkeeper"), "gitCommit": "", "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc",
-        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+        "platform": format!("{}/{}", std::env::consts::OS, go_architecture()),
     })
+}
+
+/// As Go calls it.
+fn go_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
 }
 
 fn named_groups(kinds: &Kinds) -> impl Iterator<Item = (&str, &str)> {
@@ -103,10 +127,15 @@ fn resource_list(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
         }
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    let list = json!({
-        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources,
-    });
-    (list["resources"] != json!([])).then_some(list)
+    if resources.is_empty() {
+        return None;
+    }
+    let mut list = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": resources});
+    // The list of the core group is older than this field.
+    if !group.is_empty() {
+        list["apiVersion"] = "v1".into();
+    }
+    Some(list)
 }
 
 fn add_names(kind: &Kind, entry: &mut Value) {

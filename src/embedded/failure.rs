@@ -52,6 +52,17 @@ impl Failure {
         Failure::new(405, "MethodNotAllowed", message).with(json!({}))
     }
 
+    pub fn not_acceptable() -> Self {
+        let known = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+        Failure::new(406, "NotAcceptable", format!("only the following media types are accepted: {known}"))
+    }
+
+    /// A verb that a kind does not have.
+    pub fn unsupported(kind: &Kind, verb: &str) -> Self {
+        let message = format!("{verb} is not supported on resources of kind {:?}", kind.resource());
+        Failure::new(405, "MethodNotAllowed", message).with(kind.details(""))
+    }
+
     pub fn exists(kind: &Kind, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", kind.resource());
         Failure::new(409, "AlreadyExists", message).with(kind.details(name))
@@ -60,6 +71,16 @@ impl Failure {
     pub fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.resource());
         Failure::new(409, "Conflict", message).with(kind.details(name))
+    }
+
+    /// A delete that names another object than is there. The API server says the kind here, not the resource.
+    pub fn unmet_precondition(kind: &Kind, name: &str, why: &str) -> Self {
+        let of = if kind.custom { kind.kind.clone() } else { kind.plural.clone() };
+        let qualified = if kind.group.is_empty() { of.clone() } else { format!("{of}.{}", kind.group) };
+        let message = format!("Operation cannot be fulfilled on {qualified} {name:?}: {why}");
+        let mut details = kind.details(name);
+        details["kind"] = of.into();
+        Failure::new(409, "Conflict", message).with(details)
     }
 
     pub fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {

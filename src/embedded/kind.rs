@@ -99,6 +99,11 @@ impl Kind {
         }
     }
 
+    /// `secrets.`, `plans.seatkeeper.dev`: the group stands behind a dot, also where it has no name.
+    pub fn qualified_resource(&self) -> String {
+        format!("{}.{}", self.plural, self.group)
+    }
+
     /// The details of a Status about this resource.
     pub fn details(&self, name: &str) -> Value {
         let mut details = Map::new();

@@ -17,8 +17,10 @@ pub mod fields;
 mod jsonpath;
 mod kind;
 mod metadata;
+mod namespaces;
 mod openapi;
 mod pods;
+mod protobuf;
 mod reading;
 mod request;
 pub mod schema;
@@ -34,6 +36,7 @@ use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use kube::Client;
+use kube::core::ApiResource;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::path::Path;
@@ -81,10 +84,35 @@ impl Embedded {
     fn with(kinds: Arc<Kinds>, ledger: Ledger, now: Box<dyn Fn() -> Instant + Send + Sync>) -> Self {
         let api = Embedded(Arc::new(Inner { kinds, ledger, now }));
         for name in deleting::FIRST_NAMESPACES {
-            // An error says that it is there already.
-            let _ = api.0.ledger.commit_now(|draft| api.first_namespace(name).create(draft));
+            api.ensure_namespace(name);
         }
         api
+    }
+
+    /// Makes a namespace where there is none.
+    pub fn ensure_namespace(&self, name: &str) {
+        // An error says that it is there already.
+        let _ = self.0.ledger.commit_now(|draft| self.first_namespace(name).create(draft));
+    }
+
+    /// How to reach the objects of a kind, and whether they live in namespaces; None: there is no such kind.
+    pub fn resource_of(&self, api_version: &str, kind: &str) -> Option<(ApiResource, bool)> {
+        let found = self.kinds().iter().find(|(_, known)| known.api_version() == api_version && known.kind == kind);
+        found.map(|(_, kind)| {
+            let resource = ApiResource {
+                group: kind.group.clone(),
+                version: kind.version.clone(),
+                api_version: kind.api_version(),
+                kind: kind.kind.clone(),
+                plural: kind.plural.clone(),
+            };
+            (resource, kind.namespaced)
+        })
+    }
+
+    /// The kinds that are served.
+    pub fn known_kinds(&self) -> Vec<&str> {
+        self.kinds().iter().filter(|(id, kind)| kind.stored_as == *id).map(|(_, kind)| kind.kind.as_str()).collect()
     }
 
     fn first_namespace(&self, name: &str) -> Write {
@@ -129,15 +157,24 @@ impl Embedded {
             Ok(body) => body.to_bytes(),
             Err(_) => {
                 let why = format!("Request entity too large: limit is {LONGEST_BODY}");
-                return self.dated(refuse(&Failure::new(413, "RequestEntityTooLarge", why)));
+                return self.dated(refuse(&Failure::new(413, "RequestEntityTooLarge", why), false));
             }
         };
         let answered = match request::target(self.kinds(), &head.uri) {
-            Some(Target::Resource(resource)) => self.resource(resource, &head, body).await,
+            Some(Target::Resource(resource)) => self.resource(resource, Query::read(&head.uri), &head, body).await,
+            Some(Target::Watch(resource)) if head.method == Method::GET => {
+                self.resource(resource, Query::read(&head.uri).watching(), &head, body).await
+            }
+            Some(Target::Watch(_)) => Err(Failure::no_method()),
             Some(Target::Other(path)) => return self.dated(self.other(&path, &head)),
-            None => Err(Failure::no_resource()),
+            None => return self.dated(answer::nothing_there(head.uri.path().trim_matches('/'))),
         };
-        self.dated(answered.unwrap_or_else(|failure| refuse(&failure)))
+        let yaml = || Wanted::read(&head.headers).is_ok_and(|wanted| wanted.yaml);
+        let mut response = answered.unwrap_or_else(|failure| refuse(&failure, yaml()));
+        if head.method == Method::HEAD {
+            *response.body_mut() = Body::default();
+        }
+        self.dated(response)
     }
 
     fn dated(&self, mut response: Response<Body>) -> Response<Body> {
@@ -150,41 +187,55 @@ impl Embedded {
 
     /// Discovery, OpenAPI and health.
     fn other(&self, path: &str, head: &http::request::Parts) -> Response<Body> {
-        if matches!(path, "livez" | "readyz" | "healthz") {
-            return respond(StatusCode::OK, "text/plain; charset=utf-8", "ok".into());
+        let json = |value: Value| respond(StatusCode::OK, "application/json", value.to_string().into());
+        match path {
+            "livez" | "readyz" | "healthz" => return respond(StatusCode::OK, "text/plain; charset=utf-8", "ok".into()),
+            // The API server serves the index as text.
+            "openapi/v3" => {
+                let index = openapi::index(self.kinds()).to_string();
+                return respond(StatusCode::OK, "text/plain; charset=utf-8", index.into());
+            }
+            "version" if head.method != Method::GET => return refuse(&Failure::no_method(), false),
+            _ => {}
         }
-        if path == "openapi/v3" {
-            return respond(StatusCode::OK, "application/json", openapi::index(self.kinds()).to_string().into());
+        if let Some(of) = path.strip_prefix("openapi/v3/") {
+            return match openapi::document(self.kinds(), of) {
+                Some(document) => respond(StatusCode::OK, "application/json", Bytes::from_static(document.as_bytes())),
+                None => nothing(StatusCode::NOT_FOUND),
+            };
         }
-        if let Some(document) = path.strip_prefix("openapi/v3/").and_then(|path| openapi::document(self.kinds(), path))
-        {
-            return respond(StatusCode::OK, "application/json", Bytes::from_static(document.as_bytes()));
+        let wanted = match Wanted::read(&head.headers) {
+            Ok(wanted) => wanted,
+            Err(failure) => return refuse(&failure, false),
+        };
+        let aggregated = wanted.form == Form::Aggregated;
+        if aggregated && !matches!(path, "api" | "apis") {
+            return refuse(&Failure::not_acceptable(), false);
         }
-        let aggregated = Wanted::read(&head.headers).is_ok_and(|wanted| wanted.form == Form::Aggregated);
-        match discovery::answer(self.kinds(), path, aggregated) {
-            Some(found) if found["kind"] == json!("APIGroupDiscoveryList") => respond(
-                StatusCode::OK,
-                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
-                found.to_string().into(),
-            ),
-            Some(found) => respond(StatusCode::OK, "application/json", found.to_string().into()),
-            None => respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n".into()),
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+        match discovery::answer(self.kinds(), path, aggregated, host) {
+            Some(found) if aggregated => respond(StatusCode::OK, discovery::AGGREGATED, found.to_string().into()),
+            Some(found) => json(found),
+            None => answer::nothing_there(path),
         }
     }
 
     async fn resource(
         &self,
         resource: Resource,
+        query: Query,
         head: &http::request::Parts,
         body: Bytes,
     ) -> Result<Response<Body>, Failure> {
-        let query = Query::read(&head.uri);
         let wanted = Wanted::read(&head.headers)?;
         let kind = self.0.kinds.get(resource.kind);
         let shown = Shown { kind, wanted, include: Include::read(&query)?, now: self.now() };
         if !is_write(&head.method) {
-            if head.method != Method::GET {
-                return Err(Failure::no_method());
+            if !matches!(head.method, Method::GET | Method::HEAD) {
+                return Err(match kind.custom {
+                    true => Failure::unsupported(kind, ""),
+                    false => Failure::no_method(),
+                });
             }
             return self.get(&resource, &query, &shown);
         }
@@ -193,7 +244,8 @@ impl Embedded {
         let named = write.resource.name.is_some();
         let plain = write.resource.subresource.is_none();
         match (&head.method, named) {
-            (&Method::POST, false) if kind.namespaced == write.resource.namespace.is_some() => {
+            // Of custom resources the name in the path is passed over.
+            (&Method::POST, named) if (kind.custom || !named) && write.is_in_its_place() => {
                 let done = self.0.ledger.commit(move |draft| finished(&write, draft, Write::create)).await?;
                 Ok(done_response(&shown, done))
             }
@@ -212,7 +264,8 @@ impl Embedded {
                     Deleted::Gone(object) => shown.respond(StatusCode::OK, gone(kind, &object.value)),
                 })
             }
-            (&Method::DELETE, false) if kind.plural != "namespaces" => {
+            (&Method::PUT | &Method::PATCH, false) if kind.custom => Err(Failure::bad_request("name must be provided")),
+            (&Method::DELETE, false) if write.is_in_its_place() && kind.plural != "namespaces" => {
                 let revision = self.read().revision;
                 let deleted = self
                     .0
@@ -221,13 +274,14 @@ impl Embedded {
                 let page = Page { revision, ..Page::default() };
                 Ok(shown.respond(StatusCode::OK, shown.list(&deleted.await?, &page)))
             }
+            (_, false) if kind.custom => Ok(answer::nothing_there(head.uri.path().trim_matches('/'))),
             _ => Err(Failure::no_method()),
         }
     }
 
     fn get(&self, resource: &Resource, query: &Query, shown: &Shown<'_>) -> Result<Response<Body>, Failure> {
         let state = self.read();
-        if query.flag("watch") {
+        if query.flag("watch") && (resource.name.is_none() || query.is_by_path()) {
             let body = watching::begin(self, &state, resource, query, shown.wanted)?;
             let mut response = Response::new(body);
             response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
@@ -237,9 +291,11 @@ impl Embedded {
             if resource.subresource.as_deref() == Some("finalize") {
                 return Err(Failure::no_method());
             }
+            shown.refuse_misfit(false)?;
             let object = reading::get(&state, shown.kind, resource, query)?;
             return Ok(shown.respond(StatusCode::OK, shown.object(&object)));
         }
+        shown.refuse_misfit(true)?;
         let (objects, page) = reading::list(&state, shown.kind, resource, query)?;
         drop(state);
         Ok(shown.respond(StatusCode::OK, shown.list(&objects, &page)))
@@ -254,6 +310,9 @@ fn finished<T>(
 ) -> Result<T, Failure> {
     let done = make(write, draft)?;
     deleting::collect(write, draft);
+    if write.kind().stored_as == builtin::EVENT {
+        deleting::forget_old_events(draft);
+    }
     Ok(done)
 }
 
@@ -261,6 +320,13 @@ fn done_response(shown: &Shown<'_>, done: Done) -> Response<Body> {
     let code = StatusCode::from_u16(done.code).unwrap_or(StatusCode::OK);
     let mut response = shown.respond(code, shown.object(&done.object));
     warn(&mut response, &done.warnings);
+    response
+}
+
+/// An answer without a body.
+fn nothing(code: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = code;
     response
 }
 

@@ -152,6 +152,7 @@ fn refer(name: &str) -> Value {
 fn custom_schema(kind: &Kind) -> Value {
     let crd = crds::all().into_iter().find(|crd| crd["spec"]["names"]["kind"] == json!(kind.kind)).unwrap_or_default();
     let mut schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+    whole_numbers(&mut schema);
     let own = builtin().get("io.k8s.api.core.v1.Secret").map(|secret| secret["properties"].clone()).unwrap_or_default();
     for name in ["apiVersion", "kind"] {
         schema["properties"][name] = own[name].clone();
@@ -159,16 +160,36 @@ fn custom_schema(kind: &Kind) -> Value {
     schema["properties"]["metadata"] =
         json!({"description": own["metadata"]["description"], "allOf": [refer(OBJECT_META)]});
     schema["x-kubernetes-group-version-kind"] = json!([gvk(kind, &kind.kind)]);
+    add_selectable(kind, &mut schema);
+    schema
+}
+
+fn add_selectable(kind: &Kind, schema: &mut Value) {
     let selectable: Vec<Value> = kind.selectable.iter().map(|path| json!({"fieldPath": path})).collect();
     if !selectable.is_empty() {
         schema["x-kubernetes-selectable-fields"] = selectable.into();
     }
-    schema
+}
+
+/// Bounds of integers are written without a fraction.
+fn whole_numbers(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Number(number) => {
+            // Beyond 2^53 a double is no exact integer any more.
+            let whole = number.as_f64().filter(|value| number.is_f64() && value.fract() == 0.0 && value.abs() < 9.0e15);
+            if let Some(value) = whole {
+                *schema = (value as i64).into();
+            }
+        }
+        _ => {}
+    }
 }
 
 fn list_schema(kind: &Kind) -> Value {
     let own = builtin().get("io.k8s.api.core.v1.SecretList").map(|list| list["properties"].clone()).unwrap_or_default();
-    json!({
+    let mut schema = json!({
         "description": format!("{}List is a list of {}", kind.kind, kind.kind),
         "type": "object",
         "required": ["items"],
@@ -179,11 +200,13 @@ fn list_schema(kind: &Kind) -> Value {
             "items": {
                 "description": format!("List of {}. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md", kind.plural),
                 "type": "array",
-                "items": {"allOf": [refer(&schema_name(kind))]},
+                "items": refer(&schema_name(kind)),
             },
         },
         "x-kubernetes-group-version-kind": [gvk(kind, &format!("{}List", kind.kind))],
-    })
+    });
+    add_selectable(kind, &mut schema);
+    schema
 }
 
 /// The paths of a kind, as far as clients look at them: which methods there are, and which parameters they take.

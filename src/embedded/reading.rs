@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::answer::Page;
+use super::decode::json_fault;
 use super::failure::Failure;
 use super::kind::Kind;
 use super::request::{Query, Resource};
@@ -18,7 +19,7 @@ const TOO_OLD_TO_CONTINUE: &str = "The provided continue parameter is too old to
 pub fn get(state: &State, kind: &Kind, resource: &Resource, query: &Query) -> Result<Arc<Object>, Failure> {
     let name = resource.name.as_deref().unwrap_or_default();
     if let Some(wanted) = query.get("resourceVersion") {
-        not_in_the_future(state, parse_version(wanted)?)?;
+        not_in_the_future(state, own_version(wanted)?)?;
     }
     let found = state.shelf(kind.stored_as).get(&resource.key());
     found.cloned().ok_or_else(|| Failure::not_found(kind, name))
@@ -42,7 +43,8 @@ pub fn list(
         (Some(_), Some(_)) => {
             return Err(Failure::bad_request("specifying resource version is not allowed when using continue"));
         }
-        (None, Some(version)) if query.get("resourceVersionMatch") == Some("Exact") && version > 0 => Some(version),
+        // A page of a version without more words is of exactly that one.
+        (None, Some(version)) if version > 0 && exactly(query, limit) => Some(version),
         (None, version) => {
             not_in_the_future(state, version.unwrap_or(0))?;
             None
@@ -64,28 +66,41 @@ pub fn list(
         Some(past) => Box::new(past.iter().filter(|(key, _)| key.starts_with(&prefix))),
         None => Box::new(shelf.range(&prefix)),
     };
-    let mut found = all.filter(|(key, object)| **key >= from && selector.meets(kind, &object.value));
+    let mut rest = all.filter(|(key, _)| **key >= from);
     let mut objects = Vec::new();
     let mut last = String::new();
-    for (key, object) in found.by_ref() {
+    for (key, object) in rest.by_ref().filter(|(_, object)| selector.meets(kind, &object.value)) {
         objects.push(object.clone());
         if objects.len() == limit {
             last.clone_from(key);
             break;
         }
     }
-    let more = if last.is_empty() { 0 } else { found.count() };
+    // Whether a selector meets what follows is not looked at: the next page may be empty.
+    let more = if last.is_empty() { 0 } else { rest.count() };
     let next = (more > 0).then(|| Start { revision: Some(revision), key: last + "\0" }.token());
     // Of what a selector leaves out, the API server does not know how much is left.
     let remaining = (more > 0 && selector.is_empty()).then_some(more as u64);
     Ok((objects, Page { revision, continue_: next, remaining }))
 }
 
-/// A number that a client calls a resourceVersion.
-pub fn parse_version(text: &str) -> Result<u64, Failure> {
+fn exactly(query: &Query, limit: usize) -> bool {
+    match query.get("resourceVersionMatch") {
+        Some(how) => how == "Exact",
+        None => limit > 0,
+    }
+}
+
+/// What a list says to a resourceVersion that is no number.
+fn parse_version(text: &str) -> Result<u64, Failure> {
+    own_version(text).map_err(|refused| Failure::bad_request(format!("invalid resource version: {}", refused.message)))
+}
+
+/// The same of a get or a watch, for which the API server has no better status.
+pub fn own_version(text: &str) -> Result<u64, Failure> {
     text.parse().map_err(|_| {
         let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-        Failure::bad_request(format!("invalid resource version: resourceVersion: Invalid value: {text:?}: {why}"))
+        Failure::new(500, "", format!("resourceVersion: Invalid value: {text:?}: {why}"))
     })
 }
 
@@ -96,39 +111,34 @@ pub fn check_options(query: &Query) -> Result<(), Failure> {
     let field = "resourceVersionMatch";
     let forbidden = |why: &str| FieldError::new(field, Reason::Forbidden, format!("Forbidden: {why}"));
     let mut faults = Vec::new();
-    let initial = query.get("sendInitialEvents").is_some();
-    match how {
-        _ if initial && !watches => {
+    let unsupported = |value: &str, known: &str| {
+        FieldError::new(field, Reason::NotSupported, format!("Unsupported value: {value:?}: supported values: {known}"))
+    };
+    if query.get("sendInitialEvents").is_some() {
+        if !watches {
             let why = "Forbidden: sendInitialEvents is forbidden for list";
             faults.push(FieldError::new("sendInitialEvents", Reason::Forbidden, why));
-        }
-        None if initial => {
-            faults.push(forbidden("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
-        }
-        Some("NotOlderThan") if initial => {}
-        Some(_) if watches && !initial => {
-            faults.push(forbidden("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
-        }
-        Some(_) if initial => {
+        } else if how != Some("NotOlderThan") {
             faults.push(forbidden("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+            faults.extend(how.map(|how| unsupported(how, "\"NotOlderThan\"")));
         }
-        Some(_) if query.get("continue").is_some() => {
-            faults.push(forbidden("resourceVersionMatch is forbidden when continue is provided"));
-        }
-        Some(_) if version.is_none() => {
-            faults.push(forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided"));
-        }
-        Some("Exact") if version == Some("0") => {
-            faults.push(forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
-        }
-        Some("Exact" | "NotOlderThan") | None => {}
-        Some(other) => {
-            let supported = "supported values: \"Exact\", \"NotOlderThan\", \"\"";
-            faults.push(FieldError::new(
-                field,
-                Reason::NotSupported,
-                format!("Unsupported value: {other:?}: {supported}"),
-            ));
+    } else if let Some(how) = how {
+        if watches {
+            faults.push(forbidden("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
+        } else {
+            if version.is_none() {
+                faults.push(forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided"));
+            }
+            if query.get("continue").is_some() {
+                faults.push(forbidden("resourceVersionMatch is forbidden when continue is provided"));
+            }
+            match how {
+                "Exact" if version == Some("0") => {
+                    faults.push(forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+                }
+                "Exact" | "NotOlderThan" => {}
+                other => faults.push(unsupported(other, "\"Exact\", \"NotOlderThan\", \"\"")),
+            }
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &faults)) }
@@ -168,9 +178,10 @@ impl Start {
             base64::DecodeError::InvalidByte(at, _) => refuse(&format!("illegal base64 data at input byte {at}")),
             _ => refuse("illegal base64 data at input byte 0"),
         })?;
-        let read: Value = serde_json::from_slice(&bytes).map_err(|_| refuse("invalid character in the token"))?;
+        let read: Value = serde_json::from_slice(&bytes).map_err(|error| refuse(&json_fault(&bytes, &error)))?;
         if read["v"] != json!("meta.k8s.io/v1") {
-            return Err(refuse("server does not recognize this encoded version"));
+            let version = read["v"].as_str().unwrap_or_default();
+            return Err(refuse(&format!("server does not recognize this encoded version {version}")));
         }
         let key = read["start"].as_str().and_then(|key| key.strip_prefix('/')).unwrap_or_default();
         Ok(Start { revision: read["rv"].as_i64().and_then(|rv| u64::try_from(rv).ok()), key: key.to_owned() })

@@ -11,6 +11,8 @@ use super::kind::Kinds;
 pub enum Target {
     /// Objects of a kind.
     Resource(Resource),
+    /// The same by the path `/watch/`, which is older than the option.
+    Watch(Resource),
     /// Something else that is served, such as discovery, by its path without a slash at the ends.
     Other(String),
 }
@@ -45,32 +47,35 @@ pub fn target(kinds: &Kinds, uri: &Uri) -> Option<Target> {
         ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
         _ => return Some(Target::Other(path.to_owned())),
     };
-    let find = |plural: &str| kinds.find(group, version, plural);
-    let resource = |kind: usize, namespace: Option<&str>, rest: &[&str]| {
-        let (name, subresource) = match rest {
-            [] => (None, None),
-            [name] => (Some(*name), None),
-            [name, subresource] => (Some(*name), Some(*subresource)),
-            _ => return None,
-        };
-        let known = subresource.is_none_or(|sub| match sub {
-            "status" => kinds.get(kind).status,
-            "finalize" => kinds.get(kind).plural == "namespaces",
-            _ => false,
-        });
-        let own = |text: &str| text.to_owned();
-        let (namespace, name, subresource) = (namespace.map(own), name.map(own), subresource.map(own));
-        known.then_some(Target::Resource(Resource { kind, namespace, name, subresource }))
-    };
-    if let ["namespaces", namespace, plural, rest @ ..] = rest
-        && let Some(kind) = find(plural).filter(|kind| kinds.get(*kind).namespaced)
-    {
-        return resource(kind, Some(namespace), rest);
+    match rest {
+        ["watch", rest @ ..] => resource(kinds, group, version, rest).map(Target::Watch),
+        rest => resource(kinds, group, version, rest).map(Target::Resource),
     }
-    let (plural, rest) = rest.split_first()?;
-    let kind = find(plural)?;
-    // Objects in namespaces are listed over all of them, and nothing else.
-    (!kinds.get(kind).namespaced || rest.is_empty()).then(|| resource(kind, None, rest))?
+}
+
+fn resource(kinds: &Kinds, group: &str, version: &str, path: &[&str]) -> Option<Resource> {
+    let find = |plural: &str| kinds.find(group, version, plural);
+    let (kind, namespace, rest) = match path {
+        ["namespaces", namespace, plural, rest @ ..] if find(plural).is_some_and(|kind| kinds.get(kind).namespaced) => {
+            (find(plural)?, Some(*namespace), rest)
+        }
+        [plural, rest @ ..] => (find(plural)?, None, rest),
+        [] => return None,
+    };
+    let served = kinds.get(kind);
+    let (name, subresource) = match rest {
+        [] => (None, None),
+        // Objects in namespaces are listed over all of them, and nothing else.
+        _ if served.namespaced && namespace.is_none() => return None,
+        [name] => (Some(*name), None),
+        [name, "status"] if served.status => (Some(*name), Some("status")),
+        [name, "finalize"] if served.plural == "namespaces" => (Some(*name), Some("finalize")),
+        // Of custom resources, whatever stands behind a subresource is passed over.
+        [name, _, _, ..] if served.custom => (Some(*name), None),
+        _ => return None,
+    };
+    let own = |text: &str| text.to_owned();
+    Some(Resource { kind, namespace: namespace.map(own), name: name.map(own), subresource: subresource.map(own) })
 }
 
 fn decoded(text: &str) -> String {
@@ -97,6 +102,16 @@ impl Query {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The same options for a watch by its old path, which may be of one object.
+    pub fn watching(mut self) -> Self {
+        self.0.insert("watch".into(), "path".into());
+        self
+    }
+
+    pub fn is_by_path(&self) -> bool {
+        self.get("watch") == Some("path")
+    }
+
     /// As Go reads a boolean in a query: there and not false.
     pub fn flag(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
@@ -114,9 +129,10 @@ impl Query {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Plain,
-    Table,
-    /// PartialObjectMetadata, or a list of them.
-    Metadata,
+    /// A table, of `meta.k8s.io` v1 or, for old clients, v1beta1.
+    Table { beta: bool },
+    /// PartialObjectMetadata, or with `list` a list of them.
+    Metadata { list: bool },
     /// Discovery in one answer.
     Aggregated,
 }
@@ -127,8 +143,6 @@ pub struct Wanted {
     pub form: Form,
     pub yaml: bool,
 }
-
-const NOT_ACCEPTABLE: &str = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 impl Wanted {
     /// The first form that the client takes and that can be served.
@@ -145,16 +159,17 @@ impl Wanted {
             let parameter = |name: &str| parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
             let form = match (parameter("as"), parameter("g"), parameter("v")) {
                 (None, ..) => Form::Plain,
-                (Some("Table"), Some("meta.k8s.io"), Some("v1")) => Form::Table,
-                (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("meta.k8s.io"), Some("v1")) => {
-                    Form::Metadata
+                (Some("Table"), Some("meta.k8s.io"), Some(version @ ("v1" | "v1beta1"))) => {
+                    Form::Table { beta: version == "v1beta1" }
                 }
+                (Some("PartialObjectMetadata"), Some("meta.k8s.io"), Some("v1")) => Form::Metadata { list: false },
+                (Some("PartialObjectMetadataList"), Some("meta.k8s.io"), Some("v1")) => Form::Metadata { list: true },
                 (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2")) => Form::Aggregated,
                 _ => continue,
             };
             return Ok(Wanted { form, yaml });
         }
-        Err(Failure::new(406, "NotAcceptable", NOT_ACCEPTABLE))
+        Err(Failure::not_acceptable())
     }
 }
 

@@ -24,12 +24,8 @@ enum Requirement {
 
 impl Selector {
     pub fn read(kind: &Kind, labels: Option<&str>, fields: Option<&str>) -> Result<Self, Failure> {
-        let labels = match labels {
-            None => Vec::new(),
-            Some(text) => {
-                read_labels(text).map_err(|why| Failure::bad_request(format!("unable to parse requirement: {why}")))?
-            }
-        };
+        let labels = labels.map(|text| Reader { tokens: tokens(text), at: 0 }.read_all()).transpose();
+        let labels = labels.map_err(Failure::bad_request)?.unwrap_or_default();
         let mut read = Vec::new();
         for term in fields.into_iter().flat_map(split_terms).filter(|term| !term.is_empty()) {
             let (name, wanted, value) = if let Some((name, value)) = term.split_once("!=") {
@@ -43,7 +39,7 @@ impl Selector {
             if !kind.selects(name) {
                 return Err(Failure::bad_request(kind.refuses_field_label(name)));
             }
-            read.push((name.to_owned(), wanted, value.replace("\\,", ",").replace("\\=", "=").replace("\\\\", "\\")));
+            read.push((name.to_owned(), wanted, unescaped(value)?));
         }
         Ok(Selector { labels, fields: read })
     }
@@ -75,6 +71,26 @@ impl Requirement {
     }
 }
 
+/// The value of a field selector without its backslashes.
+fn unescaped(value: &str) -> Result<String, Failure> {
+    let mut letters = value.chars();
+    let mut text = String::with_capacity(value.len());
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => match letters.next() {
+                Some(escaped @ ('\\' | ',' | '=')) => text.push(escaped),
+                other => {
+                    let sequence: String = std::iter::once('\\').chain(other).collect();
+                    let why = format!("invalid field selector: invalid escape sequence: {sequence}");
+                    return Err(Failure::bad_request(why));
+                }
+            },
+            letter => text.push(letter),
+        }
+    }
+    Ok(text)
+}
+
 /// Splits at commas that no backslash precedes.
 fn split_terms(text: &str) -> Vec<&str> {
     let mut terms = Vec::new();
@@ -91,7 +107,7 @@ fn split_terms(text: &str) -> Vec<&str> {
 }
 
 /// What stands in a label selector.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token<'a> {
     Word(&'a str),
     Sign(&'static str),
@@ -116,95 +132,132 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-fn read_labels(text: &str) -> Result<Vec<Requirement>, String> {
-    let tokens = tokens(text);
-    let mut at = 0;
-    let mut requirements = Vec::new();
-    let shown = |token: Option<&Token<'_>>| match token {
-        None => String::new(),
-        Some(Token::Word(word)) => (*word).to_owned(),
-        Some(Token::Sign(sign)) => (*sign).to_owned(),
-    };
-    while at < tokens.len() {
-        let absent = tokens[at] == Token::Sign("!");
-        at += usize::from(absent);
-        let Some(Token::Word(key)) = tokens.get(at) else {
-            return Err(format!("found '{}', expected: identifier", shown(tokens.get(at))));
+/// Reads a label selector as `k8s.io/apimachinery/pkg/labels` does, and refuses in its words.
+struct Reader<'a> {
+    tokens: Vec<Token<'a>>,
+    at: usize,
+}
+
+const OPERATORS: &str = "in, notin, =, ==, !=, gt, lt";
+
+impl<'a> Reader<'a> {
+    fn peek(&self) -> Option<Token<'a>> {
+        self.tokens.get(self.at).copied()
+    }
+
+    fn take(&mut self) -> Option<Token<'a>> {
+        let token = self.peek();
+        self.at += 1;
+        token
+    }
+
+    fn read_all(mut self) -> Result<Vec<Requirement>, String> {
+        let mut requirements = Vec::new();
+        loop {
+            match self.peek() {
+                None => return Ok(requirements),
+                Some(Token::Word(_) | Token::Sign("!")) => {
+                    let read = self.read_one().map_err(|why| format!("unable to parse requirement: {why}"))?;
+                    requirements.push(read);
+                }
+                other => {
+                    return Err(format!("found '{}', expected: !, identifier, or 'end of string'", shown(other)));
+                }
+            }
+            match self.take() {
+                None => return Ok(requirements),
+                Some(Token::Sign(",")) => {}
+                other => return Err(format!("found '{}', expected: ',' or 'end of string'", shown(other))),
+            }
+            if !matches!(self.peek(), Some(Token::Word(_) | Token::Sign("!"))) {
+                return Err(format!("found '{}', expected: identifier after ','", shown(self.peek())));
+            }
+        }
+    }
+
+    fn read_one(&mut self) -> Result<Requirement, String> {
+        let absent = self.peek() == Some(Token::Sign("!"));
+        self.at += usize::from(absent);
+        let key = match self.take() {
+            Some(Token::Word(key)) => key.to_owned(),
+            other => return Err(format!("found '{}', expected: identifier", shown(other))),
         };
-        at += 1;
-        let key = (*key).to_owned();
         if let Some(why) = super::metadata::label_key_fault(&key) {
             return Err(format!("<nil>: Invalid value: {key:?}: {why}"));
         }
-        let word = |at: usize| match tokens.get(at) {
-            Some(Token::Word(word)) => Ok((*word).to_owned()),
-            None | Some(Token::Sign(",")) => Ok(String::new()),
-            other => Err(format!("found '{}', expected: identifier", shown(other))),
-        };
         if absent {
-            requirements.push(Requirement::Absent(key));
-        } else {
-            match tokens.get(at) {
-                None | Some(Token::Sign(",")) => requirements.push(Requirement::Exists(key)),
-                Some(Token::Sign(sign @ ("=" | "==" | "!="))) => {
-                    let value = word(at + 1)?;
-                    at += if matches!(tokens.get(at + 1), Some(Token::Word(_))) { 2 } else { 1 };
-                    if let Some(why) = super::metadata::label_value_fault(&value) {
-                        return Err(format!("values[0][{key}]: Invalid value: {value:?}: {why}"));
-                    }
-                    requirements.push(match *sign {
-                        "!=" => Requirement::NotIn(key, vec![value]),
-                        _ => Requirement::In(key, vec![value]),
-                    });
-                }
-                Some(Token::Sign(sign @ (">" | "<"))) => {
-                    let text = word(at + 1)?;
-                    let Ok(than) = text.parse() else {
-                        return Err(format!(
-                            "values[0][{key}]: Invalid value: {text:?}: for 'Gt', 'Lt' operators, the value must be an integer"
-                        ));
-                    };
-                    at += 2;
-                    requirements.push(if *sign == ">" {
-                        Requirement::Greater(key, than)
-                    } else {
-                        Requirement::Less(key, than)
-                    });
-                }
-                Some(Token::Word(verb @ ("in" | "notin"))) if tokens.get(at + 1) == Some(&Token::Sign("(")) => {
-                    at += 2;
-                    let mut values = Vec::new();
-                    loop {
-                        match tokens.get(at) {
-                            Some(Token::Word(value)) => values.push((*value).to_owned()),
-                            Some(Token::Sign(",")) => {}
-                            Some(Token::Sign(")")) => break,
-                            other => return Err(format!("found '{}', expected: ',' or ')'", shown(other))),
-                        }
-                        at += 1;
-                    }
-                    at += 1;
-                    requirements.push(match *verb {
-                        "in" => Requirement::In(key, values),
-                        _ => Requirement::NotIn(key, values),
-                    });
-                }
-                other => {
-                    let expected = "in, notin, =, ==, !=, gt, lt";
-                    return Err(format!("found '{}', expected: {expected}", shown(other)));
-                }
+            return Ok(Requirement::Absent(key));
+        }
+        if matches!(self.peek(), None | Some(Token::Sign(","))) {
+            return Ok(Requirement::Exists(key));
+        }
+        let operator = match self.take() {
+            Some(Token::Word(word @ ("in" | "notin")) | Token::Sign(word @ ("=" | "==" | "!=" | ">" | "<"))) => word,
+            other => return Err(format!("found '{}', expected: {OPERATORS}", shown(other))),
+        };
+        let values = match operator {
+            "in" | "notin" => self.read_values()?,
+            _ => vec![self.read_value()?],
+        };
+        let number = || {
+            let text = values.first().map_or("", String::as_str);
+            let why = "for 'Gt', 'Lt' operators, the value must be an integer";
+            text.parse().map_err(|_| format!("values[0][{key}]: Invalid value: {text:?}: {why}"))
+        };
+        for (n, value) in values.iter().enumerate() {
+            if let Some(why) = super::metadata::label_value_fault(value) {
+                return Err(format!("values[{n}][{key}]: Invalid value: {value:?}: {why}"));
             }
         }
-        match tokens.get(at) {
-            None => {}
-            Some(Token::Sign(",")) => {
-                at += 1;
-                if at == tokens.len() {
-                    return Err("found '', expected: identifier after ','".into());
-                }
+        Ok(match operator {
+            "in" | "=" | "==" => Requirement::In(key, values),
+            "notin" | "!=" => Requirement::NotIn(key, values),
+            ">" => Requirement::Greater(key.clone(), number()?),
+            _ => Requirement::Less(key.clone(), number()?),
+        })
+    }
+
+    fn read_value(&mut self) -> Result<String, String> {
+        match self.peek() {
+            None | Some(Token::Sign(",")) => Ok(String::new()),
+            Some(Token::Word(value)) => {
+                self.at += 1;
+                Ok(value.to_owned())
             }
-            other => return Err(format!("found '{}', expected: ',' or 'end of string'", shown(other))),
+            other => Err(format!("found '{}', expected: identifier", shown(other))),
         }
     }
-    Ok(requirements)
+
+    fn read_values(&mut self) -> Result<Vec<String>, String> {
+        match self.take() {
+            Some(Token::Sign("(")) => {}
+            other => return Err(format!("found '{}' expected: '('", shown(other))),
+        }
+        let mut values = Vec::new();
+        loop {
+            match self.take() {
+                Some(Token::Word(value)) => values.push(value.to_owned()),
+                Some(Token::Sign(")")) => return Ok(values),
+                // Nothing between two commas is an empty value.
+                Some(Token::Sign(",")) => {
+                    values.push(String::new());
+                    continue;
+                }
+                other => return Err(format!("found '{}', expected: ',', ')' or identifier", shown(other))),
+            }
+            match self.take() {
+                Some(Token::Sign(",")) => {}
+                Some(Token::Sign(")")) => return Ok(values),
+                other => return Err(format!("found '{}', expected: ',' or ')'", shown(other))),
+            }
+        }
+    }
+}
+
+fn shown(token: Option<Token<'_>>) -> &str {
+    match token {
+        None => "",
+        Some(Token::Word(word)) => word,
+        Some(Token::Sign(sign)) => sign,
+    }
 }

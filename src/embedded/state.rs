@@ -65,6 +65,10 @@ impl Shelf {
         self.objects.range::<str, _>(from).take_while(move |(key, _)| key.starts_with(prefix))
     }
 
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
     /// The objects as they were at an earlier revision; None where that is forgotten.
     pub fn at(&self, revision: u64) -> Option<BTreeMap<String, Arc<Object>>> {
         if revision < self.forgotten {
@@ -236,6 +240,11 @@ impl<'s> Draft<'s> {
         let before = self.get(kind, &key);
         self.pending.insert((kind, key.clone()), after.clone());
         self.events.push((kind, Event { revision: self.revision, key, before, after }));
+    }
+
+    /// How many objects of a kind there were before this draft.
+    pub fn len_before(&self, kind: usize) -> usize {
+        self.state.shelf(kind).len()
     }
 
     /// What was done since `mark`.

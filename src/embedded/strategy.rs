@@ -142,8 +142,8 @@ fn data_faults(object: &Value, fields: &[&str]) -> Vec<FieldError> {
                 let why = format!("Invalid value: {name:?}: duplicate of key present in data");
                 faults.push(FieldError::new(at, Reason::Invalid, why));
             }
-            let length = value.as_str().map_or(0, str::len);
-            bytes += if encoded { length / 4 * 3 } else { length };
+            let text = value.as_str().unwrap_or_default();
+            bytes += if encoded { text.trim_end_matches('=').len() * 3 / 4 } else { text.len() };
         }
     }
     if bytes > LARGEST_DATA {

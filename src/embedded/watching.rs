@@ -14,8 +14,9 @@ use tokio::time::sleep;
 
 use super::Embedded;
 use super::answer::{Body, Include, Shown};
+use super::columns::Column;
 use super::failure::Failure;
-use super::reading::{check_options, not_in_the_future, parse_version};
+use super::reading::{check_options, own_version};
 use super::request::{Form, Query, Resource, Wanted};
 use super::selector::Selector;
 use super::state::{Event, Object, State, at_revision};
@@ -64,7 +65,7 @@ pub fn begin(
     let include = Include::read(query)?;
     let lasts = query.number("timeoutSeconds")?.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0);
     let initial = query.flag("sendInitialEvents");
-    let from = query.get("resourceVersion").map(parse_version).transpose()?.unwrap_or(0);
+    let from = query.get("resourceVersion").map(own_version).transpose()?.unwrap_or(0);
     let shelf = state.shelf(kind.stored_as);
     let bookmarks = query.flag("allowWatchBookmarks");
     let now = monotonic();
@@ -86,9 +87,6 @@ pub fn begin(
         first: true,
         over: false,
     };
-    if from > state.revision {
-        not_in_the_future(state, from)?;
-    }
     let none_wanted = query.get("sendInitialEvents").is_some() && !initial;
     if (from == 0 && !none_wanted) || initial {
         let prefix = resource.key();
@@ -204,12 +202,17 @@ impl Watch {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         let object = match self.wanted.form {
-            Form::Metadata => {
+            Form::Metadata { .. } => {
                 json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
             }
-            Form::Table => {
-                let row = json!({"cells": Value::Null, "object": {"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata}});
-                json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": revision.to_string()}, "columnDefinitions": Value::Null, "rows": [row]})
+            Form::Table { .. } => {
+                let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
+                let cells: Vec<Value> = kind.columns.iter().map(Column::empty_cell).collect();
+                json!({
+                    "kind": "Table", "apiVersion": "meta.k8s.io/v1",
+                    "metadata": {"resourceVersion": revision.to_string()},
+                    "columnDefinitions": Value::Null, "rows": [{"cells": cells, "object": partial}],
+                })
             }
             _ => {
                 let mut object = json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata});

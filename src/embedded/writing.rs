@@ -42,6 +42,11 @@ impl Write {
         self.kinds.get(self.resource.kind)
     }
 
+    /// Whether the path has the namespace that the kind needs, and none where there are none.
+    pub fn is_in_its_place(&self) -> bool {
+        self.kind().namespaced == self.resource.namespace.is_some()
+    }
+
     fn time(&self) -> String {
         time_text(self.now)
     }
@@ -160,8 +165,9 @@ impl Write {
         let manager = self.manager()?;
         let live_value = live.as_ref().map(|live| &live.value);
         let force = self.query.flag("force");
-        let merged = self.as_manager(&manager, |manager| {
-            fields::apply(&self.stored_kind().node, live_value, &applied, manager, force)
+        let kind = self.stored_kind();
+        let merged = self.as_manager(kind, &manager, |manager| {
+            fields::apply(&kind.node, live_value, &applied, manager, force)
         });
         let mut merged = merged.map_err(Failure::of_refusal)?;
         let Some(live) = live else {
@@ -198,9 +204,19 @@ impl Write {
         manager(&self.query, &self.headers)
     }
 
-    fn as_manager<T>(&self, name: &str, then: impl FnOnce(&Manager<'_>) -> T) -> T {
-        let kind = self.stored_kind();
-        let subresource = self.resource.subresource.as_deref();
+    /// `name` as a manager of fields of this kind.
+    pub fn as_manager<T>(&self, kind: &Kind, name: &str, then: impl FnOnce(&Manager<'_>) -> T) -> T {
+        self.as_manager_of(kind, name, self.resource.subresource.as_deref(), then)
+    }
+
+    /// The same through another subresource than that of the request.
+    pub fn as_manager_of<T>(
+        &self,
+        kind: &Kind,
+        name: &str,
+        subresource: Option<&str>,
+        then: impl FnOnce(&Manager<'_>) -> T,
+    ) -> T {
         let reset = fields::reset_fields(kind.status, !kind.custom, subresource);
         let api_version = kind.api_version();
         then(&Manager {
@@ -264,7 +280,7 @@ impl Write {
             Some(managed) => object["metadata"]["managedFields"] = managed,
             None => {
                 let manager = self.manager()?;
-                self.as_manager(&manager, |manager| fields::update(&kind.node, None, &mut object, manager));
+                self.as_manager(kind, &manager, |manager| fields::update(&kind.node, None, &mut object, manager));
             }
         }
         strategy::begin(kind, &mut object);
@@ -313,7 +329,7 @@ impl Write {
         schema::default(&kind.node, &mut object);
         strategy::complete(kind, &mut object);
         let manager = self.manager()?;
-        self.as_manager(&manager, |manager| fields::update(&kind.node, Some(&live.value), &mut object, manager));
+        self.as_manager(kind, &manager, |manager| fields::update(&kind.node, Some(&live.value), &mut object, manager));
         self.finish_change(draft, live, object, dry)
     }
 
@@ -383,6 +399,7 @@ impl Write {
         dry: bool,
     ) -> Result<Arc<Object>, Failure> {
         let kind = self.stored_kind();
+        fields::keep_times(&live.value, &mut object);
         if object == live.value {
             return Ok(live.clone());
         }

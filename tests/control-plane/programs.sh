@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Which programs the control plane consists of, and how each is built:  programs.sh OUT
+# Which programs the control plane consists of, and how each is built:  programs.sh OUT PROGRAM...
 # build.sh calls this with the right Go first in PATH. This file, go.mod and go.sum are the key of the cache.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(cd "$1" && pwd)
+wanted=("${@:2}")
 kwok=v0.8.0 helm=v4.2.4
 export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly GOWORK=off
 cd "$here"
@@ -11,12 +12,13 @@ cd "$here"
 n=0
 build() { # name, command...
   local name=$1 began=$SECONDS
+  [[ " ${wanted[*]} " == *" $name "* ]] || return 0
   shift
   n=$((n + 1))
-  echo "[$n/7] $name …" >&2
+  echo "[$n/${#wanted[@]}] $name …" >&2
   "$@"
   [[ -x $out/$name ]] || { echo "programs.sh: $name was built but is not in $out" >&2; exit 1; }
-  echo "[$n/7] $name … $((SECONDS - began)) s" >&2
+  echo "[$n/${#wanted[@]}] $name … $((SECONDS - began)) s" >&2
 }
 
 # The version comes from the resolved graph, so the stamp cannot disagree with what is built. Without the stamp
@@ -37,6 +39,7 @@ export GOBIN=$out
 build kwok go install -trimpath -ldflags "-s -w -X sigs.k8s.io/kwok/pkg/consts.Version=$kwok" "sigs.k8s.io/kwok/cmd/kwok@$kwok"
 build helm go install -trimpath -ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=$helm" "helm.sh/helm/v4/cmd/helm@$helm"
 
+[[ " ${wanted[*]} " == *" kwok "* ]] || exit 0
 # kwok has no stages of its own ("no stages found"): its module's fast ones.
 module=$(go mod download -json "sigs.k8s.io/kwok@$kwok" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",\{0,1\}$/\1/p')
 for stage in node/fast/node-initialize node/heartbeat-with-lease/node-heartbeat-with-lease \

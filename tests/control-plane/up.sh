@@ -5,7 +5,6 @@
 # foreground. However it ends, also by kill -9, it leaves no process behind. With --until-stdin-closes it ends when its
 # standard input does, that is with the process that holds the other end.
 # FSYNC=off makes etcd answer before its write is on disk: for tests, never for measuring.
-# AUDIT_POLICY=FILE makes the API server record requests as that policy says, in STATE/log/audit.log.
 set -euo pipefail
 say() { echo "up.sh: $*" >&2; }
 until_stdin_closes=
@@ -105,7 +104,7 @@ cd "$dir"
 b64() { base64 -w0 "$1"; }
 
 bring_up() {
-  local etcd peer api kcm sched kwok fsync=() audit=()
+  local etcd peer api kcm sched kwok fsync=()
   etcd=$(port) && peer=$(port) && api=$(port) && kcm=$(port) && sched=$(port) && kwok=$(port) || return 1
   rm -rf "$dir/log"
   mkdir -p "$dir/log" "$dir/pid" "$dir/kwok"
@@ -123,16 +122,15 @@ K
     --listen-peer-urls="http://127.0.0.1:$peer" --initial-advertise-peer-urls="http://127.0.0.1:$peer" \
     --initial-cluster="local=http://127.0.0.1:$peer"
   await etcd 30 etcd_is_healthy || return 1
-  [[ -z ${AUDIT_POLICY:-} ]] || audit=(--audit-policy-file="$AUDIT_POLICY" --audit-log-path="$dir/log/audit.log")
 
   # CRDs, ValidatingAdmissionPolicy and (since 1.36) MutatingAdmissionPolicy are on by default.
-  # On loopback the endpoint reconciler would refuse the address.
+  # On loopback the endpoint reconciler would refuse the address. Nobody has business here without a credential.
   start kube-apiserver --etcd-servers="http://127.0.0.1:$etcd" \
     --bind-address=127.0.0.1 --secure-port="$api" --advertise-address=127.0.0.1 --endpoint-reconciler-type=none \
     --tls-cert-file=pki/serving.crt --tls-private-key-file=pki/serving.key --client-ca-file=pki/ca.crt \
-    --authorization-mode=Node,RBAC --allow-privileged=true --service-cluster-ip-range=10.0.0.0/24 \
+    --anonymous-auth=false --authorization-mode=Node,RBAC --allow-privileged=true --service-cluster-ip-range=10.0.0.0/24 \
     --service-account-issuer=https://kubernetes.default.svc \
-    --service-account-key-file=pki/sa.pub --service-account-signing-key-file=pki/sa.key "${audit[@]}"
+    --service-account-key-file=pki/sa.pub --service-account-signing-key-file=pki/sa.key
   await kube-apiserver 90 kubectl get --raw /readyz || return 1
   await 'the namespace default' 30 kubectl get namespace default || return 1
 

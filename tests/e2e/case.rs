@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::control_plane::ControlPlane;
+use crate::Cluster;
 use crate::eventually::eventually;
 use crate::installation::Installation;
 use crate::keys::{Signer, months_ago};
@@ -28,7 +28,7 @@ pub const KEYS: &str = "seatkeeper.dev/license";
 pub const TRUST: &str = "seatkeeper.dev/trust";
 pub const ISSUER: &str = "seatkeeper.dev/issuer";
 
-/// A namespace of its own on the control plane that all tests share, with Seatkeeper installed.
+/// A namespace of its own on the cluster that all tests share, with Seatkeeper installed.
 pub struct Case {
     pub namespace: String,
     pub kubectl: Kubectl,
@@ -38,13 +38,13 @@ pub struct Case {
 impl Case {
     pub async fn new(name: &str) -> Self {
         Installation::shared().await;
-        Self::on(ControlPlane::shared(), name).await
+        Self::on(Cluster::shared(), name).await
     }
 
-    pub async fn on(cp: &ControlPlane, name: &str) -> Self {
-        let namespace = cp.namespace(name).await;
-        let kubectl = Kubectl::new(cp, &namespace);
-        Self { kubectl, client: cp.admin().await, namespace }
+    pub async fn on(cluster: &Cluster, name: &str) -> Self {
+        let namespace = cluster.namespace(name).await;
+        let kubectl = Kubectl::new(cluster, &namespace);
+        Self { kubectl, client: cluster.admin().await, namespace }
     }
 
     pub fn license(&self, name: &str) -> Seen<License> {

@@ -8,13 +8,13 @@ use std::time::Duration;
 use seatkeeper::domain::license::mode::Mode;
 use serde_json::json;
 
-use crate::case::{Case, KEYS, PLAN, Shown, order};
+use crate::case::{Case, KEYS, PLAN, order};
 use crate::control_plane::ControlPlane;
 use crate::eventually::eventually;
 use crate::helm::Helm;
-use crate::installation::{CHART, Installation, SEATKEEPER};
-use crate::keys::{Signer, claims};
+use crate::installation::{Installation, SEATKEEPER};
 use crate::kubectl::Kubectl;
+use crate::rights::{CHART, installed_from};
 
 /// RBAC knows no types of Secrets; the admission policies do.
 #[tokio::test]
@@ -142,54 +142,6 @@ async fn the_chart_refuses_wrong_values_and_says_which() {
     assert!(helm.run(&["lint", CHART, "--strict"]).await.ok);
 }
 
-/// A customer's own chart: a License and the Secret with its key.
-fn customers_chart(case: &Case) -> PathBuf {
-    let chart = ControlPlane::shared().state().join(&case.namespace);
-    std::fs::create_dir_all(chart.join("templates")).expect("the state folder is ours");
-    let license = json!({
-        "apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License", "metadata": {"name": "acd"},
-        "spec": {"product": "innoacd", "keys": [{"name": "key", "secretRef": {"name": "key"}}], "trust": {"secretRef": {"name": "vendor-trust"}}},
-    });
-    let key = r#"{apiVersion: v1, kind: Secret, metadata: {name: key}, type: seatkeeper.dev/license, stringData: {"key.jwt": {{ .Values.key | quote }}}}"#;
-    let app =
-        r#"{apiVersion: v1, kind: ConfigMap, metadata: {name: app}, data: {version: {{ .Values.version | quote }}}}"#;
-    for (name, text) in [
-        ("Chart.yaml", "{apiVersion: v2, name: acd, version: 1.0.0}"),
-        ("values.yaml", "{key: '', version: '1'}"),
-        ("templates/license.yaml", &license.to_string()),
-        ("templates/key.yaml", key),
-        ("templates/app.yaml", app),
-    ] {
-        std::fs::write(chart.join(name), text).expect("the state folder is ours");
-    }
-    chart
-}
-
-/// K1, I4: demo mode rolls back neither the fix of the application nor the new key.
-#[tokio::test]
-async fn k1_helm_upgrades_succeed_in_demo_and_bring_the_new_key() {
-    let case = Case::new("release").await;
-    case.trust().await;
-    let chart = customers_chart(&case);
-    let helm = Helm::new(ControlPlane::shared(), &case.namespace);
-    let vendor = Signer::of("vendor");
-    let key = |days: i64| format!("key={}", vendor.sign(&claims("innoacd", &case.namespace, days)));
-    let license = case.license("acd");
-    helm.install("acd", &chart, &["--set", &key(-30)]).await;
-    license.becomes(Mode::Demo).await;
-    license.is_not("Licensed", "Expired").await;
-
-    helm.upgrade("acd", &chart, &["--rollback-on-failure", "--set", &key(-30), "--set", "version=2"]).await;
-    assert_eq!(case.kubectl.expect(&["get", "configmap", "app", "-o", "jsonpath={.data.version}"]).await, "2");
-    license.becomes(Mode::Demo).await;
-
-    helm.upgrade("acd", &chart, &["--rollback-on-failure", "--set", &key(365), "--set", "version=3"]).await;
-    assert_eq!(license.becomes(Mode::Full).await.seats(), Some("agents 50"));
-    assert_eq!(case.kubectl.expect(&["get", "configmap", "app", "-o", "jsonpath={.data.version}"]).await, "3");
-    let history = helm.run(&["history", "acd", "-o", "json"]).await;
-    assert!(!history.stdout.to_lowercase().contains("rollback"), "{history:?}");
-}
-
 /// The chart of a release whose Licenses had another column.
 fn older_chart(cp: &ControlPlane) -> PathBuf {
     let chart = cp.state().join("older-chart");
@@ -206,7 +158,7 @@ fn older_chart(cp: &ControlPlane) -> PathBuf {
 #[tokio::test]
 async fn k3_crds_are_upgraded_with_the_release_and_kept_when_it_goes() {
     let cp = ControlPlane::start().unwrap_or_else(|why| panic!("{why}"));
-    let installed = Installation::on(&cp, older_chart(&cp)).await;
+    let installed = Installation::run(&cp, installed_from(&cp, older_chart(&cp)).await).await;
     let case = Case::on(&cp, "kept").await;
     case.signing_key().await;
     case.kubectl.apply(PLAN).await;
@@ -235,6 +187,6 @@ async fn k3_crds_are_upgraded_with_the_release_and_kept_when_it_goes() {
     assert_eq!((after.metadata.uid, after.status), (before.metadata.uid, before.status));
     case.kubectl.expect(&["get", "lsub/stadtwerke", "lplan/innoacd", "secret/innoacd-license"]).await;
     // It comes back to what it left.
-    let _operator = Installation::on(&cp, CHART).await;
+    let _operator = Installation::run(&cp, installed_from(&cp, CHART).await).await;
     case.kubectl.expect(&["get", "lic/innoacd"]).await;
 }

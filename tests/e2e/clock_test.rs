@@ -58,7 +58,7 @@ async fn a_clock_ten_years_ahead_ends_no_licence_and_is_reported() {
     let ground = Ground::take().await;
     let vendor = order(&ground, "ahead").await;
     let clock = Clock::reading(|| machine_time() + Duration::days(3650));
-    let operator = InProcess::start(&ground.operator(), clock).await;
+    let operator = InProcess::start(&ground.operator, clock).await;
     let license = shows(&vendor, "Full", "False ClocksDisagree").await;
     let issued = vendor.keys("innoacd-license").await;
     assert_eq!(issued.len(), 1, "no key before its time");
@@ -69,7 +69,7 @@ async fn a_clock_ten_years_ahead_ends_no_licence_and_is_reported() {
     operator.stop().await;
 
     // Set right, it is trusted again.
-    let operator = InProcess::start(&ground.operator(), Clock::of_machine()).await;
+    let operator = InProcess::start(&ground.operator, Clock::of_machine()).await;
     shows(&vendor, "Full", "True ClocksAgree").await;
     operator.stop().await;
 }
@@ -79,7 +79,7 @@ async fn one_boot_in_2036_expires_nothing_for_good() {
     let ground = Ground::take().await;
     let vendor = order(&ground, "boot").await;
     store_mark(&ground, "2036-02-01T00:00:00Z".parse().expect("a time")).await;
-    let operator = InProcess::start(&ground.operator(), Clock::of_machine()).await;
+    let operator = InProcess::start(&ground.operator, Clock::of_machine()).await;
     shows(&vendor, "Full", "False ClockWasAhead").await;
     eventually(SOON, "the mark is dropped", async || match stored_mark(&ground).await {
         Some(mark) if mark < machine_time() + Duration::minutes(1) => Ok(()),
@@ -96,7 +96,7 @@ async fn time_waits_without_a_word_for_a_mark_that_is_a_moment_ahead() {
     let vendor = order(&ground, "moment").await;
     let mark = machine_time() + Duration::minutes(3);
     store_mark(&ground, mark).await;
-    let operator = InProcess::start(&ground.operator(), Clock::of_machine()).await;
+    let operator = InProcess::start(&ground.operator, Clock::of_machine()).await;
     shows(&vendor, "Full", "True ClocksAgree").await;
     let keys = vendor.keys("innoacd-license").await;
     assert_eq!(keys[0].iat, mark.timestamp(), "time stands at the mark and is never set back");

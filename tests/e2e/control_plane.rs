@@ -1,22 +1,17 @@
 //! A real control plane that ends with this process, whatever ends it. `tests/control-plane` has the programs.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{OnceLock, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::api::{Api, ObjectMeta, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, PostParams};
+use kube::config::Kubeconfig;
 
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/control-plane");
-/// Which requests the API server records, where nothing is measured.
-const AUDIT_POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/audit-policy.yaml");
-/// The first build, on a slow machine, with another build to wait for.
-const BUILD: Duration = Duration::from_secs(3600);
+use crate::starting::{Programs, SCRIPTS, await_ready, new_state, programs};
+
 const START: Duration = Duration::from_secs(240);
 const STOP: Duration = Duration::from_secs(20);
 
@@ -30,35 +25,25 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// One for the test that asks; it ends when it is dropped. etcd does not wait for the disk, and requests for Secrets
-    /// are recorded: for tests.
+    /// One for the test that asks; it ends when it is dropped. etcd does not wait for the disk: for tests.
     pub fn start() -> Result<Self, String> {
-        Self::start_with(&[("FSYNC", "off"), ("AUDIT_POLICY", AUDIT_POLICY)])
+        Self::start_with("off")
     }
 
     /// The same with durable writes: for everything that is measured.
     pub fn start_with_fsync() -> Result<Self, String> {
-        Self::start_with(&[("FSYNC", "on")])
+        Self::start_with("on")
     }
 
-    /// The one that all tests of this binary share. Statics are never dropped: this one ends with the process.
-    pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
-        match SHARED.get_or_init(Self::start) {
-            Ok(cp) => cp,
-            Err(why) => panic!("there is no control plane to test on: {why}"),
-        }
-    }
-
-    fn start_with(environment: &[(&str, &str)]) -> Result<Self, String> {
-        let bin = build()?;
-        let state = new_state()?;
+    fn start_with(fsync: &str) -> Result<Self, String> {
+        let bin = programs(Programs::All)?;
+        let state = new_state("control-plane")?;
         let log = state.with_extension("up.log");
         let stderr = std::fs::File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
         let mut up = Command::new(format!("{SCRIPTS}/up.sh"))
             .arg("--until-stdin-closes")
             .args([&bin, &state])
-            .envs(environment.iter().copied())
+            .env("FSYNC", fsync)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
@@ -68,35 +53,8 @@ impl ControlPlane {
         let stdout = up.stdout.take().expect("stdout is piped");
         let cp = Self { bin, kubeconfig: state.join("kubeconfig"), state, up: Some((up, stdin)) };
 
-        let (tell, told) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            let _ = BufReader::new(stdout).read_line(&mut line);
-            let _ = tell.send(line);
-        });
-        let said = told.recv_timeout(START).unwrap_or_else(|_| format!("nothing within {START:?}"));
-        if said.starts_with("ready:") {
-            return Ok(cp);
-        }
-        let log = std::fs::read_to_string(&log).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        let last = lines[lines.len().saturating_sub(60)..].join("\n");
-        Err(format!("up.sh did not get ready (it said {said:?}); its last lines:\n{last}"))
-    }
-
-    /// A client of the administrator. One per test: a client belongs to the runtime that made it.
-    pub async fn admin(&self) -> kube::Client {
-        self.client_of(&self.kubeconfig).await
-    }
-
-    pub async fn client_of(&self, kubeconfig: &Path) -> kube::Client {
-        // A second test finds it installed, which is what it wants.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let read = Kubeconfig::read_from(kubeconfig).unwrap_or_else(|e| panic!("{}: {e}", kubeconfig.display()));
-        let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
-            .await
-            .unwrap_or_else(|e| panic!("{}: {e}", kubeconfig.display()));
-        kube::Client::try_from(config).unwrap_or_else(|e| panic!("{}: {e}", kubeconfig.display()))
+        await_ready("up.sh", stdout, &log, START)?;
+        Ok(cp)
     }
 
     pub fn kubeconfig(&self) -> &Path {
@@ -118,18 +76,6 @@ impl ControlPlane {
         let path = self.state.join("pid").join(name);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         text.trim().parse().unwrap_or_else(|e| panic!("{} holds {text:?}: {e}", path.display()))
-    }
-
-    /// A new namespace; its name starts with the one given.
-    pub async fn namespace(&self, name: &str) -> String {
-        static LAST: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("{name}-{}", LAST.fetch_add(1, Ordering::Relaxed) + 1);
-        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
-        let made = Api::all(self.admin().await)
-            .create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() })
-            .await;
-        made.unwrap_or_else(|e| panic!("namespace {name}: {e}"));
-        name
     }
 
     /// Writes a kubeconfig with a token of this ServiceAccount, good for a day.
@@ -180,48 +126,4 @@ impl Drop for ControlPlane {
             let _ = std::fs::remove_file(self.state.with_extension("up.log"));
         }
     }
-}
-
-/// The folder with the programs; the first time they are built, which takes minutes and shows its progress.
-fn build() -> Result<PathBuf, String> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let build = || {
-        let mut script = Command::new(format!("{SCRIPTS}/build.sh"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| format!("{SCRIPTS}/build.sh could not be started: {e}"))?;
-        let mut stdout = script.stdout.take().expect("stdout is piped");
-        let (tell, told) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut folder = String::new();
-            let _ = stdout.read_to_string(&mut folder);
-            let _ = tell.send((folder, script.wait()));
-        });
-        match told.recv_timeout(BUILD) {
-            Ok((folder, Ok(status))) if status.success() => Ok(PathBuf::from(folder.trim())),
-            Ok((_, status)) => Err(format!("tests/control-plane/build.sh failed, see above ({status:?})")),
-            Err(_) => Err(format!("tests/control-plane/build.sh did not end within {BUILD:?}")),
-        }
-    };
-    BUILT.get_or_init(build).clone()
-}
-
-/// A state folder named after this process; those of processes that are gone are cleared away, so that the logs of the
-/// last run stay and no more.
-fn new_state() -> Result<PathBuf, String> {
-    static LAST: AtomicUsize = AtomicUsize::new(0);
-    let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    for entry in std::fs::read_dir(all).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix("control-plane-").and_then(|rest| rest.split(['-', '.']).next());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            let _ = std::fs::remove_dir_all(entry.path()).or_else(|_| std::fs::remove_file(entry.path()));
-        }
-    }
-    let state = all.join(format!("control-plane-{}-{}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed) + 1));
-    // A process of the same number may have left one.
-    let _ = std::fs::remove_dir_all(&state);
-    std::fs::create_dir_all(&state).map_err(|e| format!("{}: {e}", state.display()))?;
-    Ok(state)
 }

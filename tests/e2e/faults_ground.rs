@@ -1,8 +1,8 @@
 //! A cluster for operators that see the whole of it: with clocks of their own, behind a proxy, killed at any write.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::ByteString;
@@ -22,15 +22,13 @@ use seatkeeper::domain::license::key::{Claims, verify_key};
 use seatkeeper::domain::license::trust::{Revocations, Trust, read_revocations};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::control_plane::ControlPlane;
 use crate::eventually::eventually;
-use crate::helm::Helm;
 use crate::kubectl::Kubectl;
+use crate::{Cluster, rights};
 
 /// The operator's own namespace.
-pub const HOME: &str = "seatkeeper";
+pub const HOME: &str = crate::installation::SEATKEEPER;
 /// How long anything may take that is done at once on a quiet machine.
 pub const SOON: Duration = Duration::from_secs(20);
 /// The vendor's signing key.
@@ -38,24 +36,18 @@ const SECRET_KEY: [u8; 32] = [7; 32];
 
 /// The cluster, for the test whose turn it is: two operators at once would do each other's work.
 pub struct Ground {
-    pub cp: &'static ControlPlane,
+    pub cluster: Arc<Cluster>,
     pub admin: Client,
-    _turn: MutexGuard<'static, ()>,
+    /// The operator's kubeconfig.
+    pub operator: PathBuf,
+    _turn: rights::Turn,
 }
 
 impl Ground {
     /// Waits for its turn; what the test before has left is gone.
     pub async fn take() -> Self {
-        static TURN: Mutex<()> = Mutex::const_new(());
-        static GROUND: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
-        static PREPARED: OnceCell<()> = OnceCell::const_new();
-        let turn = TURN.lock().await;
-        let cp = match GROUND.get_or_init(ControlPlane::start) {
-            Ok(cp) => cp,
-            Err(why) => panic!("there is no control plane to test on: {why}"),
-        };
-        PREPARED.get_or_init(|| prepare(cp)).await;
-        let ground = Ground { cp, admin: cp.admin().await, _turn: turn };
+        let (cluster, operator, turn) = rights::ground().await;
+        let ground = Ground { admin: cluster.admin().await, cluster, operator, _turn: turn };
         for namespace in ground.namespaces_in_use().await {
             let kinds = "subscriptions.seatkeeper.dev,licenses.seatkeeper.dev,plans.seatkeeper.dev,secrets";
             ground.kubectl(&namespace).expect(&["delete", kinds, "--all"]).await;
@@ -72,12 +64,7 @@ impl Ground {
 
     /// The administrator with kubectl.
     pub fn kubectl(&self, namespace: &str) -> Kubectl {
-        Kubectl::new(self.cp, namespace)
-    }
-
-    /// The operator's ServiceAccount with the rights that the chart gives it.
-    pub fn operator(&self) -> PathBuf {
-        kubeconfig(self.cp)
+        Kubectl::new(&self.cluster, namespace)
     }
 
     /// Clears away the Lease of an operator that was killed: nobody has to wait until it has run out.
@@ -92,7 +79,7 @@ impl Ground {
 
     /// A new namespace with the vendor's signing key and the Plan of the lead case.
     pub async fn vendor(&self, name: &str) -> Vendor {
-        let namespace = self.cp.namespace(name).await;
+        let namespace = self.cluster.namespace(name).await;
         let kubectl = self.kubectl(&namespace);
         let vendor = Vendor { namespace, kubectl, admin: self.admin.clone() };
         let (_, pem) = signing_key_pem(&SECRET_KEY).expect("32 bytes are a key");
@@ -124,35 +111,6 @@ spec:
     demoSeats: 2
     pools: [{name: agents, model: Concurrent, countBy: User}]
 ";
-
-/// The CRDs, and the ServiceAccount with the chart's rights and the bounds of its admission policies.
-async fn prepare(cp: &'static ControlPlane) {
-    let kubectl = Kubectl::new(cp, HOME);
-    kubectl.expect(&["create", "namespace", HOME]).await;
-    kubectl.expect(&["apply", "--server-side", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/crds")]).await;
-    kubectl.expect(&["wait", "crds", "--all", "--for=condition=Established", "--timeout=30s"]).await;
-    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/seatkeeper");
-    let mut template = vec!["template", "seatkeeper", chart];
-    for shown in ["templates/serviceaccount.yaml", "templates/rbac.yaml", "templates/admission-policies.yaml"] {
-        template.extend(["--show-only", shown]);
-    }
-    let output = Helm::new(cp, HOME).run(&template).await;
-    assert!(output.ok, "{}", output.stderr);
-    kubectl.apply(&output.stdout).await;
-    let written = cp.service_account_kubeconfig(HOME, "seatkeeper").await;
-    assert_eq!(written, kubeconfig(cp));
-}
-
-fn kubeconfig(cp: &ControlPlane) -> PathBuf {
-    cp.state().join(format!("kubeconfig-{HOME}-seatkeeper"))
-}
-
-/// What `kubeconfig` says, for a client.
-pub async fn config_of(kubeconfig: &Path) -> kube::Config {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let read = kube::config::Kubeconfig::read_from(kubeconfig).expect("the harness wrote it");
-    kube::Config::from_custom_kubeconfig(read, &Default::default()).await.expect("the harness wrote it")
-}
 
 pub fn at(text: &str) -> Instant {
     text.parse().unwrap_or_else(|e| panic!("{text}: {e}"))

@@ -14,8 +14,9 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::cluster::config_of;
 use crate::eventually::eventually;
-use crate::faults_ground::{HOME, SOON, config_of};
+use crate::faults_ground::{HOME, SOON};
 
 /// The operator in this process.
 pub struct InProcess {

@@ -1,21 +1,23 @@
-//! A proxy between an operator and the API server: it counts, holds back, breaks off, and goes away.
+//! A proxy between an operator and the API server: it counts, records, holds back, refuses, breaks off, and goes away.
 
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{HOST, TRANSFER_ENCODING};
+use axum::http::header::{CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use kube::Client;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::faults_ground::{Ground, config_of};
+use crate::cluster::config_of;
+use crate::faults_ground::Ground;
 
 /// Plain HTTP on loopback in front of the API server, which it asks with the operator's own token.
 pub struct Proxy {
@@ -38,6 +40,25 @@ struct Inner {
     /// Every request: method, path, and `watch` where it is one.
     seen: Vec<String>,
     trap: Option<Trap>,
+    /// Writes to a path that ends so are refused.
+    refused: Option<&'static str>,
+    secrets: Vec<Exchange>,
+}
+
+/// A request for Secrets and what was answered, of a watch so far.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    pub method: String,
+    pub uri: String,
+    pub request: Bytes,
+    pub status: u16,
+    answer: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Exchange {
+    pub fn answer(&self) -> String {
+        String::from_utf8_lossy(&self.answer.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
 }
 
 /// Which write of one namespace the operator does not live to see answered.
@@ -60,11 +81,11 @@ pub enum When {
 
 impl Proxy {
     pub async fn start(ground: &Ground) -> Self {
-        let upstream = config_of(&ground.operator()).await;
+        let upstream = config_of(&ground.operator).await;
         let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let address = free.local_addr().expect("it is bound");
         drop(free);
-        let kubeconfig = ground.cp.state().join(format!("kubeconfig-proxy-{}", address.port()));
+        let kubeconfig = ground.cluster.state().join(format!("kubeconfig-proxy-{}", address.port()));
         let text = serde_json::json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -118,6 +139,16 @@ impl Proxy {
     /// The writes so far in one namespace.
     pub fn writes_in(&self, namespace: &str) -> Vec<String> {
         self.writes().into_iter().filter(|request| request.contains(&of_namespace(namespace))).collect()
+    }
+
+    /// Every request for Secrets so far, with its answer.
+    pub fn secrets(&self) -> Vec<Exchange> {
+        self.shared.lock().secrets.clone()
+    }
+
+    /// From now on, writes to a path that ends so are refused; None: no more.
+    pub fn refuse(&self, ending: Option<&'static str>) {
+        self.shared.lock().refused = ending;
     }
 
     /// Waits for the `nth` write in `namespace`, counted from 1 and from now.
@@ -191,9 +222,13 @@ async fn forward(State((shared, client)): State<(Arc<Shared>, Client)>, request:
     if query.contains("limit=") && !is_watch {
         let _ = shared.lists_held.subscribe().wait_for(|held| !held).await;
     }
+    if is_write(&named) && shared.lock().refused.is_some_and(|ending| named.ends_with(ending)) {
+        return refusal();
+    }
     let Ok(bytes) = to_bytes(body, usize::MAX).await else { return StatusCode::BAD_REQUEST.into_response() };
     parts.headers.remove(HOST);
-    let answer = client.send(http::Request::from_parts(parts, kube::client::Body::from(bytes))).await;
+    let (method, uri) = (parts.method.to_string(), parts.uri.to_string());
+    let answer = client.send(http::Request::from_parts(parts, kube::client::Body::from(bytes.clone()))).await;
     if trapped.is_some() {
         shared.sprung.send_replace(trapped);
     }
@@ -206,8 +241,29 @@ async fn forward(State((shared, client)): State<(Arc<Shared>, Client)>, request:
         Ok(answer) => {
             let (mut parts, body) = answer.into_parts();
             parts.headers.remove(TRANSFER_ENCODING);
-            Response::from_parts(parts, Body::new(body))
+            if !uri.contains("/secrets") {
+                return Response::from_parts(parts, Body::new(body));
+            }
+            let answer: Arc<Mutex<Vec<u8>>> = Arc::default();
+            let exchange =
+                Exchange { method, uri, request: bytes, status: parts.status.as_u16(), answer: answer.clone() };
+            shared.lock().secrets.push(exchange);
+            let recorded = body.map_frame(move |frame| {
+                let data = frame.data_ref().map_or(&[][..], |data| data);
+                answer.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(data);
+                frame
+            });
+            Response::from_parts(parts, Body::new(recorded))
         }
         Err(_) => StatusCode::BAD_GATEWAY.into_response(),
     }
+}
+
+/// As an admission policy refuses.
+fn refusal() -> Response {
+    let status = serde_json::json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "nobody writes this", "reason": "Invalid", "code": 422,
+    });
+    (StatusCode::UNPROCESSABLE_ENTITY, [(CONTENT_TYPE, "application/json")], status.to_string()).into_response()
 }

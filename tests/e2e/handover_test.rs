@@ -16,9 +16,9 @@ const ORDERS: usize = 8;
 
 /// Two replicas, the first of which leads.
 async fn two(ground: &Ground) -> (Replica, Replica) {
-    let first = Replica::start(&ground.operator(), "first");
+    let first = Replica::start(&ground.operator, "first");
     first.says(SOON, LEADS).await;
-    let second = Replica::start(&ground.operator(), "second");
+    let second = Replica::start(&ground.operator, "second");
     second.says(SOON, STANDS_BY).await;
     (first, second)
 }
@@ -111,7 +111,7 @@ async fn a_replica_is_ready_once_it_has_read_everything_and_says_whether_it_lead
     proxy.hold_lists(false);
     replica.says(SOON, LEADS).await;
     assert_eq!(metric(&replica, "seatkeeper_leads").await, "1");
-    let other = Replica::start(&ground.operator(), "other");
+    let other = Replica::start(&ground.operator, "other");
     other.says(SOON, STANDS_BY).await;
     assert_eq!(metric(&other, "seatkeeper_leads").await, "0");
 }

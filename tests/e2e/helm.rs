@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::control_plane::ControlPlane;
+use crate::Cluster;
 use crate::program::{Output, Program};
 
 #[derive(Clone, Debug)]
@@ -14,8 +14,9 @@ pub struct Helm {
 
 impl Helm {
     /// The administrator, working in this namespace.
-    pub fn new(cp: &ControlPlane, namespace: &str) -> Self {
-        let program = Program::new(&cp.bin("helm"), cp.kubeconfig(), cp.state(), Duration::from_secs(150));
+    pub fn new(cluster: &Cluster, namespace: &str) -> Self {
+        let program =
+            Program::new(&cluster.bin("helm"), cluster.kubeconfig(), cluster.state(), Duration::from_secs(150));
         Self { program, namespace: namespace.into() }
     }
 

@@ -1,32 +1,22 @@
-//! Seatkeeper as it is installed: the chart by helm, and the real binary with the rights of the chart's ServiceAccount.
+//! Seatkeeper as it is installed: the real binary, with the rights that an installation gives it.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use crate::control_plane::ControlPlane;
 use crate::eventually::eventually;
-use crate::helm::Helm;
 use crate::keys::Signer;
+use crate::tied::Tied;
+use crate::{Cluster, rights};
 
-pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/seatkeeper");
 /// The namespace and the name of the release, and so of the ServiceAccount.
 pub const SEATKEEPER: &str = "seatkeeper";
 /// The product whose trust the shared installation pins, to `Signer::of("pinned")`.
 pub const PINNED_PRODUCT: &str = "pinned";
-
-/// Ends the operator when the pipe on its standard input closes: with the process that holds the other end, whatever ends
-/// that one.
-const UNTIL_STDIN_CLOSES: &str = r#"
-exec 3<&0
-setpriv --pdeathsig KILL "$@" 3<&- < /dev/null & operator=$!
-{ cat <&3 > /dev/null; kill -KILL "$operator"; } > /dev/null 2>&1 &
-wait "$operator"
-"#;
 
 pub struct Installation {
     pub kubeconfig: PathBuf,
@@ -36,31 +26,35 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// The one that all tests of this binary share, on the control plane that they share.
+    /// The one that all tests of this binary share, on the cluster that they share.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Installation> = OnceCell::const_new();
-        SHARED.get_or_init(|| Self::on(ControlPlane::shared(), CHART)).await
+        SHARED
+            .get_or_init(|| async {
+                let cluster = Cluster::shared();
+                Self::run(cluster, rights::installed(cluster).await).await
+            })
+            .await
     }
 
-    /// Installs a chart on a control plane, and runs the operator there.
-    pub async fn on(cp: &ControlPlane, chart: impl AsRef<Path>) -> Self {
-        let values = cp.state().join("seatkeeper-values.json");
-        let jwks: serde_json::Value = serde_json::from_str(&Signer::of("pinned").jwks()).expect("a JWK Set is JSON");
-        let trust = serde_json::json!({"trust": {PINNED_PRODUCT: {"jwks": jwks}}});
-        std::fs::write(&values, trust.to_string()).expect("the state folder is ours");
-        let values = values.to_str().expect("paths of test files are UTF-8");
-        Helm::new(cp, SEATKEEPER).install(SEATKEEPER, chart, &["--create-namespace", "--values", values]).await;
-        let kubeconfig = cp.service_account_kubeconfig(SEATKEEPER, SEATKEEPER).await;
-        let (operator, address) = Operator::start(&kubeconfig, &cp.state().join("log/operator.log")).await;
+    /// Runs the operator with these rights.
+    pub async fn run(cluster: &Cluster, kubeconfig: PathBuf) -> Self {
+        let (operator, address) = Operator::start(&kubeconfig, &cluster.state().join("log/operator.log")).await;
         Self { kubeconfig, address, _operator: operator }
     }
 }
 
-/// The running binary.
-struct Operator {
-    shell: Child,
-    stdin: Option<ChildStdin>,
+/// The values of an installation that pins whom to trust, as a file.
+pub fn values(cluster: &Cluster) -> String {
+    let file = cluster.state().join("seatkeeper-values.json");
+    let jwks: serde_json::Value = serde_json::from_str(&Signer::of("pinned").jwks()).expect("a JWK Set is JSON");
+    let trust = serde_json::json!({"trust": {PINNED_PRODUCT: {"jwks": jwks}}});
+    std::fs::write(&file, trust.to_string()).expect("the state folder is ours");
+    file.to_str().expect("paths of test files are UTF-8").to_owned()
 }
+
+/// The running binary.
+struct Operator(Tied);
 
 impl Operator {
     /// Starts it and waits until it leads.
@@ -70,12 +64,12 @@ impl Operator {
             let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("there are free ports");
             let mut operator = Self::spawn(kubeconfig, log, port);
             let leads =
-                eventually(Duration::from_secs(60), "the operator leads", async || match operator.shell.try_wait() {
-                    Ok(None) => match get(port, "/readyz") {
+                eventually(Duration::from_secs(60), "the operator leads", async || match operator.0.has_ended() {
+                    false => match get(port, "/readyz") {
                         Ok(said) if said.contains("ok: leads") => Ok(true),
                         said => Err(format!("{said:?}; its log is {}", log.display())),
                     },
-                    _ => Ok(false),
+                    true => Ok(false),
                 })
                 .await;
             if leads {
@@ -87,25 +81,11 @@ impl Operator {
 
     fn spawn(kubeconfig: &Path, log: &Path, listen: SocketAddr) -> Self {
         let log = std::fs::File::create(log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
-        let mut shell = Command::new("sh")
-            .args(["-c", UNTIL_STDIN_CLOSES, "sh", env!("CARGO_BIN_EXE_seatkeeper")])
-            .args(["operator", "--namespace", SEATKEEPER, "--listen", &listen.to_string()])
-            .env("KUBECONFIG", kubeconfig)
-            .env("RUST_LOG", "info,kube=warn,seatkeeper=debug")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("there is a shell");
-        let stdin = shell.stdin.take();
-        Self { shell, stdin }
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        drop(self.stdin.take());
-        let _ = self.shell.wait();
+        let listen = listen.to_string();
+        let arguments = ["operator", "--namespace", SEATKEEPER, "--listen", &listen];
+        let environment: [(&str, &OsStr); 2] =
+            [("KUBECONFIG", kubeconfig.as_os_str()), ("RUST_LOG", OsStr::new("info,kube=warn,seatkeeper=debug"))];
+        Self(Tied::seatkeeper(&arguments, &environment, log).0)
     }
 }
 

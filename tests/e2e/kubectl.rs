@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::control_plane::ControlPlane;
+use crate::Cluster;
 pub use crate::program::Output;
 use crate::program::Program;
 
@@ -15,13 +15,13 @@ pub struct Kubectl {
 
 impl Kubectl {
     /// The administrator, working in this namespace.
-    pub fn new(cp: &ControlPlane, namespace: &str) -> Self {
-        Self::with(cp, cp.kubeconfig(), namespace)
+    pub fn new(cluster: &Cluster, namespace: &str) -> Self {
+        Self::with(cluster, cluster.kubeconfig(), namespace)
     }
 
     /// Whoever this kubeconfig is for.
-    pub fn with(cp: &ControlPlane, kubeconfig: &Path, namespace: &str) -> Self {
-        let program = Program::new(&cp.bin("kubectl"), kubeconfig, cp.state(), Duration::from_secs(90));
+    pub fn with(cluster: &Cluster, kubeconfig: &Path, namespace: &str) -> Self {
+        let program = Program::new(&cluster.bin("kubectl"), kubeconfig, cluster.state(), Duration::from_secs(90));
         Self { program, namespace: namespace.into() }
     }
 

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Api;
 use seatkeeper::domain::license::mode::Mode;
 
 use crate::case::{Case, KEYS, PLAN, order};
@@ -161,11 +159,9 @@ async fn k1_kubectl_explains_every_kind() {
         })
         .await;
     }
-    let crds: Api<CustomResourceDefinition> = Api::all(case.client.clone());
-    for kind in ["plans", "subscriptions", "licenses"] {
-        let crd = crds.get(&format!("{kind}.seatkeeper.dev")).await.expect("it is installed");
-        assert_eq!(crd.spec.scope, "Namespaced");
-    }
+    let kinds = ["api-resources", "--api-group=seatkeeper.dev", "--namespaced=true", "--no-headers", "-o", "name"];
+    let kinds = case.kubectl.expect(&kinds).await;
+    assert_eq!(kinds, "licenses.seatkeeper.dev\nplans.seatkeeper.dev\nsubscriptions.seatkeeper.dev\n");
 }
 
 /// kstatus: what nobody has looked at yet says so, and what was looked at says which generation was.

@@ -6,7 +6,14 @@ use super::managed::{self, Identity, Managed, Owned};
 use super::number::same;
 use super::refusal::Refusal;
 use super::set::FieldSet;
-use super::{Manager, check, last_applied, merge::merge, never_owned, remove::remove, update, zero::zero};
+use super::{
+    Manager, check, last_applied,
+    merge::{is_merged, merge_objects},
+    never_owned,
+    remove::remove,
+    update,
+    zero::zero,
+};
 use crate::embedded::schema::node::Node;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -60,17 +67,21 @@ pub fn apply(
             &empty
         }
     };
-    let mut managed =
-        Managed::of(before).map_err(|why| Refusal::internal(format!("failed to decode managed fields: {}", why.0)))?;
+    if live.is_some() && is_noop(node, before, applied, manager) {
+        return Ok(before.clone());
+    }
+    let mut managed = Managed::of_live(before)
+        .map_err(|why| Refusal::internal(format!("failed to decode managed fields: {}", why.0)))?;
     let nothing;
     if managed.0.is_empty() {
         nothing = zero(node, before, manager.builtin);
         update::own_changes(node, &nothing, before, &mut managed, manager, BEFORE);
     }
-    let outcome = attempt(node, before, applied, managed.clone(), manager, force);
-    let (object, managed) = match outcome {
-        Outcome::Done(object, managed) => (object, managed),
-        Outcome::Conflicts(conflicts) if manager.name == last_applied::KUBECTL => {
+    // Only kubectl may try twice.
+    let again = (manager.name == last_applied::KUBECTL).then(|| managed.clone());
+    let (object, managed) = match (attempt(node, before, applied, managed, manager, force), again) {
+        (Outcome::Done(object, managed), _) => (object, managed),
+        (Outcome::Conflicts(conflicts), Some(managed)) => {
             let left = last_applied::unexpected(node, before, conflicts, manager);
             if !left.is_empty() {
                 return Err(conflict::refusal(&left));
@@ -80,9 +91,9 @@ pub fn apply(
                 Outcome::Conflicts(conflicts) => return Err(conflict::refusal(&conflicts)),
             }
         }
-        Outcome::Conflicts(conflicts) => return Err(conflict::refusal(&conflicts)),
+        (Outcome::Conflicts(conflicts), None) => return Err(conflict::refusal(&conflicts)),
     };
-    let mut object = object.unwrap_or_else(|| before.clone());
+    let mut object = object.unwrap_or_else(|| without_managed(before));
     if manager.name == last_applied::KUBECTL {
         last_applied::refresh(&mut object, applied);
     }
@@ -99,43 +110,40 @@ fn attempt<'a>(
     force: bool,
 ) -> Outcome<'a> {
     managed.reconcile(node, manager.api_version);
-    let Some(merged) = merge(node, Some(live), Some(applied)) else { return Outcome::Done(None, managed) };
+    let Some(merged) = merge_objects(node, live, applied) else { return Outcome::Done(None, managed) };
     let identity = Identity::apply(manager.name, manager.subresource.unwrap_or_default());
     let fields = FieldSet::of_value(node, applied).without_subtrees(manager.reset);
-    let last = managed.0.remove(&identity);
-    let time = last.as_ref().and_then(|owned| owned.time.clone());
-    let mut mine = Owned { version: Cow::Borrowed(manager.api_version), fields, time };
-    let merged = match last {
+    let mut mine = Owned::new(manager.api_version, fields);
+    let mut merged = merged;
+    if let Some(mut last) = managed.0.remove(&identity) {
+        mine.time = last.time.take();
         // Without the shortcut the same follows: nothing is removed that is still owned.
-        Some(last) if !last.fields.is_subset(&mine.fields) => {
-            prune(node, merged, &last.fields, managed.0.values().chain([&mine]))
+        if !last.fields().is_subset(mine.fields()) {
+            merged = prune(node, merged, last.fields(), managed.0.values_mut().chain([&mut mine]));
         }
-        _ => merged,
-    };
-    let changed = !same(live, &merged);
+    }
+    let changed = !is_same(live, &merged);
     if changed {
-        let (modified, removed) = {
-            let Difference { removed, modified, added } = Difference::of(node, live, &merged).without(manager.reset);
-            (modified.union(added).into_owned(), removed.into_owned())
-        };
+        let Difference { removed, modified, added } = Difference::of(node, live, &merged).without(manager.reset);
+        let modified = modified.union(added);
         let conflicts: Conflicts<'a> = managed
             .0
-            .iter()
-            .filter(|(_, owned)| owned.fields.intersects(&modified))
-            .map(|(identity, owned)| (identity.clone(), owned.fields.intersection(&modified)))
+            .iter_mut()
+            .filter(|(_, owned)| owned.touches(&modified))
+            .map(|(identity, owned)| (identity.clone(), owned.fields().intersection(&modified)))
             .collect();
         if !force && !conflicts.is_empty() {
             return Outcome::Conflicts(conflicts);
         }
         for owned in managed.0.values_mut() {
-            let fields = std::mem::take(&mut owned.fields);
-            owned.fields = fields.difference(&modified).difference(&removed);
+            owned.lose(&modified);
+            owned.lose(&removed);
         }
         mine.time = Some(Cow::Owned(managed::time_text(manager.now)));
     }
-    managed.0.retain(|_, owned| !owned.fields.is_empty());
-    mine.fields = mine.fields.difference(never_owned());
-    if !mine.fields.is_empty() {
+    managed.0.retain(|_, owned| !owned.is_empty());
+    mine.lose(never_owned());
+    if !mine.is_empty() {
         managed.0.insert(identity, mine);
     }
     Outcome::Done(changed.then_some(merged), managed)
@@ -146,10 +154,10 @@ fn prune<'o, 'a: 'o>(
     node: &Node,
     merged: Value,
     last: &FieldSet<'a>,
-    managed: impl Iterator<Item = &'o Owned<'a>>,
+    managed: impl Iterator<Item = &'o mut Owned<'a>>,
 ) -> Value {
     let last = last.clone().with_named_fields(Some(node));
-    let owned = managed.fold(FieldSet::default(), |all, owned| all.union(owned.fields.clone()));
+    let owned = managed.fold(FieldSet::default(), |all, owned| all.union(owned.fields().clone()));
     let owned = owned.with_named_fields(Some(node));
     let fields = |value: &Value| FieldSet::of_value(node, value).with_named_fields(Some(node)).into_owned();
     let all = fields(&merged);
@@ -159,6 +167,58 @@ fn prune<'o, 'a: 'o>(
     // What is gone now but was not this manager's stays.
     let gone = all.difference(&fields(&pruned)).intersection(&last);
     remove(node, merged, &gone)
+}
+
+/// The manager applies what it applied last, and the object has it already: the usual case, seen without merging.
+fn is_noop(node: &Node, live: &Value, applied: &Value, manager: &Manager<'_>) -> bool {
+    if manager.name == last_applied::KUBECTL {
+        return false;
+    }
+    let managed = live.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let subresource = manager.subresource.unwrap_or_default();
+    let mut mine = None;
+    for entry in managed.into_iter().flatten() {
+        let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
+        if text("apiVersion") != manager.api_version {
+            return false;
+        }
+        if text("operation") == "Apply" && text("manager") == manager.name && text("subresource") == subresource {
+            mine = entry.get("fieldsV1");
+        }
+    }
+    let Some(Ok(last)) = mine.map(FieldSet::parse) else { return false };
+    let fields = FieldSet::of_value(node, applied).without_subtrees(manager.reset).difference(never_owned());
+    last == fields && is_merged(node, live, applied)
+}
+
+/// The same apart from `managedFields`, which the merged object has not.
+fn is_same(live: &Value, merged: &Value) -> bool {
+    let (Some(live), Some(merged)) = (live.as_object(), merged.as_object()) else { return false };
+    live.len() == merged.len()
+        && live.iter().all(|(name, live)| match (&**name, live, merged.get(name)) {
+            ("metadata", Value::Object(live), Some(Value::Object(merged))) => {
+                let fields = live.len() - usize::from(live.contains_key("managedFields"));
+                let mut kept = live.iter().filter(|(name, _)| *name != "managedFields");
+                fields == merged.len() && kept.all(|(name, live)| merged.get(name).is_some_and(|new| same(live, new)))
+            }
+            (_, live, Some(merged)) => same(live, merged),
+            (_, _, None) => false,
+        })
+}
+
+/// A copy without `managedFields`.
+fn without_managed(object: &Value) -> Value {
+    let fields = object.as_object().into_iter().flatten().map(|(name, value)| {
+        let value = match (&**name, value) {
+            ("metadata", Value::Object(metadata)) => {
+                let kept = metadata.iter().filter(|(name, _)| *name != "managedFields");
+                Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+            }
+            (_, value) => value.clone(),
+        };
+        (name.clone(), value)
+    });
+    Value::Object(fields.collect())
 }
 
 fn group_version_kind(version: &str, kind: &str) -> String {

@@ -113,6 +113,12 @@ fn one<'a>(
             if shape::atomic_list(node) || nothing {
                 return leaf(old, new);
             }
+            // Most lists are as they were: that is seen at less cost than by key.
+            if let (Some(old), Some(new)) = (old, new)
+                && same(old, new)
+            {
+                return None;
+            }
             lists(node, old_list, new_list, below);
         }
     }

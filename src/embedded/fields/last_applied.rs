@@ -39,8 +39,11 @@ pub(super) fn refresh(object: &mut Value, applied: &Value) {
         return;
     }
     let mut applied = applied.clone();
-    if let Some(annotations) = applied.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-        annotations.shift_remove(ANNOTATION);
+    if let Some(metadata) = applied.get_mut("metadata").and_then(Value::as_object_mut) {
+        match metadata.get_mut("annotations") {
+            Some(Value::Object(annotations)) => annotations.shift_remove(ANNOTATION),
+            _ => metadata.shift_remove("annotations"),
+        };
     }
     let mut text = String::new();
     go::json(&applied, &mut text);

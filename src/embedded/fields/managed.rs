@@ -2,6 +2,8 @@
 
 use super::go;
 use super::set::FieldSet;
+use super::shape::{self, Shape};
+use crate::embedded::schema::node::Node;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -29,15 +31,18 @@ pub(super) struct Identity<'a> {
     pub subresource: Cow<'a, str>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a manager owns. Most of it is neither asked for nor changed by a write, so it is read when it is.
+#[derive(Clone, Debug)]
 pub(super) struct Owned<'a> {
     pub version: Cow<'a, str>,
-    pub fields: FieldSet<'a>,
     pub time: Option<Cow<'a, str>>,
+    fields: FieldSet<'a>,
+    /// The fields as they stand in the live object, not read yet.
+    unread: Option<&'a Map<String, Value>>,
 }
 
 /// The managers of an object and what each owns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Managed<'a>(pub BTreeMap<Identity<'a>, Owned<'a>>);
 
 /// `managedFields` that the API server does not read.
@@ -88,9 +93,80 @@ impl<'a> Identity<'a> {
     }
 }
 
+impl<'a> Owned<'a> {
+    pub fn new(version: &'a str, fields: FieldSet<'a>) -> Self {
+        Owned { version: Cow::Borrowed(version), time: None, fields, unread: None }
+    }
+
+    /// The fields, read if they were not yet. What was stored once can be read.
+    pub fn fields(&mut self) -> &mut FieldSet<'a> {
+        if let Some(unread) = self.unread.take() {
+            self.fields = FieldSet::parse_map(unread).unwrap_or_default();
+        }
+        &mut self.fields
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.unread.map_or(self.fields.is_empty(), Map::is_empty)
+    }
+
+    /// Something of the set is owned.
+    pub fn touches(&self, set: &FieldSet<'_>) -> bool {
+        match self.unread {
+            Some(unread) => set.intersects_map(unread),
+            None => set.intersects(&self.fields),
+        }
+    }
+
+    /// Takes these fields away.
+    pub fn lose(&mut self, set: &FieldSet<'_>) {
+        if self.touches(set) {
+            let fields = std::mem::take(self.fields());
+            self.fields = fields.difference(set);
+        }
+    }
+
+    /// Brings the fields in line with the schema of today.
+    pub fn reconcile(&mut self, node: &Node) {
+        if self.unread.is_none_or(|unread| !is_current(node, unread)) {
+            let fields = std::mem::take(self.fields());
+            self.fields = fields.reconciled(node);
+        }
+    }
+
+    fn print(self) -> Value {
+        match self.unread {
+            Some(unread) => Value::Object(unread.clone()),
+            None => self.fields.print(),
+        }
+    }
+}
+
+/// Nothing that the set reaches into is owned as a whole under this schema.
+fn is_current(node: &Node, fields: &Map<String, Value>) -> bool {
+    fields.iter().all(|(step, below)| {
+        let Some(below) = below.as_object().filter(|below| !below.is_empty()) else { return true };
+        let child = match (step.strip_prefix("f:"), shape::shape(node, &Value::Null)) {
+            (Some(name), Shape::Map) => shape::field(node, name),
+            (None, Shape::List) => Some(shape::items(node)),
+            _ => None,
+        };
+        child.is_none_or(|child| !shape::is_atomic(child) && is_current(child, below))
+    })
+}
+
 impl<'a> Managed<'a> {
-    /// Reads `metadata.managedFields` of an object.
-    pub fn of(object: &'a Value) -> Result<Self, Unreadable> {
+    /// Reads `metadata.managedFields` of a live object.
+    pub fn of_live(object: &'a Value) -> Result<Self, Unreadable> {
+        Self::of(object, true)
+    }
+
+    /// Reads `metadata.managedFields` that a request brought.
+    pub fn of_request(object: &'a Value) -> Result<Self, Unreadable> {
+        Self::of(object, false)
+    }
+
+    fn of(object: &'a Value, live: bool) -> Result<Self, Unreadable> {
         let mut managed = Managed::default();
         let entries = object.get("metadata").and_then(|metadata| metadata.get("managedFields"));
         for (at, entry) in entries.and_then(Value::as_array).into_iter().flatten().enumerate() {
@@ -112,9 +188,10 @@ impl<'a> Managed<'a> {
                     return Err(Unreadable(format!("invalid fieldsType {other} in managed fields entry {at}")));
                 }
             }
-            let fields = match entry.get("fieldsV1") {
-                Some(fields) => FieldSet::parse(fields),
-                None => Ok(FieldSet::default()),
+            let (fields, unread) = match entry.get("fieldsV1") {
+                Some(Value::Object(fields)) if live => (Ok(FieldSet::default()), Some(fields)),
+                Some(fields) => (FieldSet::parse(fields), None),
+                None => (Ok(FieldSet::default()), None),
             };
             let fields = fields.map_err(|_| Unreadable("error decoding set".into()))?;
             let identity = Identity {
@@ -124,7 +201,7 @@ impl<'a> Managed<'a> {
                 subresource: Cow::Borrowed(text("subresource")),
             };
             let time = entry.get("time").and_then(Value::as_str).map(Cow::Borrowed);
-            managed.0.insert(identity, Owned { version: Cow::Borrowed(version), fields, time });
+            managed.0.insert(identity, Owned { version: Cow::Borrowed(version), time, fields, unread });
         }
         Ok(managed)
     }
@@ -156,14 +233,15 @@ impl<'a> Managed<'a> {
                 firsts.insert(version, identity);
                 continue;
             };
-            if !self.0.contains_key(&bucket) {
-                if let Some(owned) = self.0.remove(first) {
-                    self.0.insert(bucket.clone(), owned);
-                }
+            if !self.0.contains_key(&bucket)
+                && let Some(owned) = self.0.remove(first)
+            {
+                self.0.insert(bucket.clone(), owned);
             }
             if let Some(mut owned) = self.0.remove(&identity) {
-                if let Some(joined) = self.0.remove(&bucket) {
-                    owned.fields = owned.fields.union(joined.fields);
+                if let Some(mut joined) = self.0.remove(&bucket) {
+                    let fields = std::mem::take(owned.fields()).union(std::mem::take(joined.fields()));
+                    *owned.fields() = fields;
                 }
                 self.0.insert(bucket, owned);
             }
@@ -184,10 +262,10 @@ impl<'a> Managed<'a> {
             let mut fields = [
                 ("manager", text(identity.manager)),
                 ("operation", Some(operation.into())),
-                ("apiVersion", text(owned.version)),
-                ("time", owned.time.and_then(text)),
+                ("apiVersion", text(owned.version.clone())),
+                ("time", owned.time.clone().and_then(text)),
                 ("fieldsType", Some("FieldsV1".into())),
-                ("fieldsV1", Some(owned.fields.print())),
+                ("fieldsV1", Some(owned.print())),
                 ("subresource", text(identity.subresource)),
             ];
             // Of custom resources the API server writes every object with its fields sorted.

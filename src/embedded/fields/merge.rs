@@ -1,10 +1,48 @@
 //! The applied configuration laid over the live object.
 
+use super::number::same;
 use super::set::Step;
 use super::shape::{self, Shape};
 use crate::embedded::schema::node::Node;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The object that results, without its `managedFields`.
+pub fn merge_objects(node: &Node, live: &Value, applied: &Value) -> Option<Value> {
+    let (Value::Object(live), Value::Object(applied)) = (live, applied) else {
+        return merge(node, Some(live), Some(applied));
+    };
+    let mut merged = Map::with_capacity(live.len().max(applied.len()));
+    for (name, live) in live {
+        let child = shape::field_or_any(node, name);
+        let value = match (&**name, live) {
+            ("metadata", Value::Object(metadata)) => {
+                let kept = metadata.iter().filter(|(name, _)| *name != "managedFields");
+                let merged = kept.filter_map(|(name, live)| {
+                    let applied = applied.get("metadata").and_then(|applied| applied.get(name));
+                    Some((name.clone(), merge(shape::field_or_any(child, name), Some(live), applied)?))
+                });
+                let mut merged: Map<String, Value> = merged.collect();
+                for (name, applied) in applied.get("metadata").and_then(Value::as_object).into_iter().flatten() {
+                    if !merged.contains_key(name) {
+                        merged.insert(name.clone(), applied.clone());
+                    }
+                }
+                Some(Value::Object(merged))
+            }
+            _ => merge(child, Some(live), applied.get(name)),
+        };
+        if let Some(value) = value {
+            merged.insert(name.clone(), value);
+        }
+    }
+    for (name, applied) in applied {
+        if !merged.contains_key(name) {
+            merged.insert(name.clone(), applied.clone());
+        }
+    }
+    Some(Value::Object(merged))
+}
 
 /// What of the live value and the applied one results. Nothing is removed here; a leaf that both have takes the
 /// applied value.
@@ -45,13 +83,36 @@ fn maps(node: &Node, live: &Map<String, Value>, applied: &Map<String, Value>) ->
     merged
 }
 
+fn steps<'a>(node: &'a Node, list: &'a [Value]) -> Vec<(Step<'a>, usize)> {
+    let known = list.iter().enumerate();
+    known.filter_map(|(at, item)| Some((shape::step(node, item).ok()?, at))).collect()
+}
+
+/// Merging the applied value would leave the live one as it is. May say no where it would.
+pub fn is_merged(node: &Node, live: &Value, applied: &Value) -> bool {
+    match (shape::shape(node, applied), live, applied) {
+        (Shape::Map, Value::Object(live), Value::Object(applied)) if !node.atomic_map => {
+            applied.is_empty() == live.is_empty()
+                && applied.iter().all(|(name, applied)| {
+                    live.get(name).is_some_and(|live| is_merged(shape::field_or_any(node, name), live, applied))
+                })
+        }
+        (Shape::List, Value::Array(live), Value::Array(applied)) if !shape::atomic_list(node) => {
+            let mut lives = live.iter();
+            applied.is_empty() == live.is_empty()
+                && applied.iter().all(|applied| {
+                    let Ok(step) = shape::step(node, applied) else { return false };
+                    let live = lives.by_ref().find(|live| shape::step(node, live).is_ok_and(|live| live == step));
+                    live.is_some_and(|live| is_merged(shape::items(node), live, applied))
+                })
+        }
+        _ => same(live, applied),
+    }
+}
+
 /// Items of both lists, the applied ones in the order applied, the others where they stood before the next shared item.
 fn lists(node: &Node, live: &[Value], applied: &[Value]) -> Vec<Value> {
-    let steps = |list: &[Value]| -> Vec<(Step<'_>, usize)> {
-        let known = list.iter().enumerate();
-        known.filter_map(|(at, item)| Some((shape::step(node, item).ok()?.into_owned(), at))).collect()
-    };
-    let (lives, applieds) = (steps(live), steps(applied));
+    let (lives, applieds) = (steps(node, live), steps(node, applied));
     // Items that the live list has more than once are not merged with the applied one.
     let mut live_at: BTreeMap<&Step<'_>, Option<usize>> = BTreeMap::new();
     for (step, at) in &lives {

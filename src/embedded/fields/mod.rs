@@ -15,8 +15,13 @@ mod last_applied;
 mod managed;
 mod merge;
 mod merge_patch;
+mod meta;
 mod number;
 mod own;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod recorded;
 mod refusal;
 mod remove;
 mod set;
@@ -24,16 +29,19 @@ mod shape;
 mod strategic;
 mod strategic_list;
 mod text;
+mod times;
 mod update;
 mod zero;
 
 pub use apply::apply;
 pub use json_patch::json_patch;
 pub use merge_patch::merge_patch;
+pub use meta::object_meta;
 pub use refusal::{Cause, Refusal};
 pub use set::{FieldSet, Step};
 pub use strategic::strategic_merge_patch;
 pub use text::BadFields;
+pub use times::keep_times;
 pub use update::update;
 
 use crate::embedded::schema::node::Node;
@@ -88,11 +96,17 @@ fn never_owned() -> &'static FieldSet<'static> {
 }
 
 impl managed::Managed<'_> {
+    /// An entry of a custom resource names a version that is not served: the API server then keeps no entry at all. Of a
+    /// built-in kind it drops only that one.
+    fn unconvertible(&self, manager: &Manager<'_>) -> bool {
+        !manager.builtin && self.0.values().any(|owned| owned.version != manager.api_version)
+    }
+
     /// Brings what was written earlier in line with the schema of today: entries of versions that are not served any
     /// more go, and what became atomic is owned as a whole.
     fn reconcile(&mut self, node: &Node, api_version: &str) {
         self.0.retain(|_, owned| {
-            owned.fields = std::mem::take(&mut owned.fields).reconciled(node);
+            owned.reconcile(node);
             owned.version == api_version
         });
     }

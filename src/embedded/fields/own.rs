@@ -2,7 +2,7 @@
 
 use super::set::{FieldSet, Step};
 use super::shape::{self, Shape};
-use crate::embedded::schema::node::{ListKind, Node, Type};
+use crate::embedded::schema::node::{Node, Type};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -46,12 +46,7 @@ impl<'a> FieldSet<'a> {
                 _ => None,
             };
             let Some(child) = child else { continue };
-            let atomic = match shape::shape(child, &Value::Null) {
-                Shape::Map => child.atomic_map,
-                Shape::List => child.list == ListKind::Atomic,
-                Shape::Scalar => false,
-            };
-            if atomic {
+            if shape::is_atomic(child) {
                 entry.member = true;
                 entry.below = FieldSet::default();
             } else {

@@ -219,7 +219,7 @@ impl<'a> FieldSet<'a> {
 }
 
 impl Step<'_> {
-    pub(super) fn into_owned(self) -> Step<'static> {
+    fn into_owned(self) -> Step<'static> {
         match self {
             Step::Field(name) => Step::Field(Cow::Owned(name.into_owned())),
             Step::Key(keys) => Step::Key(

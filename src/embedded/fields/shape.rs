@@ -81,6 +81,15 @@ pub fn atomic_list(node: &Node) -> bool {
     node.list == ListKind::Atomic
 }
 
+/// A map or list that is owned as one.
+pub fn is_atomic(node: &Node) -> bool {
+    match shape(node, &Value::Null) {
+        Shape::Map => node.atomic_map,
+        Shape::List => atomic_list(node),
+        Shape::Scalar => false,
+    }
+}
+
 /// How the item is told apart in its list, or why it cannot be.
 pub fn step<'a>(list: &'a Node, item: &'a Value) -> Result<Step<'a>, String> {
     match &list.list {

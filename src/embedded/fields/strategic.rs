@@ -55,10 +55,17 @@ pub(super) fn merge_maps(
             live.shift_remove(&name);
             continue;
         }
-        let Some(before) = live.get_mut(&name) else {
-            live.insert(name, value);
+        let alike = live.get(&name).is_some_and(|before| go::type_name(before) == go::type_name(&value));
+        if !alike {
+            if !delete {
+                match taken(value) {
+                    Some(value) => live.insert(name, value),
+                    None => live.shift_remove(&name),
+                };
+            }
             continue;
-        };
+        }
+        let Some(before) = live.get_mut(&name) else { continue };
         let after = match (before.take(), value) {
             (Value::Object(before), Value::Object(patch)) => {
                 let child = known(node, &name)?;
@@ -81,6 +88,36 @@ pub(super) fn merge_maps(
         *before = after;
     }
     Ok(live)
+}
+
+/// A value of the patch that takes the place of none, or of one of another sort: without nulls and directives.
+fn taken(value: Value) -> Option<Value> {
+    without_directives(without_nulls(value))
+}
+
+/// Without the fields that say null, at any depth; items of lists stay.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(kept.map(|(name, value)| (name, without_nulls(value))).collect())
+        }
+        Value::Array(list) => Value::Array(list.into_iter().map(without_nulls).collect()),
+        other => other,
+    }
+}
+
+/// Without the maps that carry a directive; none: the value is one.
+fn without_directives(value: Value) -> Option<Value> {
+    Some(match value {
+        Value::Object(map) if map.contains_key(DIRECTIVE) => return None,
+        Value::Object(map) => {
+            let kept = map.into_iter().filter_map(|(name, value)| Some((name, without_directives(value)?)));
+            Value::Object(kept.collect())
+        }
+        Value::Array(list) => Value::Array(list.into_iter().filter_map(without_directives).collect()),
+        other => other,
+    })
 }
 
 /// `unknown patch type`.
@@ -134,7 +171,7 @@ fn reorder(node: &Node, live: &mut Map<String, Value>, patch: &mut Map<String, V
         let merged = match (&before, change) {
             (None, None) => continue,
             (Some(before), None) => before.clone(),
-            (None, Some(change)) => change,
+            (None, Some(change)) => change.into_iter().filter_map(without_directives).collect(),
             (Some(before), Some(change)) if strategy(child) == "merge" => {
                 merge_lists(&kind, before.clone(), change, false)?
             }

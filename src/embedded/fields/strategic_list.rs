@@ -136,7 +136,7 @@ fn directives(kind: &List<'_>, mut live: Vec<Value>, patch: Vec<Value>) -> Resul
         match directive.as_str() {
             Some("delete") => {
                 let id = map.get(kind.key).ok_or_else(|| kind.no_key(map))?;
-                live.retain(|other| kind.id(other).map_or(true, |other| other != id));
+                live.retain(|other| kind.id(other) != Ok(id));
             }
             Some("replace") => replace = true,
             Some("merge") => return Err(Refusal::internal("merging lists cannot yet be specified in the patch")),
@@ -181,7 +181,7 @@ pub(super) fn ordered(
         }
     }
     named.sort_by_key(|(at, _)| *at);
-    others.sort_by_key(|(at, _)| *at);
+    settle(&mut others);
     let mut result = Vec::with_capacity(named.len() + others.len());
     let mut others = others.into_iter().peekable();
     for (_, item) in named {
@@ -193,4 +193,17 @@ pub(super) fn ordered(
     }
     result.extend(others.map(|(_, item)| item));
     Ok(result)
+}
+
+/// Sorts by place as the API server does: an item without one goes behind every item that comes after it.
+fn settle(items: &mut [(Option<usize>, Value)]) {
+    for end in 1..items.len() {
+        for at in (1..=end).rev() {
+            let (Some((before, _)), Some((after, _))) = (items.get(at - 1), items.get(at)) else { return };
+            if matches!((after, before), (Some(after), Some(before)) if after >= before) {
+                break;
+            }
+            items.swap(at, at - 1);
+        }
+    }
 }

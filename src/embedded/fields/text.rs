@@ -22,6 +22,18 @@ impl<'a> FieldSet<'a> {
         }
     }
 
+    pub(super) fn parse_map(fields: &'a Map<String, Value>) -> Result<Self, BadFields> {
+        read(fields, 0).map(|(set, _)| set)
+    }
+
+    /// As [`FieldSet::intersects`], of a set that was not read.
+    pub(super) fn intersects_map(&self, fields: &Map<String, Value>) -> bool {
+        self.entries.iter().any(|entry| {
+            let Some(below) = fields.get(&step_text(&entry.step)).and_then(Value::as_object) else { return false };
+            entry.member && (below.is_empty() || below.contains_key(".")) || entry.below.intersects_map(below)
+        })
+    }
+
     /// Writes `fieldsV1`.
     pub fn print(&self) -> Value {
         write(self, false)

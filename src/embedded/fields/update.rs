@@ -1,7 +1,7 @@
 //! Ownership after a write that is not an apply.
 
 use super::compare::Difference;
-use super::managed::{self, Identity, Managed};
+use super::managed::{self, Identity, Managed, Owned};
 use super::set::FieldSet;
 use super::zero::zero;
 use super::{Manager, never_owned};
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 ///
 /// What differs from the live object belongs to the manager now, what is gone belongs to nobody. Without a difference
 /// nothing changes, the time included. The request may bring `managedFields` of its own, or reset them by an empty
-/// list; on a subresource it cannot. An object whose `managedFields` were reset stays without until it is applied.
+/// list or a list of one empty entry; on a subresource it cannot. An object whose `managedFields` were reset stays without until it is applied.
 pub fn update(node: &Node, live: Option<&Value>, new: &mut Value, manager: &Manager<'_>) {
     let brought = take_managed(new);
     let holder = holder(brought);
@@ -27,17 +27,19 @@ pub fn update(node: &Node, live: Option<&Value>, new: &mut Value, manager: &Mana
             }
         };
         let mut managed = if manager.subresource.is_some() {
-            Managed::of(before).unwrap_or_default()
-        } else if is_reset(&holder) {
+            Managed::of_live(before).unwrap_or_default()
+        } else if is_reset(&holder, manager.builtin) {
             Managed::default()
         } else {
-            match Managed::of(&holder) {
+            match Managed::of_request(&holder) {
                 Ok(managed) if !managed.0.is_empty() => managed,
-                _ => Managed::of(before).unwrap_or_default(),
+                _ => Managed::of_live(before).unwrap_or_default(),
             }
         };
         let created = before.pointer("/metadata/uid").and_then(Value::as_str).is_none_or(str::is_empty);
-        if !managed.0.is_empty() || created {
+        if managed.unconvertible(manager) {
+            managed = Managed::default();
+        } else if !managed.0.is_empty() || created {
             own_changes(node, before, new, &mut managed, manager, manager.name);
             managed.cap();
         }
@@ -60,21 +62,18 @@ pub(super) fn own_changes<'a>(
     let Difference { removed, modified, added } = difference;
     let changed = modified.union(added);
     managed.0.retain(|_, owned| {
-        let fields = std::mem::take(&mut owned.fields);
-        owned.fields = fields.difference(&changed).difference(&removed);
-        !owned.fields.is_empty()
+        owned.lose(&changed);
+        owned.lose(&removed);
+        !owned.is_empty()
     });
     let changed = changed.difference(never_owned());
     if changed.is_empty() {
         return;
     }
     let identity = Identity::update(name, manager.api_version, manager.subresource.unwrap_or_default());
-    let owned = managed.0.entry(identity).or_insert_with(|| managed::Owned {
-        version: Cow::Borrowed(manager.api_version),
-        fields: FieldSet::default(),
-        time: None,
-    });
-    owned.fields = changed.union(std::mem::take(&mut owned.fields));
+    let owned = managed.0.entry(identity).or_insert_with(|| Owned::new(manager.api_version, FieldSet::default()));
+    let fields = changed.union(std::mem::take(owned.fields()));
+    *owned.fields() = fields;
     owned.time = Some(Cow::Owned(managed::time_text(manager.now)));
 }
 
@@ -90,9 +89,10 @@ fn holder(managed: Option<Value>) -> Value {
     Value::Object(object)
 }
 
-fn is_reset(object: &Value) -> bool {
+/// Of custom resources the API server takes an empty list for none at all.
+fn is_reset(object: &Value, builtin: bool) -> bool {
     match object.pointer("/metadata/managedFields").and_then(Value::as_array).map(Vec::as_slice) {
-        Some([]) => true,
+        Some([]) => builtin,
         Some([Value::Object(only)]) => only.is_empty(),
         _ => false,
     }

@@ -1,16 +1,13 @@
 //! One CEL expression, read once: its syntax, what it refers to, and what of it is the same for every object.
 
 use cel::common::ast::IdedExpr;
-use cel::common::types::{CelBool, CelString, STRING_TYPE, Type};
-use cel::common::value::{CowVal, StaticVal, Val};
+use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, Value, extensions};
-use regex::Regex;
-use std::any::Any;
 use std::sync::{Arc, LazyLock};
 
+use super::functions;
 use super::node::Node;
-use super::pattern;
 use super::reader::Reader;
 use super::values::Boxed;
 
@@ -38,7 +35,7 @@ impl VariableResolver for Names<'_, '_> {
     fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
         match name {
             "self" => Some(CowVal::Borrowed(self.subject.value.as_ref())),
-            "oldSelf" => self.subject.old.as_deref().map(|old| CowVal::Borrowed(old)),
+            "oldSelf" => self.subject.old.as_deref().map(CowVal::Borrowed),
             constant => {
                 let index: usize = constant.strip_prefix(CONSTANT)?.parse().ok()?;
                 self.constants.get(index).map(|value| CowVal::Borrowed(value.as_ref()))
@@ -52,58 +49,14 @@ pub const CONSTANT: &str = "@constant";
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
-    // Both only fail where a name is taken, which a test would show.
-    let _ = env.add_extension(extensions::strings);
-    let _ =
-        env.add_member_overload("matches", "matches_constant", STRING_TYPE, vec![PATTERN.to_owned()], matches_constant);
+    // It only fails where a name is taken, which a test would show.
+    let _ = env.add_extension(extensions::strings).and_then(|()| env.add_extension(functions::extension));
     Arc::new(env)
 });
-
-static PATTERN: Type = Type::new_unspecified_type("pattern");
-
-/// A pattern written in an expression, compiled with it.
-#[derive(Clone, Debug)]
-struct Pattern(Regex);
-
-impl Val for Pattern {
-    fn get_type(&self) -> &Type {
-        &PATTERN
-    }
-
-    fn cel_type() -> &'static Type {
-        &PATTERN
-    }
-
-    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v> {
-        Box::new(self.clone())
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
-    }
-}
-
-impl StaticVal for Pattern {}
-
-fn matches_constant<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    let text = arguments.first().and_then(|text| text.downcast_ref::<CelString>());
-    let pattern = arguments.get(1).and_then(|pattern| pattern.downcast_ref::<Pattern>());
-    match (text, pattern) {
-        (Some(text), Some(pattern)) => Ok(CowVal::owned(CelBool::from(pattern.0.is_match(text.inner())))),
-        _ => Err(ExecutionError::no_such_member_overload("matches", vec!["string".into(), "pattern".into()])),
-    }
-}
 
 /// The functions and types that expressions know.
 pub fn environment() -> Arc<Env> {
     Arc::clone(&ENVIRONMENT)
-}
-
-/// The value of a pattern that is written in an expression.
-pub fn constant_pattern(written: &str) -> Result<Box<dyn Val>, String> {
-    let regex =
-        pattern::compile(written).map_err(|error| format!("the pattern '{written}' cannot be read: {error}"))?;
-    Ok(Box::new(Pattern(regex)))
 }
 
 impl Expression {

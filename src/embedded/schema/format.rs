@@ -91,7 +91,7 @@ impl Format {
             Format::Int32 | Format::Int64 | Format::Float | Format::Double | Format::Password => true,
             Format::Date => date(text).is_some(),
             Format::DateTime => is_time(text),
-            Format::Byte => STANDARD.decode(text).is_ok(),
+            Format::Byte => !text.is_empty() && STANDARD.decode(text).is_ok(),
             Format::Uuid => UUID.as_ref().is_some_and(|uuid| uuid.is_match(text)),
             Format::Ipv4 => text.parse::<Ipv4Addr>().is_ok(),
             Format::Ipv6 => text.parse::<Ipv6Addr>().is_ok(),

@@ -12,6 +12,7 @@ pub mod error;
 mod escape;
 mod expression;
 mod format;
+mod functions;
 mod keyed_list;
 mod lists;
 mod metadata;
@@ -20,6 +21,8 @@ mod path;
 mod pattern;
 mod prune;
 mod reader;
+#[cfg(test)]
+mod recorded;
 mod rule;
 mod rules;
 mod structure;

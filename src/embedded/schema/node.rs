@@ -140,6 +140,11 @@ fn read(schema: &Value, schemas: Option<&Map<String, Value>>, depth: u8) -> Node
 }
 
 impl Type {
+    /// Whether its values are made of others.
+    pub fn has_parts(self) -> bool {
+        matches!(self, Type::Object | Type::Array)
+    }
+
     /// As schemas spell it.
     pub fn name(self) -> &'static str {
         match self {

@@ -5,7 +5,8 @@ use cel::common::value::Val;
 use cel::{Context, Value};
 
 use super::escape::unescaped;
-use super::expression::{CONSTANT, constant_pattern, environment};
+use super::expression::{CONSTANT, environment};
+use super::functions::{EQUAL, OPTIONAL, UNEQUAL, constant_pattern};
 use super::node::{Node, Type};
 
 /// Expressions nest at most this deep.
@@ -104,7 +105,8 @@ impl<'n> Reader<'n> {
             Expr::Literal(_) => Ok(Known::Anything),
             Expr::Select(select) => {
                 let known = self.value(&mut select.operand, depth)?;
-                field_of(known, &select.field)
+                let field = field_of(known, &select.field)?;
+                Ok(if select.test { Known::Anything } else { field })
             }
             Expr::List(list) => {
                 list.elements.iter_mut().try_for_each(|item| self.value(item, depth).map(|_| ()))?;
@@ -168,11 +170,25 @@ impl<'n> Reader<'n> {
         {
             std::mem::swap(left, right);
         }
+        if known.iter().any(|known| matches!(known, Known::Of(node) if node.type_.is_some_and(Type::has_parts))) {
+            match call.func_name.as_str() {
+                "_==_" => call.func_name = EQUAL.into(),
+                "_!=_" => call.func_name = UNEQUAL.into(),
+                _ => {}
+            }
+        }
+        let first = known.first().copied().unwrap_or(Known::Anything);
         match (call.func_name.as_str(), &*call.args) {
             ("_?._", [_, IdedExpr { expr: Expr::Literal(LiteralValue::String(field)), .. }]) => {
-                field_of(known[0], field.inner())
+                let field = field_of(first, field.inner());
+                call.func_name = OPTIONAL.into();
+                field
             }
-            ("_[_]" | "_[?_]", _) => Ok(known.first().map_or(Known::Anything, |known| entry_of(*known))),
+            ("_[?_]", _) => {
+                call.func_name = OPTIONAL.into();
+                Ok(entry_of(first))
+            }
+            ("_[_]", _) => Ok(entry_of(first)),
             ("orValue" | "value", _) => Ok(of_target),
             _ => Ok(Known::Anything),
         }
@@ -230,7 +246,7 @@ fn is_field(code: &IdedExpr) -> bool {
     match &code.expr {
         Expr::Ident(_) => true,
         Expr::Select(select) => !select.test && is_field(&select.operand),
-        Expr::Call(call) => matches!(call.func_name.as_str(), "_[_]" | "_?._" | "_[?_]" | "orValue" | "value"),
+        Expr::Call(call) => matches!(call.func_name.as_str(), "_[_]" | OPTIONAL | "orValue" | "value"),
         _ => false,
     }
 }

@@ -67,8 +67,9 @@ impl Rule {
         self.expression.uses_old_self
     }
 
-    /// The error where the rule is broken; `field` names the value.
-    pub fn check(&self, case: &Case, field: impl Fn() -> String) -> Option<FieldError> {
+    /// The error where the rule is broken, unless that is forgiven, or where it cannot be carried out, which never is.
+    /// `field` names the value.
+    pub fn check(&self, case: &Case, forgiven: bool, field: impl Fn() -> String) -> Option<FieldError> {
         if self.is_transition() && case.old.is_none() && !self.optional_old_self {
             return None;
         }
@@ -82,6 +83,7 @@ impl Rule {
             .run(&subject, |yielded| yielded.downcast_ref::<CelBool>().is_some_and(|holds| *holds.inner()))
         {
             Ok(true) => None,
+            Ok(false) if forgiven && !self.is_transition() => None,
             Ok(false) => Some(self.broken(case, &subject, field())),
             Err(error) => Some(self.failure(&error, type_, field())),
         }
@@ -105,7 +107,7 @@ impl Rule {
         };
         let said = self.message_expression.as_ref().and_then(|expression| message(expression, subject));
         let detail = said.as_deref().unwrap_or(&self.detail);
-        let plain = !matches!(case.node.type_, Some(Type::Object | Type::Array));
+        let plain = !case.node.type_.is_some_and(Type::has_parts);
         let value = plain.then_some(case.value);
         match self.reason {
             Reason::Forbidden => FieldError::forbidden(field, detail),

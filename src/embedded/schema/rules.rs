@@ -16,8 +16,6 @@ pub struct Rules {
     properties: BTreeMap<String, Rules>,
     additional: Option<Box<Rules>>,
     items: Option<Box<Rules>>,
-    /// Whether a rule here or below compares with the old value.
-    transitions: bool,
 }
 
 /// How the value at hand goes on from an old one.
@@ -44,12 +42,12 @@ impl Rules {
 
     /// Checks a value against the rules here and below.
     pub fn check(&self, node: &Node, value: &Value, before: Before, path: &Path, errors: &mut Vec<FieldError>) {
-        if value.is_null() || (before.forgiven && !self.transitions) {
+        if value.is_null() {
             return;
         }
-        for rule in self.own.iter().filter(|rule| rule.is_transition() || !before.forgiven) {
-            let old = before.old.filter(|old| !old.is_null());
-            errors.extend(rule.check(&Case { node, value, old }, || path.text()));
+        let case = Case { node, value, old: before.old.filter(|old| !old.is_null()) };
+        for rule in &self.own {
+            errors.extend(rule.check(&case, before.forgiven, || path.text()));
         }
         match value {
             Value::Object(fields) => {
@@ -61,7 +59,7 @@ impl Rules {
                     };
                     let Some(schema) = schema else { continue };
                     let old = before.old.and_then(|old| old.get(name));
-                    rules.check(schema, value, before.below(schema, value, old, old), &path, errors);
+                    rules.check(schema, value, before.below(schema, value, old), &path, errors);
                 }
             }
             Value::Array(items) => {
@@ -71,7 +69,7 @@ impl Rules {
                         (ListKind::Map(keys), Some(Value::Array(old))) => of_item(keys, item, old),
                         _ => None,
                     };
-                    rules.check(schema, item, before.below(schema, item, old, old), &path.index(index), errors);
+                    rules.check(schema, item, before.below(schema, item, old), &path.index(index), errors);
                 }
             }
             _ => {}
@@ -80,9 +78,9 @@ impl Rules {
 }
 
 impl<'v> Before<'v> {
-    /// For a value below: its old value, and the old value it is correlated with.
-    fn below(&self, node: &Node, value: &Value, old: Option<&'v Value>, twin: Option<&Value>) -> Before<'v> {
-        match twin.filter(|_| self.correlated) {
+    /// For a value below, whose old value is this.
+    fn below(&self, node: &Node, value: &Value, old: Option<&'v Value>) -> Before<'v> {
+        match old.filter(|_| self.correlated) {
             // What is below an unchanged value did not change.
             Some(_) if self.forgiven => Before { old, ..*self },
             Some(twin) => Before { old, correlated: true, forgiven: unchanged(node, value, twin) },
@@ -112,9 +110,7 @@ fn compile(node: &Node, path: &Path, resource: bool) -> Result<Option<Rules>, St
     if let Some(schema) = &node.items {
         rules.items = below(schema, &path.key("*"))?.map(Box::new);
     }
-    let children = || rules.properties.values().chain(rules.additional.as_deref()).chain(rules.items.as_deref());
-    let any = !rules.own.is_empty() || children().next().is_some();
-    let transitions = rules.own.iter().any(Rule::is_transition) || children().any(|rules| rules.transitions);
-    rules.transitions = transitions;
+    let below = !rules.properties.is_empty() || rules.additional.is_some() || rules.items.is_some();
+    let any = below || !rules.own.is_empty();
     Ok(any.then_some(rules))
 }

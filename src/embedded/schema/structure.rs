@@ -146,13 +146,13 @@ fn of_type(node: &Node, value: &Value, place: Place) -> Found {
     };
     let whole = fraction && value.as_f64().is_some_and(is_whole) && allows(Type::Integer);
     let widened = is == Type::Integer && allows(Type::Number);
-    let fits = allows(is) || whole;
+    let fits = allows(is) || whole || widened;
     let formatted = node.checks.format.is_some().then_some(node.format.as_deref()).flatten();
     if let Some(wanted) = formatted {
         match value {
             Value::String(_) | Value::Array(_) if !number => return Found::of(None),
             Value::String(_) | Value::Array(_) => {}
-            _ if !(fits || widened || format == wanted) => return Found::of(Some(wrong_type(wanted, format, place))),
+            _ if !(fits || format == wanted) => return Found::of(Some(wrong_type(wanted, format, place))),
             _ => {}
         }
     }

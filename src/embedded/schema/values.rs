@@ -9,16 +9,18 @@ use cel::common::types::{
     CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelTimestamp, Type,
 };
 use cel::common::value::{CowVal, Val};
-use chrono::{DateTime, NaiveTime};
+use chrono::{DateTime, FixedOffset, NaiveTime};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::escape::unescaped;
 use super::format::{Format, date};
+use super::functions::{SOUND, sound};
 use super::keyed_list::KeyedList;
 use super::node;
 use super::node::{ListKind, Node};
+use super::text::quoted;
 
 pub type Boxed<'v> = Box<dyn Val + 'v>;
 
@@ -66,6 +68,10 @@ pub fn of<'v>(node: &'v Node, value: &'v Value) -> Result<Boxed<'v>, ExecutionEr
                 node::Type::Boolean => unfit("bool"),
             };
         }
+        (value, None) if node.int_or_string && !(value.is_string() || value.is_i64()) => {
+            let wanted = "invalid data, expected XIntOrString value to be either a string or integer";
+            return Err(fault(wanted.into()));
+        }
         (value, None) => untyped(value)?,
     })
 }
@@ -104,16 +110,29 @@ fn of_text(format: Option<Format>, text: &str) -> Result<Boxed<'_>, ExecutionErr
             Some(date) => Box::new(CelTimestamp::from(date.and_time(NaiveTime::MIN).and_utc().fixed_offset())),
             None => return Err(fault(format!("Invalid date formatted string {text}"))),
         },
-        Some(Format::DateTime) => match DateTime::parse_from_rfc3339(text) {
-            Ok(time) => Box::new(CelTimestamp::from(time)),
-            Err(_) => return Err(fault(format!("Invalid date-time formatted string {text}"))),
-        },
+        Some(Format::DateTime) => Box::new(CelTimestamp::from(time(text).map_err(fault)?)),
         Some(Format::Byte) => match STANDARD.decode(text) {
             Ok(bytes) => Box::new(CelBytes::from(bytes)),
             Err(_) => return Err(fault(format!("Invalid byte formatted string {text}"))),
         },
         _ => Box::new(CelString::from(text)),
     })
+}
+
+/// A time; the error is that of Go, which asks for a large T and Z.
+fn time(text: &str) -> Result<DateTime<FixedOffset>, String> {
+    let because = match (text.get(10..), text.get(19..)) {
+        (Some(clock), _) if !clock.starts_with('T') => {
+            let layout = "2006-01-02T15:04:05";
+            format!("parsing time {} as {}: cannot parse {} as \"T\"", quoted(text), quoted(layout), quoted(clock))
+        }
+        (_, Some(zone)) => match DateTime::parse_from_rfc3339(&text.replace(',', ".")) {
+            Ok(time) if !zone.ends_with('z') => return Ok(time),
+            _ => format!("parsing time {}: extra text: {}", quoted(text), quoted(zone)),
+        },
+        _ => "it is too short".into(),
+    };
+    Err(format!("Invalid date-time formatted string {text}: {because}"))
 }
 
 fn fault(message: String) -> ExecutionError {
@@ -143,13 +162,23 @@ struct Object<'v> {
 }
 
 impl<'a> Object<'a> {
+    /// The field that an expression calls so.
+    fn real<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        if self.node.properties.contains_key(name) { Cow::Borrowed(name) } else { unescaped(name) }
+    }
+
     fn get_field(&self, name: &str) -> Result<Boxed<'a>, ExecutionError> {
-        let no_such_key = || ExecutionError::no_such_key(name);
-        let real: Cow<str> = match self.node.properties.contains_key(name) {
-            true => Cow::Borrowed(name),
-            false => unescaped(name),
-        };
-        let value = self.fields.get(real.as_ref()).ok_or_else(no_such_key)?;
+        if name == SOUND {
+            let typed = self.fields.iter().filter(|(_, value)| !value.is_null());
+            for (node, value) in typed.filter_map(|(name, value)| Some((self.node.field(name)?, value))) {
+                sound(of(node, value)?.as_ref())?;
+            }
+            return Ok(Box::new(CelBool::from(true)));
+        }
+        let real = self.real(name);
+        // A field without a value is as good as absent.
+        let value = self.fields.get(real.as_ref()).filter(|value| !value.is_null());
+        let value = value.ok_or_else(|| ExecutionError::no_such_key(name))?;
         match self.node.field(&real) {
             Some(node) => of(node, value),
             None => untyped(value),
@@ -219,7 +248,9 @@ impl Indexer for Object<'_> {
 
 impl Container for Object<'_> {
     fn contains(&self, name: &dyn Val) -> Result<bool, ExecutionError> {
-        Ok(name.downcast_ref::<CelString>().is_some_and(|name| self.fields.contains_key(name.inner())))
+        Ok(name
+            .downcast_ref::<CelString>()
+            .is_some_and(|name| self.fields.contains_key(self.real(name.inner()).as_ref())))
     }
 }
 

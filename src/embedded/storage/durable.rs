@@ -8,6 +8,8 @@ use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable,
 
 use super::{Change, Contents, Storage, StorageError};
 
+/// The file in its folder.
+pub const DATABASE: &str = "seatkeeper.redb";
 const OBJECTS: TableDefinition<&str, &[u8]> = TableDefinition::new("objects");
 const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
 const REVISION: &str = "revision";
@@ -26,7 +28,7 @@ pub struct Durable {
 impl Durable {
     /// Opens the database in `folder`, or makes one where there is none. A damaged one is refused and left as it is.
     pub fn open(folder: &Path) -> Result<Self, StorageError> {
-        let path = folder.join("seatkeeper.redb");
+        let path = folder.join(DATABASE);
         let file = path.clone();
         let unusable = |why: String| StorageError::Unusable { path: file.clone(), why };
         fs::create_dir_all(folder).map_err(|e| unusable(e.to_string()))?;

@@ -2,7 +2,7 @@
 
 mod durable;
 
-pub use durable::Durable;
+pub use durable::{DATABASE, Durable};
 
 use std::path::PathBuf;
 

@@ -1,0 +1,207 @@
+//! `seatkeeper up`: the whole product on one machine, without a cluster.
+
+mod calendar;
+mod data;
+mod folder;
+mod issuers;
+mod screen;
+
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::operator::stop_on_signal;
+use super::{Failure, say};
+use crate::cluster::client::{RequestCount, over};
+use crate::cluster::clock::Clock;
+use crate::controllers::Operator;
+use crate::embedded::Embedded;
+use crate::server::api::serve;
+use calendar::Speed;
+use data::Data;
+use folder::Folder;
+use screen::Screen;
+
+/// The operator's own namespace.
+const HOME: &str = "seatkeeper";
+/// The folder is looked at this often, and the calendar is noted.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Runs the whole product on this machine, without a cluster: keeps applying the YAML of a folder, runs the operator, and
+/// serves the Kubernetes API for kubectl.
+#[derive(Args)]
+pub struct Arguments {
+    /// The folder whose YAML files are applied, and applied again when they change.
+    #[arg(value_name = "DIR", required_unless_present = "api_only", conflicts_with = "api_only")]
+    folder: Option<PathBuf>,
+    /// Where state is kept: the database, the credential and the kubeconfig.
+    #[arg(long, value_name = "FOLDER", default_value = ".seatkeeper")]
+    data: PathBuf,
+    /// Where the API is served. Another address than one of this machine alone opens it to the network.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:6440")]
+    listen: SocketAddr,
+    /// Lets the calendar run faster than the clock, to see what will happen: 1d/s is a day each second.
+    #[arg(long, value_name = "TIME/s")]
+    speed: Option<Speed>,
+    /// The day on which a new calendar begins. Default: three days before the first renewal in DIR.
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "speed")]
+    from: Option<chrono::NaiveDate>,
+    /// Serves the API alone: nothing is applied, and no operator runs.
+    #[arg(long, conflicts_with = "speed")]
+    api_only: bool,
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(format!("threads cannot be started: {e}")))?;
+    let done = runtime.block_on(up(arguments));
+    // Watches of clients would hold it for ever.
+    runtime.shutdown_background();
+    done
+}
+
+async fn up(arguments: Arguments) -> Result<(), Failure> {
+    let folder = arguments.folder.as_deref().map(Folder::new).transpose()?;
+    let data = Data::open(&arguments.data)?;
+    let clock = clock(&arguments, &data, folder.as_ref())?;
+    let hands = clock.clone();
+    let api = Embedded::open(&data.folder, move || hands.now().at).map_err(|e| Failure::new(e.to_string()))?;
+    let listener = TcpListener::bind(arguments.listen).await.map_err(|e| {
+        Failure::new(format!("--listen {}: {e}; name another address, port 0 takes any that is free", arguments.listen))
+    })?;
+    let address = listener.local_addr().map_err(|e| Failure::new(format!("--listen: {e}")))?;
+    let credential = data.credential(address.ip())?;
+    let kubeconfig = data.write_kubeconfig(&credential, address)?;
+    let tls = credential.tls()?;
+    let (told, mut stop) = watch::channel(false);
+    tokio::spawn(stop_on_signal(told));
+    let Some(folder) = folder else {
+        let server = tokio::spawn(async move { serve(listener, tls, api, &credential.token, None).await });
+        say(&format!("ready: KUBECONFIG={}\n", kubeconfig.display()))?;
+        let _ = stop.wait_for(|stop| *stop).await;
+        server.abort();
+        return Ok(());
+    };
+
+    if arguments.speed.is_some() {
+        calendar::store(&data, &clock)?;
+    }
+    let requests = RequestCount::default();
+    let client = over(api.clone(), clock.clone(), requests.clone());
+    api.ensure_namespace(HOME);
+    // The same name each time: after a kill the next start leads at once.
+    let operator = Operator::new(client.clone(), clock.clone(), &requests, HOME, "seatkeeper-up");
+    let (token, metrics, served) = (credential.token, operator.metrics.clone(), api.clone());
+    let server = tokio::spawn(async move { serve(listener, tls, served, &token, Some(metrics)).await });
+
+    let screen = Screen::new(clock.clone(), arguments.speed.is_some_and(|speed| speed.0 >= 3_600.0));
+    screen.show(&first_screen(&arguments, &data, &kubeconfig, address, &clock, &folder));
+    let telling = tokio::spawn({
+        let (screen, client) = (screen.clone(), client.clone());
+        async move { screen.follow_events(client).await }
+    });
+    let operating = tokio::spawn(operator.run(stop.clone()));
+    let keeping = keep(folder, &api, &client, &screen, &data, &clock, arguments.speed.is_some());
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = keeping => {}
+    }
+    let _ = operating.await;
+    telling.abort();
+    server.abort();
+    if arguments.speed.is_some() {
+        calendar::store(&data, &clock)?;
+    }
+    screen.show("\nended; the same command goes on from here\n");
+    Ok(())
+}
+
+/// Looks at the folder again and again, and notes where the calendar stands. Never returns.
+async fn keep(
+    mut folder: Folder,
+    api: &Embedded,
+    client: &kube::Client,
+    screen: &Screen,
+    data: &Data,
+    clock: &Clock,
+    paced: bool,
+) {
+    loop {
+        folder.look(api, client, screen).await;
+        if paced && let Err(failure) = calendar::store(data, clock) {
+            screen.warn(&failure.message);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn clock(arguments: &Arguments, data: &Data, folder: Option<&Folder>) -> Result<Clock, Failure> {
+    let stored = calendar::stored(data);
+    let there = data.folder.display();
+    match (arguments.speed, stored) {
+        (None, None) => Ok(Clock::of_machine()),
+        (None, Some(at)) => Err(Failure::usage(format!(
+            "{there} lives on a calendar of its own, now {}: give --speed, or name another folder with --data",
+            at.date_naive()
+        ))),
+        (Some(_), None) if data.is_used() => Err(Failure::usage(format!(
+            "{there} lives in real time, which cannot be sped up: name another folder with --data"
+        ))),
+        (Some(speed), None) => {
+            let start = arguments.from.map(calendar::midnight);
+            let start = start.or_else(|| folder.map(|folder| calendar::beginning(&folder.documents())));
+            Ok(Clock::paced(start.unwrap_or_else(crate::cluster::clock::machine_time), speed.0))
+        }
+        (Some(speed), Some(at)) => {
+            if let Some(from) = arguments.from.filter(|from| calendar::midnight(*from) > at) {
+                return Ok(Clock::paced(calendar::midnight(from), speed.0));
+            }
+            Ok(Clock::paced(at, speed.0))
+        }
+    }
+}
+
+fn first_screen(
+    arguments: &Arguments,
+    data: &Data,
+    kubeconfig: &Path,
+    address: SocketAddr,
+    clock: &Clock,
+    folder: &Folder,
+) -> String {
+    let namespaces = folder.namespaces();
+    let namespace = namespaces.first().map_or("default", String::as_str);
+    let calendar = match arguments.speed {
+        None => "that of this machine".to_owned(),
+        Some(Speed(speed)) if speed >= 86_400.0 => {
+            format!("{}, then {} days each second", clock.now().at.date_naive(), speed / 86_400.0)
+        }
+        Some(Speed(speed)) => format!("{}, then {speed} seconds each second", clock.now().at.date_naive()),
+    };
+    let calendar = calendar.replace("then 1 days", "then a day");
+    format!(
+        "Seatkeeper {version} is up. Ctrl-C ends it, the same command goes on where it stopped.
+
+  applies    {folder}, and again what changes there
+  API        https://{address}
+  data       {data}
+  calendar   {calendar}
+
+In another terminal:
+
+  export KUBECONFIG={kubeconfig}
+  kubectl -n {namespace} get licensing
+  kubectl -n {namespace} describe subscriptions.seatkeeper.dev
+
+",
+        version = env!("CARGO_PKG_VERSION"),
+        folder = folder.path().display(),
+        data = data.folder.display(),
+        kubeconfig = kubeconfig.display(),
+    )
+}

@@ -1,0 +1,210 @@
+//! YAML files of objects: several documents, each with the lines in which its fields stand.
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
+use serde_saphyr::Spanned;
+use std::path::{Path, PathBuf};
+
+use super::{Failure, files, printable};
+
+/// A file of objects.
+pub struct File {
+    pub path: PathBuf,
+    pub documents: Vec<Document>,
+}
+
+impl File {
+    /// Reads a file. Fails where it is too large, no text or no YAML.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text = files::read(path)?;
+        let failure = |message: &str| Failure::new(format!("{}: {message}", path.display()));
+        let text = std::str::from_utf8(&text).map_err(|_| failure("is not text in UTF-8"))?;
+        let options = serde_saphyr::options! { with_snippet: false };
+        let trees: Vec<Spanned<Tree>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|e| {
+            let line = e.location().map_or(1, |at| at.line());
+            Failure::new(printable(&format!("{}:{line}: is not YAML: {e}", path.display())))
+        })?;
+        let mut documents = Vec::new();
+        for tree in trees.into_iter().flat_map(unpack_list) {
+            let object = tree.value.to_json();
+            documents.push(Document { number: documents.len() + 1, tree, object });
+        }
+        Ok(File { path: path.to_owned(), documents })
+    }
+
+    /// `FILE:LINE: document 2 (Subscription stadtwerke), spec.startsOn: message`
+    pub fn at(&self, document: &Document, field: &str, message: &str) -> String {
+        let (file, line) = (self.path.display(), document.line(field));
+        let field = if field.is_empty() { String::new() } else { format!(", {field}") };
+        printable(&format!("{file}:{line}: document {} ({}){field}: {message}", document.number, document.title()))
+    }
+}
+
+/// One document: an object as a user wrote it.
+pub struct Document {
+    /// Counted from 1.
+    pub number: usize,
+    tree: Spanned<Tree>,
+    pub object: Value,
+}
+
+impl Document {
+    /// The text at a JSON pointer.
+    pub fn text(&self, pointer: &str) -> Option<&str> {
+        self.object.pointer(pointer).and_then(Value::as_str)
+    }
+
+    /// Empty where there is none.
+    pub fn kind(&self) -> &str {
+        self.text("/kind").unwrap_or_default()
+    }
+
+    pub fn name(&self) -> &str {
+        self.text("/metadata/name").unwrap_or("(no name)")
+    }
+
+    pub fn namespace(&self) -> Option<&str> {
+        self.text("/metadata/namespace")
+    }
+
+    /// `Subscription stadtwerke`
+    pub fn title(&self) -> String {
+        match self.kind() {
+            "" => "no kind".to_owned(),
+            kind => format!("{kind} {}", self.name()),
+        }
+    }
+
+    /// The line of a field, or of the nearest thing around it that is there.
+    pub fn line(&self, field: &str) -> u64 {
+        let mut at = &self.tree;
+        let mut line = at.referenced.line();
+        for step in field.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty()) {
+            let next = match &at.value {
+                Tree::Map(fields) => {
+                    let found = fields.iter().find(|(name, _)| name.value == step);
+                    found.map(|(name, value)| (name.referenced.line(), value))
+                }
+                Tree::List(items) => items.iter().enumerate().find_map(|(n, item)| {
+                    let named = ["name", "on", "true"].iter().any(|key| item.value.field(key) == Some(step));
+                    (named || n.to_string() == step).then_some((item.referenced.line(), item))
+                }),
+                _ => None,
+            };
+            let Some((found_on, found)) = next else { break };
+            (line, at) = (found_on, found);
+        }
+        line
+    }
+}
+
+/// The objects of a `kind: List`, as `kubectl get -o yaml` prints them; any other document as it is.
+fn unpack_list(document: Spanned<Tree>) -> Vec<Spanned<Tree>> {
+    if document.value.field("kind") != Some("List") || document.value.field("apiVersion") != Some("v1") {
+        return vec![document];
+    }
+    let Tree::Map(fields) = document.value else { return Vec::new() };
+    let items = fields.into_iter().find(|(name, _)| name.value == "items").map(|(_, items)| items.value);
+    match items {
+        Some(Tree::List(items)) => items,
+        _ => Vec::new(),
+    }
+}
+
+/// YAML with the lines it stands in. Keys are text as it was written, so that an unquoted `on` stays `on`.
+enum Tree {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Spanned<Tree>>),
+    Map(Vec<(Spanned<String>, Spanned<Tree>)>),
+}
+
+impl Tree {
+    fn to_json(&self) -> Value {
+        match self {
+            Tree::Null => Value::Null,
+            Tree::Bool(value) => Value::Bool(*value),
+            Tree::Number(number) => Value::Number(number.clone()),
+            Tree::Text(text) => Value::String(text.clone()),
+            Tree::List(items) => Value::Array(items.iter().map(|item| item.value.to_json()).collect()),
+            Tree::Map(fields) => {
+                Value::Object(fields.iter().map(|(name, value)| (name.value.clone(), value.value.to_json())).collect())
+            }
+        }
+    }
+
+    /// The text of a field.
+    fn field(&self, name: &str) -> Option<&str> {
+        let Tree::Map(fields) = self else { return None };
+        match fields.iter().find(|(key, _)| key.value == name).map(|(_, value)| &value.value) {
+            Some(Tree::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Tree, D::Error> {
+        Tree::deserialize(from)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+        Ok(Tree::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+        Ok(Tree::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+        Ok(Tree::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Tree, E> {
+        Number::from_f64(value).map(Tree::Number).ok_or_else(|| E::custom("this is no number"))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Tree, E> {
+        Ok(Tree::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Tree::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            fields.push(entry);
+        }
+        Ok(Tree::Map(fields))
+    }
+}

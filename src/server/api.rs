@@ -1,0 +1,135 @@
+//! The embedded API over HTTPS, for kubectl: only who has the credential is answered.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use axum::serve::Listener;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
+
+use crate::cluster::metrics::Metrics;
+use crate::embedded::Embedded;
+
+/// A client that has not finished its TLS handshake by then is cut off.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Handshakes under way and connections that wait to be served. More wait in the kernel.
+const WAITING: usize = 64;
+/// How long to wait when no connection can be taken, for want of file descriptors.
+const OUT_OF_FILES: Duration = Duration::from_millis(500);
+
+/// What is served.
+#[derive(Clone)]
+struct Shared {
+    api: Embedded,
+    /// Of the bearer token. Comparing hashes takes the same time whatever is wrong.
+    token: [u8; 32],
+    metrics: Option<Arc<Metrics>>,
+}
+
+/// Serves until the task is dropped. `metrics` are those of an operator in this process.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    api: Embedded,
+    token: &str,
+    metrics: Option<Arc<Metrics>>,
+) -> std::io::Result<()> {
+    let shared = Shared { api, token: Sha256::digest(token).into(), metrics };
+    let routes = Router::new()
+        .route("/metrics", get(show_metrics))
+        .fallback(any(answer))
+        .with_state(shared);
+    let address = listener.local_addr()?;
+    let (ready, connections) = mpsc::channel(WAITING);
+    let accepting = tokio::spawn(accept(listener, TlsAcceptor::from(tls), ready));
+    let served = axum::serve(Connections { connections, address }, routes).await;
+    accepting.abort();
+    served
+}
+
+/// Takes connections and shakes hands with each on its own, so that a slow one holds up no other.
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
+    loop {
+        let Ok(slot) = ready.clone().reserve_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                let _ = stream.set_nodelay(true);
+                let handshake = acceptor.accept(stream);
+                tokio::spawn(async move {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, handshake).await {
+                        slot.send((stream, address));
+                    }
+                });
+            }
+            Err(_) => tokio::time::sleep(OUT_OF_FILES).await,
+        }
+    }
+}
+
+/// Connections whose handshake is done.
+struct Connections {
+    connections: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    address: SocketAddr,
+}
+
+impl Listener for Connections {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.connections.recv().await {
+            Some(connection) => connection,
+            // Nobody accepts any more: the server is being dropped.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        Ok(self.address)
+    }
+}
+
+impl Shared {
+    fn knows(&self, request: &Request) -> bool {
+        let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token =
+            given.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        token.is_some_and(|(_, token)| <[u8; 32]>::from(Sha256::digest(token.trim())) == self.token)
+    }
+}
+
+fn unauthorized() -> Response {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "Unauthorized",
+        "reason": "Unauthorized", "code": 401,
+    });
+    (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "application/json")], status.to_string()).into_response()
+}
+
+async fn answer(State(shared): State<Shared>, request: Request) -> Response {
+    match shared.knows(&request) {
+        true => shared.api.answer(request).await.map(axum::body::Body::new),
+        false => unauthorized(),
+    }
+}
+
+async fn show_metrics(State(shared): State<Shared>, request: Request) -> Response {
+    match (&shared.metrics, shared.knows(&request)) {
+        (_, false) => unauthorized(),
+        (Some(metrics), true) => {
+            let text = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+            (text, metrics.render()).into_response()
+        }
+        (None, true) => (StatusCode::NOT_FOUND, "no operator runs here\n").into_response(),
+    }
+}

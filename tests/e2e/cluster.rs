@@ -1,0 +1,55 @@
+//! What tests ask of a cluster, whoever serves its API: `crate::Cluster` is the real control plane or the embedded API.
+
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, ObjectMeta, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::Cluster;
+
+impl Cluster {
+    /// The one that all tests of this binary share. Statics are never dropped: this one ends with the process.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Result<Cluster, String>> = OnceLock::new();
+        started(SHARED.get_or_init(Self::start))
+    }
+
+    /// A client of the administrator. One per test: a client belongs to the runtime that made it.
+    pub async fn admin(&self) -> kube::Client {
+        self.client_of(self.kubeconfig()).await
+    }
+
+    pub async fn client_of(&self, kubeconfig: &Path) -> kube::Client {
+        kube::Client::try_from(config_of(kubeconfig).await).unwrap_or_else(|e| panic!("{}: {e}", kubeconfig.display()))
+    }
+
+    /// A new namespace; its name starts with the one given.
+    pub async fn namespace(&self, name: &str) -> String {
+        static LAST: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("{name}-{}", LAST.fetch_add(1, Ordering::Relaxed) + 1);
+        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+        let made = Api::all(self.admin().await)
+            .create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() })
+            .await;
+        made.unwrap_or_else(|e| panic!("namespace {name}: {e}"));
+        name
+    }
+}
+
+/// What was started, or why there is nothing to test on.
+pub fn started<T>(result: &Result<T, String>) -> &T {
+    result.as_ref().unwrap_or_else(|why| panic!("there is no cluster to test on: {why}"))
+}
+
+/// What `kubeconfig` says, for a client.
+pub async fn config_of(kubeconfig: &Path) -> kube::Config {
+    // A second test finds it installed, which is what it wants.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let read = Kubeconfig::read_from(kubeconfig).unwrap_or_else(|e| panic!("{}: {e}", kubeconfig.display()));
+    kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+        .await
+        .unwrap_or_else(|e| panic!("{}: {e}", kubeconfig.display()))
+}

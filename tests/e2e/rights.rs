@@ -1,0 +1,61 @@
+//! How the operator comes by its rights on a real control plane: the chart's ServiceAccount.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+use crate::cluster::started;
+use crate::control_plane::ControlPlane;
+use crate::helm::Helm;
+use crate::installation::{SEATKEEPER, values};
+use crate::kubectl::Kubectl;
+
+pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/seatkeeper");
+
+/// Installs the chart; the kubeconfig is that of its ServiceAccount.
+pub async fn installed(cp: &ControlPlane) -> PathBuf {
+    installed_from(cp, CHART).await
+}
+
+pub async fn installed_from(cp: &ControlPlane, chart: impl AsRef<Path>) -> PathBuf {
+    let flags = ["--create-namespace", "--values", &values(cp)];
+    Helm::new(cp, SEATKEEPER).install(SEATKEEPER, chart, &flags).await;
+    cp.service_account_kubeconfig(SEATKEEPER, SEATKEEPER).await
+}
+
+/// Whose turn it is: two operators at once would do each other's work.
+pub type Turn = MutexGuard<'static, ()>;
+
+/// The control plane for operators that see the whole of it, once it is the test's turn, and their rights.
+pub async fn ground() -> (Arc<ControlPlane>, PathBuf, Turn) {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    static GROUND: OnceLock<Result<Arc<ControlPlane>, String>> = OnceLock::new();
+    static OPERATOR: OnceCell<PathBuf> = OnceCell::const_new();
+    let turn = TURN.lock().await;
+    let cp = started(GROUND.get_or_init(|| ControlPlane::start().map(Arc::new)));
+    let operator = OPERATOR.get_or_init(|| bare(cp)).await;
+    (cp.clone(), operator.clone(), turn)
+}
+
+/// The CRDs, and the ServiceAccount with the chart's rights and the bounds of its admission policies; no operator is
+/// to run.
+async fn bare(cp: &ControlPlane) -> PathBuf {
+    let kubectl = Kubectl::new(cp, SEATKEEPER);
+    kubectl.expect(&["create", "namespace", SEATKEEPER]).await;
+    crds(cp).await;
+    let mut template = vec!["template", SEATKEEPER, CHART];
+    for shown in ["templates/serviceaccount.yaml", "templates/rbac.yaml", "templates/admission-policies.yaml"] {
+        template.extend(["--show-only", shown]);
+    }
+    let output = Helm::new(cp, SEATKEEPER).run(&template).await;
+    assert!(output.ok, "{}", output.stderr);
+    kubectl.apply(&output.stdout).await;
+    cp.service_account_kubeconfig(SEATKEEPER, SEATKEEPER).await
+}
+
+pub async fn crds(cp: &ControlPlane) {
+    let kubectl = Kubectl::new(cp, "default");
+    kubectl.expect(&["apply", "--server-side", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/crds")]).await;
+    kubectl.expect(&["wait", "crds", "--all", "--for=condition=Established", "--timeout=30s"]).await;
+}
