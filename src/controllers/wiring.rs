@@ -75,6 +75,7 @@ impl Wiring {
             client,
             namespace: namespace.to_owned(),
             cluster,
+            verified: Arc::default(),
         };
         let wiring = Wiring {
             licenses: Arc::new(LicenseController {

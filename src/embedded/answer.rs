@@ -70,9 +70,7 @@ impl Shown<'_> {
     /// An object of a watch: tables carry their columns only once.
     pub fn watched(&self, object: &Arc<Object>, first: bool) -> Bytes {
         match self.wanted.form {
-            Form::Table { .. } => {
-                self.table(std::slice::from_ref(object), &Value::Null, first).to_string().into()
-            }
+            Form::Table { .. } => self.table(std::slice::from_ref(object), &Value::Null, first).to_string().into(),
             _ => self.object(object),
         }
     }

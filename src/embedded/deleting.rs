@@ -83,10 +83,13 @@ impl Options {
     fn refuse_unmet(&self, kind: &Kind, name: &str, object: &Object) -> Result<(), Failure> {
         let refuse = |what: &str, wanted: &str, found: &str, hint: &str| {
             if kind.stored_as == NAMESPACE {
-                let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+                let why =
+                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
                 return Err(Failure::conflict(kind, name, &why));
             }
-            let why = format!("the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). {hint}");
+            let why = format!(
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). {hint}"
+            );
             Err(Failure::unmet_precondition(kind, name, &why))
         };
         let uid = object.value["metadata"]["uid"].as_str().unwrap_or_default();
@@ -106,7 +109,8 @@ fn check_options_type(body: &Value) -> Result<(), Failure> {
     let text = |field: &str| body[field].as_str().unwrap_or_default();
     let (version, kind) = (text("apiVersion"), text("kind"));
     if !kind.is_empty() && kind != "DeleteOptions" {
-        let why = format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"");
+        let why =
+            format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"");
         return Err(Failure::bad_request(why));
     }
     let found = match &body["preconditions"] {

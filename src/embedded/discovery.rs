@@ -44,7 +44,8 @@ pub fn answer(kinds: &Kinds, path: &str, aggregated: bool, host: &str) -> Option
 
 /// What there is below the root.
 fn paths(kinds: &Kinds) -> Vec<String> {
-    let groups = named_groups(kinds).flat_map(|(group, version)| [format!("/apis/{group}"), format!("/apis/{group}/{version}")]);
+    let groups =
+        named_groups(kinds).flat_map(|(group, version)| [format!("/apis/{group}"), format!("/apis/{group}/{version}")]);
     let mut all: Vec<String> = ["/api", "/api/v1", "/apis", "/livez", "/readyz", "/healthz", "/openapi/v3", "/version"]
         .into_iter()
         .map(str::to_owned)

@@ -73,7 +73,11 @@ impl Remaining {
                 format!("Some resources are remaining: {objects}"),
             ),
             match finalizers.is_empty() {
-                true => no("NamespaceFinalizersRemaining", "ContentHasNoFinalizers", "All content-preserving finalizers finished"),
+                true => no(
+                    "NamespaceFinalizersRemaining",
+                    "ContentHasNoFinalizers",
+                    "All content-preserving finalizers finished",
+                ),
                 false => condition(
                     "NamespaceFinalizersRemaining",
                     true,

@@ -130,9 +130,13 @@ impl Query {
 pub enum Form {
     Plain,
     /// A table, of `meta.k8s.io` v1 or, for old clients, v1beta1.
-    Table { beta: bool },
+    Table {
+        beta: bool,
+    },
     /// PartialObjectMetadata, or with `list` a list of them.
-    Metadata { list: bool },
+    Metadata {
+        list: bool,
+    },
     /// Discovery in one answer.
     Aggregated,
 }

@@ -166,9 +166,8 @@ impl Write {
         let live_value = live.as_ref().map(|live| &live.value);
         let force = self.query.flag("force");
         let kind = self.stored_kind();
-        let merged = self.as_manager(kind, &manager, |manager| {
-            fields::apply(&kind.node, live_value, &applied, manager, force)
-        });
+        let merged =
+            self.as_manager(kind, &manager, |manager| fields::apply(&kind.node, live_value, &applied, manager, force));
         let mut merged = merged.map_err(Failure::of_refusal)?;
         let Some(live) = live else {
             merged["metadata"]["name"] = self.name().into();

@@ -45,10 +45,7 @@ pub async fn serve(
     metrics: Option<Arc<Metrics>>,
 ) -> std::io::Result<()> {
     let shared = Shared { api, token: Sha256::digest(token).into(), metrics };
-    let routes = Router::new()
-        .route("/metrics", get(show_metrics))
-        .fallback(any(answer))
-        .with_state(shared);
+    let routes = Router::new().route("/metrics", get(show_metrics)).fallback(any(answer)).with_state(shared);
     let address = listener.local_addr()?;
     let (ready, connections) = mpsc::channel(WAITING);
     let accepting = tokio::spawn(accept(listener, TlsAcceptor::from(tls), ready));

@@ -1,6 +1,7 @@
 //! What stands between the operator and the API: everything that a network, an API server and a process can do wrong.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use seatkeeper::embedded::Embedded;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tower::BoxError;
 
 use crate::api::Call;
@@ -30,17 +31,24 @@ pub enum Fate {
     /// It is carried out, and the reply never arrives.
     ReplyLost,
     /// It arrives and is answered after a while.
-    Late { before: Duration, after: Duration },
+    Late {
+        before: Duration,
+        after: Duration,
+    },
     /// It arrives twice, and the second answer counts.
     Twice,
     /// The API server refuses it.
     Refused(u16),
     /// The connection breaks before or after it is carried out.
-    Broken { carried_out: bool },
+    Broken {
+        carried_out: bool,
+    },
     /// The call panics.
     Panic,
     /// The process ends at once, before or after it is carried out.
-    Crash { carried_out: bool },
+    Crash {
+        carried_out: bool,
+    },
 }
 
 /// One fault at one moment, for exhaustive runs.
@@ -93,7 +101,8 @@ pub struct Shared {
     /// The operator has crashed.
     pub crash: Notify,
     /// Caches see nothing new while this is true.
-    pub frozen: watch::Sender<bool>,
+    pub frozen: AtomicBool,
+    pub thawed: Notify,
 }
 
 pub struct State {
@@ -108,6 +117,8 @@ pub struct State {
     /// Older answers to lists, by number of change; then which of them a restarted operator gets.
     pub snapshots: Vec<HashMap<String, Bytes>>,
     pub list_from: Option<usize>,
+    /// How many there were at each write.
+    pub changes_at: Vec<u64>,
     /// Snapshots are taken at each change.
     pub keep_snapshots: bool,
     pub crashed: bool,
@@ -166,6 +177,9 @@ impl State {
         self.counts.requests += 1;
         if counted {
             self.counts.writes += 1;
+            if self.keep_snapshots {
+                self.changes_at.push(self.snapshots.len() as u64);
+            }
         }
         if let Some((at, Some(fate))) = self.plan.write
             && counted

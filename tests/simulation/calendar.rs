@@ -47,10 +47,6 @@ impl Calendar {
         self.lock().error = error;
     }
 
-    pub fn error(&self) -> TimeDelta {
-        self.lock().error
-    }
-
     /// Jumps; never back.
     pub fn jump(&self, to: Instant) {
         let mut state = self.lock();

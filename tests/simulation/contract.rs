@@ -113,9 +113,8 @@ impl Contract {
             (1..).find(|k| self.day(terms, k + 1) >= end).unwrap_or(1)
         });
         let received = self.cancelled_on.filter(|day| self.begin(*day) <= now);
-        let by_notice = received.map(|received| {
-            (1..).find(|k| received < terms.notice.before(self.day(terms, k + 1))).unwrap_or(1)
-        });
+        let by_notice = received
+            .map(|received| (1..).find(|k| received < terms.notice.before(self.day(terms, k + 1))).unwrap_or(1));
         by_length.into_iter().chain(by_notice).min()
     }
 
@@ -169,12 +168,17 @@ impl Contract {
         due: Instant,
         now: Instant,
     ) -> Vec<Owed> {
-        let steps: Vec<Vec<(NaiveDate, u32)>> =
-            line.seats.iter().zip(&line.changes).map(|(seats, changes)| self.steps(plan, *seats, changes, now)).collect();
+        let steps: Vec<Vec<(NaiveDate, u32)>> = line
+            .seats
+            .iter()
+            .zip(&line.changes)
+            .map(|(seats, changes)| self.steps(plan, *seats, changes, now))
+            .collect();
         let mut days = BTreeSet::from([starts_on]);
         days.extend(steps.iter().flatten().map(|(day, _)| *day).filter(|day| *day > starts_on));
         days.retain(|day| ends_on.is_none_or(|end| *day < end));
-        let seats_on = |steps: &[(NaiveDate, u32)], day| steps.iter().rfind(|(from, _)| *from <= day).map_or(0, |s| s.1);
+        let seats_on =
+            |steps: &[(NaiveDate, u32)], day| steps.iter().rfind(|(from, _)| *from <= day).map_or(0, |s| s.1);
         let key = |day: NaiveDate| Owed {
             plan: plan.name.clone(),
             product: plan.product.clone(),

@@ -38,15 +38,25 @@ fn keys(shared: &Shared, secret: &Value) -> Value {
 
 fn status(status: &Value) -> Value {
     let fields = [
-        "mode", "seats", "expiresAt", "graceEndsAt", "demoSeats", "organisation", "plan", "nextTransition", "state", "term",
-        "noticeDeadline", "endsAt", "closedAsOf",
+        "mode",
+        "seats",
+        "expiresAt",
+        "graceEndsAt",
+        "demoSeats",
+        "organisation",
+        "plan",
+        "nextTransition",
+        "state",
+        "term",
+        "noticeDeadline",
+        "endsAt",
+        "closedAsOf",
     ];
     let mut seen: serde_json::Map<String, Value> =
         fields.into_iter().map(|field| (field.to_owned(), status[field].clone())).collect();
     let conditions = status["conditions"].as_array().into_iter().flatten();
     let conditions = conditions.filter(|condition| condition["type"] != "ClockTrusted");
-    let conditions: Vec<Value> =
-        conditions.map(|c| json!([c["type"], c["status"], c["reason"]])).collect();
+    let conditions: Vec<Value> = conditions.map(|c| json!([c["type"], c["status"], c["reason"]])).collect();
     seen.insert("conditions".into(), json!(conditions));
     Value::Object(seen)
 }

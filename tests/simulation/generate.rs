@@ -33,9 +33,19 @@ pub fn world(seed: u64) -> World {
     let year = i32::try_from(dice.between(2026, 2040)).unwrap_or(2026);
     let day = NaiveDate::from_ymd_opt(year, 1, 1).expect("a date") + Days::new(dice.below(365));
     let start = day.and_hms_opt(9, 0, 0).expect("a time").and_utc();
-    let end = start + TimeDelta::days(dice.between(4 * 365, 12 * 365));
-    let mut making = Making { dice, world: World { start, end, namespaces: Vec::new(), plans: Vec::new(), contracts: Vec::new(), steps: Vec::new() } };
-    let customers = usize::try_from(making.dice.between(3, 5)).unwrap_or(3);
+    let end = start + TimeDelta::days(dice.between(6 * 365, 20 * 365));
+    let mut making = Making {
+        dice,
+        world: World {
+            start,
+            end,
+            namespaces: Vec::new(),
+            plans: Vec::new(),
+            contracts: Vec::new(),
+            steps: Vec::new(),
+        },
+    };
+    let customers = usize::try_from(making.dice.between(3, 6)).unwrap_or(3);
     for namespace in &NAMESPACES[..customers] {
         making.customer(namespace);
     }
@@ -60,12 +70,14 @@ impl Making {
 
     fn plan(&mut self, namespace: &str, name: &str, product: &str) -> usize {
         let dice = &mut self.dice;
-        let (interval, notices): (Span, &[Span]) = match dice.below(20) {
+        let (interval, notices): (Span, &[Span]) = match dice.below(40) {
             0 => (months(1), &[Span { months: 0, days: 7 }, Span { months: 0, days: 14 }]),
             1 => (days(90), &[Span { months: 0, days: 30 }]),
             2 => (months(6), &[Span { months: 1, days: 0 }, Span { months: 2, days: 0 }]),
             3 => (months(6), &[Span { months: 15, days: 0 }]),
-            4..6 => (months(24), &[Span { months: 3, days: 0 }, Span { months: 6, days: 0 }]),
+            4..8 => (months(24), &[Span { months: 3, days: 0 }, Span { months: 6, days: 0 }]),
+            8..16 => (months(36), &[Span { months: 3, days: 0 }, Span { months: 12, days: 0 }]),
+            16..20 => (months(60), &[Span { months: 6, days: 0 }]),
             _ => (months(12), &[Span { months: 3, days: 0 }, Span { months: 1, days: 0 }, Span { months: 2, days: 3 }]),
         };
         let notice = *dice.pick(notices);
@@ -146,10 +158,11 @@ impl Making {
     fn order(&mut self, namespace: &str, name: &str, plans: &[usize], home: &str, n: usize) -> usize {
         let start = self.world.start.date_naive();
         let starts_on = start + Days::new(self.dice.below(500)) - Days::new(120);
-        let starts_on = match self.dice.percent(15) {
+        let starts_on = match self.dice.below(10) {
             // The days on which calendars are odd.
-            true => NaiveDate::from_ymd_opt(starts_on.year(), 1, 31).expect("a date"),
-            false => starts_on,
+            0 => NaiveDate::from_ymd_opt(starts_on.year(), 1, 31).expect("a date"),
+            1..7 => starts_on.with_day(1).expect("every month has one"),
+            _ => starts_on,
         };
         let lines = plans
             .iter()
@@ -167,7 +180,8 @@ impl Making {
             lines,
             cancelled_on: None,
             approved_on: None,
-            license: (!self.dice.percent(8) || home != namespace || n > 0).then(|| (home.to_owned(), "license".to_owned())),
+            license: (!self.dice.percent(8) || home != namespace || n > 0)
+                .then(|| (home.to_owned(), "license".to_owned())),
             secret: format!("keys-{n}"),
             keep: self.dice.percent(10),
             there: false,
@@ -241,7 +255,9 @@ impl Making {
         let made_by_us = of.license.is_some() && home == of.namespace && of.secret == "keys-0";
         match self.dice.below(6) {
             0 => self.at(at, vec![Edit::DeleteKeys { namespace: home.into(), secret: of.secret.clone() }]),
-            1 if made_by_us && !self.world.contracts.iter().any(|c| c.namespace == of.namespace && c.secret == "keys-1") => {
+            1 if made_by_us
+                && !self.world.contracts.iter().any(|c| c.namespace == of.namespace && c.secret == "keys-1") =>
+            {
                 self.at(at, vec![Edit::DeleteLicense { namespace: home.into(), name: "license".into() }]);
             }
             2 => {

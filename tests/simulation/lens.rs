@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,8 +48,9 @@ impl Lens {
                     continue;
                 }
             };
-            let mut frozen = self.shared.frozen.subscribe();
-            let _ = frozen.wait_for(|frozen| !frozen).await;
+            while self.shared.frozen.load(Ordering::Relaxed) {
+                self.shared.thawed.notified().await;
+            }
             let (lag, broken, hide) = {
                 let mut state = self.shared.lock();
                 let number = state.counts.events;

@@ -11,10 +11,15 @@ mod generate;
 mod key;
 mod lens;
 mod oracle;
+mod repeat_test;
 mod run;
+mod scenarios;
 mod seeds_test;
+mod sieve_test;
 mod vendor;
 mod world;
+#[cfg(feature = "known-wrong")]
+mod wrong_test;
 
 thread_local! {
     /// Whether this thread writes down every request: `TALK=1`, for looking into one seed.

@@ -78,7 +78,9 @@ impl Oracle {
                 let keys = body["status"]["keys"].as_array().into_iter().flatten();
                 for serial in keys.filter_map(|key| key["serial"].as_str()) {
                     if !self.issued.contains_key(serial) {
-                        self.violate(format!("Subscription {namespace}/{name} tells of key {serial}, which is in no Secret"));
+                        self.violate(format!(
+                            "Subscription {namespace}/{name} tells of key {serial}, which is in no Secret"
+                        ));
                     }
                 }
             }
@@ -157,7 +159,8 @@ impl Oracle {
                     self.covered.insert(segment);
                 } else if self.covered.remove(&segment) {
                     let contract = &self.contracts[n];
-                    let text = format!("{}/{} has no key for {owed:?} any more at {now}", contract.namespace, contract.name);
+                    let text =
+                        format!("{}/{} has no key for {owed:?} any more at {now}", contract.namespace, contract.name);
                     self.violate(text);
                 }
             }
@@ -175,9 +178,9 @@ impl Oracle {
                 && !self.revoked(&key.serial)
                 && self.is_trusted(&contract.namespace, key)
         };
-        places
-            .iter()
-            .any(|(namespace, secret, _)| self.keys.get(&(namespace.clone(), secret.clone())).is_some_and(|keys| keys.iter().any(covers)))
+        places.iter().any(|(namespace, secret, _)| {
+            self.keys.get(&(namespace.clone(), secret.clone())).is_some_and(|keys| keys.iter().any(covers))
+        })
     }
 
     fn is_trusted(&self, namespace: &str, key: &Key) -> bool {
@@ -238,7 +241,8 @@ impl Oracle {
             let of = |key: &&Key| (&key.contract.0, &key.contract.1) == (&contract.namespace, &contract.name);
             let live: Vec<&Key> =
                 keys.iter().filter(of).filter(|key| key.lives(now.timestamp()) && !self.revoked(&key.serial)).collect();
-            let wanted: Vec<&Owed> = owed.iter().filter(|key| product.as_ref().is_none_or(|p| *p == key.product)).collect();
+            let wanted: Vec<&Owed> =
+                owed.iter().filter(|key| product.as_ref().is_none_or(|p| *p == key.product)).collect();
             let place = format!("Secret {namespace}/{secret} at {now}");
             let missing = wanted
                 .iter()
@@ -256,7 +260,9 @@ impl Oracle {
                 return Some(format!("{place} has a key twice: {key:?}"));
             }
             let gone = self.issued.values().filter(of).find(|key| {
-                key.lives(now.timestamp()) && !self.revoked(&key.serial) && !wanted.iter().any(|owed| is(key, owed))
+                key.lives(now.timestamp())
+                    && !self.revoked(&key.serial)
+                    && !wanted.iter().any(|owed| is(key, owed))
                     && product.as_ref().is_none_or(|p| *p == key.product)
             });
             gone.map(|key| format!("a key that is not owed was not revoked: {key:?}"))
@@ -278,7 +284,9 @@ impl Oracle {
             let (mode, seats) = judge(&keys, now.timestamp());
             match shown {
                 Some((shown, shown_seats)) if shown == mode && *shown_seats == seats => None,
-                _ => Some(format!("License {namespace}/{name} shows {shown:?} at {now} and should show {mode}, {seats}")),
+                _ => {
+                    Some(format!("License {namespace}/{name} shows {shown:?} at {now} and should show {mode}, {seats}"))
+                }
             }
         })
     }
@@ -286,7 +294,8 @@ impl Oracle {
 
 /// Whether `key` is the one that is owed.
 fn is(key: &Key, owed: &Owed) -> bool {
-    let pools: BTreeMap<String, u64> = owed.pools.iter().map(|(name, seats)| (name.clone(), u64::from(*seats))).collect();
+    let pools: BTreeMap<String, u64> =
+        owed.pools.iter().map(|(name, seats)| (name.clone(), u64::from(*seats))).collect();
     (&key.plan, key.term, key.nbf, key.exp, key.grace, &key.pools)
         == (
             &owed.plan,

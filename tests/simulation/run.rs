@@ -1,6 +1,7 @@
 //! One run of one world: the real operator over the embedded API on one thread, in time that only the simulator moves.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ pub struct Outcome {
     pub counts: Counts,
     pub trace: u64,
     pub contract_years: f64,
-    pub changes: u64,
+    /// The number of older states there were at each write.
+    pub changes_at: Vec<u64>,
 }
 
 /// Why a run failed, and when.
@@ -73,7 +75,11 @@ pub fn run(world: &World, weather: Weather) -> Result<Outcome, Failure> {
 }
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime of one thread")
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime of one thread")
 }
 
 impl Run {
@@ -92,6 +98,7 @@ impl Run {
                 lags: HashMap::new(),
                 snapshots: Vec::new(),
                 list_from: None,
+                changes_at: Vec::new(),
                 keep_snapshots: matches!(weather, Weather::One(Plan { stale: Some(_), .. })),
                 crashed: false,
                 oracle: Oracle::new(world),
@@ -101,7 +108,8 @@ impl Run {
                 calendar,
                 state: Mutex::new(state),
                 crash: Notify::new(),
-                frozen: watch::channel(false).0,
+                frozen: AtomicBool::new(false),
+                thawed: Notify::new(),
             }
         };
         let dice = Dice::new(seed, 3);
@@ -162,7 +170,7 @@ impl Run {
             self.kill();
             if let Weather::One(Plan { stale: Some(older), .. }) = self.weather {
                 self.shared.lock().list_from = Some(usize::try_from(older).unwrap_or(0));
-                self.shared.frozen.send_replace(true);
+                self.shared.frozen.store(true, Ordering::Relaxed);
                 self.start("operator");
                 self.within(tokio::time::sleep(Duration::from_secs(20)));
                 self.thaw();
@@ -182,7 +190,8 @@ impl Run {
 
     fn thaw(&mut self) {
         self.shared.lock().list_from = None;
-        self.shared.frozen.send_replace(false);
+        self.shared.frozen.store(false, Ordering::Relaxed);
+        self.shared.thawed.notify_waiters();
     }
 
     /// The calendar jumps, at a request for the Lease where one comes soon.
@@ -265,8 +274,8 @@ impl Run {
             (end - start).num_days().max(0) as f64 / 365.25
         };
         let contract_years = state.oracle.contracts.iter().map(years).sum();
-        let changes = state.snapshots.len() as u64;
-        Ok(Outcome { end, counts: state.counts, trace: state.trace, contract_years, changes })
+        let changes_at = state.changes_at.clone();
+        Ok(Outcome { end, counts: state.counts, trace: state.trace, contract_years, changes_at })
     }
 
     /// The next instant at which something may happen by itself.
@@ -323,7 +332,7 @@ impl Run {
             }
         }
         if self.dice.percent(15) {
-            self.shared.frozen.send_replace(true);
+            self.shared.frozen.store(true, Ordering::Relaxed);
         }
         if self.dice.percent(30) {
             self.wrong_clock();
@@ -369,7 +378,9 @@ impl Run {
             let now = self.now();
             wrong = self.shared.lock().oracle.wrong(now);
             if wrong.is_none() {
-                self.shared.lock().oracle.at_rest();
+                if !matches!(self.weather, Weather::One(Plan { stale: Some(_), .. })) {
+                    self.shared.lock().oracle.at_rest();
+                }
                 return self.judged();
             }
         }
@@ -385,9 +396,10 @@ impl Run {
 
     /// At rest nothing is written but the Lease.
     fn is_quiet(&mut self) -> Result<(), Failure> {
-        self.pass(Duration::from_secs(60));
+        let (until, then) = if matches!(self.weather, Weather::Calm) { (1, 20) } else { (30, 60) };
+        self.pass(Duration::from_secs(until));
         let before = self.shared.lock().counts.writes;
-        self.pass(Duration::from_secs(180));
+        self.pass(Duration::from_secs(then));
         let after = self.shared.lock().counts.writes;
         if before == after { Ok(()) } else { Err(format!("{} writes at rest", after - before)) }
     }

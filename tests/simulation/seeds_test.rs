@@ -59,28 +59,30 @@ fn worlds_with_faults_are_right_all_along_and_end_as_those_without() {
     let began = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= first + seeds {
-                    return;
-                }
-                // A thread of its own: what is seeded for a thread is then seeded for this world alone.
-                let outcome = std::thread::spawn(move || simulate(seed)).join();
-                let mut total = total.lock().expect("no thread panics while it counts");
-                total.1 += 1;
-                match outcome {
-                    Ok(Ok(report)) => {
-                        total.0.contract_years += report.contract_years;
-                        total.0.counts = total.0.counts.plus(&report.counts);
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        return;
                     }
-                    Ok(Err(failure)) => {
-                        eprintln!("\nmake simulate SEED={seed}   # {failure}");
-                        total.2.push(format!("make simulate SEED={seed}"));
+                    // A thread of its own: what is seeded for a thread is then seeded for this world alone.
+                    let outcome = std::thread::spawn(move || simulate(seed)).join();
+                    let mut total = total.lock().expect("no thread panics while it counts");
+                    total.1 += 1;
+                    match outcome {
+                        Ok(Ok(report)) => {
+                            total.0.contract_years += report.contract_years;
+                            total.0.counts = total.0.counts.plus(&report.counts);
+                        }
+                        Ok(Err(failure)) => {
+                            eprintln!("\nmake simulate SEED={seed}   # {failure}");
+                            total.2.push(format!("make simulate SEED={seed}"));
+                        }
+                        Err(_) => total.2.push(format!("make simulate SEED={seed}   # it panicked")),
                     }
-                    Err(_) => total.2.push(format!("make simulate SEED={seed}   # it panicked")),
-                }
-                if total.1 % 10 == 0 || total.1 == seeds {
-                    progress(&total.0, total.1, seeds, total.2.len(), began.elapsed().as_secs_f64(), threads);
+                    if total.1 % 10 == 0 || total.1 == seeds {
+                        progress(&total.0, total.1, seeds, total.2.len(), began.elapsed().as_secs_f64(), threads);
+                    }
                 }
             });
         }

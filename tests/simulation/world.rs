@@ -13,27 +13,63 @@ use crate::contract::{Contract, Plan, Span};
 pub enum Edit {
     /// The Subscription is applied as the contract stands.
     Order(usize),
-    Seats { contract: usize, line: usize, pool: usize, on: NaiveDate, seats: u32, received_on: Option<NaiveDate> },
-    Cancel { contract: usize, received_on: NaiveDate },
+    Seats {
+        contract: usize,
+        line: usize,
+        pool: usize,
+        on: NaiveDate,
+        seats: u32,
+        received_on: Option<NaiveDate>,
+    },
+    Cancel {
+        contract: usize,
+        received_on: NaiveDate,
+    },
     Withdraw(usize),
-    Approve { contract: usize, on: NaiveDate },
+    Approve {
+        contract: usize,
+        on: NaiveDate,
+    },
     /// The signing key of a namespace: made, or changed for another.
-    Issuer { namespace: String, key: u8 },
+    Issuer {
+        namespace: String,
+        key: u8,
+    },
     /// A License that the customer makes: the Secrets it reads.
-    License { namespace: String, name: String, product: String, secrets: Vec<String>, subscription: Option<(String, String)> },
-    DeleteLicense { namespace: String, name: String },
+    License {
+        namespace: String,
+        name: String,
+        product: String,
+        secrets: Vec<String>,
+        subscription: Option<(String, String)>,
+    },
+    DeleteLicense {
+        namespace: String,
+        name: String,
+    },
     DeleteSubscription(usize),
     DeletePlan(usize),
     MakePlan(usize),
-    DeleteKeys { namespace: String, secret: String },
+    DeleteKeys {
+        namespace: String,
+        secret: String,
+    },
     /// Something in a Secret of the customer that is no key.
-    Rubbish { namespace: String, secret: String },
+    Rubbish {
+        namespace: String,
+        secret: String,
+    },
     /// The vendor writes into the list of revoked keys by hand: the newest key of a contract.
     RevokeByHand(usize),
     /// The vendor's public keys where another namespace needs them.
-    Trust { namespace: String },
+    Trust {
+        namespace: String,
+    },
     /// What concerns nobody.
-    Noise { namespace: String, number: u32 },
+    Noise {
+        namespace: String,
+        number: u32,
+    },
 }
 
 /// What people do, and when.
