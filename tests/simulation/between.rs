@@ -122,6 +122,8 @@ pub struct State {
     /// Snapshots are taken at each change.
     pub keep_snapshots: bool,
     pub crashed: bool,
+    /// An event is hidden and was not told yet.
+    pub hiding: bool,
     pub oracle: Oracle,
 }
 

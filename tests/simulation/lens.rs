@@ -76,12 +76,16 @@ impl Lens {
             }
             let hidden = self.hidden.as_ref().map(|(_, of, _)| of.clone());
             if hide {
-                self.shared.lock().counts.faults += 1;
+                let mut state = self.shared.lock();
+                state.counts.faults += 1;
+                state.hiding = true;
+                drop(state);
                 self.hidden = Some((line.clone(), object(&line), monotonic() + HIDDEN_FOR));
                 continue;
             }
             if hidden.is_some_and(|of| of == object(&line)) {
                 self.hidden = None;
+                self.shared.lock().hiding = false;
             }
             return Some(Ok(Frame::data(line)));
         }
@@ -98,6 +102,7 @@ impl Lens {
                     Err(_) => {
                         self.waiting.push_back(line.clone());
                         self.hidden = None;
+                        self.shared.lock().hiding = false;
                         return Some(());
                     }
                 }

@@ -101,6 +101,7 @@ impl Run {
                 changes_at: Vec::new(),
                 keep_snapshots: matches!(weather, Weather::One(Plan { stale: Some(_), .. })),
                 crashed: false,
+                hiding: false,
                 oracle: Oracle::new(world),
             };
             Shared {
@@ -167,12 +168,15 @@ impl Run {
         let crashed = self.shared.lock().crashed;
         let ended = self.operator.as_ref().is_some_and(|operator| operator.ended.is_finished());
         if crashed || ended {
+            if crate::TALK.get() {
+                eprintln!("{} the operator ends", self.now());
+            }
             self.kill();
             if let Weather::One(Plan { stale: Some(older), .. }) = self.weather {
                 self.shared.lock().list_from = Some(usize::try_from(older).unwrap_or(0));
                 self.shared.frozen.store(true, Ordering::Relaxed);
                 self.start("operator");
-                self.within(tokio::time::sleep(Duration::from_secs(20)));
+                self.within(async { tokio::time::sleep(Duration::from_secs(20)).await });
                 self.thaw();
                 return;
             }
@@ -238,10 +242,19 @@ impl Run {
             if let Weather::Storms(_) = self.weather {
                 self.weather_changes(&mut stormy, &mut out);
             }
+            let frozen = stormy > 0 && self.dice.percent(15);
+            // Caches stand still for seconds, not for months.
+            self.thaw();
             self.jump(next);
+            if frozen {
+                self.shared.frozen.store(true, Ordering::Relaxed);
+            }
             while let Some(step) = steps.next_if(|step| step.at <= next) {
                 self.within(async {
                     for edit in &step.edits {
+                        if crate::TALK.get() {
+                            eprintln!("{} {edit:?}", shared.calendar.now());
+                        }
                         vendor::carry_out(&shared, edit).await;
                     }
                 });
@@ -314,6 +327,9 @@ impl Run {
             }
             4 => {
                 *out = u32::try_from(self.dice.between(1, 6)).unwrap_or(1);
+                if crate::TALK.get() {
+                    eprintln!("{} the operator is away", self.now());
+                }
                 self.kill();
             }
             5 => self.wrong_clock(),
@@ -330,9 +346,6 @@ impl Run {
             if self.dice.percent(30) {
                 lags.insert(format!("{path}?{query}"), Duration::from_millis(self.dice.below(3_000)));
             }
-        }
-        if self.dice.percent(15) {
-            self.shared.frozen.store(true, Ordering::Relaxed);
         }
         if self.dice.percent(30) {
             self.wrong_clock();
@@ -377,14 +390,16 @@ impl Run {
             self.pass(Duration::from_millis(*wait));
             let now = self.now();
             wrong = self.shared.lock().oracle.wrong(now);
-            if wrong.is_none() {
+            if wrong.is_none() && !self.shared.lock().hiding {
                 if !matches!(self.weather, Weather::One(Plan { stale: Some(_), .. })) {
                     self.shared.lock().oracle.at_rest();
                 }
                 return self.judged();
             }
         }
-        Err(wrong.unwrap_or_default())
+        // A watch that ended takes what it hid along; the next one goes on behind it.
+        self.shared.lock().hiding = false;
+        wrong.map_or(Ok(()), Err)
     }
 
     fn judged(&self) -> Result<(), Failure> {

@@ -276,7 +276,7 @@ async fn make_license(
             let license = license(subscription, contract, observed, &namespace, &name, &secret);
             let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
             match call(api.create(&params, &license)).await {
-                Err(error) if !error.is_conflict() => Err(error),
+                Err(error) if !error.already_exists() => Err(error),
                 // Made already; the cache will show it.
                 _ => Ok(None),
             }
