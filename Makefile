@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help machine dev test test-offline lint advisories crds bench-converge clean
+.PHONY: help machine dev test test-offline simulate lint advisories crds bench-converge clean
 
 control_plane := tests/control-plane
 # Every test binary but the one that needs the real control plane; tests/embedded is the same suite without it.
@@ -29,6 +29,17 @@ test-offline: ## every test that needs no control plane; kubectl and helm are bu
 	@$(control_plane)/build.sh clients > /dev/null & build=$$!; \
 	cargo test --locked --no-run --lib --bins $(offline) || { wait $$build; exit 1; }; wait $$build
 	cargo test --locked --lib --bins $(offline) --no-fail-fast
+
+SEEDS ?= 1000
+simulate: ## random worlds with random faults, every fault at every moment, known-wrong variants; SEEDS=10000, or SEED=4711 alone
+	@cargo test --locked --release --features known-wrong --test simulation --no-run
+ifdef SEED
+	@SEED=$(SEED) cargo test --locked --release --features known-wrong --test simulation -- --nocapture worlds_with_faults
+else
+	@SEEDS=$(SEEDS) cargo test --locked --release --features known-wrong --test simulation -- --nocapture worlds_with_faults
+	@SEEDS=$(SEEDS) SIEVE=all cargo test --locked --release --features known-wrong --test simulation -- --nocapture \
+	  --skip worlds_with_faults --test-threads 1
+endif
 
 lint: ## formatting, clippy and, where cargo-deny is installed, licences, bans and sources
 	cargo fmt --check

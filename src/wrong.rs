@@ -36,8 +36,8 @@ pub enum Variant {
     NoRetry,
     /// What changes while an object is worked on is not looked at.
     ChangeWhileBusyLost,
-    /// A status write of ours that the cache does not show yet is not known.
-    OwnStatusForgotten,
+    /// What comes back after a status write of ours is never looked at.
+    EchoTrusted,
 }
 
 impl Variant {
@@ -58,7 +58,7 @@ impl Variant {
         Variant::OldKeysUnpublished,
         Variant::NoRetry,
         Variant::ChangeWhileBusyLost,
-        Variant::OwnStatusForgotten,
+        Variant::EchoTrusted,
     ];
 }
 

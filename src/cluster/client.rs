@@ -38,6 +38,11 @@ impl CallError {
         }
     }
 
+    /// What was to be made is there already. Other conflicts, over a quota say, leave nothing behind.
+    pub fn already_exists(&self) -> bool {
+        matches!(self, CallError::Refused(kube::Error::Api(status)) if status.reason == "AlreadyExists")
+    }
+
     /// Somebody else was first: look again.
     pub fn is_conflict(&self) -> bool {
         self.code() == Some(409)

@@ -24,6 +24,8 @@ pub struct StatusWriter<S> {
 
 struct Written<S> {
     version: u64,
+    /// Of the spec that was judged.
+    generation: Option<i64>,
     status: S,
 }
 
@@ -41,24 +43,22 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
         let uid = object.meta().uid.as_ref();
         let newer = uid.and_then(|uid| {
             let written = self.lock();
-            if wrong::is(OwnStatusForgotten) {
-                return None;
-            }
             written.get(uid).filter(|w| version(object) < w.version).map(|w| w.status.clone())
         });
         newer.or_else(cached)
     }
 
-    /// Takes note that the cache shows `object` now. True where that is nothing but our own write come back.
+    /// Takes note that the cache shows `object` now. True where that is nothing but our own write come back. One that
+    /// came back on another spec than was judged shows a change that was not seen by itself.
     pub fn is_echo<K: Resource>(&self, object: &K) -> bool {
         let Some(uid) = &object.meta().uid else { return false };
         let mut written = self.lock();
-        let Some(version_written) = written.get(uid).map(|w| w.version) else { return false };
+        let Some(&Written { version: version_written, generation, .. }) = written.get(uid) else { return false };
         let seen = version(object);
         if seen >= version_written {
             written.remove(uid);
         }
-        seen == version_written
+        seen == version_written && (object.meta().generation == generation || wrong::is(EchoTrusted))
     }
 
     /// Applies `status` where it differs from `before`. True where it was written.
@@ -66,14 +66,34 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
+        self.write_on(None, api, object, before, status).await
+    }
+
+    /// The same, only on this version of the object where one is given: what cannot be taken back is not written on what
+    /// an old cache shows.
+    pub async fn write_on<K>(
+        &self,
+        only_on: Option<&str>,
+        api: &Api<K>,
+        object: &K,
+        before: Option<&S>,
+        status: &S,
+    ) -> Result<bool, CallError>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
         if before == Some(status) {
             return Ok(false);
         }
-        let patch = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status});
+        let mut patch = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status});
+        if let Some(only_on) = only_on {
+            patch["metadata"] = json!({"resourceVersion": only_on});
+        }
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let answer = call(patch_status(api, &object.name_any(), &params, &Patch::Apply(patch))).await?;
         if let Some(uid) = &object.meta().uid {
-            self.lock().insert(uid.clone(), Written { version: version(&answer), status: status.clone() });
+            let (version, generation) = (version(&answer), object.meta().generation);
+            self.lock().insert(uid.clone(), Written { version, generation, status: status.clone() });
         }
         Ok(true)
     }

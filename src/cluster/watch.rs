@@ -10,6 +10,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::clock::jittered;
 pub enum Change<'a, K> {
     /// An object came, changed or went.
     Of(&'a K),
-    /// Everything was listed anew: objects may have gone without a word.
+    /// Everything was listed anew. What went meanwhile was told before as a change.
     Relisted,
 }
 
@@ -94,16 +95,24 @@ where
     K: Resource + ResourceExt + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Unpin,
 {
+    let cache = writer.as_reader();
     let mut events = watcher(api, config).backoff(Waits::begin()).boxed();
     while let Some(event) = events.next().await {
         match event {
             // managedFields are most of an object, and nothing here reads them.
             Ok(event) => {
                 let event = event.modify(|object| object.managed_fields_mut().clear());
+                let before = if matches!(event, Event::InitDone) { cache.state() } else { Vec::new() };
                 writer.apply_watcher_event(&event);
                 match &event {
                     Event::Apply(object) | Event::Delete(object) => on_change(Change::Of(object)),
-                    Event::InitDone => on_change(Change::Relisted),
+                    Event::InitDone => {
+                        let uids: HashSet<_> = cache.state().iter().map(|object| object.uid()).collect();
+                        for gone in before.iter().filter(|object| !uids.contains(&object.uid())) {
+                            on_change(Change::Of(gone.as_ref()));
+                        }
+                        on_change(Change::Relisted);
+                    }
                     Event::Init | Event::InitApply(_) => {}
                 }
             }

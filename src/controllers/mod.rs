@@ -8,6 +8,7 @@ pub mod plan;
 pub mod queue;
 pub mod runner;
 pub mod subscription;
+pub mod verified;
 mod wiring;
 
 use k8s_openapi::api::core::v1::Namespace;

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::verified::Verified;
 use crate::api::{License, Plan, Subscription, mark};
 use crate::cluster::watch::{Guarded, all};
 
@@ -25,6 +26,7 @@ pub struct Observed {
     pub keys: Store<Secret>,
     pub trusts: Store<Secret>,
     pub issuers: Store<Secret>,
+    pub verified: Arc<Verified>,
 }
 
 impl Observed {

@@ -75,6 +75,7 @@ impl Wiring {
             client,
             namespace: namespace.to_owned(),
             cluster,
+            verified: Arc::default(),
         };
         let wiring = Wiring {
             licenses: Arc::new(LicenseController {
@@ -193,7 +194,7 @@ impl Feeds {
             return;
         }
         if let Ok(license) = &object.0 {
-            match wiring.observed.licenses.get(&name).is_some() {
+            match is_there(&wiring.observed.licenses, object) {
                 true => self.license_references.set(name.clone(), license::references(license)),
                 false => {
                     self.license_references.set(name.clone(), Vec::new());
@@ -213,7 +214,7 @@ impl Feeds {
             return;
         }
         if let Ok(subscription) = &object.0 {
-            match wiring.observed.subscriptions.get(&name).is_some() {
+            match is_there(&wiring.observed.subscriptions, object) {
                 true => self.subscription_references.set(name.clone(), subscription::references(subscription)),
                 false => {
                     self.subscription_references.set(name.clone(), Vec::new());
@@ -231,7 +232,7 @@ impl Feeds {
             return;
         }
         if let Ok(plan) = &object.0
-            && wiring.observed.plans.get(&name).is_none()
+            && !is_there(&wiring.observed.plans, object)
         {
             wiring.plans.forget(plan);
         }
@@ -260,7 +261,7 @@ impl Feeds {
         self.referred_secret(secret);
     }
 
-    /// A list was read anew: objects may have gone without a word.
+    /// A list was read anew: anything may have changed without a word.
     fn everything(&self) {
         let Some(wiring) = self.controllers.get() else { return };
         let led = wiring.with.metrics.leads.get() == 1;
@@ -286,6 +287,14 @@ impl Feeds {
         add_all(&self.subscription_queue, names(&wiring.observed.subscriptions));
         add_all(&self.plan_queue, names(&wiring.observed.plans));
     }
+}
+
+/// Whether the cache has this very object, and not another of its name.
+fn is_there<K>(cache: &Store<K>, object: &K) -> bool
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    cache.get(&ObjectRef::from_obj(object)).is_some_and(|there| there.uid() == object.uid())
 }
 
 fn names<K>(cache: &Store<K>) -> Vec<ObjectRef<K>>

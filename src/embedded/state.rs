@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::storage::Change;
 
@@ -64,12 +64,12 @@ pub struct Shelf {
     history: VecDeque<Event>,
     /// What happened up to this revision is forgotten.
     forgotten: u64,
-    changed: watch::Sender<u64>,
+    changed: Arc<Notify>,
 }
 
 impl Shelf {
     fn new(forgotten: u64) -> Self {
-        Shelf { objects: BTreeMap::new(), history: VecDeque::new(), forgotten, changed: watch::channel(0).0 }
+        Shelf { objects: BTreeMap::new(), history: VecDeque::new(), forgotten, changed: Arc::default() }
     }
 
     pub fn get(&self, key: &str) -> Option<&Arc<Object>> {
@@ -107,9 +107,10 @@ impl Shelf {
         (revision >= self.forgotten).then(|| self.history.range(from..))
     }
 
-    /// Tells of each revision at which something of this kind changed.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// Tells that something of this kind changed. Watches are told in the order in which they came, so that simulation
+    /// can be repeated: a `watch` channel picks one of several lists at random.
+    pub fn subscribe(&self) -> Arc<Notify> {
+        self.changed.clone()
     }
 }
 
@@ -163,7 +164,7 @@ impl State {
             touched.insert(kind);
         }
         for kind in touched {
-            self.shelves[kind].changed.send_replace(self.revision);
+            self.shelves[kind].changed.notify_waiters();
         }
     }
 

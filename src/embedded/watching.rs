@@ -7,9 +7,10 @@ use http_body_util::{BodyExt, StreamBody};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::Embedded;
@@ -41,7 +42,7 @@ struct Watch {
     include: Include,
     /// What happened up to here was told.
     told: u64,
-    changed: watch::Receiver<u64>,
+    changed: Arc<Notify>,
     waiting: VecDeque<Bytes>,
     /// On the monotonic clock.
     bookmarks: Option<Duration>,
@@ -119,7 +120,9 @@ impl Watch {
             if self.over {
                 return None;
             }
-            self.changed.borrow_and_update();
+            let changed = self.changed.clone();
+            let mut told = pin!(changed.notified());
+            told.as_mut().enable();
             self.gather();
             if !self.waiting.is_empty() || self.over {
                 continue;
@@ -127,7 +130,7 @@ impl Watch {
             let wake = self.bookmarks.map_or(self.ends, |at| at.min(self.ends));
             tokio::select! {
                 biased;
-                changed = self.changed.changed() => self.over |= changed.is_err(),
+                () = told => {}
                 () = sleep(wake.saturating_sub(monotonic())) => {
                     if wake == self.ends {
                         self.over = true;

@@ -11,7 +11,7 @@ use crate::cluster::client::CallError;
 use crate::cluster::secrets;
 use crate::cluster::watch::all;
 use crate::domain::fault::Fault;
-use crate::domain::license::entitlement::{Presentation, Presented, present};
+use crate::domain::license::entitlement::{Presentation, Presented, presented};
 use crate::domain::license::jwk::read_jwks;
 use crate::domain::license::key::claimed_grant;
 use crate::domain::license::trust::Trust;
@@ -52,7 +52,8 @@ impl Reading {
             }
             for (entry, text) in chosen {
                 if seen.insert((name, entry.clone())) {
-                    reading.keys.push(present(name, entry, &text.0, &to));
+                    let claims = observed.verified.verify(&text.0, to.trust);
+                    reading.keys.push(presented(name, entry, claims, &to));
                 }
             }
         }

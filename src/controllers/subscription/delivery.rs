@@ -24,7 +24,7 @@ use crate::domain::contract::Contract;
 use crate::domain::contract::issuing::{IssuedKey, Work, wanted, work};
 use crate::domain::contract::renewal::Standing;
 use crate::domain::fault::Fault;
-use crate::domain::license::key::{Claims, sign_key, verify_key};
+use crate::domain::license::key::{Claims, sign_key};
 use crate::wrong::{self, Variant::*};
 
 /// What was done and what there is now.
@@ -205,7 +205,7 @@ async fn deliver(
     };
     let found = secrets::find(&observed.keys, &place.namespace, &place.secret);
     let mut entries = found.as_ref().filter(|s| kept.is_ours(s)).and_then(|s| s.data.clone()).unwrap_or_default();
-    let issued = read_issued(&entries, issuer);
+    let issued = read_issued(&entries, issuer, observed);
     let Work { mut issue, mut revoke, remove } = work(wanted, &issued, issuer.trust.revoked(), now);
     let mut version = found;
     if wrong::is(RandomSerial) {
@@ -247,10 +247,10 @@ async fn deliver(
 }
 
 /// The entries that this issuer signed. Whatever else is there is left alone.
-fn read_issued(entries: &Entries, issuer: &Issuer) -> Vec<IssuedKey> {
+fn read_issued(entries: &Entries, issuer: &Issuer, observed: &Observed) -> Vec<IssuedKey> {
     let read = |(entry, text): (&String, &ByteString)| {
-        let claims = verify_key(&text.0, &issuer.trust).ok()?;
-        Some(IssuedKey { entry: entry.clone(), claims })
+        let claims = observed.verified.verify(&text.0, &issuer.trust).ok()?;
+        Some(IssuedKey { entry: entry.clone(), claims: Claims::clone(&claims) })
     };
     entries.iter().filter_map(read).collect()
 }
@@ -276,7 +276,7 @@ async fn make_license(
             let license = license(subscription, contract, observed, &namespace, &name, &secret);
             let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
             match call(api.create(&params, &license)).await {
-                Err(error) if !error.is_conflict() => Err(error),
+                Err(error) if !error.already_exists() => Err(error),
                 // Made already; the cache will show it.
                 _ => Ok(None),
             }

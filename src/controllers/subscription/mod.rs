@@ -85,7 +85,10 @@ impl SubscriptionController {
         let api: Api<Subscription> =
             Api::namespaced(self.observed.client.clone(), &subscription.namespace().unwrap_or_default());
         let told = notes.into_iter().chain(status::notes_of_faults(&before, &status)).collect();
-        if self.statuses.write(&api, subscription, Some(&before), &status).await? {
+        // That a contract has ended for good is not taken back: an old cache may not show that it goes on.
+        let ends_for_good = status.closed_as_of.is_some() && before.closed_as_of.is_none();
+        let only_on = subscription.metadata.resource_version.as_deref().filter(|_| ends_for_good);
+        if self.statuses.write_on(only_on, &api, subscription, Some(&before), &status).await? {
             self.with.metrics.status_written(Self::KIND);
             self.with.events.tell(subscription, told, now);
         }

@@ -35,11 +35,16 @@ pub struct Presentation<'a> {
 
 /// Reads one entry: is it a genuine key, for this product and this cluster, and not revoked?
 pub fn present(secret: &str, entry: &str, text: &[u8], to: &Presentation) -> Presented {
-    let (claims, refusal) = match super::key::verify_key(text, to.trust) {
+    presented(secret, entry, super::key::verify_key(text, to.trust).map(Arc::new), to)
+}
+
+/// The same of an entry that was verified already, with `to.trust`.
+pub fn presented(secret: &str, entry: &str, verified: Result<Arc<Claims>, Refusal>, to: &Presentation) -> Presented {
+    let (claims, refusal) = match verified {
         Err(refusal) => (None, Some(refusal)),
         Ok(claims) => {
             let refusal = refuse(&claims, to);
-            (Some(Arc::new(claims)), refusal)
+            (Some(claims), refusal)
         }
     };
     Presented { secret: secret.to_owned(), entry: entry.to_owned(), claims, refusal }

@@ -1,0 +1,360 @@
+//! What stands between the operator and the API: everything that a network, an API server and a process can do wrong.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use seatkeeper::embedded::Embedded;
+use tokio::sync::Notify;
+use tower::BoxError;
+
+use crate::api::Call;
+use crate::calendar::Calendar;
+use crate::dice::Dice;
+use crate::lens;
+use crate::oracle::Oracle;
+
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// What becomes of one request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fate {
+    Pass,
+    /// It never arrives, and nobody says so.
+    Lost,
+    /// It is carried out, and the reply never arrives.
+    ReplyLost,
+    /// It arrives and is answered after a while.
+    Late {
+        before: Duration,
+        after: Duration,
+    },
+    /// It arrives twice, and the second answer counts.
+    Twice,
+    /// The API server refuses it.
+    Refused(u16),
+    /// The connection breaks before or after it is carried out.
+    Broken {
+        carried_out: bool,
+    },
+    /// The call panics.
+    Panic,
+    /// The process ends at once, before or after it is carried out.
+    Crash {
+        carried_out: bool,
+    },
+}
+
+/// One fault at one moment, for exhaustive runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The write it happens at, counted from 0.
+    pub write: Option<(u64, Option<Fate>)>,
+    /// The event that the caches do not see before a later one of its object.
+    pub hidden: Option<u64>,
+    /// After the crash the caches begin with this older state: the number of a change of anything.
+    pub stale: Option<u64>,
+}
+
+/// How often which fault happens, in a thousand requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Storm {
+    pub requests: u64,
+    pub watches: u64,
+    pub crashes: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub requests: u64,
+    /// Of the operator, but for its Lease and Events.
+    pub writes: u64,
+    pub faults: u64,
+    pub crashes: u64,
+    /// Watch events told.
+    pub events: u64,
+}
+
+impl Counts {
+    pub fn plus(&self, other: &Counts) -> Self {
+        Counts {
+            requests: self.requests + other.requests,
+            writes: self.writes + other.writes,
+            faults: self.faults + other.faults,
+            crashes: self.crashes + other.crashes,
+            events: self.events + other.events,
+        }
+    }
+}
+
+/// What simulator, faults and oracle share.
+pub struct Shared {
+    pub api: Embedded,
+    pub calendar: Calendar,
+    pub state: Mutex<State>,
+    /// The operator has crashed.
+    pub crash: Notify,
+    /// Caches see nothing new while this is true.
+    pub frozen: AtomicBool,
+    pub thawed: Notify,
+}
+
+pub struct State {
+    pub dice: Dice,
+    pub storm: Option<Storm>,
+    pub plan: Plan,
+    pub counts: Counts,
+    /// A hash of every request, its time, and every answer's code.
+    pub trace: u64,
+    /// How much later each cache learns what has happened.
+    pub lags: HashMap<String, Duration>,
+    /// Older answers to lists, by number of change; then which of them a restarted operator gets.
+    pub snapshots: Vec<HashMap<String, Bytes>>,
+    pub list_from: Option<usize>,
+    /// How many there were at each write.
+    pub changes_at: Vec<u64>,
+    /// Snapshots are taken at each change.
+    pub keep_snapshots: bool,
+    pub crashed: bool,
+    /// An event is hidden and was not told yet.
+    pub hiding: bool,
+    pub oracle: Oracle,
+}
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries a request out, with everybody watching.
+    async fn carry_out(&self, call: &Call) -> Response<Body> {
+        if call.is_lease() {
+            self.calendar.lease_asked();
+        }
+        let response = self.api.answer(call.request()).await;
+        if call.is_write() && response.status().is_success() && !call.is_lease() && !call.is_event() {
+            let body = serde_json::from_slice(&call.body).unwrap_or_default();
+            self.lock().oracle.wrote(&call.path, &body, self.calendar.now());
+            self.snapshot().await;
+        }
+        response.map(|body| body.map_err(|never| match never {}).boxed_unsync())
+    }
+
+    /// Keeps what every list would answer now.
+    pub async fn snapshot(&self) {
+        if !self.lock().keep_snapshots {
+            return;
+        }
+        let mut lists = HashMap::new();
+        for (path, query) in LISTS {
+            let call = Call::get(path, query);
+            let body = self.api.answer(call.request()).await.into_body().collect().await;
+            lists.insert(call.cache(), body.map(|whole| whole.to_bytes()).unwrap_or_default());
+        }
+        self.lock().snapshots.push(lists);
+    }
+}
+
+/// The lists of the operator's caches.
+pub const LISTS: [(&str, &str); 6] = [
+    ("/apis/seatkeeper.dev/v1alpha1/licenses", ""),
+    ("/apis/seatkeeper.dev/v1alpha1/subscriptions", ""),
+    ("/apis/seatkeeper.dev/v1alpha1/plans", ""),
+    ("/api/v1/secrets", "fieldSelector=type%3Dseatkeeper.dev%2Flicense"),
+    ("/api/v1/secrets", "fieldSelector=type%3Dseatkeeper.dev%2Ftrust"),
+    ("/api/v1/secrets", "fieldSelector=type%3Dseatkeeper.dev%2Fissuer"),
+];
+
+impl State {
+    /// Decides what becomes of a request.
+    fn fate(&mut self, call: &Call) -> Fate {
+        let counted = call.is_write() && !call.is_lease() && !call.is_event();
+        let number = self.counts.writes;
+        self.counts.requests += 1;
+        if counted {
+            self.counts.writes += 1;
+            if self.keep_snapshots {
+                self.changes_at.push(self.snapshots.len() as u64);
+            }
+        }
+        if let Some((at, Some(fate))) = self.plan.write
+            && counted
+            && at == number
+        {
+            self.counts.faults += 1;
+            return fate;
+        }
+        let Some(storm) = self.storm else { return Fate::Pass };
+        let rate = if call.is_watch() || call.is_list() { storm.watches } else { storm.requests };
+        if self.dice.below(1000) >= rate {
+            return Fate::Pass;
+        }
+        self.counts.faults += 1;
+        let dice = &mut self.dice;
+        let mut wait = |most: u64| Duration::from_millis(dice.below(most));
+        let late = Fate::Late { before: wait(4_000), after: wait(4_000) };
+        let too_late = Fate::Late { before: wait(12_000), after: wait(6_000) };
+        match self.dice.below(if counted { 14 } else { 10 }) {
+            0 => Fate::Lost,
+            1 => Fate::ReplyLost,
+            2 => late,
+            3 => too_late,
+            4 => Fate::Refused(500),
+            5 => Fate::Refused(429),
+            6 => Fate::Refused(504),
+            7 => Fate::Broken { carried_out: false },
+            8 => Fate::Broken { carried_out: true },
+            9 if call.is_watch() => Fate::Refused(410),
+            9 | 10 if call.is_write() => Fate::Twice,
+            11 => Fate::Refused(409),
+            12 => Fate::Panic,
+            13 if storm.crashes => Fate::Crash { carried_out: self.dice.percent(50) },
+            _ => Fate::Refused(503),
+        }
+    }
+
+    pub fn note(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
+        }
+    }
+}
+
+/// The API as the operator sees it.
+#[derive(Clone)]
+pub struct Between(pub Arc<Shared>);
+
+impl tower::Service<Request<kube::client::Body>> for Between {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
+        let shared = self.0.clone();
+        Box::pin(async move {
+            let call = Call::of(request).await;
+            let fate = {
+                let mut state = shared.lock();
+                let at = shared.calendar.now();
+                let text = format!("{at} {} {}?{} ", call.method, call.path, call.query);
+                state.note(text.as_bytes());
+                state.note(&call.body);
+                state.fate(&call)
+            };
+            let answer = meet(&shared, &call, fate).await;
+            let code = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
+            if crate::TALK.with(std::cell::Cell::get) {
+                eprintln!("{} {} {}?{} {fate:?} {code}", shared.calendar.now(), call.method, call.path, call.query);
+            }
+            shared.lock().note(&code.to_le_bytes());
+            answer
+        })
+    }
+}
+
+async fn meet(shared: &Arc<Shared>, call: &Call, fate: Fate) -> Result<Response<Body>, BoxError> {
+    let broken = || Err::<Response<Body>, BoxError>("the connection broke".into());
+    match fate {
+        Fate::Pass => {}
+        Fate::Lost => return std::future::pending().await,
+        Fate::ReplyLost => {
+            shared.carry_out(call).await;
+            return std::future::pending().await;
+        }
+        Fate::Late { before, after } => {
+            // It arrives whether anybody still waits or not.
+            let (shared, call) = (shared.clone(), call.clone());
+            let arrives = tokio::spawn(async move {
+                tokio::time::sleep(before).await;
+                let answer = see(&shared, &call).await;
+                tokio::time::sleep(after).await;
+                answer
+            });
+            return arrives.await?;
+        }
+        Fate::Twice => {
+            shared.carry_out(call).await;
+        }
+        Fate::Refused(code) => return Ok(refused(code)),
+        Fate::Broken { carried_out } => {
+            if carried_out {
+                shared.carry_out(call).await;
+            }
+            return broken();
+        }
+        // Not `panic!`, which would write to the terminal each time.
+        Fate::Panic => std::panic::resume_unwind(Box::new("a simulated panic".to_owned())),
+        Fate::Crash { carried_out } => {
+            if carried_out {
+                shared.carry_out(call).await;
+            }
+            shared.lock().counts.crashes += 1;
+            shared.lock().crashed = true;
+            shared.crash.notify_one();
+            return std::future::pending().await;
+        }
+    }
+    see(shared, call).await
+}
+
+/// Carries it out; lists and watches through the lens of their cache.
+async fn see(shared: &Arc<Shared>, call: &Call) -> Result<Response<Body>, BoxError> {
+    if call.is_list() {
+        let state = shared.lock();
+        let older = state.list_from.and_then(|n| state.snapshots.get(n)).and_then(|lists| lists.get(&call.cache()));
+        if let Some(older) = older {
+            let date = shared.calendar.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            let body = Full::new(older.clone()).map_err(|never| match never {}).boxed_unsync();
+            let response = Response::builder().header("content-type", "application/json").header("date", date);
+            return Ok(response.body(body)?);
+        }
+    }
+    let response = shared.carry_out(call).await;
+    if call.is_watch() && response.status().is_success() {
+        return Ok(response.map(|body| lens::through(shared.clone(), call.cache(), body)));
+    }
+    Ok(response)
+}
+
+fn refused(code: u16) -> Response<Body> {
+    let reason = match code {
+        409 => "Conflict",
+        410 => "Expired",
+        429 => "TooManyRequests",
+        504 => "Timeout",
+        503 => "ServiceUnavailable",
+        _ => "InternalError",
+    };
+    let status = format!(
+        r#"{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure","message":"simulated","reason":"{reason}","code":{code}}}"#
+    );
+    let body = Full::new(Bytes::from(status)).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if code == 429 {
+        response.headers_mut().insert("retry-after", http::HeaderValue::from_static("1"));
+    }
+    response
+}
+
+impl Call {
+    fn get(path: &str, query: &str) -> Self {
+        Call {
+            method: Method::GET,
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: http::HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+}

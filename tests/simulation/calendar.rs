@@ -1,0 +1,91 @@
+//! The one true time of a simulation: tokio's paused time moves it by seconds, and the simulator jumps it by months.
+//!
+//! The API server's Date is this time. The operator's own clock is this time and its error.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::TimeDelta;
+use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::domain::Instant;
+use tokio::sync::Notify;
+
+#[derive(Clone)]
+pub struct Calendar(Arc<Inner>);
+
+struct Inner {
+    state: Mutex<State>,
+    jumped: Notify,
+}
+
+struct State {
+    base: Instant,
+    since: std::time::Duration,
+    /// How far the operator's own clock is ahead.
+    error: TimeDelta,
+    /// Where to jump at the next request for the Lease: the answer tells the operator at once.
+    ahead: Option<Instant>,
+}
+
+impl Calendar {
+    /// Inside a runtime, like everything here: outside of one the machine's time would count.
+    pub fn new(start: Instant) -> Self {
+        let state = State { base: start, since: monotonic(), error: TimeDelta::zero(), ahead: None };
+        Calendar(Arc::new(Inner { state: Mutex::new(state), jumped: Notify::new() }))
+    }
+
+    pub fn now(&self) -> Instant {
+        self.lock().now()
+    }
+
+    /// What the operator's machine believes.
+    pub fn own(&self) -> Instant {
+        let state = self.lock();
+        state.now() + state.error
+    }
+
+    pub fn set_error(&self, error: TimeDelta) {
+        self.lock().error = error;
+    }
+
+    /// Jumps; never back.
+    pub fn jump(&self, to: Instant) {
+        let mut state = self.lock();
+        state.base = to.max(state.now());
+        state.since = monotonic();
+        state.ahead = None;
+    }
+
+    /// The same time in another runtime.
+    pub fn go_on(&self, from: Instant) {
+        let mut state = self.lock();
+        state.base = from;
+        state.since = monotonic();
+    }
+
+    pub fn jump_with_lease(&self, to: Instant) {
+        self.lock().ahead = Some(to);
+    }
+
+    /// A request for the Lease is here.
+    pub fn lease_asked(&self) {
+        let ahead = self.lock().ahead;
+        if let Some(to) = ahead {
+            self.jump(to);
+            self.0.jumped.notify_one();
+        }
+    }
+
+    pub async fn jumped(&self) {
+        self.0.jumped.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn now(&self) -> Instant {
+        self.base + monotonic().saturating_sub(self.since)
+    }
+}

@@ -1,0 +1,27 @@
+//! Simulation: the real operator over the embedded API on one thread, in simulated time, with everything going wrong that
+//! can, and an oracle of its own that knows what is right.
+
+mod api;
+mod between;
+mod calendar;
+mod contract;
+mod dice;
+mod ends;
+mod generate;
+mod key;
+mod lens;
+mod oracle;
+mod repeat_test;
+mod run;
+mod scenarios;
+mod seeds_test;
+mod sieve_test;
+mod vendor;
+mod world;
+#[cfg(feature = "known-wrong")]
+mod wrong_test;
+
+thread_local! {
+    /// Whether this thread writes down every request: `TALK=1`, for looking into one seed.
+    pub static TALK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}

@@ -1,0 +1,308 @@
+//! Judges every write at the moment it takes effect, and everything once it has come to rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seatkeeper::domain::Instant;
+use serde_json::Value;
+
+use crate::contract::{Contract, Owed, Plan};
+use crate::key::{Key, Published, entries, judge};
+use crate::world::{LicenseModel, Licenses, World};
+
+type Name = (String, String);
+
+/// What the simulator knows of the world, and what it has seen.
+pub struct Oracle {
+    pub plans: Vec<Plan>,
+    pub contracts: Vec<Contract>,
+    pub licenses: Licenses,
+    /// Namespaces with a signing key.
+    pub issuers: BTreeSet<String>,
+    /// Contracts as they stood since the last time everything was at rest: a cache may show any of these.
+    earlier: Vec<(usize, Contract)>,
+    pub keys: BTreeMap<Name, Vec<Key>>,
+    published: BTreeMap<Name, Published>,
+    modes: BTreeMap<Name, (String, String)>,
+    /// The serials under which a content was issued.
+    serials: BTreeMap<String, BTreeSet<String>>,
+    issued: BTreeMap<String, Key>,
+    /// Segments of contracts for which there was a key: contract, plan, from, until.
+    covered: BTreeSet<(usize, String, Instant, Option<Instant>)>,
+    /// Clocks that agree may differ by this.
+    pub early: chrono::TimeDelta,
+    pub violation: Option<String>,
+}
+
+impl Oracle {
+    pub fn new(world: &World) -> Self {
+        Oracle {
+            plans: world.plans.clone(),
+            contracts: world.contracts.clone(),
+            licenses: Licenses::new(),
+            issuers: BTreeSet::new(),
+            earlier: Vec::new(),
+            keys: BTreeMap::new(),
+            published: BTreeMap::new(),
+            modes: BTreeMap::new(),
+            serials: BTreeMap::new(),
+            issued: BTreeMap::new(),
+            covered: BTreeSet::new(),
+            early: chrono::TimeDelta::zero(),
+            violation: None,
+        }
+    }
+
+    /// Changes a contract of the model.
+    pub fn change(&mut self, n: usize, change: impl FnOnce(&mut Contract)) {
+        self.earlier.push((n, self.contracts[n].clone()));
+        change(&mut self.contracts[n]);
+    }
+
+    pub fn revoked(&self, serial: &str) -> bool {
+        self.published.values().any(|published| published.revoked.contains(serial))
+    }
+
+    /// A write to a path took effect; `body` is what was sent.
+    pub fn wrote(&mut self, path: &str, body: &Value, now: Instant) {
+        let parts: Vec<&str> = path.split('/').skip_while(|part| *part != "namespaces").skip(1).collect();
+        match parts[..] {
+            [namespace, "secrets", ..] => {
+                let name = body["metadata"]["name"].as_str().unwrap_or_default();
+                self.wrote_secret((namespace.to_owned(), name.to_owned()), body, now);
+            }
+            [namespace, "licenses", name, "status"] => {
+                let text = |field: &str| body["status"][field].as_str().unwrap_or_default().to_owned();
+                self.modes.insert((namespace.to_owned(), name.to_owned()), (text("mode"), text("seats")));
+            }
+            [namespace, "subscriptions", name, "status"] => {
+                let keys = body["status"]["keys"].as_array().into_iter().flatten();
+                for serial in keys.filter_map(|key| key["serial"].as_str()) {
+                    if !self.issued.contains_key(serial) {
+                        self.violate(format!(
+                            "Subscription {namespace}/{name} tells of key {serial}, which is in no Secret"
+                        ));
+                    }
+                }
+            }
+            [namespace, "licenses"] => {
+                let secrets = body["spec"]["keys"].as_array().into_iter().flatten();
+                let secrets = secrets.filter_map(|key| key["secretRef"]["name"].as_str().map(str::to_owned)).collect();
+                let product = body["spec"]["product"].as_str().unwrap_or_default().to_owned();
+                let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                self.licenses
+                    .insert((namespace.to_owned(), name), LicenseModel { product, secrets, subscription: None });
+            }
+            _ => {}
+        }
+    }
+
+    pub fn wrote_secret(&mut self, name: Name, body: &Value, now: Instant) {
+        match body["type"].as_str() {
+            Some("seatkeeper.dev/license") => {
+                let keys: Vec<Key> = entries(body).iter().filter_map(|(entry, text)| Key::read(entry, text)).collect();
+                for key in &keys {
+                    self.saw(key, now);
+                }
+                self.keys.insert(name, keys);
+            }
+            Some("seatkeeper.dev/trust") => _ = self.published.insert(name, Published::read(body)),
+            _ => return,
+        }
+        self.look_for_gaps(now);
+    }
+
+    fn saw(&mut self, key: &Key, now: Instant) {
+        if self.issued.contains_key(&key.serial) {
+            return;
+        }
+        let of_content = self.serials.entry(key.content.clone()).or_default().clone();
+        if let Some(other) = of_content.iter().find(|other| **other != key.serial && !self.revoked(other)) {
+            self.violate(format!("the same key has two serials, {other} and {}: {}", key.serial, key.content));
+        }
+        self.serials.entry(key.content.clone()).or_default().insert(key.serial.clone());
+        self.issued.insert(key.serial.clone(), key.clone());
+        let of = self.contracts.iter().find(|c| (&c.namespace, &c.name) == (&key.contract.0, &key.contract.1));
+        let Some(contract) = of else { return };
+        let plan = contract.lines.iter().map(|line| &self.plans[line.plan]).find(|plan| plan.name == key.plan);
+        let due = match plan.and_then(|plan| plan.terms.as_ref()) {
+            Some(terms) => contract.due(terms, u32::try_from(key.term).unwrap_or(1)),
+            None => contract.begin(contract.starts_on),
+        };
+        if due > now + self.early {
+            self.violate(format!("the key of term {} of {:?} came at {now}, before {due}", key.term, key.contract));
+        }
+    }
+
+    /// The keys of a contract that are owed whatever version of it a cache shows.
+    fn surely_owed(&self, n: usize, now: Instant) -> Vec<Owed> {
+        let mut owed = self.contracts[n].owed(&self.plans, now);
+        for (_, earlier) in self.earlier.iter().filter(|(of, _)| *of == n) {
+            let then = earlier.owed(&self.plans, now);
+            owed.retain(|key| then.iter().any(|other| (&other.plan, other.term) == (&key.plan, key.term)));
+        }
+        owed
+    }
+
+    /// At no moment is a customer without a key that is owed, once there was one.
+    fn look_for_gaps(&mut self, now: Instant) {
+        for n in 0..self.contracts.len() {
+            if !self.contracts[n].there {
+                continue;
+            }
+            for owed in self.surely_owed(n, now) {
+                if owed.until.is_some_and(|until| until <= now) {
+                    continue;
+                }
+                let is = self.is_covered(n, &owed);
+                let segment = (n, owed.plan.clone(), owed.from, owed.until);
+                if is {
+                    self.covered.insert(segment);
+                } else if self.covered.remove(&segment) {
+                    let contract = &self.contracts[n];
+                    let text =
+                        format!("{}/{} has no key for {owed:?} any more at {now}", contract.namespace, contract.name);
+                    self.violate(text);
+                }
+            }
+        }
+    }
+
+    fn is_covered(&self, n: usize, owed: &Owed) -> bool {
+        let contract = &self.contracts[n];
+        let license = contract.license.as_ref().and_then(|name| self.licenses.get(name));
+        let places = contract.places(&self.plans, license);
+        let covers = |key: &Key| {
+            (&key.contract.0, &key.contract.1, &key.plan) == (&contract.namespace, &contract.name, &owed.plan)
+                && key.nbf <= owed.from.timestamp()
+                && key.exp.is_none_or(|exp| owed.until.is_some_and(|until| exp >= until.timestamp()))
+                && !self.revoked(&key.serial)
+                && self.is_trusted(&contract.namespace, key)
+        };
+        places.iter().any(|(namespace, secret, _)| {
+            self.keys.get(&(namespace.clone(), secret.clone())).is_some_and(|keys| keys.iter().any(covers))
+        })
+    }
+
+    fn is_trusted(&self, namespace: &str, key: &Key) -> bool {
+        let trust = self.published.get(&(namespace.to_owned(), "issuer-trust".to_owned()));
+        trust.is_some_and(|published| published.kids.contains(&key.kid))
+    }
+
+    /// Somebody deleted a Secret with keys.
+    pub fn deleted(&mut self, name: &Name) {
+        for key in self.keys.remove(name).unwrap_or_default() {
+            self.issued.remove(&key.serial);
+        }
+        self.covered.clear();
+    }
+
+    /// Somebody revoked a key by hand.
+    pub fn gap_is_wanted(&mut self) {
+        self.covered.clear();
+    }
+
+    pub fn deleted_license(&mut self, name: &Name) {
+        self.licenses.remove(name);
+        self.modes.remove(name);
+    }
+
+    fn violate(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    /// Everything is at rest: what was is over.
+    pub fn at_rest(&mut self) {
+        self.earlier.clear();
+    }
+
+    /// What is not as it should be once everything has come to rest.
+    pub fn wrong(&self, now: Instant) -> Option<String> {
+        (0..self.contracts.len()).find_map(|n| self.wrong_keys(n, now)).or_else(|| self.wrong_mode(now))
+    }
+
+    fn wrong_keys(&self, n: usize, now: Instant) -> Option<String> {
+        let contract = &self.contracts[n];
+        let plans = contract.lines.iter().all(|line| self.plans[line.plan].there);
+        if !contract.there || !plans || !self.issuers.contains(&contract.namespace) {
+            return None;
+        }
+        let license = contract.license.as_ref().and_then(|name| self.licenses.get(name));
+        if let Some((namespace, name)) = &contract.license {
+            let accepted = license.and_then(|l| l.subscription.as_ref());
+            match (*namespace == contract.namespace, license) {
+                (true, None) => return Some(format!("License {namespace}/{name} was not made")),
+                (false, _) if accepted != Some(&(contract.namespace.clone(), contract.name.clone())) => return None,
+                _ => {}
+            }
+        }
+        let owed = contract.owed(&self.plans, now);
+        contract.places(&self.plans, license).iter().find_map(|(namespace, secret, product)| {
+            let keys = self.keys.get(&(namespace.clone(), secret.clone())).map_or(&[][..], Vec::as_slice);
+            let of = |key: &&Key| (&key.contract.0, &key.contract.1) == (&contract.namespace, &contract.name);
+            let live: Vec<&Key> =
+                keys.iter().filter(of).filter(|key| key.lives(now.timestamp()) && !self.revoked(&key.serial)).collect();
+            let wanted: Vec<&Owed> =
+                owed.iter().filter(|key| product.as_ref().is_none_or(|p| *p == key.product)).collect();
+            let place = format!("Secret {namespace}/{secret} at {now}");
+            let missing = wanted
+                .iter()
+                .filter(|key| key.grace.is_none_or(|grace| grace > now))
+                .find(|owed| !live.iter().any(|key| is(key, owed)));
+            if let Some(missing) = missing {
+                return Some(format!("{place} lacks {missing:?}"));
+            }
+            let too_much = live.iter().find(|key| !wanted.iter().any(|owed| is(key, owed)));
+            if let Some(key) = too_much {
+                return Some(format!("{place} has a key that is not owed: {key:?}"));
+            }
+            let twice = live.iter().enumerate().find(|(n, key)| live[..*n].iter().any(|k| k.content == key.content));
+            if let Some((_, key)) = twice {
+                return Some(format!("{place} has a key twice: {key:?}"));
+            }
+            let gone = self.issued.values().filter(of).find(|key| {
+                key.lives(now.timestamp())
+                    && !self.revoked(&key.serial)
+                    && !wanted.iter().any(|owed| is(key, owed))
+                    && product.as_ref().is_none_or(|p| *p == key.product)
+            });
+            gone.map(|key| format!("a key that is not owed was not revoked: {key:?}"))
+        })
+    }
+
+    fn wrong_mode(&self, now: Instant) -> Option<String> {
+        self.licenses.iter().find_map(|((namespace, name), license)| {
+            let shown = self.modes.get(&(namespace.clone(), name.clone()));
+            let own = self.published.get(&(namespace.clone(), "issuer-trust".to_owned()));
+            let trust = own.or(self.published.get(&(namespace.clone(), "vendor-trust".to_owned())));
+            let secrets = license.secrets.iter().filter_map(|s| self.keys.get(&(namespace.clone(), s.clone())));
+            let counts = |key: &&Key| {
+                key.product == license.product
+                    && !self.revoked(&key.serial)
+                    && trust.is_some_and(|published| published.kids.contains(&key.kid))
+            };
+            let keys: Vec<&Key> = secrets.flatten().filter(counts).collect();
+            let (mode, seats) = judge(&keys, now.timestamp());
+            match shown {
+                Some((shown, shown_seats)) if shown == mode && *shown_seats == seats => None,
+                _ => {
+                    Some(format!("License {namespace}/{name} shows {shown:?} at {now} and should show {mode}, {seats}"))
+                }
+            }
+        })
+    }
+}
+
+/// Whether `key` is the one that is owed.
+fn is(key: &Key, owed: &Owed) -> bool {
+    let pools: BTreeMap<String, u64> =
+        owed.pools.iter().map(|(name, seats)| (name.clone(), u64::from(*seats))).collect();
+    (&key.plan, key.term, key.nbf, key.exp, key.grace, &key.pools)
+        == (
+            &owed.plan,
+            u64::from(owed.term),
+            owed.from.timestamp(),
+            owed.until.map(|at| at.timestamp()),
+            owed.grace.map(|at| at.timestamp()),
+            &pools,
+        )
+}
