@@ -11,9 +11,12 @@ use crate::domain::license::trust::Trust;
 /// More are not kept: with so many keys in use, forgetting all of them now and then costs little.
 const MOST: usize = 100_000;
 
+/// By the hash of the text: whose signature held, and what it says.
+type Known = HashMap<[u8; 32], (String, Arc<Claims>)>;
+
 /// The claims of genuine keys, by the hash of the key's text, each with the thumbprint of who signed it.
 #[derive(Default)]
-pub struct Verified(Mutex<HashMap<[u8; 32], (String, Arc<Claims>)>>);
+pub struct Verified(Mutex<Known>);
 
 impl Verified {
     /// As `verify_key`. Only whether the signature holds is remembered, not whom to trust.
@@ -32,7 +35,7 @@ impl Verified {
         Ok(claims)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (String, Arc<Claims>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::decode::{self, FieldValidation, Incoming, Options};
+use super::doubled;
 use super::failure::Failure;
 use super::fields::{self, Manager};
 use super::kind::{Kind, Kinds};
@@ -160,6 +161,8 @@ impl Write {
         let mut merged = merged.map_err(Failure::of_refusal)?;
         let mut warnings = Vec::new();
         if validation != FieldValidation::Ignore
+            // Bodies of programs are JSON, where a doubled field is found sooner.
+            && (!self.body.starts_with(b"{") || !doubled::faults(&self.body, None).is_empty())
             && let Some(why) = yaml::doubled(&self.body).map(in_yaml)
         {
             if validation == FieldValidation::Strict {

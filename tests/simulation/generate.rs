@@ -33,7 +33,8 @@ pub fn world(seed: u64) -> World {
     let year = i32::try_from(dice.between(2026, 2040)).unwrap_or(2026);
     let day = NaiveDate::from_ymd_opt(year, 1, 1).expect("a date") + Days::new(dice.below(365));
     let start = day.and_hms_opt(9, 0, 0).expect("a time").and_utc();
-    let end = start + TimeDelta::days(dice.between(4 * 365, 15 * 365));
+    // Small worlds, and many of them: what goes wrong at all goes wrong in a small one.
+    let end = start + TimeDelta::days(dice.between(300, 4 * 365));
     let mut making = Making {
         dice,
         shared: false,
@@ -46,7 +47,7 @@ pub fn world(seed: u64) -> World {
             steps: Vec::new(),
         },
     };
-    let customers = usize::try_from(making.dice.between(1, 4)).unwrap_or(3);
+    let customers = usize::try_from(making.dice.between(1, 2)).unwrap_or(1);
     for namespace in &NAMESPACES[..customers] {
         making.customer(namespace);
     }

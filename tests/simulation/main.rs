@@ -21,6 +21,10 @@ mod world;
 #[cfg(feature = "known-wrong")]
 mod wrong_test;
 
+/// A third of the time went into the allocator of the C library, which grows and gives back memory with each seed's thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 thread_local! {
     /// Whether this thread writes down every request: `TALK=1`, for looking into one seed.
     pub static TALK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
