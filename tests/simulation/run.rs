@@ -133,12 +133,11 @@ impl Run {
         let between = Between(self.shared.clone());
         let (stop, told) = watch::channel(false);
         let identity = identity.to_owned();
-        let ended = self.within(async move {
-            let clock = Clock::reading(move || calendar.own());
-            let requests = RequestCount::default();
-            let client = over(between, clock.clone(), requests.clone());
-            tokio::spawn(Operator::new(client, clock, &requests, "default", &identity).run(told))
-        });
+        let _inside = self.runtime.as_ref().map(Runtime::enter);
+        let clock = Clock::reading(move || calendar.own());
+        let requests = RequestCount::default();
+        let client = over(between, clock.clone(), requests.clone());
+        let ended = tokio::spawn(Operator::new(client, clock, &requests, "default", &identity).run(told));
         self.operator = Some(Running { stop, ended });
     }
 
@@ -158,15 +157,23 @@ impl Run {
     /// Lets time pass, or less where the operator has ended meanwhile; then it is begun anew.
     fn pass(&mut self, time: Duration) {
         let shared = self.shared.clone();
-        self.within(async {
+        let mut operator = self.operator.take();
+        let ended = self.within(async {
+            let ends = async {
+                match &mut operator {
+                    Some(operator) => _ = (&mut operator.ended).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
-                () = shared.crash.notified() => {}
-                () = tokio::time::sleep(time) => {}
+                () = shared.crash.notified() => false,
+                () = ends => true,
+                () = tokio::time::sleep(time) => false,
             }
         });
+        self.operator = operator;
         let crashed = self.shared.lock().crashed;
-        let ended = self.operator.as_ref().is_some_and(|operator| operator.ended.is_finished());
         if crashed || ended {
             if crate::TALK.get() {
                 eprintln!("{} the operator ends", self.now());

@@ -43,7 +43,9 @@ fn calm(world: &World) -> Result<Outcome, Failure> {
 pub fn sieve(every: usize, mine: impl Fn(usize) -> bool) -> Result<usize, (usize, Failure)> {
     let mut done = 0;
     let mut number = 0;
-    for (name, world) in scenarios::all() {
+    // All of them, or some of one that has everything.
+    let scenarios = scenarios::all().into_iter().filter(|(name, _)| every == 1 || name.starts_with("a cancellation"));
+    for (name, world) in scenarios {
         let calm = calm(&world).map_err(|failure| (done, format!("{name}: {failure}")))?;
         for plan in plans(&calm) {
             number += 1;
@@ -65,7 +67,7 @@ pub fn sieve(every: usize, mine: impl Fn(usize) -> bool) -> Result<usize, (usize
 #[test]
 fn a_fault_at_any_moment_changes_nothing_in_the_end() {
     // All of them with `make simulate`, some with `cargo test`.
-    let every = if std::env::var("SIEVE").is_ok() { 1 } else { 499 };
+    let every = if std::env::var("SIEVE").is_ok() { 1 } else { 97 };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
