@@ -34,7 +34,7 @@ pub fn world(seed: u64) -> World {
     let day = NaiveDate::from_ymd_opt(year, 1, 1).expect("a date") + Days::new(dice.below(365));
     let start = day.and_hms_opt(9, 0, 0).expect("a time").and_utc();
     // Small worlds, and many of them: what goes wrong at all goes wrong in a small one.
-    let end = start + TimeDelta::days(dice.between(300, 4 * 365));
+    let end = start + TimeDelta::days(dice.between(300, 2 * 365));
     let mut making = Making {
         dice,
         shared: false,
@@ -47,7 +47,7 @@ pub fn world(seed: u64) -> World {
             steps: Vec::new(),
         },
     };
-    let customers = usize::try_from(making.dice.between(1, 2)).unwrap_or(1);
+    let customers = if making.dice.percent(25) { 2 } else { 1 };
     for namespace in &NAMESPACES[..customers] {
         making.customer(namespace);
     }

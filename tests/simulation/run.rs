@@ -154,8 +154,8 @@ impl Run {
         self.shared.lock().crashed = false;
     }
 
-    /// Lets time pass, or less where the operator has ended meanwhile; then it is begun anew.
-    fn pass(&mut self, time: Duration) {
+    /// Lets time pass. True where it was less, for the operator has ended meanwhile and was begun anew.
+    fn pass(&mut self, time: Duration) -> bool {
         let shared = self.shared.clone();
         let mut operator = self.operator.take();
         let ended = self.within(async {
@@ -185,10 +185,11 @@ impl Run {
                 self.start("operator");
                 self.within(async { tokio::time::sleep(Duration::from_secs(20)).await });
                 self.thaw();
-                return;
+                return true;
             }
             self.restart();
         }
+        crashed || ended
     }
 
     fn restart(&mut self) {
@@ -419,7 +420,11 @@ impl Run {
     /// At rest nothing is written but the Lease.
     fn is_quiet(&mut self) -> Result<(), Failure> {
         let (until, then) = if matches!(self.weather, Weather::Calm) { (1, 20) } else { (30, 60) };
-        self.pass(Duration::from_secs(until));
+        // An operator that has lost the lead begins anew, and then comes to rest.
+        let mut begun = 0;
+        while self.pass(Duration::from_secs(until)) && begun < 10 {
+            begun += 1;
+        }
         let before = self.shared.lock().counts.writes;
         self.pass(Duration::from_secs(then));
         let after = self.shared.lock().counts.writes;
