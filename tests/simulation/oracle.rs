@@ -26,6 +26,8 @@ pub struct Oracle {
     /// The serials under which a content was issued.
     serials: BTreeMap<String, BTreeSet<String>>,
     issued: BTreeMap<String, Key>,
+    /// Serials that were in a Secret which somebody has deleted: a cache may show it a little longer.
+    deleted: BTreeSet<String>,
     /// Segments of contracts for which there was a key: contract, plan, from, until.
     covered: BTreeSet<(usize, String, Instant, Option<Instant>)>,
     /// Clocks that agree may differ by this.
@@ -46,6 +48,7 @@ impl Oracle {
             modes: BTreeMap::new(),
             serials: BTreeMap::new(),
             issued: BTreeMap::new(),
+            deleted: BTreeSet::new(),
             covered: BTreeSet::new(),
             early: chrono::TimeDelta::zero(),
             violation: None,
@@ -77,7 +80,7 @@ impl Oracle {
             [namespace, "subscriptions", name, "status"] => {
                 let keys = body["status"]["keys"].as_array().into_iter().flatten();
                 for serial in keys.filter_map(|key| key["serial"].as_str()) {
-                    if !self.issued.contains_key(serial) {
+                    if !self.issued.contains_key(serial) && !self.deleted.contains(serial) {
                         self.violate(format!(
                             "Subscription {namespace}/{name} tells of key {serial}, which is in no Secret"
                         ));
@@ -155,7 +158,11 @@ impl Oracle {
                 }
                 let is = self.is_covered(n, &owed);
                 let segment = (n, owed.plan.clone(), owed.from, owed.until);
-                if is {
+                // A contract whose Plan is not there cannot be judged, and nothing can be issued for it.
+                let of = |plan: &&Plan| plan.namespace == self.contracts[n].namespace && plan.name == owed.plan;
+                if self.plans.iter().find(of).is_some_and(|plan| !plan.there) {
+                    self.covered.remove(&segment);
+                } else if is {
                     self.covered.insert(segment);
                 } else if self.covered.remove(&segment) {
                     let contract = &self.contracts[n];
@@ -192,6 +199,7 @@ impl Oracle {
     pub fn deleted(&mut self, name: &Name) {
         for key in self.keys.remove(name).unwrap_or_default() {
             self.issued.remove(&key.serial);
+            self.deleted.insert(key.serial.clone());
         }
         self.covered.clear();
     }
