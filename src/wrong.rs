@@ -36,12 +36,10 @@ pub enum Variant {
     NoRetry,
     /// What changes while an object is worked on is not looked at.
     ChangeWhileBusyLost,
-    /// What comes back after a status write of ours is never looked at.
-    EchoTrusted,
 }
 
 impl Variant {
-    pub const ALL: [Variant; 17] = [
+    pub const ALL: [Variant; 16] = [
         Variant::NoCatchUp,
         Variant::RelistIgnored,
         Variant::StatusBeforeSecret,
@@ -58,7 +56,6 @@ impl Variant {
         Variant::OldKeysUnpublished,
         Variant::NoRetry,
         Variant::ChangeWhileBusyLost,
-        Variant::EchoTrusted,
     ];
 }
 

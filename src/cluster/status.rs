@@ -12,7 +12,6 @@ use std::fmt::Debug;
 use std::sync::Mutex;
 
 use super::client::{CallError, call};
-use crate::wrong::{self, Variant::*};
 
 /// The field manager of everything the operator applies.
 pub const FIELD_MANAGER: &str = "seatkeeper";
@@ -58,7 +57,7 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
         if seen >= version_written {
             written.remove(uid);
         }
-        seen == version_written && (object.meta().generation == generation || wrong::is(EchoTrusted))
+        seen == version_written && object.meta().generation == generation
     }
 
     /// Applies `status` where it differs from `before`. True where it was written.
