@@ -13,7 +13,7 @@ use crate::cluster::watch::all;
 use crate::domain::fault::Fault;
 use crate::domain::license::entitlement::{Presentation, Presented, presented};
 use crate::domain::license::jwk::read_jwks;
-use crate::domain::license::key::claimed_grant;
+use crate::domain::license::key::{Claims, claimed_grant};
 use crate::domain::license::trust::Trust;
 
 /// The keys of a License and what could not be read.
@@ -52,7 +52,9 @@ impl Reading {
             }
             for (entry, text) in chosen {
                 if seen.insert((name, entry.clone())) {
-                    let claims = observed.verified.verify(&text.0, to.trust);
+                    // Of its own: which of two entries with the same key counts is told apart by them.
+                    let claims =
+                        observed.verified.verify(&text.0, to.trust).map(|known| Arc::new(Claims::clone(&known)));
                     reading.keys.push(presented(name, entry, claims, &to));
                 }
             }
