@@ -239,6 +239,10 @@ impl Making {
         let end = self.world.end;
         let at = self.between(ordered_at, end - TimeDelta::days(200));
         let received_on = at.date_naive() - Days::new(self.dice.below(80)) + Days::new(self.dice.below(20));
+        // What is entered once the contract has ended by itself counts only where no operator has seen it end.
+        if self.world.contracts[contract].over_at(&self.world.plans, at).is_some_and(|over| over <= at) {
+            return;
+        }
         self.at(at, vec![Edit::Cancel { contract, received_on }]);
         let mut cancelled = self.world.contracts[contract].clone();
         cancelled.cancelled_on = Some(received_on);

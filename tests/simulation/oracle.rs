@@ -198,7 +198,10 @@ impl Oracle {
     /// Somebody deleted a Secret with keys.
     pub fn deleted(&mut self, name: &Name) {
         for key in self.keys.remove(name).unwrap_or_default() {
-            self.issued.remove(&key.serial);
+            // A contract's keys may be in a second Secret.
+            if !self.keys.values().flatten().any(|other| other.serial == key.serial) {
+                self.issued.remove(&key.serial);
+            }
             self.deleted.insert(key.serial.clone());
         }
         self.covered.clear();
