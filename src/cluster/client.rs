@@ -47,6 +47,10 @@ impl CallError {
     pub fn is_conflict(&self) -> bool {
         self.code() == Some(409)
     }
+
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
 }
 
 /// Requests sent, for metrics.

@@ -33,11 +33,13 @@ pub struct Candidate {
     clock: Clock,
     /// The version of the Lease last seen and when that was: clocks of two machines are never compared.
     seen: Option<(Option<String>, Duration)>,
+    /// The Lease as we last wrote it while we lead: renewing it is then one request and not two.
+    held: Option<Lease>,
 }
 
 impl Candidate {
     pub fn new(client: Client, namespace: &str, identity: String, clock: Clock) -> Self {
-        Candidate { api: Api::namespaced(client, namespace), identity, clock, seen: None }
+        Candidate { api: Api::namespaced(client, namespace), identity, clock, seen: None, held: None }
     }
 
     /// Takes up the time that was stored by whoever led before.
@@ -101,6 +103,14 @@ impl Candidate {
     }
 
     async fn try_lead(&mut self) -> Result<bool, CallError> {
+        if let Some(lease) = self.held.take() {
+            match self.put(lease, self.identity.clone()).await {
+                Ok(lease) => return Ok(self.hold(lease)),
+                // Somebody else's write, or our own whose reply was lost: the Lease itself tells.
+                Err(error) if error.is_conflict() || error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
         let lease = match call(self.api.get_opt(LEASE_NAME)).await? {
             None => Lease {
                 metadata: ObjectMeta { name: Some(LEASE_NAME.into()), ..ObjectMeta::default() },
@@ -120,13 +130,16 @@ impl Candidate {
             }
         };
         match self.put(lease, self.identity.clone()).await {
-            Ok(lease) => {
-                self.seen = Some((lease.resource_version(), monotonic()));
-                Ok(true)
-            }
+            Ok(lease) => Ok(self.hold(lease)),
             Err(error) if error.is_conflict() => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    fn hold(&mut self, lease: Lease) -> bool {
+        self.seen = Some((lease.resource_version(), monotonic()));
+        self.held = Some(lease);
+        true
     }
 
     async fn put(&self, mut lease: Lease, holder_identity: String) -> Result<Lease, CallError> {

@@ -10,6 +10,7 @@ mod change;
 mod columns;
 mod commit;
 mod decode;
+mod delete_options;
 mod deleting;
 mod discovery;
 mod doubled;

@@ -11,6 +11,7 @@ mod generate;
 mod key;
 mod lens;
 mod oracle;
+mod rate_test;
 mod repeat_test;
 mod run;
 mod scenarios;

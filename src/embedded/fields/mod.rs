@@ -15,6 +15,7 @@ mod last_applied;
 mod managed;
 mod merge;
 mod merge_patch;
+#[cfg(test)]
 mod meta;
 mod number;
 mod own;
@@ -39,7 +40,8 @@ pub use go::plain_map;
 pub use json_patch::json_patch;
 pub use managed::put as put_managed;
 pub use merge_patch::merge_patch;
-pub use meta::object_meta;
+#[cfg(test)]
+use meta::object_meta;
 pub use refusal::{Cause, Refusal};
 pub use set::{FieldSet, Step};
 pub use strategic::strategic_merge_patch;
