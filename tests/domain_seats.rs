@@ -370,6 +370,8 @@ fn m3_a_fixed_licence_is_one_users_on_one_computer_at_a_time() {
     let refusal = server.ask(on_pc2).unwrap_err();
     assert_eq!(refusal.reason(), "InUseOnOtherClient");
     assert!(refusal.to_string().contains("`pc1`") && refusal.may_pass());
+    let of_the_same_name = Request { user: Some("a.ivanov"), client: Some("pc2"), ..Request::of("1") };
+    assert_eq!(server.ask(of_the_same_name).unwrap_err().reason(), "InUseOnOtherClient");
     assert_eq!(server.start("b.petrov", "1"), Err("NotAssigned"), "though a seat is free");
     assert_eq!(
         server.ask(Request { user: Some("a.ivanov"), ..Request::of("5") }).unwrap_err().reason(),

@@ -30,6 +30,9 @@ impl Decision<'_> {
     pub fn make(&self) -> Result<Grant, Refusal> {
         // Who holds a seat keeps it, whatever has changed since (K4).
         let kept = self.kept();
+        if let Some(place) = kept.first().and_then(|seat| self.terms.place(&seat.pool)) {
+            self.on_one_client(place)?;
+        }
         if kept.len() == self.request.count as usize {
             let access = self.access(&kept[0].pool);
             return Ok(Grant { seats: kept, access, records: Vec::new() });
@@ -163,22 +166,24 @@ impl Decision<'_> {
                 if !pool.is_assigned(user, self.terms.mode) {
                     return Err(Refusal::NotAssigned { pool: name() });
                 }
-                if pool.model == PoolModel::Named {
-                    return Ok(());
-                }
-                let client = self.request.client.ok_or_else(|| Refusal::ClientRequired { pool: name() })?;
-                match self.sessions_of(place, user).find(|held| held.client != Some(client)) {
-                    Some(other) => {
-                        let client = other.client.unwrap_or("unknown").to_owned();
-                        Err(Refusal::InUseOnOtherClient { pool: name(), client })
-                    }
-                    None => Ok(()),
-                }
+                self.on_one_client(place)
             }
             PoolModel::PerEmployee => {
                 let rank = self.member(&pool.name)?.rank;
                 self.licensed(place, rank, pool.limit.unwrap_or(u64::MAX), self.standing.roll.members)
             }
+        }
+    }
+
+    /// A Fixed seat is used on one client at a time, whatever its sessions are called (M3).
+    fn on_one_client(&self, place: usize) -> Result<(), Refusal> {
+        let pool = self.pool(place);
+        let Some(user) = self.request.user.filter(|_| pool.model == PoolModel::Fixed) else { return Ok(()) };
+        let client = self.request.client.ok_or_else(|| Refusal::ClientRequired { pool: pool.name.to_string() })?;
+        let mut held = self.sessions_of(place, user);
+        match held.find_map(|other| other.client.filter(|other| *other != client)) {
+            Some(other) => Err(Refusal::InUseOnOtherClient { pool: pool.name.to_string(), client: other.to_owned() }),
+            None => Ok(()),
         }
     }
 
