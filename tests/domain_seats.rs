@@ -256,6 +256,16 @@ fn t7_active_users_never_take_passive_seats() {
 }
 
 #[test]
+fn t7_no_key_lets_active_users_overflow() {
+    let mut pools = per_user(1, 5);
+    pools[0]["overflowsTo"] = json!("passive");
+    let mut server = Server::new(terms(pools), people(&[("a1", MemberMode::Active), ("a2", MemberMode::Active)]));
+    assert!(server.start("a1", "1").is_ok());
+    assert_eq!(server.start("a1", "2"), Err("SeatsExhausted"));
+    assert_eq!(server.start("a2", "1"), Err("RosterExceedsSeats"));
+}
+
+#[test]
 fn t9_an_active_seat_that_somebody_who_left_still_holds_is_not_spare_twice() {
     let staff = vec![
         member("a1", MemberMode::Active, "2020-01-01", None),
@@ -310,6 +320,8 @@ fn t1_who_holds_a_seat_stays_licensed_and_the_others_share_the_rest_in_order() {
     assert!(server.start("c", "s").is_ok());
     server.set(pools(2), people.clone());
     assert_eq!(server.start("b", "s"), Err("RosterExceedsSeats"), "d is first and c holds the other");
+    assert!(server.start("c", "t").is_ok(), "who is licensed may start twice while seats are free (T5)");
+    server.free(server.seating.table().release(Some("c"), "t"));
     assert!(server.start("d", "s").is_ok());
     server.log_out("c");
     assert_eq!(server.start("c", "s"), Err("RosterExceedsSeats"));
@@ -455,6 +467,32 @@ fn several_seats_at_once_are_all_or_none_and_a_retry_gets_the_same() {
 }
 
 #[test]
+fn the_lowest_free_slots_of_ten_thousand_are_given_out() {
+    let mut server = Server::of(agents(10_000));
+    for n in 0..10 {
+        server.ask(Request { count: 1_000, ..Request::of(&format!("pod{n}")) }).unwrap();
+    }
+    assert_eq!(server.ask(Request::of("late")).unwrap_err().reason(), "SeatsExhausted");
+    let free = [0, 63, 64, 127, 4_095, 4_096, 5_000, 8_192, 9_999];
+    for slot in free.into_iter().rev() {
+        server.free(server.seating.table().release_slot("agents", slot));
+    }
+    let grant = server.ask(Request { count: 9, ..Request::of("late") }).unwrap();
+    assert_eq!(grant.seats.iter().map(|seat| seat.slot).collect::<Vec<_>>(), free);
+    server.free(server.seating.table().release_slot("agents", 9_999));
+    assert_eq!(server.ask(Request::of("later")).unwrap().seats[0].slot, 9_999);
+}
+
+#[test]
+fn a_seat_is_not_shared_without_end() {
+    let mut server = Server::of(agents(2));
+    for n in 0..256 {
+        assert!(server.start("x", &format!("s{n}")).is_ok());
+    }
+    assert_eq!(server.start("x", "one more"), Err("TooManySessions"));
+}
+
+#[test]
 fn a_version_takes_the_lowest_pool_that_suffices() {
     let pools = json!([
         {"name": "any", "model": "Concurrent", "countBy": "User", "seats": 1},
@@ -514,6 +552,10 @@ fn a_lost_seat_is_never_revived() {
     server.start("x", "1").unwrap();
     server.seating.restart_leases(1_000);
     assert!(beat(&mut server, "1", 999), "after a fail-over everybody has a full TTL");
+    let again = server.seating.decide(&Request { user: Some("x"), ..Request::of("2") }, at(1)).unwrap();
+    again.records.iter().for_each(|record| server.seating.apply(record, 10));
+    again.records.iter().for_each(|record| server.seating.apply(record, 2_000));
+    assert!(beat(&mut server, "2", 1_999), "a lease is never made shorter");
 }
 
 #[test]

@@ -1,0 +1,93 @@
+//! What a held seat costs: at most 200 bytes, all indexes included. In a program of its own, because it counts all that is
+//! allocated.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use seatkeeper::domain::Instant;
+use seatkeeper::domain::license::entitlement::{Entitlement, PoolLimit, entitlement};
+use seatkeeper::domain::license::mode::Mode;
+use seatkeeper::domain::license::pool::PoolModel;
+use seatkeeper::domain::seats::pool::Terms;
+use seatkeeper::domain::seats::request::Request;
+use seatkeeper::domain::seats::roster::{Member, MemberMode, People, Roster};
+use seatkeeper::domain::seats::seating::Seating;
+
+const SEATS: usize = 10_000;
+const MOST_BYTES: usize = 200;
+
+struct Counting;
+
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+
+/// As the allocator of the system gives it out: a header of 8 bytes, in steps of 16, and never less than 32.
+fn taken(layout: Layout) -> usize {
+    (layout.size() + 8).next_multiple_of(16).max(32)
+}
+
+// SAFETY: everything is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(taken(layout), Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        ALLOCATED.fetch_sub(taken(layout), Relaxed);
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn terms(model: PoolModel) -> Arc<Terms> {
+    let pool = PoolLimit { name: "pool".into(), model, limit: Some(SEATS as u64) };
+    let none = entitlement(&[], Instant::default());
+    let all = Entitlement { mode: Mode::Full, ever_licensed: true, pools: vec![pool], ..none };
+    Arc::new(Terms::new(&all, [], &[], &[]))
+}
+
+/// Bytes for each seat, where every seat is another user's.
+fn bytes_a_seat(model: PoolModel, people: &Arc<People>) -> usize {
+    let before = ALLOCATED.load(Relaxed);
+    let mut seating = Seating::new(terms(model), people.clone(), Instant::default());
+    let empty = ALLOCATED.load(Relaxed);
+    for n in 0..SEATS {
+        let (user, session) = (format!("user-{n:05}"), format!("session-{n:08}"));
+        let client = Some("pc-0001.example");
+        let request = Request { user: Some(&user), client, request: Some("r-000001"), ..Request::of(&session) };
+        let grant = seating.decide(&request, Instant::default()).unwrap();
+        seating.assume(&grant, &request, 10);
+    }
+    assert_eq!(seating.table().in_use("pool"), SEATS as u64);
+    let held = (ALLOCATED.load(Relaxed) - empty) / SEATS;
+    for record in seating.table().expired(10) {
+        seating.apply(&record, 0);
+    }
+    assert_eq!(seating.table().in_use("pool"), 0);
+    drop(seating);
+    assert_eq!(ALLOCATED.load(Relaxed), before, "what was taken is given back");
+    held
+}
+
+#[test]
+fn a_held_seat_takes_at_most_200_bytes() {
+    let nobody = Arc::new(People::unite(&[]));
+    let date = |text: &str| text.parse().unwrap();
+    let member = |n| Member {
+        user: format!("user-{n:05}"),
+        login_mode: MemberMode::Active,
+        entry_date: date("1970-01-01"),
+        exit_date: None,
+        team: None,
+    };
+    let staff = Roster { name: "staff".into(), time_zone: chrono_tz::UTC, members: (0..SEATS).map(member).collect() };
+    let staff = Arc::new(People::unite(&[staff]));
+    for (model, people) in [(PoolModel::Concurrent, &nobody), (PoolModel::PerEmployee, &staff)] {
+        let bytes = bytes_a_seat(model, people);
+        println!("{model:?}: {bytes} bytes for each held seat");
+        assert!(bytes <= MOST_BYTES, "{model:?}: {bytes} bytes");
+    }
+}
