@@ -7,10 +7,12 @@ pub mod crds;
 pub mod license;
 pub mod plan;
 pub mod schema;
+pub mod seat_ledger;
 pub mod subscription;
 
 pub use license::License;
 pub use plan::Plan;
+pub use seat_ledger::SeatLedger;
 pub use subscription::Subscription;
 
 /// The Secrets that Seatkeeper reads and writes are known by their type, and no other Secret is ever touched.

@@ -3,3 +3,4 @@
 pub mod api;
 pub mod guests;
 pub mod health;
+pub mod seats;

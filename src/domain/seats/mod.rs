@@ -8,12 +8,13 @@
 //! | Who may take a seat? | `decision.rs`, asked through `seating.rs` |
 //! | Who of the members, and of which team, holds one? | `standing.rs` |
 //! | Which slot is whose, until when? | `table.rs`, `slots.rs` |
-//! | How does it stand in the ledger? | `line.rs` |
+//! | How does it stand in the ledger? | `line.rs`, `journal.rs` |
 //!
 //! **Architecture Invariant:** a decision is a function of the table, the terms, the people, the request and `now`. It
 //! changes nothing: what it means for the table is in its records, and the same records, read back, give the same table.
 
 mod decision;
+pub mod journal;
 pub mod line;
 pub mod pool;
 pub mod refusal;

@@ -1,0 +1,58 @@
+//! How many bytes a second may go into the ledger. Pressure makes batches larger, not errors.
+
+use std::time::Duration;
+
+/// What writes to the ledger may cost on average, by default (`design.md` §5).
+pub const BYTES_A_SECOND: u64 = 500_000;
+/// So many seconds of it may be spent at once.
+const BURST_SECONDS: f64 = 4.0;
+
+/// A bucket that fills with time and empties with bytes.
+#[derive(Debug)]
+pub struct Budget {
+    /// Bytes a second; infinite: no bound.
+    rate: f64,
+    left: f64,
+    at: Duration,
+}
+
+impl Budget {
+    /// None: no bound.
+    pub fn new(bytes_a_second: Option<u64>, now: Duration) -> Self {
+        let rate = bytes_a_second.map_or(f64::INFINITY, |bytes| bytes as f64);
+        Budget { rate, left: rate * BURST_SECONDS, at: now }
+    }
+
+    /// How long to wait before anything more is written.
+    pub fn wait(&mut self, now: Duration) -> Duration {
+        if self.rate.is_infinite() {
+            return Duration::ZERO;
+        }
+        self.left = (self.left + self.rate * now.saturating_sub(self.at).as_secs_f64()).min(self.rate * BURST_SECONDS);
+        self.at = now;
+        Duration::from_secs_f64((-self.left / self.rate).max(0.0))
+    }
+
+    /// So many bytes were written.
+    pub fn spend(&mut self, bytes: usize) {
+        self.left -= bytes as f64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_spent_beyond_the_burst_has_to_be_waited_for() {
+        let mut budget = Budget::new(Some(1_000), Duration::ZERO);
+        budget.spend(4_000);
+        assert_eq!(budget.wait(Duration::ZERO), Duration::ZERO);
+        budget.spend(500);
+        assert_eq!(budget.wait(Duration::ZERO), Duration::from_millis(500));
+        assert_eq!(budget.wait(Duration::from_millis(500)), Duration::ZERO);
+        let mut unbounded = Budget::new(None, Duration::ZERO);
+        unbounded.spend(usize::MAX);
+        assert_eq!(unbounded.wait(Duration::ZERO), Duration::ZERO);
+    }
+}

@@ -1,0 +1,165 @@
+//! Group commit: everything that waited while the last write was under way goes into the next one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::desk::{Owned, Shared};
+use super::ledger::{Fenced, Ledger};
+use crate::cluster::clock::monotonic;
+use crate::domain::seats::journal::{Base, BaseName, Changes, Entry};
+use crate::domain::seats::line::write_base;
+
+/// After a commit that served several, those who come straight back are waited for, at most half as long as the commit
+/// took and never longer than this (`design.md` §5: measured).
+const LONGEST_GATHERING: Duration = Duration::from_micros(1500);
+/// Bases that wait to be written. Each is at most once among them.
+const BASES_WAITING: usize = 1024;
+
+/// One commit.
+struct Commit {
+    entry: Entry,
+    changes: Changes,
+    waiting: Vec<oneshot::Sender<()>>,
+    /// Bases as they stand after it.
+    bases: Vec<Base>,
+}
+
+/// Commits until another owner has taken over, which it returns with.
+pub(super) async fn run(shared: Arc<Shared>, ledger: Arc<Ledger>) -> Fenced {
+    let (to_write, bases) = mpsc::channel(BASES_WAITING);
+    let flushed = Arc::new(Notify::new());
+    let flushing = write_bases(shared.clone(), ledger.clone(), bases, flushed.clone());
+    tokio::select! {
+        fenced = commits(&shared, &ledger, to_write, &flushed) => fenced,
+        fenced = flushing => fenced,
+    }
+}
+
+async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>, flushed: &Notify) -> Fenced {
+    let mut on_the_way: BTreeSet<BaseName> = BTreeSet::new();
+    let (mut served, mut took) = (0, Duration::ZERO);
+    loop {
+        while shared.lock().owned.as_ref().is_none_or(|owned| owned.pending.is_empty()) {
+            shared.pending.notified().await;
+        }
+        if served > 1 {
+            gather(shared, served, (took / 2).min(LONGEST_GATHERING)).await;
+        }
+        let wait = shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).wait(monotonic());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        loop {
+            let came = flushed.notified();
+            let in_the_way = shared.lock().owned.as_ref().is_some_and(|owned| !owned.journal.in_the_way().is_empty());
+            if !in_the_way {
+                break;
+            }
+            came.await;
+        }
+        let began = monotonic();
+        let Some(commit) = begin(shared, &mut on_the_way, began) else { continue };
+        let bytes = match ledger.write_entry(&commit.entry).await {
+            Ok(bytes) => bytes,
+            Err(fenced) => return fenced,
+        };
+        took = monotonic().saturating_sub(began);
+        served = commit.waiting.len();
+        end(shared, &commit, bytes);
+        for waiting in commit.waiting {
+            // Who waited may have gone.
+            let _ = waiting.send(());
+        }
+        for base in commit.bases {
+            let _ = to_write.send(base).await;
+        }
+    }
+}
+
+/// Waits for as many as were served last, but not for long.
+async fn gather(shared: &Shared, served: usize, most: Duration) {
+    let enough = async {
+        while shared.lock().owned.as_ref().is_some_and(|owned| owned.waiting.len() < served) {
+            shared.pending.notified().await;
+        }
+    };
+    let _ = tokio::time::timeout(most, enough).await;
+}
+
+/// Takes everything that waits.
+fn begin(shared: &Shared, on_the_way: &mut BTreeSet<BaseName>, now: Duration) -> Option<Commit> {
+    let mut state = shared.lock();
+    let owned = state.owned.as_mut()?;
+    let changes = together(std::mem::take(&mut owned.pending));
+    if changes.is_empty() {
+        return None;
+    }
+    owned.pending_bytes = 0;
+    owned.writing_since = Some(now);
+    let entry = owned.journal.entry(&changes);
+    on_the_way.retain(|base| owned.journal.lacks_any(base));
+    let due: Vec<BaseName> = owned.journal.due().into_iter().filter(|base| on_the_way.insert(base.clone())).collect();
+    // The table has exactly what is durable once this entry is.
+    let bases = due.into_iter().map(|name| base(owned, name, entry.sequence)).collect();
+    Some(Commit { entry, changes, waiting: std::mem::take(&mut owned.waiting), bases })
+}
+
+/// A base as the table has it after the entry `sequence`.
+pub(super) fn base(owned: &Owned, name: BaseName, sequence: u64) -> Base {
+    let lines = owned.seatings.get(&name.license).map_or_else(String::new, |counter| {
+        write_base(counter.seating.table().holders_within(&name.pool, name.slots()))
+    });
+    Base { name, sequence, lines }
+}
+
+fn end(shared: &Shared, commit: &Commit, bytes: usize) {
+    shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spend(bytes);
+    let counts = &shared.counts;
+    counts.commits.fetch_add(1, Ordering::Relaxed);
+    let records: usize = commit.changes.iter().map(|(_, records)| records.len()).sum();
+    counts.committed.fetch_add(records as u64, Ordering::Relaxed);
+    counts.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    if let Some(owned) = &mut shared.lock().owned {
+        owned.journal.wrote(&commit.entry, &commit.changes);
+        owned.writing_since = None;
+    }
+}
+
+/// What concerns one License after the other, as one part: the lines name it once.
+fn together(pending: Changes) -> Changes {
+    let mut changes = Changes::new();
+    for (license, records) in pending {
+        match changes.last_mut().filter(|(last, _)| *last == license) {
+            Some((_, all)) => all.extend(records),
+            None => changes.push((license, records)),
+        }
+    }
+    changes
+}
+
+async fn write_bases(
+    shared: Arc<Shared>,
+    ledger: Arc<Ledger>,
+    mut bases: mpsc::Receiver<Base>,
+    flushed: Arc<Notify>,
+) -> Fenced {
+    while let Some(base) = bases.recv().await {
+        let epoch = shared.lock().owned.as_ref().map_or(0, |owned| owned.journal.epoch());
+        match ledger.write_base(&base, epoch).await {
+            Ok(bytes) => {
+                shared.counts.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+                shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spend(bytes);
+                if let Some(owned) = &mut shared.lock().owned {
+                    owned.journal.wrote_base(&base.name, base.sequence);
+                }
+                flushed.notify_one();
+            }
+            Err(fenced) => return fenced,
+        }
+    }
+    // The sender lives as long as the commits do.
+    std::future::pending().await
+}

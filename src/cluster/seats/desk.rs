@@ -1,0 +1,494 @@
+//! The desk where seats are handed out.
+//!
+//! Decisions are made at once, on a table that already has everything decided before; they are answered once the ledger
+//! has them. Whatever is answered without a write (a heartbeat, a seat held already) is answered only while there is proof
+//! that nobody else owns the ledger: a new owner waits that long before it takes a seat from anybody.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+
+use super::budget::Budget;
+use crate::cluster::clock::{Clock, monotonic};
+use crate::domain::Instant;
+use crate::domain::seats::journal::{Journal, LicenseName};
+use crate::domain::seats::pool::Terms;
+use crate::domain::seats::refusal::Refusal;
+use crate::domain::seats::request::{Access, Grant, Request};
+use crate::domain::seats::roster::People;
+use crate::domain::seats::seating::Seating;
+use crate::domain::seats::table::{HeldSeat, Record};
+
+/// A seat whose holder is not heard of for this long is free again. Whoever holds one counts from when it sent its request.
+pub const TTL: Duration = Duration::from_secs(60);
+/// How far two clocks may run apart: one in so many.
+const DRIFT: u32 = 20;
+/// Proof of owning the ledger lasts this long from when the renewal of the Lease was sent that brought it.
+pub const PROOF_LASTS: Duration = Duration::from_secs(10);
+/// So many requests may wait for the ledger. Further ones are turned away at once.
+pub const MOST_WAITING: usize = 20_000;
+/// What waits is one entry of the ledger and has to fit into one object.
+const MOST_PENDING_BYTES: usize = 700_000;
+/// Slot, time and what stands between.
+const BYTES_A_RECORD: usize = 24;
+/// So many lost seats are freed at once; the others at the next look.
+const SWEPT_AT_ONCE: usize = 2_000;
+/// Who waits for the ledger is told after this long that it cannot be written.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// While a write has been under way for this long, nobody new is made to wait for it.
+pub const STUCK: Duration = Duration::from_secs(3);
+
+/// `time` on the clock of somebody whose clock may run fast, as long as it may last on a slow one.
+pub fn with_drift(time: Duration) -> Duration {
+    time + time / DRIFT
+}
+
+/// What a License grants, as the caches show it.
+pub struct Licensed {
+    pub terms: Arc<Terms>,
+    pub people: Arc<People>,
+    /// When it has to be looked at again, by itself.
+    pub until: Option<Instant>,
+    pub created: Instant,
+}
+
+/// Where the desk finds out what a License grants.
+pub trait Licenses: Send + Sync {
+    /// None: there is no such License.
+    fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed>;
+}
+
+/// Somebody wants a seat.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub license: LicenseName,
+    pub user: Option<String>,
+    pub session: String,
+    pub client: Option<String>,
+    pub pool: Option<String>,
+    pub request: Option<String>,
+    pub version: Option<u32>,
+    pub count: u32,
+}
+
+impl Ask {
+    fn request(&self) -> Request<'_> {
+        Request {
+            user: self.user.as_deref(),
+            session: &self.session,
+            client: self.client.as_deref(),
+            pool: self.pool.as_deref(),
+            request: self.request.as_deref(),
+            version: self.version,
+            count: self.count,
+        }
+    }
+}
+
+/// A seat that is held, as who holds it names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seat {
+    pub license: LicenseName,
+    pub pool: String,
+    pub slot: u32,
+    pub user: Option<String>,
+    pub session: String,
+}
+
+impl Seat {
+    fn held(&self) -> HeldSeat<'_> {
+        HeldSeat { pool: &self.pool, slot: self.slot, user: self.user.as_deref(), session: &self.session }
+    }
+}
+
+/// What was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    pub seats: Vec<Seat>,
+    pub access: Access,
+}
+
+/// Why there is no seat.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    #[error("{0}")]
+    Refused(Refusal),
+    #[error("there is no License {0}")]
+    UnknownLicense(LicenseName),
+    /// Another replica owns the ledger.
+    #[error("this replica does not own the seats")]
+    NotOwner,
+    /// The ledger may not tell of every seat that is held.
+    #[error("seats that were granted before may not all be known: {why}; new ones are granted in {} s", wait.as_secs())]
+    LedgerIncomplete { why: String, wait: Duration },
+    #[error("the ledger cannot be written at present, so no new seat can be granted")]
+    LedgerUnavailable,
+    #[error("too many requests wait for a seat")]
+    Overloaded,
+}
+
+/// How a pool stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    pub in_use: u64,
+    /// The most that was in use since this owner began.
+    pub peak: u64,
+}
+
+/// Hands out the seats of all Licenses, where this process owns the ledger.
+#[derive(Clone)]
+pub struct Desk(pub(super) Arc<Shared>);
+
+pub(super) struct Shared {
+    pub state: Mutex<State>,
+    /// Something waits to be written.
+    pub pending: Notify,
+    /// Ticks until which there is proof of owning the ledger.
+    pub proof: AtomicU64,
+    pub licenses: Box<dyn Licenses>,
+    pub clock: Clock,
+    pub ttl: Duration,
+    pub budget: Mutex<Budget>,
+    pub counts: Counts,
+}
+
+/// What is counted, for metrics.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub commits: AtomicU64,
+    pub committed: AtomicU64,
+    pub bytes: AtomicU64,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub owned: Option<Owned>,
+}
+
+/// What an owner has.
+pub(super) struct Owned {
+    pub journal: Journal,
+    pub seatings: HashMap<LicenseName, Counter>,
+    pub pending: Vec<(LicenseName, Vec<Record>)>,
+    /// About how many bytes they are in the ledger.
+    pub pending_bytes: usize,
+    pub waiting: Vec<oneshot::Sender<()>>,
+    /// Since when a write is under way.
+    pub writing_since: Option<Duration>,
+    /// Until when and why nothing new is granted, and when this owner began: a License made since has no seats that
+    /// could be missing.
+    pub shut: Option<(Duration, String)>,
+    pub began: Instant,
+}
+
+/// The seats of one License.
+pub(super) struct Counter {
+    pub seating: Seating,
+    /// When it has to be looked up again what the License grants; none: at once.
+    good_until: Option<Instant>,
+    stale: bool,
+    created: Option<Instant>,
+    peaks: BTreeMap<Arc<str>, u64>,
+}
+
+impl Owned {
+    pub fn new(
+        journal: Journal,
+        seatings: HashMap<LicenseName, Counter>,
+        shut: Option<(Duration, String)>,
+        began: Instant,
+    ) -> Self {
+        Owned {
+            journal,
+            seatings,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            waiting: Vec::new(),
+            writing_since: None,
+            shut,
+            began,
+        }
+    }
+}
+
+/// Where an answer stands.
+enum Outcome {
+    Now(Granted),
+    /// Once it is durable.
+    Then(Granted, oneshot::Receiver<()>),
+}
+
+pub(super) fn ticks(at: Duration) -> u64 {
+    u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Desk {
+    /// A desk that owns nothing yet.
+    pub fn new(licenses: Box<dyn Licenses>, clock: Clock, ttl: Duration, bytes_a_second: Option<u64>) -> Self {
+        Desk(Arc::new(Shared {
+            state: Mutex::default(),
+            pending: Notify::new(),
+            proof: AtomicU64::new(0),
+            licenses,
+            clock,
+            ttl,
+            budget: Mutex::new(Budget::new(bytes_a_second, monotonic())),
+            counts: Counts::default(),
+        }))
+    }
+
+    pub fn ttl(&self) -> Duration {
+        self.0.ttl
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.0.counts
+    }
+
+    /// Whether this process owns the ledger, as far as it knows.
+    pub fn owns(&self) -> bool {
+        self.0.lock().owned.is_some()
+    }
+
+    /// The Lease was renewed with a request that was sent at `sent`.
+    pub fn proven(&self, sent: Duration) {
+        self.0.proof.fetch_max(ticks(sent + PROOF_LASTS), Ordering::Relaxed);
+    }
+
+    /// A License, or something it refers to, has changed.
+    pub fn look_again(&self, license: &LicenseName) {
+        if let Some(owned) = &mut self.0.lock().owned
+            && let Some(counter) = owned.seatings.get_mut(license)
+        {
+            counter.stale = true;
+        }
+    }
+
+    /// Asks for seats. Answers come in the order of what was asked, once all of them are durable.
+    pub async fn acquire(&self, asks: &[Ask]) -> Vec<Result<Granted, Denied>> {
+        let outcomes: Vec<Result<Outcome, Denied>> = {
+            let mut state = self.0.lock();
+            asks.iter().map(|ask| self.0.decide(&mut state, ask)).collect()
+        };
+        self.0.pending.notify_one();
+        let mut answers = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            answers.push(match outcome {
+                Ok(Outcome::Now(granted)) => Ok(granted),
+                // The owner that decided has lost the ledger: nobody knows whether the seat stands in it. Asking again tells.
+                Ok(Outcome::Then(granted, durable)) => match tokio::time::timeout(PATIENCE, durable).await {
+                    Ok(Ok(())) => Ok(granted),
+                    Ok(Err(_)) => Err(Denied::NotOwner),
+                    Err(_) => Err(Denied::LedgerUnavailable),
+                },
+                Err(denied) => Err(denied),
+            });
+        }
+        answers
+    }
+
+    /// Keeps seats. False for each that is lost, and stays lost.
+    pub fn heartbeat<'s>(&self, seats: impl IntoIterator<Item = &'s Seat>) -> Result<Vec<bool>, Denied> {
+        let now = monotonic();
+        if !self.0.is_proven(now) {
+            return Err(Denied::NotOwner);
+        }
+        let mut state = self.0.lock();
+        let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
+        let until = ticks(now + with_drift(self.0.ttl));
+        let kept = seats.into_iter().map(|seat| {
+            owned.seatings.get_mut(&seat.license).is_some_and(|counter| {
+                counter.seating.heartbeat(&seat.held(), ticks(now), until)
+            })
+        });
+        Ok(kept.collect())
+    }
+
+    /// Frees a seat; nothing where it is not held any more. It is free for others at once, and in the ledger soon: a crash
+    /// in between leaves it taken for a TTL.
+    pub fn release(&self, seat: &Seat) -> Result<bool, Denied> {
+        let released = {
+            let mut state = self.0.lock();
+            let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
+            let Some(counter) = owned.seatings.get_mut(&seat.license) else { return Ok(false) };
+            let Some(record) = counter.seating.release(&seat.held()) else { return Ok(false) };
+            counter.seating.apply(&record, 0);
+            owned.pending.push((seat.license.clone(), vec![record]));
+            true
+        };
+        self.0.pending.notify_one();
+        Ok(released)
+    }
+
+    /// An administrator frees every seat of a user, or of everybody; how many there were.
+    pub fn evict(&self, license: &LicenseName, user: Option<&str>) -> Result<usize, Denied> {
+        let evicted = {
+            let mut state = self.0.lock();
+            let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
+            let Some(counter) = owned.seatings.get_mut(license) else { return Ok(0) };
+            let records = match user {
+                Some(user) => counter.seating.table().release_user(user),
+                None => counter.seating.table().expired(u64::MAX),
+            };
+            records.iter().for_each(|record| counter.seating.apply(record, 0));
+            let count = records.len();
+            if count > 0 {
+                owned.pending.push((license.clone(), records));
+            }
+            count
+        };
+        self.0.pending.notify_one();
+        Ok(evicted)
+    }
+
+    /// Everybody who holds a seat of a License, by pool and slot, with the second since when.
+    pub fn holders(&self, license: &LicenseName) -> Result<Vec<(Seat, Option<String>, i64)>, Denied> {
+        let state = self.0.lock();
+        let Some(owned) = &state.owned else { return Err(Denied::NotOwner) };
+        let Some(counter) = owned.seatings.get(license) else { return Ok(Vec::new()) };
+        let shown = counter.seating.table().holders().map(|(pool, held)| {
+            let seat = Seat {
+                license: license.clone(),
+                pool: pool.to_string(),
+                slot: held.slot,
+                user: held.user.map(str::to_owned),
+                session: held.session.to_owned(),
+            };
+            (seat, held.client.map(str::to_owned), held.since)
+        });
+        Ok(shown.collect())
+    }
+
+    /// How the pools of a License stand; None: this process does not own the ledger.
+    pub fn in_use(&self, license: &LicenseName) -> Option<BTreeMap<String, Use>> {
+        let mut state = self.0.lock();
+        let owned = state.owned.as_mut()?;
+        let Some(counter) = owned.seatings.get_mut(license) else { return Some(BTreeMap::new()) };
+        counter.note_peaks();
+        let table = counter.seating.table();
+        let of = |pool: &Arc<str>, peak: u64| (pool.to_string(), Use { in_use: table.in_use(pool), peak });
+        Some(counter.peaks.iter().map(|(pool, peak)| of(pool, *peak)).collect())
+    }
+
+    /// Frees the seats of those who were not heard of. How many there were.
+    pub fn sweep(&self) -> usize {
+        let now = ticks(monotonic());
+        let mut swept = 0;
+        {
+            let mut state = self.0.lock();
+            let Some(owned) = &mut state.owned else { return 0 };
+            for (license, counter) in &mut owned.seatings {
+                let mut records = counter.seating.table().expired(now);
+                records.truncate(SWEPT_AT_ONCE.saturating_sub(swept));
+                if records.is_empty() {
+                    continue;
+                }
+                records.iter().for_each(|record| counter.seating.apply(record, 0));
+                swept += records.len();
+                owned.pending.push((license.clone(), records));
+            }
+        }
+        if swept > 0 {
+            self.0.pending.notify_one();
+        }
+        swept
+    }
+}
+
+impl Counter {
+    pub fn new(seating: Seating) -> Self {
+        Counter { seating, good_until: None, stale: true, created: None, peaks: BTreeMap::new() }
+    }
+
+    fn note_peaks(&mut self) {
+        let table = self.seating.table();
+        for pool in &self.seating.terms().pools {
+            let peak = self.peaks.entry(pool.name.clone()).or_default();
+            *peak = table.in_use(&pool.name).max(*peak);
+        }
+    }
+}
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_proven(&self, now: Duration) -> bool {
+        ticks(now) < self.proof.load(Ordering::Relaxed)
+    }
+
+    fn decide(&self, state: &mut State, ask: &Ask) -> Result<Outcome, Denied> {
+        let now = monotonic();
+        let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
+        if owned.waiting.len() >= MOST_WAITING {
+            return Err(Denied::Overloaded);
+        }
+        let at = self.clock.now().at;
+        let counter = match owned.seatings.get_mut(&ask.license) {
+            Some(counter) => counter,
+            None => {
+                // Made only for a License that is there: nobody can fill memory with names.
+                let licensed = self.licenses.licensed(&ask.license, at);
+                let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(ask.license.clone()))?;
+                let seating = Seating::new(licensed.terms, licensed.people, at);
+                owned.seatings.entry(ask.license.clone()).or_insert_with(|| Counter::new(seating))
+            }
+        };
+        if counter.stale || counter.good_until.is_some_and(|until| until <= at) {
+            let licensed = self.licenses.licensed(&ask.license, at);
+            let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(ask.license.clone()))?;
+            counter.seating.set(licensed.terms, licensed.people, at);
+            (counter.good_until, counter.created, counter.stale) = (licensed.until, Some(licensed.created), false);
+        }
+        let request = ask.request();
+        let grant = counter.seating.decide(&request, at).map_err(Denied::Refused)?;
+        let until = ticks(now + with_drift(self.ttl));
+        let granted = granted(ask, &grant);
+        if grant.records.is_empty() {
+            if !self.is_proven(now) {
+                return Err(Denied::NotOwner);
+            }
+            counter.seating.assume(&grant, &request, until);
+            return Ok(Outcome::Now(granted));
+        }
+        if let Some((shut, why)) = owned.shut.as_ref().filter(|(shut, _)| now < *shut)
+            && counter.created.is_none_or(|created| created <= owned.began)
+        {
+            return Err(Denied::LedgerIncomplete { why: why.clone(), wait: *shut - now });
+        }
+        let bytes = grant.records.len() * (BYTES_A_RECORD + written_length(&request));
+        if owned.pending_bytes + bytes > MOST_PENDING_BYTES {
+            return Err(Denied::Overloaded);
+        }
+        if owned.writing_since.is_some_and(|since| now.saturating_sub(since) > STUCK) {
+            return Err(Denied::LedgerUnavailable);
+        }
+        counter.seating.assume(&grant, &request, until);
+        counter.note_peaks();
+        owned.pending.push((ask.license.clone(), grant.records));
+        owned.pending_bytes += bytes;
+        let (durable, told) = oneshot::channel();
+        owned.waiting.push(durable);
+        Ok(Outcome::Then(granted, told))
+    }
+}
+
+/// The most bytes that the names in a record of this request can be in the ledger: each may have to be escaped.
+fn written_length(request: &Request) -> usize {
+    let names = [request.user, Some(request.session), request.client, request.request];
+    names.into_iter().flatten().map(|name| if name.is_ascii() { name.len() } else { name.len() * 3 }).sum()
+}
+
+fn granted(ask: &Ask, grant: &Grant) -> Granted {
+    let seat = |seat: &crate::domain::seats::request::Seat| Seat {
+        license: ask.license.clone(),
+        pool: seat.pool.to_string(),
+        slot: seat.slot,
+        user: ask.user.clone(),
+        session: ask.session.clone(),
+    };
+    Granted { seats: grant.seats.iter().map(seat).collect(), access: grant.access }
+}

@@ -1,0 +1,236 @@
+//! The ledger in the API server: `SeatLedger` objects in the operator's own namespace, written by compare-and-swap alone.
+
+use http::HeaderValue;
+use http::header::ACCEPT;
+use kube::api::{ListParams, PartialObjectMeta, PostParams, Request};
+use kube::{Api, Client, ResourceExt};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::api::SeatLedger;
+use crate::api::seat_ledger::{Base as BasePlace, Journal as JournalPlace, OfLicense, SeatLedgerSpec};
+use crate::cluster::client::{CallError, call};
+use crate::cluster::clock::{jittered, random_bytes};
+use crate::domain::seats::journal::{Base, BaseName, Entry, Found, LicenseName, place, read};
+
+/// Objects asked for at once.
+const PAGE: u32 = 500;
+/// The first wait after a write whose outcome is not known, and the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Another owner has taken over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another owner has sealed the ledger: {0}")]
+pub struct Fenced(String);
+
+/// Why a ledger could not be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    #[error("{0}")]
+    Call(#[from] CallError),
+    #[error("{0}")]
+    Fenced(#[from] Fenced),
+    #[error("no randomness: {0}")]
+    Randomness(#[from] std::io::Error),
+}
+
+/// The objects of the ledger and the versions at which they were last seen.
+pub struct Ledger {
+    api: Api<SeatLedger>,
+    namespace: String,
+    identity: String,
+    versions: Mutex<HashMap<String, String>>,
+}
+
+impl Ledger {
+    /// `namespace` is the operator's own; `identity` tells replicas apart.
+    pub fn new(client: Client, namespace: &str, identity: &str) -> Self {
+        Ledger {
+            api: Api::namespaced(client, namespace),
+            namespace: namespace.to_owned(),
+            identity: identity.to_owned(),
+            versions: Mutex::default(),
+        }
+    }
+
+    /// Makes this owner the only one that can write, and returns what stands in the ledger.
+    pub async fn seal(&self) -> Result<Found, LedgerError> {
+        let salt = random_bytes::<8>()?.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        let who = format!("{}-{salt}", self.identity);
+        loop {
+            let (entries, bases) = self.list().await?;
+            let found = read(&entries, &bases);
+            let seal = found.journal.seal(&who);
+            match self.write_entry(&seal).await {
+                Ok(_) => {
+                    let mut found = found;
+                    found.journal.wrote(&seal, &Vec::new());
+                    return Ok(found);
+                }
+                // The owner before has written meanwhile, or another is taking over: see what there is now.
+                Err(fenced) => tracing::info!(%fenced, "sealing the ledger again"),
+            }
+        }
+    }
+
+    async fn list(&self) -> Result<(Vec<Entry>, Vec<Base>), LedgerError> {
+        let mut objects = Vec::new();
+        let mut token = None;
+        loop {
+            let params = ListParams { limit: Some(PAGE), continue_token: token, ..ListParams::default() };
+            let page = call(self.api.list(&params)).await?;
+            token = page.metadata.continue_.filter(|token| !token.is_empty());
+            objects.extend(page.items);
+            if token.is_none() {
+                break;
+            }
+        }
+        let mut versions = self.versions();
+        versions.clear();
+        let (mut entries, mut bases) = (Vec::new(), Vec::new());
+        for object in objects {
+            if let Some(version) = object.resource_version() {
+                versions.insert(object.name_any(), version);
+            }
+            match object.spec.base.clone() {
+                Some(base) => bases.push(read_base(base, object.spec)),
+                None => entries.push(read_entry(object.spec)),
+            }
+        }
+        Ok((entries, bases))
+    }
+
+    /// Writes an entry over the one in its place. Returns the size of the write once it is durable; where the outcome of
+    /// a write is not known, it is found out, however long that takes. Nothing else may be written meanwhile.
+    pub async fn write_entry(&self, entry: &Entry) -> Result<usize, Fenced> {
+        let name = format!("journal-{:02}", place(entry.sequence));
+        let spec = SeatLedgerSpec {
+            journal: Some(JournalPlace { number: u32::try_from(place(entry.sequence)).unwrap_or(u32::MAX) }),
+            base: None,
+            epoch: i64::try_from(entry.epoch).unwrap_or(i64::MAX),
+            sequence: i64::try_from(entry.sequence).unwrap_or(i64::MAX),
+            bases: Some(i64::try_from(entry.bases).unwrap_or(i64::MAX)),
+            lines: entry.lines.clone(),
+        };
+        let is_ours = |found: &SeatLedgerSpec| read_entry(found.clone()) == *entry;
+        let is_older = |found: &SeatLedgerSpec| found.epoch <= spec.epoch && found.sequence < spec.sequence;
+        self.write(&name, &spec, is_ours, is_older).await
+    }
+
+    /// Writes a base over the one that was there.
+    pub async fn write_base(&self, base: &Base, epoch: u64) -> Result<usize, Fenced> {
+        let BaseName { license, pool, number } = &base.name;
+        let spec = SeatLedgerSpec {
+            journal: None,
+            base: Some(BasePlace {
+                license: OfLicense { namespace: license.namespace.to_string(), name: license.name.to_string() },
+                pool: pool.to_string(),
+                number: *number,
+            }),
+            epoch: i64::try_from(epoch).unwrap_or(i64::MAX),
+            sequence: i64::try_from(base.sequence).unwrap_or(i64::MAX),
+            bases: None,
+            lines: base.lines.clone(),
+        };
+        let is_ours = |found: &SeatLedgerSpec| *found == spec;
+        // A write of an owner before that was under way when it was sealed: it holds nothing that we do not know.
+        let is_older = |found: &SeatLedgerSpec| found.epoch <= spec.epoch && found.sequence <= spec.sequence;
+        self.write(&object_name(&base.name), &spec, is_ours, is_older).await
+    }
+
+    async fn write(
+        &self,
+        name: &str,
+        spec: &SeatLedgerSpec,
+        is_ours: impl Fn(&SeatLedgerSpec) -> bool,
+        is_older: impl Fn(&SeatLedgerSpec) -> bool,
+    ) -> Result<usize, Fenced> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            let version = self.versions().get(name).cloned();
+            let mut object = SeatLedger::new(name, spec.clone());
+            object.metadata.namespace = Some(self.namespace.clone());
+            object.metadata.resource_version = version;
+            let bytes = serde_json::to_vec(&object).unwrap_or_default();
+            let size = bytes.len();
+            let written = call(self.put(name, object.metadata.resource_version.is_some(), bytes)).await;
+            match written {
+                Ok(meta) => {
+                    if let Some(version) = meta.metadata.resource_version {
+                        self.versions().insert(name.to_owned(), version);
+                    }
+                    return Ok(size);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, name, "the outcome of a write to the ledger has to be found out");
+                }
+            }
+            // Conflicts too: it may be our own write whose reply was lost and that the client sent again.
+            match call(self.api.get_opt(name)).await {
+                Ok(None) => _ = self.versions().remove(name),
+                Ok(Some(found)) => {
+                    if let Some(version) = found.resource_version() {
+                        self.versions().insert(name.to_owned(), version);
+                    }
+                    if is_ours(&found.spec) {
+                        return Ok(size);
+                    }
+                    if !is_older(&found.spec) {
+                        let SeatLedgerSpec { epoch, sequence, .. } = found.spec;
+                        return Err(Fenced(format!("{name} has epoch {epoch}, entry {sequence}")));
+                    }
+                }
+                Err(error) => tracing::warn!(%error, name, "the ledger cannot be reached; trying again"),
+            }
+            tokio::time::sleep(jittered(wait)).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Creates or replaces, and asks for no more than the metadata of the outcome.
+    async fn put(&self, name: &str, exists: bool, bytes: Vec<u8>) -> Result<PartialObjectMeta<SeatLedger>, kube::Error> {
+        let request = Request::new(self.api.resource_url());
+        let params = PostParams::default();
+        let request = match exists {
+            true => request.replace(name, &params, bytes),
+            false => request.create(&params, bytes),
+        };
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        let metadata = HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+        request.headers_mut().insert(ACCEPT, metadata);
+        self.api.clone().into_client().request(request).await
+    }
+
+    fn versions(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read_entry(spec: SeatLedgerSpec) -> Entry {
+    let number = |number: i64| u64::try_from(number).unwrap_or(0);
+    Entry {
+        epoch: number(spec.epoch),
+        sequence: number(spec.sequence),
+        bases: number(spec.bases.unwrap_or(0)),
+        lines: spec.lines,
+    }
+}
+
+fn read_base(place: BasePlace, spec: SeatLedgerSpec) -> Base {
+    let license = LicenseName::new(&place.license.namespace, &place.license.name);
+    let name = BaseName { license, pool: place.pool.as_str().into(), number: place.number };
+    Base { name, sequence: u64::try_from(spec.sequence).unwrap_or(0), lines: spec.lines }
+}
+
+/// `NAMESPACE.LICENSE.POOL.NUMBER-HASH`, cut to what a name may be: the hash tells apart what reads the same.
+fn object_name(base: &BaseName) -> String {
+    let full = format!("{}/{}/{}", base.license, base.pool, base.number);
+    let hash: String = Sha256::digest(&full).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
+    let readable: String = full.chars().map(plain).take(200).collect();
+    format!("base-{}-{hash}", readable.trim_matches('-'))
+}
+

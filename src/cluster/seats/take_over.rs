@@ -1,0 +1,95 @@
+//! How an owner begins: it seals the ledger, so that no owner before it can write any more, and takes over what is held.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+use super::commit;
+use super::desk::{Counter, Desk, Owned, PROOF_LASTS, ticks, with_drift};
+use super::ledger::{Ledger, LedgerError};
+use crate::cluster::clock::{jittered, monotonic};
+use crate::domain::license::mode::Mode;
+use crate::domain::seats::journal::{Found, LicenseName};
+use crate::domain::seats::pool::Terms;
+use crate::domain::seats::roster::People;
+use crate::domain::seats::seating::Seating;
+
+/// How often it is looked for seats whose holders were not heard of.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How long a take-over that failed is not tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+impl Desk {
+    /// Owns the ledger from now on, until `stop` turns true or another takes over. Everything that waits is written first
+    /// where it was told to stop.
+    pub async fn own(&self, ledger: Arc<Ledger>, stop: &mut watch::Receiver<bool>) {
+        let own = async {
+            loop {
+                match self.take_over(&ledger).await {
+                    Ok(()) => break,
+                    Err(error) => tracing::warn!(%error, "the ledger of seats cannot be taken over yet"),
+                }
+                tokio::time::sleep(jittered(AGAIN)).await;
+            }
+            tokio::select! {
+                fenced = commit::run(self.0.clone(), ledger.clone()) => tracing::warn!(%fenced, "the seats are lost"),
+                () = self.sweep_forever() => {}
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => {}
+            () = own => {}
+        }
+        self.0.lock().owned = None;
+    }
+
+    async fn sweep_forever(&self) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            self.sweep();
+        }
+    }
+
+    async fn take_over(&self, ledger: &Arc<Ledger>) -> Result<(), LedgerError> {
+        let began = self.0.clock.now().at;
+        let Found { mut journal, holds, incomplete } = ledger.seal().await?;
+        let now = monotonic();
+        // Who was told that a seat is theirs by an owner before, at the last moment at which that one had proof of owning
+        // it, may believe so for a whole TTL from then.
+        let wait = with_drift(PROOF_LASTS + self.ttl());
+        let until = ticks(now + wait);
+        let at = self.0.clock.now().at;
+        let mut seatings: HashMap<LicenseName, Counter> = HashMap::new();
+        for (license, record) in &holds {
+            let counter = seatings.entry(license.clone()).or_insert_with(|| {
+                let known = self.0.licenses.licensed(license, at);
+                let (terms, people) = known.map_or_else(nothing, |known| (known.terms, known.people));
+                Counter::new(Seating::new(terms, people, at))
+            });
+            counter.seating.apply(record, until);
+        }
+        if let Some(why) = &incomplete {
+            tracing::warn!(%why, ?wait, "nothing new is granted to Licenses from before for a while");
+        }
+        let held: u64 = seatings.values().map(|counter| counter.seating.table().in_use_at_all()).sum();
+        tracing::info!(epoch = journal.epoch(), entry = journal.sequence(), held, "owns the seats");
+        let shut = incomplete.map(|why| (now + wait, why.to_string()));
+        let mut owned = Owned::new(std::mem::take(&mut journal), seatings, shut, began);
+        for name in owned.journal.due() {
+            let base = commit::base(&owned, name, owned.journal.sequence());
+            let epoch = owned.journal.epoch();
+            ledger.write_base(&base, epoch).await?;
+            owned.journal.wrote_base(&base.name, base.sequence);
+        }
+        self.0.lock().owned = Some(owned);
+        Ok(())
+    }
+}
+
+/// What a License grants that is not there.
+fn nothing() -> (Arc<Terms>, Arc<People>) {
+    let terms = Terms { mode: Mode::Demo, ever_licensed: false, demo_seats: 0, pools: Vec::new() };
+    (Arc::new(terms), Arc::new(People::unite(&[])))
+}

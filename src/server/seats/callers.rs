@@ -1,0 +1,234 @@
+//! Who asks, and what they may: ServiceAccount tokens (TokenReview) and RBAC on the virtual subresource `licenses/seats`
+//! (`design.md` §6).
+//!
+//! `create` takes seats and keeps them, `get` and `list` show who holds which, `delete` releases one's own, `evict` those of
+//! others. Answers of the API server are kept for `TRUSTED` and no longer: a token or a right that is taken away counts no
+//! more after that.
+
+use axum::http::{HeaderMap, StatusCode, header};
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::problem::Problem;
+use crate::cluster::client::{CallError, call};
+use crate::cluster::clock::monotonic;
+use crate::domain::seats::journal::LicenseName;
+
+/// The audience that a token has to be made for.
+pub const AUDIENCE: &str = "seatkeeper";
+/// How long an answer of the API server counts.
+pub const TRUSTED: Duration = Duration::from_secs(10);
+/// Answers kept; the oldest go first.
+const MOST_KEPT: usize = 10_000;
+/// A longer token is not looked at.
+const LONGEST_TOKEN: usize = 16 * 1024;
+const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
+
+/// Somebody with a valid token.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub user: String,
+    uid: Option<String>,
+    groups: Vec<String>,
+    extra: std::collections::BTreeMap<String, Vec<String>>,
+    /// May do anything: whoever has the credential of a machine of one's own.
+    all: bool,
+}
+
+impl Caller {
+    /// The namespace of a ServiceAccount.
+    pub fn namespace(&self) -> Option<&str> {
+        self.user.strip_prefix(SERVICE_ACCOUNT)?.split(':').next()
+    }
+}
+
+/// What somebody wants to do with the seats of a License.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    Create,
+    Delete,
+    Evict,
+    List,
+}
+
+impl Verb {
+    fn as_str(self) -> &'static str {
+        match self {
+            Verb::Create => "create",
+            Verb::Delete => "delete",
+            Verb::Evict => "evict",
+            Verb::List => "list",
+        }
+    }
+}
+
+/// Where it is found out who asks.
+pub enum Callers {
+    /// The API server tells.
+    Cluster(Box<Cluster>),
+    /// One token, of which this is the SHA-256, may do everything.
+    Credential([u8; 32]),
+}
+
+/// What the API server has answered.
+pub struct Cluster {
+    client: Client,
+    known: Kept<[u8; 32], Arc<Caller>>,
+    allowed: Kept<(String, Verb, LicenseName), bool>,
+}
+
+impl Callers {
+    pub fn of_cluster(client: Client) -> Self {
+        Callers::Cluster(Box::new(Cluster { client, known: Kept::default(), allowed: Kept::default() }))
+    }
+
+    pub fn with_credential(token: &str) -> Self {
+        Callers::Credential(Sha256::digest(token).into())
+    }
+
+    /// Who sent these headers.
+    pub async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = given
+            .and_then(|text| text.split_once(' '))
+            .filter(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && token.len() <= LONGEST_TOKEN)
+            .map(|(_, token)| token.trim())
+            .ok_or_else(|| unauthorized("send `Authorization: Bearer TOKEN`"))?;
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        match self {
+            Callers::Credential(of) if *of == hash => Ok(Arc::new(Caller {
+                user: "seatkeeper-up".into(),
+                uid: None,
+                groups: Vec::new(),
+                extra: Default::default(),
+                all: true,
+            })),
+            Callers::Credential(_) => Err(unauthorized("this is not the token of this machine's credential")),
+            Callers::Cluster(cluster) => cluster.identify(hash, token).await,
+        }
+    }
+
+    /// Refuses unless `caller` may do that.
+    pub async fn check(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<(), Problem> {
+        if caller.all {
+            return Ok(());
+        }
+        let Callers::Cluster(cluster) = self else { return Ok(()) };
+        match cluster.allows(caller, verb, license).await? {
+            true => Ok(()),
+            false => {
+                let detail = format!(
+                    "{} may not {} licenses/seats of {license}: bind a Role with that verb on resource licenses/seats",
+                    caller.user,
+                    verb.as_str()
+                );
+                Err(Problem::new(StatusCode::FORBIDDEN, "Forbidden", detail))
+            }
+        }
+    }
+}
+
+impl Cluster {
+    async fn identify(&self, hash: [u8; 32], token: &str) -> Result<Arc<Caller>, Problem> {
+        if let Some(known) = self.known.get(&hash) {
+            return Ok(known);
+        }
+        let review = TokenReview {
+            spec: TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(vec![AUDIENCE.to_owned()]) },
+            ..TokenReview::default()
+        };
+        let api: Api<TokenReview> = Api::all(self.client.clone());
+        let review = call(api.create(&PostParams::default(), &review)).await.map_err(|error| unknown(&error))?;
+        let status = review.status.unwrap_or_default();
+        let for_us = status.audiences.iter().flatten().any(|audience| audience == AUDIENCE);
+        let Some(UserInfo { username: Some(user), uid, groups, extra }) =
+            status.user.filter(|_| status.authenticated == Some(true) && for_us)
+        else {
+            let detail = "the token is not valid, or not made for audience `seatkeeper`: \
+                          mount a projected ServiceAccount token with that audience";
+            return Err(unauthorized(detail));
+        };
+        let caller =
+            Caller { user, uid, groups: groups.unwrap_or_default(), extra: extra.unwrap_or_default(), all: false };
+        let caller = Arc::new(caller);
+        self.known.keep(hash, caller.clone());
+        Ok(caller)
+    }
+
+    async fn allows(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<bool, Problem> {
+        let key = (caller.user.clone(), verb, license.clone());
+        if let Some(known) = self.allowed.get(&key) {
+            return Ok(known);
+        }
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(caller.user.clone()),
+                uid: caller.uid.clone(),
+                groups: Some(caller.groups.clone()),
+                extra: Some(caller.extra.clone()),
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some("seatkeeper.dev".into()),
+                    resource: Some("licenses".into()),
+                    subresource: Some("seats".into()),
+                    namespace: Some(license.namespace.to_string()),
+                    name: Some(license.name.to_string()),
+                    verb: Some(verb.as_str().into()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let api: Api<SubjectAccessReview> = Api::all(self.client.clone());
+        let review = call(api.create(&PostParams::default(), &review)).await.map_err(|error| unknown(&error))?;
+        let allowed = review.status.is_some_and(|status| status.allowed);
+        self.allowed.keep(key, allowed);
+        Ok(allowed)
+    }
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "Unauthorized", detail)
+}
+
+fn unknown(error: &CallError) -> Problem {
+    tracing::warn!(%error, "who asks for a seat cannot be found out");
+    let detail = "the API server cannot be asked who this is at present";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "CallerUnknown", detail).retry_after(Duration::from_secs(1))
+}
+
+/// Answers, each for a while.
+struct Kept<K, V>(Mutex<HashMap<K, (V, Duration)>>);
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Self {
+        Kept(Mutex::default())
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Kept<K, V> {
+    fn get(&self, key: &K) -> Option<V> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(key).filter(|(_, until)| monotonic() < *until).map(|(value, _)| value.clone())
+    }
+
+    fn keep(&self, key: K, value: V) {
+        let now = monotonic();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_KEPT {
+            kept.retain(|_, (_, until)| now < *until);
+        }
+        if kept.len() >= MOST_KEPT {
+            let oldest = kept.iter().min_by_key(|(_, (_, until))| *until).map(|(key, _)| key.clone());
+            oldest.map(|key| kept.remove(&key));
+        }
+        kept.insert(key, (value, now + TRUSTED));
+    }
+}

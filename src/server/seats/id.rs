@@ -1,0 +1,105 @@
+//! The name of a seat that is held: readable, fit for a URL, and all that is needed to find it.
+//!
+//! `namespace~license~pool~slot~user~session`, where everything but letters, digits and `.-_` of ASCII is written as `=`
+//! and two digits for each byte. A seat without a user has nothing there.
+
+use std::fmt::Write;
+
+use crate::cluster::seats::Seat;
+use crate::domain::seats::journal::LicenseName;
+
+/// A longer text names no seat: six parts of at most 256 bytes, each of which may have to be written as three.
+const LONGEST: usize = 6 * 3 * 256;
+
+pub fn of(seat: &Seat) -> String {
+    let mut id = String::with_capacity(80);
+    write_part(&mut id, &seat.license.namespace);
+    id.push('~');
+    write_part(&mut id, &seat.license.name);
+    id.push('~');
+    write_part(&mut id, &seat.pool);
+    let _ = write!(id, "~{}~", seat.slot);
+    write_part(&mut id, seat.user.as_deref().unwrap_or_default());
+    id.push('~');
+    write_part(&mut id, &seat.session);
+    id
+}
+
+/// None: that names no seat.
+pub fn read(id: &str) -> Option<Seat> {
+    if id.len() > LONGEST {
+        return None;
+    }
+    let mut parts = id.split('~');
+    let mut part = || read_part(parts.next()?);
+    let (namespace, name, pool, slot) = (part()?, part()?, part()?, part()?);
+    let (user, session) = (part()?, part()?);
+    if parts.next().is_some() || session.is_empty() {
+        return None;
+    }
+    Some(Seat {
+        license: LicenseName::new(&namespace, &name),
+        pool,
+        slot: slot.parse().ok()?,
+        user: Some(user).filter(|user| !user.is_empty()),
+        session,
+    })
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
+}
+
+fn write_part(id: &mut String, part: &str) {
+    for byte in part.bytes() {
+        match is_plain(byte) {
+            true => id.push(char::from(byte)),
+            false => _ = write!(id, "={byte:02X}"),
+        }
+    }
+}
+
+fn read_part(part: &str) -> Option<String> {
+    if part.bytes().all(is_plain) {
+        return Some(part.to_owned());
+    }
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'=' => {
+                let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            byte if is_plain(byte) => byte,
+            _ => return None,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_seat_is_found_again_by_its_name(
+            (namespace, name, pool, session) in ("[a-z]{1,8}", "[a-z.-]{1,8}", ".{1,8}", ".{1,16}"),
+            user in proptest::option::of(".{1,16}"), slot: u32,
+        ) {
+            let seat = Seat { license: LicenseName::new(&namespace, &name), pool, slot, user, session };
+            let id = of(&seat);
+            prop_assert!(id.bytes().all(|byte| is_plain(byte) || matches!(byte, b'=' | b'~')));
+            prop_assert_eq!(read(&id), Some(seat));
+        }
+
+        #[test]
+        fn no_text_does_harm(text in ".{0,64}") {
+            if let Some(seat) = read(&text) {
+                prop_assert_eq!(read(&of(&seat)), Some(seat));
+            }
+        }
+    }
+}

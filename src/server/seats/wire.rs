@@ -1,0 +1,184 @@
+//! What is said over HTTP: seats, as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use super::id;
+use super::problem::Problem;
+use crate::cluster::seats::{Ask, Granted, Seat};
+use crate::domain::seats::journal::LicenseName;
+use crate::domain::seats::request::Access;
+
+/// Requests in one body.
+pub const MOST_REQUESTS: usize = 1_000;
+/// Seats whose heartbeats come in one body.
+pub const MOST_HEARTBEATS: usize = 10_000;
+/// Holders in one answer, at most and by default.
+pub const MOST_HOLDERS: usize = 1_000;
+
+/// A License by name.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct License {
+    pub namespace: String,
+    pub name: String,
+}
+
+/// Somebody wants a seat.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeatRequest {
+    pub license: License,
+    /// Who it is for. Without one a start counts by itself.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Chosen by who asks, the same in every retry.
+    pub session: String,
+    #[serde(default)]
+    pub client: Option<String>,
+    #[serde(default)]
+    pub pool: Option<String>,
+    #[serde(default)]
+    pub request: Option<String>,
+    /// The major version of what is started.
+    #[serde(default)]
+    pub version: Option<u32>,
+    #[serde(default = "one")]
+    pub count: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// One request or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Body {
+    Several(Several),
+    One(SeatRequest),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Several {
+    pub requests: Vec<SeatRequest>,
+}
+
+impl From<SeatRequest> for Ask {
+    fn from(request: SeatRequest) -> Self {
+        let SeatRequest { license, user, session, client, pool, request, version, count } = request;
+        let license = LicenseName::new(&license.namespace, &license.name);
+        Ask { license, user, session, client, pool, request, version, count }
+    }
+}
+
+/// Seats that were granted.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    pub seats: Vec<GrantedSeat>,
+    pub access: &'static str,
+    /// Seconds from when the request was sent for which the seats are held without a heartbeat.
+    pub ttl_seconds: u64,
+}
+
+#[derive(Serialize)]
+pub struct GrantedSeat {
+    /// Names the seat in heartbeat and release.
+    pub id: String,
+    pub pool: String,
+    pub slot: u32,
+}
+
+impl Grant {
+    pub fn of(granted: &Granted, ttl_seconds: u64) -> Self {
+        let seat = |seat: &Seat| GrantedSeat { id: id::of(seat), pool: seat.pool.clone(), slot: seat.slot };
+        let access = match granted.access {
+            Access::Full => "Full",
+            Access::ReadOnly => "ReadOnly",
+        };
+        Grant { seats: granted.seats.iter().map(seat).collect(), access, ttl_seconds }
+    }
+}
+
+/// The answers to several requests, in their order.
+#[derive(Serialize)]
+pub struct Answers {
+    pub answers: Vec<Answer>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    Granted(Grant),
+    Refused(Problem),
+}
+
+/// Heartbeats of several seats.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeats {
+    pub ids: Vec<String>,
+}
+
+/// What became of them.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// The seats that are lost. They are never revived: ask for new ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
+    pub ttl_seconds: u64,
+}
+
+/// Who holds which seat of a License.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Holders {
+    pub holders: Vec<Holder>,
+    pub pools: Vec<PoolUse>,
+    /// Give it as `continue` to get the next ones.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "continue")]
+    pub more: Option<usize>,
+}
+
+#[derive(Serialize)]
+pub struct Holder {
+    pub id: String,
+    pub pool: String,
+    pub slot: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    pub session: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    pub since: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolUse {
+    pub pool: String,
+    pub in_use: u64,
+    pub peak: u64,
+}
+
+/// Which License is asked about.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Query {
+    pub namespace: String,
+    pub license: String,
+    #[serde(default)]
+    pub user: Option<String>,
+    #[serde(default)]
+    pub limit: Option<usize>,
+    #[serde(default, rename = "continue")]
+    pub from: Option<usize>,
+}
+
+/// What was freed by an administrator.
+#[derive(Serialize)]
+pub struct Evicted {
+    pub released: usize,
+}
