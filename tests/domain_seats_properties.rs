@@ -200,6 +200,8 @@ struct World {
     rows: Vec<Row>,
 }
 
+/// The rows after a move, the slots taken then, and their pool.
+type Taking = ((Vec<Row>, Vec<u32>), &'static str);
 type Answer = Result<(BTreeSet<(&'static str, u32)>, Access), &'static str>;
 
 impl World {
@@ -370,7 +372,7 @@ impl World {
         client: Option<&str>,
         named: Option<&str>,
         count: u32,
-    ) -> Result<((Vec<Row>, Vec<u32>), &'static str), &'static str> {
+    ) -> Result<Taking, &'static str> {
         let mut candidates: Vec<&Pool> = match named {
             Some("unknown") => return Err("UnknownPool"),
             Some(named) => vec![self.pool(named)],
@@ -417,12 +419,7 @@ impl World {
         Err(self.no_room(candidates[0], ask.version, count))
     }
 
-    fn ask_per_user(
-        &self,
-        ask: &Ask,
-        user: Option<&'static str>,
-        named: Option<&str>,
-    ) -> Result<((Vec<Row>, Vec<u32>), &'static str), &'static str> {
+    fn ask_per_user(&self, ask: &Ask, user: Option<&'static str>, named: Option<&str>) -> Result<Taking, &'static str> {
         if named == Some("unknown") {
             return Err("UnknownPool");
         }

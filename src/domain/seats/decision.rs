@@ -14,7 +14,7 @@ use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
 
 /// More sessions than this do not share a seat.
-pub const MAX_SHARING: usize = 256;
+pub const MAX_SHARING: usize = 32;
 
 /// One request, and all it depends on.
 pub(super) struct Decision<'d> {
@@ -170,7 +170,7 @@ impl Decision<'_> {
             }
             PoolModel::PerEmployee => {
                 let rank = self.member(&pool.name)?.rank;
-                self.licensed(place, rank, pool.limit.unwrap_or(u64::MAX), self.standing.roll.members)
+                self.licensed(place, rank)
             }
         }
     }
@@ -187,14 +187,14 @@ impl Decision<'_> {
         }
     }
 
-    fn licensed(&self, place: usize, rank: u32, seats: u64, members: u32) -> Result<(), Refusal> {
+    fn licensed(&self, place: usize, rank: u32) -> Result<(), Refusal> {
         // In demo mode there is no licence for anybody, and the first come is the first served.
-        match self.terms.mode == Mode::Demo || self.standing.pools[place].holders.licenses(rank, seats) {
-            true => Ok(()),
-            false => {
-                Err(Refusal::RosterExceedsSeats { pool: self.pool(place).name.to_string(), members, limit: seats })
-            }
+        if self.terms.mode == Mode::Demo || self.standing.licenses(self.terms, place, rank) {
+            return Ok(());
         }
+        let pool = self.pool(place).name.to_string();
+        let (members, limit) = (self.standing.members(self.terms, place), self.standing.licences(self.terms, place));
+        Err(Refusal::RosterExceedsSeats { pool, members, limit })
     }
 
     /// A user who is on a seat shares it with another session: no new seat, whatever the limit is now.
@@ -228,33 +228,22 @@ impl Decision<'_> {
         if self.request.count > 1 {
             return Err(Refusal::InvalidRequest(format!("a user takes one seat of pool `{}` at a time", pool.name)));
         }
-        let overflow = pool.overflows_to.as_ref().and_then(|name| self.terms.place(name));
-        let spare = overflow.map_or(0, |active| self.spare(active));
-        let members = match pool.login_mode {
-            Some(LoginMode::Active) => self.standing.roll.active,
-            _ => self.standing.roll.passive,
-        };
-        let seats = pool.limit.unwrap_or(u64::MAX).saturating_add(spare);
-        self.licensed(place, member.rank_of_kind, seats, members)?;
+        self.licensed(place, member.rank_of_kind)?;
         let refusal = match self.take(place, 1) {
             Ok(grant) => return Ok(grant),
             Err(refusal) => refusal,
         };
+        let overflow = pool.overflows_to.as_ref().and_then(|name| self.terms.place(name));
         let other = match (self.terms.mode, overflow) {
             (Mode::Demo, _) => None,
             (_, None) => self.take_after_move(place),
             (_, Some(active)) => {
-                let unneeded =
-                    self.table.in_use(&self.pool(active).name) - self.standing.pools[active].by_active < spare;
+                let unneeded = self.table.in_use(&self.pool(active).name) - self.standing.pools[active].by_active
+                    < self.standing.spare(self.terms, active);
                 if unneeded { self.take(active, 1).ok() } else { None }
             }
         };
         other.ok_or(refusal)
-    }
-
-    /// Active seats that no current Active member needs.
-    fn spare(&self, active: usize) -> u64 {
-        self.pool(active).limit.unwrap_or(u64::MAX).saturating_sub(self.standing.roll.active.into())
     }
 
     /// Moves one session that overflowed to the pool it belongs to, where that makes room for an Active start.

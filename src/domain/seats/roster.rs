@@ -165,6 +165,11 @@ impl People {
         self.changes.get(self.changes.partition_point(|at| *at <= now)).copied()
     }
 
+    /// Everybody who ever was or will be a member, by place.
+    pub(super) fn users(&self) -> impl Iterator<Item = &str> {
+        self.persons.iter().map(|person| &*person.user)
+    }
+
     /// The place of `user` among all people.
     pub(super) fn find(&self, user: &str) -> Option<usize> {
         self.persons.binary_search_by(|person| (*person.user).cmp(user)).ok()

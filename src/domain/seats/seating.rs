@@ -15,6 +15,9 @@ use crate::domain::Instant;
 ///
 /// Records are to be applied in the order in which they were given, each batch before the next decision; they count
 /// once they are durable. Where writing them fails, the table is thrown away and loaded again.
+///
+/// Seats of an Unlimited pool have numbers too, so that they are counted, kept alive and shown like all others; nobody
+/// need wait for their records to be written.
 #[derive(Debug)]
 pub struct Seating {
     table: Table,
@@ -53,11 +56,22 @@ impl Seating {
     /// ended since the last decision is only the order of the members.
     pub fn decide(&mut self, request: &Request, now: Instant) -> Result<Grant, Refusal> {
         request.check()?;
-        if !self.standing.roll.holds_at(now) {
-            self.standing = Standing::of(&self.terms, &self.people, &self.table, now);
-        }
+        self.refresh(now);
         let Seating { table, terms, people, standing } = self;
         Decision { table, terms, people, standing, request, now }.make()
+    }
+
+    /// The members who have a licence of a PerEmployee or PerUser pool, in order of user; in demo mode, those who hold a
+    /// seat. Costs a look at everybody.
+    pub fn licensed(&mut self, pool: &str, now: Instant) -> Vec<&str> {
+        self.refresh(now);
+        let Some(place) = self.terms.place(pool) else { return Vec::new() };
+        let Seating { terms, people, standing, .. } = self;
+        let terms: &Terms = terms;
+        let has_licence = |n: usize| {
+            standing.rank_in(&terms.pools[place], n).is_some_and(|rank| standing.licenses(terms, place, rank))
+        };
+        people.users().enumerate().filter(|(n, _)| has_licence(*n)).map(|(_, user)| user).collect()
     }
 
     /// Takes a record over, as `Table::apply`.
@@ -108,6 +122,12 @@ impl Seating {
     /// After a fail-over every taken seat gets one full TTL.
     pub fn restart_leases(&mut self, until: u64) {
         self.table.restart_leases(until);
+    }
+
+    fn refresh(&mut self, now: Instant) {
+        if !self.standing.roll.holds_at(now) {
+            self.standing = Standing::of(&self.terms, &self.people, &self.table, now);
+        }
     }
 
     /// Where a session sits that was granted a seat of `pool` and moved. It has no other seat there: PerUser grants one

@@ -99,7 +99,7 @@ impl Slots {
         std::iter::successors(Some(self.taken.first_missing(0)), |slot| Some(self.taken.first_missing(slot + 1)))
     }
 
-    /// The sessions on a slot. Those of one user only, and where there is no user only one.
+    /// The sessions on a slot, all of one user.
     pub fn on(&self, slot: u32) -> impl Iterator<Item = Occupant<'_>> {
         self.chain(self.head(slot), |session| session.next).map(|at| self.sessions[at].occupant())
     }
@@ -136,7 +136,7 @@ impl Slots {
             && first != NONE
         {
             let first = first as usize;
-            if !user.is_empty() && self.sessions[first].user() == user {
+            if self.sessions[first].user() == user {
                 break;
             }
             self.remove(first);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pool::Terms;
+use super::pool::{PoolTerms, Terms};
 use super::roster::{Enrolled, MemberMode, People, Roll};
 use super::table::Table;
 use crate::domain::Instant;
@@ -32,21 +32,12 @@ pub(super) struct PoolStanding {
 impl Standing {
     pub fn of(terms: &Terms, people: &People, table: &Table, now: Instant) -> Standing {
         let roll = Roll::call(people, now);
-        let pool = |pool: &super::pool::PoolTerms| {
-            let members = match (pool.model, pool.login_mode) {
-                (PoolModel::PerEmployee, _) => roll.members,
-                (PoolModel::PerUser, Some(LoginMode::Active)) => roll.active,
-                (PoolModel::PerUser, _) => roll.passive,
-                _ => 0,
-            };
-            PoolStanding {
-                holders: Holders::among(members),
-                teams: vec![0; pool.reservations.len()],
-                ..PoolStanding::default()
-            }
-        };
-        let pools = terms.pools.iter().map(pool).collect();
-        let mut standing = Standing { roll, pools };
+        let mut standing = Standing { roll, pools: Vec::new() };
+        for (place, pool) in terms.pools.iter().enumerate() {
+            let holders = Holders::among(standing.members(terms, place));
+            let teams = vec![0; pool.reservations.len()];
+            standing.pools.push(PoolStanding { holders, teams, ..PoolStanding::default() });
+        }
         for (place, pool) in terms.pools.iter().enumerate() {
             let mut last = None;
             for occupant in table.holders_within(&pool.name, 0..u32::MAX) {
@@ -59,6 +50,44 @@ impl Standing {
             }
         }
         standing
+    }
+
+    /// The members who need a licence of a pool.
+    pub fn members(&self, terms: &Terms, place: usize) -> u32 {
+        match (terms.pools[place].model, terms.pools[place].login_mode) {
+            (PoolModel::PerEmployee, _) => self.roll.members,
+            (PoolModel::PerUser, Some(LoginMode::Active)) => self.roll.active,
+            (PoolModel::PerUser, _) => self.roll.passive,
+            _ => 0,
+        }
+    }
+
+    /// The licences there are for them: for Passive users also the active ones that nobody needs (T7).
+    pub fn licences(&self, terms: &Terms, place: usize) -> u64 {
+        let overflow = terms.pools[place].overflows_to.as_ref().and_then(|name| terms.place(name));
+        let spare = overflow.map_or(0, |active| self.spare(terms, active));
+        terms.pools[place].limit.unwrap_or(u64::MAX).saturating_add(spare)
+    }
+
+    /// Active seats that no current Active member needs (T9).
+    pub fn spare(&self, terms: &Terms, active: usize) -> u64 {
+        terms.pools[active].limit.unwrap_or(u64::MAX).saturating_sub(self.roll.active.into())
+    }
+
+    /// Whether the member of this rank, counted as `members` are, has a licence.
+    pub fn licenses(&self, terms: &Terms, place: usize, rank: u32) -> bool {
+        self.pools[place].holders.licenses(rank, self.licences(terms, place))
+    }
+
+    /// The rank of a person among the `members` of a pool; None: not one of them.
+    pub fn rank_in(&self, pool: &PoolTerms, person: usize) -> Option<u32> {
+        let entry = self.roll.entry(person)?;
+        let login = entry.mode.login()?;
+        match pool.model {
+            PoolModel::PerEmployee => Some(entry.rank),
+            PoolModel::PerUser if pool.login_mode == Some(login) => Some(entry.rank_of_kind),
+            _ => None,
+        }
     }
 
     /// Somebody took a slot or left it.
@@ -142,7 +171,7 @@ impl Holders {
 
     /// Whether the member of this rank is among the first `seats`, when everybody who holds a seat keeps it: who holds
     /// none shares what is left with those before, in their order.
-    pub fn licenses(&self, rank: u32, seats: u64) -> bool {
+    fn licenses(&self, rank: u32, seats: u64) -> bool {
         self.seats.contains_key(&rank) || u64::from(rank) + self.after(rank) < seats
     }
 }
