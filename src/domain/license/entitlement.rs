@@ -165,14 +165,9 @@ struct Grant<'k> {
 /// What `keys` grant together at `now`.
 pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
     let grants = judge_grants(keys, now);
-    let counting: Vec<&Grant> = grants.iter().filter(|g| g.conflict.is_none()).collect();
-    let full_or_grace = || counting.iter().filter(|g| g.state.mode != Mode::Demo).copied();
-    let mode = full_or_grace().map(|g| g.state.mode).min().unwrap_or(Mode::Demo);
-    // In Full and Grace the grant that lasts longest speaks for the License, in demo the one that ended last.
-    let leading =
-        counting.iter().filter(|g| g.state.mode == mode).filter_map(|g| g.state.key.map(|key| (g, key))).max_by_key(
-            |(g, key)| (g.state.expires_at.is_none(), g.state.expires_at, key.nbf, key.iat, key.jti.clone()),
-        );
+    let counting = counting(&grants);
+    let full_or_grace = || full_or_grace(&counting);
+    let (mode, leading) = leading(&counting);
     let key = leading.map(|(_, key)| key);
     let state = leading.map(|(grant, _)| &grant.state);
     Entitlement {
@@ -187,12 +182,41 @@ pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
         demo_seats: key.map_or(0, |key| key.demo_seats),
         on_demo: key.map_or(OnDemo::Finish, |key| key.on_demo),
         features: full_or_grace().filter_map(|g| g.state.key).flat_map(|key| key.features.iter().cloned()).collect(),
-        pools: match mode {
-            Mode::Demo => key.map_or(Vec::new(), |key| limits([key.pools.as_slice()], false)),
-            _ => limits(full_or_grace().filter_map(|g| g.state.key).map(|key| key.pools.as_slice()), true),
-        },
+        pools: limits(sources(&counting), mode != Mode::Demo),
         grants: grants.iter().filter(|g| g.conflict.is_none() && g.state.key.is_some()).map(GrantView::of).collect(),
         keys: key_states(keys, &grants, now),
+    }
+}
+
+/// The pools of the keys that count at `now`, pool by pool as the keys have them; in demo of the key that ended last.
+pub fn pool_grants(keys: &[Presented], now: Instant) -> Vec<PoolGrant> {
+    let grants = judge_grants(keys, now);
+    sources(&counting(&grants)).into_iter().flatten().cloned().collect()
+}
+
+fn counting<'g, 'k>(grants: &'g [Grant<'k>]) -> Vec<&'g Grant<'k>> {
+    grants.iter().filter(|grant| grant.conflict.is_none()).collect()
+}
+
+fn full_or_grace<'g, 'k>(counting: &[&'g Grant<'k>]) -> impl Iterator<Item = &'g Grant<'k>> {
+    counting.iter().filter(|grant| grant.state.mode != Mode::Demo).copied()
+}
+
+/// The mode, and the grant and key that speak for the License: in Full and Grace those that last longest, in demo those
+/// that ended last.
+fn leading<'g, 'k>(counting: &[&'g Grant<'k>]) -> (Mode, Option<(&'g Grant<'k>, &'k Claims)>) {
+    let mode = full_or_grace(counting).map(|grant| grant.state.mode).min().unwrap_or(Mode::Demo);
+    let of_mode = counting.iter().copied().filter(|grant| grant.state.mode == mode);
+    let leading = of_mode.filter_map(|grant| grant.state.key.map(|key| (grant, key))).max_by_key(|(grant, key)| {
+        (grant.state.expires_at.is_none(), grant.state.expires_at, key.nbf, key.iat, key.jti.clone())
+    });
+    (mode, leading)
+}
+
+fn sources<'k>(counting: &[&Grant<'k>]) -> Vec<&'k [PoolGrant]> {
+    match leading(counting) {
+        (Mode::Demo, leading) => leading.map(|(_, key)| key.pools.as_slice()).into_iter().collect(),
+        _ => full_or_grace(counting).filter_map(|grant| grant.state.key).map(|key| key.pools.as_slice()).collect(),
     }
 }
 
@@ -243,7 +267,7 @@ fn judge_grants(keys: &[Presented], now: Instant) -> Vec<Grant<'_>> {
 }
 
 /// Adds up pools of the same name; without `granted` only their names stay.
-fn limits<'p>(of: impl IntoIterator<Item = &'p [PoolGrant]>, granted: bool) -> Vec<PoolLimit> {
+fn limits(of: Vec<&[PoolGrant]>, granted: bool) -> Vec<PoolLimit> {
     let mut pools: BTreeMap<&str, PoolLimit> = BTreeMap::new();
     for pool in of.into_iter().flatten() {
         let entry = pools.entry(&pool.name).or_insert_with(|| PoolLimit {
