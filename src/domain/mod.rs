@@ -5,6 +5,7 @@
 pub mod contract;
 pub mod fault;
 pub mod license;
+pub mod seats;
 pub mod trusted_time;
 
 /// An instant on the one true time line. Civil dates become instants in `contract::term` and nowhere else.

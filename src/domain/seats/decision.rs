@@ -1,0 +1,389 @@
+//! Who may take a seat (`design.md` §4 "Seats", "Mode" and "Versions").
+
+use std::sync::Arc;
+
+use super::pool::{PoolTerms, Terms};
+use super::refusal::Refusal;
+use super::request::{Access, Grant, Request, Seat};
+use super::roster::{Enrolled, MemberMode, People};
+use super::slots::{Occupant, Slots};
+use super::standing::Standing;
+use super::table::{Hold, Record, Table, free};
+use crate::domain::Instant;
+use crate::domain::license::mode::Mode;
+use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
+
+/// More sessions than this do not share a seat.
+pub const MAX_SHARING: usize = 256;
+
+/// One request, and all it depends on.
+pub(super) struct Decision<'d> {
+    pub table: &'d Table,
+    pub terms: &'d Terms,
+    pub people: &'d People,
+    pub standing: &'d Standing,
+    pub request: &'d Request<'d>,
+    pub now: Instant,
+}
+
+impl Decision<'_> {
+    pub fn make(&self) -> Result<Grant, Refusal> {
+        // Who holds a seat keeps it, whatever has changed since (K4).
+        let kept = self.kept();
+        if kept.len() == self.request.count as usize {
+            let access = self.access(&kept[0].pool);
+            return Ok(Grant { seats: kept, access, records: Vec::new() });
+        }
+        if !self.terms.ever_licensed {
+            return Err(Refusal::NoLicense);
+        }
+        let places = self.places()?;
+        let mut grant = match self.pool(places[0]).model {
+            PoolModel::PerUser => self.per_user(places[0])?,
+            _ => self.in_one_of(places, self.request.count - kept.len() as u32)?,
+        };
+        grant.seats.splice(0..0, kept);
+        Ok(grant)
+    }
+
+    /// The seats the session has already, as many as it asks for.
+    fn kept(&self) -> Vec<Seat> {
+        let per_user = |pool: &str| self.terms.pool(pool).is_some_and(|pool| pool.model == PoolModel::PerUser);
+        let asked =
+            |pool: &str| self.request.pool.is_none_or(|asked| asked == pool || per_user(asked) && per_user(pool));
+        let mut kept: Vec<Seat> = Vec::new();
+        for (pool, slots) in self.table.pools().filter(|(pool, _)| asked(pool)) {
+            let held = slots.of_session(self.request.user, self.request.session);
+            kept.extend(held.map(|occupant| Seat { pool: pool.clone(), slot: occupant.slot }));
+            if !kept.is_empty() {
+                break;
+            }
+        }
+        kept.sort();
+        kept.truncate(self.request.count as usize);
+        kept
+    }
+
+    /// The pools that may serve the request, the lowest first. PerUser: exactly one, which the Roster decides.
+    fn places(&self) -> Result<Vec<usize>, Refusal> {
+        let pools = &self.terms.pools;
+        if let Some(name) = self.request.pool {
+            let unknown = || Refusal::UnknownPool { pool: name.to_owned(), pools: self.terms.names() };
+            let place = self.terms.place(name).ok_or_else(unknown)?;
+            if pools[place].model == PoolModel::PerUser {
+                let own = self.pool_of_member()?;
+                if pools[place].login_mode != pools[own].login_mode {
+                    let pool = pools[own].name.to_string();
+                    return Err(Refusal::WrongPool { pool, wanted: name.to_owned() });
+                }
+            }
+            return Ok(vec![place]);
+        }
+        if pools.iter().any(|pool| pool.model == PoolModel::PerUser) {
+            return Ok(vec![self.pool_of_member()?]);
+        }
+        let first = pools.first().ok_or(Refusal::NoPools)?;
+        let mut places: Vec<usize> = (0..pools.len()).collect();
+        let newest = |place: &usize| pools[*place].newest().map_or(u64::MAX, u64::from);
+        places.sort_by_key(newest);
+        // Pools are an order to choose from where they differ in nothing but their versions.
+        let alike = pools.iter().all(|pool| (pool.model, pool.count_by) == (first.model, first.count_by));
+        match alike && places.windows(2).all(|pair| newest(&pair[0]) < newest(&pair[1])) {
+            true => Ok(places),
+            false => Err(Refusal::PoolRequired { pools: self.terms.names() }),
+        }
+    }
+
+    /// The lowest PerUser pool of the member's kind that suffices, else the highest there is.
+    fn pool_of_member(&self) -> Result<usize, Refusal> {
+        let mode = self.member("")?.mode.login().ok_or(Refusal::LoginModeNone)?;
+        let of_kind =
+            |place: &usize| self.pool(*place).model == PoolModel::PerUser && self.pool(*place).login_mode == Some(mode);
+        let mut places: Vec<usize> = (0..self.terms.pools.len()).filter(of_kind).collect();
+        places.sort_by_key(|place| self.pool(*place).newest().map_or(u64::MAX, u64::from));
+        let suffices = places.iter().find(|place| self.pool(**place).entitles(self.request.version));
+        suffices.or(places.last()).copied().ok_or(Refusal::NoPoolForLoginMode { mode })
+    }
+
+    /// The asking member, who may log in.
+    fn member(&self, pool: &str) -> Result<&Enrolled, Refusal> {
+        if !self.people.has_roster() {
+            return Err(Refusal::RosterMissing);
+        }
+        let user = self.request.user.ok_or_else(|| Refusal::UserRequired { pool: pool.to_owned() })?;
+        match self.enrolled(user).ok_or(Refusal::NotInRoster)? {
+            Enrolled { mode: MemberMode::None, .. } => Err(Refusal::LoginModeNone),
+            member => Ok(member),
+        }
+    }
+
+    fn enrolled(&self, user: &str) -> Option<&Enrolled> {
+        self.standing.roll.entry(self.people.find(user)?)
+    }
+
+    fn in_one_of(&self, mut places: Vec<usize>, count: u32) -> Result<Grant, Refusal> {
+        let mut refusal = None;
+        places.retain(|place| match self.admits(*place) {
+            Ok(()) => true,
+            Err(why) => {
+                refusal.get_or_insert(why);
+                false
+            }
+        });
+        if places.iter().any(|place| self.entitled(*place)) {
+            places.retain(|place| self.entitled(*place));
+        }
+        for place in &places {
+            if let Some(grant) = self.share(*place)? {
+                return Ok(grant);
+            }
+        }
+        for place in places {
+            match self.take(place, count) {
+                Ok(grant) => return Ok(grant),
+                Err(why) => refusal.get_or_insert(why),
+            };
+        }
+        Err(refusal.unwrap_or(Refusal::NoPools))
+    }
+
+    /// Whether the user is one whom the pool is for.
+    fn admits(&self, place: usize) -> Result<(), Refusal> {
+        let pool = self.pool(place);
+        let name = || pool.name.to_string();
+        let shared = pool.count_by == CountBy::User && self.request.user.is_some();
+        if shared && self.request.count > 1 {
+            let why = format!("all sessions of a user share one seat of pool `{}`: `count` is 1", pool.name);
+            return Err(Refusal::InvalidRequest(why));
+        }
+        match pool.model {
+            PoolModel::Concurrent | PoolModel::Unlimited | PoolModel::PerUser => Ok(()),
+            PoolModel::Fixed | PoolModel::Named => {
+                let user = self.request.user.ok_or_else(|| Refusal::UserRequired { pool: name() })?;
+                if !pool.is_assigned(user, self.terms.mode) {
+                    return Err(Refusal::NotAssigned { pool: name() });
+                }
+                if pool.model == PoolModel::Named {
+                    return Ok(());
+                }
+                let client = self.request.client.ok_or_else(|| Refusal::ClientRequired { pool: name() })?;
+                match self.sessions_of(place, user).find(|held| held.client != Some(client)) {
+                    Some(other) => {
+                        let client = other.client.unwrap_or("unknown").to_owned();
+                        Err(Refusal::InUseOnOtherClient { pool: name(), client })
+                    }
+                    None => Ok(()),
+                }
+            }
+            PoolModel::PerEmployee => {
+                let rank = self.member(&pool.name)?.rank;
+                self.licensed(place, rank, pool.limit.unwrap_or(u64::MAX), self.standing.roll.members)
+            }
+        }
+    }
+
+    fn licensed(&self, place: usize, rank: u32, seats: u64, members: u32) -> Result<(), Refusal> {
+        // In demo mode there is no licence for anybody, and the first come is the first served.
+        match self.terms.mode == Mode::Demo || self.standing.pools[place].holders.licenses(rank, seats) {
+            true => Ok(()),
+            false => {
+                Err(Refusal::RosterExceedsSeats { pool: self.pool(place).name.to_string(), members, limit: seats })
+            }
+        }
+    }
+
+    /// A user who is on a seat shares it with another session: no new seat, whatever the limit is now.
+    fn share(&self, place: usize) -> Result<Option<Grant>, Refusal> {
+        let pool = self.pool(place);
+        let Some(user) = self.request.user.filter(|_| pool.count_by == CountBy::User) else { return Ok(None) };
+        let Some(seat) = self.sessions_of(place, user).next() else { return Ok(None) };
+        if !self.entitled(place) && self.demo_room() == 0 {
+            return Err(self.refuse(place, 1));
+        }
+        let sharing = self.table.slots(&pool.name).map_or(0, |slots| slots.on(seat.slot).count());
+        match sharing < MAX_SHARING {
+            true => Ok(Some(self.grant(place, vec![seat.slot]))),
+            false => Err(Refusal::TooManySessions { pool: pool.name.to_string(), limit: MAX_SHARING }),
+        }
+    }
+
+    fn take(&self, place: usize, count: u32) -> Result<Grant, Refusal> {
+        if self.room(place, self.team(), None) < u64::from(count) {
+            return Err(self.refuse(place, count));
+        }
+        let empty = Slots::default();
+        let slots = self.table.slots(&self.pool(place).name).unwrap_or(&empty);
+        Ok(self.grant(place, slots.free().take(count as usize).collect()))
+    }
+
+    /// PerUser (T6–T9): the seat of the member's kind, else one of the other kind that nobody needs.
+    fn per_user(&self, place: usize) -> Result<Grant, Refusal> {
+        let pool = self.pool(place);
+        let member = self.member(&pool.name)?;
+        if self.request.count > 1 {
+            return Err(Refusal::InvalidRequest(format!("a user takes one seat of pool `{}` at a time", pool.name)));
+        }
+        let overflow = pool.overflows_to.as_ref().and_then(|name| self.terms.place(name));
+        let spare = overflow.map_or(0, |active| self.spare(active));
+        let members = match pool.login_mode {
+            Some(LoginMode::Active) => self.standing.roll.active,
+            _ => self.standing.roll.passive,
+        };
+        let seats = pool.limit.unwrap_or(u64::MAX).saturating_add(spare);
+        self.licensed(place, member.rank_of_kind, seats, members)?;
+        let refusal = match self.take(place, 1) {
+            Ok(grant) => return Ok(grant),
+            Err(refusal) => refusal,
+        };
+        let other = match (self.terms.mode, overflow) {
+            (Mode::Demo, _) => None,
+            (_, None) => self.take_after_move(place),
+            (_, Some(active)) => {
+                let unneeded =
+                    self.table.in_use(&self.pool(active).name) - self.standing.pools[active].by_active < spare;
+                if unneeded { self.take(active, 1).ok() } else { None }
+            }
+        };
+        other.ok_or(refusal)
+    }
+
+    /// Active seats that no current Active member needs.
+    fn spare(&self, active: usize) -> u64 {
+        self.pool(active).limit.unwrap_or(u64::MAX).saturating_sub(self.standing.roll.active.into())
+    }
+
+    /// Moves one session that overflowed to the pool it belongs to, where that makes room for an Active start.
+    fn take_after_move(&self, active: usize) -> Option<Grant> {
+        let pool = self.pool(active);
+        let slots = self.table.slots(&pool.name)?;
+        let home = self.terms.pools.iter().position(|other| other.overflows_to.as_ref() == Some(&pool.name))?;
+        if self.terms.pools[home].limit.is_some_and(|limit| self.table.in_use(&self.pool(home).name) >= limit) {
+            return None;
+        }
+        let mover = self.standing.pools[active].overflowed.iter().find_map(|slot| {
+            let mover = slots.on(*slot).next()?;
+            let team = self.enrolled(mover.user?)?.team.as_deref();
+            let fits = self.room_for_any_version(home, team, None) > 0;
+            (fits && self.room(active, self.team(), Some(team)) > 0).then_some(mover)
+        })?;
+        let empty = Slots::default();
+        let to = self.table.slots(&self.pool(home).name).unwrap_or(&empty).free().next()?;
+        let slot = slots.free().next()?.min(mover.slot);
+        let mut grant = self.grant(active, vec![slot]);
+        let back = hold(&self.pool(home).name, to, mover);
+        grant.records.splice(0..0, [free(&pool.name, &mover), back]);
+        Some(grant)
+    }
+
+    /// How many seats of a pool the request may take. `leaving`: after somebody of that team has left one.
+    fn room(&self, place: usize, team: Option<&str>, leaving: Option<Option<&str>>) -> u64 {
+        let pool = self.pool(place);
+        if self.terms.mode == Mode::Demo {
+            return self.demo_room();
+        }
+        let room = self.room_for_any_version(place, team, leaving);
+        if !self.entitled(place) {
+            return room.min(self.demo_room());
+        }
+        let held = self.table.in_use(&pool.name) - u64::from(leaving.is_some());
+        room.min(pool.limit_for(self.request.version).map_or(u64::MAX, |limit| limit.saturating_sub(held)))
+    }
+
+    fn room_for_any_version(&self, place: usize, team: Option<&str>, leaving: Option<Option<&str>>) -> u64 {
+        let pool = self.pool(place);
+        let Some(limit) = pool.limit else { return u64::MAX };
+        let held = self.table.in_use(&pool.name) - u64::from(leaving.is_some());
+        limit.saturating_sub(held).saturating_sub(self.reserved(place, team, leaving.flatten()))
+    }
+
+    /// Seats kept free for teams other than this one.
+    fn reserved(&self, place: usize, team: Option<&str>, leaving: Option<&str>) -> u64 {
+        let reservations = self.pool(place).reservations.iter().zip(&self.standing.pools[place].teams);
+        let others = reservations.filter(|((other, _), _)| Some(other.as_str()) != team);
+        others
+            .map(|((other, seats), held)| seats.saturating_sub(held - u64::from(Some(other.as_str()) == leaving)))
+            .sum()
+    }
+
+    fn demo_room(&self) -> u64 {
+        self.terms.demo_room(self.table.in_use_at_all())
+    }
+
+    /// Why there is no room for so many.
+    fn refuse(&self, place: usize, count: u32) -> Refusal {
+        let pool = self.pool(place);
+        let held = self.table.in_use(&pool.name);
+        let limit = pool.limit_for(self.request.version).unwrap_or(u64::MAX);
+        let name = pool.name.to_string();
+        match () {
+            () if self.terms.mode == Mode::Demo => {
+                Refusal::DemoSeatsExhausted { held: self.table.in_use_at_all(), demo_seats: self.terms.demo_seats }
+            }
+            () if !self.entitled(place) => Refusal::VersionNotEntitled {
+                version: self.request.version.unwrap_or(0),
+                newest: self.terms.pools.iter().filter_map(PoolTerms::newest).max(),
+            },
+            () if held.saturating_add(count.into()) > limit => {
+                Refusal::SeatsExhausted { pool: name, held, limit, asked: count }
+            }
+            () => {
+                Refusal::ReservedForTeam { pool: name, held, limit, reserved: self.reserved(place, self.team(), None) }
+            }
+        }
+    }
+
+    fn grant(&self, place: usize, slots: Vec<u32>) -> Grant {
+        let pool = &self.pool(place).name;
+        let seat = |slot: &u32| Seat { pool: pool.clone(), slot: *slot };
+        let record = |slot: &u32| {
+            let Request { user, session, client, request, .. } = *self.request;
+            hold(pool, *slot, Occupant { slot: *slot, user, session, client, request, since: self.now.timestamp() })
+        };
+        Grant {
+            seats: slots.iter().map(seat).collect(),
+            access: self.access(pool),
+            records: slots.iter().map(record).collect(),
+        }
+    }
+
+    /// Passive members only read, wherever they sit (T2, T7). Somebody who has left goes on as before.
+    fn access(&self, pool: &str) -> Access {
+        let Some(pool) = self.terms.pool(pool) else { return Access::Full };
+        let was = || self.people.last_known(self.request.user?, self.now).map(|member| member.mode);
+        let read_only = match (pool.model, pool.login_mode) {
+            (PoolModel::PerUser, Some(LoginMode::Passive)) => true,
+            (PoolModel::PerUser | PoolModel::PerEmployee, _) => was() == Some(MemberMode::Passive),
+            _ => false,
+        };
+        if read_only { Access::ReadOnly } else { Access::Full }
+    }
+
+    /// Whether the version is no reason to refuse a seat of the pool. In demo mode it is none.
+    fn entitled(&self, place: usize) -> bool {
+        self.terms.mode == Mode::Demo || self.pool(place).entitles(self.request.version)
+    }
+
+    fn team(&self) -> Option<&str> {
+        self.enrolled(self.request.user?)?.team.as_deref()
+    }
+
+    fn sessions_of<'a>(&'a self, place: usize, user: &'a str) -> impl Iterator<Item = Occupant<'a>> {
+        self.table.slots(&self.pool(place).name).into_iter().flat_map(move |slots| slots.of_user(user))
+    }
+
+    fn pool(&self, place: usize) -> &PoolTerms {
+        &self.terms.pools[place]
+    }
+}
+
+fn hold(pool: &Arc<str>, slot: u32, by: Occupant) -> Record {
+    Record::Hold(Hold {
+        pool: pool.clone(),
+        slot,
+        user: by.user.map(Box::from),
+        session: by.session.into(),
+        since: by.since,
+        client: by.client.map(Box::from),
+        request: by.request.map(Box::from),
+    })
+}

@@ -1,0 +1,191 @@
+//! How a seat stands in the ledger: one readable line (`design.md` §5).
+//!
+//! A base holds one line for each session on its slots, `slot user session since [client] [request]`. A journal entry
+//! holds the records of a commit, in order: `=pool` names the pool of the lines after it, `+` and such a line puts a
+//! session on a slot, `-slot session` takes one off. `since` is in seconds since 1970.
+//!
+//! Names are as their users wrote them, but for what would break or disguise a line: white space, controls, `%` and what
+//! is neither a letter, a digit nor ASCII is written as `%` and two digits for each byte of its UTF-8, and so is the first
+//! byte of a name that is `-` alone, which stands for no name.
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+
+use super::request::MAX_NAME_BYTES;
+use super::table::{Free, Hold, Occupant, Record};
+use crate::domain::license::key::MAX_SEATS;
+
+/// What is wrong with a line of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineError {
+    /// Counted from 1.
+    pub line: usize,
+    pub what: String,
+}
+
+impl fmt::Display for LineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.what)
+    }
+}
+
+/// The lines of a base.
+pub fn write_base<'t>(held: impl IntoIterator<Item = Occupant<'t>>) -> String {
+    let mut text = String::new();
+    for occupant in held {
+        write_seat(&mut text, &occupant);
+        text.push('\n');
+    }
+    text
+}
+
+/// The sessions on the slots of a base of `pool`.
+pub fn read_base(pool: &Arc<str>, text: &str) -> Result<Vec<Hold>, LineError> {
+    let read = |(n, line)| read_seat(pool, line).map_err(|what| LineError { line: n + 1, what });
+    text.lines().enumerate().map(read).collect()
+}
+
+/// The lines of a journal entry.
+pub fn write_records<'r>(records: impl IntoIterator<Item = &'r Record>) -> String {
+    let mut text = String::new();
+    let mut pool: Option<&Arc<str>> = None;
+    for record in records {
+        if pool.replace(record.pool()) != Some(record.pool()) {
+            text.push('=');
+            write_name(&mut text, Some(record.pool()));
+            text.push('\n');
+        }
+        match record {
+            Record::Hold(hold) => {
+                text.push('+');
+                write_seat(&mut text, &hold.occupant());
+            }
+            Record::Free(free) => {
+                _ = write!(text, "-{} ", free.slot);
+                write_name(&mut text, Some(&free.session));
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The records of a journal entry.
+pub fn read_records(text: &str) -> Result<Vec<Record>, LineError> {
+    let mut records = Vec::new();
+    let mut pool: Option<Arc<str>> = None;
+    for (n, line) in text.lines().enumerate() {
+        let fail = |what| LineError { line: n + 1, what };
+        let of = || pool.as_ref().ok_or_else(|| fail("no `=pool` comes before it".to_owned()));
+        match line.split_at_checked(1) {
+            Some(("=", name)) => {
+                let name =
+                    read_name("the pool", name).map_err(fail)?.ok_or_else(|| fail("the pool is missing".into()))?;
+                pool = Some(name.into());
+            }
+            Some(("+", seat)) => records.push(Record::Hold(read_seat(of()?, seat).map_err(fail)?)),
+            Some(("-", seat)) => records.push(Record::Free(read_free(of()?, seat).map_err(fail)?)),
+            _ => return Err(fail("it begins with neither `=`, `+` nor `-`".into())),
+        }
+    }
+    Ok(records)
+}
+
+impl Hold {
+    pub fn occupant(&self) -> Occupant<'_> {
+        Occupant {
+            slot: self.slot,
+            user: self.user.as_deref(),
+            session: &self.session,
+            client: self.client.as_deref(),
+            request: self.request.as_deref(),
+            since: self.since,
+        }
+    }
+}
+
+fn write_seat(text: &mut String, held: &Occupant) {
+    _ = write!(text, "{} ", held.slot);
+    write_name(text, held.user);
+    text.push(' ');
+    write_name(text, Some(held.session));
+    _ = write!(text, " {}", held.since);
+    let more: &[Option<&str>] = match (held.client, held.request) {
+        (None, None) => &[],
+        (client, None) => &[client],
+        (client, request) => &[client, request],
+    };
+    for name in more {
+        text.push(' ');
+        write_name(text, *name);
+    }
+}
+
+fn read_seat(pool: &Arc<str>, line: &str) -> Result<Hold, String> {
+    let parts: Vec<&str> = line.split(' ').collect();
+    let ([slot, user, session, since], more) = parts
+        .split_first_chunk::<4>()
+        .filter(|(_, more)| more.len() <= 2)
+        .ok_or_else(|| format!("`slot user session since [client] [request]` has {} parts", parts.len()))?;
+    let name = |what, n: usize| more.get(n).map_or(Ok(None), |name| read_name(what, name));
+    Ok(Hold {
+        pool: pool.clone(),
+        slot: read_slot(slot)?,
+        user: read_name("the user", user)?,
+        session: read_name("the session", session)?.ok_or("the session is missing")?,
+        since: since.parse().map_err(|_| "`since` is not a number of seconds".to_owned())?,
+        client: name("the client", 0)?,
+        request: name("the request", 1)?,
+    })
+}
+
+fn read_free(pool: &Arc<str>, line: &str) -> Result<Free, String> {
+    let (slot, session) = line.split_once(' ').ok_or("`-slot session` has one part")?;
+    let session = read_name("the session", session)?.ok_or("the session is missing")?;
+    Ok(Free { pool: pool.clone(), slot: read_slot(slot)?, session })
+}
+
+/// A number of its own, not one that reads as the same.
+fn read_slot(text: &str) -> Result<u32, String> {
+    let slot = text.parse::<u32>().ok().filter(|slot| slot.to_string() == text);
+    let slot = slot.ok_or_else(|| "the slot is not a number".to_owned())?;
+    match slot < MAX_SEATS {
+        true => Ok(slot),
+        false => Err(format!("slot {slot} is beyond the {MAX_SEATS} seats that a pool can have")),
+    }
+}
+
+fn write_name(text: &mut String, name: Option<&str>) {
+    let Some(name) = name else { return text.push('-') };
+    for c in name.chars() {
+        if c != '%' && (c.is_ascii_graphic() || c.is_alphanumeric()) && name != "-" {
+            text.push(c);
+        } else {
+            c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| _ = write!(text, "%{byte:02X}"));
+        }
+    }
+}
+
+fn read_name(what: &str, text: &str) -> Result<Option<Box<str>>, String> {
+    if text == "-" {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+                let pair = digit().zip(digit()).ok_or_else(|| format!("{what} has a `%` without two digits"))?;
+                (pair.0 * 16 + pair.1) as u8
+            }
+            0..=b' ' | 0x7f => return Err(format!("{what} has white space or a control in it")),
+            byte => byte,
+        });
+    }
+    let name = String::from_utf8(bytes).map_err(|_| format!("{what} is not UTF-8"))?;
+    match (1..=MAX_NAME_BYTES).contains(&name.len()) {
+        true => Ok(Some(name.into())),
+        false => Err(format!("{what} has {} bytes; 1 to {MAX_NAME_BYTES} are read", name.len())),
+    }
+}

@@ -1,0 +1,179 @@
+//! What a License grants now, as far as seats go (`design.md` §4 "Seats", "Mode", "Versions").
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::license::entitlement::Entitlement;
+use crate::domain::license::mode::Mode;
+use crate::domain::license::pool::{CountBy, LoginMode, PoolGrant, PoolModel};
+
+/// The users that a License assigns the seats of a pool to (`License.spec.assignments`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    pub pool: String,
+    pub users: Vec<String>,
+}
+
+/// That many seats of a pool are kept free for members of a team.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    pub pool: String,
+    pub team: String,
+    pub seats: u32,
+}
+
+/// What a License grants now, for deciding about seats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Terms {
+    pub mode: Mode,
+    pub ever_licensed: bool,
+    pub demo_seats: u32,
+    pub pools: Vec<PoolTerms>,
+}
+
+/// One pool of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolTerms {
+    pub name: Arc<str>,
+    pub model: PoolModel,
+    pub count_by: CountBy,
+    /// None: unlimited. In demo mode the demo seats are the bound, whatever stands here.
+    pub limit: Option<u64>,
+    pub login_mode: Option<LoginMode>,
+    pub overflows_to: Option<Arc<str>>,
+    /// Fixed and Named: whom the seats belong to, and as the how manieth.
+    assigned: BTreeMap<String, u64>,
+    /// Seats by the newest major version they entitle to (none: any).
+    parts: Vec<(Option<u32>, u64)>,
+    /// Team and seats, cut to what the pool has.
+    pub(super) reservations: Vec<(String, u64)>,
+}
+
+impl Terms {
+    /// `granted` are the pools of the keys that count (in demo: that counted last); names and limits are those of the
+    /// entitlement.
+    pub fn new<'g>(
+        entitlement: &Entitlement,
+        granted: impl IntoIterator<Item = &'g PoolGrant>,
+        assignments: &[Assignment],
+        reservations: &[Reservation],
+    ) -> Terms {
+        let mut by_name: BTreeMap<&str, Vec<&PoolGrant>> = BTreeMap::new();
+        for pool in granted {
+            by_name.entry(&pool.name).or_default().push(pool);
+        }
+        let pool = |limit: &crate::domain::license::entitlement::PoolLimit| {
+            let grants = by_name.get(limit.name.as_str()).map_or(&[][..], Vec::as_slice);
+            let first = grants.first();
+            PoolTerms {
+                name: limit.name.as_str().into(),
+                model: limit.model,
+                count_by: match limit.model {
+                    PoolModel::PerEmployee | PoolModel::PerUser => CountBy::Start,
+                    model => first.map_or(model.default_count_by(), |pool| pool.count_by),
+                },
+                limit: limit.limit,
+                login_mode: first.and_then(|pool| pool.login_mode),
+                overflows_to: first.and_then(|pool| pool.overflows_to.as_deref()).map(Arc::from),
+                assigned: assigned(&limit.name, grants, assignments),
+                parts: grants.iter().map(|pool| (pool.major, u64::from(pool.seats))).collect(),
+                reservations: reserved(&limit.name, limit.limit, reservations),
+            }
+        };
+        let mut pools: Vec<PoolTerms> = entitlement.pools.iter().map(pool).collect();
+        let is_for = |pool: &PoolTerms, mode| pool.model == PoolModel::PerUser && pool.login_mode == Some(mode);
+        let active = pools.iter().filter(|pool| is_for(pool, LoginMode::Active)).map(|pool| pool.name.clone());
+        let active: Vec<Arc<str>> = active.collect();
+        for pool in &mut pools {
+            // Passive may take active seats, never the other way round (T7).
+            let may = is_for(pool, LoginMode::Passive);
+            pool.overflows_to = pool.overflows_to.take().filter(|to| may && active.contains(to));
+        }
+        Terms {
+            mode: entitlement.mode,
+            ever_licensed: entitlement.ever_licensed,
+            demo_seats: entitlement.demo_seats,
+            pools,
+        }
+    }
+
+    pub fn pool(&self, name: &str) -> Option<&PoolTerms> {
+        self.pools.iter().find(|pool| &*pool.name == name)
+    }
+
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        self.pools.iter().position(|pool| &*pool.name == name)
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.pools.iter().map(|pool| pool.name.to_string()).collect()
+    }
+
+    /// The bound that is left when the licence has ended.
+    pub(super) fn demo_room(&self, held: u64) -> u64 {
+        u64::from(self.demo_seats).saturating_sub(held)
+    }
+}
+
+impl PoolTerms {
+    /// The newest major version that any of its seats entitles to; None: any version.
+    pub fn newest(&self) -> Option<u32> {
+        self.parts.iter().map(|(major, _)| *major).max_by_key(|major| major.map_or(u64::MAX, u64::from)).flatten()
+    }
+
+    /// Whether some seat entitles to `version`. A version that is not known is no reason to refuse.
+    pub fn entitles(&self, version: Option<u32>) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|(major, _)| covers(*major, version))
+    }
+
+    /// The limit for a workload of that version. Grants of one pool may entitle to different versions; then the seats
+    /// that others hold count against the ones that suffice here, so that these are never oversold.
+    pub fn limit_for(&self, version: Option<u32>) -> Option<u64> {
+        if self.parts.iter().all(|(major, _)| covers(*major, version)) {
+            return self.limit;
+        }
+        let sufficing = self.parts.iter().filter(|(major, _)| covers(*major, version)).map(|(_, seats)| seats).sum();
+        self.limit.map(|limit| limit.min(sufficing))
+    }
+
+    /// Whether one of its seats belongs to `user`. With more users than seats, only the first ones have one. In demo
+    /// mode no seat belongs to anybody, and everybody named may come.
+    pub(super) fn is_assigned(&self, user: &str, mode: Mode) -> bool {
+        self.assigned.get(user).is_some_and(|nth| mode == Mode::Demo || self.limit.is_none_or(|limit| *nth < limit))
+    }
+}
+
+fn covers(major: Option<u32>, version: Option<u32>) -> bool {
+    major.zip(version).is_none_or(|(major, version)| version <= major)
+}
+
+/// The users named in the keys, else those the License assigns.
+fn assigned(pool: &str, grants: &[&PoolGrant], assignments: &[Assignment]) -> BTreeMap<String, u64> {
+    let in_keys = || grants.iter().flat_map(|pool| &pool.users);
+    let in_license = || assignments.iter().filter(|a| a.pool == pool).flat_map(|a| &a.users);
+    let mut assigned = BTreeMap::new();
+    let mut assign = |user: &String| {
+        let nth = assigned.len() as u64;
+        assigned.entry(user.clone()).or_insert(nth);
+    };
+    match in_keys().next() {
+        Some(_) => in_keys().for_each(&mut assign),
+        None => in_license().for_each(&mut assign),
+    }
+    assigned
+}
+
+/// Reservations in their order, as far as the seats go; several of one team add up.
+fn reserved(pool: &str, limit: Option<u64>, reservations: &[Reservation]) -> Vec<(String, u64)> {
+    let mut left = limit.unwrap_or(0);
+    let mut reserved: Vec<(String, u64)> = Vec::new();
+    for reservation in reservations.iter().filter(|r| r.pool == pool) {
+        let seats = left.min(reservation.seats.into());
+        left -= seats;
+        match reserved.iter_mut().find(|(team, _)| *team == reservation.team) {
+            Some((_, sum)) => *sum += seats,
+            None => reserved.push((reservation.team.clone(), seats)),
+        }
+    }
+    reserved
+}

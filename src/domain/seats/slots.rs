@@ -1,0 +1,342 @@
+//! The numbered slots of one pool, and the sessions on them, in as little memory as finding them fast allows: one
+//! allocation per session for all its names, and indexes of four bytes per session that run through the sessions
+//! themselves.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
+
+use super::table::{HeldSeat, Hold};
+
+/// No slot, no session.
+const NONE: u32 = u32::MAX;
+/// The two indexes: by user and session, and by user alone.
+const BY_SESSION: usize = 0;
+const BY_USER: usize = 1;
+
+#[derive(Debug)]
+struct Session {
+    /// User, session, client and request, one after the other.
+    names: Box<str>,
+    /// Where session, client and request begin.
+    cuts: [u16; 3],
+    slot: u32,
+    since: i64,
+    alive_until: u64,
+    /// The next session on the same slot; of an entry not in use, the next such one.
+    next: u32,
+    /// The next session in the same bucket of each index.
+    chained: [u32; 2],
+}
+
+/// Who is on a seat, and since when. Borrowed from the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Occupant<'t> {
+    pub slot: u32,
+    pub user: Option<&'t str>,
+    pub session: &'t str,
+    pub client: Option<&'t str>,
+    pub request: Option<&'t str>,
+    /// In seconds since 1970.
+    pub since: i64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    /// The first session of each slot.
+    heads: Vec<u32>,
+    taken: Bits,
+    held: u32,
+    sessions: Vec<Session>,
+    /// The first entry of `sessions` that is not in use, counted from 1.
+    unused: u32,
+    in_use: u32,
+    buckets: [Vec<u32>; 2],
+}
+
+impl Session {
+    fn user(&self) -> &str {
+        &self.names[..self.cuts[0].into()]
+    }
+
+    fn session(&self) -> &str {
+        &self.names[self.cuts[0].into()..self.cuts[1].into()]
+    }
+
+    fn occupant(&self) -> Occupant<'_> {
+        let given = |name| Some(name).filter(|name: &&str| !name.is_empty());
+        Occupant {
+            slot: self.slot,
+            user: given(self.user()),
+            session: self.session(),
+            client: given(&self.names[self.cuts[1].into()..self.cuts[2].into()]),
+            request: given(&self.names[self.cuts[2].into()..]),
+            since: self.since,
+        }
+    }
+
+    fn hash(&self, index: usize) -> u64 {
+        hash(self.user(), if index == BY_SESSION { self.session() } else { "" })
+    }
+}
+
+fn hash(user: &str, session: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (user, session).hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Slots {
+    pub fn held(&self) -> u32 {
+        self.held
+    }
+
+    pub fn is_taken(&self, slot: u32) -> bool {
+        self.taken.has(slot)
+    }
+
+    /// Free slots, the lowest first, without end.
+    pub fn free(&self) -> impl Iterator<Item = u32> + '_ {
+        std::iter::successors(Some(self.taken.first_missing(0)), |slot| Some(self.taken.first_missing(slot + 1)))
+    }
+
+    /// The sessions on a slot. Those of one user only, and where there is no user only one.
+    pub fn on(&self, slot: u32) -> impl Iterator<Item = Occupant<'_>> {
+        self.chain(self.head(slot), |session| session.next).map(|at| self.sessions[at].occupant())
+    }
+
+    /// Every seat of one session.
+    pub fn of_session<'a>(&'a self, user: Option<&'a str>, session: &'a str) -> impl Iterator<Item = Occupant<'a>> {
+        let user = user.unwrap_or("");
+        self.bucket(BY_SESSION, hash(user, session))
+            .map(|at| &self.sessions[at])
+            .filter(move |held| held.user() == user && held.session() == session)
+            .map(Session::occupant)
+    }
+
+    /// Every session of one user.
+    pub fn of_user<'a>(&'a self, user: &'a str) -> impl Iterator<Item = Occupant<'a>> {
+        let held = self.bucket(BY_USER, hash(user, "")).map(|at| &self.sessions[at]);
+        held.filter(move |held| held.user() == user).map(Session::occupant)
+    }
+
+    /// Everybody on these slots, in order of slots.
+    pub fn within(&self, slots: Range<u32>) -> impl Iterator<Item = Occupant<'_>> {
+        let end = slots.end.min(self.heads.len() as u32);
+        (slots.start.min(end)..end).filter(|slot| self.is_taken(*slot)).flat_map(|slot| self.on(slot))
+    }
+
+    /// Puts a session on its slot. One of another user, who held the slot in an older state of the ledger, is off it then.
+    pub fn put(&mut self, hold: &Hold, until: u64) {
+        let user = hold.user.as_deref().unwrap_or("");
+        if let Some(at) = self.find(hold.slot, &hold.session, |session| session.user() == user) {
+            self.sessions[at].alive_until = self.sessions[at].alive_until.max(until);
+            return;
+        }
+        while let first = self.head(hold.slot)
+            && first != NONE
+        {
+            let first = first as usize;
+            if !user.is_empty() && self.sessions[first].user() == user {
+                break;
+            }
+            self.remove(first);
+        }
+        let at = self.insert(hold, until);
+        let slot = hold.slot as usize;
+        if self.heads.len() <= slot {
+            grow(&mut self.heads, slot + 1);
+            self.heads.resize(slot + 1, NONE);
+        }
+        self.sessions[at].next = std::mem::replace(&mut self.heads[slot], at as u32);
+        if self.sessions[at].next == NONE {
+            self.held += 1;
+            self.taken.set(hold.slot, true);
+        }
+    }
+
+    pub fn take_off(&mut self, slot: u32, session: &str) {
+        if let Some(at) = self.find(slot, session, |_| true) {
+            self.remove(at);
+        }
+    }
+
+    /// Whether the session has the seat and had not lost it by `now`; if so, it has it until `until` at least.
+    pub fn extend(&mut self, seat: &HeldSeat, now: u64, until: u64) -> bool {
+        let user = seat.user.unwrap_or("");
+        let Some(at) = self.find(seat.slot, seat.session, |held| held.user() == user) else { return false };
+        let alive = &mut self.sessions[at].alive_until;
+        let in_time = now < *alive;
+        if in_time {
+            *alive = until.max(*alive);
+        }
+        in_time
+    }
+
+    pub fn extend_all(&mut self, until: u64) {
+        for session in &mut self.sessions {
+            session.alive_until = session.alive_until.max(until);
+        }
+    }
+
+    pub fn lost(&self, now: u64) -> impl Iterator<Item = Occupant<'_>> {
+        self.sessions.iter().filter(move |s| s.slot != NONE && s.alive_until <= now).map(Session::occupant)
+    }
+
+    fn head(&self, slot: u32) -> u32 {
+        self.heads.get(slot as usize).copied().unwrap_or(NONE)
+    }
+
+    fn chain(&self, first: u32, next: impl Fn(&Session) -> u32) -> impl Iterator<Item = usize> {
+        let some = |at: u32| (at != NONE).then_some(at as usize);
+        std::iter::successors(some(first), move |at| some(next(&self.sessions[*at])))
+    }
+
+    fn find(&self, slot: u32, session: &str, and: impl Fn(&Session) -> bool) -> Option<usize> {
+        let is = |at: &usize| self.sessions[*at].session() == session && and(&self.sessions[*at]);
+        self.chain(self.head(slot), |session| session.next).find(is)
+    }
+
+    fn bucket(&self, index: usize, hash: u64) -> impl Iterator<Item = usize> {
+        let buckets = &self.buckets[index];
+        let first = if buckets.is_empty() { NONE } else { buckets[hash as usize & (buckets.len() - 1)] };
+        self.chain(first, move |session| session.chained[index])
+    }
+
+    fn insert(&mut self, hold: &Hold, until: u64) -> usize {
+        let parts = [hold.user.as_deref(), Some(&*hold.session), hold.client.as_deref(), hold.request.as_deref()];
+        let parts = parts.map(|part| part.unwrap_or(""));
+        let cut = |n: usize| parts[..n].iter().map(|part| part.len()).sum::<usize>() as u16;
+        let session = Session {
+            names: parts.concat().into(),
+            cuts: [cut(1), cut(2), cut(3)],
+            slot: hold.slot,
+            since: hold.since,
+            alive_until: until,
+            next: NONE,
+            chained: [NONE; 2],
+        };
+        let at = match self.unused {
+            0 => {
+                grow(&mut self.sessions, self.in_use as usize + 1);
+                self.sessions.push(session);
+                self.sessions.len() - 1
+            }
+            unused => {
+                let at = unused as usize - 1;
+                self.unused = self.sessions[at].next;
+                self.sessions[at] = session;
+                at
+            }
+        };
+        self.in_use += 1;
+        if self.buckets[BY_SESSION].len() < self.in_use as usize {
+            let size = (self.in_use as usize).next_power_of_two().max(16);
+            self.buckets = [vec![NONE; size], vec![NONE; size]];
+            let in_use: Vec<usize> = (0..self.sessions.len()).filter(|at| self.sessions[*at].slot != NONE).collect();
+            in_use.into_iter().for_each(|at| self.enter(at));
+        } else {
+            self.enter(at);
+        }
+        at
+    }
+
+    /// Puts a session into the indexes. Sessions of nobody are not found by user.
+    fn enter(&mut self, at: usize) {
+        for index in [BY_SESSION, BY_USER] {
+            if index == BY_SESSION || !self.sessions[at].user().is_empty() {
+                let bucket = self.sessions[at].hash(index) as usize & (self.buckets[index].len() - 1);
+                self.sessions[at].chained[index] = std::mem::replace(&mut self.buckets[index][bucket], at as u32);
+            }
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        for index in [BY_SESSION, BY_USER] {
+            let hash = self.sessions[at].hash(index);
+            let next = self.sessions[at].chained[index];
+            let before = self.bucket(index, hash).find(|other| self.sessions[*other].chained[index] == at as u32);
+            let bucket = hash as usize & (self.buckets[index].len() - 1);
+            match before {
+                Some(before) => self.sessions[before].chained[index] = next,
+                None if self.buckets[index][bucket] == at as u32 => self.buckets[index][bucket] = next,
+                None => (),
+            }
+        }
+        let (slot, next) = (self.sessions[at].slot, self.sessions[at].next);
+        let mut on_slot = self.chain(self.head(slot), |session| session.next);
+        let before = on_slot.find(|other| self.sessions[*other].next == at as u32);
+        drop(on_slot);
+        match before {
+            Some(before) => self.sessions[before].next = next,
+            None => self.heads[slot as usize] = next,
+        }
+        if self.heads[slot as usize] == NONE {
+            self.held -= 1;
+            self.taken.set(slot, false);
+        }
+        self.in_use -= 1;
+        let unused = std::mem::replace(&mut self.unused, at as u32 + 1);
+        self.sessions[at] = Session {
+            names: "".into(),
+            cuts: [0; 3],
+            slot: NONE,
+            since: 0,
+            alive_until: u64::MAX,
+            next: unused,
+            chained: [NONE; 2],
+        };
+    }
+}
+
+/// Grows by an eighth, not to the double: what is held counts, not what might be.
+fn grow<T>(list: &mut Vec<T>, needed: usize) {
+    if list.capacity() < needed {
+        list.reserve_exact(needed - list.len() + list.len() / 8 + 16);
+    }
+}
+
+/// A set of numbers that finds the lowest missing one by looking at one bit for 4,096 of them.
+#[derive(Debug, Default)]
+struct Bits {
+    words: Vec<u64>,
+    /// One bit for each word: all of its bits are set.
+    full: Vec<u64>,
+}
+
+impl Bits {
+    fn has(&self, n: u32) -> bool {
+        self.words.get(n as usize / 64).is_some_and(|word| word >> (n % 64) & 1 == 1)
+    }
+
+    fn set(&mut self, n: u32, to: bool) {
+        let word = n as usize / 64;
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+            self.full.resize(word / 64 + 1, 0);
+        }
+        write_bit(&mut self.words[word], n, to);
+        let is_full = self.words[word] == u64::MAX;
+        write_bit(&mut self.full[word / 64], word as u32, is_full);
+    }
+
+    fn first_missing(&self, from: u32) -> u32 {
+        let first = from as usize / 64;
+        let rest = self.words.get(first).map_or(0, |word| word | ((1 << (from % 64)) - 1));
+        if rest != u64::MAX {
+            return (first * 64) as u32 + rest.trailing_ones().max(from % 64);
+        }
+        let mut at = first + 1;
+        while let Some(summary) = self.full.get(at / 64) {
+            let ones = (summary >> (at % 64)).trailing_ones() as usize;
+            at += ones;
+            if ones == 0 || !at.is_multiple_of(64) {
+                break;
+            }
+        }
+        (at * 64) as u32 + self.words.get(at).map_or(0, |word| word.trailing_ones())
+    }
+}
+
+fn write_bit(word: &mut u64, n: u32, to: bool) {
+    *word = *word & !(1 << (n % 64)) | u64::from(to) << (n % 64);
+}

@@ -1,0 +1,159 @@
+//! Who holds which numbered seat of a License (`design.md` §4 "Seats", §5).
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use super::slots::Occupant;
+use super::slots::Slots;
+
+/// One change of the table, as it goes into the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    Hold(Hold),
+    Free(Free),
+}
+
+/// A session is on a slot from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    pub pool: Arc<str>,
+    pub slot: u32,
+    pub user: Option<Box<str>>,
+    pub session: Box<str>,
+    /// In seconds since 1970.
+    pub since: i64,
+    pub client: Option<Box<str>>,
+    pub request: Option<Box<str>>,
+}
+
+/// A session is off its slot from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Free {
+    pub pool: Arc<str>,
+    pub slot: u32,
+    pub session: Box<str>,
+}
+
+/// A seat as the session that was granted it names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldSeat<'a> {
+    pub pool: &'a str,
+    pub slot: u32,
+    pub user: Option<&'a str>,
+    pub session: &'a str,
+}
+
+impl Record {
+    pub fn pool(&self) -> &Arc<str> {
+        match self {
+            Record::Hold(Hold { pool, .. }) | Record::Free(Free { pool, .. }) => pool,
+        }
+    }
+
+    pub fn slot(&self) -> u32 {
+        match self {
+            Record::Hold(Hold { slot, .. }) | Record::Free(Free { slot, .. }) => *slot,
+        }
+    }
+}
+
+/// The slots of all pools of one License. Ticks are of the clock that the owner counts leases with; they are not in the
+/// records.
+#[derive(Debug, Default)]
+pub struct Table {
+    pools: BTreeMap<Arc<str>, Slots>,
+}
+
+impl Table {
+    /// Takes a record over; a session put on a slot keeps it until `until` at least. Taking the same records over again,
+    /// from any earlier one up to the last and in their order, changes nothing.
+    pub fn apply(&mut self, record: &Record, until: u64) {
+        match record {
+            Record::Hold(hold) => match self.pools.get_mut(&hold.pool) {
+                Some(slots) => slots.put(hold, until),
+                None => self.pools.entry(hold.pool.clone()).or_default().put(hold, until),
+            },
+            Record::Free(free) => {
+                if let Some(slots) = self.pools.get_mut(&free.pool) {
+                    slots.take_off(free.slot, &free.session);
+                }
+            }
+        }
+    }
+
+    /// Held slots of a pool, however many sessions share them.
+    pub fn in_use(&self, pool: &str) -> u64 {
+        self.slots(pool).map_or(0, |slots| slots.held().into())
+    }
+
+    /// Held slots of all pools: what the demo seats are counted against.
+    pub fn in_use_at_all(&self) -> u64 {
+        self.pools.values().map(|slots| u64::from(slots.held())).sum()
+    }
+
+    /// Everybody, by pool and slot.
+    pub fn holders(&self) -> impl Iterator<Item = (&Arc<str>, Occupant<'_>)> {
+        self.pools.iter().flat_map(|(pool, slots)| slots.within(0..u32::MAX).map(move |occupant| (pool, occupant)))
+    }
+
+    /// Everybody on these slots of a pool, by slot: what one ledger object of it holds.
+    pub fn holders_within(&self, pool: &str, slots: Range<u32>) -> impl Iterator<Item = Occupant<'_>> {
+        self.slots(pool).into_iter().flat_map(move |pool| pool.within(slots.clone()))
+    }
+
+    /// The sessions whose time is over at `now`, as records that free their seats.
+    pub fn expired(&self, now: u64) -> Vec<Record> {
+        self.freed(|slots| slots.lost(now))
+    }
+
+    /// Frees the seats of one session in every pool: it logged out.
+    pub fn release(&self, user: Option<&str>, session: &str) -> Vec<Record> {
+        self.freed(|slots| slots.of_session(user, session))
+    }
+
+    /// Frees one seat of a session; None where it has it no more.
+    pub fn release_seat(&self, seat: &HeldSeat) -> Option<Record> {
+        let (pool, slots) = self.pools.get_key_value(seat.pool)?;
+        let occupant = slots.on(seat.slot).find(|held| held.user == seat.user && held.session == seat.session)?;
+        Some(free(pool, &occupant))
+    }
+
+    /// Frees every seat of a user.
+    pub fn release_user(&self, user: &str) -> Vec<Record> {
+        self.freed(|slots| slots.of_user(user))
+    }
+
+    /// Frees a slot, whoever is on it.
+    pub fn release_slot(&self, pool: &str, slot: u32) -> Vec<Record> {
+        let Some((pool, slots)) = self.pools.get_key_value(pool) else { return Vec::new() };
+        slots.on(slot).map(|occupant| free(pool, &occupant)).collect()
+    }
+
+    /// After a fail-over every taken seat gets one full TTL.
+    pub fn restart_leases(&mut self, until: u64) {
+        self.pools.values_mut().for_each(|slots| slots.extend_all(until));
+    }
+
+    /// Keeps a seat until `until`, if the session still has it at `now`. False: it is lost, and stays lost.
+    pub fn heartbeat(&mut self, seat: &HeldSeat, now: u64, until: u64) -> bool {
+        self.pools.get_mut(seat.pool).is_some_and(|slots| slots.extend(seat, now, until))
+    }
+
+    pub(super) fn slots(&self, pool: &str) -> Option<&Slots> {
+        self.pools.get(pool)
+    }
+
+    pub(super) fn pools(&self) -> impl Iterator<Item = (&Arc<str>, &Slots)> {
+        self.pools.iter()
+    }
+
+    fn freed<'t, I: Iterator<Item = Occupant<'t>>>(&'t self, of: impl Fn(&'t Slots) -> I) -> Vec<Record> {
+        let of = &of;
+        self.pools.iter().flat_map(|(pool, slots)| of(slots).map(move |occupant| free(pool, &occupant))).collect()
+    }
+}
+
+pub(super) fn free(pool: &Arc<str>, occupant: &Occupant) -> Record {
+    Record::Free(Free { pool: pool.clone(), slot: occupant.slot, session: occupant.session.into() })
+}

@@ -1,0 +1,571 @@
+//! Who gets a seat: the cases that users know, each by name of what it proves (`requirements.md`).
+
+use std::sync::Arc;
+
+use chrono::DateTime;
+use serde_json::{Value, json};
+
+use seatkeeper::domain::Instant;
+use seatkeeper::domain::license::entitlement::{Presented, entitlement};
+use seatkeeper::domain::license::key::Claims;
+use seatkeeper::domain::license::pool::PoolGrant;
+use seatkeeper::domain::seats::line::{read_base, read_records, write_base, write_records};
+use seatkeeper::domain::seats::pool::{Assignment, Reservation, Terms};
+use seatkeeper::domain::seats::refusal::Refusal;
+use seatkeeper::domain::seats::request::{Access, Grant, Request};
+use seatkeeper::domain::seats::roster::{Member, MemberMode, People, Roster};
+use seatkeeper::domain::seats::seating::Seating;
+use seatkeeper::domain::seats::table::{HeldSeat, Record};
+
+/// The key of these tests is in force from 0 to here, and in grace for as long again.
+const ENDS: i64 = 2_000_000_000;
+const GRACE_ENDS: i64 = 2_100_000_000;
+
+fn at(seconds: i64) -> Instant {
+    DateTime::from_timestamp(seconds, 0).unwrap()
+}
+
+fn time(text: &str) -> Instant {
+    text.parse().unwrap()
+}
+
+/// What a key with these pools grants at an instant. Two demo seats.
+fn terms_at(now: Instant, pools: Value, assignments: &[Assignment], reservations: &[Reservation]) -> Arc<Terms> {
+    let claims: Claims = serde_json::from_value(json!({
+        "iss": "v", "jti": "s", "sub": "A", "aud": "p", "iat": 0, "nbf": 0, "exp": ENDS, "grace_until": GRACE_ENDS,
+        "demo_seats": 2, "pools": pools,
+    }))
+    .unwrap();
+    let key =
+        Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims.clone())), refusal: None };
+    Arc::new(Terms::new(&entitlement(&[key], now), &claims.pools, assignments, reservations))
+}
+
+fn terms(pools: Value) -> Arc<Terms> {
+    terms_at(at(1), pools, &[], &[])
+}
+
+fn agents(seats: u32) -> Value {
+    json!([{"name": "agents", "model": "Concurrent", "countBy": "User", "seats": seats}])
+}
+
+fn per_user(active: u32, passive: u32) -> Value {
+    json!([
+        {"name": "active", "model": "PerUser", "countBy": "Start", "seats": active, "loginMode": "Active"},
+        {"name": "passive", "model": "PerUser", "countBy": "Start", "seats": passive, "loginMode": "Passive", "overflowsTo": "active"},
+    ])
+}
+
+fn member(user: &str, mode: MemberMode, entry: &str, exit: Option<&str>) -> Member {
+    let team = None;
+    let (entry_date, exit_date) = (entry.parse().unwrap(), exit.map(|exit| exit.parse().unwrap()));
+    Member { user: user.into(), login_mode: mode, entry_date, exit_date, team }
+}
+
+fn roster(name: &str, members: Vec<Member>) -> Roster {
+    Roster { name: name.into(), time_zone: "Europe/Berlin".parse().unwrap(), members }
+}
+
+fn people(of: &[(&str, MemberMode)]) -> Arc<People> {
+    let members = of.iter().map(|(user, mode)| member(user, *mode, "1970-01-01", None)).collect();
+    Arc::new(People::unite(&[roster("staff", members)]))
+}
+
+fn nobody() -> Arc<People> {
+    Arc::new(People::unite(&[]))
+}
+
+/// A server at work: what it grants is in the table at once.
+struct Server {
+    seating: Seating,
+    now: Instant,
+}
+
+impl Server {
+    fn new(terms: Arc<Terms>, people: Arc<People>) -> Self {
+        Server { seating: Seating::new(terms, people, at(1)), now: at(1) }
+    }
+
+    fn of(pools: Value) -> Self {
+        Server::new(terms(pools), nobody())
+    }
+
+    fn set(&mut self, terms: Arc<Terms>, people: Arc<People>) {
+        self.seating.set(terms, people, self.now);
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Grant, Refusal> {
+        let grant = self.seating.decide(&request, self.now)?;
+        self.seating.assume(&grant, &request, 100);
+        Ok(grant)
+    }
+
+    /// A user starts, with a session and a client of that name; granted: pool, slot and access.
+    fn start(&mut self, user: &str, session: &str) -> Result<(String, u32, Access), &'static str> {
+        let request = Request { user: Some(user), client: Some("pc1"), ..Request::of(session) };
+        let grant = self.ask(request).map_err(|refusal| refusal.reason())?;
+        Ok((grant.seats[0].pool.to_string(), grant.seats[0].slot, grant.access))
+    }
+
+    fn free(&mut self, records: Vec<Record>) {
+        assert!(!records.is_empty());
+        records.iter().for_each(|record| self.seating.apply(record, 0));
+    }
+
+    fn log_out(&mut self, user: &str) {
+        self.free(self.seating.table().release_user(user));
+    }
+}
+
+fn held<'a>(pool: &'a str, slot: u32, user: Option<&'a str>, session: &'a str) -> HeldSeat<'a> {
+    HeldSeat { pool, slot, user, session }
+}
+
+fn seat(pool: &str, slot: u32, access: Access) -> Result<(String, u32, Access), &'static str> {
+    Ok((pool.into(), slot, access))
+}
+
+#[test]
+fn i2_k4_a_lowered_limit_logs_nobody_off_and_lets_nobody_in() {
+    let mut server = Server::of(agents(50));
+    for n in 0..50 {
+        server.start(&format!("u{n}"), "s").unwrap();
+    }
+    assert_eq!(server.start("late", "s"), Err("SeatsExhausted"));
+    server.set(terms(agents(40)), nobody());
+    assert_eq!(server.seating.table().in_use("agents"), 50);
+    for n in 0..10 {
+        assert_eq!(server.start("late", "s"), Err("SeatsExhausted"), "low slots are free, {} are held", 50 - n);
+        server.log_out(&format!("u{n}"));
+    }
+    assert_eq!(server.start("late", "s"), Err("SeatsExhausted"), "40 are held");
+    assert_eq!(server.start("u49", "s"), seat("agents", 49, Access::Full), "a holder above the limit keeps the seat");
+    server.log_out("u20");
+    assert_eq!(server.start("late", "s"), seat("agents", 0, Access::Full));
+    assert_eq!(server.start("later", "s"), Err("SeatsExhausted"));
+}
+
+#[test]
+fn i8_i9_i10_grace_is_full_then_demo_admits_two_and_counts_those_kept() {
+    let mut server = Server::of(agents(50));
+    for n in 0..36 {
+        server.start(&format!("u{n}"), "s").unwrap();
+    }
+    let terms_at = |seconds| terms_at(at(seconds), agents(50), &[], &[]);
+    server.set(terms_at(ENDS), nobody());
+    assert!(server.start("u36", "s").is_ok(), "grace");
+    server.set(terms_at(GRACE_ENDS), nobody());
+    assert_eq!(server.seating.table().in_use("agents"), 37);
+    for n in 0..35 {
+        assert_eq!(server.start("late", "s"), Err("DemoSeatsExhausted"));
+        assert!(server.start(&format!("u{n}"), "s").is_ok(), "who is in stays in");
+        server.log_out(&format!("u{n}"));
+    }
+    assert_eq!(server.start("late", "s"), Err("DemoSeatsExhausted"), "two are held");
+    server.log_out("u36");
+    assert!(server.start("late", "s").is_ok());
+    assert_eq!(server.start("later", "s"), Err("DemoSeatsExhausted"));
+    server.set(terms_at(1), nobody());
+    assert!(server.start("later", "s").is_ok(), "full use with a key");
+}
+
+#[test]
+fn i9_the_demo_seats_are_one_counter_over_all_pools() {
+    let pools = json!([
+        {"name": "a", "model": "Concurrent", "countBy": "User", "seats": 5},
+        {"name": "b", "model": "Unlimited", "countBy": "User"},
+    ]);
+    let mut server = Server::new(terms_at(at(GRACE_ENDS), pools, &[], &[]), nobody());
+    let ask = |server: &mut Server, user, pool| {
+        server.ask(Request { user: Some(user), pool: Some(pool), ..Request::of("s") }).map_err(|r| r.reason())
+    };
+    assert!(ask(&mut server, "x", "a").is_ok());
+    assert!(ask(&mut server, "y", "b").is_ok());
+    assert_eq!(ask(&mut server, "z", "a"), Err("DemoSeatsExhausted"));
+    assert_eq!(ask(&mut server, "z", "b"), Err("DemoSeatsExhausted"));
+}
+
+#[test]
+fn i1_i2_a_person_is_one_seat_however_many_windows() {
+    let mut server = Server::of(agents(1));
+    assert_eq!(server.start("x", "firefox"), seat("agents", 0, Access::Full));
+    assert_eq!(server.start("x", "chrome"), seat("agents", 0, Access::Full));
+    assert_eq!(server.seating.table().in_use("agents"), 1);
+    assert_eq!(server.start("y", "s"), Err("SeatsExhausted"));
+    server.free(server.seating.release(&held("agents", 0, Some("x"), "firefox")).into_iter().collect());
+    assert_eq!(server.start("y", "s"), Err("SeatsExhausted"));
+    server.log_out("x");
+    assert_eq!(server.start("y", "s"), seat("agents", 0, Access::Full));
+}
+
+#[test]
+fn t5_every_start_of_an_employee_uses_a_licence() {
+    let pools = json!([{"name": "employees", "model": "PerEmployee", "countBy": "Start", "seats": 3}]);
+    let staff = people(&[("a", MemberMode::Active), ("b", MemberMode::Passive)]);
+    let mut server = Server::new(terms(pools), staff);
+    for session in ["1", "2", "3"] {
+        assert!(server.start("a", session).is_ok());
+    }
+    assert_eq!(server.start("a", "4"), Err("SeatsExhausted"));
+    assert_eq!(server.start("b", "1"), Err("SeatsExhausted"));
+    server.free(server.seating.release(&held("employees", 1, Some("a"), "2")).into_iter().collect());
+    assert_eq!(server.start("b", "1"), seat("employees", 1, Access::ReadOnly), "passive may only read (T2)");
+}
+
+#[test]
+fn t6_t7_t9_passive_users_overflow_into_active_seats_that_nobody_needs_and_move_back() {
+    use MemberMode::{Active, Passive};
+    let with = |more: &[(&str, MemberMode)]| {
+        let staff = [("a1", Active), ("a2", Active), ("p1", Passive), ("p2", Passive), ("p3", Passive)];
+        people(&[&staff, more].concat())
+    };
+    let mut server = Server::new(terms(per_user(3, 1)), with(&[]));
+    assert_eq!(server.start("p3", "s"), Err("RosterExceedsSeats"));
+    assert_eq!(server.start("p1", "s"), seat("passive", 0, Access::ReadOnly));
+    assert_eq!(server.start("p2", "s"), seat("active", 0, Access::ReadOnly));
+    assert_eq!(server.start("p1", "again"), Err("SeatsExhausted"));
+    assert_eq!(server.start("a1", "s"), seat("active", 1, Access::Full));
+    assert_eq!(server.start("a2", "s"), seat("active", 2, Access::Full));
+    assert_eq!(server.start("a1", "again"), Err("SeatsExhausted"));
+    server.log_out("p1");
+    server.set(terms(per_user(3, 1)), with(&[("a3", Active)]));
+    let request = Request { user: Some("a3"), ..Request::of("s") };
+    let grant = server.ask(request).unwrap();
+    assert_eq!((&*grant.seats[0].pool, grant.seats[0].slot, grant.access), ("active", 0, Access::Full));
+    assert_eq!(
+        write_records(&grant.records),
+        "=active\n-0 s\n=passive\n+0 p2 s 1 pc1\n=active\n+0 a3 s 1\n",
+        "in one commit"
+    );
+    let table = server.seating.table();
+    assert_eq!((table.in_use("active"), table.in_use("passive")), (3, 1), "nobody is dropped");
+    // p2 knows the seat by the name under which it was granted.
+    assert!(server.seating.heartbeat(&held("active", 0, Some("p2"), "s"), 50, 200));
+    assert_eq!(server.start("p2", "s"), seat("passive", 0, Access::ReadOnly));
+    server.free(server.seating.release(&held("active", 0, Some("p2"), "s")).into_iter().collect());
+    assert_eq!(server.seating.table().in_use("passive"), 0);
+}
+
+#[test]
+fn t7_active_users_never_take_passive_seats() {
+    let mut server = Server::new(terms(per_user(1, 5)), people(&[("a1", MemberMode::Active)]));
+    assert!(server.start("a1", "1").is_ok());
+    assert_eq!(server.start("a1", "2"), Err("SeatsExhausted"));
+    let named = Request { user: Some("a1"), pool: Some("passive"), ..Request::of("3") };
+    assert_eq!(server.ask(named).unwrap_err().reason(), "WrongPool");
+}
+
+#[test]
+fn t9_an_active_seat_that_somebody_who_left_still_holds_is_not_spare_twice() {
+    let staff = vec![
+        member("a1", MemberMode::Active, "2020-01-01", None),
+        member("p1", MemberMode::Passive, "2020-01-01", None),
+        member("z", MemberMode::Active, "2020-01-01", Some("2026-07-01")),
+    ];
+    let mut server = Server::new(terms(per_user(2, 0)), Arc::new(People::unite(&[roster("staff", staff)])));
+    server.now = time("2026-06-30T12:00:00Z");
+    assert!(server.start("z", "s").is_ok());
+    server.now = time("2026-07-01T12:00:00Z");
+    assert_eq!(server.start("p1", "s"), Err("SeatsExhausted"), "the second active seat is for a1");
+    assert_eq!(server.start("a1", "s"), seat("active", 1, Access::Full));
+    server.log_out("z");
+    assert_eq!(server.start("p1", "s"), seat("active", 0, Access::ReadOnly));
+}
+
+#[test]
+fn t1_t5_members_beyond_the_licences_wait_until_somebody_leaves() {
+    let mut staff: Vec<Member> =
+        (1..=51).map(|n| member(&format!("e{n:02}"), MemberMode::Active, "2020-01-01", None)).collect();
+    staff[6].exit_date = Some("2026-07-01".parse().unwrap());
+    let twice = roster("again", vec![staff[0].clone()]);
+    let people = People::unite(&[roster("staff", staff), twice]);
+    assert_eq!(people.duplicates.len(), 1);
+    assert_eq!(
+        (people.duplicates[0].user.as_str(), people.duplicates[0].rosters.join(" ")),
+        ("e01", "again staff".into())
+    );
+    assert_eq!(people.next_change(time("2026-06-30T21:59:59Z")), Some(time("2026-06-30T22:00:00Z")));
+    let pools = json!([{"name": "employees", "model": "PerEmployee", "countBy": "Start", "seats": 50}]);
+    let mut server = Server::new(terms(pools), Arc::new(people));
+    server.now = time("2026-06-30T21:59:59Z");
+    assert_eq!(server.start("e51", "s"), Err("RosterExceedsSeats"));
+    assert!(server.start("e07", "s").is_ok());
+    server.now = time("2026-06-30T22:00:00Z");
+    assert_eq!(server.start("e07", "another"), Err("NotInRoster"));
+    assert_eq!(server.start("e07", "s"), seat("employees", 0, Access::Full), "a running session goes on");
+    assert!(server.start("e51", "s").is_ok(), "licensed from that instant");
+}
+
+#[test]
+fn t1_who_holds_a_seat_stays_licensed_and_the_others_share_the_rest_in_order() {
+    let staff: Vec<Member> = ["a", "b", "c", "d"]
+        .iter()
+        .zip(["2022-01-01", "2021-01-01", "2023-01-01", "2020-01-01"])
+        .map(|(user, entry)| member(user, MemberMode::Passive, entry, None))
+        .collect();
+    let pools = |seats: u32| terms(json!([{"name": "e", "model": "PerEmployee", "countBy": "Start", "seats": seats}]));
+    let people = Arc::new(People::unite(&[roster("staff", staff)]));
+    let mut server = Server::new(pools(4), people.clone());
+    server.now = time("2026-01-01T00:00:00Z");
+    assert!(server.start("c", "s").is_ok());
+    server.set(pools(2), people.clone());
+    assert_eq!(server.start("b", "s"), Err("RosterExceedsSeats"), "d is first and c holds the other");
+    assert!(server.start("d", "s").is_ok());
+    server.log_out("c");
+    assert_eq!(server.start("c", "s"), Err("RosterExceedsSeats"));
+    assert!(server.start("b", "s").is_ok());
+}
+
+#[test]
+fn t3_t8_login_mode_none_and_strangers_cannot_log_in() {
+    let staff = people(&[("n", MemberMode::None)]);
+    for pools in [per_user(1, 1), json!([{"name": "e", "model": "PerEmployee", "countBy": "Start", "seats": 1}])] {
+        let mut server = Server::new(terms(pools), staff.clone());
+        assert_eq!(server.start("n", "s"), Err("LoginModeNone"));
+        assert_eq!(server.start("stranger", "s"), Err("NotInRoster"));
+        assert_eq!(server.ask(Request::of("s")).unwrap_err().reason(), "UserRequired");
+        server.set(Arc::new(server.seating.terms().clone()), nobody());
+        assert_eq!(server.start("n", "s"), Err("RosterMissing"));
+    }
+}
+
+#[test]
+fn t1_overlapping_entries_count_as_the_stronger_one_and_returning_is_no_overlap() {
+    use MemberMode::{Active, None as NoLogin, Passive};
+    let people = People::unite(&[
+        roster(
+            "a",
+            vec![member("x", Passive, "2020-01-01", None), member("y", Active, "2020-01-01", Some("2021-01-01"))],
+        ),
+        roster(
+            "b",
+            vec![
+                member("x", Active, "2021-01-01", Some("2022-01-01")),
+                member("x", NoLogin, "2019-01-01", Some("2023-01-01")),
+                member("y", Active, "2021-01-01", Some("2022-01-01")),
+            ],
+        ),
+    ]);
+    let modes = ["2019-06-01", "2020-06-01", "2021-06-01", "2022-06-01", "2023-06-01"]
+        .map(|day| people.current("x", time(&format!("{day}T00:00:00Z"))).map(|now| now.mode));
+    assert_eq!(modes, [Some(NoLogin), Some(Passive), Some(Active), Some(Passive), Some(Passive)]);
+    assert_eq!(people.duplicates.len(), 1, "y came back on the day y left");
+    assert_eq!(people.current("y", time("2022-06-01T00:00:00Z")), None);
+    assert_eq!(people.last_known("y", time("2022-06-01T00:00:00Z")).map(|last| last.mode), Some(Active));
+    assert_eq!(people.last_known("y", time("2019-06-01T00:00:00Z")), None);
+}
+
+#[test]
+fn m3_a_fixed_licence_is_one_users_on_one_computer_at_a_time() {
+    let pools = json!([{"name": "fixed", "model": "Fixed", "countBy": "User", "seats": 2}]);
+    let assigned = |users: &[&str]| {
+        [Assignment { pool: "fixed".into(), users: users.iter().map(|user| user.to_string()).collect() }]
+    };
+    let mut server = Server::new(terms_at(at(1), pools.clone(), &assigned(&["a.ivanov"]), &[]), nobody());
+    for session in ["1", "2", "3"] {
+        assert_eq!(server.start("a.ivanov", session), seat("fixed", 0, Access::Full));
+    }
+    assert_eq!(server.seating.table().in_use("fixed"), 1);
+    let on_pc2 = Request { user: Some("a.ivanov"), client: Some("pc2"), ..Request::of("4") };
+    let refusal = server.ask(on_pc2).unwrap_err();
+    assert_eq!(refusal.reason(), "InUseOnOtherClient");
+    assert!(refusal.to_string().contains("`pc1`") && refusal.may_pass());
+    assert_eq!(server.start("b.petrov", "1"), Err("NotAssigned"), "though a seat is free");
+    assert_eq!(
+        server.ask(Request { user: Some("a.ivanov"), ..Request::of("5") }).unwrap_err().reason(),
+        "ClientRequired"
+    );
+    let lost = server.seating.table().expired(100);
+    assert_eq!(lost.len(), 3);
+    server.free(lost);
+    assert!(server.ask(on_pc2).is_ok(), "the time of those on the first client is over");
+    // More users than seats: only the first ones have one.
+    server.set(terms_at(at(1), pools.clone(), &assigned(&["x", "y", "z"]), &[]), nobody());
+    assert_eq!(server.start("z", "1"), Err("NotAssigned"));
+    assert!(server.start("x", "1").is_ok());
+    // The key's own word goes before the License's.
+    let mut named = pools;
+    named[0]["users"] = json!(["b.petrov"]);
+    server.set(terms_at(at(1), named, &assigned(&["a.ivanov"]), &[]), nobody());
+    server.log_out("x");
+    assert_eq!(server.start("x", "2"), Err("NotAssigned"));
+    assert!(server.start("b.petrov", "1").is_ok());
+}
+
+#[test]
+fn m3_a_named_licence_is_one_users_on_any_computer() {
+    let pools = json!([{"name": "named", "model": "Named", "countBy": "User", "seats": 1, "users": ["x"]}]);
+    let mut server = Server::of(pools);
+    assert!(server.start("x", "1").is_ok());
+    assert!(server.ask(Request { user: Some("x"), client: Some("pc2"), ..Request::of("2") }).is_ok());
+    assert_eq!(server.seating.table().in_use("named"), 1);
+    assert_eq!(server.start("y", "1"), Err("NotAssigned"));
+}
+
+#[test]
+fn no_key_no_seat() {
+    let terms = Arc::new(Terms::new(&entitlement(&[], at(1)), Vec::<&PoolGrant>::new(), &[], &[]));
+    let mut server = Server::new(terms, nobody());
+    assert_eq!(server.start("x", "s"), Err("NoLicense"));
+}
+
+#[test]
+fn m4_floating_counts_users_and_starts_of_nobody_by_themselves() {
+    let mut server = Server::of(agents(3));
+    assert!(server.ask(Request::of("1")).is_ok());
+    assert!(server.ask(Request::of("2")).is_ok());
+    assert!(server.start("x", "1").is_ok());
+    assert!(server.start("x", "2").is_ok());
+    assert_eq!(server.start("y", "1"), Err("SeatsExhausted"), "another user's session of the same name is another");
+    assert_eq!(server.seating.table().in_use("agents"), 3);
+    let again = server.ask(Request::of("2")).unwrap();
+    assert_eq!((again.seats[0].slot, again.records.len()), (1, 0), "the same session has the same seat");
+}
+
+#[test]
+fn s5_any_number_of_users_of_an_organisation() {
+    let pools = json!([{"name": "users", "model": "Unlimited", "countBy": "User"}]);
+    let mut server = Server::of(pools);
+    for n in 0..5_000 {
+        assert!(server.start(&format!("u{n}"), "s").is_ok());
+    }
+    assert_eq!(server.seating.table().in_use("users"), 5_000);
+}
+
+#[test]
+fn several_seats_at_once_are_all_or_none_and_a_retry_gets_the_same() {
+    let mut server = Server::of(agents(10));
+    let of = |session, count| Request { count, request: Some("r1"), ..Request::of(session) };
+    let slots = |grant: Grant| grant.seats.into_iter().map(|seat| seat.slot).collect::<Vec<_>>();
+    assert_eq!(slots(server.ask(of("pod", 4)).unwrap()), [0, 1, 2, 3]);
+    let retry = server.ask(of("pod", 4)).unwrap();
+    assert!(retry.records.is_empty());
+    assert_eq!(slots(retry), [0, 1, 2, 3]);
+    assert_eq!(server.ask(of("other", 7)).unwrap_err().reason(), "SeatsExhausted");
+    assert_eq!(server.seating.table().in_use("agents"), 4);
+    server.free(server.seating.release(&held("agents", 1, None, "pod")).into_iter().collect());
+    assert_eq!(slots(server.ask(of("pod", 4)).unwrap()), [0, 2, 3, 1], "what is missing is added");
+    assert_eq!(slots(server.ask(of("other", 6)).unwrap()), [4, 5, 6, 7, 8, 9]);
+    let as_user = Request { user: Some("x"), ..of("s", 2) };
+    assert_eq!(server.ask(as_user).unwrap_err().reason(), "InvalidRequest");
+    server.free(server.seating.table().release(None, "pod"));
+    assert_eq!(server.seating.table().in_use("agents"), 6);
+}
+
+#[test]
+fn a_version_takes_the_lowest_pool_that_suffices() {
+    let pools = json!([
+        {"name": "any", "model": "Concurrent", "countBy": "User", "seats": 1},
+        {"name": "two", "model": "Concurrent", "countBy": "User", "seats": 1, "major": 2},
+        {"name": "one", "model": "Concurrent", "countBy": "User", "seats": 1, "major": 1},
+    ]);
+    let mut server = Server::of(pools);
+    let ask = |server: &mut Server, user, version| {
+        let request = Request { user: Some(user), version, ..Request::of(user) };
+        server.ask(request).map(|grant| grant.seats[0].pool.to_string()).map_err(|refusal| refusal.reason())
+    };
+    assert_eq!(ask(&mut server, "a", Some(2)), Ok("two".into()));
+    assert_eq!(ask(&mut server, "b", None), Ok("one".into()));
+    assert_eq!(ask(&mut server, "c", Some(1)), Ok("any".into()));
+    assert_eq!(ask(&mut server, "d", Some(1)), Err("SeatsExhausted"));
+    let mut server =
+        Server::of(json!([{"name": "one", "model": "Concurrent", "countBy": "User", "seats": 9, "major": 1}]));
+    for user in ["a", "b"] {
+        assert_eq!(ask(&mut server, user, Some(2)), Ok("one".into()), "demo seats");
+    }
+    assert_eq!(ask(&mut server, "c", Some(2)), Err("VersionNotEntitled"));
+    assert_eq!(ask(&mut server, "c", Some(1)), Ok("one".into()), "that workload alone");
+}
+
+#[test]
+fn seats_reserved_for_a_team_stay_free_for_it() {
+    let mut staff =
+        vec![member("n", MemberMode::Active, "2020-01-01", None), member("s", MemberMode::Active, "2020-01-01", None)];
+    staff[0].team = Some("north".into());
+    let reservation = Reservation { pool: "agents".into(), team: "north".into(), seats: 1 };
+    let terms = terms_at(at(1), agents(2), &[], &[reservation]);
+    let mut server = Server::new(terms, Arc::new(People::unite(&[roster("staff", staff)])));
+    server.now = time("2026-01-01T00:00:00Z");
+    assert!(server.start("s", "1").is_ok());
+    assert_eq!(server.start("guest", "1"), Err("ReservedForTeam"));
+    assert!(server.start("n", "1").is_ok());
+    assert_eq!(server.start("guest", "1"), Err("SeatsExhausted"));
+    server.log_out("s");
+    assert!(server.start("guest", "1").is_ok(), "the team has what is reserved for it");
+}
+
+#[test]
+fn a_lost_seat_is_never_revived() {
+    let mut server = Server::of(agents(2));
+    let beat = |server: &mut Server, session, now| {
+        server.seating.heartbeat(&held("agents", 0, Some("x"), session), now, now + 100)
+    };
+    server.start("x", "1").unwrap();
+    assert!(beat(&mut server, "1", 99));
+    assert!(beat(&mut server, "1", 198));
+    assert!(!beat(&mut server, "2", 198), "no such session");
+    assert!(!beat(&mut server, "1", 298), "its time is over");
+    assert!(!beat(&mut server, "1", 297 + 1));
+    assert_eq!(server.seating.table().expired(297), []);
+    server.free(server.seating.table().expired(298));
+    assert!(!beat(&mut server, "1", 100));
+    server.start("x", "1").unwrap();
+    server.seating.restart_leases(1_000);
+    assert!(beat(&mut server, "1", 999), "after a fail-over everybody has a full TTL");
+}
+
+#[test]
+fn bad_requests_are_refused_in_words() {
+    let mut server = Server::of(agents(2));
+    let long = "x".repeat(257);
+    let requests = [
+        Request::of(""),
+        Request::of(&long),
+        Request { user: Some(""), ..Request::of("s") },
+        Request { client: Some(&long), ..Request::of("s") },
+        Request { request: Some(&long), ..Request::of("s") },
+        Request { count: 0, ..Request::of("s") },
+        Request { count: 1_001, ..Request::of("s") },
+    ];
+    for request in requests {
+        assert_eq!(server.ask(request).unwrap_err().reason(), "InvalidRequest");
+    }
+    let refusal = server.ask(Request { pool: Some("a\u{202e}\n"), ..Request::of("s") }).unwrap_err();
+    assert_eq!(refusal.to_string(), "the licence has no pool `a\\u{202e}\\n`; it has: agents");
+    assert_eq!(server.seating.table().in_use_at_all(), 0);
+    let two = json!([
+        {"name": "a", "model": "Concurrent", "countBy": "User", "seats": 1},
+        {"name": "b", "model": "Concurrent", "countBy": "User", "seats": 1},
+    ]);
+    assert_eq!(Server::of(two).start("x", "s"), Err("PoolRequired"));
+}
+
+#[test]
+fn the_ledger_reads_as_text() {
+    let mut server = Server::of(agents(9));
+    let request = Request { user: Some("Jürgen Ö"), client: Some("-"), ..Request::of("50% \u{202e}\n-") };
+    let grant = server.ask(request).unwrap();
+    let more = server.ask(Request { request: Some("r"), ..Request::of("s") }).unwrap();
+    let records = [grant.records, more.records, server.seating.table().release(None, "s")].concat();
+    let text = write_records(&records);
+    assert_eq!(text, "=agents\n+0 Jürgen%20Ö 50%25%20%E2%80%AE%0A- 1 %2D\n+1 - s 1 - r\n-1 s\n");
+    assert_eq!(read_records(&text).unwrap(), records);
+    let base = write_base(server.seating.table().holders_within("agents", 0..256));
+    assert_eq!(read_base(&"agents".into(), &base).unwrap()[0].occupant().user, Some("Jürgen Ö"));
+    let wrong = [
+        ("+0 x s 1", "line 1: no `=pool` comes before it"),
+        ("=a\n+0 x s", "line 2: `slot user session since [client] [request]` has 3 parts"),
+        ("=a\n+0 x - 1", "line 2: the session is missing"),
+        ("=a\n+0 x s now", "line 2: `since` is not a number of seconds"),
+        ("=a\n+00 x s 1", "line 2: the slot is not a number"),
+        ("=a\n+99999999 x s 1", "line 2: slot 99999999 is beyond the 10000000 seats that a pool can have"),
+        ("=a\n+0 x%2 s 1", "line 2: the user has a `%` without two digits"),
+        ("=a\n+0 %ff s 1", "line 2: the user is not UTF-8"),
+        ("=a\n-0", "line 2: `-slot session` has one part"),
+        ("=\n", "line 1: the pool has 0 bytes; 1 to 256 are read"),
+        ("0 x s 1", "line 1: it begins with neither `=`, `+` nor `-`"),
+    ];
+    for (text, message) in wrong {
+        assert_eq!(read_records(text).unwrap_err().to_string(), message);
+    }
+}
