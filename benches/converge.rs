@@ -179,6 +179,7 @@ fn license(name: &str) -> License {
             allowed_namespaces: None,
             administrators: Vec::new(),
             assignments: Vec::new(),
+            reservations: Vec::new(),
         },
     )
 }

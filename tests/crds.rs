@@ -30,7 +30,7 @@ fn the_crds_and_their_copies_in_the_chart_are_up_to_date() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     for (kept, generated) in [("crds", &out), ("charts/seatkeeper/templates/crds", &chart)] {
         let (kept_files, generated) = (files(&root.join(kept)), files(generated));
-        assert_eq!(generated.len(), 3, "one file for each kind");
+        assert_eq!(generated.len(), 5, "one file for each kind");
         let differ: Vec<_> = generated
             .keys()
             .chain(kept_files.keys())

@@ -88,6 +88,17 @@ pub struct SecretSource {
     pub secret_ref: SecretRef,
 }
 
+/// A License, in the same namespace or in one from which its `spec.allowedNamespaces` admits this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LicenseRef {
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Default: the object's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
 /// An amount of money, a decimal number in quotes. The currency stands once in the Plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

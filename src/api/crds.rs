@@ -5,11 +5,11 @@ use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
 use super::common::NOT_YET_OBSERVED;
-use super::{License, Plan, Subscription};
+use super::{License, Plan, Roster, SeatLedger, Subscription};
 
 /// Every CustomResourceDefinition, in the order of their names.
 pub fn all() -> Vec<Value> {
-    [License::crd(), Plan::crd(), Subscription::crd()].map(finish).into()
+    [License::crd(), Plan::crd(), Roster::crd(), SeatLedger::crd(), Subscription::crd()].map(finish).into()
 }
 
 /// The file that holds a CRD in `crds/`.
@@ -23,14 +23,16 @@ pub fn to_yaml(crd: &Value) -> String {
 }
 
 /// What the generator cannot say: no value is `null`, integer formats are those the API server knows, and an object that
-/// nobody has looked at yet has `status.observedGeneration: -1`, so that tools wait for the first look.
+/// nobody has looked at yet has `status.observedGeneration: -1`, so that tools wait for the first look. Ledgers have no
+/// status and no default.
 fn finish(crd: CustomResourceDefinition) -> Value {
     let mut crd = serde_json::to_value(crd).unwrap_or_default();
     let schema = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     tidy(schema);
     schema["description"] = schema["properties"]["spec"]["description"].clone();
-    let status = &mut schema["properties"]["status"];
-    status["default"] = json!({"observedGeneration": NOT_YET_OBSERVED});
+    if let Some(status) = schema["properties"].get_mut("status") {
+        status["default"] = json!({"observedGeneration": NOT_YET_OBSERVED});
+    }
     crd
 }
 

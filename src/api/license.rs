@@ -61,6 +61,10 @@ pub struct LicenseSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["pool"]))]
     pub assignments: Vec<Assignment>,
+    /// Seats of a pool that are kept free for the members of a team.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["pool", "team"]))]
+    pub reservations: Vec<Reservation>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -129,6 +133,17 @@ pub struct Assignment {
     pub pool: String,
     #[schemars(length(max = 1000), inner(length(min = 1, max = 253)))]
     pub users: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Reservation {
+    #[schemars(length(min = 1, max = 63))]
+    pub pool: String,
+    /// As the Rosters name it.
+    #[schemars(length(min = 1, max = 63))]
+    pub team: String,
+    #[schemars(range(min = 1, max = 1000000))]
+    pub seats: u32,
 }
 
 /// What the keys grant now.

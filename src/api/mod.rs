@@ -1,17 +1,20 @@
 //! The custom resources, group `seatkeeper.dev`, version `v1alpha1`, as users write them. One file per kind.
 
+pub mod allowed_namespaces;
 pub mod common;
 pub mod conditions;
 pub mod contract;
 pub mod crds;
 pub mod license;
 pub mod plan;
+pub mod roster;
 pub mod schema;
 pub mod seat_ledger;
 pub mod subscription;
 
 pub use license::License;
 pub use plan::Plan;
+pub use roster::Roster;
 pub use seat_ledger::SeatLedger;
 pub use subscription::Subscription;
 

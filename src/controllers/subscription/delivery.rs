@@ -317,6 +317,7 @@ fn license(
             allowed_namespaces: None,
             administrators: Vec::new(),
             assignments: Vec::new(),
+            reservations: Vec::new(),
         },
         status: None,
     }

@@ -1,0 +1,152 @@
+//! `Roster`: people, and when each of them is a member (T1–T9). Rooms, cars and other objects are simply not in it (T4).
+
+use chrono_tz::Tz;
+use kube::{CustomResource, ResourceExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{CivilDate, LicenseRef, Timestamp};
+use super::conditions::Condition;
+use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
+use crate::domain::fault::Fault;
+use crate::domain::seats::roster::{self as people, MemberMode};
+
+/// The people a License is for: who, in which login mode, since when and until when. Written by the customer. A License
+/// may have many Rosters; they are united by user.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "seatkeeper.dev",
+    version = "v1alpha1",
+    kind = "Roster",
+    namespaced,
+    status = "RosterStatus",
+    shortname = "lroster",
+    category = "licensing",
+    selectable = ".spec.licenseRef.name",
+    printcolumn = r#"{"name":"License","type":"string","jsonPath":".spec.licenseRef.name"}"#,
+    printcolumn = r#"{"name":"Active","type":"integer","jsonPath":".status.members.active"}"#,
+    printcolumn = r#"{"name":"Passive","type":"integer","jsonPath":".status.members.passive"}"#,
+    printcolumn = r#"{"name":"None","type":"integer","jsonPath":".status.members.none"}"#,
+    printcolumn = r#"{"name":"Next change","type":"string","jsonPath":".status.nextChange","description":"When somebody's membership begins, ends or changes next"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name":"Time zone","type":"string","priority":1,"jsonPath":".spec.timeZone"}"#,
+    printcolumn = r#"{"name":"Status","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type=='Ready')].message"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RosterSpec {
+    pub license_ref: LicenseRef,
+    /// The zone that entry and exit dates are in, an IANA name such as Europe/Berlin; default UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
+    /// Everybody, with an entry for each period: somebody who comes back has two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["user", "entryDate"]))]
+    pub members: Vec<RosterMember>,
+}
+
+/// One period of one user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "!has(self.exitDate) || self.exitDate > self.entryDate", "message": "exitDate is the first day on which the user is gone: give one after entryDate, or none", "fieldPath": ".exitDate"}
+]))]
+pub struct RosterMember {
+    /// As the applications name the user, letter by letter.
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^[^[:space:][:cntrl:]]([^[:cntrl:]]*[^[:space:][:cntrl:]])?$')", "message": "must be a user's name without control characters and without white space at its ends"},
+        {"rule": "bytes(self).size() <= 253", "message": "must be a user's name of at most 253 bytes"}
+    ]))]
+    pub user: String,
+    /// What the user may do: Active changes data, Passive only reads, None needs no licence and cannot log in.
+    pub login_mode: MemberMode,
+    /// The first day of membership.
+    pub entry_date: CivilDate,
+    /// The first day on which the user is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_date: Option<CivilDate>,
+    /// The team that the user's seats are counted for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub team: Option<String>,
+}
+
+/// Who is a member now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RosterStatus {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<MemberCounts>,
+    /// When somebody's membership begins, ends or changes next. None: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_change: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// How many users are members now. Who has several entries is counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MemberCounts {
+    /// All of them, whatever their login mode.
+    #[schemars(range(min = 0))]
+    pub current: u32,
+    #[schemars(range(min = 0))]
+    pub active: u32,
+    #[schemars(range(min = 0))]
+    pub passive: u32,
+    #[schemars(range(min = 0))]
+    pub none: u32,
+}
+
+impl Roster {
+    /// Namespace and name of the License.
+    pub fn license(&self) -> (String, &str) {
+        let license = &self.spec.license_ref;
+        let namespace = license.namespace.clone().or_else(|| self.namespace()).unwrap_or_default();
+        (namespace, &license.name)
+    }
+
+    /// The people in it, for the domain; its name is `namespace/name`, so that Rosters of several namespaces are told
+    /// apart. Fails with everything that keeps its dates from meaning an instant: such a Roster counts for nobody.
+    pub fn people(&self) -> Result<people::Roster, Vec<Fault>> {
+        let zone = self.spec.time_zone.as_deref().unwrap_or("UTC");
+        let mut faults = Vec::new();
+        let time_zone = zone.parse::<Tz>().unwrap_or_else(|_| {
+            let message =
+                format!("{zone:?} is no time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC");
+            faults.push(Fault::new("UnknownTimeZone", "spec.timeZone", message));
+            Tz::UTC
+        });
+        // The API server refuses them; files and older objects come past it.
+        for (n, member) in self.spec.members.iter().enumerate() {
+            for (field, date) in [("entryDate", Some(member.entry_date)), ("exitDate", member.exit_date)] {
+                if let Some(CivilDate(date)) = date.filter(|date| !(FIRST_DATE..=LAST_DATE).contains(&date.0)) {
+                    let message = format!("{date} must be a civil date from {FIRST_DATE} to {LAST_DATE}");
+                    faults.push(Fault::new("DateOutOfRange", format!("spec.members[{n}].{field}"), message));
+                }
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let name = format!("{}/{}", self.namespace().unwrap_or_default(), self.name_any());
+        let members = self.spec.members.iter().map(RosterMember::member).collect();
+        Ok(people::Roster { name, time_zone, members })
+    }
+}
+
+impl RosterMember {
+    fn member(&self) -> people::Member {
+        people::Member {
+            user: self.user.clone(),
+            login_mode: self.login_mode,
+            entry_date: self.entry_date.0,
+            exit_date: self.exit_date.map(|date| date.0),
+            team: self.team.clone(),
+        }
+    }
+}
