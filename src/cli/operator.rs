@@ -2,6 +2,7 @@
 
 use clap::Args;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -11,6 +12,8 @@ use crate::cluster::client::{RequestCount, connect};
 use crate::cluster::clock::{Clock, random_bytes};
 use crate::controllers::{End, Operator};
 use crate::server::health::serve;
+use crate::server::seats::callers::Callers;
+use crate::server::seats::{self, Seats};
 
 /// Runs the operator: keeps Plans, Subscriptions and Licenses of the cluster that KUBECONFIG, or the pod it runs in, names.
 #[derive(Args)]
@@ -21,6 +24,9 @@ pub struct Arguments {
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Where seats are served: /v1/seats.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8081")]
+    seats_listen: SocketAddr,
     /// Tells replicas apart. Default: a random name.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
@@ -53,6 +59,9 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     let listener = TcpListener::bind(arguments.listen)
         .await
         .map_err(|e| Failure::new(format!("--listen {}: {e}; name another address", arguments.listen)))?;
+    let seats_listener = TcpListener::bind(arguments.seats_listen)
+        .await
+        .map_err(|e| Failure::new(format!("--seats-listen {}: {e}; name another address", arguments.seats_listen)))?;
     let identity = match arguments.identity {
         Some(identity) => identity,
         None => {
@@ -62,10 +71,14 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     };
     let (told, stop) = watch::channel(false);
     tokio::spawn(stop_on_signal(told));
+    let callers = Callers::of_cluster(client.clone());
     let operator = Operator::new(client, clock, &requests, &arguments.namespace, &identity);
     let server = tokio::spawn(serve(listener, operator.health.clone(), operator.metrics.clone()));
+    let seats = Arc::new(Seats { desk: operator.desk.clone(), callers });
+    let seat_server = tokio::spawn(seats::serve::serve(seats_listener, seats::routes(seats)));
     let end = operator.run(stop).await;
     server.abort();
+    seat_server.abort();
     match end {
         End::Stopped => Ok(()),
         End::LostLead => Err(Failure::new("the lead was lost to another replica")),

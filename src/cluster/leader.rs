@@ -35,11 +35,21 @@ pub struct Candidate {
     seen: Option<(Option<String>, Duration)>,
     /// The Lease as we last wrote it while we lead: renewing it is then one request and not two.
     held: Option<Lease>,
+    /// Told when the request was sent that made the Lease ours, each time it did.
+    proven: Box<dyn Fn(Duration) + Send + Sync>,
 }
 
 impl Candidate {
-    pub fn new(client: Client, namespace: &str, identity: String, clock: Clock) -> Self {
-        Candidate { api: Api::namespaced(client, namespace), identity, clock, seen: None, held: None }
+    /// `proven` is told, each time the Lease was made ours or renewed, when the request that did it was sent.
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        identity: String,
+        clock: Clock,
+        proven: impl Fn(Duration) + Send + Sync + 'static,
+    ) -> Self {
+        let (api, proven) = (Api::namespaced(client, namespace), Box::new(proven));
+        Candidate { api, identity, clock, seen: None, held: None, proven }
     }
 
     /// Takes up the time that was stored by whoever led before.
@@ -104,8 +114,9 @@ impl Candidate {
 
     async fn try_lead(&mut self) -> Result<bool, CallError> {
         if let Some(lease) = self.held.take() {
+            let sent = monotonic();
             match self.put(lease, self.identity.clone()).await {
-                Ok(lease) => return Ok(self.hold(lease)),
+                Ok(lease) => return Ok(self.hold(lease, sent)),
                 // Somebody else's write, or our own whose reply was lost: the Lease itself tells.
                 Err(error) if error.is_conflict() || error.is_not_found() => {}
                 Err(error) => return Err(error),
@@ -129,14 +140,16 @@ impl Candidate {
                 lease
             }
         };
+        let sent = monotonic();
         match self.put(lease, self.identity.clone()).await {
-            Ok(lease) => Ok(self.hold(lease)),
+            Ok(lease) => Ok(self.hold(lease, sent)),
             Err(error) if error.is_conflict() => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    fn hold(&mut self, lease: Lease) -> bool {
+    fn hold(&mut self, lease: Lease, sent: Duration) -> bool {
+        (self.proven)(sent);
         self.seen = Some((lease.resource_version(), monotonic()));
         self.held = Some(lease);
         true

@@ -24,6 +24,10 @@ use crate::cluster::events::Events;
 use crate::cluster::health::Health;
 use crate::cluster::leader::Candidate;
 use crate::cluster::metrics::Metrics;
+use crate::cluster::seats::Desk;
+use crate::cluster::seats::budget::BYTES_A_SECOND;
+use crate::cluster::seats::desk::TTL;
+use crate::cluster::seats::ledger::Ledger;
 use runner::Surroundings;
 use wiring::Wiring;
 
@@ -40,6 +44,8 @@ pub struct Operator {
     identity: String,
     pub health: Arc<Health>,
     pub metrics: Arc<Metrics>,
+    /// Where seats are handed out while this replica leads.
+    pub desk: Desk,
 }
 
 /// Why the operator ended.
@@ -57,6 +63,7 @@ impl Operator {
     pub fn new(client: Client, clock: Clock, requests: &RequestCount, namespace: &str, identity: &str) -> Self {
         Operator {
             client,
+            desk: Desk::new(clock.clone(), TTL, Some(BYTES_A_SECOND)),
             clock,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
@@ -68,15 +75,18 @@ impl Operator {
     /// Runs until `stop` turns true or the lead is lost: caches first, then the lead, then the controllers. At the end what
     /// is under way is finished and the lead given back.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> End {
-        let Operator { client, clock, namespace, identity, health, metrics } = self;
+        let Operator { client, clock, namespace, identity, health, metrics, desk } = self;
         let events = Events::start(client.clone(), &identity, metrics.events_dropped.clone());
         let mut background = tokio::task::JoinSet::new();
         let beating = health.clone();
         background.spawn(async move { beating.beat().await });
 
-        let mut candidate = Candidate::new(client.clone(), &namespace, identity.clone(), clock.clone());
+        let at_desk = desk.clone();
+        let proven = move |sent| at_desk.proven(sent);
+        let mut candidate = Candidate::new(client.clone(), &namespace, identity.clone(), clock.clone(), proven);
+        let ledger = Arc::new(Ledger::new(client.clone(), &namespace, &identity));
         let Some(cluster) = first_look(&client, &candidate, &mut stop).await else { return End::Stopped };
-        let with = Surroundings { clock, events, metrics: metrics.clone() };
+        let with = Surroundings { clock, events, metrics: metrics.clone(), desk: desk.clone() };
         let wiring = Wiring::start(client, &namespace, cluster, with);
         tokio::select! {
             biased;
@@ -92,6 +102,8 @@ impl Operator {
         health.leads.store(true, Ordering::Relaxed);
         metrics.leads.set(1);
         let controllers = tokio::spawn(wiring.clone().run_controllers());
+        let mut until = stop.clone();
+        let seats = tokio::spawn(async move { desk.own(ledger, &mut until).await });
         let ours = candidate.keep(&mut stop).await;
         health.leads.store(false, Ordering::Relaxed);
         metrics.leads.set(0);
@@ -99,8 +111,11 @@ impl Operator {
         if !ours {
             tracing::warn!("the lead is lost; ending at once, another replica acts");
             controllers.abort();
+            seats.abort();
             return End::LostLead;
         }
+        // Whoever waits for a seat waits for the next owner: the sooner the better.
+        let _ = seats.await;
         if tokio::time::timeout(DRAIN, controllers).await.is_err() {
             tracing::warn!("some work was cut short; it is found again from what is there");
         }

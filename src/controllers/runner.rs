@@ -18,6 +18,7 @@ use crate::cluster::client::CallError;
 use crate::cluster::clock::{Clock, jittered, monotonic};
 use crate::cluster::events::{Events, Note};
 use crate::cluster::metrics::Metrics;
+use crate::cluster::seats::Desk;
 use crate::cluster::watch::Guarded;
 use crate::wrong::{self, Variant::*};
 
@@ -51,6 +52,8 @@ pub struct Surroundings {
     pub clock: Clock,
     pub events: Events,
     pub metrics: Arc<Metrics>,
+    /// Where the seats of Licenses are handed out.
+    pub desk: Desk,
 }
 
 type Name<C> = ObjectRef<Guarded<<C as Controller>::Object>>;

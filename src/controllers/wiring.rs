@@ -105,6 +105,7 @@ impl Wiring {
             with,
         };
         let _ = feeds.controllers.set(wiring.clone());
+        wiring.with.desk.look_licenses_up_in(Box::new(license::SeatTerms(wiring.licenses.clone())));
         wiring
     }
 

@@ -19,9 +19,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 
-use super::guests::{Connection, Guest, Guests, MOST_CONNECTIONS};
+use super::guests::{Connection, Guest, Guests};
 use crate::cluster::metrics::Metrics;
 
+/// Connections at a time. A shell with kubectl and a few dashboards need some dozens.
+pub const MOST_CONNECTIONS: usize = 512;
 /// A client that has not finished its TLS handshake by then is cut off.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long to wait when no connection can be taken, for want of file descriptors.
@@ -60,7 +62,7 @@ pub async fn serve(
 
 /// Takes connections and shakes hands with each on its own, so that a slow one holds up no other.
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sender<Shaken>) {
-    let guests = Guests::default();
+    let guests = Guests::with_room(MOST_CONNECTIONS);
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {

@@ -10,13 +10,13 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Connections at a time. A shell with kubectl and a few dashboards need some dozens.
-pub const MOST_CONNECTIONS: usize = 512;
-
 /// Everybody who is connected, the oldest first. When it is full, the oldest who has not shown the credential goes; where
 /// all have, the newcomer does.
-#[derive(Clone, Default)]
-pub struct Guests(Arc<Mutex<BTreeMap<u64, Weak<Guest>>>>);
+#[derive(Clone)]
+pub struct Guests {
+    present: Arc<Mutex<BTreeMap<u64, Weak<Guest>>>>,
+    room: usize,
+}
 
 /// Who is at the other end of a connection.
 pub struct Guest {
@@ -29,10 +29,15 @@ pub struct Guest {
 }
 
 impl Guests {
+    /// Nobody yet, and room for so many connections.
+    pub fn with_room(room: usize) -> Self {
+        Guests { present: Arc::default(), room }
+    }
+
     /// Lets somebody in; None: there is no room.
     pub fn admit(&self, stream: TcpStream) -> Option<Connection> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        if self.all().len() >= MOST_CONNECTIONS {
+        if self.all().len() >= self.room {
             // Taken out of the list first: a guest that goes meanwhile takes the same lock.
             let present: Vec<Arc<Guest>> = self.all().values().filter_map(Weak::upgrade).collect();
             let stranger = present.iter().find(|guest| !guest.known.load(Relaxed))?;
@@ -52,7 +57,7 @@ impl Guests {
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<u64, Weak<Guest>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

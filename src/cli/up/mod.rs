@@ -9,6 +9,7 @@ mod screen;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,6 +21,8 @@ use crate::cluster::clock::Clock;
 use crate::controllers::Operator;
 use crate::embedded::Embedded;
 use crate::server::api::{Answer, serve};
+use crate::server::seats::callers::Callers;
+use crate::server::seats::{self, Seats};
 use calendar::Speed;
 use data::Data;
 use folder::Folder;
@@ -45,6 +48,9 @@ pub struct Arguments {
     /// Where the API is served. Another address than one of this machine alone opens it to the network.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:6440")]
     listen: SocketAddr,
+    /// Where seats are served: /v1/seats, with the token in the data folder.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:6441")]
+    seats_listen: SocketAddr,
     /// Lets the calendar run faster than the clock, to see what will happen: 1d/s is a day each second.
     #[arg(long, value_name = "TIME/s")]
     speed: Option<Speed>,
@@ -99,6 +105,15 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     api.ensure_namespace(HOME);
     // The same name each time: after a kill the next start leads at once.
     let operator = Operator::new(client.clone(), clock.clone(), &requests, HOME, "seatkeeper-up");
+    let seats_listener = TcpListener::bind(arguments.seats_listen).await.map_err(|e| {
+        Failure::new(format!(
+            "--seats-listen {}: {e}; name another address, port 0 takes any that is free",
+            arguments.seats_listen
+        ))
+    })?;
+    let callers = Callers::with_credential(&credential.token);
+    let seats = Arc::new(Seats { desk: operator.desk.clone(), callers });
+    let seat_server = tokio::spawn(seats::serve::serve(seats_listener, seats::routes(seats)));
     let (token, metrics, served) = (credential.token, operator.metrics.clone(), answering(api.clone()));
     let server = tokio::spawn(async move { serve(listener, tls, served, &token, Some(metrics)).await });
 
@@ -118,6 +133,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let _ = tokio::time::timeout(ENDING, operating).await;
     telling.abort();
     server.abort();
+    seat_server.abort();
     if arguments.speed.is_some() {
         calendar::store(&data, &clock)?;
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
@@ -58,6 +58,9 @@ pub struct Licensed {
 pub trait Licenses: Send + Sync {
     /// None: there is no such License.
     fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed>;
+
+    /// Whether its seats may be used from that namespace.
+    fn admits(&self, license: &LicenseName, namespace: &str) -> bool;
 }
 
 /// Somebody wants a seat.
@@ -147,7 +150,8 @@ pub(super) struct Shared {
     pub pending: Notify,
     /// Ticks until which there is proof of owning the ledger.
     pub proof: AtomicU64,
-    pub licenses: Box<dyn Licenses>,
+    /// Set once the caches are there.
+    pub licenses: OnceLock<Box<dyn Licenses>>,
     pub clock: Clock,
     pub ttl: Duration,
     pub budget: Mutex<Budget>,
@@ -165,6 +169,8 @@ pub struct Counts {
 #[derive(Default)]
 pub(super) struct State {
     pub owned: Option<Owned>,
+    /// Nothing more is decided: what waits is written, and then another owner may begin.
+    pub closing: bool,
 }
 
 /// What an owner has.
@@ -226,17 +232,27 @@ pub(super) fn ticks(at: Duration) -> u64 {
 
 impl Desk {
     /// A desk that owns nothing yet.
-    pub fn new(licenses: Box<dyn Licenses>, clock: Clock, ttl: Duration, bytes_a_second: Option<u64>) -> Self {
+    pub fn new(clock: Clock, ttl: Duration, bytes_a_second: Option<u64>) -> Self {
         Desk(Arc::new(Shared {
             state: Mutex::default(),
             pending: Notify::new(),
             proof: AtomicU64::new(0),
-            licenses,
+            licenses: OnceLock::new(),
             clock,
             ttl,
             budget: Mutex::new(Budget::new(bytes_a_second, monotonic())),
             counts: Counts::default(),
         }))
+    }
+
+    /// Where it is found out what a License grants. The first one counts.
+    pub fn look_licenses_up_in(&self, licenses: Box<dyn Licenses>) {
+        let _ = self.0.licenses.set(licenses);
+    }
+
+    /// Whether the seats of a License may be used from that namespace.
+    pub fn admits(&self, license: &LicenseName, namespace: &str) -> bool {
+        self.0.licenses.get().is_some_and(|licenses| licenses.admits(license, namespace))
     }
 
     pub fn ttl(&self) -> Duration {
@@ -299,9 +315,10 @@ impl Desk {
         let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
         let until = ticks(now + with_drift(self.0.ttl));
         let kept = seats.into_iter().map(|seat| {
-            owned.seatings.get_mut(&seat.license).is_some_and(|counter| {
-                counter.seating.heartbeat(&seat.held(), ticks(now), until)
-            })
+            owned
+                .seatings
+                .get_mut(&seat.license)
+                .is_some_and(|counter| counter.seating.heartbeat(&seat.held(), ticks(now), until))
         });
         Ok(kept.collect())
     }
@@ -416,13 +433,17 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed> {
+        self.licenses.get()?.licensed(license, now)
+    }
+
     fn is_proven(&self, now: Duration) -> bool {
         ticks(now) < self.proof.load(Ordering::Relaxed)
     }
 
     fn decide(&self, state: &mut State, ask: &Ask) -> Result<Outcome, Denied> {
         let now = monotonic();
-        let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
+        let Some(owned) = state.owned.as_mut().filter(|_| !state.closing) else { return Err(Denied::NotOwner) };
         if owned.waiting.len() >= MOST_WAITING {
             return Err(Denied::Overloaded);
         }
@@ -431,14 +452,14 @@ impl Shared {
             Some(counter) => counter,
             None => {
                 // Made only for a License that is there: nobody can fill memory with names.
-                let licensed = self.licenses.licensed(&ask.license, at);
+                let licensed = self.licensed(&ask.license, at);
                 let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(ask.license.clone()))?;
                 let seating = Seating::new(licensed.terms, licensed.people, at);
                 owned.seatings.entry(ask.license.clone()).or_insert_with(|| Counter::new(seating))
             }
         };
         if counter.stale || counter.good_until.is_some_and(|until| until <= at) {
-            let licensed = self.licenses.licensed(&ask.license, at);
+            let licensed = self.licensed(&ask.license, at);
             let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(ask.license.clone()))?;
             counter.seating.set(licensed.terms, licensed.people, at);
             (counter.good_until, counter.created, counter.stale) = (licensed.until, Some(licensed.created), false);

@@ -191,7 +191,12 @@ impl Ledger {
     }
 
     /// Creates or replaces, and asks for no more than the metadata of the outcome.
-    async fn put(&self, name: &str, exists: bool, bytes: Vec<u8>) -> Result<PartialObjectMeta<SeatLedger>, kube::Error> {
+    async fn put(
+        &self,
+        name: &str,
+        exists: bool,
+        bytes: Vec<u8>,
+    ) -> Result<PartialObjectMeta<SeatLedger>, kube::Error> {
         let request = Request::new(self.api.resource_url());
         let params = PostParams::default();
         let request = match exists {
@@ -233,4 +238,3 @@ fn object_name(base: &BaseName) -> String {
     let readable: String = full.chars().map(plain).take(200).collect();
     format!("base-{}-{hash}", readable.trim_matches('-'))
 }
-

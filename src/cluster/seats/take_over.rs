@@ -1,6 +1,7 @@
 //! How an owner begins: it seals the ledger, so that no owner before it can write any more, and takes over what is held.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -17,6 +18,8 @@ use crate::domain::seats::seating::Seating;
 
 /// How often it is looked for seats whose holders were not heard of.
 const SWEEP: Duration = Duration::from_secs(1);
+/// What waits to be written has this long when another is to take over.
+const HAND_OVER: Duration = Duration::from_secs(2);
 /// How long a take-over that failed is not tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -37,12 +40,36 @@ impl Desk {
                 () = self.sweep_forever() => {}
             }
         };
+        let told = async { _ = stop.wait_for(|stop| *stop).await };
+        let mut own = pin!(own);
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => {}
-            () = own => {}
+            () = told => {
+                self.0.lock().closing = true;
+                tokio::select! {
+                    biased;
+                    () = self.idle() => {}
+                    () = &mut own => {}
+                    () = tokio::time::sleep(HAND_OVER) => tracing::warn!("some seats were not written in time"),
+                }
+            }
+            () = &mut own => {}
         }
-        self.0.lock().owned = None;
+        let mut state = self.0.lock();
+        (state.owned, state.closing) = (None, false);
+    }
+
+    /// Returns once nothing waits to be written.
+    async fn idle(&self) {
+        loop {
+            let idle = self.0.lock().owned.as_ref().is_none_or(|owned| {
+                owned.pending.is_empty() && owned.waiting.is_empty() && owned.writing_since.is_none()
+            });
+            if idle {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     async fn sweep_forever(&self) {
@@ -64,7 +91,7 @@ impl Desk {
         let mut seatings: HashMap<LicenseName, Counter> = HashMap::new();
         for (license, record) in &holds {
             let counter = seatings.entry(license.clone()).or_insert_with(|| {
-                let known = self.0.licenses.licensed(license, at);
+                let known = self.0.licensed(license, at);
                 let (terms, people) = known.map_or_else(nothing, |known| (known.terms, known.people));
                 Counter::new(Seating::new(terms, people, at))
             });

@@ -4,6 +4,7 @@ pub mod holdings;
 mod notes;
 mod reading;
 mod status;
+mod terms;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -22,9 +23,11 @@ use crate::cluster::watch::{Guarded, all, cached};
 use crate::domain::license::entitlement::{
     entitlement, grants_of, next_transition, next_wake, refuse_in_use_elsewhere,
 };
+use crate::domain::seats::journal::LicenseName;
 use holdings::{Holder, Holdings};
 use reading::Reading;
 pub use reading::Trusts;
+pub use terms::SeatTerms;
 
 /// Keeps the status of Licenses.
 pub struct LicenseController {
@@ -76,6 +79,8 @@ impl LicenseController {
 
     async fn look_at(&self, license: &License) -> Result<(), ReconcileError> {
         let object = ObjectRef::from_obj(license);
+        let named = (license.namespace().unwrap_or_default(), license.name_any());
+        self.with.desk.look_again(&LicenseName::new(&named.0, &named.1));
         let mut reading = Reading::of(license, &self.observed, &self.trusts);
         let holder = Holder::of(license);
         for other in self.holdings.claim(holder.clone(), grants_of(&reading.keys)) {

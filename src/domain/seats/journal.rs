@@ -163,16 +163,27 @@ pub enum Incomplete {
     /// There is nothing at all: it is new, or it was lost.
     Empty,
     /// Entries that no base holds are not there.
-    EntriesMissing { first: u64, last: u64 },
-    BasesMissing { found: u64, expected: u64 },
-    Unreadable { object: String, error: LineError },
+    EntriesMissing {
+        first: u64,
+        last: u64,
+    },
+    BasesMissing {
+        found: u64,
+        expected: u64,
+    },
+    Unreadable {
+        object: String,
+        error: LineError,
+    },
 }
 
 impl fmt::Display for Incomplete {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Incomplete::Empty => f.write_str("there is no ledger: it is new, or it was deleted"),
-            Incomplete::EntriesMissing { first, last } => write!(f, "entries {first} to {last} of the journal are gone"),
+            Incomplete::EntriesMissing { first, last } => {
+                write!(f, "entries {first} to {last} of the journal are gone")
+            }
             Incomplete::BasesMissing { found, expected } => {
                 write!(f, "{found} bases were found of {expected}: the others were deleted")
             }

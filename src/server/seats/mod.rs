@@ -5,6 +5,7 @@
 pub mod callers;
 pub mod id;
 pub mod problem;
+pub mod serve;
 pub mod wire;
 
 use axum::Router;
@@ -25,14 +26,10 @@ use wire::{Answer, Answers, Body, Evicted, Grant, Heartbeats, Holder, Holders, K
 /// A longer body is refused.
 pub const MOST_BYTES: usize = 1024 * 1024;
 
-/// Whether a License may be used from another namespace.
-pub type Admits = dyn Fn(&LicenseName, &str) -> bool + Send + Sync;
-
 /// What answers.
 pub struct Seats {
     pub desk: Desk,
     pub callers: Callers,
-    pub admits: Box<Admits>,
 }
 
 /// The routes of the seat server.
@@ -50,7 +47,7 @@ impl Seats {
     async fn check(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<(), Problem> {
         self.callers.check(caller, verb, license).await?;
         match caller.namespace().filter(|namespace| *namespace != &*license.namespace) {
-            Some(namespace) if !(self.admits)(license, namespace) => {
+            Some(namespace) if !self.desk.admits(license, namespace) => {
                 let detail = format!(
                     "License {license} may not be used from namespace {namespace}: name it in its spec.allowedNamespaces"
                 );
@@ -159,14 +156,16 @@ async fn list(State(seats): Shared, headers: HeaderMap, RawQuery(query): RawQuer
     let (from, limit) = (query.from.unwrap_or(0), query.limit.unwrap_or(wire::MOST_HOLDERS).min(wire::MOST_HOLDERS));
     let wanted = |seat: &Seat| query.user.is_none() || seat.user == query.user;
     let mut of_user = holders.into_iter().filter(|(seat, _, _)| wanted(seat)).skip(from);
-    let shown: Vec<Holder> = of_user.by_ref().take(limit).map(|(seat, client, since)| holder(seat, client, since)).collect();
+    let shown: Vec<Holder> =
+        of_user.by_ref().take(limit).map(|(seat, client, since)| holder(seat, client, since)).collect();
     let more = of_user.next().map(|_| from + shown.len());
     let pools = pools.into_iter().map(|(pool, u)| PoolUse { pool, in_use: u.in_use, peak: u.peak }).collect();
     Ok(json(StatusCode::OK, &Holders { holders: shown, pools, more }))
 }
 
 fn holder(seat: Seat, client: Option<String>, since: i64) -> Holder {
-    let since = chrono::DateTime::from_timestamp(since, 0).map(|at| crate::api::common::Timestamp::from(at).to_string());
+    let since =
+        chrono::DateTime::from_timestamp(since, 0).map(|at| crate::api::common::Timestamp::from(at).to_string());
     let id = id::of(&seat);
     let Seat { pool, slot, user, session, .. } = seat;
     Holder { id, pool, slot, user, session, client, since: since.unwrap_or_default() }
@@ -204,5 +203,6 @@ fn read_query(query: Option<String>) -> Result<Query, Problem> {
         };
         fields.insert(key.into_owned(), value);
     }
-    serde_json::from_value(fields.into()).map_err(|error| Problem::invalid(format!("the query cannot be read: {error}")))
+    serde_json::from_value(fields.into())
+        .map_err(|error| Problem::invalid(format!("the query cannot be read: {error}")))
 }

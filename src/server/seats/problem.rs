@@ -66,9 +66,7 @@ impl From<&Denied> for Problem {
                 if refusal.may_pass() { problem.retry_after(SEAT_MAY_COME_FREE) } else { problem }
             }
             Denied::UnknownLicense(_) => Problem::new(StatusCode::NOT_FOUND, "UnknownLicense", detail),
-            Denied::NotOwner => {
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NotOwner", detail).retry_after(A_MOMENT)
-            }
+            Denied::NotOwner => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NotOwner", detail).retry_after(A_MOMENT),
             Denied::LedgerIncomplete { wait, .. } => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "LedgerIncomplete", detail).retry_after(*wait)
             }

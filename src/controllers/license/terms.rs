@@ -1,0 +1,66 @@
+//! What a License grants in seats, as the caches show it now.
+
+use chrono::DateTime;
+use kube::runtime::reflector::ObjectRef;
+use std::sync::Arc;
+
+use super::LicenseController;
+use super::holdings::Holder;
+use super::reading::Reading;
+use crate::api::License;
+use crate::api::allowed_namespaces::admits;
+use crate::cluster::seats::{Licensed, Licenses};
+use crate::domain::Instant;
+use crate::domain::license::entitlement::{entitlement, next_wake, pool_grants, refuse_in_use_elsewhere};
+use crate::domain::seats::journal::LicenseName;
+use crate::domain::seats::pool::{Assignment, Reservation, Terms};
+use crate::domain::seats::roster::People;
+
+/// Looks Licenses up for whoever hands out their seats.
+pub struct SeatTerms(pub Arc<LicenseController>);
+
+impl Licenses for SeatTerms {
+    fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed> {
+        self.read(license, |license| {
+            let controller = &self.0;
+            let mut reading = Reading::of(license, &controller.observed, &controller.trusts);
+            let holder = Holder::of(license);
+            refuse_in_use_elsewhere(&mut reading.keys, |grant| controller.holdings.older_holder(grant, &holder));
+            let granted = pool_grants(&reading.keys, now);
+            let assignments: Vec<Assignment> = license
+                .spec
+                .assignments
+                .iter()
+                .map(|a| Assignment { pool: a.pool.clone(), users: a.users.clone() })
+                .collect();
+            let reservations: Vec<Reservation> = license
+                .spec
+                .reservations
+                .iter()
+                .map(|r| Reservation { pool: r.pool.clone(), team: r.team.clone(), seats: r.seats })
+                .collect();
+            let terms = Terms::new(&entitlement(&reading.keys, now), &granted, &assignments, &reservations);
+            let created = license.metadata.creation_timestamp.as_ref();
+            Licensed {
+                terms: Arc::new(terms),
+                people: Arc::new(People::unite(&[])),
+                until: next_wake(&reading.keys, now),
+                created: created
+                    .and_then(|time| DateTime::from_timestamp(time.0.as_second(), 0))
+                    .unwrap_or(DateTime::UNIX_EPOCH),
+            }
+        })
+    }
+
+    fn admits(&self, license: &LicenseName, namespace: &str) -> bool {
+        self.read(license, |license| admits(license, namespace, None)).unwrap_or(false)
+    }
+}
+
+impl SeatTerms {
+    fn read<T>(&self, license: &LicenseName, of: impl FnOnce(&License) -> T) -> Option<T> {
+        let name = ObjectRef::new(&license.name).within(&license.namespace);
+        let object = self.0.observed.licenses.get(&name)?;
+        object.0.as_ref().ok().map(of)
+    }
+}
