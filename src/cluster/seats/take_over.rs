@@ -30,14 +30,18 @@ impl Desk {
         let own = async {
             loop {
                 match self.take_over(&ledger).await {
-                    Ok(()) => break,
+                    Ok(()) => {
+                        tokio::select! {
+                            fenced = commit::run(self.0.clone(), ledger.clone()) => {
+                                tracing::warn!(%fenced, "the seats are taken over anew, as long as this replica leads");
+                            }
+                            () = self.sweep_forever() => {}
+                        }
+                        self.0.lock().owned = None;
+                    }
                     Err(error) => tracing::warn!(%error, "the ledger of seats cannot be taken over yet"),
                 }
                 tokio::time::sleep(jittered(AGAIN)).await;
-            }
-            tokio::select! {
-                fenced = commit::run(self.0.clone(), ledger.clone()) => tracing::warn!(%fenced, "the seats are lost"),
-                () = self.sweep_forever() => {}
             }
         };
         let told = async { _ = stop.wait_for(|stop| *stop).await };

@@ -175,6 +175,11 @@ pub enum Incomplete {
         object: String,
         error: LineError,
     },
+    /// A backup was restored: the ledger ends before an entry that was durable.
+    SetBack {
+        found: u64,
+        written: u64,
+    },
 }
 
 impl fmt::Display for Incomplete {
@@ -186,6 +191,9 @@ impl fmt::Display for Incomplete {
             }
             Incomplete::BasesMissing { found, expected } => {
                 write!(f, "{found} bases were found of {expected}: the others were deleted")
+            }
+            Incomplete::SetBack { found, written } => {
+                write!(f, "the ledger ends with entry {found}, and {written} had been written: it was set back")
             }
             Incomplete::Unreadable { object, error } => write!(f, "{object} cannot be read: {error}"),
         }
