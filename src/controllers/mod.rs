@@ -28,6 +28,7 @@ use crate::cluster::seats::Desk;
 use crate::cluster::seats::budget::BYTES_A_SECOND;
 use crate::cluster::seats::desk::TTL;
 use crate::cluster::seats::ledger::Ledger;
+use crate::cluster::seats::metrics::SeatMetrics;
 use crate::cluster::watch_leader::watch_leader;
 use runner::Surroundings;
 use wiring::Wiring;
@@ -64,15 +65,17 @@ impl Operator {
     /// `namespace` is the operator's own: its Lease, and the trust that the installation pins. `identity` tells replicas
     /// apart. `requests` is what `client` counts into.
     pub fn new(client: Client, clock: Clock, requests: &RequestCount, namespace: &str, identity: &str) -> Self {
+        let seats = SeatMetrics::default();
+        let metrics = Arc::new(Metrics::new(requests, &seats));
         Operator {
             client,
-            desk: Desk::new(clock.clone(), TTL, Some(BYTES_A_SECOND)),
+            desk: Desk::new(clock.clone(), TTL, Some(BYTES_A_SECOND), seats),
             rank: Rank::default(),
             clock,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
             health: Arc::default(),
-            metrics: Arc::new(Metrics::new(requests)),
+            metrics,
         }
     }
 

@@ -61,6 +61,7 @@ impl Desk {
         }
         let mut state = self.0.lock();
         (state.owned, state.closing) = (None, false);
+        self.0.metrics.owns.set(0);
     }
 
     /// Returns once nothing waits to be written.
@@ -115,6 +116,7 @@ impl Desk {
             owned.journal.wrote_base(&base.name, base.sequence);
         }
         self.0.lock().owned = Some(owned);
+        self.0.metrics.owns.set(1);
         Ok(())
     }
 }

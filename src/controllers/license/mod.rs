@@ -80,7 +80,8 @@ impl LicenseController {
     async fn look_at(&self, license: &License) -> Result<(), ReconcileError> {
         let object = ObjectRef::from_obj(license);
         let named = (license.namespace().unwrap_or_default(), license.name_any());
-        self.with.desk.look_again(&LicenseName::new(&named.0, &named.1));
+        let named = LicenseName::new(&named.0, &named.1);
+        self.with.desk.look_again(&named);
         let mut reading = Reading::of(license, &self.observed, &self.trusts);
         let holder = Holder::of(license);
         for other in self.holdings.claim(holder.clone(), grants_of(&reading.keys)) {
@@ -94,7 +95,8 @@ impl LicenseController {
         let before = self.statuses.latest(license, in_cache).unwrap_or_default();
         let judged = entitlement(&reading.keys, now.at);
         let next = next_transition(&reading.keys, now.at);
-        let status = status::of(license, &reading, &judged, next, &before, now);
+        let uses = self.with.desk.in_use(&named);
+        let status = status::of(license, &reading, &judged, next, &before, uses.as_ref(), now);
         self.wakes.set(&guarded(&object), next_wake(&reading.keys, now.at));
         self.with.metrics.licensed(license, &status);
 

@@ -1,10 +1,13 @@
 //! What a License shows.
 
+use std::collections::BTreeMap;
+
 use super::reading::Reading;
 use crate::api::License;
 use crate::api::conditions::Conditions;
 use crate::api::license::{GrantStatus, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
 use crate::cluster::clock::Now;
+use crate::cluster::seats::desk::Use;
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{
     EXPIRING_SOON, Entitlement, KeyState, PoolLimit, Presented, Transition, replaced,
@@ -27,8 +30,11 @@ pub fn of(
     granted: &Entitlement,
     next: Option<Transition>,
     before: &LicenseStatus,
+    uses: Option<&BTreeMap<String, Use>>,
     now: Now,
 ) -> LicenseStatus {
+    let pools: Vec<PoolStatus> =
+        granted.pools.iter().take(SHOWN_POOLS).map(|limit| pool(limit, granted, before, uses)).collect();
     LicenseStatus {
         observed_generation: license.metadata.generation,
         mode: Some(granted.mode),
@@ -40,8 +46,8 @@ pub fn of(
         grace_ends_at: granted.grace_ends_at.map(Into::into),
         next_transition: next.map(|next| NextMode { at: next.at.into(), to: next.to }),
         demo_seats: Some(granted.demo_seats),
-        seats: Some(seats(granted)),
-        pools: granted.pools.iter().take(SHOWN_POOLS).map(pool).collect(),
+        seats: Some(seats_in_use(granted, &pools)),
+        pools,
         features: granted.features.iter().take(SHOWN_FEATURES).map(|feature| cut(feature)).collect(),
         grants: granted
             .grants
@@ -64,8 +70,40 @@ fn cut(text: &str) -> String {
     text.chars().take(SHOWN_TEXT).collect()
 }
 
-fn pool(pool: &PoolLimit) -> PoolStatus {
-    PoolStatus { name: cut(&pool.name), model: pool.model, limit: pool.limit, in_use: None, peak: None }
+/// While nobody owns the ledger, what was shown last stays.
+fn pool(
+    pool: &PoolLimit,
+    granted: &Entitlement,
+    before: &LicenseStatus,
+    uses: Option<&BTreeMap<String, Use>>,
+) -> PoolStatus {
+    let name = cut(&pool.name);
+    let shown = before.pools.iter().find(|shown| shown.name == name);
+    let in_use = match uses {
+        Some(uses) => uses.get(&pool.name).map_or(0, |u| u.in_use),
+        None => shown.and_then(|shown| shown.in_use).unwrap_or(0),
+    };
+    let peak = shown.and_then(|shown| shown.peak).unwrap_or(0);
+    let peak = uses.and_then(|uses| uses.get(&pool.name)).map_or(0, |u| u.peak).max(peak).max(in_use);
+    PoolStatus { name, model: pool.model, limit: pool.limit, in_use: Some(in_use), peak: Some(peak) }
+}
+
+/// `agents 37/50`; where nobody has a seat, `agents 50`.
+fn seats_in_use(granted: &Entitlement, pools: &[PoolStatus]) -> String {
+    let held: u64 = pools.iter().filter_map(|pool| pool.in_use).sum();
+    if held == 0 {
+        return seats(granted);
+    }
+    if granted.mode == Mode::Demo {
+        return format!("demo {held}/{}", granted.demo_seats);
+    }
+    let of_pool = |pool: &PoolStatus| match (pool.in_use.unwrap_or(0), pool.limit) {
+        (0, Some(limit)) => format!("{} {limit}", pool.name),
+        (held, Some(limit)) => format!("{} {held}/{limit}", pool.name),
+        (0, None) => format!("{} unlimited", pool.name),
+        (held, None) => format!("{} {held}/unlimited", pool.name),
+    };
+    cut(&pools.iter().map(of_pool).collect::<Vec<_>>().join(", "))
 }
 
 /// `agents 50, planners unlimited`; in demo `demo 2`.
