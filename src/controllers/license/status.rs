@@ -34,7 +34,7 @@ pub fn of(
     now: Now,
 ) -> LicenseStatus {
     let pools: Vec<PoolStatus> =
-        granted.pools.iter().take(SHOWN_POOLS).map(|limit| pool(limit, granted, before, uses)).collect();
+        granted.pools.iter().take(SHOWN_POOLS).map(|limit| pool(limit, before, uses)).collect();
     LicenseStatus {
         observed_generation: license.metadata.generation,
         mode: Some(granted.mode),
@@ -71,12 +71,7 @@ fn cut(text: &str) -> String {
 }
 
 /// While nobody owns the ledger, what was shown last stays.
-fn pool(
-    pool: &PoolLimit,
-    granted: &Entitlement,
-    before: &LicenseStatus,
-    uses: Option<&BTreeMap<String, Use>>,
-) -> PoolStatus {
+fn pool(pool: &PoolLimit, before: &LicenseStatus, uses: Option<&BTreeMap<String, Use>>) -> PoolStatus {
     let name = cut(&pool.name);
     let shown = before.pools.iter().find(|shown| shown.name == name);
     let in_use = match uses {
