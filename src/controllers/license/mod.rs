@@ -3,6 +3,7 @@
 pub mod holdings;
 mod notes;
 mod reading;
+mod roster;
 mod status;
 
 use futures::FutureExt;
@@ -25,6 +26,7 @@ use crate::domain::license::entitlement::{
 use holdings::{Holder, Holdings};
 use reading::Reading;
 pub use reading::Trusts;
+use roster::OnRosters;
 
 /// Keeps the status of Licenses.
 pub struct LicenseController {
@@ -89,8 +91,10 @@ impl LicenseController {
         let before = self.statuses.latest(license, in_cache).unwrap_or_default();
         let judged = entitlement(&reading.keys, now.at);
         let next = next_transition(&reading.keys, now.at);
-        let status = status::of(license, &reading, &judged, next, &before, now);
-        self.wakes.set(&guarded(&object), next_wake(&reading.keys, now.at));
+        let on_rosters = OnRosters::of(license, &reading.keys, &judged, &self.observed, now.at);
+        let status = status::of(license, &reading, &judged, next, on_rosters.as_ref(), &before, now);
+        let membership = on_rosters.and_then(|on_rosters| on_rosters.next_change);
+        self.wakes.set(&guarded(&object), next_wake(&reading.keys, now.at).into_iter().chain(membership).min());
         self.with.metrics.licensed(license, &status);
 
         let api: Api<License> = Api::namespaced(self.observed.client.clone(), &license.namespace().unwrap_or_default());
@@ -106,6 +110,7 @@ impl LicenseController {
         let object = ObjectRef::from_obj(license);
         self.wakes.set(&guarded(&object), None);
         self.with.metrics.forget_license(license);
+        self.observed.enrolment.forget(license);
         if let Some(uid) = &license.meta().uid {
             self.statuses.forget(uid);
             for other in self.holdings.release(uid) {

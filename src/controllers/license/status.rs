@@ -1,6 +1,7 @@
 //! What a License shows.
 
 use super::reading::Reading;
+use super::roster::OnRosters;
 use crate::api::License;
 use crate::api::conditions::Conditions;
 use crate::api::license::{GrantStatus, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
@@ -26,6 +27,7 @@ pub fn of(
     reading: &Reading,
     granted: &Entitlement,
     next: Option<Transition>,
+    on_rosters: Option<&OnRosters>,
     before: &LicenseStatus,
     now: Now,
 ) -> LicenseStatus {
@@ -56,7 +58,7 @@ pub fn of(
             .collect(),
         keys_read: Some(u32::try_from(reading.keys.len()).unwrap_or(u32::MAX)),
         keys: keys(reading, granted),
-        conditions: conditions(license, reading, granted, before, now),
+        conditions: conditions(license, reading, granted, on_rosters, before, now),
     }
 }
 
@@ -118,6 +120,7 @@ fn conditions(
     license: &License,
     reading: &Reading,
     granted: &Entitlement,
+    on_rosters: Option<&OnRosters>,
     before: &LicenseStatus,
     now: Now,
 ) -> Vec<crate::api::conditions::Condition> {
@@ -151,6 +154,9 @@ fn conditions(
     list.set("InDemo", in_demo, if in_demo { "Demo" } else { "NotInDemo" }, demo);
     expiring_soon(&mut list, granted, now.at);
     key_refused(&mut list, reading, granted);
+    if let Some(on_rosters) = on_rosters {
+        on_rosters.say(&mut list);
+    }
     if reading.trust_pinned {
         let message = format!(
             "spec.trust is not heeded: this installation pins whom to trust for product {}; take it out",
