@@ -2,10 +2,12 @@
 //!
 //! **Architecture Invariant:** no step depends on having seen an event. Every reconcile starts from what is there.
 
+mod enrolment;
 pub mod license;
 pub mod observed;
 pub mod plan;
 pub mod queue;
+pub mod roster;
 pub mod runner;
 pub mod subscription;
 pub mod verified;

@@ -37,6 +37,8 @@ mod person;
 mod privacy_test;
 mod program;
 mod rights;
+mod roster_test;
+mod seat_ledger_test;
 mod starting;
 mod tied;
 mod years_test;

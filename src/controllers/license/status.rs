@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::reading::Reading;
+use super::roster::OnRosters;
 use crate::api::License;
 use crate::api::conditions::Conditions;
 use crate::api::license::{GrantStatus, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
@@ -23,18 +24,21 @@ const SHOWN_POOLS: usize = 1024;
 const SHOWN_FEATURES: usize = 64;
 const SHOWN_TEXT: usize = 1000;
 
+/// What a License shows of, besides itself.
+pub struct Shown<'s> {
+    pub reading: &'s Reading,
+    pub granted: &'s Entitlement,
+    pub next: Option<Transition>,
+    pub on_rosters: Option<&'s OnRosters>,
+    /// How its pools stand; None: nobody owns the ledger at present.
+    pub uses: Option<BTreeMap<String, Use>>,
+}
+
 /// The status of `license`. Equal to `before` where nothing has changed.
-pub fn of(
-    license: &License,
-    reading: &Reading,
-    granted: &Entitlement,
-    next: Option<Transition>,
-    before: &LicenseStatus,
-    uses: Option<&BTreeMap<String, Use>>,
-    now: Now,
-) -> LicenseStatus {
+pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) -> LicenseStatus {
+    let Shown { reading, granted, next, on_rosters, uses } = shown;
     let pools: Vec<PoolStatus> =
-        granted.pools.iter().take(SHOWN_POOLS).map(|limit| pool(limit, before, uses)).collect();
+        granted.pools.iter().take(SHOWN_POOLS).map(|limit| pool(limit, before, uses.as_ref())).collect();
     LicenseStatus {
         observed_generation: license.metadata.generation,
         mode: Some(granted.mode),
@@ -62,7 +66,7 @@ pub fn of(
             .collect(),
         keys_read: Some(u32::try_from(reading.keys.len()).unwrap_or(u32::MAX)),
         keys: keys(reading, granted),
-        conditions: conditions(license, reading, granted, before, now),
+        conditions: conditions(license, reading, granted, *on_rosters, before, now),
     }
 }
 
@@ -151,6 +155,7 @@ fn conditions(
     license: &License,
     reading: &Reading,
     granted: &Entitlement,
+    on_rosters: Option<&OnRosters>,
     before: &LicenseStatus,
     now: Now,
 ) -> Vec<crate::api::conditions::Condition> {
@@ -184,6 +189,9 @@ fn conditions(
     list.set("InDemo", in_demo, if in_demo { "Demo" } else { "NotInDemo" }, demo);
     expiring_soon(&mut list, granted, now.at);
     key_refused(&mut list, reading, granted);
+    if let Some(on_rosters) = on_rosters {
+        on_rosters.say(&mut list);
+    }
     if reading.trust_pinned {
         let message = format!(
             "spec.trust is not heeded: this installation pins whom to trust for product {}; take it out",
