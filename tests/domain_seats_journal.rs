@@ -182,7 +182,7 @@ proptest! {
         let nth = victim.index(objects);
         match nth.checked_sub(store.ring.len()) {
             None => _ = store.ring.remove(&store.ring.keys().copied().nth(nth).expect("one of them")),
-            Some(nth) => _ = store.bases.remove(&store.bases.keys().cloned().nth(nth).expect("one of them")),
+            Some(nth) => _ = store.bases.remove(&store.bases.keys().nth(nth).cloned().expect("one of them")),
         }
         let Found { holds, incomplete, .. } = store.read();
         let mut tables: BTreeMap<LicenseName, Table> = BTreeMap::new();

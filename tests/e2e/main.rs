@@ -39,6 +39,7 @@ mod program;
 mod rights;
 mod roster_test;
 mod seat_ledger_test;
+mod seats_test;
 mod starting;
 mod tied;
 mod years_test;
