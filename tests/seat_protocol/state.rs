@@ -201,8 +201,8 @@ impl State {
         let [entry0, entry1, entry2] = self.ring;
         let sequences = [entry0.sequence, entry1.sequence, entry2.sequence];
         let rest = [self.folded, self.lease, self.orphan];
-        let mut halves = [0; 2];
-        for half in 0..2 {
+        let mut halves = [0_u64; 2];
+        for (half, whole) in halves.iter_mut().enumerate() {
             let (owner, client) = (&self.owners[half], &self.clients[half]);
             let mut packed = u64::from(owner.phase);
             packed = packed << 2 | u64::from(owner.proof);
@@ -221,7 +221,7 @@ impl State {
             packed = packed << 3 | u64::from(entry2.records[half]);
             let three = if half == 0 { sequences } else { rest };
             packed = packed << 6 | u64::from(three[0] << 3 | three[1]);
-            halves[half] = packed << 3 | u64::from(three[2]);
+            *whole = packed << 3 | u64::from(three[2]);
         }
         u128::from(halves[0]) << 64 | u128::from(halves[1])
     }

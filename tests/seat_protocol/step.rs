@@ -73,13 +73,13 @@ pub fn readable(trace: &[(Step, State)]) -> String {
     let mut before = [0, 0];
     for (number, (step, state)) in trace.iter().enumerate() {
         text += &format!("{:>4}. {step}", number + 1);
-        for c in 0..2 {
+        for (c, before) in before.iter_mut().enumerate() {
             let slot = state.clients[c].slot;
-            if slot != before[c] {
+            if slot != *before {
                 let what = ["none", "slot 0", "slot 1", "two slots"][usize::from(slot)];
                 text += &format!(" (client {c} believes to hold {what})");
             }
-            before[c] = slot;
+            *before = slot;
         }
         text += "\n";
     }
