@@ -52,11 +52,13 @@ pub struct Rank {
     /// That of the leader; None: not known, or it is this replica.
     pub leader: watch::Sender<Option<String>>,
     pub suspicion: Suspicion,
+    /// Told where it has to be known at once whether this replica leads still.
+    pub renew: Arc<Notify>,
 }
 
 impl Default for Rank {
     fn default() -> Self {
-        Rank { own: None, leader: watch::Sender::new(None), suspicion: Suspicion::default() }
+        Rank { own: None, leader: watch::Sender::new(None), suspicion: Suspicion::default(), renew: Arc::default() }
     }
 }
 
@@ -126,10 +128,10 @@ impl Candidate {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return true,
+                () = self.rank.renew.notified() => {}
                 () = tokio::time::sleep(jittered(RENEW)) => {}
             }
-            match tokio::time::timeout(GIVE_UP.saturating_sub(monotonic().saturating_sub(renewed)), self.try_lead())
-                .await
+            match tokio::time::timeout(GIVE_UP.saturating_sub(monotonic().saturating_sub(renewed)), self.renew()).await
             {
                 Ok(Ok(true)) => renewed = monotonic(),
                 Ok(Ok(false)) => return false,
@@ -153,16 +155,32 @@ impl Candidate {
         }
     }
 
-    async fn try_lead(&mut self) -> Result<bool, CallError> {
+    /// Keeps the Lease. False: it is lost, and is not taken back even where it is free again: another may have led
+    /// meanwhile, and what this replica believes is then of the past.
+    async fn renew(&mut self) -> Result<bool, CallError> {
         if let Some(lease) = self.held.take() {
             let sent = monotonic();
             match self.put(lease, self.identity.clone()).await {
                 Ok(lease) => return Ok(self.hold(lease, sent)),
                 // Somebody else's write, or our own whose reply was lost: the Lease itself tells.
-                Err(error) if error.is_conflict() || error.is_not_found() => {}
+                Err(error) if error.is_conflict() => {}
+                Err(error) if error.is_not_found() => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
+        let lease = match call(self.api.get_opt(LEASE_NAME)).await? {
+            Some(lease) if holder(&lease) == Some(&self.identity) => lease,
+            _ => return Ok(false),
+        };
+        let sent = monotonic();
+        match self.put(lease, self.identity.clone()).await {
+            Ok(lease) => Ok(self.hold(lease, sent)),
+            Err(error) if error.is_conflict() || error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn try_lead(&mut self) -> Result<bool, CallError> {
         let lease = match call(self.api.get_opt(LEASE_NAME)).await? {
             None => Lease {
                 metadata: ObjectMeta { name: Some(LEASE_NAME.into()), ..ObjectMeta::default() },

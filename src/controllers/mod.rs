@@ -69,10 +69,11 @@ impl Operator {
     pub fn new(client: Client, clock: Clock, requests: &RequestCount, namespace: &str, identity: &str) -> Self {
         let seats = SeatMetrics::default();
         let metrics = Arc::new(Metrics::new(requests, &seats));
+        let desk = Desk::new(clock.clone(), TTL, Some(BYTES_A_SECOND), seats);
         Operator {
             client,
-            desk: Desk::new(clock.clone(), TTL, Some(BYTES_A_SECOND), seats),
-            rank: Rank::default(),
+            rank: Rank { renew: desk.wants_proof(), ..Rank::default() },
+            desk,
             clock,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),

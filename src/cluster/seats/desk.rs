@@ -165,6 +165,9 @@ pub(super) struct Shared {
     pub pending: Notify,
     /// Ticks until which there is proof of owning the ledger.
     pub proof: AtomicU64,
+    /// Told when there is more of it, and asked for it.
+    pub proof_came: Notify,
+    pub wants_proof: Arc<Notify>,
     /// Set once the caches are there.
     pub licenses: OnceLock<Box<dyn Licenses>>,
     pub clock: Clock,
@@ -246,6 +249,8 @@ impl Desk {
             state: Mutex::default(),
             pending: Notify::new(),
             proof: AtomicU64::new(0),
+            proof_came: Notify::new(),
+            wants_proof: Arc::default(),
             licenses: OnceLock::new(),
             clock,
             ttl,
@@ -276,6 +281,12 @@ impl Desk {
     /// The Lease was renewed with a request that was sent at `sent`.
     pub fn proven(&self, sent: Duration) {
         self.0.proof.fetch_max(ticks(sent + PROOF_LASTS), Ordering::Relaxed);
+        self.0.proof_came.notify_one();
+    }
+
+    /// Told where the desk has to know at once whether this replica leads still.
+    pub fn wants_proof(&self) -> Arc<Notify> {
+        self.0.wants_proof.clone()
     }
 
     /// A License, or something it refers to, has changed.

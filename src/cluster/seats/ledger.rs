@@ -71,11 +71,15 @@ impl Ledger {
         let who = format!("{}-{salt}", self.identity);
         loop {
             let (entries, bases) = self.list().await?;
-            let found = read(&entries, &bases);
+            let mut found = read(&entries, &bases);
+            // The seal takes the place of an entry that the owner before may not have folded into its bases.
+            if let Err(fenced) = self.fold(&mut found).await {
+                tracing::info!(%fenced, "the owner before writes still");
+                continue;
+            }
             let seal = found.journal.seal(&who);
             match self.write_entry(&seal).await {
                 Ok(_) => {
-                    let mut found = found;
                     let last = std::mem::replace(&mut self.known().last, seal.sequence);
                     if last > found.journal.sequence() {
                         let here = found.journal.sequence();
@@ -88,6 +92,14 @@ impl Ledger {
                 Err(fenced) => tracing::info!(%fenced, "sealing the ledger again"),
             }
         }
+    }
+
+    async fn fold(&self, found: &mut Found) -> Result<(), Fenced> {
+        for base in found.fold() {
+            self.write_base(&base, found.journal.epoch()).await?;
+            found.journal.wrote_base(&base.name, base.sequence);
+        }
+        Ok(())
     }
 
     async fn list(&self) -> Result<(Vec<Entry>, Vec<Base>), LedgerError> {
