@@ -43,7 +43,13 @@ fn held(tables: &BTreeMap<LicenseName, Table>) -> Held {
 
 impl Owner {
     fn begin(store: &mut Store) -> (Self, Option<Incomplete>) {
-        let Found { mut journal, holds, incomplete } = store.read();
+        let found = store.read();
+        let folded = found.fold();
+        let Found { mut journal, holds, incomplete } = found;
+        for base in folded {
+            journal.wrote_base(&base.name, base.sequence);
+            store.bases.insert(base.name.clone(), base);
+        }
         let seal = journal.seal("owner");
         store.ring.insert(place(seal.sequence), seal.clone());
         journal.wrote(&seal, &Changes::new());
@@ -51,9 +57,7 @@ impl Owner {
         for (license, record) in holds {
             tables.entry(license).or_default().apply(&record, 0);
         }
-        let mut owner = Owner { journal, tables };
-        owner.write_bases(store, owner.journal.due());
-        (owner, incomplete)
+        (Owner { journal, tables }, incomplete)
     }
 
     fn write_bases(&mut self, store: &mut Store, names: Vec<BaseName>) {
@@ -190,6 +194,23 @@ proptest! {
             tables.entry(license).or_default().apply(&record, 0);
         }
         prop_assert!(incomplete.is_some() || held(&tables) == wanted, "{:?} of {wanted:?}", held(&tables));
+    }
+}
+
+#[test]
+fn owners_that_die_one_after_the_other_seal_over_nothing_that_no_base_holds() {
+    for commits in 0..3 * RING as usize {
+        let mut store = Store::default();
+        let mut wanted = Held::new();
+        let (mut owner, _) = Owner::begin(&mut store);
+        for n in 0..commits {
+            let (name, record) = change(&mut wanted, 0, 0, u32::try_from(n).expect("few"));
+            owner.commit(&mut store, &vec![(name, vec![record])]);
+        }
+        for nth in 0..RING + 3 {
+            let (next, incomplete) = Owner::begin(&mut store);
+            assert_eq!((held(&next.tables), incomplete), (wanted.clone(), None), "{commits} commits, owner {nth}");
+        }
     }
 }
 
