@@ -4,7 +4,7 @@
 //! has them. Whatever is answered without a write (a heartbeat, a seat held already) is answered only while there is proof
 //! that nobody else owns the ledger: a new owner waits that long before it takes a seat from anybody.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub struct Licensed {
     pub people: Arc<People>,
     /// When it has to be looked at again, by itself.
     pub until: Option<Instant>,
-    pub created: Instant,
+    pub uid: String,
 }
 
 /// Where the desk finds out what a License grants.
@@ -193,10 +193,15 @@ pub(super) struct Owned {
     pub waiting: Vec<oneshot::Sender<()>>,
     /// Since when a write is under way.
     pub writing_since: Option<Duration>,
-    /// Until when and why nothing new is granted, and when this owner began: a License made since has no seats that
-    /// could be missing.
-    pub shut: Option<(Duration, String)>,
-    pub began: Instant,
+    pub shut: Option<Shut>,
+}
+
+/// Why and until when nothing new is granted to Licenses from before: the ledger may not tell of every seat of theirs.
+pub(super) struct Shut {
+    pub why: String,
+    pub until: Duration,
+    /// The Licenses there were when this owner began. One made since has no seats that could be missing.
+    pub licenses: HashSet<String>,
 }
 
 /// The seats of one License.
@@ -205,19 +210,14 @@ pub(super) struct Counter {
     /// When it has to be looked up again what the License grants; none: at once.
     good_until: Option<Instant>,
     stale: bool,
-    created: Option<Instant>,
+    uid: Option<String>,
     peaks: BTreeMap<Arc<str>, u64>,
     /// As it was when it was last told that the use has changed.
     told: BTreeMap<Arc<str>, Use>,
 }
 
 impl Owned {
-    pub fn new(
-        journal: Journal,
-        seatings: HashMap<LicenseName, Counter>,
-        shut: Option<(Duration, String)>,
-        began: Instant,
-    ) -> Self {
+    pub fn new(journal: Journal, seatings: HashMap<LicenseName, Counter>, shut: Option<Shut>) -> Self {
         Owned {
             journal,
             seatings,
@@ -226,7 +226,6 @@ impl Owned {
             waiting: Vec::new(),
             writing_since: None,
             shut,
-            began,
         }
     }
 }
@@ -455,7 +454,7 @@ impl Desk {
 
 impl Counter {
     pub fn new(seating: Seating) -> Self {
-        Counter { seating, good_until: None, stale: true, created: None, peaks: BTreeMap::new(), told: BTreeMap::new() }
+        Counter { seating, good_until: None, stale: true, uid: None, peaks: BTreeMap::new(), told: BTreeMap::new() }
     }
 
     fn uses(&mut self) -> BTreeMap<Arc<str>, Use> {
@@ -507,7 +506,7 @@ impl Shared {
             let licensed = self.licensed(&ask.license, at);
             let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(ask.license.clone()))?;
             counter.seating.set(licensed.terms, licensed.people, at);
-            (counter.good_until, counter.created, counter.stale) = (licensed.until, Some(licensed.created), false);
+            (counter.good_until, counter.uid, counter.stale) = (licensed.until, Some(licensed.uid), false);
         }
         let request = ask.request();
         let grant = counter.seating.decide(&request, at).map_err(Denied::Refused)?;
@@ -520,10 +519,10 @@ impl Shared {
             counter.seating.assume(&grant, &request, until);
             return Ok(Outcome::Now(granted));
         }
-        if let Some((shut, why)) = owned.shut.as_ref().filter(|(shut, _)| now < *shut)
-            && counter.created.is_none_or(|created| created <= owned.began)
+        if let Some(shut) = owned.shut.as_ref().filter(|shut| now < shut.until)
+            && counter.uid.as_ref().is_none_or(|uid| shut.licenses.contains(uid))
         {
-            return Err(Denied::LedgerIncomplete { why: why.clone(), wait: *shut - now });
+            return Err(Denied::LedgerIncomplete { why: shut.why.clone(), wait: shut.until - now });
         }
         let bytes = grant.records.len() * (BYTES_A_RECORD + written_length(&request));
         if owned.pending_bytes + bytes > MOST_PENDING_BYTES {

@@ -5,12 +5,12 @@ use http::header::ACCEPT;
 use kube::api::{ListParams, PartialObjectMeta, PostParams, Request};
 use kube::{Api, Client, ResourceExt};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::api::SeatLedger;
 use crate::api::seat_ledger::{Base as BasePlace, Journal as JournalPlace, OfLicense, SeatLedgerSpec};
+use crate::api::{License, SeatLedger};
 use crate::cluster::client::{CallError, call};
 use crate::cluster::clock::{jittered, random_bytes};
 use crate::domain::seats::journal::{Base, BaseName, Entry, Found, Incomplete, LicenseName, place, read};
@@ -39,6 +39,7 @@ pub enum LedgerError {
 
 /// The objects of the ledger and the versions at which they were last seen.
 pub struct Ledger {
+    client: Client,
     api: Api<SeatLedger>,
     namespace: String,
     identity: String,
@@ -58,7 +59,8 @@ impl Ledger {
     /// `namespace` is the operator's own; `identity` tells replicas apart.
     pub fn new(client: Client, namespace: &str, identity: &str) -> Self {
         Ledger {
-            api: Api::namespaced(client, namespace),
+            api: Api::namespaced(client.clone(), namespace),
+            client,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
             known: Mutex::default(),
@@ -77,10 +79,10 @@ impl Ledger {
                 tracing::info!(%fenced, "the owner before writes still");
                 continue;
             }
+            let last = self.known().last;
             let seal = found.journal.seal(&who);
             match self.write_entry(&seal).await {
                 Ok(_) => {
-                    let last = std::mem::replace(&mut self.known().last, seal.sequence);
                     if last > found.journal.sequence() {
                         let here = found.journal.sequence();
                         found.incomplete.get_or_insert(Incomplete::SetBack { found: here, written: last });
@@ -100,6 +102,22 @@ impl Ledger {
             found.journal.wrote_base(&base.name, base.sequence);
         }
         Ok(())
+    }
+
+    /// The UIDs of all Licenses there are now.
+    pub async fn licenses(&self) -> Result<HashSet<String>, CallError> {
+        let api: Api<License> = Api::all(self.client.clone());
+        let mut uids = HashSet::new();
+        let mut token = None;
+        loop {
+            let params = ListParams { limit: Some(PAGE), continue_token: token, ..ListParams::default() };
+            let page = call(api.list_metadata(&params)).await?;
+            token = page.metadata.continue_.filter(|token| !token.is_empty());
+            uids.extend(page.items.into_iter().filter_map(|license| license.metadata.uid));
+            if token.is_none() {
+                return Ok(uids);
+            }
+        }
     }
 
     async fn list(&self) -> Result<(Vec<Entry>, Vec<Base>), LedgerError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::commit;
-use super::desk::{Counter, Desk, Owned, PROOF_LASTS, ticks, with_drift};
+use super::desk::{Counter, Desk, Owned, PROOF_LASTS, Shut, ticks, with_drift};
 use super::ledger::{Ledger, LedgerError};
 use crate::cluster::clock::{jittered, monotonic};
 use crate::domain::license::mode::Mode;
@@ -101,7 +101,6 @@ impl Desk {
     }
 
     async fn take_over(&self, ledger: &Arc<Ledger>) -> Result<(), LedgerError> {
-        let began = self.0.clock.now().at;
         let Found { mut journal, holds, incomplete } = ledger.seal().await?;
         self.leads_since(monotonic()).await;
         let now = monotonic();
@@ -124,8 +123,11 @@ impl Desk {
         }
         let held: u64 = seatings.values().map(|counter| counter.seating.table().in_use_at_all()).sum();
         tracing::info!(epoch = journal.epoch(), entry = journal.sequence(), held, "owns the seats");
-        let shut = incomplete.map(|why| (now + wait, why.to_string()));
-        let mut owned = Owned::new(std::mem::take(&mut journal), seatings, shut, began);
+        let shut = match incomplete {
+            Some(why) => Some(Shut { why: why.to_string(), until: now + wait, licenses: ledger.licenses().await? }),
+            None => None,
+        };
+        let mut owned = Owned::new(std::mem::take(&mut journal), seatings, shut);
         for name in owned.journal.due() {
             let base = commit::base(&owned, name, owned.journal.sequence());
             let epoch = owned.journal.epoch();

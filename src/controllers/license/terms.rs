@@ -1,6 +1,6 @@
 //! What a License grants in seats, as the caches show it now.
 
-use chrono::DateTime;
+use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use std::sync::Arc;
 
@@ -39,14 +39,11 @@ impl Licenses for SeatTerms {
                 .map(|r| Reservation { pool: r.pool.clone(), team: r.team.clone(), seats: r.seats })
                 .collect();
             let terms = Terms::new(&entitlement(&reading.keys, now), &granted, &assignments, &reservations);
-            let created = license.metadata.creation_timestamp.as_ref();
             Licensed {
                 terms: Arc::new(terms),
                 people: controller.observed.enrolment.people(license, &controller.observed),
                 until: next_wake(&reading.keys, now),
-                created: created
-                    .and_then(|time| DateTime::from_timestamp(time.0.as_second(), 0))
-                    .unwrap_or(DateTime::UNIX_EPOCH),
+                uid: license.uid().unwrap_or_default(),
             }
         })
     }
