@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 use http::header::ACCEPT;
-use kube::api::{ListParams, PartialObjectMeta, PostParams, Request};
+use kube::api::{DeleteParams, ListParams, PartialObjectMeta, PostParams, Request};
 use kube::{Api, Client, ResourceExt};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
@@ -185,6 +185,16 @@ impl Ledger {
         // A write of an owner before that was under way when it was sealed: it holds nothing that we do not know.
         let is_older = |found: &SeatLedgerSpec| found.epoch <= spec.epoch && found.sequence <= spec.sequence;
         self.write(&object_name(&base.name), &spec, is_ours, is_older).await
+    }
+
+    /// Deletes a base that is needed no more.
+    pub async fn delete_base(&self, base: &BaseName) -> Result<(), CallError> {
+        let name = object_name(base);
+        self.known().objects.remove(&name);
+        match call(self.api.delete(&name, &DeleteParams::default())).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     async fn write(

@@ -6,10 +6,12 @@
 //! | How do answers wait for the ledger? | `commit.rs` |
 //! | How does a new owner begin? | `take_over.rs` |
 //! | How is the ledger kept in the API server? | `ledger.rs` |
+//! | What becomes of the ledger of a License that is no more? | `clear.rs` |
 //! | How many bytes may that cost? | `budget.rs` |
 //! | What is counted? | `metrics.rs` |
 
 pub mod budget;
+mod clear;
 mod commit;
 pub mod desk;
 pub mod ledger;

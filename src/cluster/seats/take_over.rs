@@ -39,6 +39,7 @@ impl Desk {
                                 tracing::warn!(%fenced, "the seats are taken over anew, as long as this replica leads");
                             }
                             () = self.sweep_forever() => {}
+                            () = self.clear_forever(&ledger) => {}
                         }
                         self.0.lock().owned = None;
                     }

@@ -351,12 +351,10 @@ impl Journal {
         self.bases.keys().chain(self.behind.keys()).map(|base| base.license.clone()).collect()
     }
 
-    /// These bases are about to be deleted: the next entry does not count them any more.
-    pub fn drop_bases(&mut self, bases: &[BaseName]) {
-        for base in bases {
-            self.bases.remove(base);
-            self.behind.remove(base);
-        }
+    /// The bases of a License are about to be deleted: the next entry does not count them any more.
+    pub fn drop_bases(&mut self, license: &LicenseName) {
+        self.bases.retain(|base, _| base.license != *license);
+        self.behind.retain(|base, _| base.license != *license);
     }
 
     fn lacks(&mut self, base: BaseName, sequence: u64) {
