@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::Failure;
+use super::{Failure, SeatTtl};
 use crate::cluster::client::{RequestCount, connect};
 use crate::cluster::clock::{Clock, random_bytes};
 use crate::controllers::{End, Operator};
@@ -27,6 +27,8 @@ pub struct Arguments {
     /// Where seats are served: /v1/seats.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8081")]
     seats_listen: SocketAddr,
+    #[command(flatten)]
+    seats: SeatTtl,
     /// Tells replicas apart. Default: a random name.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
@@ -59,9 +61,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     let listener = TcpListener::bind(arguments.listen)
         .await
         .map_err(|e| Failure::new(format!("--listen {}: {e}; name another address", arguments.listen)))?;
-    let seats_listener = TcpListener::bind(arguments.seats_listen)
-        .await
-        .map_err(|e| Failure::new(format!("--seats-listen {}: {e}; name another address", arguments.seats_listen)))?;
+    let seats_listener = super::seats_listener(arguments.seats_listen).await?;
     let identity = match arguments.identity {
         Some(identity) => identity,
         None => {
@@ -72,7 +72,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     let (told, stop) = watch::channel(false);
     tokio::spawn(stop_on_signal(told));
     let callers = Callers::of_cluster(client.clone());
-    let operator = Operator::new(client, clock, &requests, &arguments.namespace, &identity);
+    let operator = Operator::new(client, clock, &requests, &arguments.namespace, &identity, arguments.seats.ttl());
     let server = tokio::spawn(serve(listener, operator.health.clone(), operator.metrics.clone()));
     let seats = Arc::new(Seats { desk: operator.desk.clone(), callers });
     let seat_server = tokio::spawn(seats::serve::serve(seats_listener, seats::routes(seats)));

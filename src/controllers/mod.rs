@@ -26,7 +26,6 @@ use crate::cluster::leader::Candidate;
 use crate::cluster::metrics::Metrics;
 use crate::cluster::seats::Desk;
 use crate::cluster::seats::budget::BYTES_A_SECOND;
-use crate::cluster::seats::desk::TTL;
 use crate::cluster::seats::ledger::Ledger;
 use runner::Surroundings;
 use wiring::Wiring;
@@ -59,11 +58,18 @@ pub enum End {
 
 impl Operator {
     /// `namespace` is the operator's own: its Lease, and the trust that the installation pins. `identity` tells replicas
-    /// apart. `requests` is what `client` counts into.
-    pub fn new(client: Client, clock: Clock, requests: &RequestCount, namespace: &str, identity: &str) -> Self {
+    /// apart. `requests` is what `client` counts into. A seat whose holder is not heard of for `seat_ttl` is free again.
+    pub fn new(
+        client: Client,
+        clock: Clock,
+        requests: &RequestCount,
+        namespace: &str,
+        identity: &str,
+        seat_ttl: Duration,
+    ) -> Self {
         Operator {
             client,
-            desk: Desk::new(clock.clone(), TTL, Some(BYTES_A_SECOND)),
+            desk: Desk::new(clock.clone(), seat_ttl, Some(BYTES_A_SECOND)),
             clock,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
