@@ -100,7 +100,8 @@ fn printable(text: &str) -> String {
 /// How long a seat is held without a heartbeat: the same for everything that serves seats.
 #[derive(Args)]
 struct SeatTtl {
-    /// A seat whose holder is not heard of for so many seconds is free again. All replicas have to have the same.
+    /// A seat whose holder is not heard of for so many seconds is free again. The same for all replicas; lowered only
+    /// while no seat is held, since a holder counts on the time that it was told.
     #[arg(long, value_name = "SECONDS", default_value_t = TTL.as_secs(), value_parser = clap::value_parser!(u64).range(5..=3600))]
     seat_ttl: u64,
 }

@@ -205,3 +205,28 @@ fn hold_says_what_is_wrong_and_what_to_do() {
     assert_eq!(said(ground.seatkeeper_hold().arg(of).output().unwrap()).0, Some(2), "no command");
     assert!(ground.holders().is_empty());
 }
+
+/// Over https the server has to prove itself before it is shown the token.
+#[test]
+fn https_is_believed_with_the_right_authority_alone() {
+    let ground = Ground::take();
+    let credential = std::fs::read_to_string(ground.desk.data("credential.json")).unwrap();
+    let credential: serde_json::Value = serde_json::from_str(&credential).unwrap();
+    for (file, field) in [("authority.pem", "authority"), ("other.pem", "certificate")] {
+        std::fs::write(ground.desk.0.join(file), credential[field].as_str().unwrap()).unwrap();
+    }
+    let hold = |more: &str| {
+        let arguments = format!("--server {} {more}", ground.api());
+        said(ground.hold(&arguments, "touch ran").output().unwrap())
+    };
+    let (status, _, errors) = hold("--ca-file authority.pem");
+    assert_eq!((status, errors.contains("NotFound: status 404")), (Some(77), true), "{errors}");
+    for stranger in ["", "--ca-file other.pem"] {
+        let (status, _, errors) = hold(stranger);
+        assert_eq!(
+            (status, errors.contains("does not answer: invalid peer certificate")),
+            (Some(75), true),
+            "{errors}"
+        );
+    }
+}

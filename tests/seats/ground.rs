@@ -70,6 +70,12 @@ impl Ground {
         holders.iter().map(|holder| holder["user"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// Of the Kubernetes API, which is no seat server but has TLS: `https://…`.
+    pub fn api(&self) -> &str {
+        let line = self.up.said.iter().find(|line| line.contains("  API ")).expect("the first screen says it");
+        line.split_whitespace().last().expect("an address")
+    }
+
     /// `seatkeeper hold` on this licence, with a command that the shell runs.
     pub fn hold(&self, arguments: &str, command: &str) -> Command {
         let mut hold = self.seatkeeper_hold();
