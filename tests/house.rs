@@ -28,15 +28,18 @@ const CLOCKS: [&str; 8] = [
 const OUTSIDE: [&str; 5] = ["std::env", "std::fs", "std::net", "std::process", "std::thread"];
 
 /// Each folder of `src` and what it may use of the others, besides itself.
-const DIRECTION: [(&str, &[&str]); 7] = [
+const DIRECTION: [(&str, &[&str]); 8] = [
     ("domain", &[]),
     ("api", &["domain"]),
     ("cluster", &["domain", "api"]),
+    ("client", &["domain", "cluster"]),
     ("controllers", &["domain", "api", "cluster"]),
     ("embedded", &["domain", "api", "cluster"]),
     ("server", &["domain", "api", "cluster", "embedded"]),
-    ("cli", &["domain", "api", "cluster", "controllers", "server", "embedded"]),
+    ("cli", &["domain", "api", "cluster", "client", "controllers", "server", "embedded"]),
 ];
+/// All that `src/client` may use of `cluster`: it is for programs that know no Kubernetes.
+const CLOCK: &str = "crate::cluster::clock::";
 
 #[test]
 fn the_domain_is_pure() {
@@ -52,8 +55,16 @@ fn the_domain_is_pure() {
 #[test]
 fn dependencies_point_one_way() {
     let found: Vec<_> = DIRECTION.iter().flat_map(|(folder, _)| sources(folder)).flat_map(|s| wrong_ways(&s)).collect();
-    let order = "domain <- api <- cluster <- controllers, embedded <- server <- cli";
+    let order = "domain <- api <- cluster <- client, controllers, embedded <- server <- cli";
     assert!(found.is_empty(), "the direction is {order}:\n{}", lines(&found));
+}
+
+#[test]
+fn the_client_knows_no_cluster() {
+    let sources = sources("client");
+    let used = sources.iter().flat_map(paths).filter(|v| v.what.starts_with("crate::cluster"));
+    let found: Vec<_> = used.filter(|v| !v.what.starts_with(CLOCK)).collect();
+    assert!(found.is_empty(), "src/client uses the clock alone of src/cluster:\n{}", lines(&found));
 }
 
 #[test]

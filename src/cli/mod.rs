@@ -5,6 +5,7 @@
 mod crds;
 mod documents;
 mod files;
+mod hold;
 mod inspect;
 mod issue;
 mod keygen;
@@ -14,10 +15,14 @@ mod up;
 mod verify;
 mod yaml;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::net::TcpListener;
 
+use crate::cluster::seats::desk::TTL;
 use crate::domain::fault::Fault;
 
 /// Keeps software licences in Kubernetes.
@@ -32,6 +37,7 @@ struct Arguments {
 enum Command {
     Operator(operator::Arguments),
     Crds(crds::Arguments),
+    Hold(hold::Arguments),
     Inspect(inspect::Arguments),
     Issue(issue::Arguments),
     Keygen(keygen::Arguments),
@@ -47,6 +53,7 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Operator(arguments) => operator::run(arguments),
         Command::Crds(arguments) => crds::run(&arguments),
+        Command::Hold(arguments) => return end(hold::run(arguments)),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Issue(arguments) => issue::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
@@ -88,6 +95,28 @@ fn printable(text: &str) -> String {
             spelt.into_iter().flatten().chain(plain)
         })
         .collect()
+}
+
+/// How long a seat is held without a heartbeat: the same for everything that serves seats.
+#[derive(Args)]
+struct SeatTtl {
+    /// A seat whose holder is not heard of for so many seconds is free again. The same for all replicas; lowered only
+    /// while no seat is held, since a holder counts on the time that it was told.
+    #[arg(long, value_name = "SECONDS", default_value_t = TTL.as_secs(), value_parser = clap::value_parser!(u64).range(5..=3600))]
+    seat_ttl: u64,
+}
+
+impl SeatTtl {
+    fn ttl(&self) -> Duration {
+        Duration::from_secs(self.seat_ttl)
+    }
+}
+
+/// Takes the port of the seat server.
+async fn seats_listener(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|e| {
+        Failure::new(format!("--seats-listen {address}: {e}; name another address, port 0 takes any that is free"))
+    })
 }
 
 /// Why a command could not do its work, and the exit status that says so.

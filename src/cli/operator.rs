@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::Failure;
+use super::{Failure, SeatTtl};
 use crate::cluster::client::{RequestCount, connect};
 use crate::cluster::clock::{Clock, random_bytes};
 use crate::controllers::{End, Operator};
@@ -31,6 +31,8 @@ pub struct Arguments {
     /// Where the other replicas reach the seat server of this one, for passing requests on. Default: where it listens.
     #[arg(long, value_name = "ADDRESS:PORT", env = "SEATS_ADVERTISE")]
     seats_advertise: Option<String>,
+    #[command(flatten)]
+    seats: SeatTtl,
     /// Tells replicas apart. Default: a random name.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
@@ -63,9 +65,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     let listener = TcpListener::bind(arguments.listen)
         .await
         .map_err(|e| Failure::new(format!("--listen {}: {e}; name another address", arguments.listen)))?;
-    let seats_listener = TcpListener::bind(arguments.seats_listen)
-        .await
-        .map_err(|e| Failure::new(format!("--seats-listen {}: {e}; name another address", arguments.seats_listen)))?;
+    let seats_listener = super::seats_listener(arguments.seats_listen).await?;
     let identity = match arguments.identity {
         Some(identity) => identity,
         None => {
@@ -76,7 +76,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     let (told, stop) = watch::channel(false);
     tokio::spawn(stop_on_signal(told));
     let callers = Callers::of_cluster(client.clone());
-    let mut operator = Operator::new(client, clock, &requests, &arguments.namespace, &identity);
+    let mut operator = Operator::new(client, clock, &requests, &arguments.namespace, &identity, arguments.seats.ttl());
     let address = seats_listener.local_addr().ok().map(|address| address.to_string());
     operator.rank.own = arguments.seats_advertise.or(address);
     let forward = Forward::new(operator.rank.leader.subscribe());

@@ -28,7 +28,6 @@ use crate::cluster::leader::{Candidate, Rank};
 use crate::cluster::metrics::Metrics;
 use crate::cluster::seats::Desk;
 use crate::cluster::seats::budget::BYTES_A_SECOND;
-use crate::cluster::seats::desk::TTL;
 use crate::cluster::seats::ledger::Ledger;
 use crate::cluster::seats::metrics::SeatMetrics;
 use crate::cluster::watch_leader::watch_leader;
@@ -65,11 +64,18 @@ pub enum End {
 
 impl Operator {
     /// `namespace` is the operator's own: its Lease, and the trust that the installation pins. `identity` tells replicas
-    /// apart. `requests` is what `client` counts into.
-    pub fn new(client: Client, clock: Clock, requests: &RequestCount, namespace: &str, identity: &str) -> Self {
+    /// apart. `requests` is what `client` counts into. A seat whose holder is not heard of for `seat_ttl` is free again.
+    pub fn new(
+        client: Client,
+        clock: Clock,
+        requests: &RequestCount,
+        namespace: &str,
+        identity: &str,
+        seat_ttl: Duration,
+    ) -> Self {
         let seats = SeatMetrics::default();
         let metrics = Arc::new(Metrics::new(requests, &seats));
-        let desk = Desk::new(clock.clone(), TTL, Some(BYTES_A_SECOND), seats);
+        let desk = Desk::new(clock.clone(), seat_ttl, Some(BYTES_A_SECOND), seats);
         Operator {
             client,
             rank: Rank { renew: desk.wants_proof(), ..Rank::default() },

@@ -57,8 +57,10 @@ kubectl create namespace seatkeeper --dry-run=client -o yaml | kubectl apply -f 
 
 listening() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 for port in {8080..8099}; do listening "$port" || break; done
+for seats in {6441..6460}; do listening "$seats" || break; done
 say "starting the operator on 127.0.0.1:$port"
-setpriv --pdeathsig TERM "$seatkeeper" operator --namespace seatkeeper --listen "127.0.0.1:$port" > "$state/operator.log" 2>&1 &
+setpriv --pdeathsig TERM "$seatkeeper" operator --namespace seatkeeper --listen "127.0.0.1:$port" \
+  --seats-listen "127.0.0.1:$seats" > "$state/operator.log" 2>&1 &
 operator=$!
 is_ready() {
   (exec 3<> "/dev/tcp/127.0.0.1/$port" && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 &&
@@ -94,6 +96,7 @@ cat <<TEXT
 
   The operator's log: $state/operator.log
   Metrics:            curl http://127.0.0.1:$port/metrics
+  Seats:              http://127.0.0.1:$seats/v1/seats
   Ctrl-C ends it all; nothing is kept.
 
 TEXT

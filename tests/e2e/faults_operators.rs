@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use seatkeeper::cluster::client::{RequestCount, connect};
 use seatkeeper::cluster::clock::Clock;
+use seatkeeper::cluster::seats::desk::TTL;
 use seatkeeper::controllers::{End, Operator};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -35,7 +36,7 @@ impl InProcess {
         let ended = runtime.spawn(async move {
             let requests = RequestCount::default();
             let client = connect(config, clock.clone(), requests.clone()).expect("the harness wrote its kubeconfig");
-            Operator::new(client, clock, &requests, HOME, "in-process").run(told).await
+            Operator::new(client, clock, &requests, HOME, "in-process", TTL).run(told).await
         });
         InProcess { stop, ended, runtime: Some(runtime) }
     }

@@ -54,7 +54,7 @@ async fn i2_a_ledger_is_one_thing_and_stays_small() {
         spec
     };
     let neither = json!({"epoch": 1, "sequence": 1, "lines": ""});
-    let long = json!({"journal": {"number": 1}, "epoch": 1, "sequence": 1, "lines": "x".repeat(262_145)});
+    let long = json!({"journal": {"number": 1}, "epoch": 1, "sequence": 1, "lines": "x".repeat(1_048_577)});
     for (spec, message) in [
         (both(base(1, 1)), one),
         (neither, one),
@@ -62,7 +62,7 @@ async fn i2_a_ledger_is_one_thing_and_stays_small() {
             json!({"journal": {"number": 1}, "epoch": -1, "sequence": 1, "lines": ""}),
             "should be greater than or equal to 0",
         ),
-        (long, "262144"),
+        (long, "1048576"),
     ] {
         let output = case.kubectl.run_with(&["create", "-f", "-"], &ledger("bad", spec)).await;
         assert!(!output.ok && output.stderr.contains(message), "{message}: {output:?}");

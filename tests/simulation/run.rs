@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use seatkeeper::cluster::client::{RequestCount, over};
 use seatkeeper::cluster::clock::{Clock, seed_thread};
+use seatkeeper::cluster::seats::desk::TTL;
 use seatkeeper::controllers::{End, Operator};
 use seatkeeper::domain::Instant;
 use seatkeeper::embedded::Embedded;
@@ -137,7 +138,7 @@ impl Run {
         let clock = Clock::reading(move || calendar.own());
         let requests = RequestCount::default();
         let client = over(between, clock.clone(), requests.clone());
-        let ended = tokio::spawn(Operator::new(client, clock, &requests, "default", &identity).run(told));
+        let ended = tokio::spawn(Operator::new(client, clock, &requests, "default", &identity, TTL).run(told));
         self.operator = Some(Running { stop, ended });
     }
 

@@ -64,7 +64,7 @@ async fn the_credential_is_private_and_the_certificate_is_checked() {
     up.until(&["holds no YAML yet"]);
     let mode = |name: &str| std::fs::metadata(desk.data(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(""), 0o700);
-    for name in ["kubeconfig", "credential.json", "seatkeeper.redb", "seatkeeper.lock"] {
+    for name in ["kubeconfig", "credential.json", "token", "seatkeeper.redb", "seatkeeper.lock"] {
         assert_eq!(mode(name), 0o600, "{name}");
     }
     assert!(Api::<Namespace>::all(desk.client().await).list(&ListParams::default()).await.unwrap().items.len() > 1);
@@ -165,6 +165,13 @@ fn what_is_taken_or_damaged_is_named_with_what_to_do() {
     );
     let second = Desk::new();
     second.refused(&format!("--listen {address}"), 1, &[address, "in use", "name another address, port 0 takes any"]);
+    let seats = up.said.iter().find_map(|line| line.strip_prefix("  seats      http://")).expect("it is said");
+    let seats = seats.trim_end_matches("/v1/seats").to_owned();
+    let taken = format!("--listen 127.0.0.1:0 --seats-listen {seats}");
+    second.refused(&taken, 1, &["--seats-listen", &seats, "in use", "name another address, port 0 takes any"]);
+    for ttl in ["4", "3601", "soon"] {
+        second.refused(&format!("--seat-ttl {ttl}"), 2, &["--seat-ttl", ttl]);
+    }
     up.interrupt();
     let database = desk.data("seatkeeper.redb");
     std::fs::write(&database, "no database").unwrap();

@@ -20,17 +20,20 @@ async fn value(desk: &Desk, name: &str) -> String {
 fn the_first_screen_says_what_runs_where_and_what_to_try() {
     let desk = Desk::with_example();
     let mut up = desk.up("--speed 1d/s");
-    up.until(&["kubectl -n innoacd describe subscriptions.seatkeeper.dev"]);
+    up.until(&["seatkeeper hold"]);
     let data = desk.data("").canonicalize().unwrap();
     let screen = up.said.join("\n");
     for part in [
         "is up. Ctrl-C ends it, the same command goes on where it stopped.",
         "  applies    yaml, and again what changes there",
         "  API        https://127.0.0.1:",
+        "  seats      http://127.0.0.1:",
         &format!("  data       {}", data.display()),
         "  calendar   2026-09-27, then a day each second",
         &format!("export KUBECONFIG={}/kubeconfig", data.display()),
         "kubectl -n innoacd get licensing",
+        "  seatkeeper hold --license innoacd/innoacd --server http://127.0.0.1:",
+        &format!(" --token-file {}/token -- sleep 60", data.display()),
     ] {
         assert!(screen.contains(part), "{part:?} is not in\n{screen}");
     }

@@ -53,7 +53,7 @@ impl Desk {
 
     /// Runs it on any free port.
     pub fn up(&self, more: &str) -> Up {
-        Up::start(self.command("--listen 127.0.0.1:0").args(more.split_whitespace()))
+        Up::start(self.command("--listen 127.0.0.1:0 --seats-listen 127.0.0.1:0").args(more.split_whitespace()))
     }
 
     /// It ends by itself with this status and says this on standard error.

@@ -48,9 +48,20 @@ impl Data {
         self.folder.join("kubeconfig")
     }
 
+    /// The token alone, for `seatkeeper hold` and curl.
+    pub fn token(&self) -> PathBuf {
+        self.folder.join("token")
+    }
+
     /// The credential of earlier starts, so that a client that was set up once goes on working; a new one where there is
-    /// none or the API has moved to another address.
+    /// none or the API has moved to another address. Its token stands in a file of its own too.
     pub fn credential(&self, address: IpAddr) -> Result<Credential, Failure> {
+        let credential = self.stored_or_new(address)?;
+        self.write("token", &credential.token)?;
+        Ok(credential)
+    }
+
+    fn stored_or_new(&self, address: IpAddr) -> Result<Credential, Failure> {
         let path = self.folder.join("credential.json");
         let stored = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Credential>(&bytes).ok());
         if let Some(credential) = stored.filter(|credential| credential.address == address) {

@@ -70,6 +70,19 @@ impl Folder {
         ours.map(|document| document.namespace().unwrap_or(DEFAULT_NAMESPACE).to_owned()).collect()
     }
 
+    /// The first License that comes of what is in it, as `NAMESPACE/NAME`.
+    pub fn license(&self) -> Option<String> {
+        let files = self.documents();
+        files.iter().flat_map(|file| &file.documents).find_map(|document| {
+            let name = match document.kind() {
+                "License" => Some(document.name()),
+                "Subscription" => document.text("/spec/deliverTo/license/name"),
+                _ => None,
+            };
+            Some(format!("{}/{}", document.namespace().unwrap_or(DEFAULT_NAMESPACE), name?))
+        })
+    }
+
     /// Every file, parsed as far as it can be: for what has to be known before anything is applied.
     pub fn documents(&self) -> Vec<File> {
         self.files().0.iter().filter_map(|path| File::read(path).ok()).collect()

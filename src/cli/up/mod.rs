@@ -8,14 +8,15 @@ mod screen;
 
 use clap::Args;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::hold;
 use super::operator::stop_on_signal;
-use super::{Failure, say};
+use super::{Failure, SeatTtl, say, seats_listener};
 use crate::cluster::client::{RequestCount, over};
 use crate::cluster::clock::Clock;
 use crate::controllers::Operator;
@@ -51,6 +52,8 @@ pub struct Arguments {
     /// Where seats are served: /v1/seats, with the token in the data folder.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:6441")]
     seats_listen: SocketAddr,
+    #[command(flatten)]
+    seats: SeatTtl,
     /// Lets the calendar run faster than the clock, to see what will happen: 1d/s is a day each second.
     #[arg(long, value_name = "TIME/s")]
     speed: Option<Speed>,
@@ -78,6 +81,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let data = Data::open(&arguments.data)?;
     let clock = clock(&arguments, &data, folder.as_ref())?;
     let begins = clock.now().at.date_naive();
+    let is_new = !data.is_used();
     let hands = clock.clone();
     let api = Embedded::open(&data.folder, move || hands.now().at).map_err(|e| Failure::new(e.to_string()))?;
     let listener = TcpListener::bind(arguments.listen).await.map_err(|e| {
@@ -104,13 +108,13 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let client = over(api.clone(), clock.clone(), requests.clone());
     api.ensure_namespace(HOME);
     // The same name each time: after a kill the next start leads at once.
-    let operator = Operator::new(client.clone(), clock.clone(), &requests, HOME, "seatkeeper-up");
-    let seats_listener = TcpListener::bind(arguments.seats_listen).await.map_err(|e| {
-        Failure::new(format!(
-            "--seats-listen {}: {e}; name another address, port 0 takes any that is free",
-            arguments.seats_listen
-        ))
-    })?;
+    let operator =
+        Operator::new(client.clone(), clock.clone(), &requests, HOME, "seatkeeper-up", arguments.seats.ttl());
+    if is_new {
+        operator.desk.begins_from_nothing();
+    }
+    let seats_listener = seats_listener(arguments.seats_listen).await?;
+    let seats_address = seats_listener.local_addr().map_err(|e| Failure::new(format!("--seats-listen: {e}")))?;
     let callers = Callers::with_credential(&credential.token);
     let seats = Arc::new(Seats { desk: operator.desk.clone(), callers, forward: None });
     let seat_server = tokio::spawn(seats::serve::serve(seats_listener, seats::routes(seats)));
@@ -118,7 +122,8 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let server = tokio::spawn(async move { serve(listener, tls, served, &token, Some(metrics)).await });
 
     let screen = Screen::new(clock.clone(), arguments.speed.is_some_and(|speed| speed.0 >= 3_600.0));
-    screen.show(&first_screen(&arguments, &data, &kubeconfig, address, begins, &folder));
+    let served = Served { api: address, seats: seats_address };
+    screen.show(&first_screen(&arguments, &data, &served, begins, &folder));
     let telling = tokio::spawn({
         let (screen, client) = (screen.clone(), client.clone());
         async move { screen.follow_events(client).await }
@@ -194,11 +199,16 @@ fn clock(arguments: &Arguments, data: &Data, folder: Option<&Folder>) -> Result<
     }
 }
 
+/// Where the two servers are.
+struct Served {
+    api: SocketAddr,
+    seats: SocketAddr,
+}
+
 fn first_screen(
     arguments: &Arguments,
     data: &Data,
-    kubeconfig: &Path,
-    address: SocketAddr,
+    served: &Served,
     begins: chrono::NaiveDate,
     folder: &Folder,
 ) -> String {
@@ -212,11 +222,21 @@ fn first_screen(
         Some(Speed(speed)) => format!("{begins}, then {speed} seconds each second"),
     };
     let calendar = calendar.replace("then 1 days", "then a day");
+    let hold = folder.license().map(|license| {
+        // What `hold` finds by itself is left out; the folder of the other terminal is not known.
+        let server = match served.seats.to_string() == hold::DEFAULT_ADDRESS {
+            true => String::new(),
+            false => format!(" --server http://{}", served.seats),
+        };
+        format!("  seatkeeper hold --license {license}{server} --token-file {} -- sleep 60\n", data.token().display())
+    });
+    let hold = hold.unwrap_or_default();
     format!(
         "Seatkeeper {version} is up. Ctrl-C ends it, the same command goes on where it stopped.
 
   applies    {folder}, and again what changes there
-  API        https://{address}
+  API        https://{api}
+  seats      http://{seats}/v1/seats
   data       {data}
   calendar   {calendar}
 
@@ -225,11 +245,13 @@ In another terminal:
   export KUBECONFIG={kubeconfig}
   kubectl -n {namespace} get licensing
   kubectl -n {namespace} describe subscriptions.seatkeeper.dev
-
+{hold}
 ",
         version = env!("CARGO_PKG_VERSION"),
         folder = folder.path().display(),
         data = data.folder.display(),
-        kubeconfig = kubeconfig.display(),
+        kubeconfig = data.kubeconfig().display(),
+        api = served.api,
+        seats = served.seats,
     )
 }

@@ -5,7 +5,7 @@
 //! that nobody else owns the ledger: a new owner waits that long before it takes a seat from anybody.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
@@ -168,6 +168,8 @@ pub(super) struct Shared {
     /// Told when there is more of it, and asked for it.
     pub proof_came: Notify,
     pub wants_proof: Arc<Notify>,
+    /// Where there is no ledger, there was none before.
+    pub from_nothing: AtomicBool,
     /// Set once the caches are there.
     pub licenses: OnceLock<Box<dyn Licenses>>,
     pub clock: Clock,
@@ -250,12 +252,18 @@ impl Desk {
             proof: AtomicU64::new(0),
             proof_came: Notify::new(),
             wants_proof: Arc::default(),
+            from_nothing: AtomicBool::new(false),
             licenses: OnceLock::new(),
             clock,
             ttl,
             budget: Mutex::new(Budget::new(bytes_a_second, monotonic())),
             metrics,
         }))
+    }
+
+    /// Where there is no ledger, it is new and was not deleted: whoever knows that says so before this replica leads.
+    pub fn begins_from_nothing(&self) {
+        self.0.from_nothing.store(true, Ordering::Relaxed);
     }
 
     /// Where it is found out what a License grants. The first one counts.
@@ -372,7 +380,7 @@ impl Desk {
         let evicted = {
             let mut state = self.0.lock();
             let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
-            let Some(counter) = owned.seatings.get_mut(license) else { return Ok(0) };
+            let Some(counter) = owned.seatings.get_mut(license) else { return self.0.known(license).map(|()| 0) };
             let records = match user {
                 Some(user) => counter.seating.table().release_user(user),
                 None => counter.seating.table().expired(u64::MAX),
@@ -392,7 +400,9 @@ impl Desk {
     pub fn holders(&self, license: &LicenseName) -> Result<Vec<(Seat, Option<String>, i64)>, Denied> {
         let state = self.0.lock();
         let Some(owned) = &state.owned else { return Err(Denied::NotOwner) };
-        let Some(counter) = owned.seatings.get(license) else { return Ok(Vec::new()) };
+        let Some(counter) = owned.seatings.get(license) else {
+            return self.0.known(license).map(|()| Vec::new());
+        };
         let shown = counter.seating.table().holders().map(|(pool, held)| {
             let seat = Seat {
                 license: license.clone(),
@@ -479,6 +489,11 @@ impl Shared {
 
     pub fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed> {
         self.licenses.get()?.licensed(license, now)
+    }
+
+    fn known(&self, license: &LicenseName) -> Result<(), Denied> {
+        let known = self.licensed(license, self.clock.now().at);
+        known.map(|_| ()).ok_or_else(|| Denied::UnknownLicense(license.clone()))
     }
 
     fn is_proven(&self, now: Duration) -> bool {

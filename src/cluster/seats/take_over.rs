@@ -12,7 +12,7 @@ use super::desk::{Counter, Desk, Owned, PROOF_LASTS, Shut, ticks, with_drift};
 use super::ledger::{Ledger, LedgerError};
 use crate::cluster::clock::{jittered, monotonic};
 use crate::domain::license::mode::Mode;
-use crate::domain::seats::journal::{Found, LicenseName};
+use crate::domain::seats::journal::{Found, Incomplete, LicenseName};
 use crate::domain::seats::pool::Terms;
 use crate::domain::seats::roster::People;
 use crate::domain::seats::seating::Seating;
@@ -119,15 +119,18 @@ impl Desk {
             });
             counter.seating.apply(record, until);
         }
-        if let Some(why) = &incomplete {
-            tracing::warn!(%why, ?wait, "nothing new is granted to Licenses from before for a while");
-        }
         let held: u64 = seatings.values().map(|counter| counter.seating.table().in_use_at_all()).sum();
         tracing::info!(epoch = journal.epoch(), entry = journal.sequence(), held, "owns the seats");
+        let new = self.0.from_nothing.swap(false, Ordering::Relaxed);
         let shut = match incomplete {
+            Some(Incomplete::Empty) if new => None,
             Some(why) => Some(Shut { why: why.to_string(), until: now + wait, licenses: ledger.licenses().await? }),
             None => None,
         };
+        if let Some(shut) = &shut {
+            let (why, licenses) = (&shut.why, shut.licenses.len());
+            tracing::warn!(%why, ?wait, licenses, "nothing new is granted to the Licenses from before for a while");
+        }
         let mut owned = Owned::new(std::mem::take(&mut journal), seatings, shut);
         for name in owned.journal.due() {
             let base = commit::base(&owned, name, owned.journal.sequence());

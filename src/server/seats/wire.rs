@@ -50,18 +50,55 @@ fn one() -> u32 {
     1
 }
 
-/// One request or several.
+/// One request, or several in `requests`: all the fields of both, so that what is wrong with one is said of that field.
+/// An untagged enum would only say that neither fits.
 #[derive(Deserialize)]
-#[serde(untagged)]
-pub enum Body {
-    Several(Several),
-    One(SeatRequest),
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Body {
+    requests: Option<Vec<SeatRequest>>,
+    license: Option<License>,
+    user: Option<String>,
+    session: Option<String>,
+    client: Option<String>,
+    pool: Option<String>,
+    request: Option<String>,
+    version: Option<u32>,
+    count: Option<u32>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Several {
-    pub requests: Vec<SeatRequest>,
+/// What a body asks for.
+pub enum Wanted {
+    One(Box<SeatRequest>),
+    Several(Vec<SeatRequest>),
+}
+
+impl Body {
+    /// Fails where it is neither one nor several, and says what is missing or too much.
+    pub fn wanted(self) -> Result<Wanted, String> {
+        let Body { requests, license, user, session, client, pool, request, version, count } = self;
+        let Some(requests) = requests else {
+            let missing = |field: &str| format!("`{field}` is missing; a request needs `license` and `session`");
+            let license = license.ok_or_else(|| missing("license"))?;
+            let session = session.ok_or_else(|| missing("session"))?;
+            let count = count.unwrap_or_else(one);
+            let request = SeatRequest { license, user, session, client, pool, request, version, count };
+            return Ok(Wanted::One(Box::new(request)));
+        };
+        let beside = [
+            ("license", license.is_some()),
+            ("user", user.is_some()),
+            ("session", session.is_some()),
+            ("client", client.is_some()),
+            ("pool", pool.is_some()),
+            ("request", request.is_some()),
+            ("version", version.is_some()),
+            ("count", count.is_some()),
+        ];
+        match beside.into_iter().find(|(_, given)| *given) {
+            Some((field, _)) => Err(format!("`{field}` stands beside `requests`: put it into each of them")),
+            None => Ok(Wanted::Several(requests)),
+        }
+    }
 }
 
 impl From<SeatRequest> for Ask {

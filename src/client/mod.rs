@@ -1,0 +1,198 @@
+//! A client of the seat server, `/v1/seats`: takes seats, keeps them, gives them back. `seatkeeper hold` is made on it.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), seatkeeper::client::Trouble> {
+//! use seatkeeper::client::{Request, SeatClient, Token};
+//!
+//! let token = Token::in_file("/var/run/secrets/seatkeeper/token");
+//! let seats = SeatClient::new("http://127.0.0.1:6441", token, None)?;
+//! let mut lease = seats.take(&Request::of("innoacd", "innoacd", "4711").user("a.ivanov")).await?;
+//! tokio::select! {
+//!     lost = seats.keep(&mut lease) => eprintln!("{lost}"),
+//!     () = work() => {}
+//! }
+//! seats.release(lease).await
+//! # }
+//! # async fn work() {}
+//! ```
+//!
+//! What it promises (`design.md` §5):
+//! - A reply that was lost is asked for again with the same session, which gets the same seats: none is taken twice.
+//! - The time for which seats are held counts from when the request was *sent*, on a clock that is never set. Once it has
+//!   run out without an answer they are lost, whatever the server may still believe.
+//! - `keep` ends when seats are lost, and not before. They are never revived: take new ones.
+//! - Nothing is tried without end but waiting in line, and nothing sooner than the server's `Retry-After` but a heartbeat
+//!   that would come too late.
+//!
+//! Nothing runs in the background. What is dropped stops; a seat whose `Lease` is dropped comes free when its time is over.
+
+mod connection;
+mod lease;
+mod token;
+mod trouble;
+
+pub use lease::{Access, Lease, Request, Seat};
+pub use token::Token;
+pub use trouble::{Lost, Refused, Trouble};
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::cluster::clock::{jittered, monotonic};
+use connection::Connection;
+use lease::Granted;
+
+/// For one answer. The server itself gives up after 10 s.
+const ANSWER: Duration = Duration::from_secs(12);
+/// Taking is tried for so long where there is no answer, or the server says that it is only a matter of a moment.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The same for giving back: who does it wants to end.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(4);
+const ATTEMPTS: u32 = 6;
+/// The pause after the first attempt; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Before asking again in line, where the server does not say.
+const IN_LINE: Duration = Duration::from_secs(5);
+/// The same where nothing is said to pass by itself, but somebody may mend it.
+const UNTIL_MENDED: Duration = Duration::from_secs(60);
+
+/// Talks to one seat server. Clones share its connections.
+#[derive(Clone)]
+pub struct SeatClient(Connection);
+
+/// What became of heartbeats.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept {
+    #[serde(default)]
+    lost: Vec<String>,
+    ttl_seconds: u64,
+}
+
+impl SeatClient {
+    /// `url` is the server's, `http://` or `https://`, without `/v1/seats`. `authority` is a PEM file of the certificates
+    /// to trust for https; without one those of the system count.
+    pub fn new(url: &str, token: Token, authority: Option<&Path>) -> Result<Self, Trouble> {
+        Connection::new(url, token, authority).map(SeatClient)
+    }
+
+    /// Takes what is asked for, all or nothing. Tries again for a short while where an answer was lost or the server asks
+    /// for a moment; a refusal for want of seats comes back at once.
+    pub async fn take(&self, request: &Request) -> Result<Lease, Trouble> {
+        self.take_within(request, PATIENCE).await
+    }
+
+    async fn take_within(&self, request: &Request, patience: Duration) -> Result<Lease, Trouble> {
+        let body = serde_json::to_vec(request).unwrap_or_default();
+        let (sent, answer) = self.ask(&Method::POST, "/v1/seats", &body, patience).await?;
+        let granted: Granted = self.0.read(&answer)?;
+        Ok(Lease::of(granted, sent))
+    }
+
+    /// Takes it as soon as it can be had, and waits for that as long as `most` (none: without end). `told` hears why, at
+    /// first and when the reason changes. Where nothing but somebody's doing can help, it waits only if `stubborn`.
+    pub async fn take_in_line(
+        &self,
+        request: &Request,
+        most: Option<Duration>,
+        stubborn: bool,
+        mut told: impl FnMut(&Trouble),
+    ) -> Result<Lease, Trouble> {
+        let began = monotonic();
+        let mut reason = None;
+        loop {
+            let trouble = match self.take(request).await {
+                Ok(lease) => return Ok(lease),
+                Err(trouble) => trouble,
+            };
+            if !trouble.may_pass() && !stubborn {
+                return Err(trouble);
+            }
+            let pause = trouble.retry_after().unwrap_or(if trouble.may_pass() { IN_LINE } else { UNTIL_MENDED });
+            // Never sooner than asked for, and not together with all the others that wait.
+            let pause = pause + jittered(pause / 4);
+            let left = most.map(|most| most.saturating_sub(monotonic().saturating_sub(began)));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(trouble);
+            }
+            if reason.replace(trouble.reason()) != Some(trouble.reason()) {
+                told(&trouble);
+            }
+            tokio::time::sleep(left.map_or(pause, |left| pause.min(left))).await;
+        }
+    }
+
+    /// One heartbeat: from when it is sent the seats are held for their whole time again.
+    pub async fn heartbeat(&self, lease: &mut Lease) -> Result<(), Trouble> {
+        let ids: Vec<&str> = lease.seats().iter().map(|seat| seat.id.as_str()).collect();
+        let body = json!({ "ids": ids }).to_string();
+        let patience = lease.left().min(lease.ttl() / 3).min(ANSWER);
+        let sent = monotonic();
+        let kept: Kept = self.0.read(&self.0.ask(&Method::PUT, "/v1/seats", body.as_bytes(), patience).await?)?;
+        if !kept.lost.is_empty() {
+            return Err(Trouble::Lost);
+        }
+        lease.renew(sent, Duration::from_secs(kept.ttl_seconds));
+        Ok(())
+    }
+
+    /// Sends heartbeats for as long as the seats are held, each after at most a third of their time; ends when they are
+    /// lost.
+    pub async fn keep(&self, lease: &mut Lease) -> Lost {
+        let mut trouble: Option<Trouble> = None;
+        loop {
+            let pause = match &trouble {
+                None => jittered(lease.ttl() / 3),
+                Some(trouble) => jittered(lease.ttl() / 12).max(trouble.retry_after().unwrap_or_default()),
+            };
+            // What asks for a longer pause than is left is asked once more before it is too late.
+            tokio::time::sleep(pause.min(lease.left() / 2)).await;
+            if lease.left() < lease.ttl() / 100 {
+                return Lost::Unheard(trouble);
+            }
+            trouble = match self.heartbeat(lease).await {
+                Ok(()) => None,
+                Err(trouble) if trouble.is_loss() => return Lost::Taken,
+                Err(trouble) => Some(trouble),
+            };
+        }
+    }
+
+    /// Gives seats back. Those that are not held any more are none to give back: that is as well.
+    pub async fn release(&self, lease: Lease) -> Result<(), Trouble> {
+        for seat in lease.seats() {
+            self.ask(&Method::DELETE, &format!("/v1/seats/{}", seat.id), b"", RELEASE_PATIENCE).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks until there is an answer that counts, and says when the request was sent that brought it.
+    async fn ask(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &[u8],
+        patience: Duration,
+    ) -> Result<(Duration, bytes::Bytes), Trouble> {
+        let began = monotonic();
+        let mut attempt = 1;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let sent = monotonic();
+            let trouble = match self.0.ask(method, path, body, ANSWER.min(patience)).await {
+                Ok(answer) => return Ok((sent, answer)),
+                Err(trouble) => trouble,
+            };
+            let wait = jittered(pause) + trouble.retry_after().unwrap_or_default();
+            let late = monotonic().saturating_sub(began) + wait > patience;
+            if !trouble.is_momentary() || attempt == ATTEMPTS || late {
+                return Err(trouble);
+            }
+            tokio::time::sleep(wait).await;
+            (attempt, pause) = (attempt + 1, pause * 2);
+        }
+    }
+}

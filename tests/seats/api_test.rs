@@ -1,0 +1,144 @@
+//! `/v1/seats` as a program uses it.
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+use super::ground::{Ground, TTL, request, until};
+
+const OF_LICENSE: &str = "/v1/seats?namespace=centre&license=innoacd";
+
+fn id(answer: &Value) -> String {
+    answer["seats"][0]["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+#[test]
+fn a_seat_is_taken_kept_given_back_and_the_same_session_gets_the_same_seat() {
+    let ground = Ground::take();
+    let first = ground.asks("a", json!({"client": "pc1", "request": "1"}));
+    assert_eq!((first.status, first.header("content-type")), (201, Some("application/json")), "{first:?}");
+    let granted = first.json();
+    assert_eq!((&granted["access"], &granted["ttlSeconds"]), (&"Full".into(), &TTL.as_secs().into()));
+    // As if the reply had been lost.
+    let again = ground.asks("a", json!({"client": "pc1", "request": "1"}));
+    assert_eq!((again.status, again.json()), (201, granted.clone()));
+    let path = format!("/v1/seats/{}", id(&granted));
+    assert_eq!(ground.ask("PUT", &path, "").status, 200);
+    assert_eq!(ground.ask("DELETE", &path, "").status, 204);
+    assert!(ground.holders().is_empty());
+    assert_eq!(ground.ask("DELETE", &path, "").status, 204, "giving back twice is as well");
+    ground.ask("PUT", &path, "").is_problem(410, "SeatLost", &["never revived, ask for a new one"]);
+    assert!(ground.holders().is_empty());
+}
+
+/// I2, I3: by users, several requests in one body are judged one by one, in their order.
+#[test]
+fn i2_several_requests_in_one_body_get_an_answer_each() {
+    let ground = Ground::take();
+    let requests = [
+        request("a", json!({})),
+        request("a", json!({"session": "second"})),
+        request("b", json!({})),
+        request("c", json!({})),
+        request("d", json!({"pool": "nowhere"})),
+        request("e", json!({"license": {"namespace": "centre", "name": "nothing"}})),
+        request("f", json!({"count": 3})),
+    ];
+    let answer = ground.ask("POST", "/v1/seats", json!({ "requests": requests }).to_string());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let body = answer.json();
+    let answers = body["answers"].as_array().expect("answers");
+    let short = |answer: &Value| match answer["reason"].as_str() {
+        Some(reason) => format!("{} {reason} {}", answer["status"], answer["retryAfter"]),
+        None => format!("slot {}", answer["seats"][0]["slot"]),
+    };
+    let expected = [
+        "slot 0",
+        "slot 0",
+        "slot 1",
+        "409 SeatsExhausted 5",
+        "404 UnknownPool null",
+        "404 UnknownLicense null",
+        "400 InvalidRequest null",
+    ];
+    assert_eq!(answers.iter().map(short).collect::<Vec<_>>(), expected, "{body}");
+
+    let detail = answers[6]["detail"].as_str().unwrap();
+    assert!(detail.contains("all sessions of a user share one seat of pool `agents`: `count` is 1"), "{detail}");
+
+    // Heartbeats of all at once tell which of them are lost.
+    let [a, second, b] = [0, 1, 2].map(|number| id(&answers[number]));
+    let keep = json!({"ids": [&a, &second, &b]}).to_string();
+    let kept = ground.ask("PUT", "/v1/seats", &keep);
+    assert_eq!((kept.status, kept.json()), (200, json!({"ttlSeconds": TTL.as_secs()})));
+    assert_eq!(ground.ask("DELETE", &format!("/v1/seats/{second}"), "").status, 204);
+    let kept = ground.ask("PUT", "/v1/seats", &keep);
+    assert_eq!((kept.status, kept.json()), (200, json!({"lost": [second], "ttlSeconds": TTL.as_secs()})));
+    // The seat of `a` is still held by their first session.
+    ground.asks("c", json!({})).is_problem(
+        409,
+        "SeatsExhausted",
+        &["2 seats of pool `agents` are in use and it has 2"],
+    );
+}
+
+#[test]
+fn a_lost_seat_is_never_revived_by_a_heartbeat() {
+    let ground = Ground::take();
+    let a = format!("/v1/seats/{}", ground.seat("a"));
+    until("its time is over", || ground.holders().is_empty());
+    ground.ask("PUT", &a, "").is_problem(410, "SeatLost", &["ask for a new one"]);
+    assert!(ground.holders().is_empty());
+    // Nor by one that comes while somebody else sits there.
+    ground.seat("b");
+    ground.ask("PUT", &a, "").is_problem(410, "SeatLost", &[]);
+    assert_eq!(ground.ask("DELETE", &a, "").status, 204);
+    assert_eq!(ground.holders(), ["b"]);
+}
+
+#[test]
+fn the_list_is_read_in_pages_and_by_user() {
+    let ground = Ground::take();
+    let many: Vec<Value> = (0..25).map(|n| request("a", json!({"session": format!("s{n:02}")}))).collect();
+    ground.ask("POST", "/v1/seats", json!({ "requests": many }).to_string());
+    ground.seat("b");
+    let (mut sessions, mut from, mut pages) = (BTreeSet::new(), json!(0), 0);
+    while !from.is_null() {
+        let page = ground.ask("GET", &format!("{OF_LICENSE}&limit=10&continue={from}"), "").json();
+        let holders = page["holders"].as_array().expect("holders");
+        assert!((1..=10).contains(&holders.len()), "{page}");
+        sessions.extend(holders.iter().map(|holder| holder["session"].as_str().unwrap().to_owned()));
+        assert_eq!(page["pools"], json!([{"pool": "agents", "inUse": 2, "peak": 2}]));
+        (from, pages) = (page["continue"].clone(), pages + 1);
+    }
+    assert_eq!((sessions.len(), pages), (26, 3));
+    let of_b = ground.ask("GET", &format!("{OF_LICENSE}&user=b"), "").json();
+    assert_eq!((of_b["holders"].as_array().unwrap().len(), &of_b["holders"][0]["user"]), (1, &"b".into()));
+    for (query, says) in [
+        ("&limit=ten", "`limit` is no number"),
+        ("&limit=0", "`limit` is from 1 to 1000"),
+        ("&limit=-1", "`limit` is no number"),
+        ("&colour=red", "unknown field `colour`"),
+    ] {
+        ground.ask("GET", &format!("{OF_LICENSE}{query}"), "").is_problem(400, "InvalidRequest", &[says]);
+    }
+    ground.ask("GET", "/v1/seats?license=innoacd", "").is_problem(
+        400,
+        "InvalidRequest",
+        &["missing field `namespace`"],
+    );
+}
+
+#[test]
+fn an_administrator_frees_the_seats_of_one_user_or_of_all() {
+    let ground = Ground::take();
+    let (a, b) = (ground.seat("a"), ground.seat("b"));
+    let evict = |query: &str| ground.ask("DELETE", &format!("{OF_LICENSE}{query}"), "").json();
+    assert_eq!(evict("&user=nobody"), json!({"released": 0}));
+    assert_eq!(evict("&user=a"), json!({"released": 1}));
+    assert_eq!(ground.holders(), ["b"]);
+    ground.ask("PUT", &format!("/v1/seats/{a}"), "").is_problem(410, "SeatLost", &[]);
+    assert_eq!(ground.ask("PUT", &format!("/v1/seats/{b}"), "").status, 200);
+    ground.seat("c");
+    assert_eq!(evict(""), json!({"released": 2}));
+    assert!(ground.holders().is_empty());
+}

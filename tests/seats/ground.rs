@@ -1,0 +1,196 @@
+//! A licence of two agents, served by `seatkeeper up`, and those who want a seat of it.
+
+use chrono::Days;
+use seatkeeper::cluster::clock::{machine_time, monotonic};
+use serde_json::{Value, json};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use super::http::{Answer, send};
+use super::running::{Desk, LONGEST, Up};
+
+/// For which seats are held here without a heartbeat; the shortest that there is.
+pub const TTL: Duration = Duration::from_secs(5);
+/// The License.
+pub const LICENSE: &str = "centre/innoacd";
+const SEATS: &str = "/v1/seats";
+
+pub struct Ground {
+    pub desk: Desk,
+    /// Runs until the test ends.
+    up: Up,
+    /// Of the seat server.
+    pub address: String,
+    pub token: String,
+}
+
+impl Ground {
+    pub fn take() -> Self {
+        let desk = Desk::new();
+        let mut up = desk.up(&format!("--seat-ttl {}", TTL.as_secs()));
+        let line = up.until(&["  seats "]);
+        let address = line.trim().trim_start_matches("seats").trim().trim_start_matches("http://");
+        let address = address.trim_end_matches(SEATS).to_owned();
+        let token = std::fs::read_to_string(desk.data("token")).expect("the token has a file of its own");
+        let mut ground = Ground { desk, up, address, token };
+        until("the seats are served", || ground.list().status == 200);
+        // An owner that finds no ledger waits before it grants seats of a License from before; times of creation are whole
+        // seconds. So the License is to be of a later one.
+        let second = machine_time().timestamp();
+        until("a second has passed", || machine_time().timestamp() > second);
+        ground.desk.write("contract.yaml", contract());
+        ground.up.until(&["License centre/innoacd  Activated"]);
+        ground
+    }
+
+    pub fn ask(&self, method: &str, path: &str, body: impl AsRef<[u8]>) -> Answer {
+        send(&self.address, method, path, &[format!("Authorization: Bearer {}", self.token)], body.as_ref())
+    }
+
+    /// Asks for a seat; what is in `more` comes into the request too.
+    pub fn asks(&self, user: &str, more: Value) -> Answer {
+        self.ask("POST", SEATS, request(user, more).to_string())
+    }
+
+    /// Gets a seat, and names it.
+    pub fn seat(&self, user: &str) -> String {
+        let answer = self.asks(user, json!({}));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["seats"][0]["id"].as_str().expect("a seat has an id").to_owned()
+    }
+
+    pub fn list(&self) -> Answer {
+        self.ask("GET", "/v1/seats?namespace=centre&license=innoacd", "")
+    }
+
+    /// The users who hold a seat.
+    pub fn holders(&self) -> Vec<String> {
+        let list = self.list().json();
+        let holders = list["holders"].as_array().expect("a list");
+        holders.iter().map(|holder| holder["user"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Of the Kubernetes API, which is no seat server but has TLS: `https://…`.
+    pub fn api(&self) -> &str {
+        let line = self.up.said.iter().find(|line| line.contains("  API ")).expect("the first screen says it");
+        line.split_whitespace().last().expect("an address")
+    }
+
+    /// `seatkeeper hold` on this licence, with a command that the shell runs.
+    pub fn hold(&self, arguments: &str, command: &str) -> Command {
+        let mut hold = self.seatkeeper_hold();
+        hold.arg(format!("--token-file={}", self.desk.data("token").display()))
+            .args(["--license", LICENSE])
+            .args(arguments.split_whitespace())
+            .args(["--", "sh", "-c", command]);
+        hold
+    }
+
+    /// `seatkeeper hold` that knows the server alone.
+    pub fn seatkeeper_hold(&self) -> Command {
+        let mut hold = Command::new(env!("CARGO_BIN_EXE_seatkeeper"));
+        hold.arg("hold")
+            .env("SEATKEEPER_SERVER", format!("http://{}", self.address))
+            .env_remove("SEATKEEPER_TOKEN_FILE")
+            .current_dir(&self.desk.0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        hold
+    }
+}
+
+/// What a client sends.
+pub fn request(user: &str, more: Value) -> Value {
+    let mut request =
+        json!({"license": {"namespace": "centre", "name": "innoacd"}, "user": user, "session": format!("of-{user}")});
+    let fields = request.as_object_mut().expect("an object");
+    fields.extend(more.as_object().expect("an object").clone());
+    request
+}
+
+/// Runs until it is dropped, or waited for.
+pub struct Running(Option<Child>);
+
+impl Running {
+    pub fn start(command: &mut Command) -> Self {
+        Running(Some(command.spawn().expect("the program was built with this test")))
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("it runs")
+    }
+
+    pub fn signal(&mut self, signal: &str) {
+        let id = self.child().id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().expect("kill").success());
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child().try_wait().expect("it is ours").is_some()
+    }
+
+    /// Waits for its end: status, standard output and standard error.
+    pub fn end(mut self) -> (Option<i32>, String, String) {
+        until("it ends", || self.has_ended());
+        said(self.0.take().expect("it ran").wait_with_output().expect("it can be read"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Status, standard output and standard error.
+pub fn said(output: Output) -> (Option<i32>, String, String) {
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// Looks until it is so, and says how long that took.
+pub fn until(what: &str, mut so: impl FnMut() -> bool) -> Duration {
+    let began = monotonic();
+    while !so() {
+        assert!(monotonic() - began < LONGEST, "not within {LONGEST:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    monotonic() - began
+}
+
+/// A Plan and a Subscription that is in force today.
+fn contract() -> String {
+    let today = machine_time().date_naive();
+    let (began, before) = (today - Days::new(10), today - Days::new(20));
+    format!(
+        r#"apiVersion: v1
+kind: Namespace
+metadata: {{name: centre}}
+---
+apiVersion: seatkeeper.dev/v1alpha1
+kind: Plan
+metadata: {{name: innoacd, namespace: centre}}
+spec:
+  title: innoACD
+  product: innoacd
+  terms: {{interval: {{months: 12}}, notice: {{months: 3}}}}
+  license:
+    pools: [{{name: agents, model: Concurrent}}]
+---
+apiVersion: seatkeeper.dev/v1alpha1
+kind: Subscription
+metadata: {{name: stadtwerke, namespace: centre}}
+spec:
+  order: {{reference: PO-1, receivedOn: "{before}", approvedOn: "{before}"}}
+  customer: {{organisation: Stadtwerke Musterstadt}}
+  startsOn: "{began}"
+  plans: [{{name: innoacd, pools: [{{name: agents, seats: 2}}]}}]
+  issuer: {{secretRef: {{name: issuer}}}}
+  deliverTo: {{license: {{name: innoacd}}}}
+"#
+    )
+}

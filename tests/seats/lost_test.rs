@@ -1,0 +1,100 @@
+//! What becomes of a seat whose holder is gone, and of a holder whose seat is (K4: what runs is not ended).
+
+use std::time::Duration;
+
+use super::ground::{Ground, Running, TTL, until};
+
+const FOR_LONG: &str = "while [ ! -e done ]; do sleep 0.02; done; echo went on";
+
+/// T3: nobody else gets the seat of a killed holder before its time is over, and then somebody does.
+#[test]
+fn a_seat_whose_holder_was_killed_is_free_after_its_time_and_not_before() {
+    let ground = Ground::take();
+    let mut killed = Running::start(&mut ground.hold("--user a", "exec sleep 600"));
+    until("the seat is held", || ground.holders() == ["a"]);
+    killed.signal("KILL");
+    let free = until("the seat comes free", || ground.holders().is_empty());
+    // The last heartbeat was up to a third of the time before.
+    assert!(free > TTL / 2 && free < TTL * 3, "{free:?}");
+    assert_eq!(ground.asks("b", serde_json::json!({})).status, 201);
+}
+
+#[test]
+fn heartbeats_keep_a_seat_for_longer_than_its_time() {
+    let ground = Ground::take();
+    let running = Running::start(&mut ground.hold("--user a", FOR_LONG));
+    until("the seat is held", || ground.holders() == ["a"]);
+    let since = ground.list().json()["holders"][0]["since"].clone();
+    std::thread::sleep(TTL * 2);
+    let holder = &ground.list().json()["holders"][0];
+    assert_eq!((&holder["user"], &holder["since"]), (&"a".into(), &since), "the very same seat");
+    std::fs::write(ground.desk.0.join("done"), "").unwrap();
+    assert_eq!(running.end(), (Some(0), "went on\n".to_owned(), String::new()));
+}
+
+#[test]
+fn k4_a_command_whose_seat_is_lost_goes_on_and_gets_another_seat() {
+    let ground = Ground::take();
+    let running = Running::start(&mut ground.hold("--user a", FOR_LONG));
+    until("the seat is held", || ground.holders() == ["a"]);
+    let evicted = ground.ask("DELETE", "/v1/seats?namespace=centre&license=innoacd&user=a", "");
+    assert_eq!((evicted.status, evicted.json()["released"].as_u64()), (200, Some(1)), "{evicted:?}");
+    assert!(ground.holders().is_empty());
+    until("it has a seat again", || ground.holders() == ["a"]);
+    std::fs::write(ground.desk.0.join("done"), "").unwrap();
+    let (status, out, errors) = running.end();
+    assert_eq!((status, out.as_str()), (Some(0), "went on\n"), "{errors}");
+    let said = [
+        "the seat is lost: the server has freed it",
+        "the command goes on; asking for another seat",
+        "has a seat again: seat 0 of pool `agents`",
+    ];
+    assert_eq!(errors, said.map(|line| format!("seatkeeper: {line}\n")).concat());
+}
+
+#[test]
+fn where_it_is_asked_for_a_command_ends_with_its_seat() {
+    let ground = Ground::take();
+    let running = Running::start(&mut ground.hold("--user a --stop-when-lost", "exec sleep 600"));
+    until("the seat is held", || ground.holders() == ["a"]);
+    ground.ask("DELETE", "/v1/seats?namespace=centre&license=innoacd", "");
+    let (status, _, errors) = running.end();
+    assert_eq!((status, errors.contains("as --stop-when-lost says")), (Some(143), true), "{errors}");
+    assert!(ground.holders().is_empty());
+}
+
+/// A projected token is replaced by a new one before it ends: what stands in the file counts, now.
+#[test]
+fn a_token_is_read_anew_for_each_request() {
+    let ground = Ground::take();
+    let file = ground.desk.data("token");
+    let running = Running::start(&mut ground.hold("--user a", FOR_LONG));
+    until("the seat is held", || ground.holders() == ["a"]);
+    std::fs::write(&file, "an old one\n").unwrap();
+    until("the seat is lost without a valid token", || ground.holders().is_empty());
+    std::fs::write(&file, format!("{}\n", ground.token)).unwrap();
+    std::fs::write(ground.desk.0.join("done"), "").unwrap();
+    let (status, out, errors) = running.end();
+    assert_eq!((status, out.as_str()), (Some(0), "went on\n"), "{errors}");
+    assert!(errors.contains("is no token but several words"), "{errors}");
+}
+
+/// A process that stood still for longer than its seat is held has lost it, whatever it remembers.
+#[test]
+fn a_process_that_was_stopped_for_too_long_says_that_its_seat_is_lost() {
+    let ground = Ground::take();
+    let mut running = Running::start(&mut ground.hold("--user a", FOR_LONG));
+    until("the seat is held", || ground.holders() == ["a"]);
+    running.signal("STOP");
+    until("the seat comes free", || ground.holders().is_empty());
+    // Others take what is there.
+    let (_b, c) = (ground.seat("b"), ground.seat("c"));
+    running.signal("CONT");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(ground.holders(), ["b", "c"], "never revived");
+    assert_eq!(ground.ask("DELETE", &format!("/v1/seats/{c}"), "").status, 204);
+    std::fs::write(ground.desk.0.join("done"), "").unwrap();
+    let (status, _, errors) = running.end();
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(errors.contains("the seat is lost"), "{errors}");
+}
