@@ -13,6 +13,7 @@ use crate::cluster::clock::{Clock, random_bytes};
 use crate::controllers::{End, Operator};
 use crate::server::health::serve;
 use crate::server::seats::callers::Callers;
+use crate::server::seats::forward::Forward;
 use crate::server::seats::{self, Seats};
 
 /// Runs the operator: keeps Plans, Subscriptions and Licenses of the cluster that KUBECONFIG, or the pod it runs in, names.
@@ -27,6 +28,9 @@ pub struct Arguments {
     /// Where seats are served: /v1/seats.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8081")]
     seats_listen: SocketAddr,
+    /// Where the other replicas reach the seat server of this one, for passing requests on. Default: where it listens.
+    #[arg(long, value_name = "ADDRESS:PORT", env = "SEATS_ADVERTISE")]
+    seats_advertise: Option<String>,
     /// Tells replicas apart. Default: a random name.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
@@ -72,9 +76,12 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     let (told, stop) = watch::channel(false);
     tokio::spawn(stop_on_signal(told));
     let callers = Callers::of_cluster(client.clone());
-    let operator = Operator::new(client, clock, &requests, &arguments.namespace, &identity);
+    let mut operator = Operator::new(client, clock, &requests, &arguments.namespace, &identity);
+    let address = seats_listener.local_addr().ok().map(|address| address.to_string());
+    operator.rank.own = arguments.seats_advertise.or(address);
+    let forward = Forward::new(operator.rank.leader.subscribe());
     let server = tokio::spawn(serve(listener, operator.health.clone(), operator.metrics.clone()));
-    let seats = Arc::new(Seats { desk: operator.desk.clone(), callers });
+    let seats = Arc::new(Seats { desk: operator.desk.clone(), callers, forward: Some(forward) });
     let seat_server = tokio::spawn(seats::serve::serve(seats_listener, seats::routes(seats)));
     let end = operator.run(stop).await;
     server.abort();

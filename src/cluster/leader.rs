@@ -6,8 +6,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::client::{CallError, call};
 use super::clock::{Clock, jittered, monotonic};
@@ -25,6 +27,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const GIVE_UP: Duration = Duration::from_secs(10);
 /// The trusted time is stored with the Lease: renewing it costs no request of its own.
 const MARK: &str = "seatkeeper.dev/trusted-time";
+/// Where the seat server of the leader is.
+const SEATS: &str = "seatkeeper.dev/seats";
 
 /// A candidate for the lead.
 pub struct Candidate {
@@ -37,6 +41,43 @@ pub struct Candidate {
     held: Option<Lease>,
     /// Told when the request was sent that made the Lease ours, each time it did.
     proven: Box<dyn Fn(Duration) + Send + Sync>,
+    rank: Rank,
+}
+
+/// What replicas know of their leader.
+#[derive(Clone)]
+pub struct Rank {
+    /// `ADDRESS:PORT` at which this replica's seat server is reached by the others, told to them while it leads.
+    pub own: Option<String>,
+    /// That of the leader; None: not known, or it is this replica.
+    pub leader: watch::Sender<Option<String>>,
+    pub suspicion: Suspicion,
+    /// Told where it has to be known at once whether this replica leads still.
+    pub renew: Arc<Notify>,
+}
+
+impl Default for Rank {
+    fn default() -> Self {
+        Rank { own: None, leader: watch::Sender::new(None), suspicion: Suspicion::default(), renew: Arc::default() }
+    }
+}
+
+/// A sign that the leader may be gone, before its Lease runs out. To believe in a false one does no harm: the Lease and
+/// every write are compare-and-swap.
+#[derive(Clone, Default)]
+pub struct Suspicion(Arc<(Notify, AtomicBool)>);
+
+impl Suspicion {
+    /// It is time to look at the Lease.
+    pub fn look(&self) {
+        self.0.0.notify_one();
+    }
+
+    /// The leader is gone, whatever its Lease says.
+    pub fn gone(&self) {
+        self.0.1.store(true, Ordering::Relaxed);
+        self.look();
+    }
 }
 
 impl Candidate {
@@ -46,10 +87,11 @@ impl Candidate {
         namespace: &str,
         identity: String,
         clock: Clock,
+        rank: Rank,
         proven: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Self {
         let (api, proven) = (Api::namespaced(client, namespace), Box::new(proven));
-        Candidate { api, identity, clock, seen: None, held: None, proven }
+        Candidate { api, identity, clock, seen: None, held: None, proven, rank }
     }
 
     /// Takes up the time that was stored by whoever led before.
@@ -73,6 +115,7 @@ impl Candidate {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return false,
+                () = self.rank.suspicion.0.0.notified() => {}
                 () = tokio::time::sleep(jittered(LOOK)) => {}
             }
         }
@@ -85,10 +128,10 @@ impl Candidate {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return true,
+                () = self.rank.renew.notified() => {}
                 () = tokio::time::sleep(jittered(RENEW)) => {}
             }
-            match tokio::time::timeout(GIVE_UP.saturating_sub(monotonic().saturating_sub(renewed)), self.try_lead())
-                .await
+            match tokio::time::timeout(GIVE_UP.saturating_sub(monotonic().saturating_sub(renewed)), self.renew()).await
             {
                 Ok(Ok(true)) => renewed = monotonic(),
                 Ok(Ok(false)) => return false,
@@ -112,16 +155,32 @@ impl Candidate {
         }
     }
 
-    async fn try_lead(&mut self) -> Result<bool, CallError> {
+    /// Keeps the Lease. False: it is lost, and is not taken back even where it is free again: another may have led
+    /// meanwhile, and what this replica believes is then of the past.
+    async fn renew(&mut self) -> Result<bool, CallError> {
         if let Some(lease) = self.held.take() {
             let sent = monotonic();
             match self.put(lease, self.identity.clone()).await {
                 Ok(lease) => return Ok(self.hold(lease, sent)),
                 // Somebody else's write, or our own whose reply was lost: the Lease itself tells.
-                Err(error) if error.is_conflict() || error.is_not_found() => {}
+                Err(error) if error.is_conflict() => {}
+                Err(error) if error.is_not_found() => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
+        let lease = match call(self.api.get_opt(LEASE_NAME)).await? {
+            Some(lease) if holder(&lease) == Some(&self.identity) => lease,
+            _ => return Ok(false),
+        };
+        let sent = monotonic();
+        match self.put(lease, self.identity.clone()).await {
+            Ok(lease) => Ok(self.hold(lease, sent)),
+            Err(error) if error.is_conflict() || error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn try_lead(&mut self) -> Result<bool, CallError> {
         let lease = match call(self.api.get_opt(LEASE_NAME)).await? {
             None => Lease {
                 metadata: ObjectMeta { name: Some(LEASE_NAME.into()), ..ObjectMeta::default() },
@@ -134,7 +193,14 @@ impl Candidate {
                 }
                 let silent = self.seen.as_ref().map_or(Duration::ZERO, |(_, at)| monotonic().saturating_sub(*at));
                 let held_by_other = holder(&lease).is_some_and(|holder| !holder.is_empty() && *holder != self.identity);
-                if held_by_other && silent < LASTS {
+                let gone = self.rank.suspicion.0.1.swap(false, Ordering::Relaxed);
+                let leader = lease.annotations().get(SEATS).filter(|_| held_by_other);
+                if held_by_other && silent < LASTS && !gone {
+                    self.rank.leader.send_if_modified(|known| {
+                        let changed = known.as_ref() != leader;
+                        *known = leader.cloned();
+                        changed
+                    });
                     return Ok(false);
                 }
                 lease
@@ -150,6 +216,7 @@ impl Candidate {
 
     fn hold(&mut self, lease: Lease, sent: Duration) -> bool {
         (self.proven)(sent);
+        self.rank.leader.send_if_modified(|known| known.take().is_some());
         self.seen = Some((lease.resource_version(), monotonic()));
         self.held = Some(lease);
         true
@@ -172,6 +239,10 @@ impl Candidate {
         });
         if let Some(mark) = self.clock.mark() {
             lease.annotations_mut().insert(MARK.into(), mark.to_rfc3339());
+        }
+        match &self.rank.own {
+            Some(own) => _ = lease.annotations_mut().insert(SEATS.into(), own.clone()),
+            None => _ = lease.annotations_mut().remove(SEATS),
         }
         lease.metadata.managed_fields = None;
         let params = PostParams::default();

@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::client::RequestCount;
+use super::seats::metrics::SeatMetrics;
 use crate::api::License;
 use crate::api::conditions::is_true;
 use crate::api::license::{KeyStateName, LicenseStatus};
@@ -48,6 +49,8 @@ pub struct Metrics {
     expires: Family<OfLicense, Gauge>,
     refused: Family<OfLicense, Gauge>,
     limit: Family<OfPool, Gauge>,
+    in_use: Family<OfPool, Gauge>,
+    peak: Family<OfPool, Gauge>,
     reconciles: Family<OfOutcome, Counter>,
     seconds: Family<OfKind, Histogram>,
     statuses: Family<OfKind, Counter>,
@@ -59,8 +62,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// `requests` are counted by the client and shown here.
-    pub fn new(requests: &RequestCount) -> Self {
+    /// `requests` are counted by the client and `seats` at the desk, and shown here.
+    pub fn new(requests: &RequestCount, seats: &SeatMetrics) -> Self {
         let seconds: Family<OfKind, Histogram> =
             Family::new_with_constructor(|| Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0]));
         let metrics = Metrics {
@@ -70,6 +73,8 @@ impl Metrics {
             expires: Family::default(),
             refused: Family::default(),
             limit: Family::default(),
+            in_use: Family::default(),
+            peak: Family::default(),
             reconciles: Family::default(),
             seconds,
             statuses: Family::default(),
@@ -99,6 +104,9 @@ impl Metrics {
                 metrics.refused.clone(),
             );
             seatkeeper.register("license_pool_limit", "Seats of a pool; absent: unlimited", metrics.limit.clone());
+            seatkeeper.register("license_pool_in_use", "Seats of a pool that are held", metrics.in_use.clone());
+            seatkeeper.register("license_pool_peak", "The most that were held at once", metrics.peak.clone());
+            seats.register(seatkeeper);
             seatkeeper.register("reconciles", "Reconciles by kind and outcome", metrics.reconciles.clone());
             seatkeeper.register("reconcile_seconds", "How long reconciles take", metrics.seconds.clone());
             seatkeeper.register("status_writes", "Status writes by kind", metrics.statuses.clone());
@@ -135,6 +143,12 @@ impl Metrics {
         }
         for pool in &status.pools {
             let of = OfPool { namespace: of.namespace.clone(), name: of.name.clone(), pool: pool.name.clone() };
+            for (family, count) in [(&self.in_use, pool.in_use), (&self.peak, pool.peak)] {
+                match count {
+                    Some(count) => _ = family.get_or_create(&of).set(i64::try_from(count).unwrap_or(i64::MAX)),
+                    None => _ = family.remove(&of),
+                }
+            }
             match pool.limit {
                 Some(limit) => _ = self.limit.get_or_create(&of).set(i64::try_from(limit).unwrap_or(i64::MAX)),
                 None => _ = self.limit.remove(&of),
@@ -143,11 +157,14 @@ impl Metrics {
         for gone in
             license.status.iter().flat_map(|s| &s.pools).filter(|p| status.pools.iter().all(|q| q.name != p.name))
         {
-            self.limit.remove(&OfPool {
-                namespace: of.namespace.clone(),
-                name: of.name.clone(),
-                pool: gone.name.clone(),
-            });
+            self.forget_pool(&of, &gone.name);
+        }
+    }
+
+    fn forget_pool(&self, of: &OfLicense, pool: &str) {
+        let of = OfPool { namespace: of.namespace.clone(), name: of.name.clone(), pool: pool.to_owned() };
+        for family in [&self.limit, &self.in_use, &self.peak] {
+            family.remove(&of);
         }
     }
 
@@ -158,11 +175,7 @@ impl Metrics {
             family.remove(&of);
         }
         for pool in license.status.iter().flat_map(|status| &status.pools) {
-            self.limit.remove(&OfPool {
-                namespace: of.namespace.clone(),
-                name: of.name.clone(),
-                pool: pool.name.clone(),
-            });
+            self.forget_pool(&of, &pool.name);
         }
     }
 

@@ -10,3 +10,4 @@ pub mod seats;
 pub mod secrets;
 pub mod status;
 pub mod watch;
+pub mod watch_leader;

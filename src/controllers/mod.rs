@@ -2,10 +2,12 @@
 //!
 //! **Architecture Invariant:** no step depends on having seen an event. Every reconcile starts from what is there.
 
+mod enrolment;
 pub mod license;
 pub mod observed;
 pub mod plan;
 pub mod queue;
+pub mod roster;
 pub mod runner;
 pub mod subscription;
 pub mod verified;
@@ -22,12 +24,14 @@ use crate::cluster::client::{RequestCount, call};
 use crate::cluster::clock::{Clock, jittered};
 use crate::cluster::events::Events;
 use crate::cluster::health::Health;
-use crate::cluster::leader::Candidate;
+use crate::cluster::leader::{Candidate, Rank};
 use crate::cluster::metrics::Metrics;
 use crate::cluster::seats::Desk;
 use crate::cluster::seats::budget::BYTES_A_SECOND;
 use crate::cluster::seats::desk::TTL;
 use crate::cluster::seats::ledger::Ledger;
+use crate::cluster::seats::metrics::SeatMetrics;
+use crate::cluster::watch_leader::watch_leader;
 use runner::Surroundings;
 use wiring::Wiring;
 
@@ -46,6 +50,8 @@ pub struct Operator {
     pub metrics: Arc<Metrics>,
     /// Where seats are handed out while this replica leads.
     pub desk: Desk,
+    /// Who leads, and where it is reached.
+    pub rank: Rank,
 }
 
 /// Why the operator ended.
@@ -61,29 +67,35 @@ impl Operator {
     /// `namespace` is the operator's own: its Lease, and the trust that the installation pins. `identity` tells replicas
     /// apart. `requests` is what `client` counts into.
     pub fn new(client: Client, clock: Clock, requests: &RequestCount, namespace: &str, identity: &str) -> Self {
+        let seats = SeatMetrics::default();
+        let metrics = Arc::new(Metrics::new(requests, &seats));
+        let desk = Desk::new(clock.clone(), TTL, Some(BYTES_A_SECOND), seats);
         Operator {
             client,
-            desk: Desk::new(clock.clone(), TTL, Some(BYTES_A_SECOND)),
+            rank: Rank { renew: desk.wants_proof(), ..Rank::default() },
+            desk,
             clock,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
             health: Arc::default(),
-            metrics: Arc::new(Metrics::new(requests)),
+            metrics,
         }
     }
 
     /// Runs until `stop` turns true or the lead is lost: caches first, then the lead, then the controllers. At the end what
     /// is under way is finished and the lead given back.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> End {
-        let Operator { client, clock, namespace, identity, health, metrics, desk } = self;
+        let Operator { client, clock, namespace, identity, health, metrics, desk, rank } = self;
         let events = Events::start(client.clone(), &identity, metrics.events_dropped.clone());
         let mut background = tokio::task::JoinSet::new();
         let beating = health.clone();
         background.spawn(async move { beating.beat().await });
+        background.spawn(watch_leader(rank.clone()));
 
         let at_desk = desk.clone();
         let proven = move |sent| at_desk.proven(sent);
-        let mut candidate = Candidate::new(client.clone(), &namespace, identity.clone(), clock.clone(), proven);
+        let mut candidate =
+            Candidate::new(client.clone(), &namespace, identity.clone(), clock.clone(), rank.clone(), proven);
         let ledger = Arc::new(Ledger::new(client.clone(), &namespace, &identity));
         let Some(cluster) = first_look(&client, &candidate, &mut stop).await else { return End::Stopped };
         let with = Surroundings { clock, events, metrics: metrics.clone(), desk: desk.clone() };

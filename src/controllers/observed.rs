@@ -1,6 +1,7 @@
 //! The cluster as the caches show it, and who refers to what.
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::store::Store;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::{Client, ResourceExt};
@@ -8,9 +9,14 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::enrolment::Enrolment;
 use super::verified::Verified;
-use crate::api::{License, Plan, Subscription, mark};
+use crate::api::allowed_namespaces::Labels;
+use crate::api::{License, Plan, Roster, Subscription, mark};
 use crate::cluster::watch::{Guarded, all};
+
+/// A Namespace without its spec and status.
+pub type NamespaceMeta = PartialObjectMeta<Namespace>;
 
 /// Every object the operator looks at. Secrets are split by type, and no other type is ever read.
 #[derive(Clone)]
@@ -23,6 +29,10 @@ pub struct Observed {
     pub licenses: Store<Guarded<License>>,
     pub subscriptions: Store<Guarded<Subscription>>,
     pub plans: Store<Guarded<Plan>>,
+    pub rosters: Store<Guarded<Roster>>,
+    pub enrolment: Arc<Enrolment>,
+    /// For their labels, by which a License may admit them.
+    pub namespaces: Store<NamespaceMeta>,
     pub keys: Store<Secret>,
     pub trusts: Store<Secret>,
     pub issuers: Store<Secret>,
@@ -36,6 +46,12 @@ impl Observed {
 
     pub fn plan(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<Plan>>> {
         self.plans.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// The labels of a namespace; None: there is none.
+    pub fn labels(&self, namespace: &str) -> Option<Labels> {
+        let namespace = self.namespaces.get(&ObjectRef::new(namespace))?;
+        Some(namespace.labels().clone())
     }
 
     /// The Secrets in the operator's namespace that pin the trust of `product`. Where there are any, they alone count.
@@ -82,6 +98,12 @@ where
         if !targets.is_empty() {
             to.insert(object, targets);
         }
+    }
+
+    /// What `object` refers to.
+    pub fn by(&self, object: &ObjectRef<K>) -> Vec<String> {
+        let both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        both.to.get(object).cloned().unwrap_or_default()
     }
 
     /// Those that refer to it, by name.

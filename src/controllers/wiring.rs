@@ -8,18 +8,24 @@ use std::hash::Hash;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::enrolment::{Enrolment, license_of};
 use super::license::{self, LicenseController};
-use super::observed::{Observed, References, target};
+use super::observed::{NamespaceMeta, Observed, References, target};
 use super::plan::PlanController;
 use super::queue::{Queue, Wakes};
+use super::roster::RosterController;
 use super::runner::{self, Surroundings};
 use super::subscription::{self, SubscriptionController};
-use crate::api::{License, Plan, Subscription, mark, secret_type};
+use crate::api::{License, Plan, Roster, Subscription, mark, secret_type};
+use crate::cluster::clock::jittered;
 use crate::cluster::watch::{Change, Guarded, all, cache};
+use crate::domain::seats::journal::LicenseName;
 use crate::wrong::{self, Variant::*};
 
 /// How often it is asked whether the clocks agree.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(10);
+/// Status shows how many seats are in use at most this old.
+const SHOW_USE: Duration = Duration::from_secs(5);
 
 /// The controllers and what feeds them.
 #[derive(Clone)]
@@ -27,9 +33,11 @@ pub struct Wiring {
     licenses: Arc<LicenseController>,
     subscriptions: Arc<SubscriptionController>,
     plans: Arc<PlanController>,
+    rosters: Arc<RosterController>,
     license_queue: Queue<Guarded<License>>,
     subscription_queue: Queue<Guarded<Subscription>>,
     plan_queue: Queue<Guarded<Plan>>,
+    roster_queue: Queue<Guarded<Roster>>,
     observed: Observed,
     with: Surroundings,
 }
@@ -41,6 +49,7 @@ struct Feeds {
     license_queue: Queue<Guarded<License>>,
     subscription_queue: Queue<Guarded<Subscription>>,
     plan_queue: Queue<Guarded<Plan>>,
+    roster_queue: Queue<Guarded<Roster>>,
     license_references: References<Guarded<License>>,
     subscription_references: References<Guarded<Subscription>>,
 }
@@ -54,6 +63,7 @@ impl Wiring {
             license_queue: Queue::default(),
             subscription_queue: Queue::default(),
             plan_queue: Queue::default(),
+            roster_queue: Queue::default(),
             license_references: References::default(),
             subscription_references: References::default(),
         });
@@ -72,6 +82,16 @@ impl Wiring {
             licenses: of_kind(&client, &feeds, Feeds::license),
             subscriptions: of_kind(&client, &feeds, Feeds::subscription),
             plans: of_kind(&client, &feeds, Feeds::plan),
+            rosters: of_kind(&client, &feeds, Feeds::roster),
+            enrolment: Arc::new(Enrolment::new(feeds.roster_queue.clone())),
+            namespaces: {
+                let feeds = feeds.clone();
+                cache(Api::<NamespaceMeta>::all(client.clone()), watcher::Config::default(), move |change| match change
+                {
+                    Change::Of(namespace) => feeds.namespace(namespace),
+                    Change::Relisted => feeds.everything(),
+                })
+            },
             client,
             namespace: namespace.to_owned(),
             cluster,
@@ -98,9 +118,16 @@ impl Wiring {
                 with: with.clone(),
                 statuses: Arc::default(),
             }),
+            rosters: Arc::new(RosterController {
+                observed: observed.clone(),
+                with: with.clone(),
+                statuses: Arc::default(),
+                wakes: Arc::new(Wakes::default()),
+            }),
             license_queue: feeds.license_queue.clone(),
             subscription_queue: feeds.subscription_queue.clone(),
             plan_queue: feeds.plan_queue.clone(),
+            roster_queue: feeds.roster_queue.clone(),
             observed,
             with,
         };
@@ -115,7 +142,8 @@ impl Wiring {
         let (keys, trusts, issuers) =
             (o.keys.wait_until_ready(), o.trusts.wait_until_ready(), o.issuers.wait_until_ready());
         let kinds = (o.licenses.wait_until_ready(), o.subscriptions.wait_until_ready(), o.plans.wait_until_ready());
-        let _ = tokio::join!(keys, trusts, issuers, kinds.0, kinds.1, kinds.2);
+        let people = (o.rosters.wait_until_ready(), o.namespaces.wait_until_ready());
+        let _ = tokio::join!(keys, trusts, issuers, kinds.0, kinds.1, kinds.2, people.0, people.1);
     }
 
     /// Works until `close`, and returns once what was under way is done.
@@ -142,6 +170,12 @@ impl Wiring {
                     self.observed.plans.clone(),
                     self.with.clone()
                 ),
+                runner::run(
+                    self.rosters.clone(),
+                    self.roster_queue.clone(),
+                    self.observed.rosters.clone(),
+                    self.with.clone()
+                ),
             );
         };
         tokio::select! {
@@ -149,7 +183,19 @@ impl Wiring {
             () = work => {}
             () = self.licenses.wakes.run(clock, &self.license_queue) => {}
             () = self.subscriptions.wakes.run(clock, &self.subscription_queue) => {}
+            () = self.rosters.wakes.run(clock, &self.roster_queue) => {}
             () = self.watch_clock() => {}
+            () = self.watch_use() => {}
+        }
+    }
+
+    /// Looks at Licenses again whose seats were taken or given back, a few seconds later. Never returns.
+    async fn watch_use(&self) {
+        loop {
+            tokio::time::sleep(jittered(SHOW_USE)).await;
+            let changed = self.with.desk.changed_use();
+            let name = |license: &LicenseName| ObjectRef::new(&license.name).within(&license.namespace);
+            add_all(&self.license_queue, changed.iter().map(name).collect());
         }
     }
 
@@ -171,6 +217,7 @@ impl Wiring {
         self.license_queue.close();
         self.subscription_queue.close();
         self.plan_queue.close();
+        self.roster_queue.close();
     }
 }
 
@@ -205,6 +252,7 @@ impl Feeds {
         }
         let referred = target("License", &object.namespace().unwrap_or_default(), &object.name_any());
         add_all(&self.subscription_queue, self.subscription_references.of(&referred));
+        add_all(&self.roster_queue, wiring.observed.enrolment.references.of(&referred));
         self.license_queue.add(name);
     }
 
@@ -240,6 +288,45 @@ impl Feeds {
         let referred = target("Plan", &object.namespace().unwrap_or_default(), &object.name_any());
         add_all(&self.subscription_queue, self.subscription_references.of(&referred));
         self.plan_queue.add(name);
+    }
+
+    fn roster(&self, object: &Guarded<Roster>) {
+        let Some(wiring) = self.controllers.get() else { return };
+        let name = ObjectRef::from_obj(object);
+        if wiring.rosters.statuses.is_echo(object) {
+            return;
+        }
+        let references = &wiring.observed.enrolment.references;
+        let before = references.by(&name);
+        if let Ok(roster) = &object.0 {
+            match is_there(&wiring.observed.rosters, object) {
+                true => references.set(name.clone(), vec![license_of(roster)]),
+                false => {
+                    references.set(name.clone(), Vec::new());
+                    wiring.rosters.forget(roster);
+                }
+            }
+        }
+        let after = references.by(&name);
+        for license in before.iter().filter(|license| !after.contains(license)) {
+            // Who was in this Roster too is there only once now.
+            add_all(&self.roster_queue, references.of(license));
+        }
+        add_all(&self.license_queue, before.iter().chain(&after).filter_map(|target| license_named(target)).collect());
+        self.roster_queue.add(name);
+    }
+
+    /// Its labels decide whether Rosters in it count for Licenses elsewhere.
+    fn namespace(&self, namespace: &NamespaceMeta) {
+        let Some(wiring) = self.controllers.get() else { return };
+        let references = &wiring.observed.enrolment.references;
+        let inside = names(&wiring.observed.rosters).into_iter().filter(|r| r.namespace == namespace.metadata.name);
+        for roster in inside {
+            for license in references.by(&roster) {
+                add_all(&self.license_queue, license_named(&license).into_iter().collect());
+                add_all(&self.roster_queue, references.of(&license));
+            }
+        }
     }
 
     /// A Secret that Licenses or Subscriptions name.
@@ -281,13 +368,26 @@ impl Feeds {
                 self.subscription_references.set(name, subscription::references(subscription));
             }
         }
+        for object in wiring.observed.rosters.state() {
+            if let Ok(roster) = &object.0 {
+                let references = &wiring.observed.enrolment.references;
+                references.set(ObjectRef::from_obj(object.as_ref()), vec![license_of(roster)]);
+            }
+        }
         if wrong::is(NoCatchUp) && !led {
             return;
         }
         add_all(&self.license_queue, names(&wiring.observed.licenses));
         add_all(&self.subscription_queue, names(&wiring.observed.subscriptions));
         add_all(&self.plan_queue, names(&wiring.observed.plans));
+        add_all(&self.roster_queue, names(&wiring.observed.rosters));
     }
+}
+
+/// The License that a reference names.
+fn license_named(target: &str) -> Option<ObjectRef<Guarded<License>>> {
+    let (namespace, name) = target.strip_prefix("License/")?.split_once('/')?;
+    Some(ObjectRef::new(name).within(namespace))
 }
 
 /// Whether the cache has this very object, and not another of its name.

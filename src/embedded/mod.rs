@@ -235,7 +235,12 @@ impl Embedded {
         let wanted = Wanted::read(&head.headers)?;
         let kind = self.0.kinds.get(resource.kind);
         let shown = Shown { kind, wanted, include: Include::read(&query)?, now: self.now() };
-        if !matches!(resource.subresource.as_deref(), None | Some("status" | "finalize")) {
+        let served = match resource.subresource.as_deref() {
+            None => true,
+            Some("status") => kind.status,
+            Some(other) => other == "finalize" && !kind.custom,
+        };
+        if !served {
             return Err(Failure::not_found(kind, resource.name.as_deref().unwrap_or_default()));
         }
         if !is_write(&head.method) {

@@ -9,7 +9,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use kube::{Resource, ResourceExt};
 use seatkeeper::api::conditions::{Condition, ConditionStatus, find};
-use seatkeeper::api::{License, Plan, Subscription};
+use seatkeeper::api::{License, Plan, Roster, Subscription};
 use seatkeeper::domain::license::mode::Mode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -56,6 +56,10 @@ impl Case {
     }
 
     pub fn plan(&self, name: &str) -> Seen<Plan> {
+        self.see(name)
+    }
+
+    pub fn roster(&self, name: &str) -> Seen<Roster> {
         self.see(name)
     }
 
@@ -270,6 +274,12 @@ impl Conditioned for Subscription {
 }
 
 impl Conditioned for Plan {
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |status| &status.conditions)
+    }
+}
+
+impl Conditioned for Roster {
     fn conditions(&self) -> &[Condition] {
         self.status.as_ref().map_or(&[], |status| &status.conditions)
     }

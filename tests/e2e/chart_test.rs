@@ -61,6 +61,11 @@ async fn the_operators_own_rights_end_at_what_it_made() {
         ("delete", "licenses.seatkeeper.dev"),
         ("update", "licenses.seatkeeper.dev"),
         ("create", "plans.seatkeeper.dev"),
+        ("create", "rosters.seatkeeper.dev"),
+        ("patch", "rosters.seatkeeper.dev"),
+        // Ledgers only at home.
+        ("get", "seatledgers.seatkeeper.dev"),
+        ("create", "seatledgers.seatkeeper.dev"),
         ("create", "subscriptions.seatkeeper.dev"),
         ("get", "secrets"),
         ("patch", "secrets"),
@@ -70,6 +75,20 @@ async fn the_operators_own_rights_end_at_what_it_made() {
         ("impersonate", "users"),
     ] {
         assert!(!may(&operator, &[verb, what]).await, "the operator may {verb} {what}");
+    }
+    let home = Kubectl::with(cp, &Installation::shared().await.kubeconfig, SEATKEEPER);
+    for (verb, allowed) in [
+        ("get", true),
+        ("list", true),
+        ("create", true),
+        ("update", true),
+        ("delete", true),
+        // A merge patch without a resourceVersion is accepted blindly, and a cache is older than what is there.
+        ("patch", false),
+        ("watch", false),
+        ("deletecollection", false),
+    ] {
+        assert_eq!(may(&home, &[verb, "seatledgers.seatkeeper.dev"]).await, allowed, "the operator, {verb}");
     }
     // The same for others is none of its business.
     case.kubectl.expect_with(&create, &secret("free", "Opaque", None)).await;
@@ -85,7 +104,8 @@ async fn may(who: &Kubectl, what: &[&str]) -> bool {
     }
 }
 
-/// K3: Kubernetes' own roles reach the kinds: all may read, only admin may write Licenses, and contracts are the vendor's.
+/// K3: Kubernetes' own roles reach the kinds: all may read, only admin may write Licenses and Rosters, contracts are the
+/// vendor's, ledgers the operator's, and seats are for whom they are given to.
 #[tokio::test]
 async fn k3_view_edit_and_admin_may_do_what_they_should() {
     let case = Case::new("roles").await;
@@ -103,15 +123,17 @@ async fn k3_view_edit_and_admin_may_do_what_they_should() {
     .await;
     for role in ["view", "edit", "admin"] {
         let user = format!("--as={role}");
-        for kind in ["plans", "subscriptions", "licenses"] {
+        assert!(!may(&case.kubectl, &["create", "licenses.seatkeeper.dev", "--subresource=seats", &user]).await);
+        for kind in ["plans", "subscriptions", "licenses", "rosters", "seatledgers"] {
+            let writes = role == "admin" && ["licenses", "rosters"].contains(&kind);
             let resource = format!("{kind}.seatkeeper.dev");
             for (verb, allowed) in [
                 ("get", true),
                 ("list", true),
                 ("watch", true),
-                ("create", (role, kind) == ("admin", "licenses")),
-                ("patch", (role, kind) == ("admin", "licenses")),
-                ("delete", (role, kind) == ("admin", "licenses")),
+                ("create", writes),
+                ("patch", writes),
+                ("delete", writes),
             ] {
                 assert_eq!(may(&case.kubectl, &[verb, &resource, &user]).await, allowed, "{role} {verb} {kind}");
             }

@@ -70,7 +70,7 @@ fn the_guide_to_licences_works_as_written_on_make_dev() {
     {
         let (_dev, kubeconfig, programs) = Dev::start(&state);
         let person = Person::new("guide", &programs, &kubeconfig);
-        for document in ["docs/licences.md", "docs/command-line.md"] {
+        for document in ["docs/licences.md", "docs/rosters.md", "docs/command-line.md"] {
             for block in commands(document) {
                 person.types(document, &block);
             }

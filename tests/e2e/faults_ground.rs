@@ -49,7 +49,7 @@ impl Ground {
         let (cluster, operator, turn) = rights::ground().await;
         let ground = Ground { admin: cluster.admin().await, cluster, operator, _turn: turn };
         for namespace in ground.namespaces_in_use().await {
-            let kinds = "subscriptions.seatkeeper.dev,licenses.seatkeeper.dev,plans.seatkeeper.dev,secrets";
+            let kinds = "subscriptions.seatkeeper.dev,licenses.seatkeeper.dev,plans.seatkeeper.dev,rosters.seatkeeper.dev,secrets";
             ground.kubectl(&namespace).expect(&["delete", kinds, "--all"]).await;
         }
         ground.nobody_leads().await;

@@ -61,24 +61,29 @@ pub struct Replica {
     child: Child,
     pub name: String,
     port: u16,
+    /// Where its seat server listens.
+    pub seats: u16,
 }
 
 impl Replica {
     pub fn start(kubeconfig: &Path, name: &str) -> Self {
-        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
-        let port = free.local_addr().expect("it is bound").port();
-        drop(free);
+        let free = || std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+        let (health, seats) = (free(), free());
+        let number = |port: &std::net::TcpListener| port.local_addr().expect("it is bound").port();
+        let (port, seats_port) = (number(&health), number(&seats));
+        drop((health, seats));
         let log = kubeconfig.with_file_name(format!("operator-{name}.log"));
         let log = std::fs::File::options().create(true).append(true).open(log).expect("the state folder is ours");
         let child = Command::new(env!("CARGO_BIN_EXE_seatkeeper"))
             .args(["operator", "--namespace", HOME, "--identity", name, "--listen", &format!("127.0.0.1:{port}")])
+            .args(["--seats-listen", &format!("127.0.0.1:{seats_port}")])
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .expect("the program was built with this test");
-        Replica { child, name: name.to_owned(), port }
+        Replica { child, name: name.to_owned(), port, seats: seats_port }
     }
 
     /// What `path` of its health server says; None: nobody listens there.

@@ -82,7 +82,7 @@ impl Operator {
     fn spawn(kubeconfig: &Path, log: &Path, listen: SocketAddr) -> Self {
         let log = std::fs::File::create(log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
         let listen = listen.to_string();
-        let arguments = ["operator", "--namespace", SEATKEEPER, "--listen", &listen];
+        let arguments = ["operator", "--namespace", SEATKEEPER, "--listen", &listen, "--seats-listen", "127.0.0.1:0"];
         let environment: [(&str, &OsStr); 2] =
             [("KUBECONFIG", kubeconfig.as_os_str()), ("RUST_LOG", OsStr::new("info,kube=warn,seatkeeper=debug"))];
         Self(Tied::seatkeeper(&arguments, &environment, log).0)

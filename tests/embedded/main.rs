@@ -58,6 +58,10 @@ mod privacy_test;
 mod program;
 mod restart_test;
 mod rights;
+#[path = "../e2e/roster_test.rs"]
+mod roster_test;
+#[path = "../e2e/seat_ledger_test.rs"]
+mod seat_ledger_test;
 #[path = "../e2e/starting.rs"]
 mod starting;
 #[path = "../e2e/tied.rs"]

@@ -162,13 +162,15 @@ impl Shared {
 }
 
 /// The lists of the operator's caches.
-pub const LISTS: [(&str, &str); 6] = [
+pub const LISTS: [(&str, &str); 8] = [
     ("/apis/seatkeeper.dev/v1alpha1/licenses", ""),
     ("/apis/seatkeeper.dev/v1alpha1/subscriptions", ""),
     ("/apis/seatkeeper.dev/v1alpha1/plans", ""),
     ("/api/v1/secrets", "fieldSelector=type%3Dseatkeeper.dev%2Flicense"),
     ("/api/v1/secrets", "fieldSelector=type%3Dseatkeeper.dev%2Ftrust"),
     ("/api/v1/secrets", "fieldSelector=type%3Dseatkeeper.dev%2Fissuer"),
+    ("/apis/seatkeeper.dev/v1alpha1/rosters", ""),
+    ("/api/v1/namespaces", ""),
 ];
 
 impl State {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -68,7 +67,7 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
         };
         took = monotonic().saturating_sub(began);
         served = commit.waiting.len();
-        end(shared, &commit, bytes);
+        end(shared, &commit, bytes, took);
         for waiting in commit.waiting {
             // Who waited may have gone.
             let _ = waiting.send(());
@@ -115,13 +114,14 @@ pub(super) fn base(owned: &Owned, name: BaseName, sequence: u64) -> Base {
     Base { name, sequence, lines }
 }
 
-fn end(shared: &Shared, commit: &Commit, bytes: usize) {
+fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) {
     shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spend(bytes);
-    let counts = &shared.counts;
-    counts.commits.fetch_add(1, Ordering::Relaxed);
+    let metrics = &shared.metrics;
     let records: usize = commit.changes.iter().map(|(_, records)| records.len()).sum();
-    counts.committed.fetch_add(records as u64, Ordering::Relaxed);
-    counts.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    metrics.changes.inc_by(records as u64);
+    metrics.bytes.inc_by(bytes as u64);
+    metrics.batch.observe(commit.waiting.len() as f64);
+    metrics.commit.observe(took.as_secs_f64());
     if let Some(owned) = &mut shared.lock().owned {
         owned.journal.wrote(&commit.entry, &commit.changes);
         owned.writing_since = None;
@@ -150,7 +150,7 @@ async fn write_bases(
         let epoch = shared.lock().owned.as_ref().map_or(0, |owned| owned.journal.epoch());
         match ledger.write_base(&base, epoch).await {
             Ok(bytes) => {
-                shared.counts.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+                shared.metrics.bytes.inc_by(bytes as u64);
                 shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spend(bytes);
                 if let Some(owned) = &mut shared.lock().owned {
                     owned.journal.wrote_base(&base.name, base.sequence);

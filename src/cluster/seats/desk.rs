@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::budget::Budget;
+use super::metrics::SeatMetrics;
 use crate::cluster::clock::{Clock, monotonic};
 use crate::domain::Instant;
 use crate::domain::seats::journal::{Journal, LicenseName};
@@ -132,6 +133,20 @@ pub enum Denied {
     Overloaded,
 }
 
+impl Denied {
+    /// The word that answers, metrics and Events use.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Denied::Refused(refusal) => refusal.reason(),
+            Denied::UnknownLicense(_) => "UnknownLicense",
+            Denied::NotOwner => "NotOwner",
+            Denied::LedgerIncomplete { .. } => "LedgerIncomplete",
+            Denied::LedgerUnavailable => "LedgerUnavailable",
+            Denied::Overloaded => "Overloaded",
+        }
+    }
+}
+
 /// How a pool stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Use {
@@ -150,20 +165,15 @@ pub(super) struct Shared {
     pub pending: Notify,
     /// Ticks until which there is proof of owning the ledger.
     pub proof: AtomicU64,
+    /// Told when there is more of it, and asked for it.
+    pub proof_came: Notify,
+    pub wants_proof: Arc<Notify>,
     /// Set once the caches are there.
     pub licenses: OnceLock<Box<dyn Licenses>>,
     pub clock: Clock,
     pub ttl: Duration,
     pub budget: Mutex<Budget>,
-    pub counts: Counts,
-}
-
-/// What is counted, for metrics.
-#[derive(Debug, Default)]
-pub struct Counts {
-    pub commits: AtomicU64,
-    pub committed: AtomicU64,
-    pub bytes: AtomicU64,
+    pub metrics: SeatMetrics,
 }
 
 #[derive(Default)]
@@ -197,6 +207,8 @@ pub(super) struct Counter {
     stale: bool,
     created: Option<Instant>,
     peaks: BTreeMap<Arc<str>, u64>,
+    /// As it was when it was last told that the use has changed.
+    told: BTreeMap<Arc<str>, Use>,
 }
 
 impl Owned {
@@ -232,16 +244,18 @@ pub(super) fn ticks(at: Duration) -> u64 {
 
 impl Desk {
     /// A desk that owns nothing yet.
-    pub fn new(clock: Clock, ttl: Duration, bytes_a_second: Option<u64>) -> Self {
+    pub fn new(clock: Clock, ttl: Duration, bytes_a_second: Option<u64>, metrics: SeatMetrics) -> Self {
         Desk(Arc::new(Shared {
             state: Mutex::default(),
             pending: Notify::new(),
             proof: AtomicU64::new(0),
+            proof_came: Notify::new(),
+            wants_proof: Arc::default(),
             licenses: OnceLock::new(),
             clock,
             ttl,
             budget: Mutex::new(Budget::new(bytes_a_second, monotonic())),
-            counts: Counts::default(),
+            metrics,
         }))
     }
 
@@ -259,10 +273,6 @@ impl Desk {
         self.0.ttl
     }
 
-    pub fn counts(&self) -> &Counts {
-        &self.0.counts
-    }
-
     /// Whether this process owns the ledger, as far as it knows.
     pub fn owns(&self) -> bool {
         self.0.lock().owned.is_some()
@@ -271,6 +281,12 @@ impl Desk {
     /// The Lease was renewed with a request that was sent at `sent`.
     pub fn proven(&self, sent: Duration) {
         self.0.proof.fetch_max(ticks(sent + PROOF_LASTS), Ordering::Relaxed);
+        self.0.proof_came.notify_one();
+    }
+
+    /// Told where the desk has to know at once whether this replica leads still.
+    pub fn wants_proof(&self) -> Arc<Notify> {
+        self.0.wants_proof.clone()
     }
 
     /// A License, or something it refers to, has changed.
@@ -284,14 +300,16 @@ impl Desk {
 
     /// Asks for seats. Answers come in the order of what was asked, once all of them are durable.
     pub async fn acquire(&self, asks: &[Ask]) -> Vec<Result<Granted, Denied>> {
+        let began = monotonic();
         let outcomes: Vec<Result<Outcome, Denied>> = {
             let mut state = self.0.lock();
             asks.iter().map(|ask| self.0.decide(&mut state, ask)).collect()
         };
         self.0.pending.notify_one();
+        let metrics = &self.0.metrics;
         let mut answers = Vec::with_capacity(outcomes.len());
-        for outcome in outcomes {
-            answers.push(match outcome {
+        for (ask, outcome) in asks.iter().zip(outcomes) {
+            let answer = match outcome {
                 Ok(Outcome::Now(granted)) => Ok(granted),
                 // The owner that decided has lost the ledger: nobody knows whether the seat stands in it. Asking again tells.
                 Ok(Outcome::Then(granted, durable)) => match tokio::time::timeout(PATIENCE, durable).await {
@@ -300,8 +318,18 @@ impl Desk {
                     Err(_) => Err(Denied::LedgerUnavailable),
                 },
                 Err(denied) => Err(denied),
-            });
+            };
+            match &answer {
+                Ok(granted) => _ = metrics.granted.inc_by(granted.seats.len() as u64),
+                Err(Denied::NotOwner) => {}
+                Err(denied) => {
+                    let known = !matches!(denied, Denied::UnknownLicense(_));
+                    metrics.denied(known.then_some(&ask.license), denied.reason());
+                }
+            }
+            answers.push(answer);
         }
+        metrics.wait.observe(monotonic().saturating_sub(began).as_secs_f64());
         answers
     }
 
@@ -333,6 +361,7 @@ impl Desk {
             let Some(record) = counter.seating.release(&seat.held()) else { return Ok(false) };
             counter.seating.apply(&record, 0);
             owned.pending.push((seat.license.clone(), vec![record]));
+            self.0.metrics.released.inc();
             true
         };
         self.0.pending.notify_one();
@@ -383,10 +412,19 @@ impl Desk {
         let mut state = self.0.lock();
         let owned = state.owned.as_mut()?;
         let Some(counter) = owned.seatings.get_mut(license) else { return Some(BTreeMap::new()) };
-        counter.note_peaks();
-        let table = counter.seating.table();
-        let of = |pool: &Arc<str>, peak: u64| (pool.to_string(), Use { in_use: table.in_use(pool), peak });
-        Some(counter.peaks.iter().map(|(pool, peak)| of(pool, *peak)).collect())
+        Some(counter.uses().into_iter().map(|(pool, u)| (pool.to_string(), u)).collect())
+    }
+
+    /// The Licenses whose use has changed since this was asked last.
+    pub fn changed_use(&self) -> Vec<LicenseName> {
+        let mut state = self.0.lock();
+        let Some(owned) = &mut state.owned else { return Vec::new() };
+        let changed = |counter: &mut Counter| {
+            let now = counter.uses();
+            let before = std::mem::replace(&mut counter.told, now);
+            before != counter.told && before.values().chain(counter.told.values()).any(|u| *u != Use::default())
+        };
+        owned.seatings.iter_mut().filter_map(|(license, c)| changed(c).then(|| license.clone())).collect()
     }
 
     /// Frees the seats of those who were not heard of. How many there were.
@@ -407,6 +445,7 @@ impl Desk {
                 owned.pending.push((license.clone(), records));
             }
         }
+        self.0.metrics.lost.inc_by(swept as u64);
         if swept > 0 {
             self.0.pending.notify_one();
         }
@@ -416,7 +455,13 @@ impl Desk {
 
 impl Counter {
     pub fn new(seating: Seating) -> Self {
-        Counter { seating, good_until: None, stale: true, created: None, peaks: BTreeMap::new() }
+        Counter { seating, good_until: None, stale: true, created: None, peaks: BTreeMap::new(), told: BTreeMap::new() }
+    }
+
+    fn uses(&mut self) -> BTreeMap<Arc<str>, Use> {
+        self.note_peaks();
+        let table = self.seating.table();
+        self.peaks.iter().map(|(pool, peak)| (pool.clone(), Use { in_use: table.in_use(pool), peak: *peak })).collect()
     }
 
     fn note_peaks(&mut self) {

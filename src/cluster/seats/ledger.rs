@@ -13,7 +13,7 @@ use crate::api::SeatLedger;
 use crate::api::seat_ledger::{Base as BasePlace, Journal as JournalPlace, OfLicense, SeatLedgerSpec};
 use crate::cluster::client::{CallError, call};
 use crate::cluster::clock::{jittered, random_bytes};
-use crate::domain::seats::journal::{Base, BaseName, Entry, Found, LicenseName, place, read};
+use crate::domain::seats::journal::{Base, BaseName, Entry, Found, Incomplete, LicenseName, place, read};
 
 /// Objects asked for at once.
 const PAGE: u32 = 500;
@@ -21,9 +21,9 @@ const PAGE: u32 = 500;
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Another owner has taken over.
+/// Another owner has taken over, or somebody has deleted or set back what was written. Whoever goes on has to begin anew.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("another owner has sealed the ledger: {0}")]
+#[error("the ledger is not as it was left: {0}")]
 pub struct Fenced(String);
 
 /// Why a ledger could not be taken over.
@@ -42,7 +42,16 @@ pub struct Ledger {
     api: Api<SeatLedger>,
     namespace: String,
     identity: String,
-    versions: Mutex<HashMap<String, String>>,
+    known: Mutex<Known>,
+}
+
+/// The ledger as it was last seen.
+#[derive(Default)]
+struct Known {
+    /// The version of each object, and the entry up to which it was written.
+    objects: HashMap<String, (String, i64)>,
+    /// The last entry that we know to have been durable.
+    last: u64,
 }
 
 impl Ledger {
@@ -52,7 +61,7 @@ impl Ledger {
             api: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
-            versions: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -62,11 +71,20 @@ impl Ledger {
         let who = format!("{}-{salt}", self.identity);
         loop {
             let (entries, bases) = self.list().await?;
-            let found = read(&entries, &bases);
+            let mut found = read(&entries, &bases);
+            // The seal takes the place of an entry that the owner before may not have folded into its bases.
+            if let Err(fenced) = self.fold(&mut found).await {
+                tracing::info!(%fenced, "the owner before writes still");
+                continue;
+            }
             let seal = found.journal.seal(&who);
             match self.write_entry(&seal).await {
                 Ok(_) => {
-                    let mut found = found;
+                    let last = std::mem::replace(&mut self.known().last, seal.sequence);
+                    if last > found.journal.sequence() {
+                        let here = found.journal.sequence();
+                        found.incomplete.get_or_insert(Incomplete::SetBack { found: here, written: last });
+                    }
                     found.journal.wrote(&seal, &Vec::new());
                     return Ok(found);
                 }
@@ -74,6 +92,14 @@ impl Ledger {
                 Err(fenced) => tracing::info!(%fenced, "sealing the ledger again"),
             }
         }
+    }
+
+    async fn fold(&self, found: &mut Found) -> Result<(), Fenced> {
+        for base in found.fold() {
+            self.write_base(&base, found.journal.epoch()).await?;
+            found.journal.wrote_base(&base.name, base.sequence);
+        }
+        Ok(())
     }
 
     async fn list(&self) -> Result<(Vec<Entry>, Vec<Base>), LedgerError> {
@@ -88,12 +114,12 @@ impl Ledger {
                 break;
             }
         }
-        let mut versions = self.versions();
-        versions.clear();
+        let mut known = self.known();
+        known.objects.clear();
         let (mut entries, mut bases) = (Vec::new(), Vec::new());
         for object in objects {
             if let Some(version) = object.resource_version() {
-                versions.insert(object.name_any(), version);
+                known.objects.insert(object.name_any(), (version, object.spec.sequence));
             }
             match object.spec.base.clone() {
                 Some(base) => bases.push(read_base(base, object.spec)),
@@ -117,7 +143,9 @@ impl Ledger {
         };
         let is_ours = |found: &SeatLedgerSpec| read_entry(found.clone()) == *entry;
         let is_older = |found: &SeatLedgerSpec| found.epoch <= spec.epoch && found.sequence < spec.sequence;
-        self.write(&name, &spec, is_ours, is_older).await
+        let size = self.write(&name, &spec, is_ours, is_older).await?;
+        self.known().last = entry.sequence;
+        Ok(size)
     }
 
     /// Writes a base over the one that was there.
@@ -150,7 +178,7 @@ impl Ledger {
     ) -> Result<usize, Fenced> {
         let mut wait = FIRST_WAIT;
         loop {
-            let version = self.versions().get(name).cloned();
+            let (version, last) = self.known().objects.get(name).cloned().unzip();
             let mut object = SeatLedger::new(name, spec.clone());
             object.metadata.namespace = Some(self.namespace.clone());
             object.metadata.resource_version = version;
@@ -160,7 +188,7 @@ impl Ledger {
             match written {
                 Ok(meta) => {
                     if let Some(version) = meta.metadata.resource_version {
-                        self.versions().insert(name.to_owned(), version);
+                        self.known().objects.insert(name.to_owned(), (version, spec.sequence));
                     }
                     return Ok(size);
                 }
@@ -170,10 +198,14 @@ impl Ledger {
             }
             // Conflicts too: it may be our own write whose reply was lost and that the client sent again.
             match call(self.api.get_opt(name)).await {
-                Ok(None) => _ = self.versions().remove(name),
+                Ok(None) if last.is_some() => return Err(Fenced(format!("{name} was deleted"))),
+                Ok(None) => {}
                 Ok(Some(found)) => {
+                    if last.is_some_and(|last| found.spec.sequence < last) {
+                        return Err(Fenced(format!("{name} was set back to entry {}", found.spec.sequence)));
+                    }
                     if let Some(version) = found.resource_version() {
-                        self.versions().insert(name.to_owned(), version);
+                        self.known().objects.insert(name.to_owned(), (version, found.spec.sequence));
                     }
                     if is_ours(&found.spec) {
                         return Ok(size);
@@ -209,8 +241,8 @@ impl Ledger {
         self.api.clone().into_client().request(request).await
     }
 
-    fn versions(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,11 +7,13 @@
 //! | How does a new owner begin? | `take_over.rs` |
 //! | How is the ledger kept in the API server? | `ledger.rs` |
 //! | How many bytes may that cost? | `budget.rs` |
+//! | What is counted? | `metrics.rs` |
 
 pub mod budget;
 mod commit;
 pub mod desk;
 pub mod ledger;
+pub mod metrics;
 mod take_over;
 
 pub use desk::{Ask, Denied, Desk, Granted, Licensed, Licenses, Seat};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -20,6 +21,8 @@ use crate::domain::seats::seating::Seating;
 const SWEEP: Duration = Duration::from_secs(1);
 /// What waits to be written has this long when another is to take over.
 const HAND_OVER: Duration = Duration::from_secs(2);
+/// How long it is waited for a renewal of the Lease before it is asked for again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a take-over that failed is not tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -30,14 +33,18 @@ impl Desk {
         let own = async {
             loop {
                 match self.take_over(&ledger).await {
-                    Ok(()) => break,
+                    Ok(()) => {
+                        tokio::select! {
+                            fenced = commit::run(self.0.clone(), ledger.clone()) => {
+                                tracing::warn!(%fenced, "the seats are taken over anew, as long as this replica leads");
+                            }
+                            () = self.sweep_forever() => {}
+                        }
+                        self.0.lock().owned = None;
+                    }
                     Err(error) => tracing::warn!(%error, "the ledger of seats cannot be taken over yet"),
                 }
                 tokio::time::sleep(jittered(AGAIN)).await;
-            }
-            tokio::select! {
-                fenced = commit::run(self.0.clone(), ledger.clone()) => tracing::warn!(%fenced, "the seats are lost"),
-                () = self.sweep_forever() => {}
             }
         };
         let told = async { _ = stop.wait_for(|stop| *stop).await };
@@ -57,6 +64,7 @@ impl Desk {
         }
         let mut state = self.0.lock();
         (state.owned, state.closing) = (None, false);
+        self.0.metrics.owns.set(0);
     }
 
     /// Returns once nothing waits to be written.
@@ -79,9 +87,23 @@ impl Desk {
         }
     }
 
+    /// Returns once the Lease was renewed with a request sent after `since`. Between taking the Lease and sealing another
+    /// may have taken both and granted seats: then this seal has only fenced its writes, not what it answers from memory,
+    /// and nothing may be granted here. The Lease, renewed without a gap, shows that nobody has
+    /// (tests/seat_protocol: LeaseThenSeal).
+    async fn leads_since(&self, since: Duration) {
+        let enough = ticks(since + PROOF_LASTS) + 1;
+        while self.0.proof.load(Ordering::Relaxed) < enough {
+            self.0.wants_proof.notify_one();
+            // Whoever was told before is asked again: a notice may come before the replica has begun to keep its Lease.
+            let _ = tokio::time::timeout(ASK_AGAIN, self.0.proof_came.notified()).await;
+        }
+    }
+
     async fn take_over(&self, ledger: &Arc<Ledger>) -> Result<(), LedgerError> {
         let began = self.0.clock.now().at;
         let Found { mut journal, holds, incomplete } = ledger.seal().await?;
+        self.leads_since(monotonic()).await;
         let now = monotonic();
         // Who was told that a seat is theirs by an owner before, at the last moment at which that one had proof of owning
         // it, may believe so for a whole TTL from then.
@@ -111,6 +133,7 @@ impl Desk {
             owned.journal.wrote_base(&base.name, base.sequence);
         }
         self.0.lock().owned = Some(owned);
+        self.0.metrics.owns.set(1);
         Ok(())
     }
 }

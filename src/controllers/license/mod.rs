@@ -3,6 +3,7 @@
 pub mod holdings;
 mod notes;
 mod reading;
+mod roster;
 mod status;
 mod terms;
 
@@ -27,6 +28,8 @@ use crate::domain::seats::journal::LicenseName;
 use holdings::{Holder, Holdings};
 use reading::Reading;
 pub use reading::Trusts;
+use roster::OnRosters;
+use status::Shown;
 pub use terms::SeatTerms;
 
 /// Keeps the status of Licenses.
@@ -80,7 +83,8 @@ impl LicenseController {
     async fn look_at(&self, license: &License) -> Result<(), ReconcileError> {
         let object = ObjectRef::from_obj(license);
         let named = (license.namespace().unwrap_or_default(), license.name_any());
-        self.with.desk.look_again(&LicenseName::new(&named.0, &named.1));
+        let named = LicenseName::new(&named.0, &named.1);
+        self.with.desk.look_again(&named);
         let mut reading = Reading::of(license, &self.observed, &self.trusts);
         let holder = Holder::of(license);
         for other in self.holdings.claim(holder.clone(), grants_of(&reading.keys)) {
@@ -94,8 +98,12 @@ impl LicenseController {
         let before = self.statuses.latest(license, in_cache).unwrap_or_default();
         let judged = entitlement(&reading.keys, now.at);
         let next = next_transition(&reading.keys, now.at);
-        let status = status::of(license, &reading, &judged, next, &before, now);
-        self.wakes.set(&guarded(&object), next_wake(&reading.keys, now.at));
+        let on_rosters = OnRosters::of(license, &reading.keys, &judged, &self.observed, now.at);
+        let uses = self.with.desk.in_use(&named);
+        let shown = Shown { reading: &reading, granted: &judged, next, on_rosters: on_rosters.as_ref(), uses };
+        let status = status::of(license, &shown, &before, now);
+        let membership = on_rosters.and_then(|on_rosters| on_rosters.next_change);
+        self.wakes.set(&guarded(&object), next_wake(&reading.keys, now.at).into_iter().chain(membership).min());
         self.with.metrics.licensed(license, &status);
 
         let api: Api<License> = Api::namespaced(self.observed.client.clone(), &license.namespace().unwrap_or_default());
@@ -111,6 +119,7 @@ impl LicenseController {
         let object = ObjectRef::from_obj(license);
         self.wakes.set(&guarded(&object), None);
         self.with.metrics.forget_license(license);
+        self.observed.enrolment.forget(license);
         if let Some(uid) = &license.meta().uid {
             self.statuses.forget(uid);
             for other in self.holdings.release(uid) {

@@ -35,6 +35,7 @@ pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
     };
     alarm("KeyRefused", true, "KeyRefused");
     alarm("ExpiringSoon", true, "ExpiringSoon");
+    alarm("RosterExceedsSeats", true, "RosterExceedsSeats");
     alarm("TrustRefused", true, "TrustPinned");
     alarm("SourceMissing", true, "SourceMissing");
     alarm("Reconciling", true, "Waiting");

@@ -1,10 +1,14 @@
 //! What a License shows.
 
+use std::collections::BTreeMap;
+
 use super::reading::Reading;
+use super::roster::OnRosters;
 use crate::api::License;
 use crate::api::conditions::Conditions;
 use crate::api::license::{GrantStatus, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
 use crate::cluster::clock::Now;
+use crate::cluster::seats::desk::Use;
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{
     EXPIRING_SOON, Entitlement, KeyState, PoolLimit, Presented, Transition, replaced,
@@ -20,15 +24,21 @@ const SHOWN_POOLS: usize = 1024;
 const SHOWN_FEATURES: usize = 64;
 const SHOWN_TEXT: usize = 1000;
 
+/// What a License shows of, besides itself.
+pub struct Shown<'s> {
+    pub reading: &'s Reading,
+    pub granted: &'s Entitlement,
+    pub next: Option<Transition>,
+    pub on_rosters: Option<&'s OnRosters>,
+    /// How its pools stand; None: nobody owns the ledger at present.
+    pub uses: Option<BTreeMap<String, Use>>,
+}
+
 /// The status of `license`. Equal to `before` where nothing has changed.
-pub fn of(
-    license: &License,
-    reading: &Reading,
-    granted: &Entitlement,
-    next: Option<Transition>,
-    before: &LicenseStatus,
-    now: Now,
-) -> LicenseStatus {
+pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) -> LicenseStatus {
+    let Shown { reading, granted, next, on_rosters, uses } = shown;
+    let pools: Vec<PoolStatus> =
+        granted.pools.iter().take(SHOWN_POOLS).map(|limit| pool(limit, before, uses.as_ref())).collect();
     LicenseStatus {
         observed_generation: license.metadata.generation,
         mode: Some(granted.mode),
@@ -40,8 +50,8 @@ pub fn of(
         grace_ends_at: granted.grace_ends_at.map(Into::into),
         next_transition: next.map(|next| NextMode { at: next.at.into(), to: next.to }),
         demo_seats: Some(granted.demo_seats),
-        seats: Some(seats(granted)),
-        pools: granted.pools.iter().take(SHOWN_POOLS).map(pool).collect(),
+        seats: Some(seats_in_use(granted, &pools)),
+        pools,
         features: granted.features.iter().take(SHOWN_FEATURES).map(|feature| cut(feature)).collect(),
         grants: granted
             .grants
@@ -56,7 +66,7 @@ pub fn of(
             .collect(),
         keys_read: Some(u32::try_from(reading.keys.len()).unwrap_or(u32::MAX)),
         keys: keys(reading, granted),
-        conditions: conditions(license, reading, granted, before, now),
+        conditions: conditions(license, reading, granted, *on_rosters, before, now),
     }
 }
 
@@ -64,8 +74,35 @@ fn cut(text: &str) -> String {
     text.chars().take(SHOWN_TEXT).collect()
 }
 
-fn pool(pool: &PoolLimit) -> PoolStatus {
-    PoolStatus { name: cut(&pool.name), model: pool.model, limit: pool.limit, in_use: None, peak: None }
+/// While nobody owns the ledger, what was shown last stays.
+fn pool(pool: &PoolLimit, before: &LicenseStatus, uses: Option<&BTreeMap<String, Use>>) -> PoolStatus {
+    let name = cut(&pool.name);
+    let shown = before.pools.iter().find(|shown| shown.name == name);
+    let in_use = match uses {
+        Some(uses) => uses.get(&pool.name).map_or(0, |u| u.in_use),
+        None => shown.and_then(|shown| shown.in_use).unwrap_or(0),
+    };
+    let peak = shown.and_then(|shown| shown.peak).unwrap_or(0);
+    let peak = uses.and_then(|uses| uses.get(&pool.name)).map_or(0, |u| u.peak).max(peak).max(in_use);
+    PoolStatus { name, model: pool.model, limit: pool.limit, in_use: Some(in_use), peak: Some(peak) }
+}
+
+/// `agents 37/50`; where nobody has a seat, `agents 50`.
+fn seats_in_use(granted: &Entitlement, pools: &[PoolStatus]) -> String {
+    let held: u64 = pools.iter().filter_map(|pool| pool.in_use).sum();
+    if held == 0 {
+        return seats(granted);
+    }
+    if granted.mode == Mode::Demo {
+        return format!("demo {held}/{}", granted.demo_seats);
+    }
+    let of_pool = |pool: &PoolStatus| match (pool.in_use.unwrap_or(0), pool.limit) {
+        (0, Some(limit)) => format!("{} {limit}", pool.name),
+        (held, Some(limit)) => format!("{} {held}/{limit}", pool.name),
+        (0, None) => format!("{} unlimited", pool.name),
+        (held, None) => format!("{} {held}/unlimited", pool.name),
+    };
+    cut(&pools.iter().map(of_pool).collect::<Vec<_>>().join(", "))
 }
 
 /// `agents 50, planners unlimited`; in demo `demo 2`.
@@ -118,6 +155,7 @@ fn conditions(
     license: &License,
     reading: &Reading,
     granted: &Entitlement,
+    on_rosters: Option<&OnRosters>,
     before: &LicenseStatus,
     now: Now,
 ) -> Vec<crate::api::conditions::Condition> {
@@ -151,6 +189,9 @@ fn conditions(
     list.set("InDemo", in_demo, if in_demo { "Demo" } else { "NotInDemo" }, demo);
     expiring_soon(&mut list, granted, now.at);
     key_refused(&mut list, reading, granted);
+    if let Some(on_rosters) = on_rosters {
+        on_rosters.say(&mut list);
+    }
     if reading.trust_pinned {
         let message = format!(
             "spec.trust is not heeded: this installation pins whom to trust for product {}; take it out",

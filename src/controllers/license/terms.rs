@@ -11,10 +11,9 @@ use crate::api::License;
 use crate::api::allowed_namespaces::admits;
 use crate::cluster::seats::{Licensed, Licenses};
 use crate::domain::Instant;
-use crate::domain::license::entitlement::{entitlement, next_wake, pool_grants, refuse_in_use_elsewhere};
+use crate::domain::license::entitlement::{entitlement, granted_pools, next_wake, refuse_in_use_elsewhere};
 use crate::domain::seats::journal::LicenseName;
 use crate::domain::seats::pool::{Assignment, Reservation, Terms};
-use crate::domain::seats::roster::People;
 
 /// Looks Licenses up for whoever hands out their seats.
 pub struct SeatTerms(pub Arc<LicenseController>);
@@ -26,7 +25,7 @@ impl Licenses for SeatTerms {
             let mut reading = Reading::of(license, &controller.observed, &controller.trusts);
             let holder = Holder::of(license);
             refuse_in_use_elsewhere(&mut reading.keys, |grant| controller.holdings.older_holder(grant, &holder));
-            let granted = pool_grants(&reading.keys, now);
+            let granted = granted_pools(&reading.keys, now);
             let assignments: Vec<Assignment> = license
                 .spec
                 .assignments
@@ -43,7 +42,7 @@ impl Licenses for SeatTerms {
             let created = license.metadata.creation_timestamp.as_ref();
             Licensed {
                 terms: Arc::new(terms),
-                people: Arc::new(People::unite(&[])),
+                people: controller.observed.enrolment.people(license, &controller.observed),
                 until: next_wake(&reading.keys, now),
                 created: created
                     .and_then(|time| DateTime::from_timestamp(time.0.as_second(), 0))
@@ -53,7 +52,8 @@ impl Licenses for SeatTerms {
     }
 
     fn admits(&self, license: &LicenseName, namespace: &str) -> bool {
-        self.read(license, |license| admits(license, namespace, None)).unwrap_or(false)
+        let observed = &self.0.observed;
+        self.read(license, |license| admits(license, namespace, observed.labels(namespace).as_ref())).unwrap_or(false)
     }
 }
 

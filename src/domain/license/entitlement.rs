@@ -162,17 +162,47 @@ struct Grant<'k> {
     conflict: Option<Refusal>,
 }
 
+/// The grants that make a License what it is.
+struct Judged<'g, 'k> {
+    mode: Mode,
+    counting: Vec<&'g Grant<'k>>,
+    /// The one that speaks for the License, and its key: in Full and Grace it lasts longest, in demo it ended last.
+    leading: Option<(&'g Grant<'k>, &'k Claims)>,
+}
+
+impl<'g, 'k> Judged<'g, 'k> {
+    fn of(grants: &'g [Grant<'k>]) -> Self {
+        let counting: Vec<&Grant> = grants.iter().filter(|g| g.conflict.is_none()).collect();
+        let full_or_grace = counting.iter().map(|g| g.state.mode).filter(|mode| *mode != Mode::Demo);
+        let mode = full_or_grace.min().unwrap_or(Mode::Demo);
+        let of_mode = counting.iter().filter(|g| g.state.mode == mode);
+        let leading = of_mode.filter_map(|g| g.state.key.map(|key| (*g, key))).max_by_key(|(g, key)| {
+            (g.state.expires_at.is_none(), g.state.expires_at, key.nbf, key.iat, key.jti.clone())
+        });
+        Judged { mode, counting, leading }
+    }
+
+    /// The keys whose seats and features are granted; none in demo.
+    fn granting(&self) -> impl Iterator<Item = &'k Claims> {
+        self.counting.iter().filter(|g| g.state.mode != Mode::Demo).filter_map(|g| g.state.key)
+    }
+
+    /// Their pools; in demo those of the key that ended last, for their names.
+    fn pools(&self) -> impl Iterator<Item = &'k [PoolGrant]> {
+        let last = self.leading.map(|(_, key)| key).filter(|_| self.mode == Mode::Demo);
+        last.into_iter().chain(self.granting()).map(|key| key.pools.as_slice())
+    }
+}
+
 /// What `keys` grant together at `now`.
 pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
     let grants = judge_grants(keys, now);
-    let counting = counting(&grants);
-    let full_or_grace = || full_or_grace(&counting);
-    let (mode, leading) = leading(&counting);
-    let key = leading.map(|(_, key)| key);
-    let state = leading.map(|(grant, _)| &grant.state);
+    let judged = Judged::of(&grants);
+    let key = judged.leading.map(|(_, key)| key);
+    let state = judged.leading.map(|(grant, _)| &grant.state);
     Entitlement {
-        mode,
-        in_grace: counting.iter().any(|g| g.state.mode == Mode::Grace),
+        mode: judged.mode,
+        in_grace: judged.counting.iter().any(|g| g.state.mode == Mode::Grace),
         ever_licensed: key.is_some(),
         organisation: key.map(|key| key.sub.clone()),
         plan: key.map(|key| key.plan.clone()).filter(|plan| !plan.is_empty()),
@@ -181,43 +211,17 @@ pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
         grace_ends_at: state.and_then(|s| s.grace_ends_at),
         demo_seats: key.map_or(0, |key| key.demo_seats),
         on_demo: key.map_or(OnDemo::Finish, |key| key.on_demo),
-        features: full_or_grace().filter_map(|g| g.state.key).flat_map(|key| key.features.iter().cloned()).collect(),
-        pools: limits(sources(&counting), mode != Mode::Demo),
+        features: judged.granting().flat_map(|key| key.features.iter().cloned()).collect(),
+        pools: limits(judged.pools(), judged.mode != Mode::Demo),
         grants: grants.iter().filter(|g| g.conflict.is_none() && g.state.key.is_some()).map(GrantView::of).collect(),
         keys: key_states(keys, &grants, now),
     }
 }
 
-/// The pools of the keys that count at `now`, pool by pool as the keys have them; in demo of the key that ended last.
-pub fn pool_grants(keys: &[Presented], now: Instant) -> Vec<PoolGrant> {
-    let grants = judge_grants(keys, now);
-    sources(&counting(&grants)).into_iter().flatten().cloned().collect()
-}
-
-fn counting<'g, 'k>(grants: &'g [Grant<'k>]) -> Vec<&'g Grant<'k>> {
-    grants.iter().filter(|grant| grant.conflict.is_none()).collect()
-}
-
-fn full_or_grace<'g, 'k>(counting: &[&'g Grant<'k>]) -> impl Iterator<Item = &'g Grant<'k>> {
-    counting.iter().filter(|grant| grant.state.mode != Mode::Demo).copied()
-}
-
-/// The mode, and the grant and key that speak for the License: in Full and Grace those that last longest, in demo those
-/// that ended last.
-fn leading<'g, 'k>(counting: &[&'g Grant<'k>]) -> (Mode, Option<(&'g Grant<'k>, &'k Claims)>) {
-    let mode = full_or_grace(counting).map(|grant| grant.state.mode).min().unwrap_or(Mode::Demo);
-    let of_mode = counting.iter().copied().filter(|grant| grant.state.mode == mode);
-    let leading = of_mode.filter_map(|grant| grant.state.key.map(|key| (grant, key))).max_by_key(|(grant, key)| {
-        (grant.state.expires_at.is_none(), grant.state.expires_at, key.nbf, key.iat, key.jti.clone())
-    });
-    (mode, leading)
-}
-
-fn sources<'k>(counting: &[&Grant<'k>]) -> Vec<&'k [PoolGrant]> {
-    match leading(counting) {
-        (Mode::Demo, leading) => leading.map(|(_, key)| key.pools.as_slice()).into_iter().collect(),
-        _ => full_or_grace(counting).filter_map(|grant| grant.state.key).map(|key| key.pools.as_slice()).collect(),
-    }
+/// The pools of the keys that count at `now`, as these say them: those of one name add up. In demo mode they are those of
+/// the key that counted last.
+pub fn granted_pools(keys: &[Presented], now: Instant) -> Vec<PoolGrant> {
+    Judged::of(&judge_grants(keys, now)).pools().flatten().cloned().collect()
 }
 
 impl GrantView {
@@ -267,7 +271,7 @@ fn judge_grants(keys: &[Presented], now: Instant) -> Vec<Grant<'_>> {
 }
 
 /// Adds up pools of the same name; without `granted` only their names stay.
-fn limits(of: Vec<&[PoolGrant]>, granted: bool) -> Vec<PoolLimit> {
+fn limits<'p>(of: impl IntoIterator<Item = &'p [PoolGrant]>, granted: bool) -> Vec<PoolLimit> {
     let mut pools: BTreeMap<&str, PoolLimit> = BTreeMap::new();
     for pool in of.into_iter().flatten() {
         let entry = pools.entry(&pool.name).or_insert_with(|| PoolLimit {

@@ -3,6 +3,7 @@
 pub mod entitlement;
 pub mod jwk;
 pub mod key;
+pub mod members;
 pub mod mode;
 pub mod pool;
 pub mod trust;

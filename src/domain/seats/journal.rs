@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use super::line::{LineError, read_base, read_records, write_records};
-use super::table::{Hold, Record};
+use super::line::{LineError, read_base, read_records, write_base, write_records};
+use super::table::{Hold, Record, Table};
 
 /// Objects in the ring.
 pub const RING: u64 = 16;
@@ -157,6 +157,22 @@ pub struct Found {
     pub incomplete: Option<Incomplete>,
 }
 
+impl Found {
+    /// The bases that have to be written before a seal may overwrite the entry in its place, as they stand after the last
+    /// entry. To write them harms nobody: they hold nothing but what is durable.
+    pub fn fold(&self) -> Vec<Base> {
+        let sequence = self.journal.sequence;
+        let lines = |name: &BaseName| {
+            let mut table = Table::default();
+            let of_base = |(license, record): &&(LicenseName, Record)| BaseName::of(license, record) == *name;
+            self.holds.iter().filter(of_base).for_each(|(_, record)| table.apply(record, 0));
+            write_base(table.holders_within(&name.pool, name.slots()))
+        };
+        let in_the_way = self.journal.in_the_way().into_iter();
+        in_the_way.map(|name| Base { lines: lines(&name), sequence, name }).collect()
+    }
+}
+
 /// Why a ledger does not tell everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incomplete {
@@ -175,6 +191,11 @@ pub enum Incomplete {
         object: String,
         error: LineError,
     },
+    /// A backup was restored: the ledger ends before an entry that was durable.
+    SetBack {
+        found: u64,
+        written: u64,
+    },
 }
 
 impl fmt::Display for Incomplete {
@@ -186,6 +207,9 @@ impl fmt::Display for Incomplete {
             }
             Incomplete::BasesMissing { found, expected } => {
                 write!(f, "{found} bases were found of {expected}: the others were deleted")
+            }
+            Incomplete::SetBack { found, written } => {
+                write!(f, "the ledger ends with entry {found}, and {written} had been written: it was set back")
             }
             Incomplete::Unreadable { object, error } => write!(f, "{object} cannot be read: {error}"),
         }

@@ -1,6 +1,7 @@
 //! Which old value a new one goes on from (`k8s.io/apiserver/pkg/cel/common`): what did not change is not judged anew.
 
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 
 use super::node::{ListKind, Node};
 
@@ -15,10 +16,11 @@ pub fn unchanged(node: &Node, new: &Value, old: &Value) -> bool {
         }
         (Value::Array(new), Value::Array(old)) => match (&node.list, &node.items) {
             (ListKind::Map(keys), Some(items)) => {
+                let twins = Twins::among(keys, old);
                 new.len() == old.len()
-                    && new.iter().all(|item| {
-                        matches!(of_item(keys, item, old), Some(before) if unchanged(items, item, before))
-                    })
+                    && new
+                        .iter()
+                        .all(|item| matches!(twins.of(item), Some(before) if unchanged(items, item, before)))
             }
             _ => new == old,
         },
@@ -26,17 +28,34 @@ pub fn unchanged(node: &Node, new: &Value, old: &Value) -> bool {
     }
 }
 
-/// The item of an old list of kind map that has the keys of a new one.
-pub fn of_item<'a>(keys: &[String], item: &Value, old: &'a [Value]) -> Option<&'a Value> {
-    let item = item.as_object()?;
-    if keys.is_empty() || !keys.iter().all(|key| item.get(key).is_some_and(is_scalar)) {
-        return None;
-    }
-    old.iter().find(|other| other.as_object().is_some_and(|other| same_keys(keys, item, other)))
+/// The items of an old list of kind map by their keys: a list of thousands is correlated in one pass.
+pub struct Twins<'l> {
+    keys: &'l [String],
+    items: HashMap<Vec<Option<&'l Value>>, &'l Value>,
 }
 
-fn same_keys(keys: &[String], one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
-    keys.iter().all(|key| one.get(key) == other.get(key))
+impl<'l> Twins<'l> {
+    pub fn among(keys: &'l [String], old: &'l [Value]) -> Self {
+        let mut items = HashMap::with_capacity(old.len());
+        for (object, item) in old.iter().filter_map(|item| Some((item.as_object()?, item))) {
+            // Of several with the same keys the first one counts.
+            items.entry(keys_of(keys, object)).or_insert(item);
+        }
+        Twins { keys, items }
+    }
+
+    /// The old item that has the keys of a new one.
+    pub fn of(&self, item: &Value) -> Option<&'l Value> {
+        let item = item.as_object()?;
+        if self.keys.is_empty() || !self.keys.iter().all(|key| item.get(key).is_some_and(is_scalar)) {
+            return None;
+        }
+        self.items.get(&keys_of(self.keys, item)).copied()
+    }
+}
+
+fn keys_of<'v>(keys: &[String], object: &'v Map<String, Value>) -> Vec<Option<&'v Value>> {
+    keys.iter().map(|key| object.get(key)).collect()
 }
 
 fn is_scalar(value: &Value) -> bool {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use super::correlate::{of_item, unchanged};
+use super::correlate::{Twins, unchanged};
 use super::error::FieldError;
 use super::node::{ListKind, Node};
 use super::path::Path;
@@ -64,11 +64,12 @@ impl Rules {
             }
             Value::Array(items) => {
                 let (Some(rules), Some(schema)) = (&self.items, &node.items) else { return };
+                let twins = match (&node.list, before.old) {
+                    (ListKind::Map(keys), Some(Value::Array(old))) => Some(Twins::among(keys, old)),
+                    _ => None,
+                };
                 for (index, item) in items.iter().enumerate() {
-                    let old = match (&node.list, before.old) {
-                        (ListKind::Map(keys), Some(Value::Array(old))) => of_item(keys, item, old),
-                        _ => None,
-                    };
+                    let old = twins.as_ref().and_then(|twins| twins.of(item));
                     rules.check(schema, item, before.below(schema, item, old), &path.index(index), errors);
                 }
             }

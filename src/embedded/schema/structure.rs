@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::bounds;
 use super::combined;
-use super::correlate::{of_item, unchanged};
+use super::correlate::{Twins, unchanged};
 use super::error::FieldError;
 use super::node::{ListKind, Node, Type};
 use super::path::Path;
@@ -174,11 +174,12 @@ pub fn wrong_type(wanted: &str, found: &str, place: Place) -> (String, FieldErro
 fn of_items(node: &Node, items: &[Value], place: Place) -> Found {
     let mut found = Found::default();
     if let Some(schema) = &node.items {
+        let twins = match (&node.list, place.old) {
+            (ListKind::Map(keys), Some(Value::Array(old))) => Some(Twins::among(keys, old)),
+            _ => None,
+        };
         for (index, item) in items.iter().enumerate() {
-            let old = match (&node.list, place.old) {
-                (ListKind::Map(keys), Some(Value::Array(old))) => of_item(keys, item, old),
-                _ => None,
-            };
+            let old = twins.as_ref().and_then(|twins| twins.of(item));
             found.merge(check(schema, item, Place { path: &place.path.index(index), old, ..place }));
         }
     }

@@ -3,6 +3,7 @@
 //! Every replica answers. One that does not own the ledger passes the request on to the one that does.
 
 pub mod callers;
+pub mod forward;
 pub mod id;
 pub mod problem;
 pub mod serve;
@@ -12,6 +13,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use serde::Serialize;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use crate::cluster::seats::{Ask, Denied, Desk, Granted, Seat};
 use crate::domain::seats::journal::LicenseName;
 use callers::{Caller, Callers, Verb};
+use forward::Forward;
 use problem::Problem;
 use wire::{Answer, Answers, Body, Evicted, Grant, Heartbeats, Holder, Holders, Kept, PoolUse, Query};
 
@@ -30,6 +33,8 @@ pub const MOST_BYTES: usize = 1024 * 1024;
 pub struct Seats {
     pub desk: Desk,
     pub callers: Callers,
+    /// None: there are no other replicas.
+    pub forward: Option<Forward>,
 }
 
 /// The routes of the seat server.
@@ -37,6 +42,7 @@ pub fn routes(seats: Arc<Seats>) -> Router {
     Router::new()
         .route("/v1/seats", get(list).post(take).put(keep_many).delete(evict))
         .route("/v1/seats/{id}", put(keep).delete(release))
+        .layer(from_fn_with_state(seats.clone(), forward::forward))
         .layer(DefaultBodyLimit::max(MOST_BYTES))
         .with_state(seats)
 }

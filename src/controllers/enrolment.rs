@@ -1,0 +1,134 @@
+//! Whose people are on which Rosters: those that name a License and are admitted by it, united and kept until one of them
+//! changes. Thousands of people are united once, not for each Roster that shows them.
+
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::observed::{Observed, References, target};
+use super::queue::Queue;
+use crate::api::allowed_namespaces::admits;
+use crate::api::roster::MemberCounts;
+use crate::api::{License, Roster};
+use crate::cluster::watch::Guarded;
+use crate::domain::Instant;
+use crate::domain::seats::roster::{DuplicateMember, MemberMode, People};
+
+/// The Rosters of Licenses and the people on them.
+pub struct Enrolment {
+    /// Which Rosters name which License.
+    pub references: References<Guarded<Roster>>,
+    queue: Queue<Guarded<Roster>>,
+    united: Mutex<HashMap<String, United>>,
+}
+
+struct United {
+    /// UID and generation of each Roster that counts.
+    of: Vec<(Option<String>, Option<i64>)>,
+    people: Arc<People>,
+}
+
+/// The License that a Roster names, as references to it are kept.
+pub fn license_of(roster: &Roster) -> String {
+    let (namespace, name) = roster.license();
+    target("License", &namespace, name)
+}
+
+fn name_of(license: &License) -> String {
+    target("License", &license.namespace().unwrap_or_default(), &license.name_any())
+}
+
+/// The Rosters that count for `license`, by namespace and name. One that cannot be read counts for nobody.
+fn counting(license: &License, observed: &Observed) -> Vec<Arc<Guarded<Roster>>> {
+    let name = name_of(license);
+    let mut rosters: Vec<_> =
+        observed.enrolment.references.of(&name).iter().filter_map(|roster| observed.rosters.get(roster)).collect();
+    rosters.retain(|roster| {
+        let namespace = roster.namespace().unwrap_or_default();
+        readable(roster).is_some_and(|roster| license_of(roster) == name)
+            && admits(license, &namespace, observed.labels(&namespace).as_ref())
+    });
+    rosters
+}
+
+fn readable(roster: &Guarded<Roster>) -> Option<&Roster> {
+    roster.0.as_ref().ok()
+}
+
+impl Enrolment {
+    /// Rosters for which something changes because another one did go into `queue`.
+    pub fn new(queue: Queue<Guarded<Roster>>) -> Self {
+        Enrolment { references: References::default(), queue, united: Mutex::default() }
+    }
+
+    /// Everybody on the Rosters that count for `license`.
+    pub fn people(&self, license: &License, observed: &Observed) -> Arc<People> {
+        let name = name_of(license);
+        let rosters = counting(license, observed);
+        let of: Vec<_> = rosters.iter().map(|roster| (roster.uid(), roster.meta().generation)).collect();
+        let mut united = self.united.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = united.get(&name).filter(|known| known.of == of) {
+            return known.people.clone();
+        }
+        // One whose dates mean no instant says so itself.
+        let lists: Vec<_> = rosters.iter().filter_map(|roster| readable(roster)?.people().ok()).collect();
+        let people = Arc::new(People::unite(&lists));
+        let before = match of.is_empty() {
+            true => united.remove(&name),
+            false => united.insert(name, United { of, people: people.clone() }),
+        };
+        drop(united);
+        let before = before.iter().flat_map(|before| &before.people.duplicates);
+        for roster in otherwise_doubled(before, &people.duplicates) {
+            if let Some((namespace, name)) = roster.split_once('/') {
+                self.queue.add(ObjectRef::new(name).within(namespace));
+            }
+        }
+        people
+    }
+
+    /// The License is no more.
+    pub fn forget(&self, license: &License) {
+        self.united.lock().unwrap_or_else(PoisonError::into_inner).remove(&name_of(license));
+    }
+}
+
+/// The members at `now` on all Rosters that count for `license`, whose `people` these are.
+pub fn counts_of(license: &License, people: &People, observed: &Observed, now: Instant) -> MemberCounts {
+    let rosters = counting(license, observed);
+    let users = rosters.iter().filter_map(|roster| readable(roster)).flat_map(users);
+    counts(people, users, now)
+}
+
+/// Everybody who is written down in a Roster.
+pub fn users(roster: &Roster) -> impl Iterator<Item = &str> {
+    roster.spec.members.iter().map(|member| member.user.as_str())
+}
+
+/// How many of `users` are members at `now`.
+pub fn counts<'u>(people: &People, users: impl Iterator<Item = &'u str>, now: Instant) -> MemberCounts {
+    let mut counts = MemberCounts::default();
+    for member in users.collect::<HashSet<_>>().into_iter().filter_map(|user| people.current(user, now)) {
+        counts.current += 1;
+        match member.mode {
+            MemberMode::Active => counts.active += 1,
+            MemberMode::Passive => counts.passive += 1,
+            MemberMode::None => counts.none += 1,
+        }
+    }
+    counts
+}
+
+/// The Rosters in which somebody is doubled, or with whom, other than before.
+fn otherwise_doubled<'d>(
+    before: impl IntoIterator<Item = &'d DuplicateMember>,
+    after: &'d [DuplicateMember],
+) -> BTreeSet<&'d str> {
+    fn each(duplicate: &DuplicateMember) -> impl Iterator<Item = (&str, &str, &[String])> {
+        duplicate.rosters.iter().map(|roster| (roster.as_str(), duplicate.user.as_str(), &*duplicate.rosters))
+    }
+    let before: BTreeSet<_> = before.into_iter().flat_map(each).collect();
+    let after: BTreeSet<_> = after.iter().flat_map(each).collect();
+    before.symmetric_difference(&after).map(|(roster, ..)| *roster).collect()
+}

@@ -1,0 +1,69 @@
+//! Whether the seats of a License suffice for the people on its Rosters.
+
+use super::super::enrolment::counts_of;
+use super::super::observed::Observed;
+use crate::api::License;
+use crate::api::conditions::Conditions;
+use crate::domain::Instant;
+use crate::domain::license::entitlement::{Entitlement, Presented, granted_pools};
+use crate::domain::license::members::{Bound, Heads, bounds};
+use crate::domain::license::mode::Mode;
+use crate::domain::license::pool::PoolModel;
+use crate::domain::seats::pool::Terms;
+
+/// What a License shows of its Rosters. Only Licenses with pools that go by Rosters show it.
+pub struct OnRosters {
+    has_roster: bool,
+    in_demo: bool,
+    exceeded: Vec<Bound>,
+    /// When the membership of anybody changes next.
+    pub next_change: Option<Instant>,
+}
+
+impl OnRosters {
+    pub fn of(
+        license: &License,
+        keys: &[Presented],
+        judged: &Entitlement,
+        observed: &Observed,
+        now: Instant,
+    ) -> Option<Self> {
+        let by_roster = |model| matches!(model, PoolModel::PerEmployee | PoolModel::PerUser);
+        if !judged.pools.iter().any(|pool| by_roster(pool.model)) {
+            return None;
+        }
+        let people = observed.enrolment.people(license, observed);
+        let counts = counts_of(license, &people, observed, now);
+        let heads = Heads { active: counts.active.into(), passive: counts.passive.into() };
+        let terms = Terms::new(judged, &granted_pools(keys, now), &[], &[]);
+        Some(OnRosters {
+            has_roster: people.has_roster(),
+            in_demo: judged.mode == Mode::Demo,
+            exceeded: bounds(&terms, heads).into_iter().filter(Bound::is_exceeded).collect(),
+            next_change: people.next_change(now),
+        })
+    }
+
+    /// Sets the condition that says so.
+    pub fn say(&self, list: &mut Conditions) {
+        let mut fits = |reason, message| list.set("RosterExceedsSeats", false, reason, message);
+        match self.exceeded.as_slice() {
+            _ if !self.has_roster => {
+                fits("RosterMissing", "no Roster that counts names this License, so nobody is a member")
+            }
+            _ if self.in_demo => fits("InDemo", "in demo mode the demo seats are for whoever comes first"),
+            [] => fits("Fits", "there is a seat for every member on the Rosters"),
+            exceeded => {
+                let each = exceeded.iter().map(|bound| {
+                    let Bound { pool, members, seats } = bound;
+                    format!("pool {pool}: {members} members, {} seats", seats.unwrap_or_default())
+                });
+                let message = format!(
+                    "{}; who joined last is not licensed: order more seats, or give those who leave an exitDate",
+                    each.collect::<Vec<_>>().join("; ")
+                );
+                list.set("RosterExceedsSeats", true, "MoreMembersThanSeats", message);
+            }
+        }
+    }
+}

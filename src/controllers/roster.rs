@@ -1,0 +1,184 @@
+//! The Roster controller: says who is a member now, whether the License takes the Roster, and who is in it twice.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource, ResourceExt};
+use std::sync::Arc;
+
+use super::enrolment::{counts, users};
+use super::observed::Observed;
+use super::queue::Wakes;
+use super::runner::{Controller, ReconcileError, Surroundings};
+use crate::api::allowed_namespaces::admits;
+use crate::api::common::Timestamp;
+use crate::api::conditions::{Conditions, find, is_true};
+use crate::api::roster::{MemberCounts, RosterStatus};
+use crate::api::{License, Roster};
+use crate::cluster::events::Note;
+use crate::cluster::status::StatusWriter;
+use crate::cluster::watch::{Guarded, cached};
+use crate::domain::Instant;
+use crate::domain::fault::Fault;
+use crate::domain::seats::roster::{DuplicateMember, People};
+
+/// Users that are named in a message; there may be more.
+const NAMED: usize = 10;
+
+/// Keeps the status of Rosters.
+pub struct RosterController {
+    pub observed: Observed,
+    pub with: Surroundings,
+    pub statuses: Arc<StatusWriter<RosterStatus>>,
+    pub wakes: Arc<Wakes<Guarded<Roster>>>,
+}
+
+/// What there is to say of a Roster.
+struct Judged {
+    counts: MemberCounts,
+    next_change: Option<Instant>,
+    duplicates: Vec<DuplicateMember>,
+    /// Why the License does not count these people, though it may come to.
+    waits: Option<Fault>,
+}
+
+impl Controller for RosterController {
+    type Object = Roster;
+    const KIND: &'static str = "Roster";
+
+    fn reconcile<'a>(&'a self, roster: &'a Roster) -> BoxFuture<'a, Result<(), ReconcileError>> {
+        self.look_at(roster).boxed()
+    }
+}
+
+impl RosterController {
+    async fn look_at(&self, roster: &Roster) -> Result<(), ReconcileError> {
+        let now = self.with.clock.now().at;
+        let in_cache = || cached(&self.observed.rosters, roster, |now| now.status.clone());
+        let before = self.statuses.latest(roster, in_cache).unwrap_or_default();
+        let judged = self.judge(roster, now);
+        self.wakes.set(&guarded(roster), judged.as_ref().ok().and_then(|judged| judged.next_change));
+        let status = status(roster, &judged, &before, now);
+        let api: Api<Roster> = Api::namespaced(self.observed.client.clone(), &roster.namespace().unwrap_or_default());
+        if self.statuses.write(&api, roster, Some(&before), &status).await? {
+            self.with.metrics.status_written(Self::KIND);
+            self.with.events.tell(roster, notes(&before, &status), now);
+        }
+        Ok(())
+    }
+
+    fn judge(&self, roster: &Roster, now: Instant) -> Result<Judged, Vec<Fault>> {
+        let list = roster.people()?;
+        let alone = People::unite(std::slice::from_ref(&list));
+        let (duplicates, waits) = match self.license(roster) {
+            Ok(license) => {
+                let people = self.observed.enrolment.people(&license, &self.observed);
+                let mine = |duplicate: &&DuplicateMember| duplicate.rosters.contains(&list.name);
+                (people.duplicates.iter().filter(mine).cloned().collect(), None)
+            }
+            Err(fault) => (alone.duplicates.clone(), Some(fault)),
+        };
+        let counts = counts(&alone, users(roster), now);
+        Ok(Judged { counts, next_change: alone.next_change(now), duplicates, waits })
+    }
+
+    /// The License, where it is there and admits this Roster.
+    fn license(&self, roster: &Roster) -> Result<License, Fault> {
+        let (namespace, name) = roster.license();
+        let fault = |reason, message| Err(Fault::new(reason, "spec.licenseRef", message));
+        let license = self.observed.license(&namespace, name);
+        let Some(license) = license.as_ref().and_then(|license| license.0.as_ref().ok()) else {
+            let message = format!("License {namespace}/{name} does not exist; this waits for it");
+            return fault("LicenseMissing", message);
+        };
+        let home = roster.namespace().unwrap_or_default();
+        if !admits(license, &home, self.observed.labels(&home).as_ref()) {
+            let message = format!(
+                "License {namespace}/{name} does not admit namespace {home}, so nobody here counts: its \
+                 spec.allowedNamespaces must say from: All, or from: Selector with labels of {home}"
+            );
+            return fault("NotAccepted", message);
+        }
+        Ok(license.clone())
+    }
+
+    /// Takes note that a Roster is no more.
+    pub fn forget(&self, roster: &Roster) {
+        self.wakes.set(&guarded(roster), None);
+        if let Some(uid) = &roster.meta().uid {
+            self.statuses.forget(uid);
+        }
+    }
+}
+
+/// The same object as the caches name it.
+fn guarded(roster: &Roster) -> ObjectRef<Guarded<Roster>> {
+    ObjectRef::new(&roster.name_any()).within(&roster.namespace().unwrap_or_default())
+}
+
+fn status(roster: &Roster, judged: &Result<Judged, Vec<Fault>>, before: &RosterStatus, now: Instant) -> RosterStatus {
+    let mut list = Conditions::new(&before.conditions, roster.metadata.generation, now);
+    let observed_generation = roster.metadata.generation;
+    match judged {
+        Err(faults) => {
+            let reason = faults.first().map_or("Invalid", |fault| fault.reason);
+            let message = faults.iter().take(NAMED).map(Fault::to_string).collect::<Vec<_>>().join("; ");
+            list.set("Ready", false, reason, message.clone());
+            list.set("Stalled", true, reason, message);
+            RosterStatus { observed_generation, conditions: list.into_list(), ..RosterStatus::default() }
+        }
+        Ok(judged) => {
+            match &judged.waits {
+                Some(fault) => {
+                    list.set("Ready", false, fault.reason, fault.to_string());
+                    list.set("Reconciling", true, fault.reason, fault.to_string());
+                }
+                None => list.set("Ready", true, "Counted", summary(judged)),
+            }
+            match judged.duplicates.is_empty() {
+                true => list.set("DuplicateMember", false, "NobodyTwice", "no entries of one user overlap"),
+                false => list.set("DuplicateMember", true, "EntriesOverlap", doubled(&judged.duplicates)),
+            }
+            RosterStatus {
+                observed_generation,
+                members: Some(judged.counts),
+                next_change: judged.next_change.map(Timestamp::from),
+                conditions: list.into_list(),
+            }
+        }
+    }
+}
+
+/// One line that says it all.
+fn summary(judged: &Judged) -> String {
+    let MemberCounts { active, passive, none, .. } = judged.counts;
+    let next = match judged.next_change {
+        Some(at) => format!("changes next at {}", Timestamp::from(at)),
+        None => "does not change by itself".to_owned(),
+    };
+    format!("{active} active and {passive} passive members, and {none} who need no licence; {next}")
+}
+
+fn doubled(duplicates: &[DuplicateMember]) -> String {
+    let named = duplicates.iter().take(NAMED).map(|d| format!("{} in {}", d.user, d.rosters.join(" and ")));
+    let mut message = format!(
+        "entries of one user overlap, and Active counts over Passive over None: {}",
+        named.collect::<Vec<_>>().join("; ")
+    );
+    if duplicates.len() > NAMED {
+        message.push_str(&format!("; and {} more users", duplicates.len() - NAMED));
+    }
+    message
+}
+
+/// The Events of what is newly wrong.
+fn notes(before: &RosterStatus, after: &RosterStatus) -> Vec<Note> {
+    let newly = |type_: &str, bad: bool| {
+        let now = find(&after.conditions, type_).filter(|_| is_true(&after.conditions, type_) == bad)?;
+        let was = find(&before.conditions, type_).filter(|was| (was.status, &was.reason) == (now.status, &now.reason));
+        was.is_none().then_some(now)
+    };
+    let unready = newly("Ready", false).map(|now| Note::warning(now.reason.clone(), now.message.clone()));
+    let doubled = newly("DuplicateMember", true).map(|now| Note::warning("DuplicateMember", now.message.clone()));
+    unready.into_iter().chain(doubled).collect()
+}

@@ -1,0 +1,228 @@
+//! The journal and the bases behind it: whenever an owner dies, the next one finds everything that was durable, and says so
+//! where it may not (`design.md` §5 "A missing ledger is not an empty one").
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use seatkeeper::domain::seats::journal::{
+    Base, BaseName, Changes, Entry, Found, Incomplete, Journal, LicenseName, RING, place, read,
+};
+use seatkeeper::domain::seats::line::write_base;
+use seatkeeper::domain::seats::table::{Free, Hold, Record, Table};
+
+/// What is durable: objects by name.
+#[derive(Clone, Default)]
+struct Store {
+    ring: BTreeMap<u64, Entry>,
+    bases: BTreeMap<BaseName, Base>,
+}
+
+impl Store {
+    fn read(&self) -> Found {
+        read(&self.ring.values().cloned().collect::<Vec<_>>(), &self.bases.values().cloned().collect::<Vec<_>>())
+    }
+}
+
+/// An owner: what it knows, and what it has in memory.
+struct Owner {
+    journal: Journal,
+    tables: BTreeMap<LicenseName, Table>,
+}
+
+type Held = BTreeSet<(LicenseName, String, u32, String)>;
+
+fn held(tables: &BTreeMap<LicenseName, Table>) -> Held {
+    let of = |(license, table): (&LicenseName, &Table)| {
+        let seat = |(pool, held): (&std::sync::Arc<str>, seatkeeper::domain::seats::table::Occupant<'_>)| {
+            (license.clone(), pool.to_string(), held.slot, held.session.to_owned())
+        };
+        table.holders().map(seat).collect::<Vec<_>>()
+    };
+    tables.iter().flat_map(of).collect()
+}
+
+impl Owner {
+    fn begin(store: &mut Store) -> (Self, Option<Incomplete>) {
+        let found = store.read();
+        let folded = found.fold();
+        let Found { mut journal, holds, incomplete } = found;
+        for base in folded {
+            journal.wrote_base(&base.name, base.sequence);
+            store.bases.insert(base.name.clone(), base);
+        }
+        let seal = journal.seal("owner");
+        store.ring.insert(place(seal.sequence), seal.clone());
+        journal.wrote(&seal, &Changes::new());
+        let mut tables: BTreeMap<LicenseName, Table> = BTreeMap::new();
+        for (license, record) in holds {
+            tables.entry(license).or_default().apply(&record, 0);
+        }
+        (Owner { journal, tables }, incomplete)
+    }
+
+    fn write_bases(&mut self, store: &mut Store, names: Vec<BaseName>) {
+        for name in names {
+            let table = self.tables.entry(name.license.clone()).or_default();
+            let lines = write_base(table.holders_within(&name.pool, name.slots()));
+            let base = Base { name: name.clone(), sequence: self.journal.sequence(), lines };
+            self.journal.wrote_base(&name, base.sequence);
+            store.bases.insert(name, base);
+        }
+    }
+
+    fn commit(&mut self, store: &mut Store, changes: &Changes) {
+        self.write_bases(store, self.journal.in_the_way());
+        assert_eq!(self.journal.in_the_way(), [], "a base that is written is not in the way");
+        let entry = self.journal.entry(changes);
+        for (license, records) in changes {
+            let table = self.tables.entry(license.clone()).or_default();
+            records.iter().for_each(|record| table.apply(record, 0));
+        }
+        store.ring.insert(place(entry.sequence), entry.clone());
+        self.journal.wrote(&entry, changes);
+    }
+}
+
+/// Takes the seat where it is free, else frees it.
+fn change(held: &mut Held, license: usize, pool: usize, slot: u32) -> (LicenseName, Record) {
+    let name = LicenseName::new("acme", ["acd", "smath"][license]);
+    let pool = ["agents", "für alle"][pool];
+    let there = held.iter().find(|(l, p, s, _)| (l, p.as_str(), *s) == (&name, pool, slot)).cloned();
+    match there {
+        Some(seat) => {
+            held.remove(&seat);
+            let record = Record::Free(Free { pool: pool.into(), slot, session: seat.3.into() });
+            (name, record)
+        }
+        None => {
+            let session = format!("s {slot}%");
+            held.insert((name.clone(), pool.to_owned(), slot, session.clone()));
+            let hold = Hold {
+                pool: pool.into(),
+                slot,
+                user: None,
+                session: session.into(),
+                since: 1_800_000_000,
+                client: None,
+                request: None,
+            };
+            (name, Record::Hold(hold))
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Commit(Vec<(usize, usize, u32)>),
+    WriteDue,
+    Die,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // Slots of three bases.
+    let change = (0..2usize, 0..2usize, prop_oneof![0..3u32, 254..258u32, 600..602u32]);
+    prop_oneof![
+        8 => proptest::collection::vec(change, 1..6).prop_map(Step::Commit),
+        3 => Just(Step::WriteDue),
+        1 => Just(Step::Die),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn whoever_takes_over_finds_every_seat_that_was_durable(steps in proptest::collection::vec(step(), 1..80)) {
+        let mut store = Store::default();
+        let mut wanted = Held::new();
+        let (mut owner, incomplete) = Owner::begin(&mut store);
+        prop_assert_eq!(incomplete, Some(Incomplete::Empty));
+        for step in steps {
+            match step {
+                Step::Commit(changes) => {
+                    let changes: Changes = changes.into_iter().map(|(license, pool, slot)| {
+                        let (name, record) = change(&mut wanted, license, pool, slot);
+                        (name, vec![record])
+                    }).collect();
+                    owner.commit(&mut store, &changes);
+                }
+                Step::WriteDue => owner.write_bases(&mut store, owner.journal.due()),
+                Step::Die => {
+                    let epoch = owner.journal.epoch();
+                    let (next, incomplete) = Owner::begin(&mut store);
+                    prop_assert_eq!(incomplete, None);
+                    prop_assert!(next.journal.epoch() > epoch);
+                    owner = next;
+                }
+            }
+            prop_assert_eq!(&held(&owner.tables), &wanted);
+            prop_assert!(store.ring.len() as u64 <= RING);
+        }
+    }
+
+    #[test]
+    fn what_was_deleted_by_somebody_is_missed_or_was_not_needed(
+        steps in proptest::collection::vec(step(), 20..60), victim: prop::sample::Index,
+    ) {
+        let mut store = Store::default();
+        let mut wanted = Held::new();
+        let (mut owner, _) = Owner::begin(&mut store);
+        for step in steps {
+            match step {
+                Step::Commit(changes) => {
+                    let changes: Changes = changes.into_iter().map(|(license, pool, slot)| {
+                        let (name, record) = change(&mut wanted, license, pool, slot);
+                        (name, vec![record])
+                    }).collect();
+                    owner.commit(&mut store, &changes);
+                }
+                Step::WriteDue => owner.write_bases(&mut store, owner.journal.due()),
+                Step::Die => owner = Owner::begin(&mut store).0,
+            }
+        }
+        // The number of bases stands in the next entry that is written.
+        owner.commit(&mut store, &Changes::new());
+        let objects = store.ring.len() + store.bases.len();
+        let nth = victim.index(objects);
+        match nth.checked_sub(store.ring.len()) {
+            None => _ = store.ring.remove(&store.ring.keys().copied().nth(nth).expect("one of them")),
+            Some(nth) => _ = store.bases.remove(&store.bases.keys().nth(nth).cloned().expect("one of them")),
+        }
+        let Found { holds, incomplete, .. } = store.read();
+        let mut tables: BTreeMap<LicenseName, Table> = BTreeMap::new();
+        for (license, record) in holds {
+            tables.entry(license).or_default().apply(&record, 0);
+        }
+        prop_assert!(incomplete.is_some() || held(&tables) == wanted, "{:?} of {wanted:?}", held(&tables));
+    }
+}
+
+#[test]
+fn owners_that_die_one_after_the_other_seal_over_nothing_that_no_base_holds() {
+    for commits in 0..3 * RING as usize {
+        let mut store = Store::default();
+        let mut wanted = Held::new();
+        let (mut owner, _) = Owner::begin(&mut store);
+        for n in 0..commits {
+            let (name, record) = change(&mut wanted, 0, 0, u32::try_from(n).expect("few"));
+            owner.commit(&mut store, &vec![(name, vec![record])]);
+        }
+        for nth in 0..RING + 3 {
+            let (next, incomplete) = Owner::begin(&mut store);
+            assert_eq!((held(&next.tables), incomplete), (wanted.clone(), None), "{commits} commits, owner {nth}");
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_somebody_spoilt_is_named() {
+    let mut store = Store::default();
+    let (mut owner, _) = Owner::begin(&mut store);
+    let (name, record) = change(&mut Held::new(), 0, 0, 1);
+    owner.commit(&mut store, &vec![(name, vec![record])]);
+    store.ring.get_mut(&2).expect("the second entry").lines.push_str("+seven\n");
+    let Found { incomplete: Some(incomplete), holds, .. } = store.read() else { panic!("it cannot be read") };
+    assert!(holds.is_empty());
+    let said = incomplete.to_string();
+    assert!(said.starts_with("entry 2 of the journal cannot be read: line 4: "), "{said}");
+}

@@ -1,0 +1,202 @@
+//! Concurrent seats on a real cluster: ServiceAccounts, RBAC, replicas that die (I1, I2, I3).
+
+use std::time::Duration;
+
+use seatkeeper::cluster::clock::monotonic;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::eventually::eventually;
+use crate::faults_ground::{Ground, Order, SOON, Vendor};
+use crate::faults_operators::Replica;
+
+const LEADS: &str = "ok: leads";
+
+/// Someone with a ServiceAccount, at the seat server of a replica.
+struct Agent {
+    token: String,
+    namespace: String,
+}
+
+/// What was answered: status, `Retry-After`, body.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    retry_after: Option<u64>,
+    body: Value,
+}
+
+impl Agent {
+    /// A ServiceAccount that may take seats of every License of its namespace.
+    async fn employed(vendor: &Vendor, name: &str) -> Self {
+        vendor.kubectl.expect(&["create", "serviceaccount", name]).await;
+        let verbs = "--verb=create,delete,list";
+        vendor.kubectl.expect(&["create", "role", name, verbs, "--resource=licenses.seatkeeper.dev/seats"]).await;
+        let account = format!("--serviceaccount={}:{name}", vendor.namespace);
+        vendor.kubectl.expect(&["create", "rolebinding", name, &format!("--role={name}"), &account]).await;
+        Self::with_token(vendor, name, "seatkeeper").await
+    }
+
+    async fn with_token(vendor: &Vendor, name: &str, audience: &str) -> Self {
+        let token = vendor.kubectl.expect(&["create", "token", name, "--audience", audience]).await;
+        Agent { token: token.trim().to_owned(), namespace: vendor.namespace.clone() }
+    }
+
+    async fn logs_in(&self, at: &Replica, user: &str) -> Option<Answer> {
+        let license = json!({"namespace": self.namespace, "name": "innoacd"});
+        let body = json!({"license": license, "user": user, "session": format!("{user}-1")});
+        self.ask(at, "POST", "/v1/seats", &body.to_string()).await
+    }
+
+    async fn ask(&self, at: &Replica, method: &str, path: &str, body: &str) -> Option<Answer> {
+        let mut stream = TcpStream::connect(("127.0.0.1", at.seats)).await.ok()?;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: seats\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            self.token,
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).await.ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.ok()?;
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let retry_after = head.lines().find_map(|line| line.strip_prefix("retry-after: "));
+        Some(Answer {
+            status: head.split(' ').nth(1)?.parse().ok()?,
+            retry_after: retry_after.and_then(|seconds| seconds.parse().ok()),
+            body: serde_json::from_str(body).unwrap_or(Value::Null),
+        })
+    }
+}
+
+/// A License of so many agents that is in force, and an operator that hands out its seats.
+async fn licensed(ground: &Ground, name: &str, seats: u32) -> (Vendor, Replica) {
+    let vendor = ground.vendor(name).await;
+    let replica = Replica::start(&ground.operator, &format!("{name}-first"));
+    replica.says(SOON, LEADS).await;
+    let today = seatkeeper::cluster::clock::machine_time().date_naive();
+    let starts_on = (today - chrono::Months::new(1)).to_string();
+    vendor.order(Order { name: "stadtwerke", starts_on: &starts_on, seats, secret: "keys" }).await;
+    (vendor, replica)
+}
+
+/// The answer once the replica owns the seats and the License is known.
+async fn logged_in(agent: &Agent, at: &Replica, user: &str) -> Answer {
+    eventually(SOON, &format!("{user} is logged in"), async || match agent.logs_in(at, user).await {
+        Some(answer) if answer.status == 201 => Ok(answer),
+        other => Err(format!("{other:?}")),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn i1_i2_i3_agents_take_seats_with_their_service_account_and_never_more_than_licensed() {
+    let ground = Ground::take().await;
+    let (vendor, replica) = licensed(&ground, "seats", 2).await;
+    let agent = Agent::employed(&vendor, "agent").await;
+
+    let first = logged_in(&agent, &replica, "m.huber").await;
+    assert_eq!(first.body["access"], "Full");
+    let second = agent.logs_in(&replica, "a.kern").await.expect("it answers");
+    assert_eq!(second.status, 201, "{second:?}");
+    let again = agent.logs_in(&replica, "m.huber").await.expect("it answers");
+    assert_eq!(again.body["seats"], first.body["seats"], "the same session has the same seat");
+
+    let third = agent.logs_in(&replica, "j.wolf").await.expect("it answers");
+    assert_eq!((third.status, &third.body["reason"]), (409, &json!("SeatsExhausted")), "{third:?}");
+    assert!(third.retry_after.is_some());
+
+    eventually(SOON, "the License shows two seats in use", async || {
+        let seats = vendor
+            .kubectl
+            .expect(&["get", "licenses.seatkeeper.dev", "innoacd", "-o", "jsonpath={.status.seats}"])
+            .await;
+        if seats == "agents 2/2" { Ok(()) } else { Err(seats) }
+    })
+    .await;
+
+    let id = second.body["seats"][0]["id"].as_str().expect("a seat has an id");
+    let released = agent.ask(&replica, "DELETE", &format!("/v1/seats/{id}"), "").await.expect("it answers");
+    assert_eq!(released.status, 204, "{released:?}");
+    let third = agent.logs_in(&replica, "j.wolf").await.expect("it answers");
+    assert_eq!(third.status, 201, "a seat that was given back is free at once: {third:?}");
+    let lost = agent.ask(&replica, "PUT", &format!("/v1/seats/{id}"), "").await.expect("it answers");
+    assert_eq!((lost.status, &lost.body["reason"]), (410, &json!("SeatLost")), "{lost:?}");
+
+    let list = format!("/v1/seats?namespace={}&license=innoacd", vendor.namespace);
+    let listed = agent.ask(&replica, "GET", &list, "").await.expect("it answers");
+    let users: Vec<_> = listed.body["holders"].as_array().into_iter().flatten().map(|h| h["user"].clone()).collect();
+    assert_eq!(users, [json!("m.huber"), json!("j.wolf")], "{listed:?}");
+    replica.kill().await;
+}
+
+#[tokio::test]
+async fn k2_a_wrong_token_another_audience_and_a_missing_right_are_each_refused_for_what_they_are() {
+    let ground = Ground::take().await;
+    let (vendor, replica) = licensed(&ground, "strangers", 2).await;
+    let agent = Agent::employed(&vendor, "agent").await;
+    logged_in(&agent, &replica, "m.huber").await;
+
+    let forged = Agent { token: "eyJhbGciOiJub25lIn0.e30.".into(), namespace: vendor.namespace.clone() };
+    let elsewhere = Agent::with_token(&vendor, "agent", "https://kubernetes.default.svc").await;
+    for stranger in [forged, elsewhere] {
+        let answer = stranger.logs_in(&replica, "x").await.expect("it answers");
+        assert_eq!((answer.status, &answer.body["reason"]), (401, &json!("Unauthorized")), "{answer:?}");
+    }
+    vendor.kubectl.expect(&["create", "serviceaccount", "visitor"]).await;
+    let visitor = Agent::with_token(&vendor, "visitor", "seatkeeper").await;
+    let answer = visitor.logs_in(&replica, "x").await.expect("it answers");
+    assert_eq!((answer.status, &answer.body["reason"]), (403, &json!("Forbidden")), "{answer:?}");
+    let evict = format!("/v1/seats?namespace={}&license=innoacd&user=m.huber", vendor.namespace);
+    let answer = agent.ask(&replica, "DELETE", &evict, "").await.expect("it answers");
+    assert_eq!(answer.status, 403, "taking seats is not freeing those of others: {answer:?}");
+    replica.kill().await;
+}
+
+#[tokio::test]
+async fn i2_after_kill_9_the_next_replica_grants_within_a_second_or_so_and_gives_no_seat_twice() {
+    let ground = Ground::take().await;
+    let (vendor, first) = licensed(&ground, "failover", 3).await;
+    let second = Replica::start(&ground.operator, "failover-second");
+    second.says(SOON, "ok: stands by").await;
+    let agent = Agent::employed(&vendor, "agent").await;
+
+    let held = logged_in(&agent, &first, "m.huber").await;
+    let id = held.body["seats"][0]["id"].as_str().expect("a seat has an id").to_owned();
+    // The one that stands by passes it on.
+    let passed_on = logged_in(&agent, &second, "a.kern").await;
+    assert_eq!(passed_on.status, 201);
+
+    let killed = monotonic();
+    first.kill().await;
+    logged_in(&agent, &second, "j.wolf").await;
+    let took = monotonic() - killed;
+    println!("a new seat was granted {took:?} after the owner was killed");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+
+    let fourth = agent.logs_in(&second, "one.too.many").await.expect("it answers");
+    assert_eq!((fourth.status, &fourth.body["reason"]), (409, &json!("SeatsExhausted")), "{fourth:?}");
+    let kept = agent.ask(&second, "PUT", &format!("/v1/seats/{id}"), "").await.expect("it answers");
+    assert_eq!(kept.status, 200, "who held a seat holds it still: {kept:?}");
+    second.kill().await;
+}
+
+#[tokio::test]
+async fn i2_an_owner_that_is_told_to_end_hands_over_at_once() {
+    let ground = Ground::take().await;
+    let (vendor, mut first) = licensed(&ground, "handing-over", 3).await;
+    let second = Replica::start(&ground.operator, "handing-over-second");
+    second.says(SOON, "ok: stands by").await;
+    let agent = Agent::employed(&vendor, "agent").await;
+    logged_in(&agent, &first, "m.huber").await;
+
+    let told = monotonic();
+    first.terminate().await;
+    logged_in(&agent, &second, "a.kern").await;
+    let took = monotonic() - told;
+    println!("a new seat was granted {took:?} after the owner was told to end");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    first.ended(SOON).await;
+    second.kill().await;
+}
