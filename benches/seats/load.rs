@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 
 /// Who was turned away asks again after this long.
 const TURNED_AWAY: Duration = Duration::from_millis(10);
-/// An answer that takes longer never comes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Answers that are not there so long after the end never come.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What is said over one connection.
 pub trait Talk: Send {
@@ -80,7 +80,13 @@ pub async fn run(lines: Vec<Line>, warm: Duration, time: Option<Duration>) -> Lo
         tasks.spawn(talk(line, from, until));
     }
     let mut all = Loaded::default();
-    while let Some(one) = tasks.join_next().await {
+    let end = tokio::time::sleep(warm + time.unwrap_or_default() + PATIENCE);
+    let mut end = std::pin::pin!(end);
+    while !tasks.is_empty() {
+        let one = tokio::select! {
+            one = tasks.join_next() => one.expect("there is one"),
+            () = &mut end => panic!("{} connections got no answer", tasks.len()),
+        };
         let one = one.expect("a connection's task").unwrap_or_else(|why| panic!("{why}"));
         all.done += one.done;
         all.refused += one.refused;
@@ -104,8 +110,7 @@ async fn talk(mut line: Line, from: Duration, until: Option<Duration>) -> Result
         let sent = now;
         line.stream.write_all(&output).await.map_err(|e| format!("a request could not be sent: {e}"))?;
         let heard = loop {
-            let read = tokio::time::timeout(PATIENCE, line.stream.read_buf(&mut input)).await;
-            match read.map_err(|_| "no answer came".to_owned())? {
+            match line.stream.read_buf(&mut input).await {
                 Ok(0) => return Err("the server closed a connection".to_owned()),
                 Ok(_) => {}
                 Err(error) => return Err(format!("an answer could not be read: {error}")),
