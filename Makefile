@@ -60,7 +60,7 @@ bench-converge: machine ## 10,000 Licenses to Ready against the raw rate of the 
 bench-seats: machine ## seats against Leases, Redis and PostgreSQL; ROUNDS=5 SECONDS=5; more in benches/seats/main.rs
 	@benches/seats/machine.sh
 	@$(control_plane)/build.sh > /dev/null
-	cargo bench --locked --bench seats
+	@ulimit -n 8192 && cargo bench --locked --bench seats
 
 clean: ## removes what was built here and the state of `make dev`; the built control plane stays in the cache
 	cargo clean

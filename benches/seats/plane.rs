@@ -183,7 +183,7 @@ async fn leases(control_plane: &ControlPlane, admin: &Client) -> Leases {
     }
 }
 
-/// Waits until an answer of the Kubernetes API's kind holds this. Used where a metric is asked for.
+/// Waits until nothing more is written.
 pub async fn until_written(plane: &Plane) {
     // The last releases are answered before they are written: they are on their way.
     let mut before = plane.writes().await;
