@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help machine dev test test-offline simulate lint advisories crds bench-converge clean
+.PHONY: help machine dev test test-offline simulate lint advisories crds bench-converge bench-seats clean
 
 control_plane := tests/control-plane
 # Every test binary but the one that needs the real control plane; tests/embedded is the same suite without it.
@@ -56,6 +56,11 @@ crds: ## writes crds/ and the chart's copies from the types in src/api
 bench-converge: machine ## 10,000 Licenses to Ready against the raw rate of the API server
 	@$(control_plane)/build.sh > /dev/null
 	cargo bench --locked --bench converge
+
+bench-seats: machine ## seats against Leases, Redis and PostgreSQL; ROUNDS=5 SECONDS=5; more in benches/seats/main.rs
+	@benches/seats/machine.sh
+	@$(control_plane)/build.sh > /dev/null
+	@ulimit -n 8192 && cargo bench --locked --bench seats
 
 clean: ## removes what was built here and the state of `make dev`; the built control plane stays in the cache
 	cargo clean

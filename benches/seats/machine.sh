@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs the peers of `make bench-seats` where they are missing: Debian's Redis and PostgreSQL. Their services are not
+# started: the benchmark starts its own, on ports and in folders of its own, and ends them.
+set -euo pipefail
+say() { echo "machine: $*" >&2; }
+
+packages=()
+command -v redis-server > /dev/null || packages+=(redis-server)
+compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || packages+=(postgresql)
+((${#packages[@]} > 0)) || exit 0
+if [[ $(id -u) != 0 ]] || ! command -v apt-get > /dev/null; then
+  say "missing; install them and run this again (names of the Debian packages): ${packages[*]}"
+  exit 1
+fi
+say "installing ${packages[*]}"
+# 101 forbids every start of a service while packages are installed.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' > "$policy"
+  chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+# No cluster is made that would be started with the machine.
+mkdir -p /etc/postgresql-common
+[[ -e /etc/postgresql-common/createcluster.conf ]] || echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
+apt-get update -q -o Acquire::Retries=3 >&2 || say "apt-get update failed; trying with the lists that are there"
+apt-get install -q -y --no-install-recommends -o Acquire::Retries=3 "${packages[@]}" >&2

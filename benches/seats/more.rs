@@ -1,0 +1,104 @@
+//! Many seats at once, heartbeats, memory, and the byte budget.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::Plan;
+use super::licence::{LARGE, VAST};
+use super::load::run;
+use super::peers::{Peer, Peers, WARM};
+use super::plane::until_written;
+use super::process::resident_mib;
+use super::report::Results;
+use super::seats::{Beat, Door, Fill, Free, Held};
+
+const AT_ONCE: usize = 100;
+const FILLING: usize = 16;
+const FREEING: usize = 64;
+/// Connections of single heartbeats, and of those for many seats.
+const BEATING: usize = 64;
+const BEATING_TOGETHER: usize = 4;
+const TOGETHER: usize = 1_000;
+/// What may be spent at once is spent by then.
+const BURST: Duration = Duration::from_secs(6);
+
+/// One round of each, on every seat server there is.
+pub async fn measure(plan: &Plan, peers: &mut Peers, results: &mut Results) {
+    for peer in [Peer::Cluster, Peer::Embedded] {
+        let Some(door) = peers.door(peer) else { continue };
+        let pid = match peer {
+            Peer::Cluster => peers.plane().operator.pid(),
+            _ => peers.up.as_ref().map_or(0, |up| up.server.pid()),
+        };
+        let letter = peer.letter();
+        let before = resident_mib(pid);
+        let held = fill(door, plan.held, results, letter).await;
+        let count = held.lock().unwrap_or_else(PoisonError::into_inner).len();
+        results.add(
+            format!("{letter} bytes of memory for each held seat"),
+            (resident_mib(pid) - before) * 1048576.0 / count as f64,
+        );
+
+        if peer == Peer::Cluster {
+            until_written(peers.plane()).await;
+            let writes = peers.plane().api_writes("seatledgers").await;
+            beat(plan, door, &held, results, letter).await;
+            let meanwhile = peers.plane().api_writes("seatledgers").await - writes;
+            results.add("K writes of SeatLedgers during heartbeats".into(), meanwhile);
+        } else {
+            beat(plan, door, &held, results, letter).await;
+        }
+
+        let free = |_| Box::new(Free { headers: door.headers.clone(), held: held.clone() }) as _;
+        let freed = run(door.lines(FREEING, free).await, Duration::ZERO, None).await;
+        results.add(format!("{letter} seats/s given back one by one"), freed.rate());
+    }
+    if peers.plane.is_some() {
+        results.add("API server, MiB in memory".into(), resident_mib(peers.plane().api_server_pid()));
+    }
+}
+
+/// Takes many, a hundred with each request.
+async fn fill(door: &Door, seats: usize, results: &mut Results, letter: char) -> Held {
+    let held: Held = Arc::new(Mutex::new(Vec::new()));
+    let requests = seats / AT_ONCE;
+    let of = |n: usize| requests / FILLING + usize::from(n < requests % FILLING);
+    let lines = door.lines(FILLING, |n| {
+        let (headers, held) = (door.headers.clone(), held.clone());
+        Box::new(Fill { headers, pool: VAST, n, count: AT_ONCE, requests: of(n), held })
+    });
+    let filled = run(lines.await, Duration::ZERO, None).await;
+    results.add(format!("{letter} seats/s, {AT_ONCE} in one request"), filled.rate());
+    held
+}
+
+async fn beat(plan: &Plan, door: &Door, held: &Held, results: &mut Results, letter: char) {
+    let ids: Vec<String> = held.lock().unwrap_or_else(PoisonError::into_inner).iter().take(POOLED).cloned().collect();
+    for (name, connections, each) in
+        [("one by one", BEATING, ids.len() / BEATING), ("1,000 in one request", BEATING_TOGETHER, TOGETHER)]
+    {
+        let share = |n: usize| ids.iter().cycle().skip(n * each).take(each).cloned().collect();
+        let lines = door.lines(connections, |n| Box::new(Beat::new(door, share(n), each == TOGETHER))).await;
+        let beaten = run(lines, WARM, Some(plan.time)).await;
+        results.add(format!("{letter} heartbeats/s, {name}"), beaten.rate());
+    }
+}
+
+/// So many of the held seats are kept with heartbeats that are measured; all others have a whole TTL.
+const POOLED: usize = 10_000;
+
+/// What is written to etcd under the budget that is the default, once the burst is spent.
+pub async fn under_the_budget(plan: &Plan, peers: &mut Peers, results: &mut Results) {
+    peers.plane.as_mut().expect("a control plane").restart(true).await;
+    let plane = peers.plane();
+    run(plane.door.cycles(256, LARGE).await, Duration::ZERO, Some(BURST)).await;
+    for _ in 0..plan.rounds {
+        let before = plane.etcd().await.0;
+        let loaded = run(plane.door.cycles(256, LARGE).await, Duration::ZERO, Some(plan.time)).await;
+        let bytes = plane.etcd().await.0 - before;
+        results
+            .add("K bytes/s of etcd's log under the budget, 256 connections".into(), bytes / plan.time.as_secs_f64());
+        results.add("K cycles/s under the budget, 256 connections".into(), loaded.rate());
+        results.add("K p99 under the budget, ms".into(), loaded.percentile(99.0));
+    }
+}

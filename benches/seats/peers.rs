@@ -1,0 +1,213 @@
+//! Who is measured, and how much each uses meanwhile.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::embedded::Up;
+use super::http;
+use super::licence::LARGE;
+use super::load::{Line, Loaded, run};
+use super::plane::Plane;
+use super::postgres::{self, Postgres};
+use super::process::{cpu_seconds, written_bytes};
+use super::redis::Redis;
+use super::seats::{Door, LICENSE, NAMESPACE};
+
+/// What is uncounted at the beginning.
+pub const WARM: Duration = Duration::from_millis(300);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    Cluster,
+    Embedded,
+    Lease,
+    Redis,
+    Postgres,
+}
+
+impl Peer {
+    pub const ALL: [Peer; 5] = [Peer::Cluster, Peer::Embedded, Peer::Lease, Peer::Redis, Peer::Postgres];
+
+    pub fn letter(self) -> char {
+        match self {
+            Peer::Cluster => 'K',
+            Peer::Embedded => 'E',
+            Peer::Lease => 'L',
+            Peer::Redis => 'R',
+            Peer::Postgres => 'P',
+        }
+    }
+}
+
+/// Those that were asked for.
+pub struct Peers {
+    pub up: Option<Up>,
+    pub redis: Option<Redis>,
+    pub postgres: Option<Postgres>,
+    pub plane: Option<Plane>,
+}
+
+/// One measurement.
+pub struct Measured {
+    pub loaded: Loaded,
+    /// Cores that each process used.
+    pub cores: Vec<(&'static str, f64)>,
+    /// Writes of the operator to its API, a second.
+    pub commits: f64,
+    /// Bytes of etcd's log for each cycle.
+    pub log_bytes: f64,
+    /// Bytes that its server caused to be written to disk, for each cycle.
+    pub disk_bytes: f64,
+}
+
+/// What has been used so far.
+struct Used {
+    cores: Vec<(&'static str, f64)>,
+    writes: f64,
+    log_bytes: f64,
+    disk_bytes: f64,
+}
+
+impl Peers {
+    pub async fn start(which: &[Peer], folder: &Path, vast: usize) -> Self {
+        let wanted = |peer: Peer| which.contains(&peer);
+        let mut peers = Peers { up: None, redis: None, postgres: None, plane: None };
+        if wanted(Peer::Redis) {
+            peers.redis = Some(Redis::start(folder).await);
+        }
+        if wanted(Peer::Postgres) {
+            peers.postgres = Some(Postgres::start(folder).await);
+        }
+        if wanted(Peer::Cluster) || wanted(Peer::Lease) {
+            peers.plane = Some(Plane::start(folder, vast).await);
+        }
+        if wanted(Peer::Embedded) {
+            peers.up = Some(Up::start(folder, vast).await);
+        }
+        peers
+    }
+
+    pub fn plane(&self) -> &Plane {
+        self.plane.as_ref().expect("a control plane")
+    }
+
+    /// The seat server of a peer that has one.
+    pub fn door(&self, peer: Peer) -> Option<&Door> {
+        match peer {
+            Peer::Cluster => self.plane.as_ref().map(|plane| &plane.door),
+            Peer::Embedded => self.up.as_ref().map(|up| &up.door),
+            _ => None,
+        }
+    }
+
+    async fn lines(&self, peer: Peer, connections: usize, pool: &'static str) -> Vec<Line> {
+        match peer {
+            Peer::Cluster | Peer::Embedded => self.door(peer).expect("a seat server").cycles(connections, pool).await,
+            Peer::Lease => self.plane().leases.cycles(connections).await,
+            Peer::Redis => self.redis.as_ref().expect("Redis").cycles(connections).await,
+            Peer::Postgres => self.postgres.as_ref().expect("PostgreSQL").cycles(connections).await,
+        }
+    }
+
+    async fn used(&self, peer: Peer) -> Used {
+        let mut pids = vec![("client", std::process::id())];
+        let (mut writes, mut log_bytes) = (f64::NAN, f64::NAN);
+        match peer {
+            Peer::Cluster | Peer::Lease => {
+                let plane = self.plane();
+                pids.push(("etcd", plane.etcd_pid()));
+                pids.push(("API server", plane.api_server_pid()));
+                log_bytes = plane.etcd().await.0;
+                if peer == Peer::Cluster {
+                    pids.push(("operator", plane.operator.pid()));
+                    writes = plane.writes().await;
+                }
+            }
+            Peer::Embedded => {
+                let up = self.up.as_ref().expect("seatkeeper up");
+                pids.push(("up", up.server.pid()));
+                writes = up.writes().await;
+            }
+            Peer::Redis => pids.push(("Redis", self.redis.as_ref().expect("Redis").server.pid())),
+            Peer::Postgres => pids.push(("PostgreSQL", self.postgres.as_ref().expect("PostgreSQL").server.pid())),
+        }
+        // The first of a peer's own is the one that writes to disk.
+        let disk_bytes = pids.get(1).map_or(0.0, |(_, pid)| written_bytes(*pid));
+        let cores = pids.into_iter().map(|(name, pid)| (name, cpu_seconds(pid))).collect();
+        Used { cores, writes, log_bytes, disk_bytes }
+    }
+
+    /// None: that is left out.
+    pub async fn measure(
+        &self,
+        peer: Peer,
+        connections: usize,
+        time: Duration,
+        pool: &'static str,
+    ) -> Option<Measured> {
+        if peer == Peer::Postgres && connections > postgres::MOST_CONNECTIONS {
+            return None;
+        }
+        let lines = self.lines(peer, connections, pool).await;
+        let before = self.used(peer).await;
+        let loaded = run(lines, WARM, Some(time)).await;
+        let after = self.used(peer).await;
+        // What is uncounted at the beginning is used all the same, at the same rate.
+        let whole = (WARM + time).as_secs_f64();
+        let cycles = loaded.rate() * whole;
+        let cores = after.cores.iter().zip(&before.cores).map(|((name, to), (_, from))| (*name, (to - from) / whole));
+        Some(Measured {
+            cores: cores.collect(),
+            commits: (after.writes - before.writes) / whole,
+            log_bytes: (after.log_bytes - before.log_bytes) / cycles,
+            disk_bytes: (after.disk_bytes - before.disk_bytes) / cycles,
+            loaded,
+        })
+    }
+
+    /// One connection: each cycle has to wait for the disk, and is seen to.
+    pub async fn show_that_they_wait_for_the_disk(&self) {
+        let time = Duration::from_secs(1);
+        if let Some(plane) = &self.plane {
+            let (commits, waits) = (plane.writes().await, plane.etcd().await.1);
+            run(plane.door.cycles(1, LARGE).await, Duration::ZERO, Some(time)).await;
+            let (commits, waits) = (plane.writes().await - commits, plane.etcd().await.1 - waits);
+            println!(
+                "etcd waited for the disk {waits} times for {commits} writes (etcd_disk_wal_fsync_duration_seconds)"
+            );
+            assert!(waits >= commits * 0.5 && commits > 0.0, "etcd does not wait for the disk");
+        }
+        if let Some(postgres) = &self.postgres {
+            let before = postgres.syncs().await;
+            let loaded = run(postgres.cycles(1).await, Duration::ZERO, Some(time)).await;
+            // Counts of a connection are told when it ends.
+            tokio::time::sleep(time).await;
+            let syncs = postgres.syncs().await - before;
+            println!("PostgreSQL waited for the disk {syncs} times in {} cycles (pg_stat_wal.wal_sync)", loaded.done);
+            assert!(syncs >= loaded.done as f64, "PostgreSQL does not wait for the disk");
+        }
+        if self.redis.is_some() {
+            println!("Redis: appendonly yes, appendfsync always (CONFIG GET)");
+        }
+    }
+}
+
+impl Door {
+    /// What one request for a seat is answered.
+    pub async fn asked(&self) -> (u16, String) {
+        let license = format!(r#"{{"namespace":"{NAMESPACE}","name":"{LICENSE}"}}"#);
+        let body = format!(r#"{{"license":{license},"pool":"{LARGE}","session":"first"}}"#);
+        http::once(self.address, format_args!("POST /v1/seats"), &self.headers, &body).await
+    }
+
+    /// Whether a seat is granted; it is given back at once.
+    pub async fn grants(&self, last: &mut String) -> bool {
+        let (status, answer) = self.asked().await;
+        let id = answer.split(r#""id":""#).nth(1).and_then(|rest| rest.split('"').next());
+        if let Some(id) = id {
+            http::once(self.address, format_args!("DELETE /v1/seats/{id}"), &self.headers, "").await;
+        }
+        *last = format!("{status} {answer}");
+        status == 201
+    }
+}

@@ -1,0 +1,122 @@
+//! Processes that end with this one, and what a process has used.
+
+use seatkeeper::cluster::clock::monotonic;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How long a process may take to end by itself.
+const ENDING: Duration = Duration::from_secs(10);
+/// Linux shows times to programs in hundredths of a second, whatever its own tick is.
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// A server of ours. The kernel kills it when the thread that started it is gone; the terminal's Ctrl-C does not reach it.
+pub struct Server {
+    process: Child,
+    /// What asks it to end.
+    signal: &'static str,
+}
+
+impl Server {
+    /// `as_user`: another user's, where this is root.
+    pub fn start(program: &Path, arguments: &[&str], as_user: Option<&str>, signal: &'static str, log: &Path) -> Self {
+        let log = std::fs::File::create(log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
+        let mut command = as_another(as_user);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments);
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log).process_group(0);
+        let process = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", program.display()));
+        Server { process, signal }
+    }
+
+    pub fn with_environment(program: &Path, arguments: &[&str], name: &str, value: &Path, log: &Path) -> Self {
+        let assignment = format!("{name}={}", value.display());
+        let all: Vec<&str> = [assignment.as_str(), program.to_str().expect("UTF-8")]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect();
+        Self::start(Path::new("env"), &all, None, "TERM", log)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.process.try_wait(), Ok(None))
+    }
+}
+
+/// `setpriv`, as that user where one is named.
+pub fn as_another(user: Option<&str>) -> Command {
+    let mut command = Command::new("setpriv");
+    if let Some(user) = user {
+        command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
+    }
+    command
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args([&format!("-{}", self.signal), &self.pid().to_string()]).status();
+        let end = monotonic() + ENDING;
+        while !self.has_ended() {
+            if monotonic() > end {
+                let _ = self.process.kill();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn read(pid: u32, file: &str) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()
+}
+
+/// The fields of `/proc/PID/stat` from the state on: the name before may hold anything.
+fn stat(pid: u32) -> Vec<f64> {
+    let text = read(pid, "stat");
+    let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    rest.split_whitespace().map(|field| field.parse().unwrap_or(0.0)).collect()
+}
+
+/// A process and those that it started: PostgreSQL has one for each connection.
+fn family(pid: u32) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let children = all.filter(|other| stat(*other).get(1).is_some_and(|parent| *parent == f64::from(pid)));
+    std::iter::once(pid).chain(children).collect()
+}
+
+/// Seconds of CPU that a process has used, with its children.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    // Of children that have ended, the parent has the sum.
+    let of = |(n, pid): (usize, u32)| {
+        let stat = stat(pid);
+        let fields = if n == 0 { 11..15 } else { 11..13 };
+        stat.get(fields).map_or(0.0, |times| times.iter().sum::<f64>()) / TICKS_A_SECOND
+    };
+    family(pid).into_iter().enumerate().map(of).sum()
+}
+
+/// Bytes that a process, with its children, has caused to be written to disk.
+pub fn written_bytes(pid: u32) -> f64 {
+    let of = |pid| {
+        let text = read(pid, "io");
+        let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        line.and_then(|number| number.parse().ok()).unwrap_or(0.0)
+    };
+    family(pid).into_iter().map(of).sum()
+}
+
+/// MiB in memory.
+pub fn resident_mib(pid: u32) -> f64 {
+    let text = read(pid, "status");
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1024.0
+}
+
+/// What a process was started with.
+pub fn arguments(pid: u32) -> Vec<String> {
+    read(pid, "cmdline").split('\0').map(str::to_owned).collect()
+}
