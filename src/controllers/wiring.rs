@@ -17,15 +17,11 @@ use super::roster::RosterController;
 use super::runner::{self, Surroundings};
 use super::subscription::{self, SubscriptionController};
 use crate::api::{License, Plan, Roster, Subscription, mark, secret_type};
-use crate::cluster::clock::jittered;
 use crate::cluster::watch::{Change, Guarded, all, cache};
-use crate::domain::seats::journal::LicenseName;
 use crate::wrong::{self, Variant::*};
 
 /// How often it is asked whether the clocks agree.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(10);
-/// Status shows how many seats are in use at most this old.
-const SHOW_USE: Duration = Duration::from_secs(5);
 
 /// The controllers and what feeds them.
 #[derive(Clone)]
@@ -185,17 +181,7 @@ impl Wiring {
             () = self.subscriptions.wakes.run(clock, &self.subscription_queue) => {}
             () = self.rosters.wakes.run(clock, &self.roster_queue) => {}
             () = self.watch_clock() => {}
-            () = self.watch_use() => {}
-        }
-    }
-
-    /// Looks at Licenses again whose seats were taken or given back, a few seconds later. Never returns.
-    async fn watch_use(&self) {
-        loop {
-            tokio::time::sleep(jittered(SHOW_USE)).await;
-            let changed = self.with.desk.changed_use();
-            let name = |license: &LicenseName| ObjectRef::new(&license.name).within(&license.namespace);
-            add_all(&self.license_queue, changed.iter().map(name).collect());
+            () = self.licenses.watch_desk() => {}
         }
     }
 

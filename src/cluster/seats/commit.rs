@@ -1,12 +1,12 @@
 //! Group commit: everything that waited while the last write was under way goes into the next one.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::desk::{Owned, Shared};
+use super::desk::Shared;
 use super::ledger::{Fenced, Ledger};
+use super::owned::Owned;
 use crate::cluster::clock::monotonic;
 use crate::domain::seats::journal::{Base, BaseName, Changes, Entry};
 use crate::domain::seats::line::write_base;
@@ -38,7 +38,6 @@ pub(super) async fn run(shared: Arc<Shared>, ledger: Arc<Ledger>) -> Fenced {
 }
 
 async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>, flushed: &Notify) -> Fenced {
-    let mut on_the_way: BTreeSet<BaseName> = BTreeSet::new();
     let (mut served, mut took) = (0, Duration::ZERO);
     loop {
         while shared.lock().owned.as_ref().is_none_or(|owned| owned.pending.is_empty()) {
@@ -60,7 +59,7 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
             came.await;
         }
         let began = monotonic();
-        let Some(commit) = begin(shared, &mut on_the_way, began) else { continue };
+        let Some(commit) = begin(shared, began) else { continue };
         let bytes = match ledger.write_entry(&commit.entry).await {
             Ok(bytes) => bytes,
             Err(fenced) => return fenced,
@@ -89,7 +88,7 @@ async fn gather(shared: &Shared, served: usize, most: Duration) {
 }
 
 /// Takes everything that waits.
-fn begin(shared: &Shared, on_the_way: &mut BTreeSet<BaseName>, now: Duration) -> Option<Commit> {
+fn begin(shared: &Shared, now: Duration) -> Option<Commit> {
     let mut state = shared.lock();
     let owned = state.owned.as_mut()?;
     let changes = together(std::mem::take(&mut owned.pending));
@@ -99,8 +98,8 @@ fn begin(shared: &Shared, on_the_way: &mut BTreeSet<BaseName>, now: Duration) ->
     owned.pending_bytes = 0;
     owned.writing_since = Some(now);
     let entry = owned.journal.entry(&changes);
-    on_the_way.retain(|base| owned.journal.lacks_any(base));
-    let due: Vec<BaseName> = owned.journal.due().into_iter().filter(|base| on_the_way.insert(base.clone())).collect();
+    let mut due = owned.journal.due();
+    due.retain(|base| owned.on_the_way.insert(base.clone()));
     // The table has exactly what is durable once this entry is.
     let bases = due.into_iter().map(|name| base(owned, name, entry.sequence)).collect();
     Some(Commit { entry, changes, waiting: std::mem::take(&mut owned.waiting), bases })
@@ -154,6 +153,7 @@ async fn write_bases(
                 shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spend(bytes);
                 if let Some(owned) = &mut shared.lock().owned {
                     owned.journal.wrote_base(&base.name, base.sequence);
+                    owned.on_the_way.remove(&base.name);
                 }
                 flushed.notify_one();
             }

@@ -4,23 +4,21 @@
 //! has them. Whatever is answered without a write (a heartbeat, a seat held already) is answered only while there is proof
 //! that nobody else owns the ledger: a new owner waits that long before it takes a seat from anybody.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
+use super::asked::{Ask, Denied, Granted, Licensed, Licenses, Seat, Use};
 use super::budget::Budget;
 use super::metrics::SeatMetrics;
+use super::owned::{Counter, State};
 use crate::cluster::clock::{Clock, monotonic};
 use crate::domain::Instant;
-use crate::domain::seats::journal::{Journal, LicenseName};
-use crate::domain::seats::pool::Terms;
-use crate::domain::seats::refusal::Refusal;
-use crate::domain::seats::request::{Access, Grant, Request};
-use crate::domain::seats::roster::People;
+use crate::domain::seats::journal::LicenseName;
+use crate::domain::seats::request::{Grant, Request};
 use crate::domain::seats::seating::Seating;
-use crate::domain::seats::table::{HeldSeat, Record};
 
 /// A seat whose holder is not heard of for this long is free again. Whoever holds one counts from when it sent its request.
 pub const TTL: Duration = Duration::from_secs(60);
@@ -46,115 +44,6 @@ pub fn with_drift(time: Duration) -> Duration {
     time + time / DRIFT
 }
 
-/// What a License grants, as the caches show it.
-pub struct Licensed {
-    pub terms: Arc<Terms>,
-    pub people: Arc<People>,
-    /// When it has to be looked at again, by itself.
-    pub until: Option<Instant>,
-    pub uid: String,
-}
-
-/// Where the desk finds out what a License grants.
-pub trait Licenses: Send + Sync {
-    /// None: there is no such License.
-    fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed>;
-
-    /// Whether its seats may be used from that namespace.
-    fn admits(&self, license: &LicenseName, namespace: &str) -> bool;
-}
-
-/// Somebody wants a seat.
-#[derive(Clone, Debug)]
-pub struct Ask {
-    pub license: LicenseName,
-    pub user: Option<String>,
-    pub session: String,
-    pub client: Option<String>,
-    pub pool: Option<String>,
-    pub request: Option<String>,
-    pub version: Option<u32>,
-    pub count: u32,
-}
-
-impl Ask {
-    fn request(&self) -> Request<'_> {
-        Request {
-            user: self.user.as_deref(),
-            session: &self.session,
-            client: self.client.as_deref(),
-            pool: self.pool.as_deref(),
-            request: self.request.as_deref(),
-            version: self.version,
-            count: self.count,
-        }
-    }
-}
-
-/// A seat that is held, as who holds it names it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seat {
-    pub license: LicenseName,
-    pub pool: String,
-    pub slot: u32,
-    pub user: Option<String>,
-    pub session: String,
-}
-
-impl Seat {
-    fn held(&self) -> HeldSeat<'_> {
-        HeldSeat { pool: &self.pool, slot: self.slot, user: self.user.as_deref(), session: &self.session }
-    }
-}
-
-/// What was granted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Granted {
-    pub seats: Vec<Seat>,
-    pub access: Access,
-}
-
-/// Why there is no seat.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
-    #[error("{0}")]
-    Refused(Refusal),
-    #[error("there is no License {0}")]
-    UnknownLicense(LicenseName),
-    /// Another replica owns the ledger.
-    #[error("this replica does not own the seats")]
-    NotOwner,
-    /// The ledger may not tell of every seat that is held.
-    #[error("seats that were granted before may not all be known: {why}; new ones are granted in {} s", wait.as_secs())]
-    LedgerIncomplete { why: String, wait: Duration },
-    #[error("the ledger cannot be written at present, so no new seat can be granted")]
-    LedgerUnavailable,
-    #[error("too many requests wait for a seat")]
-    Overloaded,
-}
-
-impl Denied {
-    /// The word that answers, metrics and Events use.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Denied::Refused(refusal) => refusal.reason(),
-            Denied::UnknownLicense(_) => "UnknownLicense",
-            Denied::NotOwner => "NotOwner",
-            Denied::LedgerIncomplete { .. } => "LedgerIncomplete",
-            Denied::LedgerUnavailable => "LedgerUnavailable",
-            Denied::Overloaded => "Overloaded",
-        }
-    }
-}
-
-/// How a pool stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Use {
-    pub in_use: u64,
-    /// The most that was in use since this owner began.
-    pub peak: u64,
-}
-
 /// Hands out the seats of all Licenses, where this process owns the ledger.
 #[derive(Clone)]
 pub struct Desk(pub(super) Arc<Shared>);
@@ -176,60 +65,6 @@ pub(super) struct Shared {
     pub ttl: Duration,
     pub budget: Mutex<Budget>,
     pub metrics: SeatMetrics,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    pub owned: Option<Owned>,
-    /// Nothing more is decided: what waits is written, and then another owner may begin.
-    pub closing: bool,
-}
-
-/// What an owner has.
-pub(super) struct Owned {
-    pub journal: Journal,
-    pub seatings: HashMap<LicenseName, Counter>,
-    pub pending: Vec<(LicenseName, Vec<Record>)>,
-    /// About how many bytes they are in the ledger.
-    pub pending_bytes: usize,
-    pub waiting: Vec<oneshot::Sender<()>>,
-    /// Since when a write is under way.
-    pub writing_since: Option<Duration>,
-    pub shut: Option<Shut>,
-}
-
-/// Why and until when nothing new is granted to Licenses from before: the ledger may not tell of every seat of theirs.
-pub(super) struct Shut {
-    pub why: String,
-    pub until: Duration,
-    /// The Licenses there were when this owner began. One made since has no seats that could be missing.
-    pub licenses: HashSet<String>,
-}
-
-/// The seats of one License.
-pub(super) struct Counter {
-    pub seating: Seating,
-    /// When it has to be looked up again what the License grants; none: at once.
-    good_until: Option<Instant>,
-    stale: bool,
-    uid: Option<String>,
-    peaks: BTreeMap<Arc<str>, u64>,
-    /// As it was when it was last told that the use has changed.
-    told: BTreeMap<Arc<str>, Use>,
-}
-
-impl Owned {
-    pub fn new(journal: Journal, seatings: HashMap<LicenseName, Counter>, shut: Option<Shut>) -> Self {
-        Owned {
-            journal,
-            seatings,
-            pending: Vec::new(),
-            pending_bytes: 0,
-            waiting: Vec::new(),
-            writing_since: None,
-            shut,
-        }
-    }
 }
 
 /// Where an answer stands.
@@ -436,6 +271,14 @@ impl Desk {
         owned.seatings.iter_mut().filter_map(|(license, c)| changed(c).then(|| license.clone())).collect()
     }
 
+    /// Why somebody was refused since this was asked last: of each License and reason, in the words of the first refusal.
+    pub fn refusals(&self) -> Vec<(LicenseName, BTreeMap<&'static str, String>)> {
+        let mut state = self.0.lock();
+        let Some(owned) = &mut state.owned else { return Vec::new() };
+        let refused = owned.seatings.iter_mut().filter(|(_, counter)| !counter.refused.is_empty());
+        refused.map(|(license, counter)| (license.clone(), std::mem::take(&mut counter.refused))).collect()
+    }
+
     /// Frees the seats of those who were not heard of. How many there were.
     pub fn sweep(&self) -> usize {
         let now = ticks(monotonic());
@@ -459,26 +302,6 @@ impl Desk {
             self.0.pending.notify_one();
         }
         swept
-    }
-}
-
-impl Counter {
-    pub fn new(seating: Seating) -> Self {
-        Counter { seating, good_until: None, stale: true, uid: None, peaks: BTreeMap::new(), told: BTreeMap::new() }
-    }
-
-    fn uses(&mut self) -> BTreeMap<Arc<str>, Use> {
-        self.note_peaks();
-        let table = self.seating.table();
-        self.peaks.iter().map(|(pool, peak)| (pool.clone(), Use { in_use: table.in_use(pool), peak: *peak })).collect()
-    }
-
-    fn note_peaks(&mut self) {
-        let table = self.seating.table();
-        for pool in &self.seating.terms().pools {
-            let peak = self.peaks.entry(pool.name.clone()).or_default();
-            *peak = table.in_use(&pool.name).max(*peak);
-        }
     }
 }
 
@@ -524,7 +347,10 @@ impl Shared {
             (counter.good_until, counter.uid, counter.stale) = (licensed.until, Some(licensed.uid), false);
         }
         let request = ask.request();
-        let grant = counter.seating.decide(&request, at).map_err(Denied::Refused)?;
+        let grant = counter.seating.decide(&request, at).map_err(|refusal| {
+            counter.refused.entry(refusal.reason()).or_insert_with(|| refusal.to_string());
+            Denied::Refused(refusal)
+        })?;
         let until = ticks(now + with_drift(self.ttl));
         let granted = granted(ask, &grant);
         if grant.records.is_empty() {

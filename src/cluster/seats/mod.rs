@@ -2,7 +2,8 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | What is asked of a desk, what does it answer? | `desk.rs` |
+//! | What is asked of a desk, what does it answer? | `asked.rs` |
+//! | Who is granted what, and when? | `desk.rs`, on what `owned.rs` has |
 //! | How do answers wait for the ledger? | `commit.rs` |
 //! | How does a new owner begin? | `take_over.rs` |
 //! | How is the ledger kept in the API server? | `ledger.rs` |
@@ -10,12 +11,15 @@
 //! | How many bytes may that cost? | `budget.rs` |
 //! | What is counted? | `metrics.rs` |
 
+pub mod asked;
 pub mod budget;
 mod clear;
 mod commit;
 pub mod desk;
 pub mod ledger;
 pub mod metrics;
+mod owned;
 mod take_over;
 
-pub use desk::{Ask, Denied, Desk, Granted, Licensed, Licenses, Seat};
+pub use asked::{Ask, Denied, Granted, Licensed, Licenses, Seat, Use};
+pub use desk::Desk;

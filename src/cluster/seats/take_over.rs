@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::commit;
-use super::desk::{Counter, Desk, Owned, PROOF_LASTS, Shut, ticks, with_drift};
+use super::desk::{Desk, PROOF_LASTS, ticks, with_drift};
 use super::ledger::{Ledger, LedgerError};
+use super::owned::{Counter, Owned, Shut};
 use crate::cluster::clock::{jittered, monotonic};
 use crate::domain::license::mode::Mode;
 use crate::domain::seats::journal::{Found, Incomplete, LicenseName};

@@ -4,6 +4,7 @@ pub mod holdings;
 mod notes;
 mod reading;
 mod roster;
+mod seats_in_use;
 mod status;
 mod terms;
 

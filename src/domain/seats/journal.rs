@@ -310,11 +310,6 @@ impl Journal {
         self.lacking_since(self.sequence.saturating_sub(BEHIND))
     }
 
-    /// Whether a base does not hold everything.
-    pub fn lacks_any(&self, base: &BaseName) -> bool {
-        self.behind.contains_key(base)
-    }
-
     fn lacking_since(&self, sequence: u64) -> Vec<BaseName> {
         self.behind.iter().filter(|(_, (first, _))| *first <= sequence).map(|(base, _)| base.clone()).collect()
     }

@@ -1,0 +1,99 @@
+//! What an owner of the ledger has in memory.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+use super::asked::Use;
+use crate::domain::Instant;
+use crate::domain::seats::journal::{BaseName, Journal, LicenseName};
+use crate::domain::seats::seating::Seating;
+use crate::domain::seats::table::Record;
+
+#[derive(Default)]
+pub(super) struct State {
+    pub owned: Option<Owned>,
+    /// Nothing more is decided: what waits is written, and then another owner may begin.
+    pub closing: bool,
+}
+
+/// What an owner has.
+pub(super) struct Owned {
+    pub journal: Journal,
+    pub seatings: HashMap<LicenseName, Counter>,
+    pub pending: Vec<(LicenseName, Vec<Record>)>,
+    /// About how many bytes they are in the ledger.
+    pub pending_bytes: usize,
+    pub waiting: Vec<oneshot::Sender<()>>,
+    /// Bases that wait to be written or are being written.
+    pub on_the_way: BTreeSet<BaseName>,
+    /// Since when a write is under way.
+    pub writing_since: Option<Duration>,
+    pub shut: Option<Shut>,
+}
+
+/// Why and until when nothing new is granted to Licenses from before: the ledger may not tell of every seat of theirs.
+pub(super) struct Shut {
+    pub why: String,
+    pub until: Duration,
+    /// The Licenses there were when this owner began. One made since has no seats that could be missing.
+    pub licenses: HashSet<String>,
+}
+
+/// The seats of one License.
+pub(super) struct Counter {
+    pub seating: Seating,
+    /// When it has to be looked up again what the License grants; none: at once.
+    pub good_until: Option<Instant>,
+    pub stale: bool,
+    pub uid: Option<String>,
+    pub peaks: BTreeMap<Arc<str>, u64>,
+    /// As it was when it was last told that the use has changed.
+    pub told: BTreeMap<Arc<str>, Use>,
+    /// Why somebody was refused, each reason in the words of the first refusal, since that was told last.
+    pub refused: BTreeMap<&'static str, String>,
+}
+
+impl Owned {
+    pub fn new(journal: Journal, seatings: HashMap<LicenseName, Counter>, shut: Option<Shut>) -> Self {
+        Owned {
+            journal,
+            seatings,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            waiting: Vec::new(),
+            on_the_way: BTreeSet::new(),
+            writing_since: None,
+            shut,
+        }
+    }
+}
+
+impl Counter {
+    pub fn new(seating: Seating) -> Self {
+        Counter {
+            seating,
+            good_until: None,
+            stale: true,
+            uid: None,
+            peaks: BTreeMap::new(),
+            told: BTreeMap::new(),
+            refused: BTreeMap::new(),
+        }
+    }
+
+    pub fn uses(&mut self) -> BTreeMap<Arc<str>, Use> {
+        self.note_peaks();
+        let table = self.seating.table();
+        self.peaks.iter().map(|(pool, peak)| (pool.clone(), Use { in_use: table.in_use(pool), peak: *peak })).collect()
+    }
+
+    pub fn note_peaks(&mut self) {
+        let table = self.seating.table();
+        for pool in &self.seating.terms().pools {
+            let peak = self.peaks.entry(pool.name.clone()).or_default();
+            *peak = table.in_use(&pool.name).max(*peak);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What happens at the desk is shown on the License: seats in use, and why somebody was refused.
+
+use kube::runtime::reflector::ObjectRef;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::LicenseController;
+use crate::cluster::clock::{jittered, monotonic};
+use crate::cluster::events::Note;
+use crate::domain::seats::journal::LicenseName;
+
+/// Status shows how many seats are in use at most this old.
+const SHOWN: Duration = Duration::from_secs(5);
+/// The same reason is told of a License again after this long.
+const TOLD_AGAIN: Duration = Duration::from_secs(10 * 60);
+
+impl LicenseController {
+    /// Looks at Licenses again whose seats were taken or given back, and tells of refusals. Never returns.
+    pub async fn watch_desk(&self) {
+        let mut told: HashMap<(LicenseName, &'static str), Duration> = HashMap::new();
+        loop {
+            tokio::time::sleep(jittered(SHOWN)).await;
+            for license in self.with.desk.changed_use() {
+                self.queue.add(ObjectRef::new(&license.name).within(&license.namespace));
+            }
+            let now = monotonic();
+            told.retain(|_, at| now.saturating_sub(*at) < TOLD_AGAIN);
+            for (license, mut refused) in self.with.desk.refusals() {
+                refused.retain(|reason, _| told.insert((license.clone(), reason), now).is_none());
+                self.tell_refused(&license, refused);
+            }
+        }
+    }
+
+    fn tell_refused(&self, license: &LicenseName, refused: BTreeMap<&'static str, String>) {
+        let name = ObjectRef::new(&license.name).within(&license.namespace);
+        let Some(object) = self.observed.licenses.get(&name) else { return };
+        let note =
+            |(reason, text): (&'static str, String)| Note::warning(reason, format!("a seat was refused: {text}"));
+        let notes: Vec<Note> = refused.into_iter().map(note).collect();
+        if let (Ok(license), false) = (&object.0, notes.is_empty()) {
+            self.with.events.tell(license, notes, self.with.clock.now().at);
+        }
+    }
+}
