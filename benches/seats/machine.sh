@@ -22,7 +22,9 @@ if [[ ! -e $policy ]]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 # No cluster is made that would be started with the machine.
-mkdir -p /etc/postgresql-common
-[[ -e /etc/postgresql-common/createcluster.conf ]] || echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
+if [[ " ${packages[*]} " == *" postgresql "* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
+  mkdir -p /etc/postgresql-common
+  echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
+fi
 apt-get update -q -o Acquire::Retries=3 >&2 || say "apt-get update failed; trying with the lists that are there"
 apt-get install -q -y --no-install-recommends -o Acquire::Retries=3 "${packages[@]}" >&2
