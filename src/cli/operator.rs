@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::{Failure, SeatTtl};
 use crate::cluster::client::{RequestCount, connect};
 use crate::cluster::clock::{Clock, random_bytes};
+use crate::cluster::seats::budget::BYTES_A_SECOND;
 use crate::controllers::{End, Operator};
 use crate::server::health::serve;
 use crate::server::seats::callers::Callers;
@@ -33,6 +34,9 @@ pub struct Arguments {
     seats_advertise: Option<String>,
     #[command(flatten)]
     seats: SeatTtl,
+    /// Bytes a second that writes of SeatLedgers may cost on average; 0: no bound. Pressure makes writes larger, not errors.
+    #[arg(long, value_name = "BYTES", default_value_t = BYTES_A_SECOND)]
+    ledger_bytes_a_second: u64,
     /// Tells replicas apart. Default: a random name.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
@@ -77,6 +81,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     tokio::spawn(stop_on_signal(told));
     let callers = Callers::of_cluster(client.clone());
     let mut operator = Operator::new(client, clock, &requests, &arguments.namespace, &identity, arguments.seats.ttl());
+    operator.desk.set_budget(arguments.ledger_bytes_a_second);
     let address = seats_listener.local_addr().ok().map(|address| address.to_string());
     operator.rank.own = arguments.seats_advertise.or(address);
     let forward = Forward::new(operator.rank.leader.subscribe());

@@ -30,6 +30,19 @@ fn a_seat_is_taken_kept_given_back_and_the_same_session_gets_the_same_seat() {
     assert!(ground.holders().is_empty());
 }
 
+/// The journal of the ledger is gone round several times, and its bases are written behind it.
+#[test]
+fn i1_a_hundred_agents_log_in_and_out_one_after_the_other() {
+    let ground = Ground::take();
+    for n in 0..100 {
+        let user = format!("agent-{n}");
+        let granted = ground.asks(&user, json!({}));
+        assert_eq!(granted.status, 201, "{user}: {granted:?}");
+        assert_eq!(ground.ask("DELETE", &format!("/v1/seats/{}", id(&granted.json())), "").status, 204, "{user}");
+    }
+    assert!(ground.holders().is_empty());
+}
+
 /// I2, I3: by users, several requests in one body are judged one by one, in their order.
 #[test]
 fn i2_several_requests_in_one_body_get_an_answer_each() {

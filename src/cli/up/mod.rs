@@ -19,6 +19,7 @@ use super::operator::stop_on_signal;
 use super::{Failure, SeatTtl, say, seats_listener};
 use crate::cluster::client::{RequestCount, over};
 use crate::cluster::clock::Clock;
+use crate::cluster::seats::budget::BYTES_A_SECOND;
 use crate::controllers::Operator;
 use crate::embedded::Embedded;
 use crate::server::api::{Answer, serve};
@@ -54,6 +55,9 @@ pub struct Arguments {
     seats_listen: SocketAddr,
     #[command(flatten)]
     seats: SeatTtl,
+    /// Bytes a second that writes of SeatLedgers may cost on average; 0: no bound. Pressure makes writes larger, not errors.
+    #[arg(long, value_name = "BYTES", default_value_t = BYTES_A_SECOND)]
+    ledger_bytes_a_second: u64,
     /// Lets the calendar run faster than the clock, to see what will happen: 1d/s is a day each second.
     #[arg(long, value_name = "TIME/s")]
     speed: Option<Speed>,
@@ -115,6 +119,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     }
     let seats_listener = seats_listener(arguments.seats_listen).await?;
     let seats_address = seats_listener.local_addr().map_err(|e| Failure::new(format!("--seats-listen: {e}")))?;
+    operator.desk.set_budget(arguments.ledger_bytes_a_second);
     let callers = Callers::with_credential(&credential.token);
     let seats = Arc::new(Seats { desk: operator.desk.clone(), callers, forward: None });
     let seat_server = tokio::spawn(seats::serve::serve(seats_listener, seats::routes(seats)));

@@ -32,8 +32,8 @@ pub const MOST_WAITING: usize = 20_000;
 const MOST_PENDING_BYTES: usize = 700_000;
 /// Slot, time and what stands between.
 const BYTES_A_RECORD: usize = 24;
-/// So many lost seats are freed at once; the others at the next look.
-const SWEPT_AT_ONCE: usize = 2_000;
+/// So many seats are freed in one entry of the ledger at most, of those that are lost or taken away.
+const FREED_AT_ONCE: usize = 1_000;
 /// Who waits for the ledger is told after this long that it cannot be written.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// While a write has been under way for this long, nobody new is made to wait for it.
@@ -99,6 +99,12 @@ impl Desk {
     /// Where there is no ledger, it is new and was not deleted: whoever knows that says so before this replica leads.
     pub fn begins_from_nothing(&self) {
         self.0.from_nothing.store(true, Ordering::Relaxed);
+    }
+
+    /// What writes of the ledger may cost, in bytes a second; 0: no bound.
+    pub fn set_budget(&self, bytes_a_second: u64) {
+        let rate = Some(bytes_a_second).filter(|bytes| *bytes > 0);
+        *self.0.budget.lock().unwrap_or_else(PoisonError::into_inner) = Budget::new(rate, monotonic());
     }
 
     /// Where it is found out what a License grants. The first one counts.
@@ -210,25 +216,44 @@ impl Desk {
         Ok(released)
     }
 
-    /// An administrator frees every seat of a user, or of everybody; how many there were.
-    pub fn evict(&self, license: &LicenseName, user: Option<&str>) -> Result<usize, Denied> {
-        let evicted = {
-            let mut state = self.0.lock();
-            let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
-            let Some(counter) = owned.seatings.get_mut(license) else { return self.0.known(license).map(|()| 0) };
-            let records = match user {
-                Some(user) => counter.seating.table().release_user(user),
-                None => counter.seating.table().expired(u64::MAX),
-            };
-            records.iter().for_each(|record| counter.seating.apply(record, 0));
-            let count = records.len();
-            if count > 0 {
-                owned.pending.push((license.clone(), records));
+    /// An administrator frees every seat of a user, or of everybody; how many there were. All of them are free in the
+    /// ledger when this returns.
+    pub async fn evict(&self, license: &LicenseName, user: Option<&str>) -> Result<usize, Denied> {
+        let mut evicted = 0;
+        loop {
+            let (count, durable) = self.evict_some(license, user)?;
+            evicted += count;
+            if count == 0 {
+                return Ok(evicted);
             }
-            count
+            match tokio::time::timeout(PATIENCE, durable).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(Denied::NotOwner),
+                Err(_) => return Err(Denied::LedgerUnavailable),
+            }
+        }
+    }
+
+    fn evict_some(&self, license: &LicenseName, user: Option<&str>) -> Result<(usize, oneshot::Receiver<()>), Denied> {
+        let (told, durable) = oneshot::channel();
+        let mut state = self.0.lock();
+        let Some(owned) = state.owned.as_mut() else { return Err(Denied::NotOwner) };
+        let Some(counter) = owned.seatings.get_mut(license) else {
+            return self.0.known(license).map(|()| (0, durable));
         };
-        self.0.pending.notify_one();
-        Ok(evicted)
+        let mut records = match user {
+            Some(user) => counter.seating.table().release_user(user),
+            None => counter.seating.table().expired(u64::MAX),
+        };
+        records.truncate(FREED_AT_ONCE);
+        records.iter().for_each(|record| counter.seating.apply(record, 0));
+        let count = records.len();
+        if count > 0 {
+            owned.pending.push((license.clone(), records));
+            owned.waiting.push(told);
+            self.0.pending.notify_one();
+        }
+        Ok((count, durable))
     }
 
     /// Everybody who holds a seat of a License, by pool and slot, with the second since when.
@@ -288,7 +313,7 @@ impl Desk {
             let Some(owned) = &mut state.owned else { return 0 };
             for (license, counter) in &mut owned.seatings {
                 let mut records = counter.seating.table().expired(now);
-                records.truncate(SWEPT_AT_ONCE.saturating_sub(swept));
+                records.truncate(FREED_AT_ONCE.saturating_sub(swept));
                 if records.is_empty() {
                     continue;
                 }

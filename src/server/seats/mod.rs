@@ -224,7 +224,7 @@ async fn evict(State(seats): Shared, Extension(caller): By, RawQuery(query): Raw
     let query = read_query(query)?;
     let license = LicenseName::new(&query.namespace, &query.license);
     seats.check(&caller, Verb::Evict, &license).await?;
-    let released = seats.desk.evict(&license, query.user.as_deref()).map_err(|denied| problem_of(&denied))?;
+    let released = seats.desk.evict(&license, query.user.as_deref()).await.map_err(|denied| problem_of(&denied))?;
     Ok(json(StatusCode::OK, &Evicted { released }))
 }
 
