@@ -22,6 +22,8 @@ use crate::domain::seats::seating::Seating;
 const SWEEP: Duration = Duration::from_secs(1);
 /// What waits to be written has this long when another is to take over.
 const HAND_OVER: Duration = Duration::from_secs(2);
+/// Proof is counted in these.
+const TICK: Duration = Duration::from_millis(2);
 /// How long it is waited for a renewal of the Lease before it is asked for again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a take-over that failed is not tried again.
@@ -96,6 +98,8 @@ impl Desk {
     async fn leads_since(&self, since: Duration) {
         let enough = ticks(since + PROOF_LASTS) + 1;
         while self.0.proof.load(Ordering::Relaxed) < enough {
+            // What is sent within the same tick proves nothing.
+            tokio::time::sleep(TICK).await;
             self.0.wants_proof.notify_one();
             // Whoever was told before is asked again: a notice may come before the replica has begun to keep its Lease.
             let _ = tokio::time::timeout(ASK_AGAIN, self.0.proof_came.notified()).await;
