@@ -6,7 +6,7 @@ use crate::seeds_test::simulate;
 use crate::sieve_test::sieve;
 
 /// Seeds that a wrong operator may pass before every plan is tried.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 300;
 
 #[test]
 fn every_known_wrong_variant_is_caught() {
