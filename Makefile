@@ -28,7 +28,7 @@ test: machine ## every test, the real control plane included (built the first ti
 test-offline: ## every test that needs no control plane; kubectl and helm are built the first time
 	@$(control_plane)/build.sh clients > /dev/null & build=$$!; \
 	cargo test --locked --no-run --lib --bins $(offline) || { wait $$build; exit 1; }; wait $$build
-	cargo test --locked --lib --bins $(offline) --no-fail-fast
+	@cargo test --locked --no-run --lib --bins $(offline) 2>&1 | sed -n 's/.*(\(.*\))$$/\1/p' | xargs tests/offline.sh
 
 SEEDS ?= 1000
 simulate: ## random worlds with random faults, every fault at every moment, known-wrong variants; SEEDS=10000, or SEED=4711 alone
