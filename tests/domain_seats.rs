@@ -575,9 +575,11 @@ fn a_lost_seat_is_never_revived() {
     assert_eq!(server.seating.table().expired(297), []);
     server.free(server.seating.table().expired(298));
     assert!(!beat(&mut server, "1", 100));
-    server.start("x", "1").unwrap();
-    server.seating.restart_leases(1_000);
-    assert!(beat(&mut server, "1", 999), "after a fail-over everybody has a full TTL");
+    let granted = server.seating.decide(&Request { user: Some("x"), ..Request::of("1") }, at(1)).unwrap();
+    granted.records.iter().for_each(|record| server.seating.apply(record, 10));
+    let mut next = Server::of(agents(2));
+    granted.records.iter().for_each(|record| next.seating.apply(record, 1_000));
+    assert!(beat(&mut next, "1", 999), "after a fail-over everybody has a full TTL");
     let again = server.seating.decide(&Request { user: Some("x"), ..Request::of("2") }, at(1)).unwrap();
     again.records.iter().for_each(|record| server.seating.apply(record, 10));
     again.records.iter().for_each(|record| server.seating.apply(record, 2_000));

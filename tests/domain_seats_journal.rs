@@ -118,6 +118,33 @@ enum Step {
     Die,
 }
 
+impl Owner {
+    /// Returns the next owner and what it misses, where this one dies.
+    fn goes_through(
+        &mut self,
+        step: &Step,
+        store: &mut Store,
+        wanted: &mut Held,
+    ) -> Option<(Owner, Option<Incomplete>)> {
+        match step {
+            Step::Commit(changes) => {
+                let record = |(license, pool, slot): &(usize, usize, u32)| {
+                    let (name, record) = change(wanted, *license, *pool, *slot);
+                    (name, vec![record])
+                };
+                let changes: Changes = changes.iter().map(record).collect();
+                self.commit(store, &changes);
+                None
+            }
+            Step::WriteDue => {
+                self.write_bases(store, self.journal.due());
+                None
+            }
+            Step::Die => Some(Owner::begin(store)),
+        }
+    }
+}
+
 fn step() -> impl Strategy<Value = Step> {
     // Slots of three bases.
     let change = (0..2usize, 0..2usize, prop_oneof![0..3u32, 254..258u32, 600..602u32]);
@@ -138,22 +165,11 @@ proptest! {
         let (mut owner, incomplete) = Owner::begin(&mut store);
         prop_assert_eq!(incomplete, Some(Incomplete::Empty));
         for step in steps {
-            match step {
-                Step::Commit(changes) => {
-                    let changes: Changes = changes.into_iter().map(|(license, pool, slot)| {
-                        let (name, record) = change(&mut wanted, license, pool, slot);
-                        (name, vec![record])
-                    }).collect();
-                    owner.commit(&mut store, &changes);
-                }
-                Step::WriteDue => owner.write_bases(&mut store, owner.journal.due()),
-                Step::Die => {
-                    let epoch = owner.journal.epoch();
-                    let (next, incomplete) = Owner::begin(&mut store);
-                    prop_assert_eq!(incomplete, None);
-                    prop_assert!(next.journal.epoch() > epoch);
-                    owner = next;
-                }
+            let epoch = owner.journal.epoch();
+            if let Some(next) = owner.goes_through(&step, &mut store, &mut wanted) {
+                prop_assert_eq!(next.1, None);
+                prop_assert!(next.0.journal.epoch() > epoch);
+                owner = next.0;
             }
             prop_assert_eq!(&held(&owner.tables), &wanted);
             prop_assert!(store.ring.len() as u64 <= RING);
@@ -168,16 +184,8 @@ proptest! {
         let mut wanted = Held::new();
         let (mut owner, _) = Owner::begin(&mut store);
         for step in steps {
-            match step {
-                Step::Commit(changes) => {
-                    let changes: Changes = changes.into_iter().map(|(license, pool, slot)| {
-                        let (name, record) = change(&mut wanted, license, pool, slot);
-                        (name, vec![record])
-                    }).collect();
-                    owner.commit(&mut store, &changes);
-                }
-                Step::WriteDue => owner.write_bases(&mut store, owner.journal.due()),
-                Step::Die => owner = Owner::begin(&mut store).0,
+            if let Some((next, _)) = owner.goes_through(&step, &mut store, &mut wanted) {
+                owner = next;
             }
         }
         // The number of bases stands in the next entry that is written.

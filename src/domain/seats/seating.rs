@@ -119,11 +119,6 @@ impl Seating {
         })
     }
 
-    /// After a fail-over every taken seat gets one full TTL.
-    pub fn restart_leases(&mut self, until: u64) {
-        self.table.restart_leases(until);
-    }
-
     fn refresh(&mut self, now: Instant) {
         if !self.standing.roll.holds_at(now) {
             self.standing = Standing::of(&self.terms, &self.people, &self.table, now);

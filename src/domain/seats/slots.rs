@@ -172,12 +172,6 @@ impl Slots {
         in_time
     }
 
-    pub fn extend_all(&mut self, until: u64) {
-        for session in &mut self.sessions {
-            session.alive_until = session.alive_until.max(until);
-        }
-    }
-
     pub fn lost(&self, now: u64) -> impl Iterator<Item = Occupant<'_>> {
         self.sessions.iter().filter(move |s| s.slot != NONE && s.alive_until <= now).map(Session::occupant)
     }

@@ -130,11 +130,6 @@ impl Table {
         slots.on(slot).map(|occupant| free(pool, &occupant)).collect()
     }
 
-    /// After a fail-over every taken seat gets one full TTL.
-    pub fn restart_leases(&mut self, until: u64) {
-        self.pools.values_mut().for_each(|slots| slots.extend_all(until));
-    }
-
     /// Keeps a seat until `until`, if the session still has it at `now`. False: it is lost, and stays lost.
     pub fn heartbeat(&mut self, seat: &HeldSeat, now: u64, until: u64) -> bool {
         self.pools.get_mut(seat.pool).is_some_and(|slots| slots.extend(seat, now, until))
