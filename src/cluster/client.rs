@@ -9,10 +9,11 @@ use prometheus_client::metrics::counter::Counter;
 use std::future::Future;
 use std::time::Duration;
 use tower::timeout::TimeoutLayer;
-use tower::util::{MapRequestLayer, MapResponseLayer};
+use tower::timeout::future::ResponseFuture;
+use tower::util::{MapFutureLayer, MapRequestLayer};
 use tower::{BoxError, Service};
 
-use super::clock::Clock;
+use super::clock::{Clock, monotonic};
 
 /// A call that takes longer has failed.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,11 +86,15 @@ where
     B: BodyExt<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let hear = MapResponseLayer::new(move |response: Response<_>| {
-        if let Some(date) = response.headers().get(DATE).map(HeaderValue::to_str).and_then(Result::ok) {
-            clock.heard(date);
+    let hear = MapFutureLayer::new(move |answer: ResponseFuture<S::Future>| {
+        let (clock, asked) = (clock.clone(), monotonic());
+        async move {
+            let response = answer.await?;
+            if let Some(date) = response.headers().get(DATE).map(HeaderValue::to_str).and_then(Result::ok) {
+                clock.heard(date, asked);
+            }
+            Ok::<_, BoxError>(response)
         }
-        response
     });
     let count = MapRequestLayer::new(move |request: Request<Body>| {
         let kind = if request.method() == http::Method::GET { &count.reads } else { &count.writes };

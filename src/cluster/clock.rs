@@ -155,11 +155,18 @@ impl Clock {
         }))
     }
 
-    /// Takes note of a `Date` header of the API server.
-    pub fn heard(&self, date: &str) {
+    /// Takes note of a `Date` header of the API server, in the answer to a request of `asked` (`monotonic`). One that was
+    /// overtaken says nothing: with an own clock that is wrong too, a late answer's Date would set time back.
+    pub fn heard(&self, date: &str, asked: Duration) {
         let Ok(date) = DateTime::parse_from_rfc2822(date).map(|date| date.to_utc()) else { return };
         let now = monotonic();
-        let before = self.state().server.replace((date, now));
+        let before = {
+            let mut state = self.state();
+            if state.server.is_some_and(|(_, heard)| asked <= heard) {
+                return;
+            }
+            state.server.replace((date, now))
+        };
         let as_expected =
             |(at, heard): (Instant, Duration)| (date - (at + now.saturating_sub(heard))).abs() <= CLOCK_WAS_SET;
         if !before.is_some_and(as_expected) {
@@ -261,5 +268,27 @@ impl Clock {
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_of_an_answer_that_was_overtaken_does_not_set_time_back() {
+        let own = DateTime::UNIX_EPOCH;
+        let clock = Clock::reading(move || own);
+        let asked_early = monotonic();
+        let asked = monotonic();
+        clock.heard("Thu, 20 Jan 2028 13:53:41 GMT", asked);
+        let before = clock.now();
+        assert_eq!(before.doubt, Some(Doubt::ClocksDisagree));
+        clock.heard("Sun, 28 Nov 2027 09:00:00 GMT", asked_early);
+        assert!(clock.now().at >= before.at, "{:?}", clock.now());
+        assert_eq!(clock.now().doubt, before.doubt);
+
+        clock.heard("Sun, 28 Nov 2027 09:00:00 GMT", monotonic());
+        assert_eq!(clock.now().doubt, Some(Doubt::MarkAhead), "what was asked later and says so was set back");
     }
 }

@@ -359,6 +359,9 @@ impl Run {
         if self.dice.percent(30) {
             self.wrong_clock();
         }
+        if crate::TALK.get() {
+            eprintln!("{} {storm:?} {lags:?}", self.now());
+        }
         let mut state = self.shared.lock();
         state.storm = Some(storm);
         state.lags = lags;
@@ -372,6 +375,9 @@ impl Run {
             2 => TimeDelta::hours(self.dice.between(-50, 50)),
             _ => TimeDelta::days(self.dice.between(-4_000, 4_000)),
         };
+        if crate::TALK.get() {
+            eprintln!("{} the operator's clock is ahead by {} s", self.now(), error.num_seconds());
+        }
         self.shared.calendar.set_error(error);
         self.shared.lock().oracle.early = TimeDelta::minutes(5);
     }
