@@ -12,7 +12,7 @@ use super::builtin;
 use super::failure::Failure;
 use super::kind::Kind;
 use super::request::{Form, Wanted};
-use super::state::Object;
+use super::state::{Object, written};
 use super::yaml;
 use crate::domain::Instant;
 
@@ -62,16 +62,16 @@ impl Shown<'_> {
     pub fn object(&self, object: &Arc<Object>) -> Bytes {
         match self.wanted.form {
             Form::Plain | Form::Aggregated if !self.is_new_event() => object.json(),
-            Form::Plain | Form::Aggregated => builtin::to_new_event(object.value.clone()).to_string().into(),
-            Form::Metadata { .. } => metadata_of(&object.value, false).to_string().into(),
-            Form::Table { .. } => self.table(std::slice::from_ref(object), &Value::Null, true).to_string().into(),
+            Form::Plain | Form::Aggregated => written(&builtin::to_new_event(object.value.clone())),
+            Form::Metadata { .. } => written(&metadata_of(&object.value, false)),
+            Form::Table { .. } => written(&self.table(std::slice::from_ref(object), &Value::Null, true)),
         }
     }
 
     /// An object of a watch: tables carry their columns only once.
     pub fn watched(&self, object: &Arc<Object>, first: bool) -> Bytes {
         match self.wanted.form {
-            Form::Table { .. } => self.table(std::slice::from_ref(object), &Value::Null, first).to_string().into(),
+            Form::Table { .. } => written(&self.table(std::slice::from_ref(object), &Value::Null, first)),
             _ => self.object(object),
         }
     }
@@ -89,7 +89,7 @@ impl Shown<'_> {
             fields.shift_remove("apiVersion");
             fields.shift_remove("kind");
         }
-        value.to_string().into()
+        written(&value)
     }
 
     /// Refuses a form in which this cannot be shown.
@@ -118,7 +118,7 @@ impl Shown<'_> {
             metadata["remainingItemCount"] = remaining.into();
         }
         let (api_version, kind) = match self.wanted.form {
-            Form::Table { .. } => return self.table(objects, &metadata, true).to_string().into(),
+            Form::Table { .. } => return written(&self.table(objects, &metadata, true)),
             Form::Metadata { .. } => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList".to_owned()),
             _ => (self.kind.api_version(), format!("{}List", self.kind.kind)),
         };

@@ -57,7 +57,7 @@ use deleting::Deleted;
 use failure::Failure;
 use kind::Kinds;
 use request::{Form, Query, Resource, Target, Wanted, is_write};
-use state::State;
+use state::{State, written};
 use storage::{Durable, Memory, StorageError};
 use writing::{Done, Write};
 
@@ -129,7 +129,7 @@ impl Embedded {
             resource: Resource { kind: builtin::NAMESPACE, namespace: None, name: None, subresource: None },
             query: Query::default(),
             headers,
-            body: object.to_string().into(),
+            body: written(&object),
             now: self.now(),
         }
     }

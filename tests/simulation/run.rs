@@ -426,14 +426,14 @@ impl Run {
 
     /// At rest nothing is written but the Lease. Rest begins when the last retry is through; who never rests is found out.
     fn is_quiet(&mut self) -> Result<(), Failure> {
-        let (until, then) = if matches!(self.weather, Weather::Calm) { (1, 20) } else { (30, 40) };
+        let (until, then) = if matches!(self.weather, Weather::Calm) { (1, 20) } else { (1, 40) };
         // An operator that has lost the lead begins anew, and then comes to rest.
         let mut begun = 0;
         while self.pass(Duration::from_secs(until)) && begun < 10 {
             begun += 1;
         }
         let mut writes = 0;
-        for _ in 0..4 {
+        for _ in 0..5 {
             let before = self.shared.lock().counts.writes;
             self.pass(Duration::from_secs(then));
             writes = self.shared.lock().counts.writes - before;
