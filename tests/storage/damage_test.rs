@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use seatkeeper::cluster::clock::machine_time;
 use seatkeeper::embedded::Embedded;
-use seatkeeper::embedded::storage::{Change, DATABASE, Durable, Storage, StorageError};
+use seatkeeper::embedded::storage::{Change, DATABASE, Durable, Storage, StorageError, WITNESS};
 
 use super::{Desk, Dice, child};
 
@@ -21,6 +21,24 @@ const DAMAGED: u64 = 150;
 /// A folder with a database of some objects, closed cleanly.
 fn with_objects(name: &str) -> (Desk, PathBuf) {
     let desk = Desk::new(name);
+    drop(written(&desk));
+    let path = desk.0.join(DATABASE);
+    (desk, path)
+}
+
+/// The same, as a kill leaves it.
+fn killed_with_objects(name: &str) -> (Desk, PathBuf) {
+    let (open, desk) = (Desk::new(name), Desk::new(name));
+    let storage = written(&open);
+    for file in [DATABASE, WITNESS] {
+        fs::copy(open.0.join(file), desk.0.join(file)).unwrap();
+    }
+    drop(storage);
+    let path = desk.0.join(DATABASE);
+    (desk, path)
+}
+
+fn written(desk: &Desk) -> Durable {
     let storage = when_free(|| Durable::open(&desk.0)).unwrap();
     for revision in 1..=20_u64 {
         let name = format!("object-{}", revision % 12);
@@ -31,9 +49,7 @@ fn with_objects(name: &str) -> (Desk, PathBuf) {
         let change = Change { key: format!("/configmaps/default/{name}"), value: Some(value.to_string().into()) };
         storage.commit(revision, &[change]).unwrap();
     }
-    drop(storage);
-    let path = desk.0.join(DATABASE);
-    (desk, path)
+    storage
 }
 
 /// Another test may be starting a process just now, which holds our files open until it runs its own program.
@@ -78,8 +94,16 @@ fn what_is_no_database_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn random_bytes_over_the_file_are_found_or_change_nothing() {
-    let (desk, path) = with_objects("random");
+fn random_bytes_over_a_closed_database_are_found_or_change_nothing() {
+    damage_at_random(with_objects("random"));
+}
+
+#[test]
+fn random_bytes_over_what_a_kill_left_are_found_or_change_nothing() {
+    damage_at_random(killed_with_objects("random-killed"));
+}
+
+fn damage_at_random((desk, path): (Desk, PathBuf)) {
     let whole = fs::read(&path).unwrap();
     let expected = when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap();
     assert_eq!(expected.objects.len(), 12);
@@ -105,6 +129,62 @@ fn random_bytes_over_the_file_are_found_or_change_nothing() {
     }
     println!("{refused} of {DAMAGED} damaged files were refused, the others held what they had held");
     assert!(refused > DAMAGED / 4, "only {refused} were refused");
+}
+
+/// The last commit is what is damaged: the library alone would go back to the one before it, without a word.
+#[test]
+fn a_database_whose_last_commit_is_damaged_is_refused() {
+    let (desk, path) = killed_with_objects("last-commit");
+    let whole = fs::read(&path).unwrap();
+    let witness = fs::read(desk.0.join(WITNESS)).unwrap();
+    // What nothing but that commit wrote.
+    let (object, _) = child::object("object-8", [1, 2, 3].map(|part| format!("{part}").repeat(20 * 30)));
+    let mark = object.data.unwrap().remove("a").unwrap_or_default();
+    let mut marks = whole.windows(mark.len()).enumerate().filter(|(_, window)| *window == mark.as_bytes());
+    let (at, _) = marks.next_back().expect("it is there");
+    let mut bytes = whole.clone();
+    bytes[at] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    expect_refusal(&desk.0, "it ends with revision 19, and 20 was acknowledged");
+    assert!(fs::read(desk.0.join(WITNESS)).unwrap() == witness);
+    expect_refusal(&desk.0, desk.0.join(WITNESS).to_str().unwrap());
+    // Whoever removes what was said of it goes on with what there is.
+    fs::remove_file(desk.0.join(WITNESS)).unwrap();
+    assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 19);
+}
+
+#[test]
+fn an_older_copy_is_taken_once_nobody_says_that_more_was_acknowledged() {
+    let (desk, path) = with_objects("older");
+    let older = fs::read(&path).unwrap();
+    let change = Change { key: "/configmaps/default/x".into(), value: None };
+    when_free(|| Durable::open(&desk.0)).unwrap().commit(21, &[change]).unwrap();
+    fs::write(&path, older).unwrap();
+    expect_refusal(&desk.0, "it ends with revision 20, and 21 was acknowledged; if this is an older copy, remove");
+    fs::remove_file(desk.0.join(WITNESS)).unwrap();
+    assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 20);
+    assert!(desk.0.join(WITNESS).exists());
+    // A database that begins anew is not measured by one that was moved away.
+    fs::remove_file(&path).unwrap();
+    assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 0);
+    assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 0);
+}
+
+#[test]
+fn a_damaged_witness_is_named_and_left_as_it_is() {
+    let (desk, path) = with_objects("witness");
+    let (witness, database) = (desk.0.join(WITNESS), fs::read(&path).unwrap());
+    let whole = fs::read(&witness).unwrap();
+    let flipped = |at: usize| whole.iter().enumerate().map(|(n, byte)| byte ^ u8::from(n == at)).collect::<Vec<u8>>();
+    for bytes in [Vec::new(), whole[..8].to_vec(), flipped(0), flipped(15), [&whole[..], &[0]].concat()] {
+        fs::write(&witness, &bytes).unwrap();
+        let refused = when_free(|| Durable::open(&desk.0)).map(drop).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("{}: is damaged", witness.display())), "{refused}");
+        assert!(refused.contains("remove it to go on with the database as it is"), "{refused}");
+        assert!(fs::read(&witness).unwrap() == bytes && fs::read(&path).unwrap() == database);
+    }
+    fs::remove_file(&witness).unwrap();
+    assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 20);
 }
 
 #[test]

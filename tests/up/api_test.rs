@@ -64,7 +64,9 @@ async fn the_credential_is_private_and_the_certificate_is_checked() {
     up.until(&["holds no YAML yet"]);
     let mode = |name: &str| std::fs::metadata(desk.data(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(""), 0o700);
-    for name in ["kubeconfig", "credential.json", "token", "seatkeeper.redb", "seatkeeper.lock"] {
+    for name in
+        ["kubeconfig", "credential.json", "token", "seatkeeper.redb", "seatkeeper.acknowledged", "seatkeeper.lock"]
+    {
         assert_eq!(mode(name), 0o600, "{name}");
     }
     assert!(Api::<Namespace>::all(desk.client().await).list(&ListParams::default()).await.unwrap().items.len() > 1);

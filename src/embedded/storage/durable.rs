@@ -9,6 +9,7 @@ use redb::backends::FileBackend;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::proof::prove;
+use super::witness::{WITNESS, Witness};
 use super::{Change, Contents, Storage, StorageError};
 
 /// The file in its folder.
@@ -39,6 +40,7 @@ struct Open {
     database: Option<Database>,
     /// That of the last commit which succeeded.
     revision: u64,
+    witness: Witness,
 }
 
 impl Durable {
@@ -50,10 +52,27 @@ impl Durable {
         if !fs::exists(&path).map_err(|e| unusable(e.to_string()))? {
             make(folder).map_err(|e| unusable(e.to_string()))?;
         }
-        let contents = prove(&path)?;
+        let revision = prove(&path)?.revision;
+        let witness = compare(folder, &path, revision)?;
         let database = builder().open(&path).map_err(|e| unusable(e.to_string()))?;
-        let open = Mutex::new(Open { database: Some(database), revision: contents.revision });
+        let open = Mutex::new(Open { database: Some(database), revision, witness });
         Ok(Durable { open, path, _lock: lock })
+    }
+}
+
+/// Refuses a database that ends before what was acknowledged; where nobody says what was, it is taken as it is.
+fn compare(folder: &Path, path: &Path, revision: u64) -> Result<Witness, StorageError> {
+    let unusable = |e: std::io::Error| StorageError::Unusable { path: folder.join(WITNESS), why: e.to_string() };
+    match Witness::read(folder).map_err(unusable)? {
+        Some(acknowledged) if revision < acknowledged => {
+            let why = format!(
+                "it ends with revision {revision}, and {acknowledged} was acknowledged; if this is an older copy, \
+                 remove {} to go on with it",
+                folder.join(WITNESS).display()
+            );
+            Err(StorageError::Damaged { path: path.to_owned(), why })
+        }
+        _ => Witness::make(folder, revision).map_err(unusable),
     }
 }
 
@@ -88,6 +107,7 @@ fn make(folder: &Path) -> Result<(), redb::Error> {
     write.open_table(NUMBERS)?.insert(FORMAT, FORMAT_NOW)?;
     write.commit()?;
     drop(database);
+    Witness::remove(folder)?;
     fs::rename(&draft, folder.join(DATABASE))?;
     // The name of a new file is in its folder, which has to be on disk as well.
     File::open(folder).and_then(|folder| folder.sync_all())?;
@@ -119,8 +139,8 @@ pub fn contents(database: &Database) -> Result<Contents, redb::Error> {
 fn write(database: &Database, revision: u64, changes: &[Change]) -> Result<(), redb::Error> {
     let mut write = database.begin_write()?;
     write.set_durability(Durability::Immediate)?;
-    // One phase would have a reader of a damaged file fall back, without a word, to the commit before the last.
-    write.set_two_phase_commit(true);
+    // Two phases would wait for the disk twice. What one phase does not tell of a damaged file, the witness does.
+    write.set_two_phase_commit(false);
     {
         let mut objects = write.open_table(OBJECTS)?;
         for change in changes {
@@ -163,7 +183,13 @@ impl Storage for Durable {
             .database(&self.path)
             .and_then(|database| write(database, revision, changes).map_err(|error| error.to_string()));
         match written {
-            Ok(()) => open.revision = revision,
+            Ok(()) => {
+                open.revision = revision;
+                // What was to be written is on the disk, and only a later damage would not be noticed.
+                if let Err(error) = open.witness.note(revision) {
+                    tracing::warn!(%error, revision, "{} cannot be written", WITNESS);
+                }
+            }
             Err(_) => open.database = None,
         }
         written.map_err(|why| StorageError::Unusable { path: self.path.clone(), why })

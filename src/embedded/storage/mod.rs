@@ -2,8 +2,10 @@
 
 mod durable;
 mod proof;
+mod witness;
 
 pub use durable::{DATABASE, Durable};
+pub use witness::WITNESS;
 
 use std::path::PathBuf;
 
