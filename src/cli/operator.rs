@@ -87,7 +87,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     let forward = Forward::new(operator.rank.leader.subscribe());
     let server = tokio::spawn(serve(listener, operator.health.clone(), operator.metrics.clone()));
     let seats = Arc::new(Seats { desk: operator.desk.clone(), callers, forward: Some(forward) });
-    let seat_server = tokio::spawn(seats::serve::serve(seats_listener, seats::routes(seats)));
+    let seat_server = tokio::spawn(seats::serve::serve(seats_listener, seats));
     let end = operator.run(stop).await;
     server.abort();
     seat_server.abort();

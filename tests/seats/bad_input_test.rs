@@ -1,6 +1,6 @@
 //! What bad input gets: a precise problem, and no seat.
 
-use seatkeeper::server::seats::MOST_BYTES;
+use seatkeeper::server::seats::body::MOST_BYTES;
 use serde_json::json;
 
 use super::ground::{Ground, request, said};

@@ -122,7 +122,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     operator.desk.set_budget(arguments.ledger_bytes_a_second);
     let callers = Callers::with_credential(&credential.token);
     let seats = Arc::new(Seats { desk: operator.desk.clone(), callers, forward: None });
-    let seat_server = tokio::spawn(seats::serve::serve(seats_listener, seats::routes(seats)));
+    let seat_server = tokio::spawn(seats::serve::serve(seats_listener, seats));
     let (token, metrics, served) = (credential.token, operator.metrics.clone(), answering(api.clone()));
     let server = tokio::spawn(async move { serve(listener, tls, served, &token, Some(metrics)).await });
 

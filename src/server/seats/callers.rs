@@ -5,15 +5,15 @@
 //! others. Answers of the API server are kept for `TRUSTED` and no longer: a token or a right that is taken away counts no
 //! more after that.
 
-use axum::http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::problem::Problem;
@@ -34,10 +34,10 @@ const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 /// Somebody with a valid token.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Caller {
-    pub user: String,
+    pub user: Arc<str>,
     uid: Option<String>,
     groups: Vec<String>,
-    extra: std::collections::BTreeMap<String, Vec<String>>,
+    extra: BTreeMap<String, Vec<String>>,
     /// May do anything: whoever has the credential of a machine of one's own.
     all: bool,
 }
@@ -77,11 +77,34 @@ pub enum Callers {
     Credential([u8; 32]),
 }
 
+/// What was shown last over a connection, and who shows that: it is not looked up again as long as the answer counts.
+#[derive(Default)]
+pub struct Shown(Mutex<Option<Last>>);
+
+struct Last {
+    /// The header as it was sent.
+    header: Box<[u8]>,
+    caller: Arc<Caller>,
+    until: Duration,
+}
+
+impl Shown {
+    fn last(&self) -> MutexGuard<'_, Option<Last>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is(&self, given: &HeaderValue) -> Option<Arc<Caller>> {
+        let last = self.last();
+        let last = last.as_ref()?;
+        (*last.header == *given.as_bytes() && monotonic() < last.until).then(|| last.caller.clone())
+    }
+}
+
 /// What the API server has answered.
 pub struct Cluster {
     client: Client,
     known: Kept<[u8; 32], Arc<Caller>>,
-    allowed: Kept<(String, Verb, LicenseName), bool>,
+    allowed: Kept<(Arc<str>, Verb, LicenseName), bool>,
 }
 
 impl Callers {
@@ -93,26 +116,29 @@ impl Callers {
         Callers::Credential(Sha256::digest(token).into())
     }
 
-    /// Who sent these headers.
-    pub async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    /// Who sent these headers, over a connection over which that was shown before.
+    pub async fn identify(&self, headers: &HeaderMap, shown: &Shown) -> Result<Arc<Caller>, Problem> {
+        let given = headers.get(header::AUTHORIZATION);
+        if let Some(caller) = given.and_then(|given| shown.is(given)) {
+            return Ok(caller);
+        }
         let token = given
+            .and_then(|value| value.to_str().ok())
             .and_then(|text| text.split_once(' '))
             .filter(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && token.len() <= LONGEST_TOKEN)
             .map(|(_, token)| token.trim())
             .ok_or_else(|| unauthorized("send `Authorization: Bearer TOKEN`"))?;
         let hash: [u8; 32] = Sha256::digest(token).into();
-        match self {
-            Callers::Credential(of) if *of == hash => Ok(Arc::new(Caller {
-                user: "seatkeeper-up".into(),
-                uid: None,
-                groups: Vec::new(),
-                extra: Default::default(),
-                all: true,
-            })),
-            Callers::Credential(_) => Err(unauthorized("this is not the token of this machine's credential")),
-            Callers::Cluster(cluster) => cluster.identify(hash, token).await,
-        }
+        let (caller, until) = match self {
+            Callers::Credential(of) if *of == hash => {
+                let (user, extra) = ("seatkeeper-up".into(), BTreeMap::new());
+                (Arc::new(Caller { user, uid: None, groups: Vec::new(), extra, all: true }), Duration::MAX)
+            }
+            Callers::Credential(_) => return Err(unauthorized("this is not the token of this machine's credential")),
+            Callers::Cluster(cluster) => cluster.identify(hash, token).await?,
+        };
+        *shown.last() = given.map(|given| Last { header: given.as_bytes().into(), caller: caller.clone(), until });
+        Ok(caller)
     }
 
     /// Refuses unless `caller` may do that.
@@ -136,7 +162,8 @@ impl Callers {
 }
 
 impl Cluster {
-    async fn identify(&self, hash: [u8; 32], token: &str) -> Result<Arc<Caller>, Problem> {
+    /// Who has that token, and until when this counts.
+    async fn identify(&self, hash: [u8; 32], token: &str) -> Result<(Arc<Caller>, Duration), Problem> {
         if let Some(known) = self.known.get(&hash) {
             return Ok(known);
         }
@@ -155,21 +182,25 @@ impl Cluster {
                           mount a projected ServiceAccount token with that audience";
             return Err(unauthorized(detail));
         };
-        let caller =
-            Caller { user, uid, groups: groups.unwrap_or_default(), extra: extra.unwrap_or_default(), all: false };
+        let caller = Caller {
+            user: user.into(),
+            uid,
+            groups: groups.unwrap_or_default(),
+            extra: extra.unwrap_or_default(),
+            all: false,
+        };
         let caller = Arc::new(caller);
-        self.known.keep(hash, caller.clone());
-        Ok(caller)
+        Ok((caller.clone(), self.known.keep(hash, caller)))
     }
 
     async fn allows(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<bool, Problem> {
         let key = (caller.user.clone(), verb, license.clone());
-        if let Some(known) = self.allowed.get(&key) {
+        if let Some((known, _)) = self.allowed.get(&key) {
             return Ok(known);
         }
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
-                user: Some(caller.user.clone()),
+                user: Some(caller.user.to_string()),
                 uid: caller.uid.clone(),
                 groups: Some(caller.groups.clone()),
                 extra: Some(caller.extra.clone()),
@@ -214,12 +245,13 @@ impl<K, V> Default for Kept<K, V> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Kept<K, V> {
-    fn get(&self, key: &K) -> Option<V> {
+    /// With the time until which it counts.
+    fn get(&self, key: &K) -> Option<(V, Duration)> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(key).filter(|(_, until)| monotonic() < *until).map(|(value, _)| value.clone())
+        kept.get(key).filter(|(_, until)| monotonic() < *until).cloned()
     }
 
-    fn keep(&self, key: K, value: V) {
+    fn keep(&self, key: K, value: V) -> Duration {
         let now = monotonic();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MOST_KEPT {
@@ -230,5 +262,6 @@ impl<K: Hash + Eq + Clone, V: Clone> Kept<K, V> {
             oldest.map(|key| kept.remove(&key));
         }
         kept.insert(key, (value, now + TRUSTED));
+        now + TRUSTED
     }
 }

@@ -1,20 +1,17 @@
 //! A replica that does not own the ledger passes requests on to the one that does.
 
-use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use http_body_util::Full;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, StatusCode, Uri, request};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+use super::body::{MOST_BYTES, Reply, whole};
 use super::problem::Problem;
-use super::{MOST_BYTES, Seats};
 
 /// Marks what was passed on already: it is not passed on twice.
 const PASSED_ON: HeaderName = HeaderName::from_static("seatkeeper-passed-on");
@@ -24,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// Passes requests on to whoever leads.
 pub struct Forward {
     leader: watch::Receiver<Option<String>>,
-    client: Client<HttpConnector, Full<axum::body::Bytes>>,
+    client: Client<HttpConnector, Full<Bytes>>,
 }
 
 impl Forward {
@@ -36,39 +33,30 @@ impl Forward {
         Forward { leader, client: Client::builder(TokioExecutor::new()).build(connector) }
     }
 
-    async fn pass_on(&self, request: Request) -> Response {
+    /// Sends a request there, and its answer back.
+    pub async fn pass_on(&self, mut head: request::Parts, body: Incoming) -> Result<Reply, Problem> {
         let leader = self.leader.borrow().clone();
-        let Some(leader) = leader.filter(|_| !request.headers().contains_key(PASSED_ON)) else {
-            return nobody("nobody owns the seats at present: another replica is taking over");
-        };
-        let (mut parts, body) = request.into_parts();
-        let Ok(body) = to_bytes(body, MOST_BYTES).await else {
+        let leader = leader
+            .filter(|_| !head.headers.contains_key(PASSED_ON))
+            .ok_or_else(|| nobody("nobody owns the seats at present: another replica is taking over"))?;
+        let body = whole(body).await.map_err(|_| {
             let detail = format!("the body has more than {MOST_BYTES} bytes, or ended early");
-            return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", detail).into_response();
-        };
-        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let Ok(uri) = format!("http://{leader}{path}").parse::<Uri>() else {
-            return nobody("the leader's address cannot be read");
-        };
-        parts.uri = uri;
-        parts.headers.insert(PASSED_ON, HeaderValue::from_static("1"));
-        let asked = self.client.request(Request::from_parts(parts, Full::new(body)));
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", detail)
+        })?;
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let uri = format!("http://{leader}{path}").parse::<Uri>();
+        head.uri = uri.map_err(|_| nobody("the leader's address cannot be read"))?;
+        head.headers.insert(PASSED_ON, HeaderValue::from_static("1"));
+        let asked = self.client.request(Request::from_parts(head, Full::new(body)));
         match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(Ok(response)) => response.map(Body::new),
-            _ => nobody("the replica that owns the seats does not answer: it is asked again, or another takes over"),
+            Ok(Ok(reply)) => Ok(reply.map(Either::Right)),
+            _ => {
+                Err(nobody("the replica that owns the seats does not answer: it is asked again, or another takes over"))
+            }
         }
     }
 }
 
-fn nobody(detail: &str) -> Response {
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NotOwner", detail);
-    problem.retry_after(Duration::from_secs(1)).into_response()
-}
-
-/// Answers here where this replica owns the ledger.
-pub async fn forward(State(seats): State<Arc<Seats>>, request: Request, next: Next) -> Response {
-    match &seats.forward {
-        Some(forward) if !seats.desk.owns() => forward.pass_on(request).await,
-        _ => next.run(request).await,
-    }
+fn nobody(detail: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NotOwner", detail).retry_after(Duration::from_secs(1))
 }

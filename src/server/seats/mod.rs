@@ -2,6 +2,7 @@
 //!
 //! Every replica answers. One that does not own the ledger passes the request on to the one that does.
 
+pub mod body;
 pub mod callers;
 pub mod forward;
 pub mod id;
@@ -9,28 +10,20 @@ pub mod problem;
 pub mod serve;
 pub mod wire;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, Extension, Path, RawQuery, Request, State};
-use axum::http::{Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
 
 use crate::cluster::seats::{Ask, Denied, Desk, Granted, Seat};
 use crate::domain::seats::journal::LicenseName;
-use callers::{Caller, Callers, Verb};
+use body::{Reply, empty, json, read};
+use callers::{Caller, Callers, Shown, Verb};
 use forward::Forward;
 use problem::Problem;
 use wire::{Answer, Answers, Body, Evicted, Grant, Heartbeats, Holder, Holders, Kept, PoolUse, Query, Wanted};
 
-/// A longer body is refused.
-pub const MOST_BYTES: usize = 1024 * 1024;
-
+/// All seats, and before the id of one.
+const PATH: &str = "/v1/seats";
 const LONGEST_NAMESPACE: usize = 63;
 const LONGEST_NAME: usize = 253;
 
@@ -42,44 +35,46 @@ pub struct Seats {
     pub forward: Option<Forward>,
 }
 
-/// The routes of the seat server.
-pub fn routes(seats: Arc<Seats>) -> Router {
-    Router::new()
-        .route("/v1/seats", get(list).post(take).put(keep_many).delete(evict))
-        .route("/v1/seats/{id}", put(keep).delete(release))
-        .layer(from_fn_with_state(seats.clone(), forward::forward))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .layer(DefaultBodyLimit::max(MOST_BYTES))
-        .layer(from_fn_with_state(seats.clone(), identify))
-        .with_state(seats)
+/// Which seats a path names.
+enum Place<'p> {
+    All,
+    /// As it stands in the path.
+    One(&'p str),
 }
 
-type Shared = State<Arc<Seats>>;
-/// Who asks.
-type By = Extension<Arc<Caller>>;
-type Read = Result<Bytes, BytesRejection>;
-type Named = Result<Path<String>, PathRejection>;
+impl<'p> Place<'p> {
+    fn of(path: &'p str) -> Option<Self> {
+        match path.strip_prefix(PATH)?.strip_prefix('/') {
+            None if path == PATH => Some(Place::All),
+            Some(id) if !id.is_empty() && !id.contains('/') => Some(Place::One(id)),
+            _ => None,
+        }
+    }
 
-/// Nobody without a valid token is told anything, and no body of theirs is read.
-async fn identify(State(seats): Shared, mut request: Request, next: Next) -> Result<Response, Problem> {
-    let caller = seats.callers.identify(request.headers()).await?;
-    request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    fn allows(&self, method: &Method) -> bool {
+        self.methods().0.split(',').any(|allowed| allowed == method.as_str())
+    }
+
+    /// The methods that are known there, and what each does.
+    fn methods(&self) -> (&'static str, &'static str) {
+        match self {
+            Place::All => ("GET,HEAD,POST,PUT,DELETE", "GET lists, POST takes, PUT keeps, DELETE evicts"),
+            Place::One(_) => ("PUT,DELETE", "PUT keeps a seat, DELETE gives it back"),
+        }
+    }
 }
 
-async fn no_such_path(uri: Uri) -> Problem {
-    let detail = format!("there is nothing at {}; seats are at /v1/seats and /v1/seats/{{id}}", shown(uri.path()));
+fn no_such_path(path: &str) -> Problem {
+    let detail = format!("there is nothing at {}; seats are at {PATH} and {PATH}/{{id}}", shown(path));
     Problem::new(StatusCode::NOT_FOUND, "NotFound", detail)
 }
 
-async fn no_such_method(method: Method, uri: Uri) -> Problem {
-    let known = match uri.path().trim_end_matches('/') {
-        "/v1/seats" => "GET lists, POST takes, PUT keeps, DELETE evicts",
-        _ => "PUT keeps a seat, DELETE gives it back",
-    };
+fn no_such_method(method: &Method, place: &Place) -> Reply {
+    let (allowed, known) = place.methods();
     let detail = format!("{} is not known here: {known}", shown(method.as_str()));
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", detail)
+    let mut reply = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", detail).reply();
+    reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    reply
 }
 
 /// The beginning of what somebody wrote.
@@ -88,6 +83,34 @@ fn shown(text: &str) -> String {
 }
 
 impl Seats {
+    /// Answers a request. Nobody without a valid token is told anything, and no body of theirs is read.
+    /// `shown` is what came before over the same connection.
+    pub async fn answer(&self, request: Request<Incoming>, shown: &Shown) -> Reply {
+        self.act(request, shown).await.unwrap_or_else(|problem| problem.reply())
+    }
+
+    async fn act(&self, request: Request<Incoming>, shown: &Shown) -> Result<Reply, Problem> {
+        let caller = &*self.callers.identify(request.headers(), shown).await?;
+        let (head, body) = request.into_parts();
+        let (path, query) = (head.uri.path(), head.uri.query());
+        let place = Place::of(path).ok_or_else(|| no_such_path(path))?;
+        if let Some(forward) = &self.forward
+            && !self.desk.owns()
+            && place.allows(&head.method)
+        {
+            return forward.pass_on(head, body).await;
+        }
+        match (place, &head.method) {
+            (Place::All, &Method::GET | &Method::HEAD) => self.list(caller, query).await,
+            (Place::All, &Method::POST) => self.take(caller, body).await,
+            (Place::All, &Method::PUT) => self.keep_many(caller, body).await,
+            (Place::All, &Method::DELETE) => self.evict(caller, query).await,
+            (Place::One(id), &Method::PUT) => self.keep(caller, id).await,
+            (Place::One(id), &Method::DELETE) => self.release(caller, id).await,
+            (place, method) => Ok(no_such_method(method, &place)),
+        }
+    }
+
     async fn check(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<(), Problem> {
         // As long as Kubernetes lets them be; a longer one is not asked for, not kept and not sent back.
         if license.namespace.len() > LONGEST_NAMESPACE || license.name.len() > LONGEST_NAME {
@@ -110,105 +133,107 @@ impl Seats {
     fn ttl(&self) -> u64 {
         self.desk.ttl().as_secs()
     }
-}
 
-fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(body).unwrap_or_default();
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-fn problem_of(denied: &Denied) -> Problem {
-    Problem::from(denied)
-}
-
-/// `POST /v1/seats`: takes one or several.
-async fn take(State(seats): Shared, Extension(caller): By, body: Read) -> Result<Response, Problem> {
-    match read::<Body>(body)?.wanted().map_err(Problem::invalid)? {
-        Wanted::One(request) => {
-            let ask = Ask::from(*request);
-            seats.check(&caller, Verb::Create, &ask.license).await?;
-            let answer = seats.desk.acquire(std::slice::from_ref(&ask)).await.pop();
-            match answer.unwrap_or(Err(Denied::NotOwner)) {
-                Ok(granted) => Ok(json(StatusCode::CREATED, &Grant::of(&granted, seats.ttl()))),
-                Err(denied) => Err(problem_of(&denied)),
-            }
-        }
-        Wanted::Several(requests) => {
-            if requests.len() > wire::MOST_REQUESTS {
-                return Err(Problem::invalid(format!("`requests` has more than {}", wire::MOST_REQUESTS)));
-            }
-            let asks: Vec<Ask> = requests.into_iter().map(Ask::from).collect();
-            let mut last: Option<&LicenseName> = None;
-            for ask in &asks {
-                if last.replace(&ask.license) != Some(&ask.license) {
-                    seats.check(&caller, Verb::Create, &ask.license).await?;
+    /// `POST /v1/seats`: takes one or several.
+    async fn take(&self, caller: &Caller, body: Incoming) -> Result<Reply, Problem> {
+        match read::<Body>(body).await?.wanted().map_err(Problem::invalid)? {
+            Wanted::One(request) => {
+                let ask = Ask::from(*request);
+                self.check(caller, Verb::Create, &ask.license).await?;
+                let answer = self.desk.acquire(std::slice::from_ref(&ask)).await.pop();
+                match answer.unwrap_or(Err(Denied::NotOwner)) {
+                    Ok(granted) => Ok(json(StatusCode::CREATED, &Grant::of(&granted, self.ttl()))),
+                    Err(denied) => Err(Problem::from(&denied)),
                 }
             }
-            let answer = |answer: Result<Granted, Denied>| match answer {
-                Ok(granted) => Answer::Granted(Grant::of(&granted, seats.ttl())),
-                Err(denied) => Answer::Refused(problem_of(&denied)),
-            };
-            let answers = seats.desk.acquire(&asks).await.into_iter().map(answer).collect();
-            Ok(json(StatusCode::OK, &Answers { answers }))
+            Wanted::Several(requests) => {
+                if requests.len() > wire::MOST_REQUESTS {
+                    return Err(Problem::invalid(format!("`requests` has more than {}", wire::MOST_REQUESTS)));
+                }
+                let asks: Vec<Ask> = requests.into_iter().map(Ask::from).collect();
+                let mut last: Option<&LicenseName> = None;
+                for ask in &asks {
+                    if last.replace(&ask.license) != Some(&ask.license) {
+                        self.check(caller, Verb::Create, &ask.license).await?;
+                    }
+                }
+                let answer = |answer: Result<Granted, Denied>| match answer {
+                    Ok(granted) => Answer::Granted(Grant::of(&granted, self.ttl())),
+                    Err(denied) => Answer::Refused(Problem::from(&denied)),
+                };
+                let answers = self.desk.acquire(&asks).await.into_iter().map(answer).collect();
+                Ok(json(StatusCode::OK, &Answers { answers }))
+            }
         }
     }
-}
 
-/// `PUT /v1/seats/{id}`: a heartbeat.
-async fn keep(State(seats): Shared, Extension(caller): By, id: Named) -> Result<Response, Problem> {
-    let seat = named_in_path(id)?;
-    seats.check(&caller, Verb::Create, &seat.license).await?;
-    match seats.desk.heartbeat([&seat]).map_err(|denied| problem_of(&denied))?.first() {
-        Some(true) => Ok(json(StatusCode::OK, &Kept { lost: Vec::new(), ttl_seconds: seats.ttl() })),
-        _ => Err(Problem::lost()),
-    }
-}
-
-/// `PUT /v1/seats`: heartbeats of many.
-async fn keep_many(State(seats): Shared, Extension(caller): By, body: Read) -> Result<Response, Problem> {
-    let Heartbeats { ids } = read(body)?;
-    if ids.len() > wire::MOST_HEARTBEATS {
-        return Err(Problem::invalid(format!("`ids` has more than {}", wire::MOST_HEARTBEATS)));
-    }
-    let at = |(number, id): (usize, &String)| id::read(id).ok_or_else(|| no_seat(&format!("`ids[{number}]`")));
-    let named: Vec<Seat> = ids.iter().enumerate().map(at).collect::<Result<_, _>>()?;
-    let mut last: Option<&LicenseName> = None;
-    for seat in &named {
-        if last.replace(&seat.license) != Some(&seat.license) {
-            seats.check(&caller, Verb::Create, &seat.license).await?;
+    /// `PUT /v1/seats/{id}`: a heartbeat.
+    async fn keep(&self, caller: &Caller, id: &str) -> Result<Reply, Problem> {
+        let seat = named_in_path(id)?;
+        self.check(caller, Verb::Create, &seat.license).await?;
+        match self.desk.heartbeat([&seat]).map_err(|denied| Problem::from(&denied))?.first() {
+            Some(true) => Ok(json(StatusCode::OK, &Kept { lost: Vec::new(), ttl_seconds: self.ttl() })),
+            _ => Err(Problem::lost()),
         }
     }
-    let kept = seats.desk.heartbeat(&named).map_err(|denied| problem_of(&denied))?;
-    let lost = ids.iter().zip(kept).filter(|(_, kept)| !kept).map(|(id, _)| id.to_string()).collect();
-    Ok(json(StatusCode::OK, &Kept { lost, ttl_seconds: seats.ttl() }))
-}
 
-/// `DELETE /v1/seats/{id}`: gives a seat back. One that is not held any more is none to give back: that is as well.
-async fn release(State(seats): Shared, Extension(caller): By, id: Named) -> Result<Response, Problem> {
-    let seat = named_in_path(id)?;
-    seats.check(&caller, Verb::Delete, &seat.license).await?;
-    seats.desk.release(&seat).map_err(|denied| problem_of(&denied))?;
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// `GET /v1/seats?namespace=…&license=…`: who holds which seat since when.
-async fn list(State(seats): Shared, Extension(caller): By, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let query = read_query(query)?;
-    let license = LicenseName::new(&query.namespace, &query.license);
-    seats.check(&caller, Verb::List, &license).await?;
-    let holders = seats.desk.holders(&license).map_err(|denied| problem_of(&denied))?;
-    let pools = seats.desk.in_use(&license).unwrap_or_default();
-    if query.limit == Some(0) {
-        return Err(Problem::invalid(format!("`limit` is from 1 to {}", wire::MOST_HOLDERS)));
+    /// `PUT /v1/seats`: heartbeats of many.
+    async fn keep_many(&self, caller: &Caller, body: Incoming) -> Result<Reply, Problem> {
+        let Heartbeats { ids } = read(body).await?;
+        if ids.len() > wire::MOST_HEARTBEATS {
+            return Err(Problem::invalid(format!("`ids` has more than {}", wire::MOST_HEARTBEATS)));
+        }
+        let at = |(number, id): (usize, &String)| id::read(id).ok_or_else(|| no_seat(&format!("`ids[{number}]`")));
+        let named: Vec<Seat> = ids.iter().enumerate().map(at).collect::<Result<_, _>>()?;
+        let mut last: Option<&LicenseName> = None;
+        for seat in &named {
+            if last.replace(&seat.license) != Some(&seat.license) {
+                self.check(caller, Verb::Create, &seat.license).await?;
+            }
+        }
+        let kept = self.desk.heartbeat(&named).map_err(|denied| Problem::from(&denied))?;
+        let lost = ids.iter().zip(kept).filter(|(_, kept)| !kept).map(|(id, _)| id.to_string()).collect();
+        Ok(json(StatusCode::OK, &Kept { lost, ttl_seconds: self.ttl() }))
     }
-    let (from, limit) = (query.from.unwrap_or(0), query.limit.unwrap_or(wire::MOST_HOLDERS).min(wire::MOST_HOLDERS));
-    let wanted = |seat: &Seat| query.user.is_none() || seat.user == query.user;
-    let mut of_user = holders.into_iter().filter(|(seat, _, _)| wanted(seat)).skip(from);
-    let shown: Vec<Holder> =
-        of_user.by_ref().take(limit).map(|(seat, client, since)| holder(seat, client, since)).collect();
-    let more = of_user.next().map(|_| from + shown.len());
-    let pools = pools.into_iter().map(|(pool, u)| PoolUse { pool, in_use: u.in_use, peak: u.peak }).collect();
-    Ok(json(StatusCode::OK, &Holders { holders: shown, pools, more }))
+
+    /// `DELETE /v1/seats/{id}`: gives a seat back. One that is not held any more is none to give back: that is as well.
+    async fn release(&self, caller: &Caller, id: &str) -> Result<Reply, Problem> {
+        let seat = named_in_path(id)?;
+        self.check(caller, Verb::Delete, &seat.license).await?;
+        self.desk.release(&seat).map_err(|denied| Problem::from(&denied))?;
+        Ok(empty(StatusCode::NO_CONTENT))
+    }
+
+    /// `GET /v1/seats?namespace=…&license=…`: who holds which seat since when.
+    async fn list(&self, caller: &Caller, query: Option<&str>) -> Result<Reply, Problem> {
+        let query = read_query(query)?;
+        let license = LicenseName::new(&query.namespace, &query.license);
+        self.check(caller, Verb::List, &license).await?;
+        let holders = self.desk.holders(&license).map_err(|denied| Problem::from(&denied))?;
+        let pools = self.desk.in_use(&license).unwrap_or_default();
+        if query.limit == Some(0) {
+            return Err(Problem::invalid(format!("`limit` is from 1 to {}", wire::MOST_HOLDERS)));
+        }
+        let (from, limit) =
+            (query.from.unwrap_or(0), query.limit.unwrap_or(wire::MOST_HOLDERS).min(wire::MOST_HOLDERS));
+        let wanted = |seat: &Seat| query.user.is_none() || seat.user == query.user;
+        let mut of_user = holders.into_iter().filter(|(seat, _, _)| wanted(seat)).skip(from);
+        let shown: Vec<Holder> =
+            of_user.by_ref().take(limit).map(|(seat, client, since)| holder(seat, client, since)).collect();
+        let more = of_user.next().map(|_| from + shown.len());
+        let pools = pools.into_iter().map(|(pool, u)| PoolUse { pool, in_use: u.in_use, peak: u.peak }).collect();
+        Ok(json(StatusCode::OK, &Holders { holders: shown, pools, more }))
+    }
+
+    /// `DELETE /v1/seats?namespace=…&license=…[&user=…]`: an administrator frees the seats of a user, or all.
+    async fn evict(&self, caller: &Caller, query: Option<&str>) -> Result<Reply, Problem> {
+        let query = read_query(query)?;
+        let license = LicenseName::new(&query.namespace, &query.license);
+        self.check(caller, Verb::Evict, &license).await?;
+        let released =
+            self.desk.evict(&license, query.user.as_deref()).await.map_err(|denied| Problem::from(&denied))?;
+        Ok(json(StatusCode::OK, &Evicted { released }))
+    }
 }
 
 fn holder(seat: Seat, client: Option<String>, since: i64) -> Holder {
@@ -219,44 +244,17 @@ fn holder(seat: Seat, client: Option<String>, since: i64) -> Holder {
     Holder { id, pool, slot, user, session, client, since: since.unwrap_or_default() }
 }
 
-/// `DELETE /v1/seats?namespace=…&license=…[&user=…]`: an administrator frees the seats of a user, or all.
-async fn evict(State(seats): Shared, Extension(caller): By, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let query = read_query(query)?;
-    let license = LicenseName::new(&query.namespace, &query.license);
-    seats.check(&caller, Verb::Evict, &license).await?;
-    let released = seats.desk.evict(&license, query.user.as_deref()).await.map_err(|denied| problem_of(&denied))?;
-    Ok(json(StatusCode::OK, &Evicted { released }))
-}
-
-fn named_in_path(id: Named) -> Result<Seat, Problem> {
-    id.ok().and_then(|Path(id)| id::read(&id)).ok_or_else(|| no_seat("the path"))
+fn named_in_path(id: &str) -> Result<Seat, Problem> {
+    let id = percent_decode_str(id).decode_utf8().ok();
+    id.and_then(|id| id::read(&id)).ok_or_else(|| no_seat("the path"))
 }
 
 fn no_seat(place: &str) -> Problem {
     Problem::invalid(format!("{place} names no seat: use the `id` of a seat that was granted"))
 }
 
-/// A body as JSON. What is wrong with one is said with the field and the line.
-fn read<T: DeserializeOwned>(body: Read) -> Result<T, Problem> {
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "BodyTooLarge",
-            format!("the body has more than {MOST_BYTES} bytes: send it in several"),
-        ),
-        _ => Problem::invalid("the body broke off"),
-    })?;
-    serde_json::from_slice(&body).map_err(|error| {
-        // Where it is wrong is looked for only now: that takes longer.
-        let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(&body));
-        let field = read.err().map(|error| error.path().to_string()).filter(|path| path != ".");
-        let field = field.map_or(String::new(), |path| format!(" `{}`:", shown(&path)));
-        Problem::invalid(format!("the body cannot be read:{field} {error}"))
-    })
-}
-
-fn read_query(query: Option<String>) -> Result<Query, Problem> {
-    let pairs = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes());
+fn read_query(query: Option<&str>) -> Result<Query, Problem> {
+    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let number = |key: &str, value: &str| match value.parse::<u64>() {
         Ok(number) => Ok(serde_json::json!(number)),
         Err(_) => Err(Problem::invalid(format!("`{key}` is no number"))),

@@ -1,10 +1,10 @@
 //! Why something was not done, as problem details (RFC 9457).
 
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use std::time::Duration;
 
+use super::body::{self, Reply};
 use crate::cluster::seats::Denied;
 use crate::domain::seats::refusal::Refusal;
 
@@ -55,6 +55,20 @@ impl Problem {
     pub fn invalid(detail: impl Into<String>) -> Self {
         Problem::new(StatusCode::BAD_REQUEST, "InvalidRequest", detail)
     }
+
+    /// What is sent to whoever asked.
+    pub fn reply(&self) -> Reply {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        let mut reply = body::of(status, "application/problem+json", text);
+        if let Some(seconds) = self.retry_after {
+            reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            reply.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        reply
+    }
 }
 
 impl From<&Denied> for Problem {
@@ -95,20 +109,5 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UserRequired { .. }
         | Refusal::ClientRequired { .. } => StatusCode::BAD_REQUEST,
         _ => StatusCode::FORBIDDEN,
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_string(&self).unwrap_or_default();
-        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
     }
 }

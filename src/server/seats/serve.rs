@@ -1,18 +1,17 @@
 //! The seat server's connections: bounded, and whoever has not shown a valid token makes room for others.
 
-use axum::Router;
-use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request};
-use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
-use axum::serve::{IncomingStream, Listener};
-use std::net::SocketAddr;
+use http::StatusCode;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-use crate::server::guests::{Connection, Guest, Guests};
+use super::Seats;
+use super::callers::Shown;
+use crate::server::guests::{Connection, Guests};
 
 /// Connections at a time.
 pub const MOST_CONNECTIONS: usize = 4_096;
@@ -20,55 +19,31 @@ pub const MOST_CONNECTIONS: usize = 4_096;
 const OUT_OF_FILES: Duration = Duration::from_millis(500);
 
 /// Serves until the task is dropped.
-pub async fn serve(listener: TcpListener, routes: Router) -> std::io::Result<()> {
-    let routes = routes.layer(from_fn(note_who_is_known));
-    let door = Door { listener, guests: Guests::with_room(MOST_CONNECTIONS) };
-    axum::serve(door, routes.into_make_service_with_connect_info::<Seated>()).await
-}
-
-/// Whoever was not turned away for want of a valid token is known.
-async fn note_who_is_known(ConnectInfo(Seated(guest)): ConnectInfo<Seated>, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    if response.status() != StatusCode::UNAUTHORIZED {
-        guest.is_known();
-    }
-    response
-}
-
-struct Door {
-    listener: TcpListener,
-    guests: Guests,
-}
-
-/// Who is at the other end.
-#[derive(Clone)]
-struct Seated(Arc<Guest>);
-
-impl Connected<IncomingStream<'_, Door>> for Seated {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
-        Seated(stream.io().guest.clone())
-    }
-}
-
-impl Listener for Door {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, address)) => {
-                    let _ = stream.set_nodelay(true);
-                    if let Some(connection) = self.guests.admit(stream) {
-                        return (connection, address);
-                    }
+pub async fn serve(listener: TcpListener, seats: Arc<Seats>) {
+    let guests = Guests::with_room(MOST_CONNECTIONS);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                if let Some(connection) = guests.admit(stream) {
+                    tokio::spawn(answer(connection, seats.clone()));
                 }
-                Err(_) => tokio::time::sleep(OUT_OF_FILES).await,
             }
+            Err(_) => tokio::time::sleep(OUT_OF_FILES).await,
         }
     }
+}
 
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.listener.local_addr()
-    }
+/// Answers one request after another. Whoever was not turned away for want of a valid token is known.
+async fn answer(connection: Connection, seats: Arc<Seats>) {
+    let (guest, shown, seats) = (&connection.guest.clone(), &Shown::default(), &*seats);
+    let service = service_fn(async move |request| {
+        let reply = seats.answer(request, shown).await;
+        if reply.status() != StatusCode::UNAUTHORIZED {
+            guest.is_known();
+        }
+        Ok::<_, Infallible>(reply)
+    });
+    // There is nobody to tell where it breaks off.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
 }
