@@ -56,11 +56,18 @@ pub struct Loaded {
     pub took: Duration,
     /// Microseconds, sorted.
     latencies: Vec<u32>,
+    /// Connections stay as long as this: a server that has a process for each would have them end while it is looked at.
+    lines: Vec<Line>,
 }
 
 impl Loaded {
     pub fn rate(&self) -> f64 {
         self.done as f64 / self.took.as_secs_f64()
+    }
+
+    /// Ends the connections.
+    pub fn hang_up(&mut self) {
+        self.lines.clear();
     }
 
     /// Milliseconds.
@@ -91,6 +98,7 @@ pub async fn run(lines: Vec<Line>, warm: Duration, time: Option<Duration>) -> Lo
         all.done += one.done;
         all.refused += one.refused;
         all.latencies.extend(one.latencies);
+        all.lines.extend(one.lines);
     }
     all.took = time.unwrap_or_else(|| monotonic() - from);
     all.latencies.sort_unstable();
@@ -103,6 +111,7 @@ async fn talk(mut line: Line, from: Duration, until: Option<Duration>) -> Result
     let mut now = monotonic();
     loop {
         if line.talk.is_done() || line.talk.may_end() && until.is_some_and(|until| now >= until) {
+            loaded.lines.push(line);
             return Ok(loaded);
         }
         output.clear();

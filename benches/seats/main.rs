@@ -118,6 +118,7 @@ async fn measure(plan: Plan) {
     }
     if plan.peers.contains(&Peer::Cluster) {
         more::under_the_budget(&plan, &mut peers, &mut results).await;
+        more::memory(&plan, &mut peers, &mut results).await;
     }
     report::show(&plan, &results);
 }

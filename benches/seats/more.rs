@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Plan;
 use super::licence::{LARGE, VAST};
-use super::load::run;
+use super::load::{Loaded, run};
 use super::peers::{Peer, Peers, WARM};
 use super::plane::until_written;
 use super::process::resident_mib;
@@ -26,18 +26,9 @@ const BURST: Duration = Duration::from_secs(6);
 pub async fn measure(plan: &Plan, peers: &mut Peers, results: &mut Results) {
     for peer in [Peer::Cluster, Peer::Embedded] {
         let Some(door) = peers.door(peer) else { continue };
-        let pid = match peer {
-            Peer::Cluster => peers.plane().operator.pid(),
-            _ => peers.up.as_ref().map_or(0, |up| up.server.pid()),
-        };
         let letter = peer.letter();
-        let before = resident_mib(pid);
-        let held = fill(door, plan.held, results, letter).await;
-        let count = held.lock().unwrap_or_else(PoisonError::into_inner).len();
-        results.add(
-            format!("{letter} bytes of memory for each held seat"),
-            (resident_mib(pid) - before) * 1048576.0 / count as f64,
-        );
+        let (held, filled) = fill(door, plan.held).await;
+        results.add(format!("{letter} seats/s, {AT_ONCE} in one request"), filled.rate());
 
         if peer == Peer::Cluster {
             until_written(peers.plane()).await;
@@ -54,12 +45,13 @@ pub async fn measure(plan: &Plan, peers: &mut Peers, results: &mut Results) {
         results.add(format!("{letter} seats/s given back one by one"), freed.rate());
     }
     if peers.plane.is_some() {
-        results.add("API server, MiB in memory".into(), resident_mib(peers.plane().api_server_pid()));
+        let grown = resident_mib(peers.plane().api_server_pid()) - peers.plane().api_server_mib;
+        results.add("API server, MiB more in memory than before the first seat".into(), grown);
     }
 }
 
 /// Takes many, a hundred with each request.
-async fn fill(door: &Door, seats: usize, results: &mut Results, letter: char) -> Held {
+async fn fill(door: &Door, seats: usize) -> (Held, Loaded) {
     let held: Held = Arc::new(Mutex::new(Vec::new()));
     let requests = seats / AT_ONCE;
     let of = |n: usize| requests / FILLING + usize::from(n < requests % FILLING);
@@ -68,8 +60,7 @@ async fn fill(door: &Door, seats: usize, results: &mut Results, letter: char) ->
         Box::new(Fill { headers, pool: VAST, n, count: AT_ONCE, requests: of(n), held })
     });
     let filled = run(lines.await, Duration::ZERO, None).await;
-    results.add(format!("{letter} seats/s, {AT_ONCE} in one request"), filled.rate());
-    held
+    (held, filled)
 }
 
 async fn beat(plan: &Plan, door: &Door, held: &Held, results: &mut Results, letter: char) {
@@ -101,4 +92,17 @@ pub async fn under_the_budget(plan: &Plan, peers: &mut Peers, results: &mut Resu
         results.add("K cycles/s under the budget, 256 connections".into(), loaded.rate());
         results.add("K p99 under the budget, ms".into(), loaded.percentile(99.0));
     }
+}
+
+/// What a held seat takes in the memory of an operator that has held none before.
+pub async fn memory(plan: &Plan, peers: &mut Peers, results: &mut Results) {
+    peers.plane.as_mut().expect("a control plane").restart(false).await;
+    let plane = peers.plane();
+    let pid = plane.operator.pid();
+    let before = resident_mib(pid);
+    let (held, _) = fill(&plane.door, plan.held).await;
+    until_written(plane).await;
+    let grown = (resident_mib(pid) - before) * 1048576.0;
+    let count = held.lock().unwrap_or_else(PoisonError::into_inner).len();
+    results.add("K bytes of memory for each held seat".into(), grown / count as f64);
 }

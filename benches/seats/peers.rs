@@ -9,7 +9,7 @@ use super::licence::LARGE;
 use super::load::{Line, Loaded, run};
 use super::plane::Plane;
 use super::postgres::{self, Postgres};
-use super::process::{cpu_seconds, written_bytes};
+use super::process::{cpu_seconds, cpu_seconds_alone, written_bytes};
 use super::redis::Redis;
 use super::seats::{Door, LICENSE, NAMESPACE};
 
@@ -110,7 +110,7 @@ impl Peers {
     }
 
     async fn used(&self, peer: Peer) -> Used {
-        let mut pids = vec![("client", std::process::id())];
+        let mut pids = Vec::new();
         let (mut writes, mut log_bytes) = (f64::NAN, f64::NAN);
         match peer {
             Peer::Cluster | Peer::Lease => {
@@ -131,10 +131,12 @@ impl Peers {
             Peer::Redis => pids.push(("Redis", self.redis.as_ref().expect("Redis").server.pid())),
             Peer::Postgres => pids.push(("PostgreSQL", self.postgres.as_ref().expect("PostgreSQL").server.pid())),
         }
-        // The first of a peer's own is the one that writes to disk.
-        let disk_bytes = pids.get(1).map_or(0.0, |(_, pid)| written_bytes(*pid));
-        let cores = pids.into_iter().map(|(name, pid)| (name, cpu_seconds(pid))).collect();
-        Used { cores, writes, log_bytes, disk_bytes }
+        // The first is the one that writes to disk.
+        let disk_bytes = pids.first().map_or(0.0, |(_, pid)| written_bytes(*pid));
+        // The servers are children of the client.
+        let client = ("client", cpu_seconds_alone(std::process::id()));
+        let servers = pids.into_iter().map(|(name, pid)| (name, cpu_seconds(pid)));
+        Used { cores: std::iter::once(client).chain(servers).collect(), writes, log_bytes, disk_bytes }
     }
 
     /// None: that is left out.
@@ -150,8 +152,12 @@ impl Peers {
         }
         let lines = self.lines(peer, connections, pool).await;
         let before = self.used(peer).await;
-        let loaded = run(lines, WARM, Some(time)).await;
+        let mut loaded = run(lines, WARM, Some(time)).await;
         let after = self.used(peer).await;
+        loaded.hang_up();
+        if let (Peer::Postgres, Some(postgres)) = (peer, &self.postgres) {
+            postgres.until_hung_up().await;
+        }
         // What is uncounted at the beginning is used all the same, at the same rate.
         let whole = (WARM + time).as_secs_f64();
         let cycles = loaded.rate() * whole;

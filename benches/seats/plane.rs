@@ -8,23 +8,30 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Client;
 use kube::api::{Api, PostParams};
 use kube::config::Kubeconfig;
+use seatkeeper::cluster::clock::monotonic;
 use seatkeeper::domain::license::jwk::signing_key_pem;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::control_plane::ControlPlane;
 use super::lease::Leases;
 use super::licence;
-use super::process::{Server, arguments};
+use super::process::{Server, arguments, resident_mib};
 use super::seats::{Door, NAMESPACE};
 use super::{free_port, http, loopback, owns, until};
+
+/// A write takes some milliseconds: whoever does not write for this long has nothing to write.
+const QUIET: Duration = Duration::from_secs(1);
 
 pub struct Plane {
     pub operator: Server,
     pub door: Door,
     pub leases: Leases,
+    /// MiB that the API server has in memory before it is asked for a seat.
+    pub api_server_mib: f64,
     metrics: SocketAddr,
     etcd: SocketAddr,
     admin: Client,
@@ -65,6 +72,7 @@ impl Plane {
             operator,
             door: Door::new(seats, &token),
             leases,
+            api_server_mib: 0.0,
             metrics,
             etcd,
             admin,
@@ -75,6 +83,7 @@ impl Plane {
         owns(&plane.door, "the operator").await;
         apply(&plane.control_plane, &licence::contract(vast));
         plane.until_seats().await;
+        plane.api_server_mib = resident_mib(plane.api_server_pid());
         plane
     }
 
@@ -183,13 +192,16 @@ async fn leases(control_plane: &ControlPlane, admin: &Client) -> Leases {
     }
 }
 
-/// Waits until nothing more is written.
+/// Waits until nothing more is written to the ledger: the last releases are answered before they are written, and bases
+/// follow behind.
 pub async fn until_written(plane: &Plane) {
-    // The last releases are answered before they are written: they are on their way.
-    let mut before = plane.writes().await;
+    let (mut written, mut since) = (plane.api_writes("seatledgers").await, monotonic());
     until("the last writes", async || {
-        let now = plane.writes().await;
-        std::mem::replace(&mut before, now) == now
+        let now = plane.api_writes("seatledgers").await;
+        if std::mem::replace(&mut written, now) != now {
+            since = monotonic();
+        }
+        monotonic() - since > QUIET
     })
     .await;
 }

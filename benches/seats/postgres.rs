@@ -78,6 +78,15 @@ impl Postgres {
         syncs.and_then(|number| number.parse().ok()).unwrap_or(f64::NAN)
     }
 
+    /// Waits until nobody else is connected: a process that ends is counted neither by itself nor with its parent.
+    pub async fn until_hung_up(&self) {
+        let others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' \
+            AND pid <> pg_backend_pid()";
+        let mut stream = open(self.address).await;
+        until("the end of PostgreSQL's connections", async || query(&mut stream, others).await.as_deref() == Some("0"))
+            .await;
+    }
+
     pub async fn cycles(&self, connections: usize) -> Vec<Line> {
         let mut lines = Vec::new();
         for n in 0..connections {

@@ -1,6 +1,7 @@
 //! Processes that end with this one, and what a process has used.
 
 use seatkeeper::cluster::clock::monotonic;
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -90,13 +91,18 @@ fn family(pid: u32) -> Vec<u32> {
 
 /// Seconds of CPU that a process has used, with its children.
 pub fn cpu_seconds(pid: u32) -> f64 {
+    let children = family(pid).into_iter().skip(1);
     // Of children that have ended, the parent has the sum.
-    let of = |(n, pid): (usize, u32)| {
-        let stat = stat(pid);
-        let fields = if n == 0 { 11..15 } else { 11..13 };
-        stat.get(fields).map_or(0.0, |times| times.iter().sum::<f64>()) / TICKS_A_SECOND
-    };
-    family(pid).into_iter().enumerate().map(of).sum()
+    seconds(pid, 11..15) + children.map(cpu_seconds_alone).sum::<f64>()
+}
+
+/// The same without its children.
+pub fn cpu_seconds_alone(pid: u32) -> f64 {
+    seconds(pid, 11..13)
+}
+
+fn seconds(pid: u32, fields: Range<usize>) -> f64 {
+    stat(pid).get(fields).map_or(0.0, |times| times.iter().sum::<f64>()) / TICKS_A_SECOND
 }
 
 /// Bytes that a process, with its children, has caused to be written to disk.
