@@ -50,8 +50,9 @@ lint: ## formatting, clippy and, where cargo-deny is installed, licences, bans a
 advisories: ## known vulnerabilities and yanked versions; fetches the advisory database from GitHub
 	cargo deny --locked check advisories
 
-crds: ## writes crds/ and the chart's copies from the types in src/api
+crds: ## writes crds/, the chart's copies and docs/openapi.json from the types in src/api and src/server/seats
 	cargo run --locked -- crds --out crds --chart charts/seatkeeper/templates/crds
+	cargo run --locked -- openapi --out docs/openapi.json
 
 bench-converge: machine ## 10,000 Licenses to Ready against the raw rate of the API server
 	@$(control_plane)/build.sh > /dev/null

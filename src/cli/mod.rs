@@ -9,6 +9,7 @@ mod hold;
 mod inspect;
 mod issue;
 mod keygen;
+mod openapi;
 mod operator;
 mod timeline;
 mod up;
@@ -41,6 +42,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Issue(issue::Arguments),
     Keygen(keygen::Arguments),
+    Openapi(openapi::Arguments),
     Timeline(timeline::Arguments),
     Up(up::Arguments),
     Verify(verify::Arguments),
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Issue(arguments) => issue::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
+        Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Timeline(arguments) => timeline::run(&arguments),
         Command::Up(arguments) => up::run(arguments),
         Command::Verify(arguments) => return end(verify::run(&arguments)),

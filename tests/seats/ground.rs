@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use super::http::{Answer, send};
+use super::openapi::conforms;
 use super::running::{Desk, LONGEST, Up};
 
 /// For which seats are held here without a heartbeat; the shortest that there is.
@@ -40,7 +41,10 @@ impl Ground {
     }
 
     pub fn ask(&self, method: &str, path: &str, body: impl AsRef<[u8]>) -> Answer {
-        send(&self.address, method, path, &[format!("Authorization: Bearer {}", self.token)], body.as_ref())
+        let token = format!("Authorization: Bearer {}", self.token);
+        let answer = send(&self.address, method, path, &[token], body.as_ref());
+        conforms(method, path, &answer);
+        answer
     }
 
     /// Asks for a seat; what is in `more` comes into the request too.

@@ -9,6 +9,7 @@ mod ground;
 mod hold_test;
 mod http;
 mod lost_test;
+mod openapi;
 // What serves the tests of `seatkeeper up` alone is not used here.
 #[allow(dead_code)]
 #[path = "../up/running.rs"]

@@ -16,19 +16,14 @@ pub const MOST_BYTES: usize = 1024 * 1024;
 /// What is sent back: made here, or passed on as it comes from another replica.
 pub type Reply = Response<Either<Full<Bytes>, Incoming>>;
 
-/// Why there is no whole body.
-pub enum Unread {
-    TooLong,
-    BrokenOff,
-}
-
 /// All of a body.
-pub async fn whole(mut body: Incoming) -> Result<Bytes, Unread> {
+pub async fn whole(mut body: Incoming) -> Result<Bytes, Problem> {
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(part) = frame.map_err(|_| Unread::BrokenOff)?.into_data() else { continue };
+        let Ok(part) = frame.map_err(|_| Problem::invalid("the body broke off"))?.into_data() else { continue };
         if part.len() > MOST_BYTES - all.len() {
-            return Err(Unread::TooLong);
+            let detail = format!("the body has more than {MOST_BYTES} bytes: send it in several");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BodyTooLarge", detail));
         }
         // Most come in one piece.
         if all.is_empty() && body.is_end_stream() {
@@ -41,14 +36,7 @@ pub async fn whole(mut body: Incoming) -> Result<Bytes, Unread> {
 
 /// A body as JSON. What is wrong with one is said with the field and the line.
 pub async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
-    let body = whole(body).await.map_err(|unread| match unread {
-        Unread::TooLong => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "BodyTooLarge",
-            format!("the body has more than {MOST_BYTES} bytes: send it in several"),
-        ),
-        Unread::BrokenOff => Problem::invalid("the body broke off"),
-    })?;
+    let body = whole(body).await?;
     serde_json::from_slice(&body).map_err(|error| {
         // Where it is wrong is looked for only now: that takes longer.
         let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(&body));

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioExecutor;
 use std::time::Duration;
 use tokio::sync::watch;
 
-use super::body::{MOST_BYTES, Reply, whole};
+use super::body::{Reply, whole};
 use super::problem::Problem;
 
 /// Marks what was passed on already: it is not passed on twice.
@@ -39,10 +39,7 @@ impl Forward {
         let leader = leader
             .filter(|_| !head.headers.contains_key(PASSED_ON))
             .ok_or_else(|| nobody("nobody owns the seats at present: another replica is taking over"))?;
-        let body = whole(body).await.map_err(|_| {
-            let detail = format!("the body has more than {MOST_BYTES} bytes, or ended early");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", detail)
-        })?;
+        let body = whole(body).await?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let uri = format!("http://{leader}{path}").parse::<Uri>();
         head.uri = uri.map_err(|_| nobody("the leader's address cannot be read"))?;

@@ -6,6 +6,7 @@ pub mod body;
 pub mod callers;
 pub mod forward;
 pub mod id;
+pub mod openapi;
 pub mod problem;
 pub mod serve;
 pub mod wire;
@@ -93,6 +94,9 @@ impl Seats {
         let caller = &*self.callers.identify(request.headers(), shown).await?;
         let (head, body) = request.into_parts();
         let (path, query) = (head.uri.path(), head.uri.query());
+        if path == openapi::PATH && head.method == Method::GET {
+            return Ok(json(StatusCode::OK, &openapi::document()));
+        }
         let place = Place::of(path).ok_or_else(|| no_such_path(path))?;
         if let Some(forward) = &self.forward
             && !self.desk.owns()

@@ -1,6 +1,7 @@
 //! Why something was not done, as problem details (RFC 9457).
 
 use http::{HeaderValue, StatusCode, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ const SEAT_MAY_COME_FREE: Duration = Duration::from_secs(5);
 const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// What was wrong.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     #[serde(rename = "type")]

@@ -1,12 +1,14 @@
 //! What is said over HTTP: seats, as JSON.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 use super::id;
 use super::problem::Problem;
 use crate::cluster::seats::{Ask, Granted, Seat};
 use crate::domain::seats::journal::LicenseName;
-use crate::domain::seats::request::Access;
+use crate::domain::seats::request::{Access, MAX_COUNT, MAX_NAME_BYTES};
 
 /// Requests in one body.
 pub const MOST_REQUESTS: usize = 1_000;
@@ -16,7 +18,7 @@ pub const MOST_HEARTBEATS: usize = 10_000;
 pub const MOST_HOLDERS: usize = 1_000;
 
 /// A License by name.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct License {
     pub namespace: String,
@@ -24,25 +26,34 @@ pub struct License {
 }
 
 /// Somebody wants a seat.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeatRequest {
     pub license: License,
     /// Who it is for. Without one a start counts by itself.
     #[serde(default)]
+    #[schemars(length(min = 1, max = MAX_NAME_BYTES))]
     pub user: Option<String>,
     /// Chosen by who asks, the same in every retry.
+    #[schemars(length(min = 1, max = MAX_NAME_BYTES))]
     pub session: String,
+    /// The computer that it is used on.
     #[serde(default)]
+    #[schemars(length(min = 1, max = MAX_NAME_BYTES))]
     pub client: Option<String>,
+    /// Needed where the License has several and the user may choose.
     #[serde(default)]
     pub pool: Option<String>,
+    /// Kept with the seat, for those who look.
     #[serde(default)]
+    #[schemars(length(min = 1, max = MAX_NAME_BYTES))]
     pub request: Option<String>,
     /// The major version of what is started.
     #[serde(default)]
     pub version: Option<u32>,
+    /// Seats for the session, all or none.
     #[serde(default = "one")]
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub count: u32,
 }
 
@@ -64,6 +75,25 @@ pub struct Body {
     request: Option<String>,
     version: Option<u32>,
     count: Option<u32>,
+}
+
+/// As it is written: one of two forms.
+impl JsonSchema for Body {
+    fn schema_name() -> Cow<'static, str> {
+        "OneOrSeveral".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<SeatRequest>();
+        let several = json_schema!({
+            "type": "object",
+            "description": "Several requests, each judged for itself, in their order.",
+            "properties": {"requests": {"type": "array", "items": one, "maxItems": MOST_REQUESTS}},
+            "required": ["requests"],
+            "additionalProperties": false,
+        });
+        json_schema!({"oneOf": [one, several]})
+    }
 }
 
 /// What a body asks for.
@@ -110,16 +140,17 @@ impl From<SeatRequest> for Ask {
 }
 
 /// Seats that were granted.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Grant {
     pub seats: Vec<GrantedSeat>,
+    #[schemars(extend("enum" = ["Full", "ReadOnly"]))]
     pub access: &'static str,
     /// Seconds from when the request was sent for which the seats are held without a heartbeat.
     pub ttl_seconds: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct GrantedSeat {
     /// Names the seat in heartbeat and release.
     pub id: String,
@@ -139,12 +170,12 @@ impl Grant {
 }
 
 /// The answers to several requests, in their order.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Answers {
     pub answers: Vec<Answer>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Answer {
     Granted(Grant),
@@ -152,24 +183,26 @@ pub enum Answer {
 }
 
 /// Heartbeats of several seats.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Heartbeats {
+    /// The ids of the seats.
+    #[schemars(length(max = MOST_HEARTBEATS))]
     pub ids: Vec<String>,
 }
 
 /// What became of them.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
     /// The seats that are lost. They are never revived: ask for new ones.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<String>,
     pub ttl_seconds: u64,
 }
 
 /// Who holds which seat of a License.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Holders {
     pub holders: Vec<Holder>,
@@ -179,7 +212,7 @@ pub struct Holders {
     pub more: Option<usize>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Holder {
     pub id: String,
     pub pool: String,
@@ -189,14 +222,17 @@ pub struct Holder {
     pub session: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     pub since: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolUse {
     pub pool: String,
     pub in_use: u64,
+    /// The most that was in use since this owner of the ledger began.
     pub peak: u64,
 }
 
@@ -215,7 +251,7 @@ pub struct Query {
 }
 
 /// What was freed by an administrator.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Evicted {
     pub released: usize,
 }
