@@ -6,8 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -65,7 +64,7 @@ impl Default for Rank {
 /// A sign that the leader may be gone, before its Lease runs out. To believe in a false one does no harm: the Lease and
 /// every write are compare-and-swap.
 #[derive(Clone, Default)]
-pub struct Suspicion(Arc<(Notify, AtomicBool)>);
+pub struct Suspicion(Arc<(Notify, Mutex<Option<String>>)>);
 
 impl Suspicion {
     /// It is time to look at the Lease.
@@ -73,10 +72,14 @@ impl Suspicion {
         self.0.0.notify_one();
     }
 
-    /// The leader is gone, whatever its Lease says.
-    pub fn gone(&self) {
-        self.0.1.store(true, Ordering::Relaxed);
+    /// The leader whose seat server is at `address` is gone, whatever its Lease says. Whoever leads since then is not.
+    pub fn gone(&self, address: &str) {
+        *self.suspect() = Some(address.to_owned());
         self.look();
+    }
+
+    fn suspect(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,8 +196,9 @@ impl Candidate {
                 }
                 let silent = self.seen.as_ref().map_or(Duration::ZERO, |(_, at)| monotonic().saturating_sub(*at));
                 let held_by_other = holder(&lease).is_some_and(|holder| !holder.is_empty() && *holder != self.identity);
-                let gone = self.rank.suspicion.0.1.swap(false, Ordering::Relaxed);
                 let leader = lease.annotations().get(SEATS).filter(|_| held_by_other);
+                let suspect = self.rank.suspicion.suspect().take();
+                let gone = suspect.is_some() && suspect.as_ref() == leader;
                 if held_by_other && silent < LASTS && !gone {
                     self.rank.leader.send_if_modified(|known| {
                         let changed = known.as_ref() != leader;

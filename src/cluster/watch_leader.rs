@@ -51,7 +51,7 @@ async fn watch(address: &str, suspicion: &Suspicion) {
                         address,
                         "the leader's connection broke and it takes no other: it is taken for gone"
                     );
-                    suspicion.gone();
+                    suspicion.gone(address);
                     tokio::time::sleep(jittered(PAUSE)).await;
                     return;
                 }
