@@ -66,8 +66,8 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
         };
         took = monotonic().saturating_sub(began);
         served = commit.waiting.len();
-        end(shared, &commit, bytes, took);
-        for waiting in commit.waiting {
+        let joined = end(shared, &commit, bytes, took);
+        for waiting in commit.waiting.into_iter().chain(joined) {
             // Who waited may have gone.
             let _ = waiting.send(());
         }
@@ -113,7 +113,8 @@ pub(super) fn base(owned: &Owned, name: BaseName, sequence: u64) -> Base {
     Base { name, sequence, lines }
 }
 
-fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) {
+/// It is durable. Those who asked for it again meanwhile.
+fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) -> Vec<oneshot::Sender<()>> {
     shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spend(bytes);
     let metrics = &shared.metrics;
     let records: usize = commit.changes.iter().map(|(_, records)| records.len()).sum();
@@ -121,10 +122,11 @@ fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) {
     metrics.bytes.inc_by(bytes as u64);
     metrics.batch.observe(commit.waiting.len() as f64);
     metrics.commit.observe(took.as_secs_f64());
-    if let Some(owned) = &mut shared.lock().owned {
-        owned.journal.wrote(&commit.entry, &commit.changes);
-        owned.writing_since = None;
-    }
+    let mut state = shared.lock();
+    let Some(owned) = &mut state.owned else { return Vec::new() };
+    owned.journal.wrote(&commit.entry, &commit.changes);
+    owned.writing_since = None;
+    std::mem::take(&mut owned.joining)
 }
 
 /// What concerns one License after the other, as one part: the lines name it once.

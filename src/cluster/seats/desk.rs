@@ -351,7 +351,7 @@ impl Shared {
     fn decide(&self, state: &mut State, ask: &Ask) -> Result<Outcome, Denied> {
         let now = monotonic();
         let Some(owned) = state.owned.as_mut().filter(|_| !state.closing) else { return Err(Denied::NotOwner) };
-        if owned.waiting.len() >= MOST_WAITING {
+        if owned.waiting.len() + owned.joining.len() >= MOST_WAITING {
             return Err(Denied::Overloaded);
         }
         let at = self.clock.now().at;
@@ -383,7 +383,11 @@ impl Shared {
                 return Err(Denied::NotOwner);
             }
             counter.seating.assume(&grant, &request, until);
-            return Ok(Outcome::Now(granted));
+            // Whoever asks again while the seat is being written must not be told before it is.
+            return Ok(match owned.until_durable() {
+                None => Outcome::Now(granted),
+                Some(told) => Outcome::Then(granted, told),
+            });
         }
         if let Some(shut) = owned.shut.as_ref().filter(|shut| now < shut.until)
             && counter.uid.as_ref().is_none_or(|uid| shut.licenses.contains(uid))

@@ -26,6 +26,8 @@ pub(super) struct Owned {
     /// About how many bytes they are in the ledger.
     pub pending_bytes: usize,
     pub waiting: Vec<oneshot::Sender<()>>,
+    /// Those who ask again for what is in the write that is under way.
+    pub joining: Vec<oneshot::Sender<()>>,
     /// Bases that wait to be written or are being written.
     pub on_the_way: BTreeSet<BaseName>,
     /// Since when a write is under way.
@@ -63,10 +65,24 @@ impl Owned {
             pending: Vec::new(),
             pending_bytes: 0,
             waiting: Vec::new(),
+            joining: Vec::new(),
             on_the_way: BTreeSet::new(),
             writing_since: None,
             shut,
         }
+    }
+}
+
+impl Owned {
+    /// Told once everything that was decided is durable. None: it is already.
+    pub fn until_durable(&mut self) -> Option<oneshot::Receiver<()>> {
+        let (durable, told) = oneshot::channel();
+        match (self.pending.is_empty(), self.writing_since) {
+            (true, None) => return None,
+            (true, Some(_)) => self.joining.push(durable),
+            (false, _) => self.waiting.push(durable),
+        }
+        Some(told)
     }
 }
 
