@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help machine dev test test-offline simulate lint advisories crds bench-converge bench-seats clean
+.PHONY: help machine dev test test-offline simulate lint advisories crds bench-converge bench-failover bench-seats seat-safety clean
 
 control_plane := tests/control-plane
 # Every test binary but the one that needs the real control plane; tests/embedded is the same suite without it.
@@ -57,6 +57,16 @@ crds: ## writes crds/, the chart's copies and docs/openapi.json from the types i
 bench-converge: machine ## 10,000 Licenses to Ready against the raw rate of the API server
 	@$(control_plane)/build.sh > /dev/null
 	cargo bench --locked --bench converge
+
+bench-failover: machine ## from SIGTERM and kill -9 of the owner to the next new seat; TRIALS=100
+	@$(control_plane)/build.sh > /dev/null
+	cargo bench --locked --bench failover
+
+OPS ?= 10000000
+seat-safety: machine ## nobody holds a seat twice: faults without end, three replicas with networks of their own; OPS=10000000, SEED=
+	@$(control_plane)/build.sh > /dev/null
+	@cargo bench --locked --bench safety --no-run
+	@OPS=$(OPS) SEED=$(SEED) unshare --net -- cargo bench --locked --bench safety
 
 bench-seats: machine ## seats against Leases, Redis and PostgreSQL; ROUNDS=5 SECONDS=5; more in benches/seats/main.rs
 	@benches/seats/machine.sh

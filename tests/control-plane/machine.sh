@@ -21,6 +21,9 @@ needs openssl openssl
 needs flock util-linux
 needs setpriv util-linux
 needs ps procps
+needs ip iproute2
+# Clocks of replicas are set in tests/e2e/safety.
+compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' > /dev/null || packages+=(faketime)
 # Keys are exchanged with PyJWT and jose in tests/interop.
 needs node nodejs
 needs npm npm

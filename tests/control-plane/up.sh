@@ -5,6 +5,7 @@
 # foreground. However it ends, also by kill -9, it leaves no process behind. With --until-stdin-closes it ends when its
 # standard input does, that is with the process that holds the other end.
 # FSYNC=off makes etcd answer before its write is on disk: for tests, never for measuring.
+# API_SERVER_LASTS=on starts the API server anew, at the same port, when it ends: for tests that kill it.
 set -euo pipefail
 say() { echo "up.sh: $*" >&2; }
 until_stdin_closes=
@@ -125,12 +126,13 @@ K
 
   # CRDs, ValidatingAdmissionPolicy and (since 1.36) MutatingAdmissionPolicy are on by default.
   # On loopback the endpoint reconciler would refuse the address. Nobody has business here without a credential.
-  start kube-apiserver --etcd-servers="http://127.0.0.1:$etcd" \
+  api_server=(--etcd-servers="http://127.0.0.1:$etcd" \
     --bind-address=127.0.0.1 --secure-port="$api" --advertise-address=127.0.0.1 --endpoint-reconciler-type=none \
     --tls-cert-file=pki/serving.crt --tls-private-key-file=pki/serving.key --client-ca-file=pki/ca.crt \
     --anonymous-auth=false --authorization-mode=Node,RBAC --allow-privileged=true --service-cluster-ip-range=10.0.0.0/24 \
     --service-account-issuer=https://kubernetes.default.svc \
-    --service-account-key-file=pki/sa.pub --service-account-signing-key-file=pki/sa.key
+    --service-account-key-file=pki/sa.pub --service-account-signing-key-file=pki/sa.key)
+  start kube-apiserver "${api_server[@]}"
   await kube-apiserver 90 kubectl get --raw /readyz || return 1
   await 'the namespace default' 30 kubectl get namespace default || return 1
 
@@ -174,7 +176,13 @@ for attempt in 1 2 3 4 5; do
   exit 1
 done
 echo "ready: KUBECONFIG=$dir/kubeconfig"
-wait -n "${pids[@]}" || true
+while wait -n -p ended "${pids[@]}" || true; do
+  [[ ${API_SERVER_LASTS:-} == on && ${ended:-} == "$(< "$dir/pid/kube-apiserver")" ]] || break
+  running=()
+  for pid in "${pids[@]}"; do [[ $pid == "$ended" ]] || running+=("$pid"); done
+  pids=("${running[@]}")
+  start kube-apiserver "${api_server[@]}"
+done
 for name in "$dir"/pid/*; do
   kill -0 "$(< "$name")" 2>/dev/null || say "${name##*/} ended; its last lines:" "$(tail -n 15 "$dir/log/${name##*/}.log")"
 done

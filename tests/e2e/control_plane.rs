@@ -27,15 +27,20 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// One for the test that asks; it ends when it is dropped. etcd does not wait for the disk: for tests.
     pub fn start() -> Result<Self, String> {
-        Self::start_with("off")
+        Self::start_with("off", "off")
     }
 
     /// The same with durable writes: for everything that is measured.
     pub fn start_with_fsync() -> Result<Self, String> {
-        Self::start_with("on")
+        Self::start_with("on", "off")
     }
 
-    fn start_with(fsync: &str) -> Result<Self, String> {
+    /// One whose API server is started anew when it is killed.
+    pub fn start_with_lasting_api_server(fsync: bool) -> Result<Self, String> {
+        Self::start_with(if fsync { "on" } else { "off" }, "on")
+    }
+
+    fn start_with(fsync: &str, api_server_lasts: &str) -> Result<Self, String> {
         let bin = programs(Programs::All)?;
         let state = new_state("control-plane")?;
         let log = state.with_extension("up.log");
@@ -44,6 +49,7 @@ impl ControlPlane {
             .arg("--until-stdin-closes")
             .args([&bin, &state])
             .env("FSYNC", fsync)
+            .env("API_SERVER_LASTS", api_server_lasts)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)

@@ -38,6 +38,10 @@ mod privacy_test;
 mod program;
 mod rights;
 mod roster_test;
+// The benchmarks use the rest.
+#[allow(dead_code)]
+mod safety;
+mod safety_test;
 mod seat_ledger_test;
 mod seats_test;
 mod starting;

@@ -7,10 +7,14 @@ use std::process::Command;
 use proc_macro2::{TokenStream, TokenTree};
 
 /// Files of `tests/e2e` whose very subject is not in the embedded API.
-const ONLY_REAL: [(&str, &str); 5] = [
+const ONLY_REAL: [(&str, &str); 6] = [
     ("chart_test", "the chart: RBAC, admission policies and Deployments, of which the embedded API has none"),
     ("conformance_test", "compares the embedded API with the real one, so it needs both"),
     ("control_plane_test", "the programs of the real control plane, its ServiceAccounts, Deployments and nodes"),
+    (
+        "safety_test",
+        "replicas and an API server that are killed, and a Lease between them: the embedded API has one process",
+    ),
     (
         "seats_test",
         "ServiceAccount tokens and RBAC, which the embedded API has none of: tests/seats is the same on one machine",

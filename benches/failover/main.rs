@@ -1,0 +1,125 @@
+//! How long nobody is granted a seat when the owner ends: from the signal to the first new grant through the replica that is
+//! left, by a client that keeps asking. `make bench-failover TRIALS=100`; writes of the control plane wait for the disk.
+
+#[allow(dead_code)]
+#[path = "../../tests/e2e/cluster.rs"]
+mod cluster;
+#[allow(dead_code)]
+#[path = "../../tests/e2e/control_plane.rs"]
+mod control_plane;
+#[path = "../../tests/e2e/eventually.rs"]
+mod eventually;
+#[allow(dead_code)]
+#[path = "../../tests/e2e/safety/mod.rs"]
+mod safety;
+#[allow(dead_code)]
+#[path = "../../tests/e2e/starting.rs"]
+mod starting;
+
+use std::time::Duration;
+
+use control_plane::ControlPlane as Cluster;
+use eventually::eventually;
+use nix::sys::signal::Signal;
+use safety::ground::{Ground, LICENSES, SOON};
+use safety::line::{Heard, Line};
+use safety::replica::{Replica, Way};
+use seatkeeper::cluster::clock::monotonic;
+
+/// A client that was not granted a seat asks again after this long.
+const ASKS_AGAIN: Duration = Duration::from_millis(10);
+const GOALS: [(Signal, &str); 2] = [(Signal::SIGTERM, "at most 0.5 s"), (Signal::SIGKILL, "p99 at most 1 s")];
+
+fn main() {
+    // `cargo test --benches` and `cargo bench -- --list` ask every bench binary for tests; this one has none.
+    if std::env::args().any(|argument| argument == "--list" || argument == "--test") {
+        return;
+    }
+    let trials = std::env::var("TRIALS").ok().filter(|text| !text.is_empty());
+    let trials: usize = trials.map_or(100, |text| text.parse().expect("TRIALS is a number"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        tokio::select! {
+            () = measure(trials) => {}
+            // What was started ends where it is dropped.
+            _ = tokio::signal::ctrl_c() => eprintln!("ended before its time"),
+        }
+    });
+}
+
+async fn measure(trials: usize) {
+    let ground = Ground::make(true).await;
+    let mut replicas = Vec::new();
+    for number in 1..=2 {
+        let mut replica = Replica::new(&ground, Way::Plain, number, &[]).await;
+        replica.start().await;
+        replicas.push(replica);
+    }
+    well(&mut replicas).await;
+    ground.order().await;
+    let mut sessions = 0;
+    println!("seconds from the signal to the first new grant, of {trials} trials");
+    for (signal, goal) in GOALS {
+        let mut took = Vec::new();
+        for trial in 1..=trials {
+            let owner = well(&mut replicas).await;
+            let mut line = Line::new([replicas[1 - owner].address()].into(), &ground.token);
+            // Through the one that will be left: whoever asks is known to it.
+            is_granted(&mut line, &ground, &mut sessions).await;
+            let sent = monotonic();
+            replicas[owner].signal(signal);
+            took.push(is_granted(&mut line, &ground, &mut sessions).await.saturating_sub(sent));
+            replicas[owner].end().await;
+            replicas[owner].start().await;
+            if trial % 10 == 0 {
+                eprintln!("{signal}: {trial} of {trials}");
+            }
+        }
+        show(signal, goal, took);
+    }
+}
+
+/// Waits until one replica leads and the other stands by; which one leads.
+async fn well(replicas: &mut [Replica]) -> usize {
+    eventually(SOON, "one replica leads and the other stands by", async || {
+        match [replicas[0].leads().await, replicas[1].leads().await] {
+            [Some(true), Some(false)] => Ok(0),
+            [Some(false), Some(true)] => Ok(1),
+            seen => Err(format!("{seen:?}")),
+        }
+    })
+    .await
+}
+
+/// Asks in a new session until there is a seat, and gives it back; when it was granted.
+async fn is_granted(line: &mut Line, ground: &Ground, sessions: &mut u64) -> Duration {
+    *sessions += 1;
+    let (namespace, license) = (ground.namespace, LICENSES[0].0);
+    let body = format!(r#"{{"license":{{"namespace":"{namespace}","name":"{license}"}},"session":"s{sessions}"}}"#);
+    loop {
+        match line.ask(0, "POST /v1/seats", &body).await {
+            Heard::Answer { status: 201, body } => {
+                let granted = monotonic();
+                let id = body.split(r#""id":""#).nth(1).and_then(|rest| rest.split('"').next()).expect("an id");
+                let released = line.ask(0, &format!("DELETE /v1/seats/{id}"), "").await;
+                assert!(matches!(released, Heard::Answer { status: 204, .. }), "a seat cannot be given back");
+                return granted;
+            }
+            Heard::Answer { status: 503, .. } | Heard::Late | Heard::Broken => tokio::time::sleep(ASKS_AGAIN).await,
+            Heard::Answer { status, body } => panic!("{status}: {body}"),
+        }
+    }
+}
+
+fn show(signal: Signal, goal: &str, mut took: Vec<Duration>) {
+    took.sort_unstable();
+    let of_hundred = |percent: usize| took[(took.len() * percent).div_ceil(100).max(1) - 1].as_secs_f64();
+    println!(
+        "{:<8} median {:.3}, p90 {:.3}, p99 {:.3}, most {:.3}; the goal is {goal}",
+        signal.as_str(),
+        of_hundred(50),
+        of_hundred(90),
+        of_hundred(99),
+        of_hundred(100)
+    );
+}

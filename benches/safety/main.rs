@@ -1,0 +1,61 @@
+//! The long siege of tests/e2e/safety, each replica in a network namespace of its own: `make seat-safety OPS=10000000`.
+//! SEED repeats the choice of faults. It needs a network namespace for itself, which the make target gives it.
+
+#[allow(dead_code)]
+#[path = "../../tests/e2e/cluster.rs"]
+mod cluster;
+#[allow(dead_code)]
+#[path = "../../tests/e2e/control_plane.rs"]
+mod control_plane;
+#[path = "../../tests/e2e/eventually.rs"]
+mod eventually;
+#[path = "../../tests/e2e/safety/mod.rs"]
+mod safety;
+#[allow(dead_code)]
+#[path = "../../tests/e2e/starting.rs"]
+mod starting;
+
+use std::str::FromStr;
+
+use control_plane::ControlPlane as Cluster;
+use safety::network::Hub;
+use safety::siege::{Size, lay};
+use seatkeeper::cluster::clock::random_bytes;
+
+fn setting<T: FromStr>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}: {text:?} cannot be used")))
+}
+
+fn main() {
+    // `cargo test --benches` and `cargo bench -- --list` ask every bench binary for tests; this one has none.
+    if std::env::args().any(|argument| argument == "--list" || argument == "--test") {
+        return;
+    }
+    let hub = Hub::raise();
+    assert!(hub.is_some(), "this needs a network namespace for itself, as root: `make seat-safety` gives it one");
+    let size = Size {
+        seed: setting("SEED").unwrap_or_else(|| u64::from_le_bytes(random_bytes().expect("randomness"))),
+        replicas: 3,
+        brief: setting("CLIENTS").unwrap_or(160),
+        lasting: 12,
+        ttl: 5,
+        operations: setting("OPS").unwrap_or(10_000_000),
+        quiet: 10_000,
+        lingers: true,
+        fsync: true,
+        more: vec!["--ledger-bytes-a-second", "0"],
+    };
+    eprintln!("seed {}", size.seed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            report = lay(size, hub) => Some(report),
+            // What was started ends where it is dropped.
+            _ = tokio::signal::ctrl_c() => None,
+        }
+    });
+    let Some(report) = ended else { return eprintln!("ended before its time") };
+    println!("{report}");
+    assert!(report.verdict.defects.is_empty(), "the history cannot be: see above");
+}

@@ -1,0 +1,217 @@
+//! Whether a history can be: nobody holds a seat that another believes to hold, and nobody is refused one that is free.
+//!
+//! A slot is linearizable, as a lock that runs out, exactly where the times for which clients believe to hold it are
+//! disjoint: each grant can then be put at its answer and each release at its request. A client believes from the answer
+//! to its request for a seat until it asks to release it, and no longer than a TTL after it *sent* the last request that was
+//! answered well.
+//!
+//! A refusal is right if at some instant between its request and its answer so many seats may have been held, as far as
+//! can be seen from outside, that there was no room.
+
+use std::collections::BTreeMap;
+
+use super::history::{Belief, End, History, Micros, Possible, Refusal, Slot};
+
+/// The owner looks for seats whose holders were not heard of this often, and a busy machine a little later.
+const SWEEP: Micros = 2_500_000;
+/// What was released so shortly before a fault may not have been written.
+const UNWRITTEN: Micros = 500_000;
+
+/// A time in which something was done to the servers, up to when all of them were well again.
+#[derive(Clone, Copy, Debug)]
+pub struct Trouble {
+    pub from: Micros,
+    pub to: Micros,
+}
+
+/// What is promised.
+#[derive(Clone, Debug)]
+pub struct Law {
+    /// Seats of each License.
+    pub seats: Vec<u32>,
+    /// How long a seat stays taken on the server after it was last heard of its holder: a TTL and the drift of clocks.
+    pub stays: Micros,
+    /// How long a new owner takes no seat from anybody.
+    pub waits: Micros,
+}
+
+/// What the checker has found.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    pub defects: Vec<String>,
+    pub beliefs: u64,
+    pub refusals: u64,
+    /// Refusals that were right even though nobody was in trouble in the time in which it counts.
+    pub refusals_in_quiet: u64,
+    /// The most seats believed to be held at one instant, of each License.
+    pub most_believed: Vec<u32>,
+}
+
+/// So many defects of one sort are shown.
+const MOST_TOLD: usize = 10;
+
+/// Judges a history that was closed. `troubles` are in order and do not overlap.
+pub fn check(history: &mut History, law: &Law, troubles: &[Trouble]) -> Verdict {
+    let mut verdict = Verdict { defects: history.defects.clone(), ..Verdict::default() };
+    if history.more_defects > 0 {
+        verdict.defects.push(format!("and {} more", history.more_defects));
+    }
+    verdict.beliefs = history.beliefs.len() as u64;
+    disjoint(&mut history.beliefs, &mut verdict);
+    for (license, seats) in law.seats.iter().enumerate() {
+        within_limit(&history.beliefs, license as u8, *seats, &mut verdict);
+    }
+    let mut levels = levels(std::mem::take(&mut history.possible), law, troubles);
+    for refusal in &history.refusals {
+        let levels = levels.entry(refusal.license).or_default();
+        refused_rightly(refusal, levels, law, troubles, &mut verdict);
+    }
+    verdict
+}
+
+fn tell(defects: &mut Vec<String>, told: &mut usize, text: impl FnOnce() -> String) {
+    *told += 1;
+    if *told <= MOST_TOLD {
+        defects.push(text());
+    }
+}
+
+/// Nobody believes to hold what another believes to hold.
+fn disjoint(beliefs: &mut [Belief], verdict: &mut Verdict) {
+    beliefs.sort_unstable_by_key(|belief| (belief.slot, belief.from, belief.to));
+    let mut told = 0;
+    let mut last: Option<Belief> = None;
+    for belief in beliefs.iter() {
+        if let Some(before) = last.filter(|before| before.slot == belief.slot && belief.from < before.to)
+            && before.session != belief.session
+        {
+            tell(&mut verdict.defects, &mut told, || format!("held twice: {before:?} and {belief:?}"));
+        }
+        if last.is_none_or(|before| before.slot != belief.slot || before.to < belief.to) {
+            last = Some(*belief);
+        }
+    }
+}
+
+/// At no instant more seats are believed to be held than there are.
+fn within_limit(beliefs: &[Belief], license: u8, seats: u32, verdict: &mut Verdict) {
+    let of_license = || beliefs.iter().filter(|belief| belief.slot.license == license);
+    let mut changes: Vec<(Micros, i32)> = of_license().map(|belief| (belief.to, -1)).collect();
+    changes.extend(of_license().map(|belief| (belief.from, 1)));
+    changes.sort_unstable();
+    let (mut now, mut most, mut when) = (0i64, 0i64, 0);
+    for (at, change) in changes {
+        now += i64::from(change);
+        if now > most {
+            (most, when) = (now, at);
+        }
+    }
+    if most > i64::from(seats) {
+        verdict
+            .defects
+            .push(format!("{most} of {seats} seats of License {license} were believed to be held at {when}"));
+    }
+    verdict.most_believed.push(u32::try_from(most).unwrap_or(u32::MAX));
+}
+
+/// How many seats of a License may be held, from each instant on.
+#[derive(Debug, Default)]
+struct Levels(Vec<(Micros, i32)>);
+
+impl Levels {
+    fn of(mut changes: Vec<(Micros, i32)>) -> Self {
+        // What begins at an instant counts at it, and so does what ends then.
+        changes.sort_unstable_by_key(|(at, change)| (*at, -change));
+        let mut now = 0;
+        for (_, change) in &mut changes {
+            now += *change;
+            *change = now;
+        }
+        Levels(changes)
+    }
+
+    /// The most that may be held at some instant between.
+    fn most(&self, from: Micros, to: Micros, enough: i32) -> i32 {
+        let next = self.0.partition_point(|(at, _)| *at < from);
+        let mut most = next.checked_sub(1).map_or(0, |before| self.0[before].1);
+        for (at, level) in &self.0[next..] {
+            if *at > to || most >= enough {
+                break;
+            }
+            most = most.max(*level);
+        }
+        most
+    }
+}
+
+fn levels(mut possible: Vec<Possible>, law: &Law, troubles: &[Trouble]) -> BTreeMap<u8, Levels> {
+    for seat in &mut possible {
+        seat.to = until(seat, law, troubles);
+    }
+    let mut changes: BTreeMap<u8, Vec<(Micros, i32)>> = BTreeMap::new();
+    for seat in possible.iter().filter(|seat| seat.slot.is_none()) {
+        let of_license = changes.entry(seat.license).or_default();
+        of_license.extend([(seat.from, i32::from(seat.count)), (seat.to, -i32::from(seat.count))]);
+    }
+    possible.retain(|seat| seat.slot.is_some());
+    // By the order in which they had it: who has a seat shows that those before have it no more.
+    possible.sort_unstable_by_key(|seat| (seat.slot, seat.known));
+    for n in 1..possible.len() {
+        if possible[n - 1].slot == possible[n].slot {
+            possible[n - 1].to = possible[n - 1].to.min(possible[n].known);
+        }
+    }
+    possible.sort_unstable_by_key(|seat| (seat.slot, seat.from));
+    let mut one: Option<(Slot, Micros, Micros)> = None;
+    for seat in &possible {
+        let Some(slot) = seat.slot else { continue };
+        match &mut one {
+            Some((of, _, to)) if *of == slot && seat.from <= *to => *to = seat.to.max(*to),
+            _ => {
+                if let Some((of, from, to)) = one.replace((slot, seat.from, seat.to)) {
+                    changes.entry(of.license).or_default().extend([(from, 1), (to, -1)]);
+                }
+            }
+        }
+    }
+    if let Some((of, from, to)) = one {
+        changes.entry(of.license).or_default().extend([(from, 1), (to, -1)]);
+    }
+    changes.into_iter().map(|(license, changes)| (license, Levels::of(changes))).collect()
+}
+
+/// Until when a seat may be taken on the server.
+fn until(seat: &Possible, law: &Law, troubles: &[Trouble]) -> Micros {
+    let mut to = match seat.end {
+        End::Released => seat.to,
+        End::Silence | End::Late => seat.to + law.stays + SWEEP,
+    };
+    let first = troubles.partition_point(|trouble| trouble.to < seat.from);
+    for trouble in &troubles[first..] {
+        if to + UNWRITTEN < trouble.from {
+            break;
+        }
+        // Given back long after, to an owner that is well: that is the end of it.
+        if seat.end == End::Released && seat.to > trouble.to + UNWRITTEN {
+            continue;
+        }
+        // A new owner took it over as it was in the ledger, or an old one found a request that had waited.
+        to = to.max(trouble.to + law.waits + SWEEP);
+    }
+    to
+}
+
+fn refused_rightly(refusal: &Refusal, levels: &Levels, law: &Law, troubles: &[Trouble], verdict: &mut Verdict) {
+    let Refusal { license, count, sent, heard } = *refusal;
+    let seats = law.seats.get(usize::from(license)).copied().unwrap_or(0);
+    let enough = i32::try_from(seats).unwrap_or(i32::MAX) - i32::from(count) + 1;
+    let most = levels.most(sent, heard, enough);
+    verdict.refusals += 1;
+    let past = sent.saturating_sub(law.waits + SWEEP);
+    let near = troubles.iter().any(|trouble| trouble.from <= heard && trouble.to >= past);
+    verdict.refusals_in_quiet += u64::from(!near);
+    if most < enough && verdict.defects.len() < 3 * MOST_TOLD {
+        let told = format!("refused wrongly: {refusal:?}: at most {most} of {seats} seats can have been held");
+        verdict.defects.push(told);
+    }
+}

@@ -1,0 +1,204 @@
+//! The whole of it: replicas, clients, faults one after the other, and the judgement.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::agent::{Agent, Habit, Town};
+use super::checker::{Law, Trouble, Verdict, check};
+use super::dice::Dice;
+use super::faults::{Fault, Field};
+use super::ground::{Ground, LICENSES};
+use super::history::{Count, Micros};
+use super::line::now;
+use super::network::Hub;
+use super::replica::{Replica, Way};
+
+/// How long an owner has proof of owning the ledger.
+const PROOF_LASTS: Duration = Duration::from_secs(10);
+/// How often it is looked whether another owner has taken over.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The size of it.
+pub struct Size {
+    pub seed: u64,
+    pub replicas: u8,
+    pub brief: usize,
+    pub lasting: usize,
+    /// Seconds.
+    pub ttl: u64,
+    /// Every fault once, and then again until there are so many operations.
+    pub operations: u64,
+    /// Grants between two faults, at least.
+    pub quiet: usize,
+    /// Whether some faults last until a new owner's wait is over.
+    pub lingers: bool,
+    /// Whether writes of the control plane wait for the disk.
+    pub fsync: bool,
+    /// Options of the operator.
+    pub more: Vec<&'static str>,
+}
+
+/// What came of a sort of fault.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Struck {
+    pub times: u64,
+    /// The longest time without a new seat.
+    pub longest_gap: Duration,
+}
+
+pub struct Report {
+    pub seed: u64,
+    pub took: Duration,
+    pub count: Count,
+    pub faults: BTreeMap<Fault, Struck>,
+    pub take_overs: i64,
+    pub verdict: Verdict,
+}
+
+/// Lays siege to replicas that run for it.
+pub async fn lay(size: Size, hub: Option<Hub>) -> Report {
+    let mut dice = Dice::new(size.seed);
+    let ttl = Duration::from_secs(size.ttl);
+    let ground = Arc::new(Ground::make(size.fsync).await);
+    let seconds = size.ttl.to_string();
+    let options = [&["--seat-ttl", seconds.as_str()], &size.more[..]].concat();
+    let way = hub.as_ref().map_or(Way::Relayed, Way::Linked);
+    let mut replicas = Vec::new();
+    for number in 1..=size.replicas {
+        let mut replica = Replica::new(&ground, way, number, &options).await;
+        replica.start().await;
+        replicas.push(replica);
+    }
+    let doors: Arc<[_]> = replicas.iter().map(Replica::address).collect();
+    let names = LICENSES.map(|(name, _)| name).to_vec();
+    let town = Town::new(ground.namespace.to_owned(), names, doors, ground.token.clone(), ttl);
+    let waits = (PROOF_LASTS + ttl) * 21 / 20;
+    let mut field = Field {
+        ground: &ground,
+        replicas: &mut replicas,
+        town: &town,
+        dice: &mut dice,
+        waits: size.lingers.then_some(waits),
+    };
+    field.owner().await;
+    ground.order().await;
+
+    let observed = Arc::new(Mutex::new(Observed::default()));
+    let observing = tokio::spawn(observe(ground.clone(), observed.clone()));
+    let mut agents = JoinSet::new();
+    for number in 0..size.brief + size.lasting {
+        let habit = if number < size.brief { Habit::Brief } else { Habit::Lasting };
+        agents.spawn(Agent::new(town.clone(), number, habit, size.seed).live());
+    }
+    let began = now();
+    let mut faults: BTreeMap<Fault, Struck> = BTreeMap::new();
+    let mut troubles = Vec::new();
+    while faults.len() < Fault::ALL.len() || town.history().count.operations() < size.operations {
+        let mut round = Fault::ALL.to_vec();
+        while !round.is_empty()
+            && (faults.len() < Fault::ALL.len() || town.history().count.operations() < size.operations)
+        {
+            let fault = round.swap_remove(field.dice.below(round.len()));
+            let quiet = size.quiet + field.dice.below(size.quiet);
+            field.grants(quiet as u64).await;
+            field.owner().await;
+            let from = now();
+            town.history().longest_gap = 0;
+            field.strike(fault).await;
+            field.mend().await;
+            let to = now();
+            troubles.push(Trouble { from, to });
+            let struck = faults.entry(fault).or_default();
+            struck.times += 1;
+            let gap = Duration::from_micros(town.history().longest_gap);
+            struck.longest_gap = struck.longest_gap.max(gap);
+            eprintln!("{:>5} s: {fault:?}, well after {} ms", (to - began) / 1_000_000, (to - from) / 1000);
+        }
+    }
+    field.grants(size.quiet as u64).await;
+    town.close();
+    while agents.join_next().await.is_some_and(|ended| ended.is_ok()) {}
+    assert!(agents.is_empty(), "a client panicked");
+    let took = Duration::from_micros(now() - began);
+    observing.abort();
+    let observed = std::mem::take(&mut *look(&observed));
+    troubles.extend(observed.take_overs);
+    let mut history = town.history();
+    history.close();
+    let law = Law {
+        seats: LICENSES.map(|(_, seats)| seats).to_vec(),
+        stays: (ttl * 21 / 20).as_micros() as Micros,
+        waits: waits.as_micros() as Micros,
+    };
+    let verdict = check(&mut history, &law, &merged(troubles));
+    Report { seed: size.seed, took, count: history.count, faults, take_overs: observed.count, verdict }
+}
+
+/// Seen from the side while it goes on.
+#[derive(Default)]
+struct Observed {
+    count: i64,
+    /// A take-over that nobody has caused is trouble like any other.
+    take_overs: Vec<Trouble>,
+}
+
+fn look(observed: &Mutex<Observed>) -> std::sync::MutexGuard<'_, Observed> {
+    observed.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn observe(ground: Arc<Ground>, observed: Arc<Mutex<Observed>>) {
+    let mut last = ground.reached().await.unwrap_or_default();
+    let mut before = now();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(reached) = ground.reached().await else { continue };
+        let to = now();
+        if reached.epoch > last.epoch {
+            let mut observed = look(&observed);
+            observed.count += reached.epoch - last.epoch;
+            observed.take_overs.push(Trouble { from: before, to });
+        }
+        (last, before) = (reached, to);
+    }
+}
+
+/// In order, and what overlaps as one.
+fn merged(mut troubles: Vec<Trouble>) -> Vec<Trouble> {
+    troubles.sort_unstable_by_key(|trouble| trouble.from);
+    let mut merged: Vec<Trouble> = Vec::new();
+    for trouble in troubles {
+        match merged.last_mut().filter(|last| trouble.from <= last.to) {
+            Some(last) => last.to = last.to.max(trouble.to),
+            None => merged.push(trouble),
+        }
+    }
+    merged
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { seed, took, count, faults, take_overs, verdict } = self;
+        writeln!(f, "seed {seed}, {:.0} s", took.as_secs_f64())?;
+        for (fault, Struck { times, longest_gap }) in faults {
+            let gap = longest_gap.as_secs_f64();
+            writeln!(f, "  {:<20} {times:>4} times, at most {gap:.1} s without a new seat", format!("{fault:?}"))?;
+        }
+        let operations = count.operations();
+        let rate = operations as f64 / took.as_secs_f64();
+        writeln!(f, "{operations} operations on single seats ({rate:.0} a second) in {} requests:", count.requests)?;
+        let Count { granted, refused, kept, lost, released, unanswered, .. } = count;
+        writeln!(f, "  {granted} granted, {refused} refused, {kept} kept, {lost} lost, {released} released")?;
+        writeln!(f, "  {unanswered} times a session knew of no answer; {take_overs} take-overs")?;
+        let Verdict { beliefs, refusals, refusals_in_quiet, most_believed, defects } = verdict;
+        writeln!(f, "{beliefs} times a slot was believed to be held, at most {most_believed:?} at once")?;
+        writeln!(f, "{refusals} refusals judged, {refusals_in_quiet} of them with no fault within a take-over's wait")?;
+        match defects.is_empty() {
+            true => writeln!(f, "the history can be"),
+            false => writeln!(f, "DEFECTS:\n{}", defects.join("\n")),
+        }
+    }
+}
