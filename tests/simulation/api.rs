@@ -63,6 +63,12 @@ impl Call {
         self.path.contains("/events")
     }
 
+    /// The plural of the kind, as it stands in the path.
+    pub fn kind(&self) -> String {
+        let mut parts = self.path.split('/').skip_while(|part| *part != "namespaces").skip(2);
+        parts.next().or(self.path.rsplit('/').next()).unwrap_or_default().to_owned()
+    }
+
     /// What one list and its watches have in common: path and selector.
     pub fn cache(&self) -> String {
         let selector = self.query.split('&').find(|part| part.starts_with("fieldSelector=")).unwrap_or_default();

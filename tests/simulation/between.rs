@@ -1,6 +1,6 @@
 //! What stands between the operator and the API: everything that a network, an API server and a process can do wrong.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -124,6 +124,10 @@ pub struct State {
     pub crashed: bool,
     /// An event is hidden and was not told yet.
     pub hiding: bool,
+    /// How long a write takes.
+    pub write_takes: Duration,
+    /// Requests and bytes sent with them, by method and kind, where somebody wants to know.
+    pub load: Option<BTreeMap<String, (u64, u64)>>,
     pub oracle: Oracle,
 }
 
@@ -136,6 +140,10 @@ impl Shared {
     async fn carry_out(&self, call: &Call) -> Response<Body> {
         if call.is_lease() {
             self.calendar.lease_asked();
+        }
+        let takes = self.lock().write_takes;
+        if call.is_write() && !takes.is_zero() {
+            tokio::time::sleep(takes).await;
         }
         let response = self.api.answer(call.request()).await;
         if call.is_write() && response.status().is_success() && !call.is_lease() && !call.is_event() {
@@ -221,6 +229,14 @@ impl State {
         }
     }
 
+    fn weigh(&mut self, call: &Call) {
+        let Some(load) = &mut self.load else { return };
+        let kind = if call.is_watch() { "watch".into() } else { call.kind() };
+        let (requests, bytes) = load.entry(format!("{} {kind}", call.method)).or_default();
+        *requests += 1;
+        *bytes += call.body.len() as u64;
+    }
+
     pub fn note(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
@@ -251,6 +267,7 @@ impl tower::Service<Request<kube::client::Body>> for Between {
                 let text = format!("{at} {} {}?{} ", call.method, call.path, call.query);
                 state.note(text.as_bytes());
                 state.note(&call.body);
+                state.weigh(&call);
                 state.fate(&call)
             };
             let answer = meet(&shared, &call, fate).await;

@@ -1,6 +1,7 @@
 //! Simulation: the real operator over the embedded API on one thread, in simulated time, with everything going wrong that
 //! can, and an oracle of its own that knows what is right.
 
+mod agents_test;
 mod api;
 mod between;
 mod calendar;
@@ -18,6 +19,7 @@ mod scenarios;
 mod seeds_test;
 mod sieve_test;
 mod vendor;
+mod weather;
 mod world;
 #[cfg(feature = "known-wrong")]
 mod wrong_test;

@@ -5,7 +5,8 @@ use chrono_tz::Tz;
 use seatkeeper::cluster::clock::monotonic;
 
 use crate::contract::{Contract, Line, Plan, Span, Terms};
-use crate::run::{Weather, run};
+use crate::run::run;
+use crate::weather::Weather;
 use crate::world::{Edit, Step, World};
 
 /// Unoptimized, a hundred take minutes.

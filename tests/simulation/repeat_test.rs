@@ -1,7 +1,8 @@
 //! The same seed is the same history: every request at the same time, with the same answer.
 
 use crate::generate::world;
-use crate::run::{Weather, run};
+use crate::run::run;
+use crate::weather::Weather;
 
 /// A hash of every request of a seed, on a thread of its own.
 fn trace(seed: u64) -> u64 {

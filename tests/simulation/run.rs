@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use seatkeeper::cluster::client::{RequestCount, over};
 use seatkeeper::cluster::clock::{Clock, seed_thread};
+use seatkeeper::cluster::seats::Desk;
 use seatkeeper::cluster::seats::desk::TTL;
 use seatkeeper::controllers::{End, Operator};
 use seatkeeper::domain::Instant;
@@ -16,24 +17,14 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::between::{Between, Counts, LISTS, Plan, Shared, State, Storm};
+use crate::between::{Between, Counts, Plan, Shared, State};
 use crate::calendar::Calendar;
 use crate::dice::Dice;
 use crate::ends::{EndState, end_state};
 use crate::oracle::Oracle;
 use crate::vendor;
+use crate::weather::Weather;
 use crate::world::World;
-
-/// How a world is run.
-#[derive(Clone, Copy, Debug)]
-pub enum Weather {
-    /// Nothing goes wrong.
-    Calm,
-    /// Anything may.
-    Storms(u64),
-    /// Exactly this.
-    One(Plan),
-}
 
 /// What came of a run.
 pub struct Outcome {
@@ -50,14 +41,15 @@ pub type Failure = String;
 
 pub struct Run {
     runtime: Option<Runtime>,
-    shared: Arc<Shared>,
+    pub shared: Arc<Shared>,
     operator: Option<Running>,
     weather: Weather,
-    dice: Dice,
+    pub dice: Dice,
     incarnations: u32,
 }
 
 struct Running {
+    desk: Desk,
     stop: watch::Sender<bool>,
     ended: JoinHandle<End>,
 }
@@ -84,7 +76,7 @@ fn runtime() -> Runtime {
 }
 
 impl Run {
-    fn begin(world: &World, weather: Weather, seed: u64) -> Self {
+    pub fn begin(world: &World, weather: Weather, seed: u64) -> Self {
         let runtime = runtime();
         let shared = {
             let _inside = runtime.enter();
@@ -103,6 +95,8 @@ impl Run {
                 keep_snapshots: matches!(weather, Weather::One(Plan { stale: Some(_), .. })),
                 crashed: false,
                 hiding: false,
+                write_takes: Duration::ZERO,
+                load: None,
                 oracle: Oracle::new(world),
             };
             Shared {
@@ -118,11 +112,11 @@ impl Run {
         Run { runtime: Some(runtime), shared: Arc::new(shared), operator: None, weather, dice, incarnations: 0 }
     }
 
-    fn within<T>(&self, what: impl Future<Output = T>) -> T {
+    pub fn within<T>(&self, what: impl Future<Output = T>) -> T {
         self.runtime.as_ref().expect("there is always one").block_on(what)
     }
 
-    fn now(&self) -> Instant {
+    pub fn now(&self) -> Instant {
         let _inside = self.runtime.as_ref().map(Runtime::enter);
         self.shared.calendar.now()
     }
@@ -138,12 +132,19 @@ impl Run {
         let clock = Clock::reading(move || calendar.own());
         let requests = RequestCount::default();
         let client = over(between, clock.clone(), requests.clone());
-        let ended = tokio::spawn(Operator::new(client, clock, &requests, "default", &identity, TTL).run(told));
-        self.operator = Some(Running { stop, ended });
+        let operator = Operator::new(client, clock, &requests, "default", &identity, TTL);
+        let desk = operator.desk.clone();
+        let ended = tokio::spawn(operator.run(told));
+        self.operator = Some(Running { desk, stop, ended });
+    }
+
+    /// Where the operator hands out seats.
+    pub fn desk(&self) -> Desk {
+        self.operator.as_ref().expect("an operator runs").desk.clone()
     }
 
     /// Ends the operator's process at once, with everything it had under way.
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let now = self.now();
         self.operator = None;
         if let Some(old) = self.runtime.take() {
@@ -193,7 +194,7 @@ impl Run {
         crashed || ended
     }
 
-    fn restart(&mut self) {
+    pub fn restart(&mut self) {
         let identity = match self.dice.percent(20) {
             true => format!("operator-{}", self.incarnations),
             false => "operator".to_owned(),
@@ -201,7 +202,7 @@ impl Run {
         self.start(&identity);
     }
 
-    fn thaw(&mut self) {
+    pub fn thaw(&mut self) {
         self.shared.lock().list_from = None;
         self.shared.frozen.store(false, Ordering::Relaxed);
         self.shared.thawed.notify_waiters();
@@ -229,17 +230,22 @@ impl Run {
         }
     }
 
-    fn through(&mut self, world: &World) -> Result<Outcome, Failure> {
-        let shared = self.shared.clone();
+    /// What is there from the first moment, and an operator.
+    pub fn found(&mut self, world: &World) {
         self.within(async {
             for namespace in &world.namespaces {
-                vendor::make_namespace(&shared, namespace).await;
+                vendor::make_namespace(&self.shared, namespace).await;
             }
             for n in 0..world.plans.len() {
-                vendor::make_plan(&shared, n).await;
+                vendor::make_plan(&self.shared, n).await;
             }
         });
         self.start("operator");
+    }
+
+    fn through(&mut self, world: &World) -> Result<Outcome, Failure> {
+        let shared = self.shared.clone();
+        self.found(world);
         let mut steps = world.steps.iter().peekable();
         let mut stormy = 0;
         let mut out = 0;
@@ -313,88 +319,8 @@ impl Run {
         instants.range(now + TimeDelta::seconds(1)..).next().copied()
     }
 
-    /// Storms come and go, and now and then the operator is away for a while.
-    fn weather_changes(&mut self, stormy: &mut u32, out: &mut u32) {
-        if *out > 0 {
-            *out -= 1;
-            if *out == 0 {
-                self.restart();
-            }
-            return;
-        }
-        if *stormy > 0 {
-            *stormy -= 1;
-            if *stormy == 0 {
-                self.calm();
-            }
-            return;
-        }
-        match self.dice.below(20) {
-            0..4 => {
-                *stormy = u32::try_from(self.dice.between(1, 4)).unwrap_or(1);
-                self.storm();
-            }
-            4 => {
-                *out = u32::try_from(self.dice.between(1, 6)).unwrap_or(1);
-                if crate::TALK.get() {
-                    eprintln!("{} the operator is away", self.now());
-                }
-                self.kill();
-            }
-            5 => self.wrong_clock(),
-            _ => {}
-        }
-    }
-
-    fn storm(&mut self) {
-        let requests = *self.dice.pick(&[20, 100, 300]);
-        let watches = *self.dice.pick(&[0, 50, 200]);
-        let storm = Storm { requests, watches, crashes: self.dice.percent(50) };
-        let mut lags = HashMap::new();
-        for (path, query) in LISTS {
-            if self.dice.percent(30) {
-                lags.insert(format!("{path}?{query}"), Duration::from_millis(self.dice.below(3_000)));
-            }
-        }
-        if self.dice.percent(30) {
-            self.wrong_clock();
-        }
-        if crate::TALK.get() {
-            eprintln!("{} {storm:?} {lags:?}", self.now());
-        }
-        let mut state = self.shared.lock();
-        state.storm = Some(storm);
-        state.lags = lags;
-    }
-
-    /// The operator's own clock is wrong, by a little that nobody minds or by so much that the API server's counts.
-    fn wrong_clock(&mut self) {
-        let error = match self.dice.below(6) {
-            0 => TimeDelta::zero(),
-            1 => TimeDelta::seconds(self.dice.between(-200, 200)),
-            2 => TimeDelta::hours(self.dice.between(-50, 50)),
-            _ => TimeDelta::days(self.dice.between(-4_000, 4_000)),
-        };
-        if crate::TALK.get() {
-            eprintln!("{} the operator's clock is ahead by {} s", self.now(), error.num_seconds());
-        }
-        self.shared.calendar.set_error(error);
-        self.shared.lock().oracle.early = TimeDelta::minutes(5);
-    }
-
-    /// Everything works again.
-    fn calm(&mut self) {
-        self.shared.calendar.set_error(TimeDelta::zero());
-        self.thaw();
-        {
-            let mut state = self.shared.lock();
-            state.storm = None;
-            state.lags.clear();
-        }
-    }
-
     /// Waits until everything is as it should be: at once where nothing went wrong, after all retries otherwise.
-    fn settle(&mut self) -> Result<(), Failure> {
+    pub fn settle(&mut self) -> Result<(), Failure> {
         let patience = match self.weather {
             Weather::Calm => [50, 500, 3_000].as_slice(),
             Weather::One(_) => &[50, 500, 3_000, 10_000, 20_000, 30_000, 60_000],

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::between::Counts;
 use crate::ends::difference;
 use crate::generate::world;
-use crate::run::{Failure, Outcome, Weather, run};
+use crate::run::{Failure, Outcome, run};
+use crate::weather::Weather;
 
 /// What came of a seed: years simulated and what happened in them.
 #[derive(Default)]

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::between::{Fate, Plan};
 use crate::ends::difference;
-use crate::run::{Failure, Outcome, Weather, run};
+use crate::run::{Failure, Outcome, run};
 use crate::scenarios;
+use crate::weather::Weather;
 use crate::world::World;
 
 /// What may happen at a write.

@@ -1,0 +1,277 @@
+//! A contact centre of 10,000 agents: they log in within a minute and stay an hour, with more people than seats.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::cluster::seats::{Ask, Denied, Desk, Seat};
+use seatkeeper::domain::seats::journal::LicenseName;
+use seatkeeper::domain::seats::refusal::Refusal;
+use tokio::task::LocalSet;
+
+use crate::contract::{Contract, Line, Plan, Span, Terms};
+use crate::dice::Dice;
+use crate::run::Run;
+use crate::vendor;
+use crate::weather::Weather;
+use crate::world::{Edit, World};
+
+/// Unoptimized, an hour of ten thousand takes minutes.
+const SEATS: u32 = if cfg!(debug_assertions) { 100 } else { 10_000 };
+/// One in twenty more than there are seats.
+const AGENTS: u32 = SEATS + SEATS / 20;
+const MINUTE: u64 = 60_000;
+/// What a real API server takes for one PUT (`design.md` §10).
+const A_WRITE: Duration = Duration::from_millis(4);
+/// A refused agent asks again when the answer says so.
+const ASKS_AGAIN: Duration = Duration::from_secs(5);
+/// A seat of whom nothing is heard is free after TTL, a twentieth for drift, and the next look at all seats.
+const LOOKED_AT: Duration = Duration::from_secs(2);
+
+fn centre() -> World {
+    let day = NaiveDate::from_ymd_opt(2030, 1, 1).expect("a date");
+    let start = day.and_hms_opt(9, 0, 0).expect("a time").and_utc();
+    let terms = Terms { interval: Span { months: 12, days: 0 }, notice: Span { months: 3, days: 0 }, length: None };
+    let plan = Plan {
+        namespace: "centre".into(),
+        name: "innoacd".into(),
+        product: "innoacd".into(),
+        terms: Some(terms),
+        grace_days: 14,
+        demo_seats: 2,
+        issue_before: None,
+        manual: false,
+        pools: vec!["agents".into()],
+        there: true,
+    };
+    let contract = Contract {
+        namespace: "centre".into(),
+        name: "contract".into(),
+        starts_on: day,
+        zone: Tz::UTC,
+        lines: vec![Line { plan: 0, seats: vec![SEATS], changes: vec![Vec::new()] }],
+        cancelled_on: None,
+        approved_on: None,
+        license: Some(("centre".into(), "innoacd".into())),
+        secret: "keys".into(),
+        keep: false,
+        there: false,
+    };
+    World {
+        start,
+        end: start + chrono::TimeDelta::days(1),
+        namespaces: vec!["centre".into()],
+        plans: vec![plan],
+        contracts: vec![contract],
+        steps: Vec::new(),
+    }
+}
+
+/// What has to be true, counted beside the operator: everything is on one thread, and a seat is judged when it is asked for.
+#[derive(Default)]
+struct Truth {
+    /// Who holds a seat, or will when the answer is here.
+    holders: BTreeSet<u32>,
+    slots: BTreeMap<u32, u32>,
+    /// Those who vanished with a seat: since when it may be free, and since when it is.
+    vanished: Vec<(u32, Duration, Duration)>,
+    logins: Vec<Duration>,
+    granted: u64,
+    refused: u64,
+    heartbeats: u64,
+}
+
+impl Truth {
+    /// Of those who vanished: seats that are taken for certain, and seats that may be.
+    fn of_the_vanished(&mut self, now: Duration) -> (usize, usize) {
+        let gone = |(_, _, free): &(u32, Duration, Duration)| *free <= now;
+        for (slot, _, _) in self.vanished.extract_if(.., |entry| gone(entry)) {
+            self.slots.remove(&slot);
+        }
+        let certain = self.vanished.iter().filter(|(_, may_be_free, _)| now < *may_be_free).count();
+        (certain, self.vanished.len())
+    }
+}
+
+struct Agent {
+    number: u32,
+    starts: u32,
+    dice: Dice,
+    desk: Desk,
+    truth: Rc<RefCell<Truth>>,
+    until: Duration,
+}
+
+impl Agent {
+    async fn works(mut self) {
+        tokio::time::sleep(Duration::from_millis(self.dice.below(MINUTE))).await;
+        loop {
+            let Some(seat) = self.logs_in().await else { return };
+            // Most stay for the hour; some have a break, and some pull the plug.
+            let stays = match self.dice.below(100) {
+                0..90 => self.until,
+                _ => monotonic() + Duration::from_millis(self.dice.below(60 * MINUTE)),
+            };
+            let vanishes = stays < self.until && self.dice.percent(20);
+            let heard = self.keeps(&seat, stays.min(self.until)).await;
+            self.goes(&seat, vanishes.then_some(heard));
+            if vanishes {
+                return;
+            }
+            if monotonic() >= self.until {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(self.dice.below(10 * MINUTE))).await;
+        }
+    }
+
+    /// None: the hour is over.
+    async fn logs_in(&mut self) -> Option<Seat> {
+        self.starts += 1;
+        let began = monotonic();
+        while monotonic() < self.until {
+            let (certain, possible) = {
+                let mut truth = self.truth.borrow_mut();
+                let (certain, possible) = truth.of_the_vanished(monotonic());
+                let held = truth.holders.len();
+                (held + certain, held + possible)
+            };
+            let must_be_granted = possible < SEATS as usize;
+            if must_be_granted {
+                self.truth.borrow_mut().holders.insert(self.number);
+            }
+            let answer = self.desk.acquire(&[self.ask()]).await.pop().expect("an answer for each");
+            match answer {
+                Ok(granted) => {
+                    assert!(certain < SEATS as usize, "agent {} got a seat though {certain} were taken", self.number);
+                    self.truth.borrow_mut().logins.push(monotonic() - began);
+                    return Some(self.sits_at(granted.seats[0].clone()));
+                }
+                Err(Denied::Refused(Refusal::SeatsExhausted { .. })) => {
+                    assert!(
+                        !must_be_granted,
+                        "agent {} was refused, and only {possible} seats were taken",
+                        self.number
+                    );
+                    self.truth.borrow_mut().refused += 1;
+                }
+                Err(other) => panic!("agent {}: {other}", self.number),
+            }
+            tokio::time::sleep(ASKS_AGAIN).await;
+        }
+        None
+    }
+
+    fn sits_at(&self, seat: Seat) -> Seat {
+        let mut truth = self.truth.borrow_mut();
+        truth.of_the_vanished(monotonic());
+        truth.vanished.retain(|(slot, _, _)| *slot != seat.slot);
+        truth.holders.insert(self.number);
+        let before = truth.slots.insert(seat.slot, self.number).filter(|other| truth.holders.contains(other));
+        assert_eq!(before, None, "seat {} of another was given to agent {}", seat.slot, self.number);
+        assert!(truth.holders.len() <= SEATS as usize);
+        truth.granted += 1;
+        seat
+    }
+
+    /// Gives the seat back or, where the last heartbeat was `heard` then, vanishes with it.
+    fn goes(&self, seat: &Seat, heard: Option<Duration>) {
+        let mut truth = self.truth.borrow_mut();
+        truth.holders.remove(&self.number);
+        let ttl = self.desk.ttl();
+        if let Some(heard) = heard {
+            truth.vanished.push((seat.slot, heard + ttl, heard + ttl + ttl / 20 + LOOKED_AT));
+            return;
+        }
+        truth.slots.remove(&seat.slot);
+        assert_eq!(self.desk.release(seat), Ok(true), "agent {}", self.number);
+    }
+
+    /// Heartbeats until then; when the last one was sent.
+    async fn keeps(&mut self, seat: &Seat, until: Duration) -> Duration {
+        let mut heard = monotonic();
+        loop {
+            let next = (heard + self.desk.ttl() / 3).min(until);
+            tokio::time::sleep(next.saturating_sub(monotonic())).await;
+            if next == until {
+                return heard;
+            }
+            heard = monotonic();
+            assert_eq!(self.desk.heartbeat([seat]), Ok(vec![true]), "agent {}", self.number);
+            self.truth.borrow_mut().heartbeats += 1;
+        }
+    }
+
+    fn ask(&self) -> Ask {
+        Ask {
+            license: LicenseName::new("centre", "innoacd"),
+            user: Some(format!("agent-{}", self.number)),
+            session: format!("{}-{}", self.number, self.starts),
+            client: None,
+            pool: None,
+            request: None,
+            version: None,
+            count: 1,
+        }
+    }
+}
+
+/// I1, I2, K4.
+#[test]
+fn i1_ten_thousand_agents_log_in_within_a_minute_and_stay_an_hour_and_every_refusal_is_right() {
+    let world = centre();
+    let mut run = Run::begin(&world, Weather::Calm, 5);
+    run.found(&world);
+    run.within(async {
+        vendor::carry_out(&run.shared, &Edit::Issuer { namespace: "centre".into(), key: 1 }).await;
+        vendor::carry_out(&run.shared, &Edit::Order(0)).await;
+    });
+    run.settle().unwrap_or_else(|failure| panic!("{failure}"));
+    // The License was there before the ledger, so nothing is granted until everybody's time would be over.
+    run.within(async { tokio::time::sleep(Duration::from_millis(2 * MINUTE)).await });
+    {
+        let mut state = run.shared.lock();
+        (state.write_takes, state.load) = (A_WRITE, Some(BTreeMap::new()));
+    }
+    let truth = Rc::new(RefCell::new(Truth::default()));
+    let desk = run.desk();
+    let in_the_minute = run.within(LocalSet::new().run_until(async {
+        let until = monotonic() + Duration::from_millis(61 * MINUTE);
+        let works = |number| {
+            let dice = Dice::new(u64::from(number), 7);
+            let agent = Agent { number, starts: 0, dice, desk: desk.clone(), truth: truth.clone(), until };
+            tokio::task::spawn_local(agent.works())
+        };
+        let agents: Vec<_> = (0..AGENTS).map(works).collect();
+        tokio::time::sleep(Duration::from_millis(MINUTE)).await;
+        let in_the_minute = run.shared.lock().load.replace(BTreeMap::new()).unwrap_or_default();
+        for agent in agents {
+            agent.await.expect("an agent does not fail");
+        }
+        in_the_minute
+    }));
+    let mut truth = truth.take();
+    truth.logins.sort_unstable();
+    let p99 = truth.logins[truth.logins.len() * 99 / 100];
+    let load = run.shared.lock().load.take().unwrap_or_default();
+    eprintln!(
+        "{AGENTS} agents, {SEATS} seats: {} logins, p99 {:.0} ms or longer where one had to wait; {} refusals, {} heartbeats",
+        truth.granted,
+        p99.as_secs_f64() * 1e3,
+        truth.refused,
+        truth.heartbeats
+    );
+    for (span, load) in [("in the minute", &in_the_minute), ("in the hour after it", &load)] {
+        let said = load.iter().map(|(what, (requests, bytes))| format!("{what}: {requests}, {} kB", bytes / 1000));
+        eprintln!("  {span}: {}", said.collect::<Vec<_>>().join("; "));
+    }
+    assert!(truth.granted >= u64::from(SEATS) && truth.refused > 0 && truth.heartbeats > u64::from(SEATS) * 100);
+    // One write for each login and logout at most, and none for a heartbeat.
+    let ledger: u64 =
+        [&in_the_minute, &load].iter().filter_map(|load| load.get("PUT seatledgers")).map(|(n, _)| n).sum();
+    assert!(ledger > 0 && ledger <= 3 * truth.granted, "{ledger} writes of the ledger for {} logins", truth.granted);
+}
