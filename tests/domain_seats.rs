@@ -33,7 +33,7 @@ fn time(text: &str) -> Instant {
 fn terms_at(now: Instant, pools: Value, assignments: &[Assignment], reservations: &[Reservation]) -> Arc<Terms> {
     let claims: Claims = serde_json::from_value(json!({
         "iss": "v", "jti": "s", "sub": "A", "aud": "p", "iat": 0, "nbf": 0, "exp": ENDS, "grace_until": GRACE_ENDS,
-        "demo_seats": 2, "pools": pools,
+        "demo_seats": 2, "on_demo": {"EndAfterMinutes": 30}, "pools": pools,
     }))
     .unwrap();
     let key =
@@ -183,6 +183,23 @@ fn i9_the_demo_seats_are_one_counter_over_all_pools() {
     assert!(ask(&mut server, "y", "b").is_ok());
     assert_eq!(ask(&mut server, "z", "a"), Err("DemoSeatsExhausted"));
     assert_eq!(ask(&mut server, "z", "b"), Err("DemoSeatsExhausted"));
+}
+
+/// `onDemo: EndAfterMinutes`: sessions from before demo mode end with its minutes, and those that began in it go on.
+#[test]
+fn i9_sessions_from_before_demo_mode_end_after_the_minutes_of_the_contract() {
+    let mut server = Server::of(agents(3));
+    server.now = at(GRACE_ENDS - 60);
+    assert!(server.start("early", "s").is_ok());
+    server.now = at(GRACE_ENDS + 60);
+    server.set(terms_at(server.now, agents(3), &[], &[]), nobody());
+    assert!(server.start("late", "s").is_ok());
+    assert_eq!(server.seating.ended(at(GRACE_ENDS + 30 * 60 - 1)), []);
+    server.free(server.seating.ended(at(GRACE_ENDS + 30 * 60)));
+    let left: Vec<_> = server.seating.table().holders().filter_map(|(_, held)| held.user).collect();
+    assert_eq!(left, ["late"]);
+    server.set(terms(agents(3)), nobody());
+    assert_eq!(server.seating.ended(at(GRACE_ENDS + 60 * 60)), [], "a new key ends nothing");
 }
 
 #[test]

@@ -5,20 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use chrono::NaiveDate;
-use chrono_tz::Tz;
 use seatkeeper::cluster::clock::monotonic;
 use seatkeeper::cluster::seats::{Ask, Denied, Desk, Seat};
-use seatkeeper::domain::seats::journal::LicenseName;
 use seatkeeper::domain::seats::refusal::Refusal;
 use tokio::task::LocalSet;
 
-use crate::contract::{Contract, Line, Plan, Span, Terms};
+use crate::centre::{centre, license, open};
 use crate::dice::Dice;
-use crate::run::Run;
-use crate::vendor;
-use crate::weather::Weather;
-use crate::world::{Edit, World};
 
 /// Unoptimized, an hour of ten thousand takes minutes.
 const SEATS: u32 = if cfg!(debug_assertions) { 100 } else { 10_000 };
@@ -31,45 +24,6 @@ const A_WRITE: Duration = Duration::from_millis(4);
 const ASKS_AGAIN: Duration = Duration::from_secs(5);
 /// A seat of whom nothing is heard is free after TTL, a twentieth for drift, and the next look at all seats.
 const LOOKED_AT: Duration = Duration::from_secs(2);
-
-fn centre() -> World {
-    let day = NaiveDate::from_ymd_opt(2030, 1, 1).expect("a date");
-    let start = day.and_hms_opt(9, 0, 0).expect("a time").and_utc();
-    let terms = Terms { interval: Span { months: 12, days: 0 }, notice: Span { months: 3, days: 0 }, length: None };
-    let plan = Plan {
-        namespace: "centre".into(),
-        name: "innoacd".into(),
-        product: "innoacd".into(),
-        terms: Some(terms),
-        grace_days: 14,
-        demo_seats: 2,
-        issue_before: None,
-        manual: false,
-        pools: vec!["agents".into()],
-        there: true,
-    };
-    let contract = Contract {
-        namespace: "centre".into(),
-        name: "contract".into(),
-        starts_on: day,
-        zone: Tz::UTC,
-        lines: vec![Line { plan: 0, seats: vec![SEATS], changes: vec![Vec::new()] }],
-        cancelled_on: None,
-        approved_on: None,
-        license: Some(("centre".into(), "innoacd".into())),
-        secret: "keys".into(),
-        keep: false,
-        there: false,
-    };
-    World {
-        start,
-        end: start + chrono::TimeDelta::days(1),
-        namespaces: vec!["centre".into()],
-        plans: vec![plan],
-        contracts: vec![contract],
-        steps: Vec::new(),
-    }
-}
 
 /// What has to be true, counted beside the operator: everything is on one thread, and a seat is judged when it is asked for.
 #[derive(Default)]
@@ -208,7 +162,7 @@ impl Agent {
 
     fn ask(&self) -> Ask {
         Ask {
-            license: LicenseName::new("centre", "innoacd"),
+            license: license(),
             user: Some(format!("agent-{}", self.number)),
             session: format!("{}-{}", self.number, self.starts),
             client: None,
@@ -223,16 +177,8 @@ impl Agent {
 /// I1, I2, K4.
 #[test]
 fn i1_ten_thousand_agents_log_in_within_a_minute_and_stay_an_hour_and_every_refusal_is_right() {
-    let world = centre();
-    let mut run = Run::begin(&world, Weather::Calm, 5);
-    run.found(&world);
-    run.within(async {
-        vendor::carry_out(&run.shared, &Edit::Issuer { namespace: "centre".into(), key: 1 }).await;
-        vendor::carry_out(&run.shared, &Edit::Order(0)).await;
-    });
-    run.settle().unwrap_or_else(|failure| panic!("{failure}"));
-    // The License was there before the ledger, so nothing is granted until everybody's time would be over.
-    run.within(async { tokio::time::sleep(Duration::from_millis(2 * MINUTE)).await });
+    let world = centre(SEATS, None);
+    let run = open(&world);
     {
         let mut state = run.shared.lock();
         (state.write_takes, state.load) = (A_WRITE, Some(BTreeMap::new()));

@@ -39,6 +39,8 @@ pub struct Plan {
     pub terms: Option<Terms>,
     pub grace_days: u32,
     pub demo_seats: u32,
+    /// None: running work finishes.
+    pub on_demo_minutes: Option<u32>,
     pub issue_before: Option<Span>,
     pub manual: bool,
     pub pools: Vec<String>,

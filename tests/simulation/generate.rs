@@ -95,6 +95,7 @@ impl Making {
             terms,
             grace_days: *dice.pick(&[0, 14, 14, 30, 100]),
             demo_seats: *dice.pick(&[0, 2, 5]),
+            on_demo_minutes: None,
             manual: dice.percent(15),
             pools: match dice.percent(70) {
                 true => vec!["agents".into()],

@@ -23,6 +23,7 @@ fn decade() -> World {
         terms: Some(terms),
         grace_days: 14,
         demo_seats: 2,
+        on_demo_minutes: None,
         issue_before: None,
         manual: false,
         pools: vec!["agents".into()],

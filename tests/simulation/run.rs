@@ -209,7 +209,7 @@ impl Run {
     }
 
     /// The calendar jumps, at a request for the Lease where one comes soon.
-    fn jump(&mut self, to: Instant) {
+    pub fn jump(&mut self, to: Instant) {
         if self.now() >= to {
             return;
         }

@@ -29,6 +29,7 @@ fn history(end: &str, steps: &[(&str, &[Edit])]) -> World {
         terms: Some(terms),
         grace_days: 14,
         demo_seats: 2,
+        on_demo_minutes: None,
         issue_before: None,
         manual: false,
         pools: vec!["agents".into()],

@@ -116,6 +116,10 @@ impl Plan {
     pub fn json(&self) -> Value {
         let pools: Vec<Value> = self.pools.iter().map(|name| json!({"name": name, "model": "Concurrent"})).collect();
         let mut license = json!({"graceDays": self.grace_days, "demoSeats": self.demo_seats, "pools": pools});
+        if let Some(minutes) = self.on_demo_minutes {
+            license["onDemo"] = "EndAfterMinutes".into();
+            license["onDemoMinutes"] = minutes.into();
+        }
         let mut spec = json!({"title": self.name, "product": self.product});
         match &self.terms {
             Some(terms) => {

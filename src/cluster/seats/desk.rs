@@ -304,15 +304,20 @@ impl Desk {
         refused.map(|(license, counter)| (license.clone(), std::mem::take(&mut counter.refused))).collect()
     }
 
-    /// Frees the seats of those who were not heard of. How many there were.
+    /// Frees the seats of those who were not heard of, and of those whom demo mode has ended. How many there were.
     pub fn sweep(&self) -> usize {
         let now = ticks(monotonic());
+        let at = self.0.clock.now().at;
         let mut swept = 0;
         {
             let mut state = self.0.lock();
             let Some(owned) = &mut state.owned else { return 0 };
             for (license, counter) in &mut owned.seatings {
                 let mut records = counter.seating.table().expired(now);
+                // A License that is gone ends nothing.
+                if records.is_empty() && self.0.look_up(license, counter, at).is_ok() {
+                    records = counter.seating.ended(at);
+                }
                 records.truncate(FREED_AT_ONCE.saturating_sub(swept));
                 if records.is_empty() {
                     continue;
@@ -344,6 +349,17 @@ impl Shared {
         known.map(|_| ()).ok_or_else(|| Denied::UnknownLicense(license.clone()))
     }
 
+    /// What the License grants is looked up where that may have changed.
+    fn look_up(&self, license: &LicenseName, counter: &mut Counter, at: Instant) -> Result<(), Denied> {
+        if counter.stale || counter.good_until.is_some_and(|until| until <= at) {
+            let licensed = self.licensed(license, at);
+            let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(license.clone()))?;
+            counter.seating.set(licensed.terms, licensed.people, at);
+            (counter.good_until, counter.uid, counter.stale) = (licensed.until, Some(licensed.uid), false);
+        }
+        Ok(())
+    }
+
     fn is_proven(&self, now: Duration) -> bool {
         ticks(now) < self.proof.load(Ordering::Relaxed)
     }
@@ -365,12 +381,7 @@ impl Shared {
                 owned.seatings.entry(ask.license.clone()).or_insert_with(|| Counter::new(seating))
             }
         };
-        if counter.stale || counter.good_until.is_some_and(|until| until <= at) {
-            let licensed = self.licensed(&ask.license, at);
-            let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(ask.license.clone()))?;
-            counter.seating.set(licensed.terms, licensed.people, at);
-            (counter.good_until, counter.uid, counter.stale) = (licensed.until, Some(licensed.uid), false);
-        }
+        self.look_up(&ask.license, counter, at)?;
         let request = ask.request();
         let grant = counter.seating.decide(&request, at).map_err(|refusal| {
             counter.refused.entry(refusal.reason()).or_insert_with(|| refusal.to_string());

@@ -151,6 +151,6 @@ impl Desk {
 
 /// What a License grants that is not there.
 fn nothing() -> (Arc<Terms>, Arc<People>) {
-    let terms = Terms { mode: Mode::Demo, ever_licensed: false, demo_seats: 0, pools: Vec::new() };
+    let terms = Terms { mode: Mode::Demo, ever_licensed: false, demo_seats: 0, ending: None, pools: Vec::new() };
     (Arc::new(terms), Arc::new(People::unite(&[])))
 }

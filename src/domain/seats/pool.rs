@@ -1,9 +1,12 @@
 //! What a License grants now, as far as seats go (`design.md` §4 "Seats", "Mode", "Versions").
 
+use chrono::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::domain::Instant;
 use crate::domain::license::entitlement::Entitlement;
+use crate::domain::license::key::OnDemo;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::{CountBy, LoginMode, PoolGrant, PoolModel};
 
@@ -28,7 +31,17 @@ pub struct Terms {
     pub mode: Mode,
     pub ever_licensed: bool,
     pub demo_seats: u32,
+    /// Where sessions do not simply finish in demo mode: when those from before it end.
+    pub ending: Option<Ending>,
     pub pools: Vec<PoolTerms>,
+}
+
+/// Sessions that began before demo mode end some minutes after it began (`onDemo: EndAfterMinutes`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The instant at which demo mode began.
+    pub began_before: Instant,
+    pub at: Instant,
 }
 
 /// One pool of it.
@@ -93,6 +106,7 @@ impl Terms {
             mode: entitlement.mode,
             ever_licensed: entitlement.ever_licensed,
             demo_seats: entitlement.demo_seats,
+            ending: ending(entitlement),
             pools,
         }
     }
@@ -113,6 +127,12 @@ impl Terms {
     pub(super) fn demo_room(&self, held: u64) -> u64 {
         u64::from(self.demo_seats).saturating_sub(held)
     }
+}
+
+fn ending(entitlement: &Entitlement) -> Option<Ending> {
+    let OnDemo::EndAfterMinutes(minutes) = entitlement.on_demo else { return None };
+    let began = entitlement.grace_ends_at.or(entitlement.expires_at).filter(|_| entitlement.mode == Mode::Demo)?;
+    Some(Ending { began_before: began, at: began.checked_add_signed(Duration::minutes(minutes.into()))? })
 }
 
 impl PoolTerms {

@@ -61,6 +61,14 @@ impl Seating {
         Decision { table, terms, people, standing, request, now }.make()
     }
 
+    /// The sessions that demo mode has ended by `now`, as records that free their seats.
+    pub fn ended(&self, now: Instant) -> Vec<Record> {
+        match self.terms.ending {
+            Some(ending) if ending.at <= now => self.table.began_before(ending.began_before),
+            _ => Vec::new(),
+        }
+    }
+
     /// The members who have a licence of a PerEmployee or PerUser pool, in order of user; in demo mode, those who hold a
     /// seat. Costs a look at everybody.
     pub fn licensed(&mut self, pool: &str, now: Instant) -> Vec<&str> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 pub use super::slots::Occupant;
 use super::slots::Slots;
+use crate::domain::Instant;
 
 /// One change of the table, as it goes into the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +106,12 @@ impl Table {
     /// The sessions whose time is over at `now`, as records that free their seats.
     pub fn expired(&self, now: u64) -> Vec<Record> {
         self.freed(|slots| slots.lost(now))
+    }
+
+    /// The sessions that began before an instant, as records that free their seats.
+    pub fn began_before(&self, instant: Instant) -> Vec<Record> {
+        let since = instant.timestamp();
+        self.freed(|slots| slots.within(0..u32::MAX).filter(move |occupant| occupant.since < since))
     }
 
     /// Frees the seats of one session in every pool: it logged out.

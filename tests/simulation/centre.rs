@@ -1,0 +1,73 @@
+//! A contact centre whose seats are used.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use seatkeeper::domain::seats::journal::LicenseName;
+
+use crate::contract::{Contract, Line, Plan, Span, Terms};
+use crate::run::Run;
+use crate::vendor;
+use crate::weather::Weather;
+use crate::world::{Edit, World};
+
+/// A contract of so many agents, for a year, with two weeks of grace and two demo seats.
+pub fn centre(seats: u32, on_demo_minutes: Option<u32>) -> World {
+    let day = NaiveDate::from_ymd_opt(2030, 1, 1).expect("a date");
+    let start = day.and_hms_opt(9, 0, 0).expect("a time").and_utc();
+    let terms = Terms { interval: Span { months: 12, days: 0 }, notice: Span { months: 3, days: 0 }, length: None };
+    let plan = Plan {
+        namespace: "centre".into(),
+        name: "innoacd".into(),
+        product: "innoacd".into(),
+        terms: Some(terms),
+        grace_days: 14,
+        demo_seats: 2,
+        on_demo_minutes,
+        issue_before: None,
+        manual: false,
+        pools: vec!["agents".into()],
+        there: true,
+    };
+    let contract = Contract {
+        namespace: "centre".into(),
+        name: "contract".into(),
+        starts_on: day,
+        zone: Tz::UTC,
+        lines: vec![Line { plan: 0, seats: vec![seats], changes: vec![Vec::new()] }],
+        cancelled_on: None,
+        approved_on: None,
+        license: Some(("centre".into(), "innoacd".into())),
+        secret: "keys".into(),
+        keep: false,
+        there: false,
+    };
+    World {
+        start,
+        end: start + chrono::TimeDelta::days(2 * 365),
+        namespaces: vec!["centre".into()],
+        plans: vec![plan],
+        contracts: vec![contract],
+        steps: Vec::new(),
+    }
+}
+
+/// The centre's License.
+pub fn license() -> LicenseName {
+    LicenseName::new("centre", "innoacd")
+}
+
+/// The centre with its licence in force, and seats to be had.
+pub fn open(world: &World) -> Run {
+    let mut run = Run::begin(world, Weather::Calm, 5);
+    run.found(world);
+    run.within(async {
+        vendor::carry_out(&run.shared, &Edit::Issuer { namespace: "centre".into(), key: 1 }).await;
+        vendor::carry_out(&run.shared, &Edit::Order(0)).await;
+    });
+    run.settle().unwrap_or_else(|failure| panic!("{failure}"));
+    // The License was there before the ledger, so nothing is granted until everybody's time would be over.
+    run.within(async { tokio::time::sleep(Duration::from_secs(120)).await });
+    run
+}
