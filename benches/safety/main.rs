@@ -9,6 +9,7 @@ mod cluster;
 mod control_plane;
 #[path = "../../tests/e2e/eventually.rs"]
 mod eventually;
+#[allow(dead_code)]
 #[path = "../../tests/e2e/safety/mod.rs"]
 mod safety;
 #[allow(dead_code)]

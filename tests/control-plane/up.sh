@@ -51,7 +51,9 @@ start() {
   shift
   tied "$bin/$name" "$@" > "$dir/log/$name.log" 2>&1 &
   pids+=($!)
-  echo $! > "$dir/pid/$name"
+  # Whole at once: it may be read while a component is started anew.
+  echo $! > "$dir/pid/.$name"
+  mv "$dir/pid/.$name" "$dir/pid/$name"
 }
 await() { # what, seconds, command...: false when not so in time, or when a component has ended
   local what=$1 end=$((SECONDS + $2)) pid
