@@ -51,13 +51,13 @@ async fn measure(trials: usize) {
     let ground = Ground::make(true).await;
     let mut replicas = Vec::new();
     for number in 1..=2 {
-        let mut replica = Replica::new(&ground, Way::Plain, number, &[]).await;
+        let mut replica = Replica::new(&ground, Way::Plain, number, &["--seat-ttl", "5"]).await;
         replica.start().await;
         replicas.push(replica);
     }
     well(&mut replicas).await;
     ground.order().await;
-    let mut sessions = 0;
+    let mut asked = Asked::default();
     println!("seconds from the signal to the first new grant, of {trials} trials");
     for (signal, goal) in GOALS {
         let mut took = Vec::new();
@@ -65,14 +65,14 @@ async fn measure(trials: usize) {
             let owner = well(&mut replicas).await;
             let mut line = Line::new([replicas[1 - owner].address()].into(), &ground.token);
             // Through the one that will be left: whoever asks is known to it already.
-            asks(&mut line, &ground, &mut sessions).await;
+            asks(&mut line, &ground, &mut asked).await;
             let sent = monotonic();
             replicas[owner].signal(signal);
             // The owner may grant still; what counts comes after it has refused, or has ended.
             let mut refuses = false;
             let granted = loop {
                 let ended = replicas[owner].ended().is_some();
-                match asks(&mut line, &ground, &mut sessions).await {
+                match asks(&mut line, &ground, &mut asked).await {
                     Some(granted) if refuses || ended => break granted,
                     Some(_) => {}
                     None => refuses = true,
@@ -80,6 +80,10 @@ async fn measure(trials: usize) {
                 tokio::time::sleep(ASKS_AGAIN).await;
             };
             took.push(granted.saturating_sub(sent));
+            // What the owner that is gone may not have written; the next owner would keep it for its waiting time.
+            for id in asked.given_back.drain(..) {
+                line.ask(0, &format!("DELETE /v1/seats/{id}"), "").await;
+            }
             replicas[owner].end().await;
             replicas[owner].start().await;
             if trial % 10 == 0 {
@@ -102,17 +106,26 @@ async fn well(replicas: &mut [Replica]) -> usize {
     .await
 }
 
+/// What the client has asked for.
+#[derive(Default)]
+struct Asked {
+    sessions: u64,
+    /// Names of seats since the last signal.
+    given_back: Vec<String>,
+}
+
 /// Asks in a new session; when a seat was granted, which is given back. None: there was no answer, or nobody to give one.
-async fn asks(line: &mut Line, ground: &Ground, sessions: &mut u64) -> Option<Duration> {
-    *sessions += 1;
-    let (namespace, license) = (ground.namespace, LICENSES[0].0);
-    let body = format!(r#"{{"license":{{"namespace":"{namespace}","name":"{license}"}},"session":"s{sessions}"}}"#);
+async fn asks(line: &mut Line, ground: &Ground, asked: &mut Asked) -> Option<Duration> {
+    asked.sessions += 1;
+    let session = asked.sessions;
+    let (namespace, license) = (ground.namespace, LICENSES[1].0);
+    let body = format!(r#"{{"license":{{"namespace":"{namespace}","name":"{license}"}},"session":"s{session}"}}"#);
     match line.ask(0, "POST /v1/seats", &body).await {
         Heard::Answer { status: 201, body } => {
             let granted = monotonic();
             let id = body.split(r#""id":""#).nth(1).and_then(|rest| rest.split('"').next()).expect("an id");
-            // Where the owner ends meanwhile the seat comes free by itself.
             line.ask(0, &format!("DELETE /v1/seats/{id}"), "").await;
+            asked.given_back.push(id.to_owned());
             Some(granted)
         }
         Heard::Answer { status: 503, .. } | Heard::Late | Heard::Broken => None,
