@@ -185,9 +185,10 @@ impl Peers {
         }
         if let Some(postgres) = &self.postgres {
             let before = postgres.syncs().await;
-            let loaded = run(postgres.cycles(1).await, Duration::ZERO, Some(time)).await;
+            let mut loaded = run(postgres.cycles(1).await, Duration::ZERO, Some(time)).await;
             // Counts of a connection are told when it ends.
-            tokio::time::sleep(time).await;
+            loaded.hang_up();
+            postgres.until_hung_up().await;
             let syncs = postgres.syncs().await - before;
             println!("PostgreSQL waited for the disk {syncs} times in {} cycles (pg_stat_wal.wal_sync)", loaded.done);
             assert!(syncs >= loaded.done as f64, "PostgreSQL does not wait for the disk");
