@@ -12,6 +12,8 @@ use super::shown;
 
 /// A longer body is refused.
 pub const MOST_BYTES: usize = 1024 * 1024;
+/// A reply with one seat is shorter.
+const USUAL: usize = 256;
 
 /// What is sent back: made here, or passed on as it comes from another replica.
 pub type Reply = Response<Either<Full<Bytes>, Incoming>>;
@@ -48,7 +50,10 @@ pub async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
 
 /// Sends `body`.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Reply {
-    of(status, "application/json", serde_json::to_vec(body).unwrap_or_default())
+    let mut text = Vec::with_capacity(USUAL);
+    // Nothing of ours cannot be written as JSON.
+    let _ = serde_json::to_writer(&mut text, body);
+    of(status, "application/json", text)
 }
 
 /// Sends nothing but the status.

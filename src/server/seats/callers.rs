@@ -265,3 +265,26 @@ impl<K: Hash + Eq + Clone, V: Clone> Kept<K, V> {
         now + TRUSTED
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_shown_counts_for_that_header_alone_and_no_longer_than_the_answer() {
+        let (shown, callers) = (Shown::default(), Callers::with_credential("a"));
+        let header =
+            |text: &'static str| HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(text))]);
+        let caller = callers.identify(&header("Bearer a"), &shown).await.unwrap();
+        assert!(Arc::ptr_eq(&callers.identify(&header("Bearer a"), &shown).await.unwrap(), &caller));
+        for other in ["Bearer b", "Bearer", "Bearer a2", ""] {
+            assert_eq!(callers.identify(&header(other), &shown).await.unwrap_err().status, 401, "{other}");
+        }
+        assert_eq!(callers.identify(&HeaderMap::new(), &shown).await.unwrap_err().status, 401);
+        shown.last().as_mut().unwrap().until = monotonic() + TRUSTED;
+        let same = HeaderValue::from_static("Bearer a");
+        assert!(shown.is(&same).is_some());
+        tokio::time::advance(TRUSTED).await;
+        assert!(shown.is(&same).is_none());
+    }
+}

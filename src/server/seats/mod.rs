@@ -274,3 +274,17 @@ fn read_query(query: Option<&str>) -> Result<Query, Problem> {
     serde_json::from_value(fields.into())
         .map_err(|error| Problem::invalid(format!("the query cannot be read: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_all_seats_or_one_or_nothing() {
+        assert!(matches!(Place::of("/v1/seats"), Some(Place::All)));
+        assert!(matches!(Place::of("/v1/seats/a~b"), Some(Place::One("a~b"))));
+        for path in ["", "/", "*", "/v1", "/v1/seat", "/v1/seatsx", "/v1/seats/", "/v1/seats/a/", "/v1/seats/a/b"] {
+            assert!(Place::of(path).is_none(), "{path}");
+        }
+    }
+}
