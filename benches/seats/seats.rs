@@ -143,7 +143,7 @@ impl Talk for Free {
     fn ask(&mut self, out: &mut Vec<u8>) {
         // Another may have taken the last one: then this frees one that is free, which does no harm.
         let id = self.held.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let id = id.unwrap_or_else(|| format!("{NAMESPACE}~{LICENSE}~none~0~~none"));
+        let id = id.unwrap_or_else(|| format!("{NAMESPACE}~{LICENSE}~none~0~~none~0"));
         http::request(out, format_args!("DELETE /v1/seats/{id}"), &self.headers, "");
     }
 

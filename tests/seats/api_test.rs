@@ -30,6 +30,25 @@ fn a_seat_is_taken_kept_given_back_and_the_same_session_gets_the_same_seat() {
     assert!(ground.holders().is_empty());
 }
 
+/// A request to give back that was held up on its way must not free what the session has taken since.
+#[test]
+fn i1_what_was_said_of_a_seat_does_not_count_for_the_next_one_of_the_same_session() {
+    let ground = Ground::take();
+    let before = format!("/v1/seats/{}", ground.seat("a"));
+    assert_eq!(ground.ask("DELETE", &before, "").status, 204);
+    // Seats are told apart by the second.
+    let mut now = ground.seat("a");
+    until("a second is over", || {
+        ground.ask("DELETE", &format!("/v1/seats/{now}"), "");
+        now = ground.seat("a");
+        before != format!("/v1/seats/{now}")
+    });
+    assert_eq!(ground.ask("DELETE", &before, "").status, 204);
+    ground.ask("PUT", &before, "").is_problem(410, "SeatLost", &[]);
+    assert_eq!(ground.ask("PUT", &format!("/v1/seats/{now}"), "").status, 200);
+    assert_eq!(ground.holders(), ["a"]);
+}
+
 /// The journal of the ledger is gone round several times, and its bases are written behind it.
 #[test]
 fn i1_a_hundred_agents_log_in_and_out_one_after_the_other() {

@@ -104,14 +104,21 @@ fn unknown_paths_methods_and_seats_are_problems() {
     let allowed = answer.header("allow").expect("RFC 9110 asks for it");
     assert!(["GET", "POST", "PUT", "DELETE"].iter().all(|method| allowed.contains(method)), "{allowed}");
     ground.ask("POST", "/v1/seats/x", "").is_problem(405, "MethodNotAllowed", &["PUT keeps a seat"]);
-    for id in ["x", "%ff", "centre~innoacd~agents~0~a", "centre~innoacd~agents~-1~a~s", "a~b~c~4294967296~d~e"] {
+    for id in [
+        "x",
+        "%ff",
+        "centre~innoacd~agents~0~a",
+        "centre~innoacd~agents~-1~a~s~0",
+        "centre~innoacd~agents~0~a~s~x",
+        "a~b~c~4294967296~d~e~0",
+    ] {
         for method in ["PUT", "DELETE"] {
             let answer = ground.ask(method, &format!("/v1/seats/{id}"), "");
             answer.is_problem(400, "InvalidRequest", &["the path names no seat: use the `id`"]);
         }
     }
     // Well formed, and held by nobody.
-    for id in ["centre~innoacd~agents~0~a~s", "centre~innoacd~no~7~a~s", "no~no~no~4294967295~~s"] {
+    for id in ["centre~innoacd~agents~0~a~s~0", "centre~innoacd~no~7~a~s~0", "no~no~no~4294967295~~s~0"] {
         ground.ask("PUT", &format!("/v1/seats/{id}"), "").is_problem(410, "SeatLost", &[]);
     }
 }

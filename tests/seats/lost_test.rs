@@ -35,21 +35,24 @@ fn heartbeats_keep_a_seat_for_longer_than_its_time() {
 #[test]
 fn k4_a_command_whose_seat_is_lost_goes_on_and_gets_another_seat() {
     let ground = Ground::take();
-    let running = Running::start(&mut ground.hold("--user a", FOR_LONG));
+    let errors = ground.desk.0.join("errors");
+    let mut hold = ground.hold("--user a", FOR_LONG);
+    let running = Running::start(hold.stderr(std::fs::File::create(&errors).unwrap()));
     until("the seat is held", || ground.holders() == ["a"]);
     let evicted = ground.ask("DELETE", "/v1/seats?namespace=centre&license=innoacd&user=a", "");
     assert_eq!((evicted.status, evicted.json()["released"].as_u64()), (200, Some(1)), "{evicted:?}");
     assert!(ground.holders().is_empty());
-    until("it has a seat again", || ground.holders() == ["a"]);
-    std::fs::write(ground.desk.0.join("done"), "").unwrap();
-    let (status, out, errors) = running.end();
-    assert_eq!((status, out.as_str()), (Some(0), "went on\n"), "{errors}");
     let said = [
         "the seat is lost: the server has freed it",
         "the command goes on; asking for another seat",
         "has a seat again: seat 0 of pool `agents`",
     ];
-    assert_eq!(errors, said.map(|line| format!("seatkeeper: {line}\n")).concat());
+    let said = said.map(|line| format!("seatkeeper: {line}\n")).concat();
+    until("it says that it has a seat again", || std::fs::read_to_string(&errors).unwrap() == said);
+    assert_eq!(ground.holders(), ["a"]);
+    std::fs::write(ground.desk.0.join("done"), "").unwrap();
+    let (status, out, _) = running.end();
+    assert_eq!((status, out.as_str()), (Some(0), "went on\n"));
 }
 
 #[test]

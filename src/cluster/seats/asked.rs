@@ -64,6 +64,8 @@ pub struct Seat {
     pub slot: u32,
     pub user: Option<String>,
     pub session: String,
+    /// In seconds since 1970: the session may have held it before.
+    pub since: i64,
 }
 
 impl Seat {

@@ -194,6 +194,7 @@ impl Desk {
             owned
                 .seatings
                 .get_mut(&seat.license)
+                .filter(|counter| counter.seating.since(&seat.held()) == Some(seat.since))
                 .is_some_and(|counter| counter.seating.heartbeat(&seat.held(), ticks(now), until))
         });
         Ok(kept.collect())
@@ -205,7 +206,11 @@ impl Desk {
         let released = {
             let mut state = self.0.lock();
             let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
-            let Some(counter) = owned.seatings.get_mut(&seat.license) else { return Ok(false) };
+            let counter = owned.seatings.get_mut(&seat.license);
+            let Some(counter) = counter.filter(|counter| counter.seating.since(&seat.held()) == Some(seat.since))
+            else {
+                return Ok(false);
+            };
             let Some(record) = counter.seating.release(&seat.held()) else { return Ok(false) };
             counter.seating.apply(&record, 0);
             owned.pending.push((seat.license.clone(), vec![record]));
@@ -256,8 +261,8 @@ impl Desk {
         Ok((count, durable))
     }
 
-    /// Everybody who holds a seat of a License, by pool and slot, with the second since when.
-    pub fn holders(&self, license: &LicenseName) -> Result<Vec<(Seat, Option<String>, i64)>, Denied> {
+    /// Everybody who holds a seat of a License, by pool and slot, with the computer that it is used on.
+    pub fn holders(&self, license: &LicenseName) -> Result<Vec<(Seat, Option<String>)>, Denied> {
         let state = self.0.lock();
         let Some(owned) = &state.owned else { return Err(Denied::NotOwner) };
         let Some(counter) = owned.seatings.get(license) else {
@@ -270,8 +275,9 @@ impl Desk {
                 slot: held.slot,
                 user: held.user.map(str::to_owned),
                 session: held.session.to_owned(),
+                since: held.since,
             };
-            (seat, held.client.map(str::to_owned), held.since)
+            (seat, held.client.map(str::to_owned))
         });
         Ok(shown.collect())
     }
@@ -388,12 +394,12 @@ impl Shared {
             Denied::Refused(refusal)
         })?;
         let until = ticks(now + with_drift(self.ttl));
-        let granted = granted(ask, &grant);
         if grant.records.is_empty() {
             if !self.is_proven(now) {
                 return Err(Denied::NotOwner);
             }
             counter.seating.assume(&grant, &request, until);
+            let granted = granted(ask, &grant, &counter.seating);
             // Whoever asks again while the seat is being written must not be told before it is.
             return Ok(match owned.until_durable() {
                 None => Outcome::Now(granted),
@@ -413,6 +419,7 @@ impl Shared {
             return Err(Denied::LedgerUnavailable);
         }
         counter.seating.assume(&grant, &request, until);
+        let granted = granted(ask, &grant, &counter.seating);
         counter.note_peaks();
         owned.pending.push((ask.license.clone(), grant.records));
         owned.pending_bytes += bytes;
@@ -428,13 +435,18 @@ fn written_length(request: &Request) -> usize {
     names.into_iter().flatten().map(|name| if name.is_ascii() { name.len() } else { name.len() * 3 }).sum()
 }
 
-fn granted(ask: &Ask, grant: &Grant) -> Granted {
-    let seat = |seat: &crate::domain::seats::request::Seat| Seat {
-        license: ask.license.clone(),
-        pool: seat.pool.to_string(),
-        slot: seat.slot,
-        user: ask.user.clone(),
-        session: ask.session.clone(),
+fn granted(ask: &Ask, grant: &Grant, seating: &Seating) -> Granted {
+    let seat = |seat: &crate::domain::seats::request::Seat| {
+        let mut held = Seat {
+            license: ask.license.clone(),
+            pool: seat.pool.to_string(),
+            slot: seat.slot,
+            user: ask.user.clone(),
+            session: ask.session.clone(),
+            since: 0,
+        };
+        held.since = seating.since(&held.held()).unwrap_or_default();
+        held
     };
     Granted { seats: grant.seats.iter().map(seat).collect(), access: grant.access }
 }

@@ -133,6 +133,16 @@ impl Seating {
         }
     }
 
+    /// Since when a seat is held, in seconds; None: it is not. A session may hold the same seat twice, one time after the
+    /// other, and what was said of the first must not count for the second.
+    pub fn since(&self, seat: &HeldSeat) -> Option<i64> {
+        let since = |pool: &str, slot| {
+            let mut there = self.table.slots(pool)?.on(slot);
+            there.find(|held| held.user == seat.user && held.session == seat.session).map(|held| held.since)
+        };
+        since(seat.pool, seat.slot).or_else(|| self.moved(seat).and_then(|(pool, slot)| since(&pool, slot)))
+    }
+
     /// Where a session sits that was granted a seat of `pool` and moved. It has no other seat there: PerUser grants one
     /// to a session.
     fn moved(&self, seat: &HeldSeat) -> Option<(Arc<str>, u32)> {

@@ -1,6 +1,6 @@
 //! The name of a seat that is held: readable, fit for a URL, and all that is needed to find it.
 //!
-//! `namespace~license~pool~slot~user~session`, where everything but letters, digits and `.-_` of ASCII is written as `=`
+//! `namespace~license~pool~slot~user~session~since`, where everything but letters, digits and `.-_` of ASCII is written as `=`
 //! and two digits for each byte. A seat without a user has nothing there.
 
 use std::fmt::Write;
@@ -8,8 +8,8 @@ use std::fmt::Write;
 use crate::cluster::seats::Seat;
 use crate::domain::seats::journal::LicenseName;
 
-/// A longer text names no seat: six parts of at most 256 bytes, each of which may have to be written as three.
-const LONGEST: usize = 6 * 3 * 256;
+/// A longer text names no seat: seven parts of at most 256 bytes, each of which may have to be written as three.
+const LONGEST: usize = 7 * 3 * 256;
 
 pub fn of(seat: &Seat) -> String {
     let mut id = String::with_capacity(80);
@@ -22,6 +22,7 @@ pub fn of(seat: &Seat) -> String {
     write_part(&mut id, seat.user.as_deref().unwrap_or_default());
     id.push('~');
     write_part(&mut id, &seat.session);
+    let _ = write!(id, "~{}", seat.since);
     id
 }
 
@@ -33,7 +34,7 @@ pub fn read(id: &str) -> Option<Seat> {
     let mut parts = id.split('~');
     let mut part = || read_part(parts.next()?);
     let (namespace, name, pool, slot) = (part()?, part()?, part()?, part()?);
-    let (user, session) = (part()?, part()?);
+    let (user, session, since) = (part()?, part()?, part()?);
     if parts.next().is_some() || session.is_empty() {
         return None;
     }
@@ -43,6 +44,7 @@ pub fn read(id: &str) -> Option<Seat> {
         slot: slot.parse().ok()?,
         user: Some(user).filter(|user| !user.is_empty()),
         session,
+        since: since.parse().ok()?,
     })
 }
 
@@ -87,9 +89,9 @@ mod tests {
         #[test]
         fn every_seat_is_found_again_by_its_name(
             (namespace, name, pool, session) in ("[a-z]{1,8}", "[a-z.-]{1,8}", ".{1,8}", ".{1,16}"),
-            user in proptest::option::of(".{1,16}"), slot: u32,
+            user in proptest::option::of(".{1,16}"), slot: u32, since: i64,
         ) {
-            let seat = Seat { license: LicenseName::new(&namespace, &name), pool, slot, user, session };
+            let seat = Seat { license: LicenseName::new(&namespace, &name), pool, slot, user, session, since };
             let id = of(&seat);
             prop_assert!(id.bytes().all(|byte| is_plain(byte) || matches!(byte, b'=' | b'~')));
             prop_assert_eq!(read(&id), Some(seat));

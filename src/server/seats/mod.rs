@@ -221,9 +221,8 @@ impl Seats {
         let (from, limit) =
             (query.from.unwrap_or(0), query.limit.unwrap_or(wire::MOST_HOLDERS).min(wire::MOST_HOLDERS));
         let wanted = |seat: &Seat| query.user.is_none() || seat.user == query.user;
-        let mut of_user = holders.into_iter().filter(|(seat, _, _)| wanted(seat)).skip(from);
-        let shown: Vec<Holder> =
-            of_user.by_ref().take(limit).map(|(seat, client, since)| holder(seat, client, since)).collect();
+        let mut of_user = holders.into_iter().filter(|(seat, _)| wanted(seat)).skip(from);
+        let shown: Vec<Holder> = of_user.by_ref().take(limit).map(|(seat, client)| holder(seat, client)).collect();
         let more = of_user.next().map(|_| from + shown.len());
         let pools = pools.into_iter().map(|(pool, u)| PoolUse { pool, in_use: u.in_use, peak: u.peak }).collect();
         Ok(json(StatusCode::OK, &Holders { holders: shown, pools, more }))
@@ -240,9 +239,9 @@ impl Seats {
     }
 }
 
-fn holder(seat: Seat, client: Option<String>, since: i64) -> Holder {
+fn holder(seat: Seat, client: Option<String>) -> Holder {
     let since =
-        chrono::DateTime::from_timestamp(since, 0).map(|at| crate::api::common::Timestamp::from(at).to_string());
+        chrono::DateTime::from_timestamp(seat.since, 0).map(|at| crate::api::common::Timestamp::from(at).to_string());
     let id = id::of(&seat);
     let Seat { pool, slot, user, session, .. } = seat;
     Holder { id, pool, slot, user, session, client, since: since.unwrap_or_default() }
