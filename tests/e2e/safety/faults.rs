@@ -108,9 +108,7 @@ impl Field<'_> {
                 self.is_followed_by_one(owner, before.epoch).await;
             }
             Fault::KilledAfterCommit => {
-                self.replicas[owner].upstream.hold(Held { answers: true, requests: false });
-                let held = self.still().await;
-                assert!(held.sequence > before.sequence, "it wrote on: {before:?}, {held:?}");
+                self.holds_back_the_answer_to_a_write(owner).await;
                 assert!(self.replicas[owner].upstream.stopped() > 0, "no answer was held back");
                 self.kills(owner).await;
                 self.ground.taken_over_since(before.epoch).await;
@@ -188,6 +186,23 @@ impl Field<'_> {
     async fn kills(&mut self, replica: usize) {
         let status = self.replicas[replica].kill().await;
         assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "{status:?}");
+    }
+
+    /// Where the answer that is held back is that to a write seen before, nothing more is written: then again.
+    async fn holds_back_the_answer_to_a_write(&mut self, owner: usize) {
+        let upstream = &self.replicas[owner].upstream;
+        eventually(SOON, "a write is carried out whose answer is held back", async || {
+            let before = self.reached().await;
+            upstream.hold(Held { answers: true, requests: false });
+            let held = self.still().await;
+            if held.sequence > before.sequence {
+                return Ok(());
+            }
+            upstream.hold(Held::NOTHING);
+            self.grants(1).await;
+            Err(format!("{before:?}, {held:?}"))
+        })
+        .await;
     }
 
     async fn stops(&mut self, replica: usize) {
