@@ -6,7 +6,8 @@ use crate::weather::Weather;
 
 /// A hash of every request of a seed, on a thread of its own.
 fn trace(seed: u64) -> u64 {
-    let traced = std::thread::spawn(move || run(&world(seed), Weather::Storms(seed)).map(|outcome| outcome.trace));
+    let traced =
+        std::thread::spawn(move || run(&world(seed), Weather::Storms(seed), None).map(|outcome| outcome.trace));
     traced.join().expect("no simulation panics").unwrap_or_else(|failure| panic!("seed {seed}: {failure}"))
 }
 

@@ -29,9 +29,9 @@ impl Report {
 pub fn simulate(seed: u64) -> Result<Report, Failure> {
     let world = world(seed);
     let mut report = Report::default();
-    let calm = run(&world, Weather::Calm).map_err(|failure| format!("without faults: {failure}"))?;
+    let calm = run(&world, Weather::Calm, None).map_err(|failure| format!("without faults: {failure}"))?;
     report.add(&calm);
-    let stormy = run(&world, Weather::Storms(seed))?;
+    let stormy = run(&world, Weather::Storms(seed), Some(&calm.end))?;
     report.add(&stormy);
     match difference(&calm.end, &stormy.end) {
         Some(difference) => Err(difference),

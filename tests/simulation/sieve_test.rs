@@ -37,7 +37,7 @@ fn plans(calm: &Outcome) -> Vec<Plan> {
 }
 
 fn calm(world: &World) -> Result<Outcome, Failure> {
-    run(world, Weather::One(Plan { stale: Some(u64::MAX), ..Plan::default() }))
+    run(world, Weather::One(Plan { stale: Some(u64::MAX), ..Plan::default() }), None)
 }
 
 /// Runs every n-th plan of every scenario until one fails. Counts them.
@@ -54,11 +54,12 @@ pub fn sieve(every: usize, mine: impl Fn(usize) -> bool) -> Result<usize, (usize
                 continue;
             }
             done += 1;
-            let outcome =
-                run(&world, Weather::One(plan)).and_then(|outcome| match difference(&calm.end, &outcome.end) {
+            let outcome = run(&world, Weather::One(plan), Some(&calm.end)).and_then(|outcome| {
+                match difference(&calm.end, &outcome.end) {
                     Some(difference) => Err(difference),
                     None => Ok(()),
-                });
+                }
+            });
             outcome.map_err(|failure| (done, format!("{name}: {plan:?}: {failure}")))?;
         }
     }
