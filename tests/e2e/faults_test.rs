@@ -302,8 +302,8 @@ async fn with_fifty_licences_at_rest_nothing_is_asked_of_the_api_server_but_the_
         if modes.split(' ').filter(|mode| *mode == "Full").count() == 50 { Ok(()) } else { Err(modes) }
     })
     .await;
-    // Events are told with pauses between them.
-    comes_to_rest(&proxy, Duration::from_secs(3)).await;
+    // Events are told with pauses between them, of five times what one took: longer than one takes while a disk is slow.
+    comes_to_rest(&proxy, Duration::from_secs(8)).await;
     let before = asked(&proxy).len();
     println!("{before} requests for 50 orders");
     tokio::time::sleep(Duration::from_secs(10)).await;

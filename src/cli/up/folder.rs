@@ -85,38 +85,36 @@ impl Folder {
 
     /// Every file, parsed as far as it can be: for what has to be known before anything is applied.
     pub fn documents(&self) -> Vec<File> {
-        self.files().0.iter().filter_map(|path| File::read(path).ok()).collect()
+        self.files().unwrap_or_default().iter().filter_map(|path| File::read(path).ok()).collect()
     }
 
-    /// The YAML and JSON files in it, in order and at most as many as are looked at, and what is wrong with the folder.
-    fn files(&self) -> (Vec<PathBuf>, Option<String>) {
+    /// The YAML and JSON files in it, in order; an error where it cannot be read.
+    fn files(&self) -> std::io::Result<Vec<PathBuf>> {
         let mut found = Found { skipped: &self.data, files: Vec::new(), folders: BTreeSet::new() };
-        let gathered = found.gather(&self.path, 0);
-        let mut files = found.files;
-        let trouble = match gathered {
-            Err(error) => Some(error.to_string()),
-            Ok(()) if files.is_empty() => Some("holds no YAML yet; waiting for some".to_owned()),
-            Ok(()) if files.len() > MAX_FILES => {
-                Some(format!("has more than {MAX_FILES} files; the others are not applied"))
-            }
-            Ok(()) => None,
-        };
-        files.truncate(MAX_FILES);
-        (files, trouble.map(|trouble| format!("{}: {trouble}", self.path.display())))
+        found.gather(&self.path, 0)?;
+        Ok(found.files)
     }
 
     /// Applies what is new or has changed since the last look, and tells of what cannot be applied. One bad object stops
     /// no other.
     pub async fn look(&mut self, api: &Embedded, client: &Client, screen: &Screen) {
-        let (found, trouble) = self.files();
+        let found = self.files();
+        let trouble = match &found {
+            Err(error) => Some(error.to_string()),
+            Ok(files) if files.is_empty() => Some("holds no YAML yet; waiting for some".to_owned()),
+            Ok(files) if files.len() > MAX_FILES => {
+                Some(format!("has more than {MAX_FILES} files; the others are not applied"))
+            }
+            Ok(_) => None,
+        };
+        let trouble = trouble.map(|trouble| format!("{}: {trouble}", self.path.display()));
         if let Some(trouble) = trouble.as_ref().filter(|trouble| self.trouble.as_ref() != Some(trouble)) {
             screen.warn(trouble);
         }
         self.trouble = trouble;
         // A folder that is away for a moment has not lost its files.
-        if found.is_empty() && !self.path.is_dir() {
-            return;
-        }
+        let Ok(mut found) = found else { return };
+        found.truncate(MAX_FILES);
         let mut left: BTreeSet<String> = BTreeSet::new();
         self.read.retain(|path, known| {
             let there = found.binary_search(path).is_ok();
