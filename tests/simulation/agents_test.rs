@@ -30,6 +30,8 @@ const LOOKED_AT: Duration = Duration::from_secs(2);
 struct Truth {
     /// Who holds a seat, or will when the answer is here.
     holders: BTreeSet<u32>,
+    /// Those who ask while nobody can tell whether there is a seat: they may have got one that is being written.
+    asking: usize,
     slots: BTreeMap<u32, u32>,
     /// Those who vanished with a seat: since when it may be free, and since when it is.
     vanished: Vec<(u32, Duration, Duration)>,
@@ -92,13 +94,17 @@ impl Agent {
                 let mut truth = self.truth.borrow_mut();
                 let (certain, possible) = truth.of_the_vanished(monotonic());
                 let held = truth.holders.len();
-                (held + certain, held + possible)
+                (held + certain, held + possible + truth.asking)
             };
             let must_be_granted = possible < SEATS as usize;
-            if must_be_granted {
-                self.truth.borrow_mut().holders.insert(self.number);
+            match must_be_granted {
+                true => _ = self.truth.borrow_mut().holders.insert(self.number),
+                false => self.truth.borrow_mut().asking += 1,
             }
             let answer = self.desk.acquire(&[self.ask()]).await.pop().expect("an answer for each");
+            if !must_be_granted {
+                self.truth.borrow_mut().asking -= 1;
+            }
             match answer {
                 Ok(granted) => {
                     assert!(certain < SEATS as usize, "agent {} got a seat though {certain} were taken", self.number);
