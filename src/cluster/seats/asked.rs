@@ -7,8 +7,9 @@ use crate::domain::Instant;
 use crate::domain::seats::journal::LicenseName;
 use crate::domain::seats::pool::Terms;
 use crate::domain::seats::refusal::Refusal;
-use crate::domain::seats::request::{Access, Request};
+use crate::domain::seats::request::{self, Access, Grant, Request};
 use crate::domain::seats::roster::People;
+use crate::domain::seats::seating::Seating;
 use crate::domain::seats::table::HeldSeat;
 
 /// What a License grants, as the caches show it.
@@ -53,6 +54,29 @@ impl Ask {
             version: self.version,
             count: self.count,
         }
+    }
+
+    /// The most bytes that its names can be in a record of the ledger: each may have to be escaped.
+    pub(super) fn written_length(&self) -> usize {
+        let names = [self.user.as_ref(), Some(&self.session), self.client.as_ref(), self.request.as_ref()];
+        names.into_iter().flatten().map(|name| if name.is_ascii() { name.len() } else { name.len() * 3 }).sum()
+    }
+
+    /// What it was granted, once the records of the grant are in the table.
+    pub(super) fn granted(&self, grant: &Grant, seating: &Seating) -> Granted {
+        let seat = |seat: &request::Seat| {
+            let mut held = Seat {
+                license: self.license.clone(),
+                pool: seat.pool.to_string(),
+                slot: seat.slot,
+                user: self.user.clone(),
+                session: self.session.clone(),
+                since: 0,
+            };
+            held.since = seating.since(&held.held()).unwrap_or_default();
+            held
+        };
+        Granted { seats: grant.seats.iter().map(seat).collect(), access: grant.access }
     }
 }
 

@@ -17,7 +17,6 @@ use super::owned::{Counter, State};
 use crate::cluster::clock::{Clock, monotonic};
 use crate::domain::Instant;
 use crate::domain::seats::journal::LicenseName;
-use crate::domain::seats::request::{Grant, Request};
 use crate::domain::seats::seating::Seating;
 
 /// A seat whose holder is not heard of for this long is free again. Whoever holds one counts from when it sent its request.
@@ -399,7 +398,7 @@ impl Shared {
                 return Err(Denied::NotOwner);
             }
             counter.seating.assume(&grant, &request, until);
-            let granted = granted(ask, &grant, &counter.seating);
+            let granted = ask.granted(&grant, &counter.seating);
             // Whoever asks again while the seat is being written must not be told before it is.
             return Ok(match owned.until_durable() {
                 None => Outcome::Now(granted),
@@ -411,7 +410,7 @@ impl Shared {
         {
             return Err(Denied::LedgerIncomplete { why: shut.why.clone(), wait: shut.until - now });
         }
-        let bytes = grant.records.len() * (BYTES_A_RECORD + written_length(&request));
+        let bytes = grant.records.len() * (BYTES_A_RECORD + ask.written_length());
         if owned.pending_bytes + bytes > MOST_PENDING_BYTES {
             return Err(Denied::Overloaded);
         }
@@ -419,7 +418,7 @@ impl Shared {
             return Err(Denied::LedgerUnavailable);
         }
         counter.seating.assume(&grant, &request, until);
-        let granted = granted(ask, &grant, &counter.seating);
+        let granted = ask.granted(&grant, &counter.seating);
         counter.note_peaks();
         owned.pending.push((ask.license.clone(), grant.records));
         owned.pending_bytes += bytes;
@@ -427,26 +426,4 @@ impl Shared {
         owned.waiting.push(durable);
         Ok(Outcome::Then(granted, told))
     }
-}
-
-/// The most bytes that the names in a record of this request can be in the ledger: each may have to be escaped.
-fn written_length(request: &Request) -> usize {
-    let names = [request.user, Some(request.session), request.client, request.request];
-    names.into_iter().flatten().map(|name| if name.is_ascii() { name.len() } else { name.len() * 3 }).sum()
-}
-
-fn granted(ask: &Ask, grant: &Grant, seating: &Seating) -> Granted {
-    let seat = |seat: &crate::domain::seats::request::Seat| {
-        let mut held = Seat {
-            license: ask.license.clone(),
-            pool: seat.pool.to_string(),
-            slot: seat.slot,
-            user: ask.user.clone(),
-            session: ask.session.clone(),
-            since: 0,
-        };
-        held.since = seating.since(&held.held()).unwrap_or_default();
-        held
-    };
-    Granted { seats: grant.seats.iter().map(seat).collect(), access: grant.access }
 }
