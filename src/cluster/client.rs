@@ -1,7 +1,8 @@
 //! The client: every answer's Date goes to the clock, every request is counted, every call has an end.
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header::DATE};
+use http::header::{DATE, USER_AGENT};
+use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::{Body, ClientBuilder};
@@ -20,6 +21,9 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// An answer that has not begun by now never comes: watches are not wrapped in `call`, and a cache whose list was lost
 /// on the way would stand still for good.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Who we are in audit logs and, up to the `/`, in `managedFields`.
+const NAME: &str = concat!("seatkeeper/", env!("CARGO_PKG_VERSION"));
 
 /// Why a call to the API server did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +100,8 @@ where
             Ok::<_, BoxError>(response)
         }
     });
-    let count = MapRequestLayer::new(move |request: Request<Body>| {
+    let count = MapRequestLayer::new(move |mut request: Request<Body>| {
+        request.headers_mut().entry(USER_AGENT).or_insert(HeaderValue::from_static(NAME));
         let kind = if request.method() == http::Method::GET { &count.reads } else { &count.writes };
         kind.inc();
         request

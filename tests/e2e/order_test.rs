@@ -1,9 +1,11 @@
 //! From order to licence: what a vendor and a customer do with kubectl, and what they see.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use seatkeeper::cluster::clock::monotonic;
 use seatkeeper::domain::license::mode::Mode;
+use serde_json::Value;
 
 use crate::case::{Case, KEYS, PLAN, Shown, condition_of, order};
 use crate::keys::{Signer, claims};
@@ -30,6 +32,28 @@ async fn i11_i4_one_subscription_applied_is_a_full_license_in_under_5_s() {
     assert_eq!(seen.status.and_then(|s| s.organisation).as_deref(), Some("Stadtwerke Musterstadt"));
     assert!(license.told("Activated").await.contains("agents 50 for Stadtwerke Musterstadt until "));
     assert!(case.subscription("stadtwerke").told("KeyIssued").await.contains("for term 1 of Plan innoacd"));
+}
+
+/// Whoever asks who wrote something is not told `unknown`.
+#[tokio::test]
+async fn all_that_the_operator_writes_bears_its_name() {
+    let case = Case::new("whose").await;
+    case.signing_key().await;
+    case.kubectl.apply(PLAN).await;
+    case.kubectl.apply(&order("stadtwerke", "")).await;
+    let license = case.license("innoacd");
+    license.is("Licensed", "Full").await;
+    license.told("Activated").await;
+    for kind in ["subscriptions", "licenses.seatkeeper.dev", "secrets", "events"] {
+        let shown = case.kubectl.expect(&["get", kind, "-o", "json", "--show-managed-fields"]).await;
+        let shown: Value = serde_json::from_str(&shown).expect("kubectl prints JSON");
+        let objects = shown["items"].as_array().into_iter().flatten();
+        let entries = objects.flat_map(|object| object["metadata"]["managedFields"].as_array().into_iter().flatten());
+        let managers: BTreeSet<&str> = entries.filter_map(|entry| entry["manager"].as_str()).collect();
+        let others: Vec<_> =
+            managers.iter().filter(|name| !name.starts_with("kubectl") && **name != "seatkeeper").collect();
+        assert!(managers.contains("seatkeeper") && others.is_empty(), "{kind}: {managers:?}");
+    }
 }
 
 /// I4, K4: a key entered in demo counts at once; nothing is restarted.

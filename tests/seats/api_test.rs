@@ -50,9 +50,12 @@ fn i1_what_was_said_of_a_seat_does_not_count_for_the_next_one_of_the_same_sessio
 }
 
 /// The journal of the ledger is gone round several times, and its bases are written behind it.
+///
+/// What one gives back and the next one takes goes into one write.
 #[test]
 fn i1_a_hundred_agents_log_in_and_out_one_after_the_other() {
     let ground = Ground::take();
+    let before = ground.writes();
     for n in 0..100 {
         let user = format!("agent-{n}");
         let granted = ground.asks(&user, json!({}));
@@ -60,6 +63,8 @@ fn i1_a_hundred_agents_log_in_and_out_one_after_the_other() {
         assert_eq!(ground.ask("DELETE", &format!("/v1/seats/{}", id(&granted.json())), "").status, 204, "{user}");
     }
     assert!(ground.holders().is_empty());
+    let writes = ground.writes() - before;
+    assert!((100..150).contains(&writes), "{writes} writes for 100 agents");
 }
 
 /// I2, I3: by users, several requests in one body are judged one by one, in their order.

@@ -1,6 +1,7 @@
 //! A licence of two agents, served by `seatkeeper up`, and those who want a seat of it.
 
 use chrono::Days;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use seatkeeper::cluster::clock::{machine_time, monotonic};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Output, Stdio};
@@ -74,6 +75,20 @@ impl Ground {
     pub fn api(&self) -> &str {
         let line = self.up.said.iter().find(|line| line.contains("  API ")).expect("the first screen says it");
         line.split_whitespace().last().expect("an address")
+    }
+
+    /// Writes of the operator to the Kubernetes API so far.
+    pub fn writes(&self) -> u64 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let text = runtime.block_on(async {
+            let kubeconfig = Kubeconfig::read_from(self.desk.data("kubeconfig")).expect("a kubeconfig");
+            let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+            let client = kube::Client::try_from(config.expect("a kubeconfig")).expect("a client");
+            client.request_text(http::Request::get("/metrics").body(Vec::new()).expect("a request")).await
+        });
+        let text = text.expect("metrics");
+        let count = text.lines().find_map(|line| line.strip_prefix("seatkeeper_api_writes_total ")?.parse().ok());
+        count.expect("writes are counted")
     }
 
     /// `seatkeeper hold` on this licence, with a command that the shell runs.

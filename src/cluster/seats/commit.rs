@@ -11,9 +11,12 @@ use crate::cluster::clock::monotonic;
 use crate::domain::seats::journal::{Base, BaseName, Changes, Entry};
 use crate::domain::seats::line::write_base;
 
-/// After a commit that served several, those who come straight back are waited for, at most half as long as the commit
-/// took and never longer than this (`design.md` §5: measured).
-const LONGEST_GATHERING: Duration = Duration::from_micros(1500);
+/// After a commit that served several, those who come straight back are waited for, at most as long as the commit took and
+/// never longer than this: one write for all costs less than two for half of them each (docs/performance.md).
+const LONGEST_GATHERING: Duration = Duration::from_millis(5);
+/// What nobody waits for is held back for this long: whoever gives a seat back often takes the next one at once, and both
+/// go into one write.
+const ALONE: Duration = Duration::from_millis(20);
 /// Bases that wait to be written. Each is at most once among them.
 const BASES_WAITING: usize = 1024;
 
@@ -44,8 +47,10 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
             shared.pending.notified().await;
         }
         if served > 1 {
-            gather(shared, served, (took / 2).min(LONGEST_GATHERING)).await;
+            let everybody = served + waiting(shared);
+            gather(shared, everybody, took.min(LONGEST_GATHERING)).await;
         }
+        gather(shared, 1, ALONE).await;
         let wait = shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).wait(monotonic());
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
@@ -77,14 +82,19 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
     }
 }
 
-/// Waits for as many as were served last, but not for long.
-async fn gather(shared: &Shared, served: usize, most: Duration) {
-    let enough = async {
-        while shared.lock().owned.as_ref().is_some_and(|owned| owned.waiting.len() < served) {
+/// Those whose seats are not in a commit yet.
+fn waiting(shared: &Shared) -> usize {
+    shared.lock().owned.as_ref().map_or(0, |owned| owned.waiting.len())
+}
+
+/// Waits until so many wait, but not for long, and not where nobody may come any more.
+async fn gather(shared: &Shared, enough: usize, most: Duration) {
+    let came = async {
+        while waiting(shared) < enough && !shared.lock().closing {
             shared.pending.notified().await;
         }
     };
-    let _ = tokio::time::timeout(most, enough).await;
+    let _ = tokio::time::timeout(most, came).await;
 }
 
 /// Takes everything that waits.

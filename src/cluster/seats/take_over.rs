@@ -57,6 +57,7 @@ impl Desk {
             biased;
             () = told => {
                 self.0.lock().closing = true;
+                self.0.pending.notify_one();
                 tokio::select! {
                     biased;
                     () = self.idle() => {}
