@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -146,7 +147,7 @@ impl Shown<'_> {
                 let cells: Vec<Value> = self.kind.columns.iter().map(|c| c.cell(&object.value, self.now)).collect();
                 let carried = match self.include {
                     Include::None => Value::Null,
-                    Include::Metadata => metadata_of(&object.value, beta),
+                    Include::Metadata => json!(metadata_of(&object.value, beta)),
                     Include::Object => object.value.clone(),
                 };
                 json!({"cells": cells, "object": carried})
@@ -193,8 +194,17 @@ pub fn nothing_there(path: &str) -> Response<Body> {
     }
 }
 
-fn metadata_of(object: &Value, beta: bool) -> Value {
-    json!({"kind": "PartialObjectMetadata", "apiVersion": meta_version(beta), "metadata": object["metadata"]})
+/// What is shown of an object where only its metadata is wanted.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Partial<'v> {
+    kind: &'static str,
+    api_version: &'static str,
+    metadata: &'v Value,
+}
+
+fn metadata_of(object: &Value, beta: bool) -> Partial<'_> {
+    Partial { kind: "PartialObjectMetadata", api_version: meta_version(beta), metadata: &object["metadata"] }
 }
 
 fn meta_version(beta: bool) -> &'static str {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::kind::Kind;
+use super::pairs::identical;
 use super::schema;
 use super::state::{Draft, Object};
 use super::writing::{Change, Write, key_of, version};
@@ -162,6 +163,8 @@ impl Write {
     fn keep_what_is_not_theirs(&self, kind: &Kind, live: &Value, object: &mut Value) {
         let Some(object) = object.as_object_mut() else { return };
         let mut keep = |field: &str| match live.get(field) {
+            // A copy of a whole spec costs more than to see that it is there already.
+            Some(value) if object.get(field).is_some_and(|own| identical(own, value)) => {}
             Some(value) => {
                 object.insert(field.to_owned(), value.clone());
             }

@@ -1,12 +1,14 @@
 //! Fields that stand twice in one object or that nobody knows: readers take the last and drop the others, and whoever
 //! wrote them should know.
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::schema::Node;
+use super::schema::{Node, Path};
 
 /// Told at most.
 const MOST: usize = 100;
@@ -16,21 +18,25 @@ const MOST: usize = 100;
 pub fn faults(json: &[u8], node: Option<&Node>) -> Vec<String> {
     let found = RefCell::new(Vec::new());
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let _ = Look { path: String::new(), node, found: &found }.deserialize(&mut reader);
+    let _ = Look { path: &Path::Root, node, found: &found }.deserialize(&mut reader);
     found.into_inner()
 }
 
 struct Look<'f> {
-    path: String,
+    path: &'f Path<'f>,
     node: Option<&'f Node>,
     found: &'f RefCell<Vec<String>>,
 }
 
+/// A name, as it stands in the text where nothing in it is escaped.
+#[derive(Deserialize)]
+struct Name<'n>(#[serde(borrow)] Cow<'n, str>);
+
 impl<'f> Look<'f> {
-    fn tell(&self, what: &str, path: &str) {
+    fn tell(&self, what: &str, path: &Path<'_>) {
         let mut found = self.found.borrow_mut();
         if found.len() < MOST {
-            found.push(format!("{what} field {path:?}"));
+            found.push(format!("{what} field {:?}", path.name()));
         }
     }
 
@@ -85,29 +91,29 @@ impl<'de> Visitor<'de> for Look<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let mut n = 0;
         let node = self.node.and_then(|node| node.items.as_deref());
-        while items.next_element_seed(Look { path: format!("{}[{n}]", self.path), node, ..self })?.is_some() {
+        while items.next_element_seed(Look { path: &self.path.index(n), node, found: self.found })?.is_some() {
             n += 1;
         }
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        let mut seen = HashSet::new();
-        while let Some(name) = fields.next_key::<String>()? {
-            let path = if self.path.is_empty() { name.clone() } else { format!("{}.{name}", self.path) };
-            let node = self.field(&name);
-            if !seen.insert(name) {
+        let mut seen = BTreeSet::new();
+        while let Some(Name(name)) = fields.next_key()? {
+            let path = self.path.field(&name);
+            if seen.contains(&name) {
                 self.tell("duplicate", &path);
                 fields.next_value::<IgnoredAny>()?;
                 continue;
             }
-            match node {
-                Ok(node) => fields.next_value_seed(Look { path, node, found: self.found })?,
+            match self.field(&name) {
+                Ok(node) => fields.next_value_seed(Look { path: &path, node, found: self.found })?,
                 Err(()) => {
                     self.tell("unknown", &path);
                     fields.next_value::<IgnoredAny>()?;
                 }
             }
+            seen.insert(name);
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ mod kind;
 mod metadata;
 mod namespaces;
 mod openapi;
+mod pairs;
 mod pods;
 mod protobuf;
 mod reading;

@@ -1,6 +1,7 @@
 //! What a request asks for: the resource, the verb and the options, read from path, query and headers.
 
 use http::{HeaderMap, Method, Uri};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::failure::Failure;
@@ -40,8 +41,8 @@ impl Resource {
 /// A path, read. None where nothing of the kind is served.
 pub fn target(kinds: &Kinds, uri: &Uri) -> Option<Target> {
     let path = uri.path().trim_matches('/');
-    let segments: Vec<String> = path.split('/').map(decoded).collect();
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let segments: Vec<Cow<'_, str>> = path.split('/').map(decoded).collect();
+    let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     let (group, version, rest) = match segments.as_slice() {
         ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
         ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
@@ -79,9 +80,8 @@ fn resource(kinds: &Kinds, group: &str, version: &str, path: &[&str]) -> Option<
     Some(Resource { kind, namespace: namespace.map(own), name: name.map(own), subresource: subresource.map(own) })
 }
 
-fn decoded(text: &str) -> String {
-    let query = format!("x={}", text.replace('+', "%2B"));
-    form_urlencoded::parse(query.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+fn decoded(text: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy()
 }
 
 /// The options of a request.

@@ -1,6 +1,7 @@
 //! The objects as they are now, and what happened to them lately: for reads, for watches and for pages of a list.
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
@@ -48,7 +49,7 @@ impl Object {
 }
 
 /// A value as JSON. Its `to_string` takes twice as long.
-pub fn written(value: &Value) -> Bytes {
+pub fn written(value: &impl Serialize) -> Bytes {
     // A value of strings, numbers and lists can always be written.
     serde_json::to_vec(value).unwrap_or_default().into()
 }

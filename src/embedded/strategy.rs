@@ -8,6 +8,7 @@ use super::events;
 use super::fields::go_json_fault;
 use super::kind::Kind;
 use super::metadata::entry_name_faults;
+use super::pairs::pairs;
 use super::pods;
 use super::schema::{FieldError, Reason};
 use crate::cluster::clock::random_bytes;
@@ -226,13 +227,9 @@ fn lease_faults(object: &Value) -> Vec<FieldError> {
 /// Whether two versions of an object differ in more than metadata and status: what counts as a new generation.
 pub fn wants_something_else(old: &Value, new: &Value) -> bool {
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return old != new };
-    let wanted = |fields: &Map<String, Value>| -> Vec<(String, Value)> {
-        let own = fields.iter().filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status"));
-        let mut own: Vec<_> = own.map(|(name, value)| (name.clone(), value.clone())).collect();
-        own.sort_by(|a, b| a.0.cmp(&b.0));
-        own
-    };
-    wanted(old) != wanted(new)
+    let wanted = |name: &str| !matches!(name, "metadata" | "status");
+    let count = |fields: &Map<String, Value>| fields.keys().filter(|name| wanted(name)).count();
+    count(old) != count(new) || pairs(old, new).any(|(name, old, new)| wanted(name) && new != Some(old))
 }
 
 /// A status of a custom resource brings no metadata along but the owners of its fields.
@@ -240,10 +237,20 @@ pub fn keep_metadata_on_status(kind: &Kind, live: &Value, object: &mut Map<Strin
     if !kind.custom {
         return;
     }
-    let managed = object.get("metadata").map(|meta| meta["managedFields"].clone());
-    let mut metadata = live["metadata"].clone();
-    if let Some(managed) = managed {
-        metadata["managedFields"] = managed;
-    }
+    let managed =
+        object.get_mut("metadata").map(|meta| meta.get_mut("managedFields").map(Value::take).unwrap_or_default());
+    let metadata = match (managed, &live["metadata"]) {
+        (Some(managed), Value::Object(live)) => {
+            // The owners are most of the metadata: those that give way are not copied, but for their place.
+            let copied = live.iter().map(|(name, value)| match name.as_str() {
+                "managedFields" => (name.clone(), Value::Null),
+                _ => (name.clone(), value.clone()),
+            });
+            let mut metadata: Map<String, Value> = copied.collect();
+            metadata.insert("managedFields".into(), managed);
+            Value::Object(metadata)
+        }
+        (_, live) => live.clone(),
+    };
     object.insert("metadata".into(), metadata);
 }

@@ -3,6 +3,7 @@
 use super::number::same;
 use super::set::{FieldSet, Step};
 use super::shape::{self, Shape};
+use crate::embedded::pairs::pairs;
 use crate::embedded::schema::node::Node;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -97,9 +98,11 @@ fn one<'a>(
             if node.atomic_map || nothing {
                 return leaf(old, new);
             }
-            for (name, old) in old_map.into_iter().flatten() {
-                let new = new_map.and_then(|map| map.get(name));
-                field(node, name, Some(old), new, below);
+            match (old_map, new_map) {
+                (Some(old), Some(new)) => {
+                    pairs(old, new).for_each(|(name, old, new)| field(node, name, Some(old), new, below));
+                }
+                (old, _) => old.into_iter().flatten().for_each(|(name, old)| field(node, name, Some(old), None, below)),
             }
             for (name, new) in new_map.into_iter().flatten() {
                 if old_map.is_none_or(|map| !map.contains_key(name)) {

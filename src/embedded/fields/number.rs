@@ -1,5 +1,6 @@
 //! Equality and order of JSON values as structured-merge-diff has them: numbers compare by value, whatever their kind.
 
+use crate::embedded::pairs::pairs;
 use serde_json::Value;
 use std::cmp::Ordering;
 
@@ -12,7 +13,7 @@ pub fn same(a: &Value, b: &Value) -> bool {
         (Value::String(a), Value::String(b)) => a == b,
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
+            a.len() == b.len() && pairs(a, b).all(|(_, a, b)| b.is_some_and(|b| same(a, b)))
         }
         _ => false,
     }

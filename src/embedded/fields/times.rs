@@ -1,6 +1,7 @@
 //! A write that changes nothing but times of `managedFields` is none.
 
 use super::number::same;
+use crate::embedded::pairs::pairs;
 use serde_json::{Map, Value};
 
 /// Gives the new object the live one's `managedFields` where they differ in nothing but times and the objects do not
@@ -25,7 +26,7 @@ fn same_apart(live: &Value, new: &Value) -> bool {
 }
 
 fn fields(live: &Map<String, Value>, new: &Map<String, Value>, check: impl Fn(&str, &Value, &Value) -> bool) -> bool {
-    live.len() == new.len() && live.iter().all(|(name, live)| new.get(name).is_some_and(|new| check(name, live, new)))
+    live.len() == new.len() && pairs(live, new).all(|(name, live, new)| new.is_some_and(|new| check(name, live, new)))
 }
 
 fn managers(live: &Value, new: &Value) -> bool {

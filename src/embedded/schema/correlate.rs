@@ -4,14 +4,15 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 
 use super::node::{ListKind, Node};
+use crate::embedded::pairs::pairs;
 
 /// Whether a value is as it was, as far as the schema can tell its parts apart: lists of kind map regardless of order.
 pub fn unchanged(node: &Node, new: &Value, old: &Value) -> bool {
     match (new, old) {
         (Value::Object(new), Value::Object(old)) => {
             new.len() == old.len()
-                && new.iter().all(|(name, value)| {
-                    matches!((node.field(name), old.get(name)), (Some(node), Some(old)) if unchanged(node, value, old))
+                && pairs(new, old).all(|(name, value, old)| {
+                    matches!((node.field(name), old), (Some(node), Some(old)) if unchanged(node, value, old))
                 })
         }
         (Value::Array(new), Value::Array(old)) => match (&node.list, &node.items) {

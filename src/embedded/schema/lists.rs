@@ -49,10 +49,21 @@ fn of_map(keys: &[String], items: &[Value], path: &Path, errors: &mut Vec<FieldE
             keys.iter().filter_map(|key| Some((key.clone(), item.get(key)?.clone()))).collect();
         Value::Object(fields)
     };
-    if items.len() > 1 {
+    if items.len() > 1 && !are_few_and_differ(keys, items) {
         let keys: Vec<Value> = items.iter().map(key_of).collect();
         repeated(keys.iter(), path, errors);
     }
+}
+
+/// Most lists are short: that nothing in them is there twice is seen without writing their keys out.
+fn are_few_and_differ(keys: &[String], items: &[Value]) -> bool {
+    const FEW: usize = 32;
+    if items.len() > FEW {
+        return false;
+    }
+    let key_of = |item| keys.iter().map(move |key| Value::get(item, key));
+    let keys_of: Vec<Vec<Option<&Value>>> = items.iter().map(|item| key_of(item).collect()).collect();
+    keys_of.iter().enumerate().all(|(n, key)| !keys_of[..n].contains(key))
 }
 
 fn repeated<'a>(items: impl Iterator<Item = &'a Value>, path: &Path, errors: &mut Vec<FieldError>) {

@@ -34,12 +34,12 @@ mod values;
 pub use defaults::default;
 pub use error::{FieldError, Reason};
 pub use node::{ListKind, Node, Type};
+pub use path::Path;
 pub use prune::prune;
 pub use text::{json, quoted};
 pub use typed::{Wording, decode};
 
 use format::Format;
-use path::Path;
 use rules::{Before, Rules};
 use serde_json::Value;
 use structure::Place;
