@@ -1,7 +1,7 @@
 //! The client: every answer's Date goes to the clock, every request is counted, every call has an end.
 
 use bytes::Bytes;
-use http::header::{DATE, USER_AGENT};
+use http::header::{ACCEPT, DATE, USER_AGENT};
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use kube::Client;
@@ -107,6 +107,28 @@ where
         request
     });
     builder.with_layer(&TimeoutLayer::new(HEAD_TIMEOUT)).with_layer(&hear).with_layer(&count).build()
+}
+
+/// Sends a write and reads no more of the outcome than its version: the rest is never looked at, and with thousands of
+/// objects encoding and reading it is a good part of the work.
+pub async fn write(
+    client: &Client,
+    request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+) -> Result<Option<String>, kube::Error> {
+    #[derive(serde::Deserialize)]
+    struct Outcome {
+        metadata: Metadata,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        resource_version: Option<String>,
+    }
+    let mut request = request.map_err(kube::Error::BuildRequest)?;
+    let metadata = HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+    request.headers_mut().insert(ACCEPT, metadata);
+    let outcome: Outcome = client.request(request).await?;
+    Ok(outcome.metadata.resource_version)
 }
 
 /// Waits for a call, but not for ever: the client by itself retries for minutes and has no read timeout.

@@ -4,7 +4,8 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::api::{PostParams, Request};
+use kube::{Client, Resource, ResourceExt};
 use prometheus_client::metrics::counter::Counter;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-use super::client::call;
+use super::client::{self, call};
 use super::clock::monotonic;
 use crate::domain::Instant;
 
@@ -106,9 +107,10 @@ impl Events {
 async fn send_all(client: Client, mut queue: mpsc::Receiver<Event>) {
     let mut burst = BURST;
     while let Some(event) = queue.recv().await {
-        let api: Api<Event> = Api::namespaced(client.clone(), &event.namespace().unwrap_or_default());
         let began = monotonic();
-        match call(api.create(&Default::default(), &event)).await {
+        let request = Request::new(Event::url_path(&(), Some(&event.namespace().unwrap_or_default())));
+        let request = request.create(&PostParams::default(), serde_json::to_vec(&event).unwrap_or_default());
+        match call(client::write(&client, request)).await {
             Ok(_) => {}
             // Told before.
             Err(error) if error.is_conflict() => {}

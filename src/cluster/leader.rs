@@ -4,13 +4,13 @@
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::PostParams;
+use kube::api::{PostParams, Request};
 use kube::{Api, Client, ResourceExt};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-use super::client::{CallError, call};
+use super::client::{self, CallError, call};
 use super::clock::{Clock, jittered, monotonic};
 use crate::domain::Instant;
 
@@ -249,11 +249,15 @@ impl Candidate {
             None => _ = lease.annotations_mut().remove(SEATS),
         }
         lease.metadata.managed_fields = None;
-        let params = PostParams::default();
-        match lease.metadata.resource_version {
-            None => call(self.api.create(&params, &lease)).await,
-            Some(_) => call(self.api.replace(LEASE_NAME, &params, &lease)).await,
-        }
+        let (request, params) = (Request::new(self.api.resource_url()), PostParams::default());
+        let body = serde_json::to_vec(&lease).unwrap_or_default();
+        let request = match lease.metadata.resource_version {
+            None => request.create(&params, body),
+            Some(_) => request.replace(LEASE_NAME, &params, body),
+        };
+        // It is what was sent, in a new version.
+        lease.metadata.resource_version = call(client::write(&self.api.clone().into_client(), request)).await?;
+        Ok(lease)
     }
 }
 

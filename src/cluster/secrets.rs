@@ -12,7 +12,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::client::{CallError, call};
+use super::client::{self, CallError, call};
 use super::status::FIELD_MANAGER;
 use crate::api::mark;
 use crate::domain::fault::Fault;
@@ -96,6 +96,7 @@ impl Kept<'_> {
     pub async fn write(&self, client: &Client, found: Option<&Secret>, entries: Entries) -> Result<(), KeepError> {
         let api: Api<Secret> = Api::namespaced(client.clone(), self.namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        let request = Request::new(Secret::url_path(&(), Some(self.namespace)));
         let Some(found) = found else {
             let mut labels = BTreeMap::from([(mark::MANAGED_BY.to_owned(), mark::SEATKEEPER.to_owned())]);
             labels.extend(self.label.map(|value| (mark::SUBSCRIPTION.to_owned(), value.to_owned())));
@@ -111,7 +112,8 @@ impl Kept<'_> {
                 data: Some(entries),
                 ..Secret::default()
             };
-            return match call(api.create(&params, &secret)).await {
+            let request = request.create(&params, serde_json::to_vec(&secret).unwrap_or_default());
+            return match call(client::write(client, request)).await {
                 Ok(_) => Ok(()),
                 Err(error) if error.is_conflict() => {
                     match explain_missing(client, self.type_, self.namespace, self.name).await? {
@@ -139,7 +141,8 @@ impl Kept<'_> {
         if wrong::is(NoPrecondition) {
             secret.metadata.resource_version = None;
         }
-        match call(api.replace(self.name, &params, &secret)).await {
+        let request = request.replace(self.name, &params, serde_json::to_vec(&secret).unwrap_or_default());
+        match call(client::write(client, request)).await {
             Err(CallError::TimedOut) if wrong::is(TimeoutIsDone) => {}
             Err(error) if wrong::is(StaleCacheTrusted) && error.is_conflict() => {
                 secret.metadata.resource_version = call(api.get(self.name)).await?.resource_version();

@@ -1,8 +1,6 @@
 //! Writing status: one server-side apply, only when something changed, never twice for the same reason.
 
-use http::HeaderValue;
-use http::header::ACCEPT;
-use kube::api::{PartialObjectMeta, Patch, PatchParams, Request};
+use kube::api::{Patch, PatchParams, Request};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Mutex;
 
-use super::client::{CallError, call};
+use super::client::{self, CallError, call};
 
 /// The field manager of everything the operator applies.
 pub const FIELD_MANAGER: &str = "seatkeeper";
@@ -91,7 +89,7 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let answer = call(patch_status(api, &object.name_any(), &params, &Patch::Apply(patch))).await?;
         if let Some(uid) = &object.meta().uid {
-            let (version, generation) = (version(&answer), object.meta().generation);
+            let (version, generation) = (number(answer.as_deref()), object.meta().generation);
             self.lock().insert(uid.clone(), Written { version, generation, status: status.clone() });
         }
         Ok(true)
@@ -107,25 +105,25 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
     }
 }
 
-/// Applies a status and asks for no more than the metadata of the outcome: it is never read, and with thousands of objects
-/// encoding and reading it is a good part of the work.
+/// Applies a status. The answer is the version of the outcome.
 pub async fn patch_status<K>(
     api: &Api<K>,
     name: &str,
     params: &PatchParams,
     patch: &Patch<serde_json::Value>,
-) -> Result<PartialObjectMeta<K>, kube::Error>
+) -> Result<Option<String>, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone,
 {
     let request = Request::new(api.resource_url()).patch_subresource("status", name, params, patch);
-    let mut request = request.map_err(kube::Error::BuildRequest)?;
-    let metadata = HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
-    request.headers_mut().insert(ACCEPT, metadata);
-    api.clone().into_client().request(request).await
+    client::write(&api.clone().into_client(), request).await
 }
 
 /// Resource versions of one object can be compared (Kubernetes 1.35 promises it, earlier ones did it).
 fn version<K: Resource>(object: &K) -> u64 {
-    object.meta().resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
+    number(object.meta().resource_version.as_deref())
+}
+
+fn number(version: Option<&str>) -> u64 {
+    version.and_then(|version| version.parse().ok()).unwrap_or(0)
 }

@@ -1,9 +1,7 @@
 //! The ledger in the API server: `SeatLedger` objects in the operator's own namespace, written by compare-and-swap alone.
 
-use http::HeaderValue;
-use http::header::ACCEPT;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
-use kube::api::{DeleteParams, ListParams, PartialObjectMeta, PostParams, Request};
+use kube::api::{DeleteParams, ListParams, PostParams, Request};
 use kube::{Api, Client, ResourceExt};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
@@ -12,7 +10,7 @@ use std::time::Duration;
 
 use crate::api::seat_ledger::{Base as BasePlace, Journal as JournalPlace, OfLicense, SeatLedgerSpec};
 use crate::api::{License, SeatLedger};
-use crate::cluster::client::{CallError, call};
+use crate::cluster::client::{self, CallError, call};
 use crate::cluster::clock::{jittered, random_bytes};
 use crate::domain::seats::journal::{Base, BaseName, Entry, Found, Incomplete, LicenseName, place, read};
 
@@ -215,10 +213,15 @@ impl Ledger {
             object.metadata.resource_version = version;
             let bytes = serde_json::to_vec(&object).unwrap_or_default();
             let size = bytes.len();
-            let written = call(self.put(name, object.metadata.resource_version.is_some(), bytes)).await;
+            let (request, params) = (Request::new(self.api.resource_url()), PostParams::default());
+            let request = match object.metadata.resource_version {
+                Some(_) => request.replace(name, &params, bytes),
+                None => request.create(&params, bytes),
+            };
+            let written = call(client::write(&self.client, request)).await;
             match written {
-                Ok(meta) => {
-                    if let Some(version) = meta.metadata.resource_version {
+                Ok(version) => {
+                    if let Some(version) = version {
                         self.known().objects.insert(name.to_owned(), (version, spec.sequence));
                     }
                     return Ok(size);
@@ -251,25 +254,6 @@ impl Ledger {
             tokio::time::sleep(jittered(wait)).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
-    }
-
-    /// Creates or replaces, and asks for no more than the metadata of the outcome.
-    async fn put(
-        &self,
-        name: &str,
-        exists: bool,
-        bytes: Vec<u8>,
-    ) -> Result<PartialObjectMeta<SeatLedger>, kube::Error> {
-        let request = Request::new(self.api.resource_url());
-        let params = PostParams::default();
-        let request = match exists {
-            true => request.replace(name, &params, bytes),
-            false => request.create(&params, bytes),
-        };
-        let mut request = request.map_err(kube::Error::BuildRequest)?;
-        let metadata = HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
-        request.headers_mut().insert(ACCEPT, metadata);
-        self.api.clone().into_client().request(request).await
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
