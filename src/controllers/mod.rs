@@ -3,6 +3,7 @@
 //! **Architecture Invariant:** no step depends on having seen an event. Every reconcile starts from what is there.
 
 mod enrolment;
+pub mod keyrings;
 pub mod license;
 pub mod observed;
 pub mod plan;

@@ -10,6 +10,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::enrolment::Enrolment;
+use super::keyrings::Keyrings;
 use super::verified::Verified;
 use crate::api::allowed_namespaces::Labels;
 use crate::api::{License, Plan, Roster, Subscription, mark};
@@ -37,6 +38,7 @@ pub struct Observed {
     pub trusts: Store<Secret>,
     pub issuers: Store<Secret>,
     pub verified: Arc<Verified>,
+    pub keyrings: Arc<Keyrings>,
 }
 
 impl Observed {

@@ -92,6 +92,7 @@ impl Wiring {
             namespace: namespace.to_owned(),
             cluster,
             verified: Arc::default(),
+            keyrings: Arc::default(),
         };
         let wiring = Wiring {
             licenses: Arc::new(LicenseController {

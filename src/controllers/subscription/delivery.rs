@@ -140,7 +140,7 @@ pub async fn carry_out(
             done.not_delivered = Some(not_kept(error)?);
         }
     }
-    done.revoked = issuer.trust.revoked().clone();
+    done.revoked = issuer.trust().revoked().clone();
     done.keys.sort_by(|a, b| (a.iat, a.nbf, &a.jti).cmp(&(b.iat, b.nbf, &b.jti)));
     done.keys.dedup_by(|a, b| a.jti == b.jti);
     if let Some(fault) = make_license(subscription, contract, observed).await? {
@@ -206,7 +206,7 @@ async fn deliver(
     let found = secrets::find(&observed.keys, &place.namespace, &place.secret);
     let mut entries = found.as_ref().filter(|s| kept.is_ours(s)).and_then(|s| s.data.clone()).unwrap_or_default();
     let issued = read_issued(&entries, issuer, observed);
-    let Work { mut issue, mut revoke, remove } = work(wanted, &issued, issuer.trust.revoked(), now);
+    let Work { mut issue, mut revoke, remove } = work(wanted, &issued, issuer.trust().revoked(), now);
     let mut version = found;
     if wrong::is(RandomSerial) {
         issue.iter_mut().for_each(|key| key.claims.jti = format!("{:?}", random_bytes::<8>()));
@@ -224,7 +224,7 @@ async fn deliver(
 
     if !issue.is_empty() {
         for key in &issue {
-            entries.insert(key.entry.clone(), ByteString(sign_key(&key.claims, &issuer.key).into_bytes()));
+            entries.insert(key.entry.clone(), ByteString(sign_key(&key.claims, issuer.key()).into_bytes()));
         }
         kept.write(&observed.client, version.as_deref(), entries.clone()).await?;
         // The rest follows on the version that this write made, once the cache shows it.
@@ -249,7 +249,7 @@ async fn deliver(
 /// The entries that this issuer signed. Whatever else is there is left alone.
 fn read_issued(entries: &Entries, issuer: &Issuer, observed: &Observed) -> Vec<IssuedKey> {
     let read = |(entry, text): (&String, &ByteString)| {
-        let claims = observed.verified.verify(&text.0, &issuer.trust).ok()?;
+        let claims = observed.verified.verify(&text.0, issuer.trust()).ok()?;
         Some(IssuedKey { entry: entry.clone(), claims: Claims::clone(&claims) })
     };
     entries.iter().filter_map(read).collect()

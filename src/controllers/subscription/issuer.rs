@@ -3,34 +3,32 @@
 //! The operator keeps `<issuer>-trust` (type seatkeeper.dev/trust): the public keys, old ones too, and the list of revoked
 //! serials. The issuer's own Secret belongs to the vendor, often to a tool that would undo every change, and is only read.
 
-use ed25519_dalek::{SigningKey, VerifyingKey};
+use ed25519_dalek::SigningKey;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Client, ResourceExt};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::super::observed::Observed;
+use super::super::keyrings::Keyring;
+use super::super::observed::{Observed, target};
 use crate::api::{Subscription, secret_type};
 use crate::cluster::client::CallError;
 use crate::cluster::secrets::{self, Entries, KeepError, Kept};
 use crate::domain::Instant;
 use crate::domain::contract::default_issuer;
 use crate::domain::fault::Fault;
-use crate::domain::license::jwk::{publish, read_jwks, read_signing_key, thumbprint};
-use crate::domain::license::trust::{Revocations, Trust, read_revocations, sign_revocations};
+use crate::domain::license::jwk::publish;
+use crate::domain::license::trust::{Revocations, Trust, sign_revocations};
 use crate::wrong::{self, Variant::*};
 
 /// What signs the keys of a contract.
 pub struct Issuer {
     pub name: String,
-    pub key: SigningKey,
-    /// Everything this issuer has signed with and revoked so far.
-    pub trust: Trust,
+    keyring: Arc<Keyring>,
     namespace: String,
     secret_name: String,
     trust_secret: Option<Arc<Secret>>,
-    revocations: Revocations,
 }
 
 /// The Secret that publishes the trust of an issuer.
@@ -58,8 +56,17 @@ impl Issuer {
                 format!("Secret {namespace}/{name} has no entry signing-key.pem; `seatkeeper keygen` makes one");
             return Ok(Err(Fault::new("SigningKeyMissing", "spec.issuer", message)));
         };
-        let key = match read_signing_key(pem) {
-            Ok(key) => key,
+        let trust_secret = secrets::find(&observed.trusts, &namespace, &trust_secret_name(name));
+        let published = trust_secret.as_ref().and_then(|s| s.data.as_ref());
+        let published = |entry: &str| published.and_then(|data| data.get(entry)).map(|bytes| bytes.0.as_slice());
+        let read = observed.keyrings.of(
+            &target("Secret", &namespace, name),
+            pem,
+            published("jwks.json"),
+            published("revoked.jwt"),
+        );
+        let keyring = match read {
+            Ok(keyring) => keyring,
             Err(wrong) => {
                 let message = format!("Secret {namespace}/{name}, {}: {}", wrong.field, wrong.message);
                 return Ok(Err(Fault::new(wrong.reason, "spec.issuer", message)));
@@ -70,44 +77,39 @@ impl Issuer {
             .map(str::trim)
             .filter(|text| !text.is_empty());
         let issuer_name: String = named.unwrap_or(default_issuer(&namespace)).chars().take(200).collect();
-        let trust_secret = secrets::find(&observed.trusts, &namespace, &trust_secret_name(name));
-        let published = trust_secret.as_ref().and_then(|s| s.data.as_ref());
-        let published_keys: Vec<VerifyingKey> = published
-            .and_then(|data| data.get("jwks.json"))
-            .and_then(|jwks| read_jwks(&jwks.0).ok())
-            .unwrap_or_default();
-        let mut trust = Trust::new(published_keys.into_iter().chain([key.verifying_key()]));
-        let list = published.and_then(|data| data.get("revoked.jwt"));
-        let revocations = list.and_then(|list| read_revocations(&list.0, &trust).ok()).unwrap_or_default();
-        if let Some(list) = list {
-            // One that does not verify is as good as none, and is written anew with the next revocation.
-            let _ = trust.heed(&list.0);
-        }
         let secret_name = name.clone();
-        Ok(Ok(Issuer { name: issuer_name, key, trust, namespace, secret_name, trust_secret, revocations }))
+        Ok(Ok(Issuer { name: issuer_name, keyring, namespace, secret_name, trust_secret }))
+    }
+
+    /// What signs the keys of a contract.
+    pub fn key(&self) -> &SigningKey {
+        &self.keyring.key
+    }
+
+    /// Everything this issuer has signed with and revoked so far.
+    pub fn trust(&self) -> &Trust {
+        &self.keyring.trust
     }
 
     /// Publishes the signing key's public half, where that is not done yet, and the serials in `revoke`.
     pub async fn publish(&mut self, client: &Client, revoke: &BTreeSet<String>, now: Instant) -> Result<(), KeepError> {
-        let published = self.trust_secret.as_ref().and_then(|secret| secret.data.clone()).unwrap_or_default();
-        let known = published.get("jwks.json").and_then(|jwks| read_jwks(&jwks.0).ok()).unwrap_or_default();
-        let kid = thumbprint(&self.key.verifying_key());
-        let is_known = known.iter().any(|key| thumbprint(key) == kid);
-        if is_known && revoke.iter().all(|serial| self.trust.is_revoked(serial)) {
+        if self.keyring.is_published && revoke.iter().all(|serial| self.trust().is_revoked(serial)) {
             return Ok(());
         }
-        let mut entries: Entries = published;
+        let published = self.trust_secret.as_ref().and_then(|secret| secret.data.clone());
+        let mut entries: Entries = published.unwrap_or_default();
         let jwks = match wrong::is(OldKeysUnpublished) {
-            true => publish([&self.key.verifying_key()]),
-            false => publish(self.trust.keys()),
+            true => publish([&self.key().verifying_key()]),
+            false => publish(self.trust().keys()),
         };
         let jwks = serde_json::to_string_pretty(&jwks).unwrap_or_default();
         entries.insert("jwks.json".into(), ByteString(jwks.into_bytes()));
         if !revoke.is_empty() {
-            let serials = self.trust.revoked().union(revoke).cloned().collect();
-            self.revocations = Revocations { version: self.revocations.version + 1, iat: now.timestamp(), serials };
-            let list = sign_revocations(&self.revocations, &self.key).into_bytes();
-            let _ = self.trust.heed(&list);
+            let Keyring { key, trust, revocations, .. } = Arc::make_mut(&mut self.keyring);
+            let serials = trust.revoked().union(revoke).cloned().collect();
+            *revocations = Revocations { version: revocations.version + 1, iat: now.timestamp(), serials };
+            let list = sign_revocations(revocations, key).into_bytes();
+            let _ = trust.heed(&list);
             entries.insert("revoked.jwt".into(), ByteString(list));
         }
         let owner = format!("Issuer {}/{}", self.namespace, self.secret_name);
