@@ -35,7 +35,7 @@ impl Call {
             true => self.path.clone(),
             false => format!("{}?{}", self.path, self.query),
         };
-        let mut request = Request::new(Body::from(self.body.to_vec()));
+        let mut request = Request::new(Body::from(self.body.clone()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri.parse().expect("it was one before");
         *request.headers_mut() = self.headers.clone();

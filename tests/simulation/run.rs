@@ -1,6 +1,6 @@
 //! One run of one world: the real operator over the embedded API on one thread, in time that only the simulator moves.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -316,15 +316,11 @@ impl Run {
 
     /// The next instant at which something may happen by itself.
     fn next_instant(&self, now: Instant, end: Instant) -> Option<Instant> {
-        let mut state = self.shared.lock();
-        let oracle = &mut state.oracle;
-        let instants: BTreeSet<Instant> = oracle
-            .contracts
-            .iter()
-            .filter(|contract| contract.there)
-            .flat_map(|contract| contract.instants(&oracle.plans, end))
-            .collect();
-        instants.range(now + TimeDelta::seconds(1)..).next().copied()
+        let state = self.shared.lock();
+        let oracle = &state.oracle;
+        let there = oracle.contracts.iter().filter(|contract| contract.there);
+        let instants = there.flat_map(|contract| contract.instants(&oracle.plans, end));
+        instants.filter(|at| *at >= now + TimeDelta::seconds(1)).min()
     }
 
     /// Waits until everything is as it should be: at once where nothing went wrong, after all retries otherwise.
