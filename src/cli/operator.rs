@@ -78,7 +78,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
         }
     };
     let (told, stop) = watch::channel(false);
-    tokio::spawn(stop_on_signal(told));
+    stop_on_signal(told)?;
     let callers = Callers::of_cluster(client.clone());
     let mut operator = Operator::new(client, clock, &requests, &arguments.namespace, &identity, arguments.seats.ttl());
     operator.desk.set_budget(arguments.ledger_bytes_a_second);
@@ -97,15 +97,16 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Turns true at SIGTERM or SIGINT.
-pub async fn stop_on_signal(told: watch::Sender<bool>) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    told.send_replace(true);
+/// Turns true at SIGTERM or SIGINT. Both are listened for from when this returns, in the background.
+pub fn stop_on_signal(told: watch::Sender<bool>) -> Result<(), Failure> {
+    let listen = |kind| signal(kind).map_err(|e| Failure::new(format!("signals cannot be received: {e}")));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        told.send_replace(true);
+    });
+    Ok(())
 }

@@ -96,7 +96,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let kubeconfig = data.write_kubeconfig(&credential, address)?;
     let tls = credential.tls()?;
     let (told, mut stop) = watch::channel(false);
-    tokio::spawn(stop_on_signal(told));
+    stop_on_signal(told)?;
     let Some(folder) = folder else {
         let server = tokio::spawn(async move { serve(listener, tls, answering(api), &credential.token, None).await });
         say(&format!("ready: KUBECONFIG={}\n", kubeconfig.display()))?;
