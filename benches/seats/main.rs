@@ -16,6 +16,7 @@ mod lease;
 mod licence;
 mod load;
 mod more;
+mod morning;
 mod peers;
 mod plane;
 mod postgres;
@@ -118,6 +119,7 @@ async fn measure(plan: Plan) {
     }
     if plan.peers.contains(&Peer::Cluster) {
         more::under_the_budget(&plan, &mut peers, &mut results).await;
+        morning::measure(peers.plane(), &mut results).await;
         more::memory(&plan, &mut peers, &mut results).await;
     }
     report::show(&plan, &results);

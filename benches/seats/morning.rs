@@ -96,7 +96,7 @@ async fn stand(door: Door, number: usize, began: Duration, come: Arc<AtomicUsize
             let license = format!(r#"{{"namespace":"{NAMESPACE}","name":"{LICENSE}"}}"#);
             let body = format!(r#"{{"license":{license},"pool":"{LARGE}","user":"a{agent}","session":"s{agent}"}}"#);
             let asked = monotonic();
-            let (status, said) = say(&mut stream, format_args!("POST /v1/seats"), &door.headers, &body).await;
+            let (status, said) = say(&mut stream, "POST /v1/seats", &door.headers, &body).await;
             match status {
                 201 => {
                     let id = said.split(r#""id":""#).nth(1).and_then(|rest| rest.split('"').next());
@@ -111,8 +111,8 @@ async fn stand(door: Door, number: usize, began: Duration, come: Arc<AtomicUsize
             }
         } else if let Some((_, which)) = beats.pop_front() {
             let sent = monotonic();
-            let line = format_args!("PUT /v1/seats/{}", seen.held[which]);
-            let (status, said) = say(&mut stream, line, &door.headers, "").await;
+            let line = format!("PUT /v1/seats/{}", seen.held[which]);
+            let (status, said) = say(&mut stream, &line, &door.headers, "").await;
             assert_eq!(status, 200, "a heartbeat: {said}");
             seen.beats += 1;
             beats.push_back((sent, which));
@@ -120,9 +120,9 @@ async fn stand(door: Door, number: usize, began: Duration, come: Arc<AtomicUsize
     }
 }
 
-async fn say(stream: &mut TcpStream, line: std::fmt::Arguments<'_>, headers: &str, body: &str) -> (u16, String) {
+async fn say(stream: &mut TcpStream, line: &str, headers: &str, body: &str) -> (u16, String) {
     let (mut out, mut input) = (Vec::new(), Vec::with_capacity(1024));
-    http::request(&mut out, line, headers, body);
+    http::request(&mut out, format_args!("{line}"), headers, body);
     stream.write_all(&out).await.expect("the server listens");
     loop {
         assert!(stream.read_buf(&mut input).await.expect("an answer") > 0, "the server closed a connection");

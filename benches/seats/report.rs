@@ -177,6 +177,8 @@ fn goals(results: &Results) -> Vec<(&'static str, Wanted, Vec<f64>)> {
             AtMost(500_000.0),
             other("K bytes/s of etcd's log under the budget, 256 connections"),
         ),
+        ("K morning: granted", AtLeast(super::POOL as f64), other("K morning: granted")),
+        ("K morning: refused while there were seats", AtMost(0.0), other("K morning: refused while there were seats")),
         ("K bytes of memory for each held seat", AtMost(200.0), other("K bytes of memory for each held seat")),
     ]
 }
