@@ -56,12 +56,6 @@ impl Ask {
         }
     }
 
-    /// The most bytes that its names can be in a record of the ledger: each may have to be escaped.
-    pub(super) fn written_length(&self) -> usize {
-        let names = [self.user.as_ref(), Some(&self.session), self.client.as_ref(), self.request.as_ref()];
-        names.into_iter().flatten().map(|name| if name.is_ascii() { name.len() } else { name.len() * 3 }).sum()
-    }
-
     /// What it was granted, once the records of the grant are in the table.
     pub(super) fn granted(&self, grant: &Grant, seating: &Seating) -> Granted {
         let seat = |seat: &request::Seat| {

@@ -55,14 +55,14 @@ impl Desk {
     fn drop_bases(&self, license: &LicenseName) -> Option<(Vec<BaseName>, oneshot::Receiver<()>)> {
         let mut state = self.0.lock();
         let owned = state.owned.as_mut()?;
-        if owned.pending.iter().any(|(pending, _)| pending == license) {
+        if owned.pending.concerns(license) {
             return None;
         }
         let bases = owned.journal.bases_of(license);
         owned.journal.drop_bases(license);
         owned.seatings.remove(license);
         let (told, durable) = oneshot::channel();
-        owned.pending.push((license.clone(), Vec::new()));
+        owned.pending.add(license, Vec::new());
         owned.waiting.push(told);
         self.0.pending.notify_one();
         Some((bases, durable))

@@ -101,11 +101,10 @@ async fn gather(shared: &Shared, enough: usize, most: Duration) {
 fn begin(shared: &Shared, now: Duration) -> Option<Commit> {
     let mut state = shared.lock();
     let owned = state.owned.as_mut()?;
-    let changes = together(std::mem::take(&mut owned.pending));
+    let changes = together(owned.pending.take());
     if changes.is_empty() {
         return None;
     }
-    owned.pending_bytes = 0;
     owned.writing_since = Some(now);
     let entry = owned.journal.entry(&changes);
     let mut due = owned.journal.due();

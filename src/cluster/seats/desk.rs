@@ -27,12 +27,6 @@ const DRIFT: u32 = 20;
 pub const PROOF_LASTS: Duration = Duration::from_secs(10);
 /// So many requests may wait for the ledger. Further ones are turned away at once.
 pub const MOST_WAITING: usize = 20_000;
-/// What waits is one entry of the ledger and has to fit into one object.
-const MOST_PENDING_BYTES: usize = 700_000;
-/// Slot, time and what stands between.
-const BYTES_A_RECORD: usize = 24;
-/// So many seats are freed in one entry of the ledger at most, of those that are lost or taken away.
-const FREED_AT_ONCE: usize = 1_000;
 /// Who waits for the ledger is told after this long that it cannot be written.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// While a write has been under way for this long, nobody new is made to wait for it.
@@ -211,8 +205,9 @@ impl Desk {
                 return Ok(false);
             };
             let Some(record) = counter.seating.release(&seat.held()) else { return Ok(false) };
+            owned.pending.check(&seat.license, std::slice::from_ref(&record))?;
             counter.seating.apply(&record, 0);
-            owned.pending.push((seat.license.clone(), vec![record]));
+            owned.pending.add(&seat.license, vec![record]);
             self.0.metrics.released.inc();
             true
         };
@@ -249,11 +244,15 @@ impl Desk {
             Some(user) => counter.seating.table().release_user(user),
             None => counter.seating.table().expired(u64::MAX),
         };
-        records.truncate(FREED_AT_ONCE);
+        let wanted = records.len();
+        records = owned.pending.fitting(license, records);
+        if records.is_empty() && wanted > 0 {
+            return Err(Denied::Overloaded);
+        }
         records.iter().for_each(|record| counter.seating.apply(record, 0));
         let count = records.len();
         if count > 0 {
-            owned.pending.push((license.clone(), records));
+            owned.pending.add(license, records);
             owned.waiting.push(told);
             self.0.pending.notify_one();
         }
@@ -323,13 +322,13 @@ impl Desk {
                 if records.is_empty() && self.0.look_up(license, counter, at).is_ok() {
                     records = counter.seating.ended(at);
                 }
-                records.truncate(FREED_AT_ONCE.saturating_sub(swept));
+                records = owned.pending.fitting(license, records);
                 if records.is_empty() {
                     continue;
                 }
                 records.iter().for_each(|record| counter.seating.apply(record, 0));
                 swept += records.len();
-                owned.pending.push((license.clone(), records));
+                owned.pending.add(license, records);
             }
         }
         self.0.metrics.lost.inc_by(swept as u64);
@@ -410,18 +409,14 @@ impl Shared {
         {
             return Err(Denied::LedgerIncomplete { why: shut.why.clone(), wait: shut.until - now });
         }
-        let bytes = grant.records.len() * (BYTES_A_RECORD + ask.written_length());
-        if owned.pending_bytes + bytes > MOST_PENDING_BYTES {
-            return Err(Denied::Overloaded);
-        }
+        owned.pending.check(&ask.license, &grant.records)?;
         if owned.writing_since.is_some_and(|since| now.saturating_sub(since) > STUCK) {
             return Err(Denied::LedgerUnavailable);
         }
         counter.seating.assume(&grant, &request, until);
         let granted = ask.granted(&grant, &counter.seating);
         counter.note_peaks();
-        owned.pending.push((ask.license.clone(), grant.records));
-        owned.pending_bytes += bytes;
+        owned.pending.add(&ask.license, grant.records);
         let (durable, told) = oneshot::channel();
         owned.waiting.push(durable);
         Ok(Outcome::Then(granted, told))

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | What is asked of a desk, what does it answer? | `asked.rs` |
 //! | Who is granted what, and when? | `desk.rs`, on what `owned.rs` has |
-//! | How do answers wait for the ledger? | `commit.rs` |
+//! | How do answers wait for the ledger? | `commit.rs`, with what is in `pending.rs` |
 //! | How does a new owner begin? | `take_over.rs` |
 //! | How is the ledger kept in the API server? | `ledger.rs` |
 //! | What becomes of the ledger of a License that is no more? | `clear.rs` |
@@ -19,6 +19,7 @@ pub mod desk;
 pub mod ledger;
 pub mod metrics;
 mod owned;
+mod pending;
 mod take_over;
 
 pub use asked::{Ask, Denied, Granted, Licensed, Licenses, Seat, Use};

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::asked::Use;
+use super::pending::Pending;
 use crate::domain::Instant;
 use crate::domain::seats::journal::{BaseName, Journal, LicenseName};
 use crate::domain::seats::seating::Seating;
-use crate::domain::seats::table::Record;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -22,9 +22,7 @@ pub(super) struct State {
 pub(super) struct Owned {
     pub journal: Journal,
     pub seatings: HashMap<LicenseName, Counter>,
-    pub pending: Vec<(LicenseName, Vec<Record>)>,
-    /// About how many bytes they are in the ledger.
-    pub pending_bytes: usize,
+    pub pending: Pending,
     pub waiting: Vec<oneshot::Sender<()>>,
     /// Those who ask again for what is in the write that is under way.
     pub joining: Vec<oneshot::Sender<()>>,
@@ -62,8 +60,7 @@ impl Owned {
         Owned {
             journal,
             seatings,
-            pending: Vec::new(),
-            pending_bytes: 0,
+            pending: Pending::default(),
             waiting: Vec::new(),
             joining: Vec::new(),
             on_the_way: BTreeSet::new(),

@@ -100,6 +100,11 @@ pub fn write_changes(changes: &Changes) -> String {
     text
 }
 
+/// Bytes of an entry's lines for the records of a License.
+pub fn written(license: &LicenseName, records: &[Record]) -> usize {
+    "@/\n".len() + license.namespace.len() + license.name.len() + write_records(records).len()
+}
+
 fn read_changes(lines: &str) -> Result<Changes, LineError> {
     let mut changes = Changes::new();
     let mut at = 0;
