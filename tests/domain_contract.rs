@@ -590,9 +590,9 @@ fn two_orders_beside_each_other_add_up_and_end_each_in_its_time_i8_i9() {
     l1.lines = vec![line("innoacd", 50)];
     l2.lines = vec![line("innoacd", 10)];
     let mut both = Ledger::default();
-    for now in [at("2026-02-01T00:00:00Z"), at("2026-07-01T00:00:00Z"), at("2027-03-15T00:00:00Z")] {
+    for moment in [at("2026-02-01T00:00:00Z"), at("2026-07-01T00:00:00Z"), at("2027-03-15T00:00:00Z")] {
         for contract in [&l1, &l2] {
-            let todo = both.work(contract, now);
+            let todo = both.work(contract, moment);
             (0..3).for_each(|step| both.write(&todo, step));
         }
     }
