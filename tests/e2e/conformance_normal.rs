@@ -58,6 +58,7 @@ impl Names {
         for mut document in documents {
             select(step, &mut document);
             causes(&mut document);
+            misfits(&mut document);
             resources(&mut document);
             self.walk(&mut document);
             pretty(&document, 0, &mut text);
@@ -159,6 +160,16 @@ fn causes(status: &mut Value) {
     if let Some(Value::String(message)) = status.get_mut("message") {
         *message = message.replace(&list, "[<the causes>]");
     }
+}
+
+/// Nor does a typed patch that is refused: what does not fit stands in the message, a line for each.
+pub fn misfits(status: &mut Value) {
+    const LINE: &str = "\n  ";
+    let Some(Value::String(message)) = status.get_mut("message") else { return };
+    let Some((head, misfits)) = message.split_once(&format!(" errors:{LINE}")) else { return };
+    let mut misfits: Vec<_> = misfits.split(LINE).collect();
+    misfits.sort_unstable();
+    *message = format!("{head} errors:{LINE}{}", misfits.join(LINE));
 }
 
 /// Custom resources are listed in the order in which their definitions were made.
