@@ -21,9 +21,10 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::cluster::seats::desk::TTL;
+use crate::cluster::seats::thread::SeatThread;
 use crate::domain::fault::Fault;
 
 /// Keeps software licences in Kubernetes.
@@ -116,8 +117,21 @@ impl SeatTtl {
 }
 
 /// Takes the port of the seat server.
-async fn seats_listener(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|e| {
+fn seat_thread() -> Result<SeatThread, Failure> {
+    SeatThread::start().map_err(|e| Failure::new(format!("a thread for seats cannot be started: {e}")))
+}
+
+/// Agents who connect at the same instant.
+const BACKLOG: u32 = 1024;
+
+fn seats_listener(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|e: std::io::Error| {
         Failure::new(format!("--seats-listen {address}: {e}; name another address, port 0 takes any that is free"))
     })
 }

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Failure, SeatTtl};
+use super::{Failure, SeatTtl, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, connect};
 use crate::cluster::clock::{Clock, random_bytes};
 use crate::cluster::seats::budget::BYTES_A_SECOND;
@@ -64,12 +64,17 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     })?;
     let clock = Clock::of_machine();
     let requests = RequestCount::default();
-    let client = connect(config, clock.clone(), requests.clone())
-        .map_err(|e| Failure::new(format!("the API server's address or credentials cannot be used: {e}")))?;
+    let connect = || {
+        connect(config.clone(), clock.clone(), requests.clone())
+            .map_err(|e| Failure::new(format!("the API server's address or credentials cannot be used: {e}")))
+    };
+    let client = connect()?;
+    let seat_thread = seat_thread()?;
+    let seat_client = seat_thread.make(connect)?;
     let listener = TcpListener::bind(arguments.listen)
         .await
         .map_err(|e| Failure::new(format!("--listen {}: {e}; name another address", arguments.listen)))?;
-    let seats_listener = super::seats_listener(arguments.seats_listen).await?;
+    let seats_listener = seat_thread.make(|| seats_listener(arguments.seats_listen))?;
     let identity = match arguments.identity {
         Some(identity) => identity,
         None => {
@@ -79,15 +84,16 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     };
     let (told, stop) = watch::channel(false);
     stop_on_signal(told)?;
-    let callers = Callers::of_cluster(client.clone());
+    let callers = Callers::of_cluster(seat_client);
     let mut operator = Operator::new(client, clock, &requests, &arguments.namespace, &identity, arguments.seats.ttl());
     operator.desk.set_budget(arguments.ledger_bytes_a_second);
+    operator.seats_run = Some(seat_thread.runtime().clone());
     let address = seats_listener.local_addr().ok().map(|address| address.to_string());
     operator.rank.own = arguments.seats_advertise.or(address);
     let forward = Forward::new(operator.rank.leader.subscribe());
     let server = tokio::spawn(serve(listener, operator.health.clone(), operator.metrics.clone()));
     let seats = Arc::new(Seats { desk: operator.desk.clone(), callers, forward: Some(forward) });
-    let seat_server = tokio::spawn(seats::serve::serve(seats_listener, seats));
+    let seat_server = seat_thread.spawn(seats::serve::serve(seats_listener, seats));
     let end = operator.run(stop).await;
     server.abort();
     seat_server.abort();

@@ -19,6 +19,7 @@ use kube::{Api, Client, ResourceExt};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::cluster::client::{RequestCount, call};
@@ -50,6 +51,8 @@ pub struct Operator {
     pub metrics: Arc<Metrics>,
     /// Where seats are handed out while this replica leads.
     pub desk: Desk,
+    /// Where seats are handed out. None: where all else is.
+    pub seats_run: Option<Handle>,
     /// Who leads, and where it is reached.
     pub rank: Rank,
 }
@@ -81,6 +84,7 @@ impl Operator {
             client,
             rank: Rank { renew: desk.wants_proof(), ..Rank::default() },
             desk,
+            seats_run: None,
             clock,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
@@ -92,7 +96,8 @@ impl Operator {
     /// Runs until `stop` turns true or the lead is lost: caches first, then the lead, then the controllers. At the end what
     /// is under way is finished and the lead given back.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> End {
-        let Operator { client, clock, namespace, identity, health, metrics, desk, rank } = self;
+        let Operator { client, clock, namespace, identity, health, metrics, desk, seats_run, rank } = self;
+        let seats_run = seats_run.unwrap_or_else(Handle::current);
         let events = Events::start(client.clone(), &identity, metrics.events_dropped.clone());
         let mut background = tokio::task::JoinSet::new();
         let beating = health.clone();
@@ -122,7 +127,7 @@ impl Operator {
         metrics.leads.set(1);
         let controllers = tokio::spawn(wiring.clone().run_controllers());
         let mut until = stop.clone();
-        let seats = tokio::spawn(async move { desk.own(ledger, &mut until).await });
+        let seats = seats_run.spawn(async move { desk.own(ledger, &mut until).await });
         let ours = candidate.keep(&mut stop).await;
         health.leads.store(false, Ordering::Relaxed);
         metrics.leads.set(0);

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::hold;
 use super::operator::stop_on_signal;
-use super::{Failure, SeatTtl, say, seats_listener};
+use super::{Failure, SeatTtl, say, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, over};
 use crate::cluster::clock::Clock;
 use crate::cluster::seats::budget::BYTES_A_SECOND;
@@ -112,17 +112,19 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let client = over(api.clone(), clock.clone(), requests.clone());
     api.ensure_namespace(HOME);
     // The same name each time: after a kill the next start leads at once.
-    let operator =
+    let mut operator =
         Operator::new(client.clone(), clock.clone(), &requests, HOME, "seatkeeper-up", arguments.seats.ttl());
     if is_new {
         operator.desk.begins_from_nothing();
     }
-    let seats_listener = seats_listener(arguments.seats_listen).await?;
+    let seat_thread = seat_thread()?;
+    operator.seats_run = Some(seat_thread.runtime().clone());
+    let seats_listener = seat_thread.make(|| seats_listener(arguments.seats_listen))?;
     let seats_address = seats_listener.local_addr().map_err(|e| Failure::new(format!("--seats-listen: {e}")))?;
     operator.desk.set_budget(arguments.ledger_bytes_a_second);
     let callers = Callers::with_credential(&credential.token);
     let seats = Arc::new(Seats { desk: operator.desk.clone(), callers, forward: None });
-    let seat_server = tokio::spawn(seats::serve::serve(seats_listener, seats));
+    let seat_server = seat_thread.spawn(seats::serve::serve(seats_listener, seats));
     let (token, metrics, served) = (credential.token, operator.metrics.clone(), answering(api.clone()));
     let server = tokio::spawn(async move { serve(listener, tls, served, &token, Some(metrics)).await });
 

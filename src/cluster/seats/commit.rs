@@ -90,11 +90,19 @@ fn waiting(shared: &Shared) -> usize {
 /// Waits until so many wait, but not for long, and not where nobody may come any more.
 async fn gather(shared: &Shared, enough: usize, most: Duration) {
     let came = async {
-        while waiting(shared) < enough && !shared.lock().closing {
+        loop {
+            {
+                let mut state = shared.lock();
+                state.enough = enough;
+                if state.closing || state.is_enough() {
+                    break;
+                }
+            }
             shared.pending.notified().await;
         }
     };
     let _ = tokio::time::timeout(most, came).await;
+    shared.lock().enough = 0;
 }
 
 /// Takes everything that waits.

@@ -142,11 +142,15 @@ impl Desk {
     /// Asks for seats. Answers come in the order of what was asked, once all of them are durable.
     pub async fn acquire(&self, asks: &[Ask]) -> Vec<Result<Granted, Denied>> {
         let began = monotonic();
-        let outcomes: Vec<Result<Outcome, Denied>> = {
+        let (outcomes, enough) = {
             let mut state = self.0.lock();
-            asks.iter().map(|ask| self.0.decide(&mut state, ask)).collect()
+            let decide = |ask| self.0.decide(&mut state, ask);
+            let outcomes: Vec<Result<Outcome, Denied>> = asks.iter().map(decide).collect();
+            (outcomes, state.is_enough())
         };
-        self.0.pending.notify_one();
+        if enough {
+            self.0.pending.notify_one();
+        }
         let metrics = &self.0.metrics;
         let mut answers = Vec::with_capacity(outcomes.len());
         for (ask, outcome) in asks.iter().zip(outcomes) {
@@ -196,7 +200,7 @@ impl Desk {
     /// Frees a seat; nothing where it is not held any more. It is free for others at once, and in the ledger soon: a crash
     /// in between leaves it taken for a TTL.
     pub fn release(&self, seat: &Seat) -> Result<bool, Denied> {
-        let released = {
+        let enough = {
             let mut state = self.0.lock();
             let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
             let counter = owned.seatings.get_mut(&seat.license);
@@ -209,10 +213,12 @@ impl Desk {
             counter.seating.apply(&record, 0);
             owned.pending.add(&seat.license, vec![record]);
             self.0.metrics.released.inc();
-            true
+            state.is_enough()
         };
-        self.0.pending.notify_one();
-        Ok(released)
+        if enough {
+            self.0.pending.notify_one();
+        }
+        Ok(true)
     }
 
     /// An administrator frees every seat of a user, or of everybody; how many there were. All of them are free in the

@@ -2,11 +2,14 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, ListParams, PostParams, Request};
+use kube::core::request::Error as InvalidRequest;
 use kube::{Api, Client, ResourceExt};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::api::seat_ledger::{Base as BasePlace, Journal as JournalPlace, OfLicense, SeatLedgerSpec};
 use crate::api::{License, SeatLedger};
@@ -42,6 +45,7 @@ pub struct Ledger {
     api: Api<SeatLedger>,
     namespace: String,
     identity: String,
+    runtime: Handle,
     known: Mutex<Known>,
 }
 
@@ -55,13 +59,15 @@ struct Known {
 }
 
 impl Ledger {
-    /// `namespace` is the operator's own; `identity` tells replicas apart.
+    /// `namespace` is the operator's own; `identity` tells replicas apart. Writes are sent from the
+    /// runtime that this is called in, wherever they are asked for.
     pub fn new(client: Client, namespace: &str, identity: &str) -> Self {
         Ledger {
             api: Api::namespaced(client.clone(), namespace),
             client,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
+            runtime: Handle::current(),
             known: Mutex::default(),
         }
     }
@@ -196,6 +202,16 @@ impl Ledger {
         }
     }
 
+    /// Sends a write from where all else is sent: meanwhile the seat thread answers others. It breaks off where this is dropped.
+    async fn send(&self, request: Result<http::Request<Vec<u8>>, InvalidRequest>) -> Result<Option<String>, CallError> {
+        let (client, mut sending) = (self.client.clone(), JoinSet::new());
+        sending.spawn_on(async move { call(client::write(&client, request)).await }, &self.runtime);
+        match sending.join_next().await {
+            Some(Ok(sent)) => sent,
+            _ => Err(CallError::TimedOut),
+        }
+    }
+
     async fn write(
         &self,
         name: &str,
@@ -218,8 +234,7 @@ impl Ledger {
                 Some(_) => request.replace(name, &params, bytes),
                 None => request.create(&params, bytes),
             };
-            let written = call(client::write(&self.client, request)).await;
-            match written {
+            match self.send(request).await {
                 Ok(version) => {
                     if let Some(version) = version {
                         self.known().objects.insert(name.to_owned(), (version, spec.sequence));

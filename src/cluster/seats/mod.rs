@@ -6,6 +6,7 @@
 //! | Who is granted what, and when? | `desk.rs`, on what `owned.rs` has |
 //! | How do answers wait for the ledger? | `commit.rs`, with what is in `pending.rs` |
 //! | How does a new owner begin? | `take_over.rs` |
+//! | Where does all this run? | `thread.rs` |
 //! | How is the ledger kept in the API server? | `ledger.rs` |
 //! | What becomes of the ledger of a License that is no more? | `clear.rs` |
 //! | How many bytes may that cost? | `budget.rs` |
@@ -21,6 +22,7 @@ pub mod metrics;
 mod owned;
 mod pending;
 mod take_over;
+pub mod thread;
 
 pub use asked::{Ask, Denied, Granted, Licensed, Licenses, Seat, Use};
 pub use desk::Desk;

@@ -16,6 +16,15 @@ pub(super) struct State {
     pub owned: Option<Owned>,
     /// Nothing more is decided: what waits is written, and then another owner may begin.
     pub closing: bool,
+    /// The next write is put off until so many wait for it: nobody sooner need tell that they came.
+    pub enough: usize,
+}
+
+impl State {
+    /// Whether those who put off the next write have to be told of what has come.
+    pub fn is_enough(&self) -> bool {
+        self.owned.as_ref().is_none_or(|owned| owned.waiting.len() >= self.enough)
+    }
 }
 
 /// What an owner has.
