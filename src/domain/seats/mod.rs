@@ -7,6 +7,7 @@
 //! | What is asked, what is answered? | `request.rs`, `refusal.rs` |
 //! | Who may take a seat? | `decision.rs`, asked through `seating.rs` |
 //! | Who of the members, and of which team, holds one? | `standing.rs` |
+//! | Whose turn is it when a seat comes free? | `queue.rs` |
 //! | Which slot is whose, until when? | `table.rs`, `slots.rs` |
 //! | How does it stand in the ledger? | `line.rs`, `journal.rs` |
 //!
@@ -17,6 +18,7 @@ mod decision;
 pub mod journal;
 pub mod line;
 pub mod pool;
+pub mod queue;
 pub mod refusal;
 pub mod request;
 pub mod roster;

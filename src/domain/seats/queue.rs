@@ -1,0 +1,142 @@
+//! Those who wait for seats of one License, first come, first served.
+//!
+//! A place outlasts the pause between two asks: whoever asks, is told to ask again and does so keeps it. Whoever is not
+//! heard of for `GRACE` loses it.
+
+use std::collections::BTreeMap;
+
+/// So many may wait for seats of one License.
+pub const MOST_QUEUED: usize = 1_000;
+/// Milliseconds for which a place is kept after the last ask has ended: what a client that lost its connection needs to
+/// come back, with all the pauses it makes.
+pub const GRACE: u64 = 5_000;
+
+/// Who waits. Sessions of different users are different, whatever they are called.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Session {
+    pub user: Option<Box<str>>,
+    pub session: Box<str>,
+}
+
+impl Session {
+    pub fn of(user: Option<&str>, session: &str) -> Self {
+        Session { user: user.map(Box::from), session: session.into() }
+    }
+}
+
+/// Nobody else may join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// The order of those who wait. `A` is what is kept of an ask: the request, and the way to who asks.
+///
+/// Ticks are milliseconds of a clock that is never set back.
+#[derive(Debug)]
+pub struct Queue<A> {
+    /// By the number that each has drawn.
+    waiting: BTreeMap<u64, Waiting<A>>,
+    numbers: BTreeMap<Session, u64>,
+    next: u64,
+}
+
+/// One who waits.
+#[derive(Debug)]
+pub struct Waiting<A> {
+    session: Session,
+    pub ask: A,
+    /// Until when the place is kept; None: the ask has not ended.
+    kept_until: Option<u64>,
+}
+
+impl<A> Waiting<A> {
+    /// Until when the place is kept without another ask; None: the session is asking now.
+    pub fn kept_until(&self) -> Option<u64> {
+        self.kept_until
+    }
+}
+
+impl<A> Default for Queue<A> {
+    fn default() -> Self {
+        Queue { waiting: BTreeMap::new(), numbers: BTreeMap::new(), next: 0 }
+    }
+}
+
+impl<A> Queue<A> {
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Waits at the end, or, where the session waits already, at its place; then what it asked before is given back.
+    pub fn join(&mut self, session: Session, ask: A) -> Result<Option<A>, Full> {
+        if let Some(waiting) = self.numbers.get(&session).and_then(|number| self.waiting.get_mut(number)) {
+            waiting.kept_until = None;
+            return Ok(Some(std::mem::replace(&mut waiting.ask, ask)));
+        }
+        if self.waiting.len() >= MOST_QUEUED {
+            return Err(Full);
+        }
+        self.numbers.insert(session.clone(), self.next);
+        self.waiting.insert(self.next, Waiting { session, ask, kept_until: None });
+        self.next += 1;
+        Ok(None)
+    }
+
+    /// The place of a session: 1 is next.
+    pub fn place(&self, session: &Session) -> Option<usize> {
+        let number = self.numbers.get(session)?;
+        Some(self.waiting.range(..=number).count())
+    }
+
+    /// What a session asks.
+    pub fn ask(&self, session: &Session) -> Option<&A> {
+        self.waiting.get(self.numbers.get(session)?).map(|waiting| &waiting.ask)
+    }
+
+    /// The ask of a session has ended: its place is kept for `GRACE`.
+    pub fn ended(&mut self, session: &Session, now: u64) {
+        if let Some(waiting) = self.numbers.get(session).and_then(|number| self.waiting.get_mut(number)) {
+            waiting.kept_until = Some(now + GRACE);
+        }
+    }
+
+    /// A session waits no more; what it asked.
+    pub fn leave(&mut self, session: &Session) -> Option<A> {
+        let number = self.numbers.remove(session)?;
+        self.waiting.remove(&number).map(|waiting| waiting.ask)
+    }
+
+    /// Forgets those whose places were kept until now.
+    pub fn forget(&mut self, now: u64) {
+        let Queue { waiting, numbers, .. } = self;
+        waiting.retain(|_, one| {
+            let stays = one.kept_until.is_none_or(|until| now < until);
+            if !stays {
+                numbers.remove(&one.session);
+            }
+            stays
+        });
+    }
+
+    /// Calls the first `most` in their order. Who is not called any more leaves: `call` says whether one stays; None:
+    /// neither it nor any behind it is to be called now.
+    pub fn call(&mut self, most: usize, mut call: impl FnMut(&mut Waiting<A>) -> Option<bool>) {
+        let mut after = 0;
+        for _ in 0..most {
+            let Some((&number, waiting)) = self.waiting.range_mut(after..).next() else { return };
+            match call(waiting) {
+                Some(true) => {}
+                Some(false) => {
+                    self.numbers.remove(&waiting.session);
+                    self.waiting.remove(&number);
+                }
+                None => return,
+            }
+            after = number + 1;
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Who waits for a seat, and in which order, against the plainest way to keep that: a list.
+
+use proptest::prelude::*;
+use seatkeeper::domain::seats::queue::{Full, GRACE, MOST_QUEUED, Queue, Session};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Join(u8),
+    Ended(u8),
+    Leave(u8),
+    Pass(u64),
+    Forget,
+    /// Calls so many; who has an even number goes; where `stop` is called, nobody behind is.
+    Call {
+        most: usize,
+        stop: u8,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let who = 0..12_u8;
+    prop_oneof![
+        6 => who.clone().prop_map(Step::Join),
+        4 => who.clone().prop_map(Step::Ended),
+        1 => who.clone().prop_map(Step::Leave),
+        3 => (0..GRACE).prop_map(Step::Pass),
+        2 => Just(Step::Forget),
+        1 => (0..8_usize, who).prop_map(|(most, stop)| Step::Call { most, stop }),
+    ]
+}
+
+/// Half of them have the same session as another user has.
+fn session(who: u8) -> Session {
+    Session::of(Some(if who < 6 { "a" } else { "b" }), &(who % 6).to_string())
+}
+
+/// One who waits: who, the number of the ask, and when it ended.
+type One = (u8, usize, Option<u64>);
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_queue_is_a_list_in_which_everybody_keeps_their_place(steps in prop::collection::vec(step(), 1..80)) {
+        let (mut queue, mut list): (Queue<usize>, Vec<One>) = (Queue::default(), Vec::new());
+        let mut now = 0;
+        for (number, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Join(who) => {
+                    let before = list.iter_mut().find(|one| one.0 == who);
+                    let replaced = before.as_ref().map(|one| one.1);
+                    match before {
+                        Some(one) => (one.1, one.2) = (number, None),
+                        None => list.push((who, number, None)),
+                    }
+                    prop_assert_eq!(queue.join(session(who), number), Ok(replaced));
+                }
+                Step::Ended(who) => {
+                    queue.ended(&session(who), now);
+                    list.iter_mut().filter(|one| one.0 == who).for_each(|one| one.2 = Some(now));
+                }
+                Step::Leave(who) => {
+                    let there = list.iter().find(|one| one.0 == who).map(|one| one.1);
+                    prop_assert_eq!(queue.leave(&session(who)), there);
+                    list.retain(|one| one.0 != who);
+                }
+                Step::Pass(time) => now += time,
+                Step::Forget => {
+                    queue.forget(now);
+                    list.retain(|one| one.2.is_none_or(|ended| now - ended < GRACE));
+                }
+                Step::Call { most, stop } => {
+                    let stop = list.iter().find(|one| one.0 == stop).map(|one| one.1);
+                    let mut called = Vec::new();
+                    queue.call(most, |waiting| {
+                        called.push((waiting.ask, waiting.kept_until()));
+                        (Some(waiting.ask) != stop).then_some(waiting.ask % 2 == 1)
+                    });
+                    let end = list.iter().position(|one| Some(one.1) == stop).unwrap_or(list.len());
+                    let expected: Vec<_> = list[..list.len().min(end + 1).min(most)].to_vec();
+                    let expected_called: Vec<_> =
+                        expected.iter().map(|one| (one.1, one.2.map(|ended| ended + GRACE))).collect();
+                    prop_assert_eq!(called, expected_called);
+                    let gone: Vec<usize> = expected.iter().map(|one| one.1)
+                        .filter(|ask| Some(*ask) != stop && ask % 2 == 0).collect();
+                    list.retain(|one| !gone.contains(&one.1));
+                }
+            }
+            prop_assert_eq!((queue.len(), queue.is_empty()), (list.len(), list.is_empty()));
+            for who in 0..12 {
+                let place = list.iter().position(|one| one.0 == who);
+                prop_assert_eq!(queue.place(&session(who)), place.map(|place| place + 1));
+                prop_assert_eq!(queue.ask(&session(who)).copied(), place.map(|place| list[place].1));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_more_than_a_thousand_wait_for_one_license_and_those_keep_their_places() {
+    let mut queue = Queue::default();
+    let session = |n: usize| Session::of(None, &n.to_string());
+    for n in 0..MOST_QUEUED {
+        assert_eq!(queue.join(session(n), n), Ok(None));
+    }
+    assert_eq!(queue.join(session(MOST_QUEUED), 0), Err(Full));
+    assert_eq!(queue.join(session(7), 4711), Ok(Some(7)), "who waits already asks again");
+    assert_eq!((queue.place(&session(7)), queue.len()), (Some(8), MOST_QUEUED));
+    queue.leave(&session(0));
+    assert_eq!(queue.join(session(MOST_QUEUED), 0), Ok(None));
+    assert_eq!(queue.place(&session(MOST_QUEUED)), Some(MOST_QUEUED));
+}
