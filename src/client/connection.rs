@@ -101,7 +101,7 @@ fn refused(status: StatusCode, after: Option<u64>, body: &[u8]) -> Refused {
             text => format!("status {status}: {text}"),
         };
         let reason = status.canonical_reason().unwrap_or("Refused").replace(' ', "");
-        Refused { status: status.as_u16(), reason, detail, retry_after: None }
+        Refused { status: status.as_u16(), reason, detail, retry_after: None, place: None }
     });
     refused.retry_after = refused.retry_after.or(after);
     refused

@@ -19,6 +19,9 @@ pub struct Request {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
     count: u32,
+    /// Seconds in the queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +42,7 @@ impl Request {
             pool: None,
             version: None,
             count: 1,
+            wait: None,
         }
     }
 
@@ -70,6 +74,10 @@ impl Request {
     pub fn count(mut self, count: u32) -> Self {
         self.count = count;
         self
+    }
+
+    pub(super) fn waiting(&self, wait: Duration) -> Self {
+        Request { wait: (!wait.is_zero()).then_some(wait.as_secs()), ..self.clone() }
     }
 }
 

@@ -21,7 +21,7 @@
 //! - The time for which seats are held counts from when the request was *sent*, on a clock that is never set. Once it has
 //!   run out without an answer they are lost, whatever the server may still believe.
 //! - `keep` ends when seats are lost, and not before. They are never revived: take new ones.
-//! - Nothing is tried without end but waiting in line, and nothing sooner than the server's `Retry-After` but a heartbeat
+//! - Nothing is tried without end but waiting in the queue, and nothing sooner than the server's `Retry-After` but a heartbeat
 //!   that would come too late.
 //!
 //! Nothing runs in the background. What is dropped stops; a seat whose `Lease` is dropped comes free when its time is over.
@@ -54,8 +54,12 @@ const RELEASE_PATIENCE: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 6;
 /// The pause after the first attempt; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Before asking again in line, where the server does not say.
-const IN_LINE: Duration = Duration::from_secs(5);
+/// How long the server is asked to let a request wait in the queue at first, to hear the place soon, and then each time. It
+/// takes up to 30 s.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(25);
+/// Before asking again where the server does not say.
+const PAUSE: Duration = Duration::from_secs(5);
 /// The same where nothing is said to pass by itself, but somebody may mend it.
 const UNTIL_MENDED: Duration = Duration::from_secs(60);
 
@@ -82,19 +86,22 @@ impl SeatClient {
     /// Takes what is asked for, all or nothing. Tries again for a short while where an answer was lost or the server asks
     /// for a moment; a refusal for want of seats comes back at once.
     pub async fn take(&self, request: &Request) -> Result<Lease, Trouble> {
-        self.take_within(request, PATIENCE).await
+        self.take_within(request, Duration::ZERO).await
     }
 
-    async fn take_within(&self, request: &Request, patience: Duration) -> Result<Lease, Trouble> {
-        let body = serde_json::to_vec(request).unwrap_or_default();
-        let (sent, answer) = self.ask(&Method::POST, "/v1/seats", &body, patience).await?;
+    /// The same after `wait` in the queue at most.
+    async fn take_within(&self, request: &Request, wait: Duration) -> Result<Lease, Trouble> {
+        let body = serde_json::to_vec(&request.waiting(wait)).unwrap_or_default();
+        let (patience, answer) = (PATIENCE + wait, ANSWER + wait);
+        let (sent, answer) = self.ask(&Method::POST, "/v1/seats", &body, patience, answer).await?;
         let granted: Granted = self.0.read(&answer)?;
         Ok(Lease::of(granted, sent))
     }
 
-    /// Takes it as soon as it can be had, and waits for that as long as `most` (none: without end). `told` hears why, at
-    /// first and when the reason changes. Where nothing but somebody's doing can help, it waits only if `stubborn`.
-    pub async fn take_in_line(
+    /// Takes it as soon as it can be had, first come, first served, and waits for that as long as `most` (none: without
+    /// end). `told` hears why, at first and when the reason or the place in the queue changes. Where nothing but somebody's
+    /// doing can help, it waits only if `stubborn`.
+    pub async fn take_in_turn(
         &self,
         request: &Request,
         most: Option<Duration>,
@@ -102,25 +109,42 @@ impl SeatClient {
         mut told: impl FnMut(&Trouble),
     ) -> Result<Lease, Trouble> {
         let began = monotonic();
-        let mut reason = None;
+        // For how long the server lets it wait in the queue, and did before.
+        let (mut wait, mut before) = (Duration::ZERO, Duration::ZERO);
+        let mut said: Option<(String, Option<u64>)> = None;
         loop {
-            let trouble = match self.take(request).await {
+            let trouble = match self.take_within(request, wait).await {
+                // The time of the seats counts from before the wait. The same ones are asked for again, with all of it.
+                Ok(lease) if !wait.is_zero() && lease.left() < lease.ttl() - lease.ttl() / 3 => {
+                    wait = Duration::ZERO;
+                    continue;
+                }
                 Ok(lease) => return Ok(lease),
                 Err(trouble) => trouble,
             };
             if !trouble.may_pass() && !stubborn {
                 return Err(trouble);
             }
-            let pause = trouble.retry_after().unwrap_or(if trouble.may_pass() { IN_LINE } else { UNTIL_MENDED });
-            // Never sooner than asked for, and not together with all the others that wait.
-            let pause = pause + jittered(pause / 4);
             let left = most.map(|most| most.saturating_sub(monotonic().saturating_sub(began)));
             if left.is_some_and(|left| left.is_zero()) {
                 return Err(trouble);
             }
-            if reason.replace(trouble.reason()) != Some(trouble.reason()) {
+            let now = (trouble.reason(), trouble.place());
+            if said.as_ref().is_none_or(|said| said.0 != now.0 || now.1.is_some() && said.1 != now.1) {
                 told(&trouble);
+                said = Some(now);
             }
+            let longest = if before.is_zero() { FIRST_WAIT } else { LONGEST_WAIT };
+            let whole_seconds = left.map_or(longest, |left| Duration::from_secs(left.as_secs()));
+            let next = if trouble.is_for_want_of_seats() { longest.min(whole_seconds) } else { Duration::ZERO };
+            let pause = match wait.is_zero() && !next.is_zero() {
+                // It asks for something else now: to wait.
+                true => Duration::ZERO,
+                false => trouble.retry_after().unwrap_or(if trouble.may_pass() { PAUSE } else { UNTIL_MENDED }),
+            };
+            (before, wait) = (before.max(next), next);
+            // Never sooner than asked for, and not together with all the others that wait.
+            let pause = pause + jittered(pause / 4);
             tokio::time::sleep(left.map_or(pause, |left| pause.min(left))).await;
         }
     }
@@ -164,7 +188,7 @@ impl SeatClient {
     /// Gives seats back. Those that are not held any more are none to give back: that is as well.
     pub async fn release(&self, lease: Lease) -> Result<(), Trouble> {
         for seat in lease.seats() {
-            self.ask(&Method::DELETE, &format!("/v1/seats/{}", seat.id), b"", RELEASE_PATIENCE).await?;
+            self.ask(&Method::DELETE, &format!("/v1/seats/{}", seat.id), b"", RELEASE_PATIENCE, ANSWER).await?;
         }
         Ok(())
     }
@@ -176,13 +200,14 @@ impl SeatClient {
         path: &str,
         body: &[u8],
         patience: Duration,
+        answer: Duration,
     ) -> Result<(Duration, bytes::Bytes), Trouble> {
         let began = monotonic();
         let mut attempt = 1;
         let mut pause = FIRST_PAUSE;
         loop {
             let sent = monotonic();
-            let trouble = match self.0.ask(method, path, body, ANSWER.min(patience)).await {
+            let trouble = match self.0.ask(method, path, body, answer.min(patience)).await {
                 Ok(answer) => return Ok((sent, answer)),
                 Err(trouble) => trouble,
             };

@@ -38,6 +38,8 @@ pub struct Refused {
     pub detail: String,
     /// Seconds after which it may help to ask again; none: it will not pass by itself.
     pub retry_after: Option<u64>,
+    /// The place in the queue, where the request waited in it: 1 is next.
+    pub place: Option<u64>,
 }
 
 impl fmt::Display for Refused {
@@ -74,6 +76,19 @@ impl Trouble {
             Trouble::Refused(refused) => refused.retry_after.map(Duration::from_secs),
             _ => None,
         }
+    }
+
+    /// The place in the queue; 1 is next.
+    pub fn place(&self) -> Option<u64> {
+        match self {
+            Trouble::Refused(refused) => refused.place,
+            _ => None,
+        }
+    }
+
+    /// Whether somebody has to give a seat back, which can be waited for in the queue.
+    pub(super) fn is_for_want_of_seats(&self) -> bool {
+        matches!(self, Trouble::Refused(Refused { status: 409, retry_after: Some(_), .. }))
     }
 
     /// Whether the same request may well be answered in a moment, and nobody has to give anything back for that.

@@ -35,7 +35,8 @@ fn without_the_token_nothing_is_said_but_that() {
 fn a_malformed_body_is_told_with_field_and_line() {
     let ground = Ground::take();
     let license = r#""license": {"namespace": "centre", "name": "innoacd"}"#;
-    let bodies: [(String, &[&str]); 16] = [
+    let one = format!("{license}, \"session\": \"s\"");
+    let bodies: [(String, &[&str]); 22] = [
         (String::new(), &["EOF while parsing", "line 1"]),
         ("{".into(), &["EOF while parsing", "line 1"]),
         ("[]".into(), &["invalid"]),
@@ -50,6 +51,15 @@ fn a_malformed_body_is_told_with_field_and_line() {
             &["`count`:", "`4294967296`", "line 2"],
         ),
         (format!("{{{license}, \"session\": \"s\", \"color\": 1}}"), &["unknown field `color`", "line 1"]),
+        (format!("{{{one},\n \"wait\": -1}}"), &["`wait`:", "`-1`", "line 2"]),
+        (format!("{{{one},\n \"wait\": \"x\"}}"), &["`wait`:", "string \"x\"", "line 2"]),
+        (format!("{{{one}, \"wait\": 0}}"), &["`wait` is from 1 to 30 seconds"]),
+        (format!("{{{one}, \"wait\": 31}}"), &["`wait` is from 1 to 30 seconds"]),
+        (
+            format!("{{\"requests\": [{{{one}}}, {{{one}, \"wait\": 5}}]}}"),
+            &["`requests[1].wait`", "only a request by itself can wait"],
+        ),
+        (format!("{{\"requests\": [{{{one}}}], \"wait\": 5}}"), &["`wait` ", "only a request by itself can wait"]),
         (r#"{"license": {"name": "innoacd"}, "session": "s"}"#.into(), &["`license`:", "missing field `namespace`"]),
         (r#"{"license": "centre/innoacd", "session": "s"}"#.into(), &["`license`:", "expected struct License"]),
         (

@@ -41,16 +41,18 @@ impl Ground {
         ground
     }
 
+    /// Somebody who has the token, for a thread of their own.
+    pub fn caller(&self) -> Caller {
+        Caller { address: self.address.clone(), token: self.token.clone() }
+    }
+
     pub fn ask(&self, method: &str, path: &str, body: impl AsRef<[u8]>) -> Answer {
-        let token = format!("Authorization: Bearer {}", self.token);
-        let answer = send(&self.address, method, path, &[token], body.as_ref());
-        conforms(method, path, &answer);
-        answer
+        self.caller().ask(method, path, body)
     }
 
     /// Asks for a seat; what is in `more` comes into the request too.
     pub fn asks(&self, user: &str, more: Value) -> Answer {
-        self.ask("POST", SEATS, request(user, more).to_string())
+        self.caller().asks(user, more)
     }
 
     /// Gets a seat, and names it.
@@ -79,6 +81,15 @@ impl Ground {
 
     /// Writes of the operator to the Kubernetes API so far.
     pub fn writes(&self) -> u64 {
+        self.metric("seatkeeper_api_writes_total")
+    }
+
+    /// Those who wait for a seat.
+    pub fn queued(&self) -> u64 {
+        self.metric("seatkeeper_seats_queued")
+    }
+
+    fn metric(&self, name: &str) -> u64 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let text = runtime.block_on(async {
             let kubeconfig = Kubeconfig::read_from(self.desk.data("kubeconfig")).expect("a kubeconfig");
@@ -87,8 +98,8 @@ impl Ground {
             client.request_text(http::Request::get("/metrics").body(Vec::new()).expect("a request")).await
         });
         let text = text.expect("metrics");
-        let count = text.lines().find_map(|line| line.strip_prefix("seatkeeper_api_writes_total ")?.parse().ok());
-        count.expect("writes are counted")
+        let count = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        count.unwrap_or_else(|| panic!("{name} is not counted"))
     }
 
     /// `seatkeeper hold` on this licence, with a command that the shell runs.
@@ -112,6 +123,26 @@ impl Ground {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         hold
+    }
+}
+
+#[derive(Clone)]
+pub struct Caller {
+    address: String,
+    token: String,
+}
+
+impl Caller {
+    pub fn ask(&self, method: &str, path: &str, body: impl AsRef<[u8]>) -> Answer {
+        let token = format!("Authorization: Bearer {}", self.token);
+        let answer = send(&self.address, method, path, &[token], body.as_ref());
+        conforms(method, path, &answer);
+        answer
+    }
+
+    /// Asks for a seat; what is in `more` comes into the request too.
+    pub fn asks(&self, user: &str, more: Value) -> Answer {
+        self.ask("POST", SEATS, request(user, more).to_string())
     }
 }
 

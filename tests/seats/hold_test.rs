@@ -23,7 +23,7 @@ fn i1_the_seat_is_listed_while_the_command_runs_and_gone_when_hold_has_ended() {
 
 /// I2: the third of two is refused with the reason, and gets a seat when one comes free.
 #[test]
-fn i2_with_all_seats_held_another_is_refused_with_the_reason_and_may_wait_in_line() {
+fn i2_with_all_seats_held_another_is_refused_with_the_reason_and_may_wait() {
     let ground = Ground::take();
     let mut first = Running::start(&mut ground.hold("--user a", FOR_LONG));
     let _second = Running::start(&mut ground.hold("--user b", FOR_LONG));
@@ -46,29 +46,60 @@ fn i2_with_all_seats_held_another_is_refused_with_the_reason_and_may_wait_in_lin
     assert_eq!(said(ground.hold("--user c", "echo ran").output().unwrap()).1, "ran\n", "free at once");
 }
 
-/// I2: one message while waiting, one when it is their turn.
+/// I2: one message at once, one with the place, one when it is their turn.
 #[test]
 fn i2_who_waits_gets_the_seat_that_comes_free_and_ctrl_c_ends_the_waiting() {
     let ground = Ground::take();
     let (a, b) = (ground.seat("a"), ground.seat("b"));
     let path = |id: &str| format!("/v1/seats/{id}");
     let waiting = Running::start(&mut ground.hold("--user c --wait=5m", "echo ran"));
+    until("the first one waits", || ground.queued() == 1);
     let mut leaving = Running::start(&mut ground.hold("--user d --wait", "echo ran"));
-    // Longer than the server says to wait for, so that each has asked twice.
+    // Longer than the server says to wait for, so that each has asked several times.
     for _ in 0..35 {
         assert_eq!([&a, &b].map(|id| ground.ask("PUT", &path(id), "").status), [200, 200]);
         std::thread::sleep(Duration::from_millis(200));
     }
     leaving.signal("INT");
     let (status, out, errors) = leaving.end();
-    assert_eq!((status, out.as_str(), errors.lines().count()), (Some(130), "", 1), "{errors}");
+    assert_eq!((status, out.as_str(), errors.lines().count()), (Some(130), "", 2), "{errors}");
     assert_eq!(ground.ask("DELETE", &path(&a), "").status, 204);
     let (status, out, errors) = waiting.end();
     assert_eq!((status, out.as_str()), (Some(0), "ran\n"), "{errors}");
-    let [wait, turn] = errors.lines().collect::<Vec<_>>()[..] else { panic!("{errors}") };
-    let says = "seatkeeper: waiting for a seat of centre/innoacd; Ctrl-C ends it. SeatsExhausted: 2 seats";
-    assert!(wait.starts_with(says), "{wait}");
+    let [wait, place, turn] = errors.lines().collect::<Vec<_>>()[..] else { panic!("{errors}") };
+    for (line, of) in [(wait, ""), (place, ": place 1 in the queue")] {
+        let says =
+            format!("seatkeeper: waiting for a seat of centre/innoacd{of}; Ctrl-C ends it. SeatsExhausted: 2 seats");
+        assert!(line.starts_with(&says), "{line}");
+    }
     assert_eq!(turn, "seatkeeper: it is your turn: seat 0 of pool `agents`");
+}
+
+/// I2: whoever came first is served first, whatever others do meanwhile.
+#[test]
+fn i2_two_who_wait_get_a_seat_in_the_order_in_which_they_came() {
+    let ground = Ground::take();
+    let mut first = Running::start(&mut ground.hold("--user a", FOR_LONG));
+    let _second = Running::start(&mut ground.hold("--user b", FOR_LONG));
+    until("both hold a seat", || ground.holders().len() == 2);
+    let waits = |user: &str, number: u64| {
+        let command = format!("while [ ! -e {user} ]; do sleep 0.02; done");
+        let running = Running::start(&mut ground.hold(&format!("--user {user} --wait"), &command));
+        until("it waits", || ground.queued() == number);
+        running
+    };
+    let (c, d) = (waits("c", 1), waits("d", 2));
+    first.signal("TERM");
+    until("the first one has the seat", || ground.holders().contains(&"c".to_owned()));
+    assert!(!ground.holders().contains(&"d".to_owned()));
+    std::fs::write(ground.desk.0.join("c"), "").unwrap();
+    assert_eq!(c.end().0, Some(0));
+    until("then the second", || ground.holders().contains(&"d".to_owned()));
+    std::fs::write(ground.desk.0.join("d"), "").unwrap();
+    let (status, _, errors) = d.end();
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(errors.contains("waiting for a seat of centre/innoacd; Ctrl-C ends it."), "{errors}");
+    assert!(errors.ends_with("seatkeeper: it is your turn: seat 0 of pool `agents`\n"), "{errors}");
 }
 
 #[test]

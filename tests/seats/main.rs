@@ -10,6 +10,7 @@ mod hold_test;
 mod http;
 mod lost_test;
 mod openapi;
+mod queue_test;
 // What serves the tests of `seatkeeper up` alone is not used here.
 #[allow(dead_code)]
 #[path = "../up/running.rs"]

@@ -73,7 +73,7 @@ pub struct Arguments {
     command: Vec<OsString>,
 }
 
-/// How long to wait in line; none: for ever.
+/// How long to wait in the queue; none: for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wait(Option<Duration>);
 
@@ -149,9 +149,10 @@ async fn take(
             Some(Wait(most)) => {
                 let told = |trouble: &Trouble| {
                     waited.set(true);
-                    warn(&format!("waiting for a seat of {}; Ctrl-C ends it. {}", arguments.license, shown(trouble)));
+                    let (license, place) = (&arguments.license, place(trouble));
+                    warn(&format!("waiting for a seat of {license}{place}; Ctrl-C ends it. {}", shown(trouble)));
                 };
-                client.take_in_line(request, most, false, told).await
+                client.take_in_turn(request, most, false, told).await
             }
         }
     };
@@ -216,8 +217,8 @@ async fn keep(
             }
             warn("the command goes on; asking for another seat");
         }
-        let told = |trouble: &Trouble| warn(&format!("no seat yet. {}", shown(trouble)));
-        if let Ok(lease) = client.take_in_line(request, None, true, told).await {
+        let told = |trouble: &Trouble| warn(&format!("no seat yet{}. {}", place(trouble), shown(trouble)));
+        if let Ok(lease) = client.take_in_turn(request, None, true, told).await {
             warn(&format!("has a seat again: {}", seat(&lease)));
             *held = Some(lease);
         }
@@ -279,6 +280,11 @@ fn refusal(trouble: &Trouble, arguments: &Arguments) -> Failure {
 
 fn shown(trouble: &Trouble) -> String {
     printable(&trouble.to_string())
+}
+
+/// `: place 3 in the queue`, where that is known.
+fn place(trouble: &Trouble) -> String {
+    trouble.place().map_or(String::new(), |place| format!(": place {place} in the queue"))
 }
 
 fn seat(lease: &Lease) -> String {

@@ -104,6 +104,9 @@ pub struct Granted {
 pub enum Denied {
     #[error("{0}")]
     Refused(Refusal),
+    /// The same, at the end of the time for which somebody waited in the queue. Place 1 is next.
+    #[error("{refusal}")]
+    Queued { refusal: Refusal, place: usize },
     #[error("there is no License {0}")]
     UnknownLicense(LicenseName),
     /// Another replica owns the ledger.
@@ -122,7 +125,7 @@ impl Denied {
     /// The word that answers, metrics and Events use.
     pub fn reason(&self) -> &'static str {
         match self {
-            Denied::Refused(refusal) => refusal.reason(),
+            Denied::Refused(refusal) | Denied::Queued { refusal, .. } => refusal.reason(),
             Denied::UnknownLicense(_) => "UnknownLicense",
             Denied::NotOwner => "NotOwner",
             Denied::LedgerIncomplete { .. } => "LedgerIncomplete",

@@ -12,12 +12,14 @@ use tokio::sync::{Notify, oneshot};
 
 use super::asked::{Ask, Denied, Granted, Licensed, Licenses, Seat, Use};
 use super::budget::Budget;
+use super::decide::Outcome;
 use super::metrics::SeatMetrics;
 use super::owned::{Counter, State};
+use super::queue::HEAD;
 use crate::cluster::clock::{Clock, monotonic};
 use crate::domain::Instant;
 use crate::domain::seats::journal::LicenseName;
-use crate::domain::seats::seating::Seating;
+use crate::domain::seats::queue::MOST_QUEUED;
 
 /// A seat whose holder is not heard of for this long is free again. Whoever holds one counts from when it sent its request.
 pub const TTL: Duration = Duration::from_secs(60);
@@ -28,7 +30,7 @@ pub const PROOF_LASTS: Duration = Duration::from_secs(10);
 /// So many requests may wait for the ledger. Further ones are turned away at once.
 pub const MOST_WAITING: usize = 20_000;
 /// Who waits for the ledger is told after this long that it cannot be written.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// While a write has been under way for this long, nobody new is made to wait for it.
 pub const STUCK: Duration = Duration::from_secs(3);
 
@@ -58,13 +60,6 @@ pub(super) struct Shared {
     pub ttl: Duration,
     pub budget: Mutex<Budget>,
     pub metrics: SeatMetrics,
-}
-
-/// Where an answer stands.
-enum Outcome {
-    Now(Granted),
-    /// Once it is durable.
-    Then(Granted, oneshot::Receiver<()>),
 }
 
 pub(super) fn ticks(at: Duration) -> u64 {
@@ -151,30 +146,16 @@ impl Desk {
         if enough {
             self.0.pending.notify_one();
         }
-        let metrics = &self.0.metrics;
         let mut answers = Vec::with_capacity(outcomes.len());
         for (ask, outcome) in asks.iter().zip(outcomes) {
             let answer = match outcome {
-                Ok(Outcome::Now(granted)) => Ok(granted),
-                // The owner that decided has lost the ledger: nobody knows whether the seat stands in it. Asking again tells.
-                Ok(Outcome::Then(granted, durable)) => match tokio::time::timeout(PATIENCE, durable).await {
-                    Ok(Ok(())) => Ok(granted),
-                    Ok(Err(_)) => Err(Denied::NotOwner),
-                    Err(_) => Err(Denied::LedgerUnavailable),
-                },
+                Ok(outcome) => outcome.answer().await,
                 Err(denied) => Err(denied),
             };
-            match &answer {
-                Ok(granted) => _ = metrics.granted.inc_by(granted.seats.len() as u64),
-                Err(Denied::NotOwner) => {}
-                Err(denied) => {
-                    let known = !matches!(denied, Denied::UnknownLicense(_));
-                    metrics.denied(known.then_some(&ask.license), denied.reason());
-                }
-            }
+            self.0.metrics.answered(&ask.license, &answer);
             answers.push(answer);
         }
-        metrics.wait.observe(monotonic().saturating_sub(began).as_secs_f64());
+        self.0.metrics.wait.observe(monotonic().saturating_sub(began).as_secs_f64());
         answers
     }
 
@@ -203,15 +184,19 @@ impl Desk {
         let enough = {
             let mut state = self.0.lock();
             let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
-            let counter = owned.seatings.get_mut(&seat.license);
+            let (seatings, mut writes) = owned.parts();
+            let counter = seatings.get_mut(&seat.license);
             let Some(counter) = counter.filter(|counter| counter.seating.since(&seat.held()) == Some(seat.since))
             else {
                 return Ok(false);
             };
             let Some(record) = counter.seating.release(&seat.held()) else { return Ok(false) };
-            owned.pending.check(&seat.license, std::slice::from_ref(&record))?;
+            writes.pending.check(&seat.license, std::slice::from_ref(&record))?;
             counter.seating.apply(&record, 0);
-            owned.pending.add(&seat.license, vec![record]);
+            writes.pending.add(&seat.license, vec![record]);
+            if !counter.queue.is_empty() {
+                self.0.serve(&seat.license, counter, &mut writes, HEAD);
+            }
             self.0.metrics.released.inc();
             state.is_enough()
         };
@@ -226,12 +211,14 @@ impl Desk {
     pub async fn evict(&self, license: &LicenseName, user: Option<&str>) -> Result<usize, Denied> {
         let mut evicted = 0;
         loop {
-            let (count, durable) = self.evict_some(license, user)?;
+            let (count, all, durable) = self.evict_some(license, user)?;
             evicted += count;
             if count == 0 {
                 return Ok(evicted);
             }
             match tokio::time::timeout(PATIENCE, durable).await {
+                // Whoever has come since, from the queue too, is not meant.
+                Ok(Ok(())) if all => return Ok(evicted),
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(Denied::NotOwner),
                 Err(_) => return Err(Denied::LedgerUnavailable),
@@ -239,30 +226,39 @@ impl Desk {
         }
     }
 
-    fn evict_some(&self, license: &LicenseName, user: Option<&str>) -> Result<(usize, oneshot::Receiver<()>), Denied> {
+    /// How many, whether those were all, and when they are free in the ledger.
+    fn evict_some(
+        &self,
+        license: &LicenseName,
+        user: Option<&str>,
+    ) -> Result<(usize, bool, oneshot::Receiver<()>), Denied> {
         let (told, durable) = oneshot::channel();
         let mut state = self.0.lock();
         let Some(owned) = state.owned.as_mut() else { return Err(Denied::NotOwner) };
-        let Some(counter) = owned.seatings.get_mut(license) else {
-            return self.0.known(license).map(|()| (0, durable));
+        let (seatings, mut writes) = owned.parts();
+        let Some(counter) = seatings.get_mut(license) else {
+            return self.0.known(license).map(|()| (0, true, durable));
         };
         let mut records = match user {
             Some(user) => counter.seating.table().release_user(user),
             None => counter.seating.table().expired(u64::MAX),
         };
         let wanted = records.len();
-        records = owned.pending.fitting(license, records);
+        records = writes.pending.fitting(license, records);
         if records.is_empty() && wanted > 0 {
             return Err(Denied::Overloaded);
         }
         records.iter().for_each(|record| counter.seating.apply(record, 0));
         let count = records.len();
         if count > 0 {
-            owned.pending.add(license, records);
-            owned.waiting.push(told);
+            writes.pending.add(license, records);
+            writes.waiting.push(told);
+            if count == wanted && !counter.queue.is_empty() {
+                self.0.serve(license, counter, &mut writes, MOST_QUEUED);
+            }
             self.0.pending.notify_one();
         }
-        Ok((count, durable))
+        Ok((count, count == wanted, durable))
     }
 
     /// Everybody who holds a seat of a License, by pool and slot, with the computer that it is used on.
@@ -314,31 +310,38 @@ impl Desk {
         refused.map(|(license, counter)| (license.clone(), std::mem::take(&mut counter.refused))).collect()
     }
 
-    /// Frees the seats of those who were not heard of, and of those whom demo mode has ended. How many there were.
+    /// Frees the seats of those who were not heard of, and of those whom demo mode has ended, and serves everybody in the
+    /// queues. How many seats were freed.
     pub fn sweep(&self) -> usize {
         let now = ticks(monotonic());
         let at = self.0.clock.now().at;
-        let mut swept = 0;
+        let (mut swept, mut queued) = (0, 0);
         {
             let mut state = self.0.lock();
             let Some(owned) = &mut state.owned else { return 0 };
-            for (license, counter) in &mut owned.seatings {
+            let (seatings, mut writes) = owned.parts();
+            for (license, counter) in seatings {
                 let mut records = counter.seating.table().expired(now);
                 // A License that is gone ends nothing.
                 if records.is_empty() && self.0.look_up(license, counter, at).is_ok() {
                     records = counter.seating.ended(at);
                 }
-                records = owned.pending.fitting(license, records);
-                if records.is_empty() {
-                    continue;
+                records = writes.pending.fitting(license, records);
+                if !records.is_empty() {
+                    records.iter().for_each(|record| counter.seating.apply(record, 0));
+                    swept += records.len();
+                    writes.pending.add(license, records);
                 }
-                records.iter().for_each(|record| counter.seating.apply(record, 0));
-                swept += records.len();
-                owned.pending.add(license, records);
+                if !counter.queue.is_empty() {
+                    counter.queue.forget(now);
+                    queued += counter.queue.len();
+                    self.0.serve(license, counter, &mut writes, MOST_QUEUED);
+                }
             }
         }
+        self.0.metrics.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
         self.0.metrics.lost.inc_by(swept as u64);
-        if swept > 0 {
+        if swept > 0 || queued > 0 {
             self.0.pending.notify_one();
         }
         swept
@@ -359,72 +362,7 @@ impl Shared {
         known.map(|_| ()).ok_or_else(|| Denied::UnknownLicense(license.clone()))
     }
 
-    /// What the License grants is looked up where that may have changed.
-    fn look_up(&self, license: &LicenseName, counter: &mut Counter, at: Instant) -> Result<(), Denied> {
-        if counter.stale || counter.good_until.is_some_and(|until| until <= at) {
-            let licensed = self.licensed(license, at);
-            let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(license.clone()))?;
-            counter.seating.set(licensed.terms, licensed.people, at);
-            (counter.good_until, counter.uid, counter.stale) = (licensed.until, Some(licensed.uid), false);
-        }
-        Ok(())
-    }
-
-    fn is_proven(&self, now: Duration) -> bool {
+    pub fn is_proven(&self, now: Duration) -> bool {
         ticks(now) < self.proof.load(Ordering::Relaxed)
-    }
-
-    fn decide(&self, state: &mut State, ask: &Ask) -> Result<Outcome, Denied> {
-        let now = monotonic();
-        let Some(owned) = state.owned.as_mut().filter(|_| !state.closing) else { return Err(Denied::NotOwner) };
-        if owned.waiting.len() + owned.joining.len() >= MOST_WAITING {
-            return Err(Denied::Overloaded);
-        }
-        let at = self.clock.now().at;
-        let counter = match owned.seatings.get_mut(&ask.license) {
-            Some(counter) => counter,
-            None => {
-                // Made only for a License that is there: nobody can fill memory with names.
-                let licensed = self.licensed(&ask.license, at);
-                let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(ask.license.clone()))?;
-                let seating = Seating::new(licensed.terms, licensed.people, at);
-                owned.seatings.entry(ask.license.clone()).or_insert_with(|| Counter::new(seating))
-            }
-        };
-        self.look_up(&ask.license, counter, at)?;
-        let request = ask.request();
-        let grant = counter.seating.decide(&request, at).map_err(|refusal| {
-            counter.refused.entry(refusal.reason()).or_insert_with(|| refusal.to_string());
-            Denied::Refused(refusal)
-        })?;
-        let until = ticks(now + with_drift(self.ttl));
-        if grant.records.is_empty() {
-            if !self.is_proven(now) {
-                return Err(Denied::NotOwner);
-            }
-            counter.seating.assume(&grant, &request, until);
-            let granted = ask.granted(&grant, &counter.seating);
-            // Whoever asks again while the seat is being written must not be told before it is.
-            return Ok(match owned.until_durable() {
-                None => Outcome::Now(granted),
-                Some(told) => Outcome::Then(granted, told),
-            });
-        }
-        if let Some(shut) = owned.shut.as_ref().filter(|shut| now < shut.until)
-            && counter.uid.as_ref().is_none_or(|uid| shut.licenses.contains(uid))
-        {
-            return Err(Denied::LedgerIncomplete { why: shut.why.clone(), wait: shut.until - now });
-        }
-        owned.pending.check(&ask.license, &grant.records)?;
-        if owned.writing_since.is_some_and(|since| now.saturating_sub(since) > STUCK) {
-            return Err(Denied::LedgerUnavailable);
-        }
-        counter.seating.assume(&grant, &request, until);
-        let granted = ask.granted(&grant, &counter.seating);
-        counter.note_peaks();
-        owned.pending.add(&ask.license, grant.records);
-        let (durable, told) = oneshot::channel();
-        owned.waiting.push(durable);
-        Ok(Outcome::Then(granted, told))
     }
 }

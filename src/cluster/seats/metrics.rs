@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::asked::{Denied, Granted};
 use crate::domain::seats::journal::LicenseName;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -24,7 +25,9 @@ pub struct SeatMetrics {
     /// Seats whose holders were not heard of.
     pub lost: Counter,
     denied: Family<Denial, Counter>,
-    /// From a request to its answer.
+    /// Those in the queue, as they were at the last sweep.
+    pub queued: Gauge,
+    /// From a request to its answer, but for those that wait in the queue.
     pub wait: Histogram,
     /// Requests answered by one commit.
     pub batch: Histogram,
@@ -43,6 +46,7 @@ impl Default for SeatMetrics {
             released: Counter::default(),
             lost: Counter::default(),
             denied: Family::default(),
+            queued: Gauge::default(),
             wait: seconds(),
             batch: Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0]),
             commit: seconds(),
@@ -60,6 +64,7 @@ impl SeatMetrics {
         registry.register("seats_released", "Seats given back", self.released.clone());
         registry.register("seats_lost", "Seats freed because their holder was not heard of", self.lost.clone());
         registry.register("seats_denied", "Requests refused, by License and reason", self.denied.clone());
+        registry.register("seats_queued", "Sessions that wait for a seat", self.queued.clone());
         registry.register("seat_wait_seconds", "From a request for seats to its answer", self.wait.clone());
         registry.register("ledger_batch", "Requests answered by one commit", self.batch.clone());
         registry.register("ledger_commit_seconds", "How long commits take", self.commit.clone());
@@ -68,8 +73,20 @@ impl SeatMetrics {
         registry.register("ledger_owned", "1 in the replica that hands out seats", self.owns.clone());
     }
 
+    /// Somebody was answered.
+    pub fn answered(&self, license: &LicenseName, answer: &Result<Granted, Denied>) {
+        match answer {
+            Ok(granted) => _ = self.granted.inc_by(granted.seats.len() as u64),
+            Err(Denied::NotOwner) => {}
+            Err(denied) => {
+                let known = !matches!(denied, Denied::UnknownLicense(_));
+                self.denied(known.then_some(license), denied.reason());
+            }
+        }
+    }
+
     /// Somebody was refused; None: the License is not known.
-    pub fn denied(&self, license: Option<&LicenseName>, reason: &'static str) {
+    fn denied(&self, license: Option<&LicenseName>, reason: &'static str) {
         let (namespace, name) =
             license.map_or_else(Default::default, |license| (license.namespace.to_string(), license.name.to_string()));
         self.denied.get_or_create(&Denial { namespace, name, reason }).inc();

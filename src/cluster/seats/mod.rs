@@ -3,7 +3,8 @@
 //! | question | file |
 //! |---|---|
 //! | What is asked of a desk, what does it answer? | `asked.rs` |
-//! | Who is granted what, and when? | `desk.rs`, on what `owned.rs` has |
+//! | Who is granted what, and when? | `desk.rs`, by `decide.rs`, on what `owned.rs` has |
+//! | Who waits for a seat, and whose turn is it? | `queue.rs` |
 //! | How do answers wait for the ledger? | `commit.rs`, with what is in `pending.rs` |
 //! | How does a new owner begin? | `take_over.rs` |
 //! | Where does all this run? | `thread.rs` |
@@ -16,11 +17,13 @@ pub mod asked;
 pub mod budget;
 mod clear;
 mod commit;
+mod decide;
 pub mod desk;
 pub mod ledger;
 pub mod metrics;
 mod owned;
 mod pending;
+mod queue;
 mod take_over;
 pub mod thread;
 

@@ -7,8 +7,10 @@ use tokio::sync::oneshot;
 
 use super::asked::Use;
 use super::pending::Pending;
+use super::queue::InQueue;
 use crate::domain::Instant;
 use crate::domain::seats::journal::{BaseName, Journal, LicenseName};
+use crate::domain::seats::queue::Queue;
 use crate::domain::seats::seating::Seating;
 
 #[derive(Default)]
@@ -24,6 +26,16 @@ impl State {
     /// Whether those who put off the next write have to be told of what has come.
     pub fn is_enough(&self) -> bool {
         self.owned.as_ref().is_none_or(|owned| owned.waiting.len() >= self.enough)
+    }
+}
+
+impl State {
+    /// Nothing more is decided. Those in the queue are told at once that this is no owner any more.
+    pub fn close(&mut self) {
+        self.closing = true;
+        for counter in self.owned.iter_mut().flat_map(|owned| owned.seatings.values_mut()) {
+            counter.queue = Queue::default();
+        }
     }
 }
 
@@ -62,6 +74,17 @@ pub(super) struct Counter {
     pub told: BTreeMap<Arc<str>, Use>,
     /// Why somebody was refused, each reason in the words of the first refusal, since that was told last.
     pub refused: BTreeMap<&'static str, String>,
+    /// Those who wait for a seat.
+    pub queue: Queue<InQueue>,
+}
+
+/// What a grant changes beside the table, and what may be in its way.
+pub(super) struct Writes<'o> {
+    pub pending: &'o mut Pending,
+    pub waiting: &'o mut Vec<oneshot::Sender<()>>,
+    joining: &'o mut Vec<oneshot::Sender<()>>,
+    pub writing_since: Option<Duration>,
+    pub shut: Option<&'o Shut>,
 }
 
 impl Owned {
@@ -80,6 +103,15 @@ impl Owned {
 }
 
 impl Owned {
+    /// The seats of each License, and what changes with them.
+    pub fn parts(&mut self) -> (&mut HashMap<LicenseName, Counter>, Writes<'_>) {
+        let Owned { seatings, pending, waiting, joining, writing_since, shut, .. } = self;
+        let shut = shut.as_ref();
+        (seatings, Writes { pending, waiting, joining, writing_since: *writing_since, shut })
+    }
+}
+
+impl Writes<'_> {
     /// Told once everything that was decided is durable. None: it is already.
     pub fn until_durable(&mut self) -> Option<oneshot::Receiver<()>> {
         let (durable, told) = oneshot::channel();
@@ -102,6 +134,7 @@ impl Counter {
             peaks: BTreeMap::new(),
             told: BTreeMap::new(),
             refused: BTreeMap::new(),
+            queue: Queue::default(),
         }
     }
 

@@ -45,6 +45,7 @@ impl Desk {
                             () = self.clear_forever(&ledger) => {}
                         }
                         self.0.lock().owned = None;
+                        self.0.metrics.queued.set(0);
                     }
                     Err(error) => tracing::warn!(%error, "the ledger of seats cannot be taken over yet"),
                 }
@@ -56,7 +57,7 @@ impl Desk {
         tokio::select! {
             biased;
             () = told => {
-                self.0.lock().closing = true;
+                self.0.lock().close();
                 self.0.pending.notify_one();
                 tokio::select! {
                     biased;
@@ -70,6 +71,7 @@ impl Desk {
         let mut state = self.0.lock();
         (state.owned, state.closing) = (None, false);
         self.0.metrics.owns.set(0);
+        self.0.metrics.queued.set(0);
     }
 
     /// Returns once nothing waits to be written.

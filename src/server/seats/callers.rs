@@ -20,6 +20,7 @@ use super::problem::Problem;
 use crate::cluster::client::{CallError, call};
 use crate::cluster::clock::monotonic;
 use crate::domain::seats::journal::LicenseName;
+use crate::server::guests::Guest;
 
 /// The audience that a token has to be made for.
 pub const AUDIENCE: &str = "seatkeeper";
@@ -79,7 +80,11 @@ pub enum Callers {
 
 /// What was shown last over a connection, and who shows that: it is not looked up again as long as the answer counts.
 #[derive(Default)]
-pub struct Shown(Mutex<Option<Last>>);
+pub struct Shown {
+    last: Mutex<Option<Last>>,
+    /// Who is at the other end.
+    guest: Option<Arc<Guest>>,
+}
 
 struct Last {
     /// The header as it was sent.
@@ -89,8 +94,13 @@ struct Last {
 }
 
 impl Shown {
+    /// Over the connection of that guest.
+    pub fn by(guest: Arc<Guest>) -> Self {
+        Shown { last: Mutex::default(), guest: Some(guest) }
+    }
+
     fn last(&self) -> MutexGuard<'_, Option<Last>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is(&self, given: &HeaderValue) -> Option<Arc<Caller>> {
@@ -137,6 +147,8 @@ impl Callers {
             Callers::Credential(_) => return Err(unauthorized("this is not the token of this machine's credential")),
             Callers::Cluster(cluster) => cluster.identify(hash, token).await?,
         };
+        // Its first answer may be long in coming.
+        shown.guest.iter().for_each(|guest| guest.is_known());
         *shown.last() = given.map(|given| Last { header: given.as_bytes().into(), caller: caller.clone(), until });
         Ok(caller)
     }

@@ -14,6 +14,7 @@ pub mod wire;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
+use std::time::Duration;
 
 use crate::cluster::seats::{Ask, Denied, Desk, Granted, Seat};
 use crate::domain::seats::journal::LicenseName;
@@ -142,10 +143,17 @@ impl Seats {
     async fn take(&self, caller: &Caller, body: Incoming) -> Result<Reply, Problem> {
         match read::<Body>(body).await?.wanted().map_err(Problem::invalid)? {
             Wanted::One(request) => {
+                let wait = request.wait.map(|seconds| Duration::from_secs(seconds.into()));
                 let ask = Ask::from(*request);
                 self.check(caller, Verb::Create, &ask.license).await?;
-                let answer = self.desk.acquire(std::slice::from_ref(&ask)).await.pop();
-                match answer.unwrap_or(Err(Denied::NotOwner)) {
+                let answer = match wait {
+                    Some(wait) => self.desk.acquire_in_turn(ask, wait).await,
+                    None => {
+                        let answer = self.desk.acquire(std::slice::from_ref(&ask)).await.pop();
+                        answer.unwrap_or(Err(Denied::NotOwner))
+                    }
+                };
+                match answer {
                     Ok(granted) => Ok(json(StatusCode::CREATED, &Grant::of(&granted, self.ttl()))),
                     Err(denied) => Err(Problem::from(&denied)),
                 }

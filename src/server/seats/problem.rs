@@ -28,6 +28,9 @@ pub struct Problem {
     /// Seconds after which it may help to ask again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// The place in the queue, where the request waited in it: 1 is next. It is kept for 5 s, so ask again at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<usize>,
 }
 
 impl Problem {
@@ -39,6 +42,7 @@ impl Problem {
             detail: detail.into(),
             reason,
             retry_after: None,
+            place: None,
         }
     }
 
@@ -79,6 +83,10 @@ impl From<&Denied> for Problem {
             Denied::Refused(refusal) => {
                 let problem = Problem::new(status_of(refusal), refusal.reason(), detail);
                 if refusal.may_pass() { problem.retry_after(SEAT_MAY_COME_FREE) } else { problem }
+            }
+            Denied::Queued { refusal, place } => {
+                let problem = Problem::new(status_of(refusal), refusal.reason(), detail);
+                Problem { retry_after: Some(0), place: Some(*place), ..problem }
             }
             Denied::UnknownLicense(_) => Problem::new(StatusCode::NOT_FOUND, "UnknownLicense", detail),
             Denied::NotOwner => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NotOwner", detail).retry_after(A_MOMENT),

@@ -36,7 +36,7 @@ pub async fn serve(listener: TcpListener, seats: Arc<Seats>) {
 
 /// Answers one request after another. Whoever was not turned away for want of a valid token is known.
 async fn answer(connection: Connection, seats: Arc<Seats>) {
-    let (guest, shown, seats) = (&connection.guest.clone(), &Shown::default(), &*seats);
+    let (guest, shown, seats) = (&connection.guest.clone(), &Shown::by(connection.guest.clone()), &*seats);
     let service = service_fn(async move |request| {
         let reply = seats.answer(request, shown).await;
         if reply.status() != StatusCode::UNAUTHORIZED {

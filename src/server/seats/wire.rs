@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::time::Duration;
 
 use super::id;
 use super::problem::Problem;
@@ -12,10 +13,22 @@ use crate::domain::seats::request::{Access, MAX_COUNT, MAX_NAME_BYTES};
 
 /// Requests in one body.
 pub const MOST_REQUESTS: usize = 1_000;
+/// Seconds for which a request waits in the queue at most.
+pub const LONGEST_WAIT: u32 = 30;
 /// Seats whose heartbeats come in one body.
 pub const MOST_HEARTBEATS: usize = 10_000;
 /// Holders in one answer, at most and by default.
 pub const MOST_HOLDERS: usize = 1_000;
+
+/// For how long a request wants to wait; not at all where it cannot be read.
+pub fn wait_of(body: &[u8]) -> Duration {
+    #[derive(Deserialize)]
+    struct Waits {
+        wait: Option<u32>,
+    }
+    let wait = serde_json::from_slice(body).ok().and_then(|waits: Waits| waits.wait);
+    Duration::from_secs(wait.map_or(0, |wait| wait.min(LONGEST_WAIT).into()))
+}
 
 /// A License by name.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -55,6 +68,10 @@ pub struct SeatRequest {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub count: u32,
+    /// Seconds to wait in the queue where there is no seat at present. Only for a request by itself, not in `requests`.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = LONGEST_WAIT))]
+    pub wait: Option<u32>,
 }
 
 fn one() -> u32 {
@@ -75,6 +92,7 @@ pub struct Body {
     request: Option<String>,
     version: Option<u32>,
     count: Option<u32>,
+    wait: Option<u32>,
 }
 
 /// As it is written: one of two forms.
@@ -105,13 +123,16 @@ pub enum Wanted {
 impl Body {
     /// Fails where it is neither one nor several, and says what is missing or too much.
     pub fn wanted(self) -> Result<Wanted, String> {
-        let Body { requests, license, user, session, client, pool, request, version, count } = self;
+        let Body { requests, license, user, session, client, pool, request, version, count, wait } = self;
         let Some(requests) = requests else {
             let missing = |field: &str| format!("`{field}` is missing; a request needs `license` and `session`");
             let license = license.ok_or_else(|| missing("license"))?;
             let session = session.ok_or_else(|| missing("session"))?;
             let count = count.unwrap_or_else(one);
-            let request = SeatRequest { license, user, session, client, pool, request, version, count };
+            if wait.is_some_and(|wait| !(1..=LONGEST_WAIT).contains(&wait)) {
+                return Err(format!("`wait` is from 1 to {LONGEST_WAIT} seconds: ask again to wait for longer"));
+            }
+            let request = SeatRequest { license, user, session, client, pool, request, version, count, wait };
             return Ok(Wanted::One(Box::new(request)));
         };
         let beside = [
@@ -124,6 +145,11 @@ impl Body {
             ("version", version.is_some()),
             ("count", count.is_some()),
         ];
+        let inside = requests.iter().position(|request| request.wait.is_some());
+        let inside = inside.map(|number| format!("`requests[{number}].wait`"));
+        if let Some(field) = inside.or(wait.map(|_| "`wait`".to_owned())) {
+            return Err(format!("{field} stands there in vain: only a request by itself can wait"));
+        }
         match beside.into_iter().find(|(_, given)| *given) {
             Some((field, _)) => Err(format!("`{field}` stands beside `requests`: put it into each of them")),
             None => Ok(Wanted::Several(requests)),
@@ -133,7 +159,7 @@ impl Body {
 
 impl From<SeatRequest> for Ask {
     fn from(request: SeatRequest) -> Self {
-        let SeatRequest { license, user, session, client, pool, request, version, count } = request;
+        let SeatRequest { license, user, session, client, pool, request, version, count, wait: _ } = request;
         let license = LicenseName::new(&license.namespace, &license.name);
         Ask { license, user, session, client, pool, request, version, count }
     }

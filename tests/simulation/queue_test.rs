@@ -1,0 +1,215 @@
+//! Those who wait for a seat, in simulated time: who gets it, when, and what of a turn that nobody takes.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::cluster::seats::{Ask, Denied, Desk, Granted, Seat};
+use seatkeeper::domain::seats::queue::{GRACE, MOST_QUEUED};
+use seatkeeper::domain::seats::refusal::Refusal;
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+
+use crate::centre::{centre, license, open};
+use crate::run::Run;
+
+/// The longest that the server lets anybody wait.
+const WAIT: Duration = Duration::from_secs(30);
+/// Longer than anything takes here that needs no time of its own.
+const SOON: Duration = Duration::from_millis(100);
+/// Seats whose time is over are freed so long after it, at most.
+const SWEEP: Duration = Duration::from_secs(1);
+
+fn ask(user: &str) -> Ask {
+    let (user, session) = (Some(user.to_owned()), format!("of-{user}"));
+    Ask { license: license(), user, session, client: None, pool: None, request: None, version: None, count: 1 }
+}
+
+async fn asks(desk: &Desk, user: &str) -> Result<Granted, Denied> {
+    desk.acquire(&[ask(user)]).await.pop().expect("an answer for each")
+}
+
+fn waits(desk: &Desk, user: &str, most: Duration) -> JoinHandle<Result<Granted, Denied>> {
+    let (desk, ask) = (desk.clone(), ask(user));
+    spawn_local(async move { desk.acquire_in_turn(ask, most).await })
+}
+
+/// One who has come to wait before anything else happens.
+async fn joins(desk: &Desk, user: &str) -> JoinHandle<Result<Granted, Denied>> {
+    let waiting = waits(desk, user, WAIT);
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished(), "{user} has to wait");
+    waiting
+}
+
+async fn within<T>(most: Duration, answer: JoinHandle<T>) -> T {
+    tokio::time::timeout(most, answer).await.expect("an answer in time").expect("no panic")
+}
+
+fn is_exhausted<T: std::fmt::Debug>(answer: &Result<T, Denied>) -> bool {
+    matches!(answer, Err(Denied::Refused(Refusal::SeatsExhausted { .. })))
+}
+
+fn place<T>(answer: &Result<T, Denied>) -> Option<usize> {
+    match answer {
+        Err(Denied::Queued { refusal: Refusal::SeatsExhausted { .. }, place }) => Some(*place),
+        _ => None,
+    }
+}
+
+/// Two seats, taken by `a` and `b`, which are kept for as long as `story` goes on.
+fn full(story: impl AsyncFnOnce(&Run, &Desk, [Seat; 2])) {
+    let run = open(&centre(2, None));
+    let desk = run.desk();
+    run.within(LocalSet::new().run_until(async {
+        let mut seats = Vec::new();
+        for user in ["a", "b"] {
+            seats.push(asks(&desk, user).await.unwrap_or_else(|denied| panic!("{user}: {denied}")).seats.remove(0));
+        }
+        let (kept, keeper) = (seats.clone(), desk.clone());
+        let keeping = spawn_local(async move {
+            loop {
+                let _ = keeper.heartbeat(&kept);
+                tokio::time::sleep(Duration::from_secs(10)).await;
+            }
+        });
+        story(&run, &desk, [seats.remove(0), seats.remove(0)]).await;
+        keeping.abort();
+    }));
+}
+
+#[test]
+fn i2_they_get_a_seat_in_the_order_in_which_they_came_and_a_newcomer_after_them() {
+    full(async |_, desk, [mut free, _]| {
+        let mut waiting = Vec::new();
+        for user in ["c", "d", "e"] {
+            waiting.push((user, joins(desk, user).await));
+        }
+        // It asks all the time, and never waits.
+        let (log, newcomer) = (Rc::new(RefCell::new(Vec::new())), desk.clone());
+        let asked = log.clone();
+        let newcomer = spawn_local(async move {
+            loop {
+                let answer = asks(&newcomer, "x").await;
+                asked.borrow_mut().push(answer.clone());
+                match answer {
+                    Ok(granted) => return granted,
+                    refused => assert!(is_exhausted(&refused), "{refused:?}"),
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        for (user, waiting) in waiting {
+            assert!(!newcomer.is_finished(), "before {user}");
+            assert_eq!(desk.release(&free), Ok(true));
+            let granted = within(SOON, waiting).await.unwrap_or_else(|denied| panic!("{user}: {denied}"));
+            free = granted.seats[0].clone();
+            assert_eq!(free.user.as_deref(), Some(user));
+            tokio::time::sleep(SOON).await;
+        }
+        assert!(!newcomer.is_finished() && log.borrow().len() > 100);
+        desk.release(&free).expect("it owns");
+        assert_eq!(within(SOON, newcomer).await.seats[0].user.as_deref(), Some("x"));
+    });
+}
+
+#[test]
+fn who_asks_again_within_the_grace_has_kept_its_turn() {
+    full(async |_, desk, [free, _]| {
+        assert_eq!(place(&within(WAIT, waits(desk, "c", Duration::from_secs(1))).await), Some(1));
+        let behind = joins(desk, "d").await;
+        assert_eq!(place(&within(WAIT, waits(desk, "c", Duration::from_secs(1))).await), Some(1), "it came first");
+        assert_eq!(place(&within(WAIT, waits(desk, "e", Duration::from_secs(1))).await), Some(3));
+        assert_eq!(place(&within(WAIT, waits(desk, "c", Duration::from_secs(1))).await), Some(1));
+        // Free between two asks of `c`.
+        desk.release(&free).expect("it owns");
+        tokio::time::sleep(Duration::from_millis(GRACE) - SOON).await;
+        assert!(is_exhausted(&asks(desk, "x").await));
+        assert!(!behind.is_finished());
+        let granted = within(SOON, waits(desk, "c", WAIT)).await.expect("its turn");
+        // And not for the rest of the grace alone.
+        tokio::time::sleep(desk.ttl() - Duration::from_secs(1)).await;
+        assert_eq!(desk.heartbeat(&granted.seats), Ok(vec![true]));
+    });
+}
+
+#[test]
+fn who_goes_away_loses_its_turn_after_the_grace_and_the_next_one_gets_it() {
+    full(async |_, desk, [free, _]| {
+        let gone = joins(desk, "c").await;
+        let behind = joins(desk, "d").await;
+        gone.abort();
+        assert!(gone.await.is_err());
+        desk.release(&free).expect("it owns");
+        let began = monotonic();
+        let granted = within(WAIT, behind).await.expect("its turn");
+        let took = monotonic() - began;
+        let grace = Duration::from_millis(GRACE);
+        assert!(grace - SOON < took && took < grace + SWEEP + SOON, "{took:?}");
+        assert_eq!(granted.seats[0].user.as_deref(), Some("d"));
+        assert_eq!(place(&within(WAIT, waits(desk, "c", SOON)).await), Some(1), "at the end now");
+    });
+}
+
+/// It went away after its turn had come, before it was told.
+#[test]
+fn a_seat_that_nobody_is_told_of_comes_free_again() {
+    full(async |run, desk, [free, _]| {
+        let gone = joins(desk, "c").await;
+        run.shared.lock().write_takes = Duration::from_secs(1);
+        desk.release(&free).expect("it owns");
+        tokio::time::sleep(SOON).await;
+        assert!(desk.holders(&license()).expect("it owns").iter().any(|(seat, _)| seat.user.as_deref() == Some("c")));
+        gone.abort();
+        let next = waits(desk, "d", WAIT);
+        let granted = within(Duration::from_millis(GRACE) + SWEEP * 3, next).await.expect("its turn");
+        assert_eq!(granted.seats[0].user.as_deref(), Some("d"));
+    });
+}
+
+#[test]
+fn i2_a_turn_is_told_once_it_stands_in_the_ledger() {
+    full(async |run, desk, [free, _]| {
+        let waiting = joins(desk, "c").await;
+        run.shared.lock().write_takes = Duration::from_secs(2);
+        desk.release(&free).expect("it owns");
+        let began = monotonic();
+        let again = waits(desk, "c", WAIT);
+        within(WAIT, waiting).await.expect("its turn");
+        assert!(monotonic() - began >= Duration::from_secs(2), "{:?}", monotonic() - began);
+        within(SOON, again).await.expect("the same seat");
+    });
+}
+
+/// Asked anew while the ask before is under way: the new one has its place.
+#[test]
+fn a_session_waits_once() {
+    full(async |_, desk, [free, _]| {
+        let lost = joins(desk, "c").await;
+        let _behind = joins(desk, "d").await;
+        let again = joins(desk, "c").await;
+        assert!(is_exhausted(&within(SOON, lost).await), "told to whoever listens still");
+        desk.release(&free).expect("it owns");
+        within(SOON, again).await.expect("its turn");
+    });
+}
+
+#[test]
+fn a_thousand_wait_and_the_next_one_is_turned_away() {
+    full(async |_, desk, [free, _]| {
+        let mut waiting = Vec::new();
+        for n in 0..MOST_QUEUED {
+            waiting.push(joins(desk, &n.to_string()).await);
+        }
+        assert_eq!(desk.acquire_in_turn(ask("late"), WAIT).await, Err(Denied::Overloaded));
+        assert!(is_exhausted(&asks(desk, "late").await), "who does not wait is refused as always");
+        desk.release(&free).expect("it owns");
+        within(SOON, waiting.remove(0)).await.expect("its turn");
+        let last = joins(desk, "late").await;
+        assert_eq!(desk.evict(&license(), None).await, Ok(2), "those who had a seat, and not who got theirs");
+        for waiting in waiting.drain(..2) {
+            within(SOON, waiting).await.expect("its turn");
+        }
+        assert!(!last.is_finished());
+    });
+}
