@@ -49,6 +49,13 @@ impl Agent {
         self.ask(at, "POST", "/v1/seats", &body.to_string()).await
     }
 
+    /// Asks for a seat, and waits in the queue for so many seconds.
+    async fn waits(&self, at: &Replica, user: &str, seconds: u64) -> Option<Answer> {
+        let license = json!({"namespace": self.namespace, "name": "innoacd"});
+        let body = json!({"license": license, "user": user, "session": format!("{user}-1"), "wait": seconds});
+        self.ask(at, "POST", "/v1/seats", &body.to_string()).await
+    }
+
     async fn ask(&self, at: &Replica, method: &str, path: &str, body: &str) -> Option<Answer> {
         let mut stream = TcpStream::connect(("127.0.0.1", at.seats)).await.ok()?;
         let head = format!(
@@ -197,6 +204,43 @@ async fn i2_an_owner_that_is_told_to_end_hands_over_at_once() {
     let took = monotonic() - told;
     println!("a new seat was granted {took:?} after the owner was told to end");
     assert!(took < Duration::from_secs(3), "{took:?}");
+    first.ended(SOON).await;
+    second.kill().await;
+}
+
+/// Behind a replica that passes it on, for longer than any other answer takes.
+#[tokio::test]
+async fn i2_who_waits_hears_its_place_after_the_wait_and_of_another_owner_at_once() {
+    let ground = Ground::take().await;
+    let (vendor, mut first) = licensed(&ground, "queueing", 1).await;
+    let second = Replica::start(&ground.operator, "queueing-second");
+    second.says(SOON, "ok: stands by").await;
+    let agent = Agent::employed(&vendor, "agent").await;
+    logged_in(&agent, &first, "m.huber").await;
+
+    let asked = monotonic();
+    let in_vain = agent.waits(&second, "a.kern", 14).await.expect("it answers");
+    assert!(monotonic() - asked >= Duration::from_secs(14), "{:?}", monotonic() - asked);
+    assert_eq!((in_vain.status, in_vain.retry_after), (409, Some(0)), "{in_vain:?}");
+    assert_eq!((&in_vain.body["reason"], &in_vain.body["place"]), (&json!("SeatsExhausted"), &json!(1)));
+
+    let ending = async {
+        eventually(SOON, "somebody waits", async || match first.ask("/metrics").await {
+            Some((_, text)) if text.contains("\nseatkeeper_seats_queued 1\n") => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+        first.terminate().await;
+        monotonic()
+    };
+    let waiting = async {
+        let answer = agent.waits(&second, "a.kern", 30).await.expect("it answers");
+        (answer, monotonic())
+    };
+    let ((answer, at), told) = tokio::join!(waiting, ending);
+    assert_eq!((answer.status, answer.retry_after), (503, Some(1)), "{answer:?}");
+    assert_eq!(answer.body["reason"], "NotOwner", "{answer:?}");
+    assert!(at.saturating_sub(told) < Duration::from_secs(2), "{:?}", at.saturating_sub(told));
     first.ended(SOON).await;
     second.kill().await;
 }

@@ -190,7 +190,10 @@ fn a_session_waits_once() {
         let again = joins(desk, "c").await;
         assert!(is_exhausted(&within(SOON, lost).await), "told to whoever listens still");
         desk.release(&free).expect("it owns");
-        within(SOON, again).await.expect("its turn");
+        let granted = within(SOON, again).await.expect("its turn");
+        // Held as any other, not for the grace alone.
+        tokio::time::sleep(desk.ttl() - Duration::from_secs(1)).await;
+        assert_eq!(desk.heartbeat(&granted.seats), Ok(vec![true]));
     });
 }
 
