@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use seatkeeper::domain::seats::journal::{
-    Base, BaseName, Changes, Entry, Found, Incomplete, Journal, LicenseName, RING, place, read,
+    Base, BaseName, Changes, Entry, Found, Incomplete, Journal, LONGEST_TTL, LicenseName, RING, place, read,
 };
 use seatkeeper::domain::seats::line::write_base;
 use seatkeeper::domain::seats::table::{Free, Hold, Record, Table};
@@ -43,6 +43,11 @@ fn held(tables: &BTreeMap<LicenseName, Table>) -> Held {
 
 impl Owner {
     fn begin(store: &mut Store) -> (Self, Option<Incomplete>) {
+        Self::begin_with(store, None)
+    }
+
+    /// One that writes down for how long it grants; None: as owners of an older version did.
+    fn begin_with(store: &mut Store, ttl: Option<u64>) -> (Self, Option<Incomplete>) {
         let found = store.read();
         let folded = found.fold();
         let Found { mut journal, holds, incomplete } = found;
@@ -50,7 +55,10 @@ impl Owner {
             journal.wrote_base(&base.name, base.sequence);
             store.bases.insert(base.name.clone(), base);
         }
-        let seal = journal.seal("owner");
+        if let Some(ttl) = ttl {
+            journal.grant_for(ttl);
+        }
+        let seal = journal.seal("owner-0123456789abcdef");
         store.ring.insert(place(seal.sequence), seal.clone());
         journal.wrote(&seal, &Changes::new());
         let mut tables: BTreeMap<LicenseName, Table> = BTreeMap::new();
@@ -176,6 +184,29 @@ proptest! {
         }
     }
 
+    /// Whoever was granted a seat may count on it for as long as its owner said: whoever takes over finds at least that,
+    /// however often the ring went round since. Once nobody counts on it any more, it is forgotten.
+    #[test]
+    fn whoever_takes_over_finds_for_how_long_seats_may_be_counted_on(
+        steps in proptest::collection::vec((5..=LONGEST_TTL, any::<bool>(), 0..2 * RING), 1..12),
+    ) {
+        let mut store = Store::default();
+        let mut counted_on = Vec::new();
+        for (ttl, others_are_forgotten, commits) in steps {
+            let (mut owner, _) = Owner::begin_with(&mut store, Some(ttl));
+            counted_on.push(ttl);
+            prop_assert_eq!(owner.journal.ttl(), counted_on.iter().copied().max());
+            if others_are_forgotten {
+                owner.journal.forget_ttl_before(ttl);
+                // The next owner knows it from an entry.
+                owner.commit(&mut store, &Changes::new());
+                counted_on = vec![ttl];
+            }
+            (0..commits).for_each(|_| owner.commit(&mut store, &Changes::new()));
+            prop_assert_eq!(store.read().journal.ttl(), counted_on.iter().copied().max());
+        }
+    }
+
     #[test]
     fn what_was_deleted_by_somebody_is_missed_or_was_not_needed(
         steps in proptest::collection::vec(step(), 20..60), victim: prop::sample::Index,
@@ -233,4 +264,25 @@ fn an_entry_that_somebody_spoilt_is_named() {
     assert!(holds.is_empty());
     let said = incomplete.to_string();
     assert!(said.starts_with("entry 2 of the journal cannot be read: line 4: "), "{said}");
+}
+
+#[test]
+fn a_ledger_of_an_older_version_says_no_time_and_one_written_on_by_it_keeps_the_time() {
+    let mut store = Store::default();
+    let (mut old, _) = Owner::begin(&mut store);
+    old.commit(&mut store, &Changes::new());
+    assert_eq!(store.read().journal.ttl(), None);
+    let (new, _) = Owner::begin_with(&mut store, Some(90));
+    assert_eq!((new.journal.ttl(), store.read().journal.ttl()), (Some(90), Some(90)));
+    // A version that knows nothing of it writes entries without it.
+    let Store { ring, .. } = &mut store;
+    ring.insert(4, Entry { epoch: 3, sequence: 4, bases: 0, lines: "!an-older-one-0123456789abcdef\n".into() });
+    assert_eq!(store.read().journal.ttl(), Some(90));
+}
+
+#[test]
+fn a_time_longer_than_can_be_set_is_not_believed() {
+    let lines = format!("!{}\n", u64::MAX);
+    let found = read(&[Entry { epoch: 1, sequence: 1, bases: 0, lines }], &[]);
+    assert_eq!((found.journal.ttl(), found.incomplete), (Some(LONGEST_TTL), None));
 }

@@ -26,6 +26,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use crate::cluster::seats::desk::TTL;
 use crate::cluster::seats::thread::SeatThread;
 use crate::domain::fault::Fault;
+use crate::domain::seats::journal::LONGEST_TTL;
 
 /// Keeps software licences in Kubernetes.
 #[derive(Parser)]
@@ -104,9 +105,9 @@ fn printable(text: &str) -> String {
 /// How long a seat is held without a heartbeat: the same for everything that serves seats.
 #[derive(Args)]
 struct SeatTtl {
-    /// A seat whose holder is not heard of for so many seconds is free again. The same for all replicas; lowered only
-    /// while no seat is held, since a holder counts on the time that it was told.
-    #[arg(long, value_name = "SECONDS", default_value_t = TTL.as_secs(), value_parser = clap::value_parser!(u64).range(5..=3600))]
+    /// A seat whose holder is not heard of for so many seconds is free again. Who was told another time before may count
+    /// on that.
+    #[arg(long, value_name = "SECONDS", default_value_t = TTL.as_secs(), value_parser = clap::value_parser!(u64).range(5..=LONGEST_TTL))]
     seat_ttl: u64,
 }
 

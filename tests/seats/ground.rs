@@ -28,11 +28,12 @@ pub struct Ground {
 
 impl Ground {
     pub fn take() -> Self {
+        Self::with_ttl(TTL)
+    }
+
+    pub fn with_ttl(ttl: Duration) -> Self {
         let desk = Desk::new();
-        let mut up = desk.up(&format!("--seat-ttl {}", TTL.as_secs()));
-        let line = up.until(&["  seats "]);
-        let address = line.trim().trim_start_matches("seats").trim().trim_start_matches("http://");
-        let address = address.trim_end_matches(SEATS).to_owned();
+        let (up, address) = serve(&desk, ttl);
         let token = std::fs::read_to_string(desk.data("token")).expect("the token has a file of its own");
         let mut ground = Ground { desk, up, address, token };
         ground.desk.write("contract.yaml", contract());
@@ -44,6 +45,13 @@ impl Ground {
     /// Somebody who has the token, for a thread of their own.
     pub fn caller(&self) -> Caller {
         Caller { address: self.address.clone(), token: self.token.clone() }
+    }
+
+    /// `kill -9`, and another start with this time.
+    pub fn is_killed_and_starts_with_ttl(&mut self, ttl: Duration) {
+        self.up.end_at_once();
+        (self.up, self.address) = serve(&self.desk, ttl);
+        until("the seats are served again", || self.list().status == 200);
     }
 
     pub fn ask(&self, method: &str, path: &str, body: impl AsRef<[u8]>) -> Answer {
@@ -144,6 +152,15 @@ impl Caller {
     pub fn asks(&self, user: &str, more: Value) -> Answer {
         self.ask("POST", SEATS, request(user, more).to_string())
     }
+}
+
+/// `seatkeeper up`, and the address of its seat server.
+fn serve(desk: &Desk, ttl: Duration) -> (Up, String) {
+    let mut up = desk.up(&format!("--seat-ttl {}", ttl.as_secs()));
+    let line = up.until(&["  seats "]);
+    let address = line.trim().trim_start_matches("seats").trim().trim_start_matches("http://");
+    let address = address.trim_end_matches(SEATS).to_owned();
+    (up, address)
 }
 
 /// What a client sends.

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::cluster::seats::desk::PROOF_LASTS;
+
 use super::ground::{Ground, Running, TTL, until};
 
+/// How long after it has begun an owner may be seen to serve.
+const ALLOWANCE: Duration = Duration::from_secs(2);
 const FOR_LONG: &str = "while [ ! -e done ]; do sleep 0.02; done; echo went on";
 
 /// T3: nobody else gets the seat of a killed holder before its time is over, and then somebody does.
@@ -17,6 +22,24 @@ fn a_seat_whose_holder_was_killed_is_free_after_its_time_and_not_before() {
     // The last heartbeat was up to a third of the time before.
     assert!(free > TTL / 2 && free < TTL * 3, "{free:?}");
     assert_eq!(ground.asks("b", serde_json::json!({})).status, 201);
+}
+
+/// T3: a holder counts on the time that it was told, also where the next owner was started with a shorter one; and where
+/// that one has ended before anybody could be told of it, the one after it waits too.
+#[test]
+fn a_seat_is_free_after_the_time_that_its_holder_was_told_whatever_the_next_owners_say() {
+    let told = TTL * 2;
+    let mut ground = Ground::with_ttl(told);
+    ground.seat("a");
+    for _ in 0..2 {
+        ground.is_killed_and_starts_with_ttl(TTL);
+        assert_eq!(ground.holders(), ["a"]);
+    }
+    let began = monotonic();
+    until("the seat comes free", || ground.holders().is_empty());
+    let free = monotonic() - began;
+    // The owner before may have answered heartbeats for as long as its proof lasted.
+    assert!(free > PROOF_LASTS + told - ALLOWANCE, "{free:?}");
 }
 
 #[test]

@@ -153,6 +153,11 @@ impl Up {
     }
 
     pub fn kill(mut self) {
+        self.end_at_once();
+    }
+
+    /// `kill -9`.
+    pub fn end_at_once(&mut self) {
         self.child.kill().unwrap();
         self.wait();
     }

@@ -72,8 +72,8 @@ impl Ledger {
         }
     }
 
-    /// Makes this owner the only one that can write, and returns what stands in the ledger.
-    pub async fn seal(&self) -> Result<Found, LedgerError> {
+    /// Makes this owner the only one that can write, and returns what stands in the ledger. It grants seats for `ttl`.
+    pub async fn seal(&self, ttl: Duration) -> Result<Found, LedgerError> {
         let salt = random_bytes::<8>()?.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         let who = format!("{}-{salt}", self.identity);
         loop {
@@ -85,6 +85,7 @@ impl Ledger {
                 continue;
             }
             let last = self.known().last;
+            found.journal.grant_for(ttl.as_secs());
             let seal = found.journal.seal(&who);
             match self.write_entry(&seal).await {
                 Ok(_) => {

@@ -36,13 +36,14 @@ impl Desk {
         let own = async {
             loop {
                 match self.take_over(&ledger).await {
-                    Ok(()) => {
+                    Ok(all_know) => {
                         tokio::select! {
                             fenced = commit::run(self.0.clone(), ledger.clone()) => {
                                 tracing::warn!(%fenced, "the seats are taken over anew, as long as this replica leads");
                             }
                             () = self.sweep_forever() => {}
                             () = self.clear_forever(&ledger) => {}
+                            () = self.forget_ttl_before(all_know) => {}
                         }
                         self.0.lock().owned = None;
                         self.0.metrics.queued.set(0);
@@ -94,6 +95,15 @@ impl Desk {
         }
     }
 
+    /// From `all_know` on nobody counts on a seat for longer than this owner grants it: the next owner need not either.
+    async fn forget_ttl_before(&self, all_know: Duration) {
+        tokio::time::sleep(all_know.saturating_sub(monotonic())).await;
+        if let Some(owned) = &mut self.0.lock().owned {
+            owned.journal.forget_ttl_before(self.ttl().as_secs());
+        }
+        std::future::pending().await
+    }
+
     /// Returns once the Lease was renewed with a request sent after `since`. Between taking the Lease and sealing another
     /// may have taken both and granted seats: then this seal has only fenced its writes, not what it answers from memory,
     /// and nothing may be granted here. The Lease, renewed without a gap, shows that nobody has
@@ -109,13 +119,15 @@ impl Desk {
         }
     }
 
-    async fn take_over(&self, ledger: &Arc<Ledger>) -> Result<(), LedgerError> {
-        let Found { mut journal, holds, incomplete } = ledger.seal().await?;
+    /// Returns from when on nobody counts on what an owner before has granted.
+    async fn take_over(&self, ledger: &Arc<Ledger>) -> Result<Duration, LedgerError> {
+        let Found { mut journal, holds, incomplete } = ledger.seal(self.ttl()).await?;
         self.leads_since(monotonic()).await;
         let now = monotonic();
         // Who was told that a seat is theirs by an owner before, at the last moment at which that one had proof of owning
-        // it, may believe so for a whole TTL from then.
-        let wait = with_drift(PROOF_LASTS + self.ttl());
+        // it, may believe so for a whole TTL from then: that of the owner, which was started with another perhaps.
+        let ttl = journal.ttl().map_or(self.ttl(), Duration::from_secs).max(self.ttl());
+        let wait = with_drift(PROOF_LASTS + ttl);
         let until = ticks(now + wait);
         let at = self.0.clock.now().at;
         let mut seatings: HashMap<LicenseName, Counter> = HashMap::new();
@@ -148,7 +160,7 @@ impl Desk {
         }
         self.0.lock().owned = Some(owned);
         self.0.metrics.owns.set(1);
-        Ok(())
+        Ok(now + wait)
     }
 }
 

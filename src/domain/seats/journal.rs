@@ -21,8 +21,10 @@ pub const RING: u64 = 16;
 pub const BASE_SLOTS: u32 = 256;
 /// A base is written anew once the ring has gone this far since its first change: well before it has to be.
 const BEHIND: u64 = RING / 2;
-/// Begins the one line of an entry by which an owner took over.
-const SEALED_BY: char = '!';
+/// Begins a line that is about no seat: who took over, or for how long seats may be counted on.
+const ASIDE: char = '!';
+/// Seconds that a seat may be granted for at most (`--seat-ttl`). More than that in a ledger is not believed.
+pub const LONGEST_TTL: u64 = 3_600;
 
 /// The License whose seats a line is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,7 +123,7 @@ fn read_changes(lines: &str) -> Result<Changes, LineError> {
         None if part.is_empty() => Ok(()),
         None => Err(LineError { line: 1, what: "no `@namespace/name` comes before it".into() }),
     };
-    for (n, line) in lines.lines().enumerate().filter(|(_, line)| !line.starts_with(SEALED_BY)) {
+    for (n, line) in lines.lines().enumerate().filter(|(_, line)| !line.starts_with(ASIDE)) {
         match line.strip_prefix('@') {
             Some(name) => {
                 finish(&mut license, &mut part, at)?;
@@ -140,6 +142,12 @@ fn read_changes(lines: &str) -> Result<Changes, LineError> {
     Ok(changes)
 }
 
+/// Seconds for which somebody may count on a seat, as an entry says it. The names of owners are no numbers.
+fn read_ttl(lines: &str) -> Option<u64> {
+    let ttl = lines.lines().find_map(|line| line.strip_prefix(ASIDE)?.parse::<u64>().ok());
+    ttl.map(|ttl| ttl.min(LONGEST_TTL))
+}
+
 /// What is known of the ledger, for writing on it.
 #[derive(Debug, Default)]
 pub struct Journal {
@@ -150,6 +158,8 @@ pub struct Journal {
     bases: BTreeMap<BaseName, u64>,
     /// Bases that do not hold everything: the first entry they lack, and the last.
     behind: BTreeMap<BaseName, (u64, u64)>,
+    /// Seconds for which somebody may count on a seat that was granted or kept by this owner or one before.
+    ttl: Option<u64>,
 }
 
 /// What was found in the ledger.
@@ -229,6 +239,7 @@ pub fn read(entries: &[Entry], bases: &[Base]) -> Found {
     let mut journal = Journal {
         epoch: entries.iter().map(|entry| entry.epoch).max().unwrap_or(0),
         sequence: last,
+        ttl: entries.iter().rev().find_map(|entry| read_ttl(&entry.lines)),
         ..Journal::default()
     };
     let mut incomplete = entries.is_empty().then_some(Incomplete::Empty);
@@ -288,10 +299,28 @@ impl Journal {
         self.sequence
     }
 
+    /// Seconds for which somebody may count on a seat at most; None: no entry says so, as before entries did.
+    pub fn ttl(&self) -> Option<u64> {
+        self.ttl
+    }
+
+    /// Seats are granted for so many seconds from now on, and those of the owners before may be counted on for as long as
+    /// they said. Every entry carries the longer of both: the ring overwrites what an owner wrote when it began.
+    pub fn grant_for(&mut self, ttl: u64) {
+        self.ttl = self.ttl.max(Some(ttl));
+    }
+
+    /// Whoever was granted a seat by an owner before has lost it, or has been told the time of this one since.
+    pub fn forget_ttl_before(&mut self, ttl: u64) {
+        self.ttl = Some(ttl);
+    }
+
     /// The entry that makes this owner the only one that can write. `who` tells it from the same entry of another who
     /// takes over at the same time.
     pub fn seal(&self, who: &str) -> Entry {
-        Entry { epoch: self.epoch + 1, lines: format!("{SEALED_BY}{who}\n"), ..self.entry(&Changes::new()) }
+        let mut seal = Entry { epoch: self.epoch + 1, ..self.entry(&Changes::new()) };
+        let _ = writeln!(seal.lines, "{ASIDE}{who}");
+        seal
     }
 
     /// The next entry. It may be written once `in_the_way` is empty.
@@ -300,7 +329,7 @@ impl Journal {
             epoch: self.epoch,
             sequence: self.sequence + 1,
             bases: self.bases.len() as u64,
-            lines: write_changes(changes),
+            lines: self.ttl.map_or_else(String::new, |ttl| format!("{ASIDE}{ttl}\n")) + &write_changes(changes),
         }
     }
 
