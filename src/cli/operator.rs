@@ -2,6 +2,7 @@
 
 use clap::Args;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +16,7 @@ use crate::controllers::{End, Operator};
 use crate::server::health::serve;
 use crate::server::seats::callers::Callers;
 use crate::server::seats::forward::Forward;
+use crate::server::seats::tls::Folder;
 use crate::server::seats::{self, Seats};
 
 /// Runs the operator: keeps Plans, Subscriptions and Licenses of the cluster that KUBECONFIG, or the pod it runs in, names.
@@ -32,6 +34,13 @@ pub struct Arguments {
     /// Where the other replicas reach the seat server of this one, for passing requests on. Default: where it listens.
     #[arg(long, value_name = "ADDRESS:PORT", env = "SEATS_ADVERTISE")]
     seats_advertise: Option<String>,
+    /// A folder with tls.crt and tls.key, as a Secret of type kubernetes.io/tls is mounted: seats are served over HTTPS, and
+    /// renewed files are taken up while it runs. Other replicas are known by ca.crt in it, else by the system's certificates.
+    #[arg(long, value_name = "DIR", requires = "seats_tls_name")]
+    seats_tls_dir: Option<PathBuf>,
+    /// The name that the certificate of every replica is for: that of their Service, such as seatkeeper.seatkeeper.svc.
+    #[arg(long, value_name = "NAME", requires = "seats_tls_dir")]
+    seats_tls_name: Option<String>,
     #[command(flatten)]
     seats: SeatTtl,
     /// Bytes a second that writes of SeatLedgers may cost on average; 0: no bound. Pressure makes writes larger, not errors.
@@ -90,10 +99,20 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     operator.seats_run = Some(seat_thread.runtime().clone());
     let address = seats_listener.local_addr().ok().map(|address| address.to_string());
     operator.rank.own = arguments.seats_advertise.or(address);
-    let forward = Forward::new(operator.rank.leader.subscribe());
     let server = tokio::spawn(serve(listener, operator.health.clone(), operator.metrics.clone()));
-    let seats = Arc::new(Seats { desk: operator.desk.clone(), callers, forward: Some(forward) });
-    let seat_server = seat_thread.spawn(seats::serve::serve(seats_listener, seats));
+    let (desk, leader) = (operator.desk.clone(), operator.rank.leader.subscribe());
+    let seats = |forward| Arc::new(Seats { desk, callers, forward: Some(forward) });
+    let seat_server = match arguments.seats_tls_dir.zip(arguments.seats_tls_name) {
+        None => seat_thread.spawn(seats::serve::serve(seats_listener, seats(Forward::new(leader)))),
+        Some((folder, name)) => {
+            let refused = operator.metrics.seat_certificate_refused.clone();
+            let folder = Folder::open(&folder, &name, refused).await;
+            let folder = folder.map_err(|why| Failure::new(format!("--seats-tls-dir: {why}")))?;
+            let (tls, forward) = (folder.subscribe(), Forward::over_tls(leader, folder.subscribe()));
+            let serving = seats::serve::serve_tls(seats_listener, seats(forward), tls);
+            seat_thread.spawn(async move { _ = tokio::join!(serving, folder.take_up_renewed()) })
+        }
+    };
     let end = operator.run(stop).await;
     server.abort();
     seat_server.abort();

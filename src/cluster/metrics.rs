@@ -59,6 +59,7 @@ pub struct Metrics {
     pub events_dropped: Counter,
     pub leads: Gauge,
     pub clock_trusted: Gauge,
+    pub seat_certificate_refused: Gauge,
 }
 
 impl Metrics {
@@ -83,6 +84,7 @@ impl Metrics {
             events_dropped: Counter::default(),
             leads: Gauge::default(),
             clock_trusted: Gauge::default(),
+            seat_certificate_refused: Gauge::default(),
         };
         {
             let mut registry = metrics.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,6 +116,11 @@ impl Metrics {
             seatkeeper.register("keys_revoked", "Keys revoked", metrics.revoked.clone());
             seatkeeper.register("leads", "1 in the replica that acts", metrics.leads.clone());
             seatkeeper.register("clock_trusted", "1 where the clocks agree", metrics.clock_trusted.clone());
+            seatkeeper.register(
+                "seat_certificate_refused",
+                "1 while renewed files of --seats-tls-dir cannot be used",
+                metrics.seat_certificate_refused.clone(),
+            );
             seatkeeper.register("api_reads", "Read requests to the API server", requests.reads.clone());
             seatkeeper.register("api_writes", "Write requests to the API server", requests.writes.clone());
             seatkeeper.register(

@@ -153,6 +153,8 @@ async fn the_chart_refuses_wrong_values_and_says_which() {
         ("replicas=2", "additional properties 'replicas' not allowed"),
         ("image.pullPolicy=Sometimes", "'/image/pullPolicy': value must be one of"),
         ("crds.enabled=maybe", "'/crds/enabled': got string, want boolean"),
+        ("seats.tls.secretName=A_b", "'/seats/tls/secretName': 'A_b' does not match pattern"),
+        ("seats.tls.certManager.issuerRef.kind=ClusterIssuer", "properties 'name' required, if 'kind' exists"),
         ("trust.innoacd.revoked=a.b.c", "missing property 'jwks'"),
         ("trust.innoacd.jwks.keys[0].kty=RSA", "trust.innoacd.jwks has no Ed25519 key (kty OKP, crv Ed25519)"),
         ("trust.innoacd.jwks.keys[0].kty=oct,trust.innoacd.jwks.keys[0].k=x", "is a secret key"),
@@ -162,6 +164,43 @@ async fn the_chart_refuses_wrong_values_and_says_which() {
     }
     assert!(helm.run(&["template", "seatkeeper", CHART, "--set", "replicaCount=3"]).await.ok);
     assert!(helm.run(&["lint", CHART, "--strict"]).await.ok);
+}
+
+/// K2: the operator gets the folder of the Secret and the name of its Service; without the values, neither.
+#[tokio::test]
+async fn k2_the_chart_mounts_the_certificate_and_has_cert_manager_make_one() {
+    let case = Case::new("chart-tls").await;
+    let helm = Helm::new(ControlPlane::shared(), &case.namespace);
+    let template = async |values: &str, file: &str| {
+        let shown = format!("templates/{file}.yaml");
+        let output = helm.run(&["template", "licences", CHART, "--set", values, "--show-only", &shown]).await;
+        if output.ok { output.stdout } else { output.stderr }
+    };
+    let service = format!("licences-seatkeeper.{}.svc", case.namespace);
+    let issuer = "seats.tls.certManager.issuerRef.name=internal";
+    for (values, secret) in [
+        ("seats.tls.secretName=mine", "mine"),
+        (issuer, "licences-seatkeeper-seats-tls"),
+        (&format!("seats.tls.secretName=mine,{issuer}"), "mine"),
+    ] {
+        let deployment = template(values, "deployment").await;
+        // The API server takes it as it is.
+        case.kubectl.apply_with(&["--dry-run=server", "--validate=strict"], &deployment).await;
+        for part in [
+            "- --seats-tls-dir\n        - /etc/seatkeeper/seats-tls\n",
+            &format!("- --seats-tls-name\n        - {service}\n"),
+            "mountPath: /etc/seatkeeper/seats-tls\n",
+            &format!("secretName: {secret}\n"),
+        ] {
+            assert!(deployment.contains(part), "{values}: {part:?} is not in {deployment}");
+        }
+        let certificate = template(values, "certificate").await;
+        let makes = certificate.contains(&format!("secretName: {secret}\n"))
+            && certificate.contains(&format!("- {service}\n"))
+            && certificate.contains("name: internal\n");
+        assert_eq!(makes, values.contains(issuer), "{values}: {certificate}");
+    }
+    assert!(!template("replicaCount=1", "deployment").await.contains("seats-tls"));
 }
 
 /// The chart of a release whose Licenses had another column.

@@ -68,6 +68,11 @@ pub struct Replica {
 
 impl Replica {
     pub fn start(kubeconfig: &Path, name: &str) -> Self {
+        Self::start_with(kubeconfig, name, &[])
+    }
+
+    /// With more arguments.
+    pub fn start_with(kubeconfig: &Path, name: &str, more: &[&str]) -> Self {
         let free = || std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
         let (health, seats) = (free(), free());
         let number = |port: &std::net::TcpListener| port.local_addr().expect("it is bound").port();
@@ -78,6 +83,7 @@ impl Replica {
         let child = Command::new(env!("CARGO_BIN_EXE_seatkeeper"))
             .args(["operator", "--namespace", HOME, "--identity", name, "--listen", &format!("127.0.0.1:{port}")])
             .args(["--seats-listen", &format!("127.0.0.1:{seats_port}")])
+            .args(more)
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stderr(log)

@@ -4,6 +4,7 @@
 mod bad_keys_test;
 mod bad_orders_test;
 mod case;
+mod certificates;
 mod chart_test;
 mod clock_test;
 mod cluster;
@@ -44,6 +45,7 @@ mod safety;
 mod safety_test;
 mod seat_ledger_test;
 mod seats_test;
+mod seats_tls_test;
 mod starting;
 mod tied;
 mod years_test;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seatkeeper::cluster::clock::monotonic;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::eventually::eventually;
@@ -14,22 +14,22 @@ use crate::faults_operators::Replica;
 const LEADS: &str = "ok: leads";
 
 /// Someone with a ServiceAccount, at the seat server of a replica.
-struct Agent {
-    token: String,
-    namespace: String,
+pub struct Agent {
+    pub token: String,
+    pub namespace: String,
 }
 
 /// What was answered: status, `Retry-After`, body.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    retry_after: Option<u64>,
-    body: Value,
+pub struct Answer {
+    pub status: u16,
+    pub retry_after: Option<u64>,
+    pub body: Value,
 }
 
 impl Agent {
     /// A ServiceAccount that may take seats of every License of its namespace.
-    async fn employed(vendor: &Vendor, name: &str) -> Self {
+    pub async fn employed(vendor: &Vendor, name: &str) -> Self {
         vendor.kubectl.expect(&["create", "serviceaccount", name]).await;
         let verbs = "--verb=create,delete,list";
         vendor.kubectl.expect(&["create", "role", name, verbs, "--resource=licenses.seatkeeper.dev/seats"]).await;
@@ -44,9 +44,13 @@ impl Agent {
     }
 
     async fn logs_in(&self, at: &Replica, user: &str) -> Option<Answer> {
+        self.ask(at, "POST", "/v1/seats", &self.wish(user)).await
+    }
+
+    /// The body that asks for a seat.
+    pub fn wish(&self, user: &str) -> String {
         let license = json!({"namespace": self.namespace, "name": "innoacd"});
-        let body = json!({"license": license, "user": user, "session": format!("{user}-1")});
-        self.ask(at, "POST", "/v1/seats", &body.to_string()).await
+        json!({"license": license, "user": user, "session": format!("{user}-1")}).to_string()
     }
 
     /// Asks for a seat, and waits in the queue for so many seconds.
@@ -57,7 +61,18 @@ impl Agent {
     }
 
     async fn ask(&self, at: &Replica, method: &str, path: &str, body: &str) -> Option<Answer> {
-        let mut stream = TcpStream::connect(("127.0.0.1", at.seats)).await.ok()?;
+        let stream = TcpStream::connect(("127.0.0.1", at.seats)).await.ok()?;
+        self.ask_over(stream, method, path, body).await
+    }
+
+    /// Asks over a connection and closes it.
+    pub async fn ask_over(
+        &self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Option<Answer> {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: seats\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\
              Connection: close\r\n\r\n",
@@ -79,8 +94,13 @@ impl Agent {
 
 /// A License of so many agents that is in force, and an operator that hands out its seats.
 async fn licensed(ground: &Ground, name: &str, seats: u32) -> (Vendor, Replica) {
+    licensed_by(ground, name, seats, &[]).await
+}
+
+/// The same, by an operator with more arguments.
+pub async fn licensed_by(ground: &Ground, name: &str, seats: u32, more: &[&str]) -> (Vendor, Replica) {
     let vendor = ground.vendor(name).await;
-    let replica = Replica::start(&ground.operator, &format!("{name}-first"));
+    let replica = Replica::start_with(&ground.operator, &format!("{name}-first"), more);
     replica.says(SOON, LEADS).await;
     let today = seatkeeper::cluster::clock::machine_time().date_naive();
     let starts_on = (today - chrono::Months::new(1)).to_string();

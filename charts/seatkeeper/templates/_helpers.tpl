@@ -39,3 +39,19 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
 {{- end -}}
 {{- end -}}
+
+{{/* The Secret that seats are served over HTTPS with; nothing: they are served over HTTP. */}}
+{{- define "seatkeeper.seatsTlsSecret" -}}
+{{- with .Values.seats.tls -}}
+{{- if .secretName -}}
+{{- .secretName -}}
+{{- else if .certManager.issuerRef.name -}}
+{{- include "seatkeeper.fullname" $ }}-seats-tls
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name that its certificate is for. */}}
+{{- define "seatkeeper.seatsTlsName" -}}
+{{ include "seatkeeper.fullname" . }}.{{ .Release.Namespace }}.svc
+{{- end -}}

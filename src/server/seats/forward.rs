@@ -1,17 +1,19 @@
 //! A replica that does not own the ledger passes requests on to the one that does.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, request};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::TokioExecutor;
+use std::error::Error;
 use std::time::Duration;
 use tokio::sync::watch;
 
 use super::body::{Reply, whole};
 use super::problem::Problem;
+use super::tls::Tls;
 use super::wire::wait_of;
 
 /// Marks what was passed on already: it is not passed on twice.
@@ -23,16 +25,35 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// Passes requests on to whoever leads.
 pub struct Forward {
     leader: watch::Receiver<Option<String>>,
-    client: Client<HttpConnector, Full<Bytes>>,
+    way: Way,
+}
+
+/// How other replicas are asked.
+enum Way {
+    Plain(Client<HttpConnector, Full<Bytes>>),
+    /// By the certificates that are used at the time.
+    Tls(watch::Receiver<Tls>),
+}
+
+/// TCP to another replica.
+pub(super) fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(Duration::from_secs(1)));
+    // What is wrapped in TLS is asked with https.
+    connector.enforce_http(false);
+    connector
 }
 
 impl Forward {
     /// `leader` is where another replica's seat server is reached; None: nobody else leads, as far as is known.
     pub fn new(leader: watch::Receiver<Option<String>>) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_secs(1)));
-        Forward { leader, client: Client::builder(TokioExecutor::new()).build(connector) }
+        Forward { leader, way: Way::Plain(Client::builder(TokioExecutor::new()).build(connector())) }
+    }
+
+    /// Passes them on over TLS, and to nobody who cannot show the right certificate: with each goes a token.
+    pub fn over_tls(leader: watch::Receiver<Option<String>>, tls: watch::Receiver<Tls>) -> Self {
+        Forward { leader, way: Way::Tls(tls) }
     }
 
     /// Sends a request there, and its answer back.
@@ -44,17 +65,50 @@ impl Forward {
         let body = whole(body).await?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let patience = PATIENCE + if head.method == Method::POST { wait_of(&body) } else { Duration::ZERO };
-        let uri = format!("http://{leader}{path}").parse::<Uri>();
+        let scheme = match self.way {
+            Way::Plain(_) => "http",
+            Way::Tls(_) => "https",
+        };
+        let uri = format!("{scheme}://{leader}{path}").parse::<Uri>();
         head.uri = uri.map_err(|_| nobody("the leader's address cannot be read"))?;
         head.headers.insert(PASSED_ON, HeaderValue::from_static("1"));
-        let asked = self.client.request(Request::from_parts(head, Full::new(body)));
-        match tokio::time::timeout(patience, asked).await {
-            Ok(Ok(reply)) => Ok(reply.map(Either::Right)),
-            _ => {
-                Err(nobody("the replica that owns the seats does not answer: it is asked again, or another takes over"))
-            }
-        }
+        let asked = self.ask(Request::from_parts(head, Full::new(body)));
+        let error = match tokio::time::timeout(patience, asked).await {
+            Ok(Ok(reply)) => return Ok(reply.map(Either::Right)),
+            Ok(Err(error)) => Some(error),
+            Err(_) => None,
+        };
+        Err(match error.as_ref().and_then(|error| of_tls(error)) {
+            Some(why) => nobody(&format!(
+                "the replica that owns the seats cannot be asked over TLS: {why}; see --seats-tls-dir and --seats-tls-name \
+                 of both"
+            )),
+            None => nobody("the replica that owns the seats does not answer: it is asked again, or another takes over"),
+        })
     }
+
+    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, legacy::Error> {
+        let asked = match &self.way {
+            Way::Plain(client) => client.request(request),
+            Way::Tls(tls) => tls.borrow().peers.request(request),
+        };
+        asked.await
+    }
+}
+
+/// What TLS found wrong, where that is why something could not be sent.
+fn of_tls<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = match error.downcast_ref::<std::io::Error>() {
+            Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 fn nobody(detail: &str) -> Problem {

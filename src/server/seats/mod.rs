@@ -9,6 +9,7 @@ pub mod id;
 pub mod openapi;
 pub mod problem;
 pub mod serve;
+pub mod tls;
 pub mod wire;
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
