@@ -145,7 +145,8 @@ async fn k2_those_who_never_finish_a_handshake_keep_out_nobody_with_a_token() {
     is_answered().await;
     let mut silent = Vec::new();
     for nth in 0..MOST_CONNECTIONS + 100 {
-        let mut stream = TcpStream::connect(("127.0.0.1", replica.seats)).await.expect("it listens");
+        let stream = tokio::time::timeout(SOON, TcpStream::connect(("127.0.0.1", replica.seats))).await;
+        let mut stream = stream.expect("it goes on taking connections").expect("it listens");
         if nth % 2 == 0 {
             // The beginning of a handshake of 512 bytes.
             stream.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1]).await.expect("the system takes it");
@@ -153,8 +154,9 @@ async fn k2_those_who_never_finish_a_handshake_keep_out_nobody_with_a_token() {
         silent.push(stream);
     }
     let began = monotonic();
-    is_answered().await;
-    let answer = asks(&agent, &authority, &replica, "a.kern").await.expect("there is room");
+    tokio::time::timeout(SOON, is_answered()).await.expect("nobody is in the way");
+    let answer = tokio::time::timeout(SOON, asks(&agent, &authority, &replica, "a.kern")).await;
+    let answer = answer.expect("nobody is in the way").expect("there is room");
     let took = monotonic() - began;
     assert_eq!(answer.status, 201, "{answer:?}");
     assert!(took < Duration::from_secs(5), "{took:?}");
