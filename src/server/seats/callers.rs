@@ -2,7 +2,7 @@
 //! (`design.md` §6).
 //!
 //! `create` takes seats and keeps them, `get` and `list` show who holds which, `delete` releases one's own, `evict` those of
-//! others. Answers of the API server are kept for `TRUSTED` and no longer: a token or a right that is taken away counts no
+//! others. Answers of the API server are kept for `kept::TRUSTED` and no longer: a token or a right that is taken away counts no
 //! more after that.
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -11,11 +11,11 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessRevie
 use kube::api::PostParams;
 use kube::{Api, Client};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::kept::Kept;
 use super::problem::Problem;
 use crate::cluster::client::{CallError, call};
 use crate::cluster::clock::monotonic;
@@ -24,10 +24,6 @@ use crate::server::guests::Guest;
 
 /// The audience that a token has to be made for.
 pub const AUDIENCE: &str = "seatkeeper";
-/// How long an answer of the API server counts.
-pub const TRUSTED: Duration = Duration::from_secs(10);
-/// Answers kept; the oldest go first.
-const MOST_KEPT: usize = 10_000;
 /// A longer token is not looked at.
 const LONGEST_TOKEN: usize = 16 * 1024;
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
@@ -176,65 +172,68 @@ impl Callers {
 impl Cluster {
     /// Who has that token, and until when this counts.
     async fn identify(&self, hash: [u8; 32], token: &str) -> Result<(Arc<Caller>, Duration), Problem> {
-        if let Some(known) = self.known.get(&hash) {
-            return Ok(known);
-        }
-        let review = TokenReview {
-            spec: TokenReviewSpec { token: token.to_owned(), audiences: Some(vec![AUDIENCE.to_owned()]) },
-            ..TokenReview::default()
-        };
-        let api: Api<TokenReview> = Api::all(self.client.clone());
-        let review = call(api.create(&PostParams::default(), &review)).await.map_err(|error| unknown(&error))?;
-        let status = review.status.unwrap_or_default();
-        let for_us = status.audiences.iter().flatten().any(|audience| audience == AUDIENCE);
-        let Some(UserInfo { username: Some(user), uid, groups, extra }) =
-            status.user.filter(|_| status.authenticated == Some(true) && for_us)
-        else {
-            let detail = "the token is not valid, or not made for audience `seatkeeper`: \
-                          mount a projected ServiceAccount token with that audience";
-            return Err(unauthorized(detail));
-        };
-        let caller = Caller {
-            user: user.into(),
-            uid,
-            groups: groups.unwrap_or_default(),
-            extra: extra.unwrap_or_default(),
-            all: false,
-        };
-        let caller = Arc::new(caller);
-        Ok((caller.clone(), self.known.keep(hash, caller)))
+        self.known.answer(hash, || whose(self.client.clone(), token.to_owned())).await
     }
 
     async fn allows(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<bool, Problem> {
         let key = (caller.user.clone(), verb, license.clone());
-        if let Some((known, _)) = self.allowed.get(&key) {
-            return Ok(known);
-        }
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                user: Some(caller.user.to_string()),
-                uid: caller.uid.clone(),
-                groups: Some(caller.groups.clone()),
-                extra: Some(caller.extra.clone()),
-                resource_attributes: Some(ResourceAttributes {
-                    group: Some("seatkeeper.dev".into()),
-                    resource: Some("licenses".into()),
-                    subresource: Some("seats".into()),
-                    namespace: Some(license.namespace.to_string()),
-                    name: Some(license.name.to_string()),
-                    verb: Some(verb.as_str().into()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
-        };
-        let api: Api<SubjectAccessReview> = Api::all(self.client.clone());
-        let review = call(api.create(&PostParams::default(), &review)).await.map_err(|error| unknown(&error))?;
-        let allowed = review.status.is_some_and(|status| status.allowed);
-        self.allowed.keep(key, allowed);
-        Ok(allowed)
+        let allowed = self.allowed.answer(key, || may(self.client.clone(), review_of(caller, verb, license)));
+        Ok(allowed.await?.0)
     }
+}
+
+async fn whose(client: Client, token: String) -> Result<Arc<Caller>, Problem> {
+    let review = TokenReview {
+        spec: TokenReviewSpec { token, audiences: Some(vec![AUDIENCE.to_owned()]) },
+        ..TokenReview::default()
+    };
+    let api: Api<TokenReview> = Api::all(client);
+    let review = call(api.create(&PostParams::default(), &review)).await.map_err(|error| unknown(&error))?;
+    let status = review.status.unwrap_or_default();
+    let for_us = status.audiences.iter().flatten().any(|audience| audience == AUDIENCE);
+    let Some(UserInfo { username: Some(user), uid, groups, extra }) =
+        status.user.filter(|_| status.authenticated == Some(true) && for_us)
+    else {
+        let detail = "the token is not valid, or not made for audience `seatkeeper`: \
+                          mount a projected ServiceAccount token with that audience";
+        return Err(unauthorized(detail));
+    };
+    let caller = Caller {
+        user: user.into(),
+        uid,
+        groups: groups.unwrap_or_default(),
+        extra: extra.unwrap_or_default(),
+        all: false,
+    };
+    Ok(Arc::new(caller))
+}
+
+fn review_of(caller: &Caller, verb: Verb, license: &LicenseName) -> SubjectAccessReview {
+    SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(caller.user.to_string()),
+            uid: caller.uid.clone(),
+            groups: Some(caller.groups.clone()),
+            extra: Some(caller.extra.clone()),
+            resource_attributes: Some(ResourceAttributes {
+                group: Some("seatkeeper.dev".into()),
+                resource: Some("licenses".into()),
+                subresource: Some("seats".into()),
+                namespace: Some(license.namespace.to_string()),
+                name: Some(license.name.to_string()),
+                verb: Some(verb.as_str().into()),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    }
+}
+
+async fn may(client: Client, review: SubjectAccessReview) -> Result<bool, Problem> {
+    let api: Api<SubjectAccessReview> = Api::all(client);
+    let review = call(api.create(&PostParams::default(), &review)).await.map_err(|error| unknown(&error))?;
+    Ok(review.status.is_some_and(|status| status.allowed))
 }
 
 fn unauthorized(detail: &str) -> Problem {
@@ -247,39 +246,9 @@ fn unknown(error: &CallError) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "CallerUnknown", detail).retry_after(Duration::from_secs(1))
 }
 
-/// Answers, each for a while.
-struct Kept<K, V>(Mutex<HashMap<K, (V, Duration)>>);
-
-impl<K, V> Default for Kept<K, V> {
-    fn default() -> Self {
-        Kept(Mutex::default())
-    }
-}
-
-impl<K: Hash + Eq + Clone, V: Clone> Kept<K, V> {
-    /// With the time until which it counts.
-    fn get(&self, key: &K) -> Option<(V, Duration)> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(key).filter(|(_, until)| monotonic() < *until).cloned()
-    }
-
-    fn keep(&self, key: K, value: V) -> Duration {
-        let now = monotonic();
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST_KEPT {
-            kept.retain(|_, (_, until)| now < *until);
-        }
-        if kept.len() >= MOST_KEPT {
-            let oldest = kept.iter().min_by_key(|(_, (_, until))| *until).map(|(key, _)| key.clone());
-            oldest.map(|key| kept.remove(&key));
-        }
-        kept.insert(key, (value, now + TRUSTED));
-        now + TRUSTED
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::kept::TRUSTED;
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ pub mod body;
 pub mod callers;
 pub mod forward;
 pub mod id;
+mod kept;
 pub mod openapi;
 pub mod problem;
 pub mod serve;

@@ -1,0 +1,157 @@
+//! Answers of the API server, each kept for a while. Whoever asks while the same is being asked waits for that answer: when
+//! one runs out under a thousand agents, it is asked for once.
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, WeakShared};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::problem::Problem;
+use crate::cluster::clock::monotonic;
+
+/// How long an answer of the API server counts.
+pub const TRUSTED: Duration = Duration::from_secs(10);
+/// Answers kept; the oldest go first.
+const MOST_KEPT: usize = 10_000;
+
+/// What was answered, with the time until which it counts.
+type Answer<V> = (V, Duration);
+type Asked<V> = BoxFuture<'static, Result<Answer<V>, Problem>>;
+
+pub struct Kept<K, V>(Arc<Mutex<Answers<K, V>>>);
+
+struct Answers<K, V> {
+    kept: HashMap<K, Answer<V>>,
+    /// What is being asked. It ends where nobody waits for it any more.
+    asked: HashMap<K, WeakShared<Asked<V>>>,
+}
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Self {
+        Kept(Arc::new(Mutex::new(Answers { kept: HashMap::new(), asked: HashMap::new() })))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K, V> Kept<K, V>
+where
+    K: Hash + Eq + Clone + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// What is known of `key`, with the time until which it counts; else what `ask` finds out. A failure is told to all who
+    /// wait for the answer, and is not kept.
+    pub async fn answer<F>(&self, key: K, ask: impl FnOnce() -> F) -> Result<Answer<V>, Problem>
+    where
+        F: Future<Output = Result<V, Problem>> + Send + 'static,
+    {
+        let asked = {
+            let mut answers = lock(&self.0);
+            if let Some(known) = answers.kept.get(&key).filter(|(_, until)| monotonic() < *until) {
+                return Ok(known.clone());
+            }
+            match answers.asked.get(&key).and_then(WeakShared::upgrade) {
+                Some(asked) => asked,
+                None => {
+                    let asked = self.asking(key.clone(), ask()).boxed().shared();
+                    answers.note(key, &asked);
+                    asked
+                }
+            }
+        };
+        asked.await
+    }
+
+    fn asking(
+        &self,
+        key: K,
+        asking: impl Future<Output = Result<V, Problem>> + Send + 'static,
+    ) -> impl Future<Output = Result<Answer<V>, Problem>> + Send + 'static {
+        let answers = self.0.clone();
+        async move {
+            let answer = asking.await;
+            let mut answers = lock(&answers);
+            answers.asked.remove(&key);
+            answer.map(|value| answers.keep(key, value))
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Answers<K, V> {
+    fn note(&mut self, key: K, asked: &Shared<Asked<V>>) {
+        if self.asked.len() >= MOST_KEPT {
+            self.asked.retain(|_, asked| asked.upgrade().is_some());
+        }
+        self.asked.extend(asked.downgrade().map(|asked| (key, asked)));
+    }
+
+    fn keep(&mut self, key: K, value: V) -> Answer<V> {
+        let now = monotonic();
+        if self.kept.len() >= MOST_KEPT {
+            self.kept.retain(|_, (_, until)| now < *until);
+        }
+        if self.kept.len() >= MOST_KEPT {
+            let oldest = self.kept.iter().min_by_key(|(_, (_, until))| *until).map(|(key, _)| key.clone());
+            oldest.map(|key| self.kept.remove(&key));
+        }
+        let answer = (value, now + TRUSTED);
+        self.kept.insert(key, answer.clone());
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    /// An API server that takes a second, and counts.
+    #[derive(Clone, Default)]
+    struct Slow(Arc<AtomicUsize>);
+
+    impl Slow {
+        async fn asked(self, answer: Result<u32, Problem>) -> Result<u32, Problem> {
+            self.0.fetch_add(1, Relaxed);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            answer
+        }
+    }
+
+    async fn a_thousand_at_once(kept: &Kept<&'static str, u32>, slow: &Slow, answer: &Result<u32, Problem>) -> usize {
+        let one = || kept.answer("same", || slow.clone().asked(answer.clone()));
+        let all = futures::future::join_all((0..1_000).map(|_| one())).await;
+        assert!(all.iter().all(|one| one.is_ok() == answer.is_ok()));
+        slow.0.swap(0, Relaxed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_at_once_are_one_question_and_one_more_once_it_has_run_out() {
+        let (kept, slow) = (Kept::default(), Slow::default());
+        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok(1)).await, 1);
+        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok(1)).await, 0);
+        tokio::time::advance(TRUSTED).await;
+        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok(1)).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_told_to_all_who_wait_and_not_kept() {
+        let (kept, slow) = (Kept::default(), Slow::default());
+        let failure = Err(Problem::invalid("it is away"));
+        assert_eq!(a_thousand_at_once(&kept, &slow, &failure).await, 1);
+        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok(1)).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_goes_away_while_asking_leaves_nothing_behind() {
+        let (kept, slow) = (Kept::default(), Slow::default());
+        for _ in 0..2 {
+            let asking = kept.answer("same", || slow.clone().asked(Ok(1)));
+            assert!(tokio::time::timeout(Duration::from_millis(1), asking).await.is_err());
+        }
+        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok(1)).await, 3);
+    }
+}
