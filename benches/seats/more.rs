@@ -7,7 +7,7 @@ use super::Plan;
 use super::licence::{LARGE, VAST};
 use super::load::{Loaded, run};
 use super::peers::{Peer, Peers, WARM};
-use super::plane::until_written;
+use super::plane::{Start, until_written};
 use super::process::resident_mib;
 use super::report::Results;
 use super::seats::{Beat, Door, Fill, Free, Held};
@@ -40,7 +40,7 @@ pub async fn measure(plan: &Plan, peers: &mut Peers, results: &mut Results) {
             beat(plan, door, &held, results, letter).await;
         }
 
-        let free = |_| Box::new(Free { headers: door.headers.clone(), held: held.clone() }) as _;
+        let free = |_| Box::new(Free { headers: door.headers.clone(), held: held.clone(), last: None }) as _;
         let freed = run(door.lines(FREEING, free).await, Duration::ZERO, None).await;
         results.add(format!("{letter} seats/s given back one by one"), freed.rate());
     }
@@ -80,7 +80,7 @@ const POOLED: usize = 10_000;
 
 /// What is written to etcd under the budget that is the default, once the burst is spent.
 pub async fn under_the_budget(plan: &Plan, peers: &mut Peers, results: &mut Results) {
-    peers.plane.as_mut().expect("a control plane").restart(true).await;
+    peers.plane.as_mut().expect("a control plane").restart(Start::Budget).await;
     let plane = peers.plane();
     run(plane.door.cycles(256, LARGE).await, Duration::ZERO, Some(BURST)).await;
     for _ in 0..plan.rounds {
@@ -97,7 +97,7 @@ pub async fn under_the_budget(plan: &Plan, peers: &mut Peers, results: &mut Resu
 /// What a held seat takes in the memory of an operator that was started anew: what the second half of them adds, as the
 /// first is kept in what the allocator has left over from the start.
 pub async fn memory(plan: &Plan, peers: &mut Peers, results: &mut Results) {
-    peers.plane.as_mut().expect("a control plane").restart(false).await;
+    peers.plane.as_mut().expect("a control plane").restart(Start::Frugal).await;
     let plane = peers.plane();
     let pid = plane.operator.pid();
     let half = plan.held / 2;

@@ -72,7 +72,7 @@ pub async fn measure(plane: &Plane, results: &mut Results) {
     add("p99 of the wait, ms", waited[waited.len() * 99 / 100]);
 
     let held = Arc::new(Mutex::new(seen.into_iter().flat_map(|seen| seen.held).collect()));
-    let free = |_| Box::new(Free { headers: plane.door.headers.clone(), held: held.clone() }) as _;
+    let free = |_| Box::new(Free { headers: plane.door.headers.clone(), held: held.clone(), last: None }) as _;
     run(plane.door.lines(DOORS, free).await, Duration::ZERO, None).await;
     until_written(plane).await;
 }

@@ -67,7 +67,7 @@ impl Plane {
         let leases = leases(&control_plane, &admin).await;
         let token = token(&admin, "agents", Some("seatkeeper")).await;
         let (metrics, seats) = (loopback(free_port()), loopback(free_port()));
-        let operator = start_operator(&kubeconfig, folder, metrics, seats, super::unbounded("operator"));
+        let operator = start_operator(&kubeconfig, folder, metrics, seats, Start::Unbounded);
         let mut plane = Plane {
             operator,
             door: Door::new(seats, &token),
@@ -91,12 +91,11 @@ impl Plane {
         super::until_seats(&self.door, "the operator", &mut self.operator, &self.folder.join("operator.log")).await;
     }
 
-    /// Ends the operator and starts another, under the byte budget that is the default, or without.
-    pub async fn restart(&mut self, budget: bool) {
-        let more = if budget { Vec::new() } else { super::unbounded("operator") };
+    /// Ends the operator and starts another.
+    pub async fn restart(&mut self, start: Start) {
         // The port is taken as long as the one before runs.
         let (metrics, seats) = (loopback(free_port()), loopback(free_port()));
-        self.operator = start_operator(&self.kubeconfig, &self.folder, metrics, seats, more);
+        self.operator = start_operator(&self.kubeconfig, &self.folder, metrics, seats, start);
         (self.metrics, self.door.address) = (metrics, seats);
         self.until_seats().await;
     }
@@ -139,18 +138,27 @@ pub fn http_request(path: &str) -> ::http::Request<Vec<u8>> {
     ::http::Request::get(path).body(Vec::new()).expect("a request")
 }
 
-fn start_operator(
-    kubeconfig: &Path,
-    folder: &Path,
-    metrics: SocketAddr,
-    seats: SocketAddr,
-    more: Vec<&'static str>,
-) -> Server {
+/// How the operator is started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The ledger is written as fast as it can be.
+    Unbounded,
+    /// Under the byte budget that is the default.
+    Budget,
+    /// Unbounded, and memory that is not used is given back to the system at once.
+    Frugal,
+}
+
+fn start_operator(kubeconfig: &Path, folder: &Path, metrics: SocketAddr, seats: SocketAddr, start: Start) -> Server {
     let (metrics, seats) = (metrics.to_string(), seats.to_string());
     let arguments = ["operator", "--namespace", "seatkeeper", "--listen", &metrics, "--seats-listen", &seats];
+    let more = if start == Start::Budget { Vec::new() } else { super::unbounded("operator") };
     let all = [&arguments[..], &more].concat();
+    let kubeconfig = format!("KUBECONFIG={}", kubeconfig.display());
+    let environment = [kubeconfig.as_str(), "MIMALLOC_PURGE_DELAY=0"];
+    let environment = &environment[..if start == Start::Frugal { 2 } else { 1 }];
     let program = Path::new(env!("CARGO_BIN_EXE_seatkeeper"));
-    Server::with_environment(program, &all, "KUBECONFIG", kubeconfig, &folder.join("operator.log"))
+    Server::with_environment(program, &all, environment, &folder.join("operator.log"))
 }
 
 fn apply(control_plane: &ControlPlane, yaml: &str) {

@@ -29,12 +29,9 @@ impl Server {
         Server { process, signal }
     }
 
-    pub fn with_environment(program: &Path, arguments: &[&str], name: &str, value: &Path, log: &Path) -> Self {
-        let assignment = format!("{name}={}", value.display());
-        let all: Vec<&str> = [assignment.as_str(), program.to_str().expect("UTF-8")]
-            .into_iter()
-            .chain(arguments.iter().copied())
-            .collect();
+    /// `environment`: `NAME=VALUE` each.
+    pub fn with_environment(program: &Path, arguments: &[&str], environment: &[&str], log: &Path) -> Self {
+        let all = [environment, &[program.to_str().expect("UTF-8")], arguments].concat();
         Self::start(Path::new("env"), &all, None, "TERM", log)
     }
 

@@ -137,6 +137,8 @@ impl Talk for Fill {
 pub struct Free {
     pub headers: Arc<str>,
     pub held: Held,
+    /// Asked to be freed last.
+    pub last: Option<String>,
 }
 
 impl Talk for Free {
@@ -145,12 +147,18 @@ impl Talk for Free {
         let id = self.held.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let id = id.unwrap_or_else(|| format!("{NAMESPACE}~{LICENSE}~none~0~~none~0"));
         http::request(out, format_args!("DELETE /v1/seats/{id}"), &self.headers, "");
+        self.last = Some(id);
     }
 
     fn hear(&mut self, input: &[u8]) -> Result<Option<Heard>, String> {
         let Some(answer) = http::answer(input)? else { return Ok(None) };
         match answer.status {
             204 => Ok(Some(Heard { bytes: answer.bytes, done: 1, timed: true, refused: false })),
+            // More wait to be written than fit into one entry of the ledger.
+            429 => {
+                self.held.lock().unwrap_or_else(PoisonError::into_inner).extend(self.last.take());
+                Ok(Some(Heard { bytes: answer.bytes, done: 0, timed: false, refused: true }))
+            }
             _ => Err(said(&answer)),
         }
     }
