@@ -109,7 +109,6 @@ impl Field<'_> {
             }
             Fault::KilledAfterCommit => {
                 self.holds_back_the_answer_to_a_write(owner).await;
-                assert!(self.replicas[owner].upstream.stopped() > 0, "no answer was held back");
                 self.kills(owner).await;
                 self.ground.taken_over_since(before.epoch).await;
             }
@@ -188,14 +187,15 @@ impl Field<'_> {
         assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "{status:?}");
     }
 
-    /// Where the answer that is held back is that to a write seen before, nothing more is written: then again.
+    /// Where the answer that is held back is that to a write seen before, nothing more is written; where the answer has come
+    /// through before, nothing is held back: then again.
     async fn holds_back_the_answer_to_a_write(&mut self, owner: usize) {
         let upstream = &self.replicas[owner].upstream;
         eventually(SOON, "a write is carried out whose answer is held back", async || {
-            let before = self.reached().await;
+            let (before, stopped) = (self.reached().await, upstream.stopped());
             upstream.hold(Held { answers: true, requests: false });
             let held = self.still().await;
-            if held.sequence > before.sequence {
+            if held.sequence > before.sequence && upstream.stopped() > stopped {
                 return Ok(());
             }
             upstream.hold(Held::NOTHING);
