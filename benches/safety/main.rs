@@ -40,6 +40,7 @@ fn main() {
         replicas: 3,
         brief: setting("CLIENTS").unwrap_or(160),
         lasting: 12,
+        patient: 12,
         ttl: 5,
         operations: setting("OPS").unwrap_or(10_000_000),
         quiet: 10_000,

@@ -1,5 +1,6 @@
 //! Nobody ever holds a seat that another believes to hold (I1, I2, I3): the short size of `safety`, with every fault once.
 
+use crate::safety::history::Count;
 use crate::safety::siege::{Size, lay};
 
 #[tokio::test]
@@ -9,6 +10,7 @@ async fn i1_i2_i3_no_seat_is_held_twice_whatever_is_done_to_replicas_network_clo
         replicas: 3,
         brief: 48,
         lasting: 12,
+        patient: 6,
         ttl: 5,
         operations: 10_000,
         quiet: 300,
@@ -19,8 +21,8 @@ async fn i1_i2_i3_no_seat_is_held_twice_whatever_is_done_to_replicas_network_clo
     let report = lay(size, None).await;
     println!("{report}");
     assert!(report.verdict.defects.is_empty(), "{report}");
-    let count = report.count;
-    let each = [count.granted, count.refused, count.kept, count.lost, count.released, count.unanswered];
+    let Count { granted, in_turn, refused, queued, kept, lost, released, unanswered, .. } = report.count;
+    let each = [granted, in_turn, refused, queued, kept, lost, released, unanswered];
     assert!(each.iter().all(|times| *times > 0), "{report}");
     assert!(report.take_overs >= 6 && report.verdict.refusals_in_quiet > 0, "{report}");
     assert_eq!(report.verdict.most_believed.len(), 2);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::dice::Dice;
 use super::history::{History, MOST_SEATS, Micros, Session};
-use super::line::{Heard, Line, now};
+use super::line::{Heard, Line, PATIENCE, now};
 
 /// Who was refused asks again after a moment.
 const REFUSED: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(40));
@@ -17,6 +17,8 @@ const NOBODY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_m
 const RUNS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(12));
 /// Sessions whose heartbeats go into one request.
 const TOGETHER: usize = 2;
+/// How long a request waits in the queue, in seconds, and the License it waits for.
+const IN_QUEUE: (u64, usize) = (1, 0);
 
 /// What all clients share.
 pub struct Town {
@@ -62,6 +64,9 @@ pub enum Habit {
     Brief,
     /// Runs for a while and keeps its seats with heartbeats, some of them late; now and then it ends without a word.
     Lasting,
+    /// As brief, but waits in the queue for its turn; always for the same License, so that refusals of the others are
+    /// judged without the seats that may be kept for somebody in the queue.
+    Patient,
 }
 
 pub struct Agent {
@@ -101,7 +106,7 @@ impl Agent {
     pub async fn live(mut self) {
         while !self.town.is_closed() {
             match self.habit {
-                Habit::Brief => self.cycle().await,
+                Habit::Brief | Habit::Patient => self.cycle().await,
                 Habit::Lasting => self.run_for_a_while().await,
             }
         }
@@ -170,12 +175,16 @@ impl Agent {
 
     /// Takes seats in a new session, which is asked for until there is an answer.
     async fn takes(&mut self) -> Option<Seats> {
-        let license = self.dice.below(self.town.licenses.len());
+        let (seconds, of_the_patient) = IN_QUEUE;
+        let (license, wait) = match self.habit {
+            Habit::Patient => (of_the_patient, format!(r#","wait":{seconds}"#)),
+            _ => (self.dice.below(self.town.licenses.len()), String::new()),
+        };
         let count = if self.dice.one_in(4) { MOST_SEATS } else { 1 };
         self.sessions += 1;
         let session = self.town.history().begin(license as u8, count as u8);
         let body = format!(
-            r#"{{"license":{{"namespace":"{}","name":"{}"}},"user":"u{}","session":"s{}-{}","count":{count}}}"#,
+            r#"{{"license":{{"namespace":"{}","name":"{}"}},"user":"u{}","session":"s{}-{}","count":{count}{wait}}}"#,
             self.town.namespace, self.town.licenses[license], self.number, self.number, self.sessions
         );
         let mut taken = self.asks(session, &body).await;
@@ -197,9 +206,16 @@ impl Agent {
         loop {
             let replica = self.replica();
             let sent = now();
-            let heard = self.line.ask(replica, "POST /v1/seats", body).await;
-            if let Some(taken) = self.hears_of_seats(session, sent, heard) {
-                return taken;
+            let patience = match self.habit {
+                Habit::Patient => PATIENCE + Duration::from_secs(IN_QUEUE.0),
+                _ => PATIENCE,
+            };
+            let heard = self.line.ask_for(patience, replica, "POST /v1/seats", body).await;
+            match self.hears_of_seats(session, sent, heard) {
+                // It keeps its place, or leaves the queue without a word.
+                Some(Taken::Refused) if self.habit == Habit::Patient && !self.dice.one_in(4) => {}
+                Some(taken) => return taken,
+                None => {}
             }
             if self.town.is_closed() {
                 return Taken::Unknown;
@@ -216,10 +232,16 @@ impl Agent {
             Heard::Answer { status: 201, body } => {
                 let (ids, slots) = seats_in(&body);
                 history.granted(session, sent, at, &slots);
+                if self.habit == Habit::Patient {
+                    history.count.in_turn += slots.len() as u64;
+                }
                 Some(Taken::Seats(Seats { session, ids }))
             }
             Heard::Answer { status: 409, body } if body.contains("SeatsExhausted") => {
-                history.refused(session, sent, at);
+                match body.contains("\"place\":") {
+                    true => history.queued(session, sent, at),
+                    false => history.refused(session, sent, at),
+                }
                 Some(Taken::Refused)
             }
             heard => {

@@ -205,6 +205,32 @@ fn a_refusal_after_a_fault_is_right_as_long_as_the_new_owner_waits() {
 }
 
 #[test]
+fn a_seat_may_be_kept_for_whoever_was_told_its_place_and_for_nobody_else() {
+    let asks = |history: &mut History, place: bool| {
+        let session = history.begin(0, 1);
+        match place {
+            true => history.queued(session, 10, 20),
+            false => history.refused(session, 10, 20),
+        }
+        history.over(session, None);
+    };
+    let other = |history: &mut History| {
+        let session = takes(history, 5, 9, 0);
+        gives_back(history, session, 11, 12);
+    };
+    let refused_after = |place: bool, at: u64| {
+        found(1, |history| {
+            other(history);
+            asks(history, place);
+            is_refused(history, at, at + 1);
+        })
+    };
+    assert_eq!(refused_after(true, 30), "");
+    assert!(refused_after(false, 30).contains("refused wrongly"));
+    assert!(refused_after(true, 20 * SECOND).contains("refused wrongly"));
+}
+
+#[test]
 fn a_request_without_an_answer_may_hold_a_seat_until_it_is_known_to_hold_none() {
     let asks = |history: &mut History, late: bool| {
         let session = history.begin(0, 1);

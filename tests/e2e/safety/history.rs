@@ -71,7 +71,11 @@ pub struct Refusal {
 pub struct Count {
     pub requests: u64,
     pub granted: u64,
+    /// Granted to those who ask in the queue, of the above.
+    pub in_turn: u64,
     pub refused: u64,
+    /// Times a session was told its place in the queue, in requests.
+    pub queued: u64,
     pub kept: u64,
     pub lost: u64,
     pub released: u64,
@@ -220,6 +224,15 @@ impl History {
         self.refusals.push(Refusal { license, count, sent, heard });
         if held {
             self.defect(format!("{session:?} was refused the seat that it held, at {heard}"));
+        }
+    }
+
+    /// It was refused, and told its place in the queue: a seat may be kept for it, for a while.
+    pub fn queued(&mut self, session: Session, sent: Micros, heard: Micros) {
+        self.refused(session, sent, heard);
+        self.count.queued += 1;
+        if let Some(open) = self.open.get_mut(&session) {
+            open.asked = Some((sent, heard));
         }
     }
 

@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use super::history::Micros;
 use super::http;
 
-/// Who has no answer for so long asks anew.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Who has no answer for so long asks anew. Who waits in the queue waits for it longer.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 /// A replica that did not answer is left alone for a while, by most.
 const LEFT_ALONE: Duration = Duration::from_secs(3);
 
@@ -61,9 +61,14 @@ impl Line {
 
     /// `line` is method and path.
     pub async fn ask(&mut self, replica: usize, line: &str, body: &str) -> Heard {
+        self.ask_for(PATIENCE, replica, line, body).await
+    }
+
+    /// The same, with another time for the answer.
+    pub async fn ask_for(&mut self, patience: Duration, replica: usize, line: &str, body: &str) -> Heard {
         self.out.clear();
         http::request(&mut self.out, format_args!("{line}"), &self.headers, body);
-        let heard = match tokio::time::timeout(PATIENCE, self.talk(replica)).await {
+        let heard = match tokio::time::timeout(patience, self.talk(replica)).await {
             Ok(Some((status, body))) => return Heard::Answer { status, body },
             Ok(None) => Heard::Broken,
             Err(_) => {

@@ -28,6 +28,7 @@ pub struct Size {
     pub replicas: u8,
     pub brief: usize,
     pub lasting: usize,
+    pub patient: usize,
     /// Seconds.
     pub ttl: u64,
     /// Every fault once, and then again until there are so many operations.
@@ -90,8 +91,9 @@ pub async fn lay(size: Size, hub: Option<Hub>) -> Report {
     let observed = Arc::new(Mutex::new(Observed::default()));
     let observing = tokio::spawn(observe(ground.clone(), observed.clone()));
     let mut agents = JoinSet::new();
-    for number in 0..size.brief + size.lasting {
-        let habit = if number < size.brief { Habit::Brief } else { Habit::Lasting };
+    let habits = [(Habit::Brief, size.brief), (Habit::Lasting, size.lasting), (Habit::Patient, size.patient)];
+    let habits = habits.into_iter().flat_map(|(habit, times)| std::iter::repeat_n(habit, times));
+    for (number, habit) in habits.enumerate() {
         agents.spawn(Agent::new(town.clone(), number, habit, size.seed).live());
     }
     let began = now();
@@ -190,8 +192,9 @@ impl fmt::Display for Report {
         let operations = count.operations();
         let rate = operations as f64 / took.as_secs_f64();
         writeln!(f, "{operations} operations on single seats ({rate:.0} a second) in {} requests:", count.requests)?;
-        let Count { granted, refused, kept, lost, released, unanswered, .. } = count;
+        let Count { granted, in_turn, refused, queued, kept, lost, released, unanswered, .. } = count;
         writeln!(f, "  {granted} granted, {refused} refused, {kept} kept, {lost} lost, {released} released")?;
+        writeln!(f, "  in the queue {in_turn} were granted, and {queued} times a session was told its place")?;
         writeln!(f, "  {unanswered} times a session knew of no answer; {take_overs} take-overs")?;
         let Verdict { beliefs, refusals, refusals_in_quiet, most_believed, defects } = verdict;
         writeln!(f, "{beliefs} times a slot was believed to be held, at most {most_believed:?} at once")?;
