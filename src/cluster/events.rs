@@ -24,6 +24,8 @@ const QUEUE: usize = 20_000;
 const BURST: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_TIMES: u32 = 5;
+/// No pause is longer, also after an Event that ran into its time-out.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A note is cut at this length; the API allows 1,024.
 const MAX_NOTE: usize = 1_000;
 
@@ -118,7 +120,7 @@ async fn send_all(client: Client, mut queue: mpsc::Receiver<Event>) {
         }
         burst = if queue.is_empty() { BURST } else { burst.saturating_sub(1) };
         if burst == 0 {
-            tokio::time::sleep(((monotonic() - began) * PAUSE_TIMES).max(PAUSE)).await;
+            tokio::time::sleep(((monotonic() - began) * PAUSE_TIMES).clamp(PAUSE, LONGEST_PAUSE)).await;
         }
     }
 }

@@ -217,6 +217,7 @@ async fn k2_requests_are_passed_on_over_tls_and_to_nobody_who_cannot_be_believed
     let (authority, stranger) = (Authority::new(), Authority::new());
     let pair = authority.issues(NAME);
     let good = mount(&ground, "good", &pair);
+    let of_another_name = mount(&ground, "another-name", &authority.issues("elsewhere.svc"));
     let bad = mount(&ground, "bad", &Pair { authority: stranger.pem(), ..pair });
     let (vendor, owner) = licensed_by(&ground, "passing-on", 2, &arguments(&good, NAME)).await;
     let agent = Agent::employed(&vendor, "agent").await;
@@ -225,7 +226,7 @@ async fn k2_requests_are_passed_on_over_tls_and_to_nobody_who_cannot_be_believed
     let start = |name: &str, more: &[&str]| Replica::start_with(&ground.operator, &format!("passing-on-{name}"), more);
     let second = start("second", &arguments(&good, NAME));
     let third = start("third", &arguments(&bad, NAME));
-    let fourth = start("fourth", &arguments(&good, "elsewhere.svc"));
+    let fourth = start("fourth", &arguments(&of_another_name, "elsewhere.svc"));
     let plain = start("plain", &[]);
     for replica in [&second, &third, &fourth, &plain] {
         replica.says(SOON, "ok: stands by").await;
@@ -267,6 +268,7 @@ async fn k2_an_operator_without_a_usable_certificate_says_what_is_wrong_and_ends
         (&arguments(&empty, NAME), "tls.crt: has no certificate in it"),
         (&arguments(&wrong, NAME), "ca.crt: has no certificate in it"),
         (&arguments(&wrong, "a b"), "\"a b\" is no name of a server"),
+        (&arguments(&unfit, "elsewhere.svc"), "tls.crt is not for elsewhere.svc, by which other replicas know it"),
     ] {
         let mut operator = Command::new(env!("CARGO_BIN_EXE_seatkeeper"));
         operator.args(["operator", "--listen", "127.0.0.1:0", "--seats-listen", "127.0.0.1:0"]).args(arguments);

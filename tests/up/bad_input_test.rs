@@ -1,6 +1,7 @@
 //! Files that cannot be applied: each is named with file, line and field, once, and the others go on.
 
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use super::running::Desk;
 
@@ -41,6 +42,8 @@ fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
         .write("zz-good.yaml", GOOD);
     std::fs::create_dir(desk.0.join("yaml/folder.yaml")).unwrap();
     symlink("nowhere", desk.0.join("yaml/dangling.yaml")).unwrap();
+    let pipe = Command::new("mkfifo").arg(desk.0.join("yaml/pipe.yaml")).status();
+    assert!(pipe.unwrap().success());
     let mut up = desk.up("");
     let told: [&[&str]; 11] = [
         &["! yaml/broken.yaml:", "is not YAML"],

@@ -253,7 +253,10 @@ impl Found<'_> {
                 if depth < DEEPEST {
                     let _ = self.gather(&path, depth + 1);
                 }
-            } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") {
+            } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
+                // Whoever reads a pipe waits for it. A link that leads nowhere is told of.
+                && path.metadata().ok().is_none_or(|found| found.is_file())
+            {
                 self.files.push(path);
             }
         }

@@ -8,7 +8,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use prometheus_client::metrics::gauge::Gauge;
+use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -115,6 +117,11 @@ impl Files {
 
     fn tls(&self, folder: &Path, name: &ServerName<'static>) -> Result<Tls, String> {
         let chain = certificates(&self.certificate, &folder.join("tls.crt"))?;
+        let own = chain.first().map(ParsedCertificate::try_from);
+        if let Some(Err(why)) = own.map(|own| own.and_then(|own| verify_server_name(&own, name))) {
+            let (path, name) = (folder.join("tls.crt"), name.to_str());
+            return Err(format!("{} is not for {name}, by which other replicas know it: {why}", path.display()));
+        }
         let key = PrivateKeyDer::from_pem_slice(&self.key);
         let key =
             key.map_err(|e| format!("{}: {e}; it has to be a private key as PEM", folder.join("tls.key").display()))?;
