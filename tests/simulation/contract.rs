@@ -120,7 +120,7 @@ impl Contract {
         by_length.into_iter().chain(by_notice).min()
     }
 
-    /// Every key whose time to be issued has come, of all terms so far.
+    /// Every key whose time to be issued has come, but for terms whose grace is long over.
     pub fn owed(&self, plans: &[Plan], now: Instant) -> Vec<Owed> {
         let mut owed = Vec::new();
         let manual = self.lines.iter().any(|line| plans[line.plan].manual);
@@ -138,12 +138,16 @@ impl Contract {
             let last = self.last_term(terms, now).unwrap_or(u32::MAX);
             let fixed = terms.length.map(|length| length.after(self.starts_on, 1));
             for term in 1..=last {
+                let ends_on = fixed.map_or(self.day(terms, term + 1), |end| end.min(self.day(terms, term + 1)));
+                // No zone is two days from UTC, and all years before cost more than the one that counts.
+                if ends_on + Days::new(u64::from(plan.grace_days) + 2) < now.date_naive() {
+                    continue;
+                }
                 let due = self.due(terms, term);
                 if due > now {
                     break;
                 }
                 let starts_on = self.day(terms, term);
-                let ends_on = fixed.map_or(self.day(terms, term + 1), |end| end.min(self.day(terms, term + 1)));
                 owed.extend(self.segments(plan, line, term, starts_on, Some(ends_on), due, now));
             }
         }

@@ -25,11 +25,14 @@ pub struct Oracle {
     modes: BTreeMap<Name, (String, String)>,
     /// The serials under which a content was issued.
     serials: BTreeMap<String, BTreeSet<String>>,
-    issued: BTreeMap<String, Key>,
+    /// By contract and serial.
+    issued: BTreeMap<Name, BTreeMap<String, Key>>,
     /// Serials that were in a Secret which somebody has deleted: a cache may show it a little longer.
     deleted: BTreeSet<String>,
     /// Segments of contracts for which there was a key: contract, plan, from, until.
     covered: BTreeSet<(usize, String, Instant, Option<Instant>)>,
+    /// When what may happen to each contract by itself; none: not asked since it was changed.
+    instants: Vec<Option<BTreeSet<Instant>>>,
     /// Clocks that agree may differ by this.
     pub early: chrono::TimeDelta,
     pub violation: Option<String>,
@@ -50,6 +53,7 @@ impl Oracle {
             issued: BTreeMap::new(),
             deleted: BTreeSet::new(),
             covered: BTreeSet::new(),
+            instants: vec![None; world.contracts.len()],
             early: chrono::TimeDelta::zero(),
             violation: None,
         }
@@ -59,6 +63,7 @@ impl Oracle {
     pub fn change(&mut self, n: usize, change: impl FnOnce(&mut Contract)) {
         self.earlier.push((n, self.contracts[n].clone()));
         change(&mut self.contracts[n]);
+        self.instants[n] = None;
     }
 
     pub fn revoked(&self, serial: &str) -> bool {
@@ -79,8 +84,10 @@ impl Oracle {
             }
             [namespace, "subscriptions", name, "status"] => {
                 let keys = body["status"]["keys"].as_array().into_iter().flatten();
+                let contract = (namespace.to_owned(), name.to_owned());
                 for serial in keys.filter_map(|key| key["serial"].as_str()) {
-                    if !self.issued.contains_key(serial) && !self.deleted.contains(serial) {
+                    let issued = self.issued.get(&contract).is_some_and(|issued| issued.contains_key(serial));
+                    if !issued && !self.deleted.contains(serial) {
                         self.violate(format!(
                             "Subscription {namespace}/{name} tells of key {serial}, which is in no Secret"
                         ));
@@ -106,16 +113,22 @@ impl Oracle {
                 for key in &keys {
                     self.saw(key, now);
                 }
+                // All others have the keys that they had.
+                let concerned = |n: &usize| self.contracts[*n].may_keep_keys_in(&name.1);
+                let concerned: Vec<usize> = (0..self.contracts.len()).filter(concerned).collect();
                 self.keys.insert(name, keys);
+                concerned.into_iter().for_each(|n| self.look_for_gaps(n, now));
             }
-            Some("seatkeeper.dev/trust") => _ = self.published.insert(name, Published::read(body)),
-            _ => return,
+            Some("seatkeeper.dev/trust") => {
+                self.published.insert(name, Published::read(body));
+                self.look_for_gaps_of_all(now);
+            }
+            _ => {}
         }
-        self.look_for_gaps(now);
     }
 
     fn saw(&mut self, key: &Key, now: Instant) {
-        if self.issued.contains_key(&key.serial) {
+        if self.issued.get(&key.contract).is_some_and(|issued| issued.contains_key(&key.serial)) {
             return;
         }
         let of_content = self.serials.entry(key.content.clone()).or_default().clone();
@@ -123,7 +136,7 @@ impl Oracle {
             self.violate(format!("the same key has two serials, {other} and {}: {}", key.serial, key.content));
         }
         self.serials.entry(key.content.clone()).or_default().insert(key.serial.clone());
-        self.issued.insert(key.serial.clone(), key.clone());
+        self.issued.entry(key.contract.clone()).or_default().insert(key.serial.clone(), key.clone());
         let of = self.contracts.iter().find(|c| (&c.namespace, &c.name) == (&key.contract.0, &key.contract.1));
         let Some(contract) = of else { return };
         let plan = contract.lines.iter().map(|line| &self.plans[line.plan]).find(|plan| plan.name == key.plan);
@@ -147,29 +160,31 @@ impl Oracle {
     }
 
     /// At no moment is a customer without a key that is owed, once there was one.
-    fn look_for_gaps(&mut self, now: Instant) {
-        for n in 0..self.contracts.len() {
-            if !self.contracts[n].there {
+    pub fn look_for_gaps_of_all(&mut self, now: Instant) {
+        (0..self.contracts.len()).for_each(|n| self.look_for_gaps(n, now));
+    }
+
+    fn look_for_gaps(&mut self, n: usize, now: Instant) {
+        if !self.contracts[n].there {
+            return;
+        }
+        for owed in self.surely_owed(n, now) {
+            if owed.until.is_some_and(|until| until <= now) {
                 continue;
             }
-            for owed in self.surely_owed(n, now) {
-                if owed.until.is_some_and(|until| until <= now) {
-                    continue;
-                }
-                let is = self.is_covered(n, &owed);
-                let segment = (n, owed.plan.clone(), owed.from, owed.until);
-                // A contract whose Plan is not there cannot be judged, and nothing can be issued for it.
-                let of = |plan: &&Plan| plan.namespace == self.contracts[n].namespace && plan.name == owed.plan;
-                if self.plans.iter().find(of).is_some_and(|plan| !plan.there) {
-                    self.covered.remove(&segment);
-                } else if is {
-                    self.covered.insert(segment);
-                } else if self.covered.remove(&segment) {
-                    let contract = &self.contracts[n];
-                    let text =
-                        format!("{}/{} has no key for {owed:?} any more at {now}", contract.namespace, contract.name);
-                    self.violate(text);
-                }
+            let is = self.is_covered(n, &owed);
+            let segment = (n, owed.plan.clone(), owed.from, owed.until);
+            // A contract whose Plan is not there cannot be judged, and nothing can be issued for it.
+            let of = |plan: &&Plan| plan.namespace == self.contracts[n].namespace && plan.name == owed.plan;
+            if self.plans.iter().find(of).is_some_and(|plan| !plan.there) {
+                self.covered.remove(&segment);
+            } else if is {
+                self.covered.insert(segment);
+            } else if self.covered.remove(&segment) {
+                let contract = &self.contracts[n];
+                let text =
+                    format!("{}/{} has no key for {owed:?} any more at {now}", contract.namespace, contract.name);
+                self.violate(text);
             }
         }
     }
@@ -200,7 +215,7 @@ impl Oracle {
         for key in self.keys.remove(name).unwrap_or_default() {
             // A contract's keys may be in a second Secret.
             if !self.keys.values().flatten().any(|other| other.serial == key.serial) {
-                self.issued.remove(&key.serial);
+                self.issued.entry(key.contract.clone()).or_default().remove(&key.serial);
             }
             self.deleted.insert(key.serial.clone());
         }
@@ -219,6 +234,16 @@ impl Oracle {
 
     fn violate(&mut self, what: String) {
         self.violation.get_or_insert(what);
+    }
+
+    /// The next instant from `from` on, and until `end`, at which something may happen by itself.
+    pub fn next_instant(&mut self, from: Instant, end: Instant) -> Option<Instant> {
+        let there = self.contracts.iter().zip(&mut self.instants).filter(|(contract, _)| contract.there);
+        let next = there.filter_map(|(contract, instants)| {
+            let instants = instants.get_or_insert_with(|| contract.instants(&self.plans, end));
+            instants.range(from..).next().copied()
+        });
+        next.min()
     }
 
     /// Everything is at rest: what was is over.
@@ -270,7 +295,8 @@ impl Oracle {
             if let Some((_, key)) = twice {
                 return Some(format!("{place} has a key twice: {key:?}"));
             }
-            let gone = self.issued.values().filter(of).find(|key| {
+            let issued = self.issued.get(&(contract.namespace.clone(), contract.name.clone()));
+            let gone = issued.into_iter().flat_map(BTreeMap::values).find(|key| {
                 key.lives(now.timestamp())
                     && !self.revoked(&key.serial)
                     && !wanted.iter().any(|owed| is(key, owed))
@@ -305,15 +331,9 @@ impl Oracle {
 
 /// Whether `key` is the one that is owed.
 fn is(key: &Key, owed: &Owed) -> bool {
-    let pools: BTreeMap<String, u64> =
-        owed.pools.iter().map(|(name, seats)| (name.clone(), u64::from(*seats))).collect();
-    (&key.plan, key.term, key.nbf, key.exp, key.grace, &key.pools)
-        == (
-            &owed.plan,
-            u64::from(owed.term),
-            owed.from.timestamp(),
-            owed.until.map(|at| at.timestamp()),
-            owed.grace.map(|at| at.timestamp()),
-            &pools,
-        )
+    let seconds = |at: Option<Instant>| at.map(|at| at.timestamp());
+    let times = (owed.from.timestamp(), seconds(owed.until), seconds(owed.grace));
+    (&key.plan, key.term, key.nbf, key.exp, key.grace) == (&owed.plan, u64::from(owed.term), times.0, times.1, times.2)
+        && key.pools.len() == owed.pools.len()
+        && owed.pools.iter().all(|(name, seats)| key.pools.get(name) == Some(&u64::from(*seats)))
 }

@@ -255,7 +255,7 @@ impl Run {
         loop {
             let now = self.now();
             let of_people = steps.peek().map(|step| step.at.max(now));
-            let by_itself = self.next_instant(now, world.end);
+            let by_itself = self.shared.lock().oracle.next_instant(now + TimeDelta::seconds(1), world.end);
             let Some(next) = of_people.into_iter().chain(by_itself).min() else { break };
             if let Weather::Storms(_) = self.weather {
                 self.weather_changes(&mut stormy, &mut out);
@@ -314,15 +314,6 @@ impl Run {
         Ok(Outcome { end, counts: state.counts, trace: state.trace, contract_years, changes_at })
     }
 
-    /// The next instant at which something may happen by itself.
-    fn next_instant(&self, now: Instant, end: Instant) -> Option<Instant> {
-        let state = self.shared.lock();
-        let oracle = &state.oracle;
-        let there = oracle.contracts.iter().filter(|contract| contract.there);
-        let instants = there.flat_map(|contract| contract.instants(&oracle.plans, end));
-        instants.filter(|at| *at >= now + TimeDelta::seconds(1)).min()
-    }
-
     /// Waits until everything is as it should be: at once where nothing went wrong, after all retries otherwise.
     pub fn settle(&mut self) -> Result<(), Failure> {
         let patience = match self.weather {
@@ -339,6 +330,7 @@ impl Run {
                 if !matches!(self.weather, Weather::One(Plan { stale: Some(_), .. })) {
                     self.shared.lock().oracle.at_rest();
                 }
+                self.shared.lock().oracle.look_for_gaps_of_all(now);
                 return self.judged();
             }
         }

@@ -186,6 +186,11 @@ impl Contract {
         })
     }
 
+    /// Whether a Secret of this name can be one of its [`places`](Self::places), whatever else is there.
+    pub fn may_keep_keys_in(&self, secret: &str) -> bool {
+        secret == self.secret || secret.strip_suffix("-keys") == Some(&self.name)
+    }
+
     /// The Secrets its keys go to: namespace, name, and whether all of its Plans' keys do.
     pub fn places(&self, plans: &[Plan], license: Option<&LicenseModel>) -> Vec<(String, String, Option<String>)> {
         let kept = (self.namespace.clone(), format!("{}-keys", self.name), None);
