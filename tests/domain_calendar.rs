@@ -1,10 +1,10 @@
 //! The calendar against slow and simple calculations (`design.md` §4 "Calendar").
 
-use chrono::{Duration, NaiveDate, NaiveTime};
+use chrono::{Duration, NaiveDate, NaiveTime, Offset, TimeZone};
 use chrono_tz::Tz;
 use proptest::prelude::*;
 use seatkeeper::domain::Instant;
-use seatkeeper::domain::contract::term::{FIRST_DATE, Period, civil_date, start_of_day};
+use seatkeeper::domain::contract::term::{FIRST_DATE, LAST_DATE, Period, civil_date, start_of_day};
 
 /// The first instant of the day, found the slow way: minute by minute through the three days around it.
 fn start_of_day_by_walking(day: NaiveDate, zone: Tz) -> Instant {
@@ -13,6 +13,22 @@ fn start_of_day_by_walking(day: NaiveDate, zone: Tz) -> Instant {
         at += Duration::minutes(1);
     }
     at
+}
+
+/// What `start_of_day` relies on: where an offset is the same three and a half days apart, it was the same in between.
+#[test]
+fn no_zone_keeps_an_offset_for_less_than_four_days() {
+    for zone in chrono_tz::TZ_VARIANTS {
+        let offset = |day: NaiveDate| zone.offset_from_utc_datetime(&day.and_time(NaiveTime::MIN)).fix();
+        let mut since = (FIRST_DATE, offset(FIRST_DATE));
+        for day in FIRST_DATE.iter_days().take_while(|day| *day <= LAST_DATE) {
+            if offset(day) != since.1 {
+                let kept = day - since.0;
+                assert!(since.0 == FIRST_DATE || kept > Duration::days(4), "{zone}: {kept} until {day}");
+                since = (day, offset(day));
+            }
+        }
+    }
 }
 
 proptest! {

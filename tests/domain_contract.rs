@@ -9,7 +9,7 @@ use seatkeeper::domain::Instant;
 use seatkeeper::domain::contract::issuing::{IssuedKey, Work, keys_of_term, wanted, work};
 use seatkeeper::domain::contract::renewal::State;
 use seatkeeper::domain::contract::term::Period;
-use seatkeeper::domain::contract::timeline::{Event, next_wake, timeline};
+use seatkeeper::domain::contract::timeline::{Event, next_event, next_wake, timeline};
 use seatkeeper::domain::contract::{Contract, Line, PoolOrder, SeatChange, Terms};
 use seatkeeper::domain::license::entitlement::{Presentation, Presented, entitlement, present};
 use seatkeeper::domain::license::jwk::signing_key_pem;
@@ -252,7 +252,7 @@ proptest! {
             (standing, keys)
         };
         let before = seen(now);
-        let wake = next_wake(&contract, now).unwrap_or(now + Duration::days(4_000));
+        let wake = next_wake(&contract, next_event(&contract, now), now).unwrap_or(now + Duration::days(4_000));
         prop_assert!(wake > now);
         let asleep = (wake - now).num_seconds() - 1;
         let between = fractions.iter().map(|f| (asleep as f64 * f) as i64).chain([asleep]);
@@ -298,7 +298,8 @@ fn a_cancellation_received_in_the_future_does_not_count_until_that_day() {
     let contract = Contract { cancellation_received_on: Some(date("2026-05-01")), ..contract() };
     assert_eq!(contract.standing(None, at("2026-04-30T21:59:59Z")).state, State::Active);
     assert_eq!(contract.standing(None, at("2026-04-30T22:00:00Z")).state, State::Cancelled);
-    assert_eq!(next_wake(&contract, at("2026-04-01T00:00:00Z")), Some(at("2026-04-30T22:00:00Z")));
+    let now = at("2026-04-01T00:00:00Z");
+    assert_eq!(next_wake(&contract, next_event(&contract, now), now), Some(at("2026-04-30T22:00:00Z")));
 }
 
 /// Day by day with what a controller stores: a cancellation is entered on one day and taken out on another.

@@ -74,7 +74,7 @@ impl SubscriptionController {
                 let done = delivery::carry_out(subscription, contract, &standing, &self.observed, now).await?;
                 self.with.metrics.keys_issued(done.newly_issued, done.newly_revoked);
                 let next = next_event(contract, now).filter(|_| !standing.closed);
-                let next_wake = next_wake(contract, now).filter(|_| !standing.closed);
+                let next_wake = next_wake(contract, next, now).filter(|_| !standing.closed);
                 let again = done.in_the_way().then(|| now + LOOK_AGAIN);
                 self.wakes.set(&object, next_wake.into_iter().chain(again).min());
                 let status = status::of(subscription, &resolved, &standing, next, &done, &before, now);

@@ -245,13 +245,15 @@ pub fn work(wanted: &[Claims], issued: &[IssuedKey], revoked: &BTreeSet<String>,
     let mut met = vec![false; wanted.len()];
     let ours: BTreeSet<Origin> = wanted.iter().filter_map(origin).collect();
     let oldest = wanted.iter().filter_map(term_of).min().unwrap_or(0);
+    let contents: Vec<Claims> = wanted.iter().map(content).collect();
     for key in issued {
         if revoked.contains(&key.claims.jti) {
             work.remove.insert(key.entry.clone());
             continue;
         }
         let is_past = key.claims.grace_ends_at().is_some_and(|end| end <= now);
-        match wanted.iter().position(|w| content(w) == content(&key.claims) || (is_past && same_slot(w, &key.claims))) {
+        let said = content(&key.claims);
+        match contents.iter().position(|wanted| *wanted == said || (is_past && same_slot(wanted, &said))) {
             Some(n) => met[n] = true,
             None if origin(&key.claims).is_none_or(|origin| !ours.contains(&origin)) => {}
             None if is_past => {

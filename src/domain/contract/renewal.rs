@@ -73,11 +73,15 @@ impl Contract {
 
     /// Term `number`, counted from 1, from the contract's start; the last term of a fixed contract is cut short if need be.
     pub fn term(&self, terms: &Terms, number: u32) -> Term {
-        let on =
-            |count: u32| terms.interval.after(self.starts_on, count).unwrap_or(END_OF_CALENDAR).min(END_OF_CALENDAR);
-        let (starts_on, ends_on) =
-            (on(number.saturating_sub(1)), self.fixed_end(terms).map_or(on(number), |end| end.min(on(number))));
+        let starts_on = self.day_of_term(terms, number.max(1)).min(END_OF_CALENDAR);
+        let ends_on = self.end_of_term(terms, number);
         Term { number, starts_on, ends_on, starts_at: self.begin(starts_on), ends_at: self.begin(ends_on) }
+    }
+
+    /// The day on which term `number` ends.
+    fn end_of_term(&self, terms: &Terms, number: u32) -> NaiveDate {
+        let ends_on = self.day_of_term(terms, number.saturating_add(1)).min(END_OF_CALENDAR);
+        self.fixed_end(terms).map_or(ends_on, |end| end.min(ends_on))
     }
 
     fn fixed_end(&self, terms: &Terms) -> Option<NaiveDate> {
@@ -99,10 +103,11 @@ impl Contract {
         terms.notice.before(ends_on).unwrap_or(NaiveDate::MIN)
     }
 
-    /// The first instant at which a cancellation is too late for `term`. None on the term that ends a fixed contract.
-    pub fn notice_deadline(&self, terms: &Terms, term: &Term) -> Option<Instant> {
-        let ends_by_itself = self.fixed_end(terms).is_some_and(|end| end <= term.ends_on);
-        (!ends_by_itself).then(|| self.begin(self.notice_day(terms, term.ends_on)))
+    /// The first instant at which a cancellation is too late for a term that ends on `ends_on`. None on the term that ends
+    /// a fixed contract.
+    pub fn notice_deadline(&self, terms: &Terms, ends_on: NaiveDate) -> Option<Instant> {
+        let ends_by_itself = self.fixed_end(terms).is_some_and(|end| end <= ends_on);
+        (!ends_by_itself).then(|| self.begin(self.notice_day(terms, ends_on)))
     }
 
     /// The number of the last term, where the contract ends: by its length, or by a cancellation that has been received
@@ -119,8 +124,8 @@ impl Contract {
         match term.number {
             0 | 1 => self.starts_at(),
             number => {
-                let before = self.term(terms, number - 1);
-                self.notice_deadline(terms, &before).unwrap_or(before.ends_at).max(self.starts_at())
+                let before = self.end_of_term(terms, number - 1);
+                self.notice_deadline(terms, before).unwrap_or_else(|| self.begin(before)).max(self.starts_at())
             }
         }
     }
@@ -159,7 +164,7 @@ impl Contract {
             Some(_) if by_notice => State::Cancelled,
             _ => running,
         };
-        let notice_deadline = self.notice_deadline(terms, &term);
+        let notice_deadline = self.notice_deadline(terms, term.ends_on);
         Standing {
             state,
             notice_deadline,

@@ -117,11 +117,12 @@ pub fn start_of_day(day: NaiveDate, zone: Tz) -> Instant {
     let midnight = day.and_time(NaiveTime::MIN);
     // No local time is further than 16 hours from UTC, and no zone ever skipped or repeated more than a day.
     let (from, to) = (midnight - Duration::hours(42), midnight + Duration::hours(42));
-    let hours = |hours| offset_at(midnight + Duration::hours(hours), zone);
-    if [-42, -30, -18, -6, 6, 18, 30, 42].map(hours).windows(2).all(|pair| pair[0] == pair[1]) {
-        return (midnight - hours(0)).and_utc();
+    // No zone has ever come back to an offset within these days: one that both ends have holds between them.
+    let offset = offset_at(from, zone);
+    if offset == offset_at(to, zone) {
+        return (midnight - offset).and_utc();
     }
-    let mut segment = (from, offset_at(from, zone));
+    let mut segment = (from, offset);
     let mut at = from;
     while at < to {
         let next = at + SAMPLE;

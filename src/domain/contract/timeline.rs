@@ -69,7 +69,9 @@ pub fn timeline(contract: &Contract, first: u32, last: u32, now: Instant) -> Vec
             ..Moment::new(contract.key_due_at(terms, &term), Event::KeyIssued, number)
         });
         moments.push(Moment::new(term.starts_at, Event::TermStarts, number));
-        moments.extend(contract.notice_deadline(terms, &term).map(|at| Moment::new(at, Event::NoticeDeadline, number)));
+        moments.extend(
+            contract.notice_deadline(terms, term.ends_on).map(|at| Moment::new(at, Event::NoticeDeadline, number)),
+        );
         if last_term == Some(number) {
             let grace_days = contract.grace_days();
             moments.push(Moment::new(term.ends_at, Event::Ends, number));
@@ -92,12 +94,12 @@ pub fn next_event(contract: &Contract, now: Instant) -> Option<Moment> {
     timeline(contract, current, last, now).into_iter().find(|m| m.at > now && m.event != Event::NoticeDeadline)
 }
 
-/// The next instant at which anything about the contract changes by itself: when to look again.
-pub fn next_wake(contract: &Contract, now: Instant) -> Option<Instant> {
+/// The next instant at which anything about the contract changes by itself: when to look again. `next` is its next event.
+pub fn next_wake(contract: &Contract, next: Option<Moment>, now: Instant) -> Option<Instant> {
     let changes = contract.lines.iter().flat_map(|line| &line.pools).flat_map(|pool| &pool.changes);
     let days =
         changes.filter_map(|c| c.received_on).chain(contract.cancellation_received_on).chain(contract.approved_on);
     let begins = days.filter(|day| *day <= LAST_DATE).map(|day| contract.begin(day));
     let notice = contract.standing(None, now).notice_deadline;
-    begins.chain(notice).chain(next_event(contract, now).map(|m| m.at)).filter(|at| *at > now).min()
+    begins.chain(notice).chain(next.map(|m| m.at)).filter(|at| *at > now).min()
 }
