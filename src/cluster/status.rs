@@ -4,7 +4,7 @@ use kube::api::{Patch, PatchParams, Request};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Mutex;
@@ -17,6 +17,24 @@ pub const FIELD_MANAGER: &str = "seatkeeper";
 /// Statuses that were written and that the cache may not show yet.
 pub struct StatusWriter<S> {
     written: Mutex<HashMap<String, Written<S>>>,
+}
+
+/// What is applied.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Applied<'a, S> {
+    api_version: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    status: &'a S,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<OnVersion<'a>>,
+}
+
+/// Makes what is applied count on this version of the object alone.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OnVersion<'a> {
+    resource_version: &'a str,
 }
 
 struct Written<S> {
@@ -82,12 +100,15 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
         if before == Some(status) {
             return Ok(false);
         }
-        let mut patch = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status});
-        if let Some(only_on) = only_on {
-            patch["metadata"] = json!({"resourceVersion": only_on});
-        }
+        let patch = Patch::Apply(Applied {
+            api_version: K::api_version(&()),
+            kind: K::kind(&()),
+            status,
+            metadata: only_on.map(|resource_version| OnVersion { resource_version }),
+        });
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let answer = call(patch_status(api, &object.name_any(), &params, &Patch::Apply(patch))).await?;
+        let request = Request::new(api.resource_url()).patch_subresource("status", &object.name_any(), &params, &patch);
+        let answer = call(client::write(&api.clone().into_client(), request)).await?;
         if let Some(uid) = &object.meta().uid {
             let (version, generation) = (number(answer.as_deref()), object.meta().generation);
             self.lock().insert(uid.clone(), Written { version, generation, status: status.clone() });
@@ -103,20 +124,6 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Written<S>>> {
         self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
-}
-
-/// Applies a status. The answer is the version of the outcome.
-pub async fn patch_status<K>(
-    api: &Api<K>,
-    name: &str,
-    params: &PatchParams,
-    patch: &Patch<serde_json::Value>,
-) -> Result<Option<String>, kube::Error>
-where
-    K: Resource<DynamicType = ()> + Clone,
-{
-    let request = Request::new(api.resource_url()).patch_subresource("status", name, params, patch);
-    client::write(&api.clone().into_client(), request).await
 }
 
 /// Resource versions of one object can be compared (Kubernetes 1.35 promises it, earlier ones did it).
