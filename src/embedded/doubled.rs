@@ -3,8 +3,9 @@
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -116,5 +117,78 @@ impl<'de> Visitor<'de> for Look<'_> {
             seen.insert(name);
         }
         Ok(())
+    }
+}
+
+/// The value in a text of JSON, and whether a field stands in it twice: told apart while it is read, which costs nothing.
+/// None: this is no JSON.
+pub fn read(json: &[u8]) -> Option<(Value, bool)> {
+    let doubled = Cell::new(false);
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let value = Whole { doubled: &doubled }.deserialize(&mut reader).ok()?;
+    reader.end().ok()?;
+    Some((value, doubled.get()))
+}
+
+#[derive(Clone, Copy)]
+struct Whole<'d> {
+    doubled: &'d Cell<bool>,
+}
+
+impl<'de> DeserializeSeed<'de> for Whole<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Whole<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(self)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            if object.insert(name, fields.next_value_seed(self)?).is_some() {
+                self.doubled.set(true);
+            }
+        }
+        Ok(Value::Object(object))
     }
 }

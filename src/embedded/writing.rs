@@ -145,7 +145,11 @@ impl Write {
     /// Server-side apply.
     fn apply(&self, draft: &mut Draft<'_>, validation: FieldValidation, dry: bool) -> Result<Done, Failure> {
         let in_yaml = |why: String| format!("error converting YAML to JSON: {why}");
-        let applied = yaml::read(&self.body);
+        // Bodies of programs are JSON, where a doubled field is seen while it is read.
+        let (applied, doubled) = match doubled::read(&self.body) {
+            Some((applied, doubled)) => (Ok(applied), Some(doubled)),
+            None => (yaml::read(&self.body), None),
+        };
         let applied = applied.map_err(|why| Failure::bad_request(format!("error decoding YAML: {}", in_yaml(why))))?;
         let live = draft.get(self.kind().stored_as, &self.resource.key());
         if live.is_none() && self.resource.subresource.is_some() {
@@ -161,8 +165,7 @@ impl Write {
         let mut merged = merged.map_err(Failure::of_refusal)?;
         let mut warnings = Vec::new();
         if validation != FieldValidation::Ignore
-            // Bodies of programs are JSON, where a doubled field is found sooner.
-            && (!self.body.starts_with(b"{") || !doubled::faults(&self.body, None).is_empty())
+            && doubled != Some(false)
             && let Some(why) = yaml::doubled(&self.body).map(in_yaml)
         {
             if validation == FieldValidation::Strict {

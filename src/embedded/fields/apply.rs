@@ -115,7 +115,9 @@ fn attempt<'a>(
     let fields = FieldSet::of_value(node, applied).without_subtrees(manager.reset);
     let mut mine = Owned::new(manager.api_version, fields);
     let mut merged = merged;
-    if let Some(mut last) = managed.0.remove(&identity) {
+    let mut last = managed.0.remove(&identity);
+    let record = last.as_ref().and_then(Owned::record);
+    if let Some(last) = &mut last {
         mine.time = last.time.take();
         // Without the shortcut the same follows: nothing is removed that is still owned.
         if !last.fields().is_subset(mine.fields()) {
@@ -143,6 +145,9 @@ fn attempt<'a>(
     }
     managed.0.retain(|_, owned| !owned.is_empty());
     mine.lose(never_owned());
+    if last.is_some_and(|mut last| last.fields() == mine.fields()) {
+        mine.stand_as(record);
+    }
     if !mine.is_empty() {
         managed.0.insert(identity, mine);
     }
@@ -186,9 +191,13 @@ fn is_noop(node: &Node, live: &Value, applied: &Value, manager: &Manager<'_>) ->
             mine = entry.get("fieldsV1");
         }
     }
+    // Where it is not the usual case, this is seen first and at the least cost.
+    if !is_merged(node, live, applied) {
+        return false;
+    }
     let Some(Ok(last)) = mine.map(FieldSet::parse) else { return false };
     let fields = FieldSet::of_value(node, applied).without_subtrees(manager.reset).difference(never_owned());
-    last == fields && is_merged(node, live, applied)
+    last == fields
 }
 
 /// The same apart from `managedFields`, which the merged object has not.

@@ -106,6 +106,16 @@ impl<'a> Owned<'a> {
         &mut self.fields
     }
 
+    /// The fields as they stand in the live object, where they were not read yet.
+    pub fn record(&self) -> Option<&'a Map<String, Value>> {
+        self.unread
+    }
+
+    /// From now on the fields are those of this record, which need not be written anew.
+    pub fn stand_as(&mut self, record: Option<&'a Map<String, Value>>) {
+        self.unread = record;
+    }
+
     pub fn is_empty(&self) -> bool {
         self.unread.map_or(self.fields.is_empty(), Map::is_empty)
     }
