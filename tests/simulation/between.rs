@@ -147,8 +147,7 @@ impl Shared {
         }
         let response = self.api.answer(call.request()).await;
         if call.is_write() && response.status().is_success() && !call.is_lease() && !call.is_event() {
-            let body = serde_json::from_slice(&call.body).unwrap_or_default();
-            self.lock().oracle.wrote(&call.path, &body, self.calendar.now());
+            self.lock().oracle.wrote(&call.path, &call.body, self.calendar.now());
             self.snapshot().await;
         }
         response.map(|body| body.map_err(|never| match never {}).boxed_unsync())

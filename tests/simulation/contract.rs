@@ -138,7 +138,8 @@ impl Contract {
             let last = self.last_term(terms, now).unwrap_or(u32::MAX);
             let fixed = terms.length.map(|length| length.after(self.starts_on, 1));
             for term in 1..=last {
-                let ends_on = fixed.map_or(self.day(terms, term + 1), |end| end.min(self.day(terms, term + 1)));
+                let next = self.day(terms, term + 1);
+                let ends_on = fixed.map_or(next, |end| end.min(next));
                 // No zone is two days from UTC, and all years before cost more than the one that counts.
                 if ends_on + Days::new(u64::from(plan.grace_days) + 2) < now.date_naive() {
                     continue;

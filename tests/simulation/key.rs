@@ -10,6 +10,8 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
     pub entry: String,
+    /// As it stands in the entry.
+    pub token: String,
     pub kid: String,
     pub serial: String,
     pub product: String,
@@ -38,6 +40,7 @@ impl Key {
         let pools = claims["pools"].as_array()?.iter();
         let mut key = Key {
             entry: entry.to_owned(),
+            token: token.to_owned(),
             kid: text(&header["kid"]),
             serial: text(&claims["jti"]),
             product: text(&claims["aud"]),

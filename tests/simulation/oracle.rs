@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use seatkeeper::domain::Instant;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::contract::{Contract, Owed, Plan};
@@ -38,6 +39,27 @@ pub struct Oracle {
     pub violation: Option<String>,
 }
 
+/// What is judged of a status; most of one is not.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Told {
+    status: Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    mode: String,
+    seats: String,
+    keys: Vec<Issued>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Issued {
+    serial: String,
+}
+
 impl Oracle {
     pub fn new(world: &World) -> Self {
         Oracle {
@@ -71,23 +93,25 @@ impl Oracle {
     }
 
     /// A write to a path took effect; `body` is what was sent.
-    pub fn wrote(&mut self, path: &str, body: &Value, now: Instant) {
+    pub fn wrote(&mut self, path: &str, body: &[u8], now: Instant) {
+        let whole = || serde_json::from_slice::<Value>(body).unwrap_or_default();
+        let status = || serde_json::from_slice::<Told>(body).expect("a status").status;
         let parts: Vec<&str> = path.split('/').skip_while(|part| *part != "namespaces").skip(1).collect();
         match parts[..] {
             [namespace, "secrets", ..] => {
+                let body = whole();
                 let name = body["metadata"]["name"].as_str().unwrap_or_default();
-                self.wrote_secret((namespace.to_owned(), name.to_owned()), body, now);
+                self.wrote_secret((namespace.to_owned(), name.to_owned()), &body, now);
             }
             [namespace, "licenses", name, "status"] => {
-                let text = |field: &str| body["status"][field].as_str().unwrap_or_default().to_owned();
-                self.modes.insert((namespace.to_owned(), name.to_owned()), (text("mode"), text("seats")));
+                let status = status();
+                self.modes.insert((namespace.to_owned(), name.to_owned()), (status.mode, status.seats));
             }
             [namespace, "subscriptions", name, "status"] => {
-                let keys = body["status"]["keys"].as_array().into_iter().flatten();
                 let contract = (namespace.to_owned(), name.to_owned());
-                for serial in keys.filter_map(|key| key["serial"].as_str()) {
-                    let issued = self.issued.get(&contract).is_some_and(|issued| issued.contains_key(serial));
-                    if !issued && !self.deleted.contains(serial) {
+                for Issued { serial } in status().keys {
+                    let issued = self.issued.get(&contract).is_some_and(|issued| issued.contains_key(&serial));
+                    if !issued && !self.deleted.contains(&serial) {
                         self.violate(format!(
                             "Subscription {namespace}/{name} tells of key {serial}, which is in no Secret"
                         ));
@@ -95,6 +119,7 @@ impl Oracle {
                 }
             }
             [namespace, "licenses"] => {
+                let body = whole();
                 let secrets = body["spec"]["keys"].as_array().into_iter().flatten();
                 let secrets = secrets.filter_map(|key| key["secretRef"]["name"].as_str().map(str::to_owned)).collect();
                 let product = body["spec"]["product"].as_str().unwrap_or_default().to_owned();
@@ -109,7 +134,13 @@ impl Oracle {
     pub fn wrote_secret(&mut self, name: Name, body: &Value, now: Instant) {
         match body["type"].as_str() {
             Some("seatkeeper.dev/license") => {
-                let keys: Vec<Key> = entries(body).iter().filter_map(|(entry, text)| Key::read(entry, text)).collect();
+                // Most of them were there before, and reading one takes long.
+                let before = self.keys.get(&name).map_or(&[][..], Vec::as_slice);
+                let read = |(entry, token): &(String, String)| {
+                    let known = before.iter().find(|key| key.entry == *entry && key.token == *token).cloned();
+                    known.or_else(|| Key::read(entry, token))
+                };
+                let keys: Vec<Key> = entries(body).iter().filter_map(read).collect();
                 for key in &keys {
                     self.saw(key, now);
                 }
