@@ -107,8 +107,7 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
             metadata: only_on.map(|resource_version| OnVersion { resource_version }),
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let request = Request::new(api.resource_url()).patch_subresource("status", &object.name_any(), &params, &patch);
-        let answer = call(client::write(&api.clone().into_client(), request)).await?;
+        let answer = call(patch_status(api, &object.name_any(), &params, &patch)).await?;
         if let Some(uid) = &object.meta().uid {
             let (version, generation) = (number(answer.as_deref()), object.meta().generation);
             self.lock().insert(uid.clone(), Written { version, generation, status: status.clone() });
@@ -124,6 +123,20 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Written<S>>> {
         self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Applies a status. The answer is the version of the outcome.
+pub async fn patch_status<K>(
+    api: &Api<K>,
+    name: &str,
+    params: &PatchParams,
+    patch: &Patch<impl Serialize>,
+) -> Result<Option<String>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let request = Request::new(api.resource_url()).patch_subresource("status", name, params, patch);
+    client::write(&api.clone().into_client(), request).await
 }
 
 /// Resource versions of one object can be compared (Kubernetes 1.35 promises it, earlier ones did it).
