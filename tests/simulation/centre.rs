@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
+use seatkeeper::cluster::seats::{Ask, Denied, Desk, Granted};
 use seatkeeper::domain::seats::journal::LicenseName;
 
 use crate::contract::{Contract, Line, Plan, Span, Terms};
@@ -56,6 +57,16 @@ pub fn centre(seats: u32, on_demo_minutes: Option<u32>) -> World {
 /// The centre's License.
 pub fn license() -> LicenseName {
     LicenseName::new("centre", "innoacd")
+}
+
+/// Somebody's wish for a seat, in a session of theirs.
+pub fn ask(user: &str) -> Ask {
+    let (user, session) = (Some(user.to_owned()), format!("of-{user}"));
+    Ask { license: license(), user, session, client: None, pool: None, request: None, version: None, count: 1 }
+}
+
+pub async fn asks(desk: &Desk, user: &str) -> Result<Granted, Denied> {
+    desk.acquire(&[ask(user)]).await.pop().expect("an answer for each")
 }
 
 /// The centre with its licence in force, and seats to be had.

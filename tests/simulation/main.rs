@@ -14,6 +14,7 @@ mod key;
 mod lens;
 mod on_demo_test;
 mod oracle;
+mod proof_test;
 mod queue_test;
 mod rate_test;
 mod repeat_test;

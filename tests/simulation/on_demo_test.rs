@@ -1,21 +1,14 @@
 //! What becomes of sessions when demo mode begins.
 
 use chrono::{NaiveDate, TimeDelta};
-use seatkeeper::cluster::seats::{Ask, Denied, Desk, Granted, Seat};
+use seatkeeper::cluster::seats::{Denied, Seat};
 use seatkeeper::domain::seats::refusal::Refusal;
 use std::time::Duration;
 
-use crate::centre::{centre, license, open};
+use crate::centre::{asks, centre, open};
 use crate::run::Run;
 use crate::vendor;
 use crate::world::Edit;
-
-async fn logs_in(desk: &Desk, user: &str) -> Result<Granted, Denied> {
-    let (user, session) = (Some(user.to_owned()), format!("of-{user}"));
-    let ask =
-        Ask { license: license(), user, session, client: None, pool: None, request: None, version: None, count: 1 };
-    desk.acquire(&[ask]).await.pop().expect("an answer for each")
-}
 
 /// Heartbeats for a while; whether the seat was kept all along.
 fn keeps(run: &Run, seat: &Seat, minutes: u64) -> bool {
@@ -44,17 +37,15 @@ fn i9_a_session_from_before_demo_mode_is_ended_half_an_hour_after_it_began_and_m
     run.settle().unwrap_or_else(|failure| panic!("{failure}"));
     let seats: Vec<Seat> = ["a", "b"]
         .iter()
-        .map(|user| {
-            run.within(logs_in(&desk, user)).unwrap_or_else(|denied| panic!("{user}: {denied}")).seats[0].clone()
-        })
+        .map(|user| run.within(asks(&desk, user)).unwrap_or_else(|denied| panic!("{user}: {denied}")).seats[0].clone())
         .collect();
     run.within(async { assert_eq!(desk.release(&seats[1]), Ok(true)) });
     assert!(keeps(&run, &seats[0], 31), "it was ended before the 30 minutes were over");
-    let late = run.within(logs_in(&desk, "c"));
+    let late = run.within(asks(&desk, "c"));
     assert!(late.is_ok(), "one of two demo seats is free: {late:?}");
-    let too_late = run.within(logs_in(&desk, "d"));
+    let too_late = run.within(asks(&desk, "d"));
     assert!(matches!(too_late, Err(Denied::Refused(Refusal::DemoSeatsExhausted { .. }))), "{too_late:?}");
     assert!(!keeps(&run, &seats[0], 2), "it was not ended after 30 minutes");
-    let next = run.within(logs_in(&desk, "d"));
+    let next = run.within(asks(&desk, "d"));
     assert!(next.is_ok(), "{next:?}");
 }

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use seatkeeper::cluster::clock::monotonic;
-use seatkeeper::cluster::seats::{Ask, Denied, Desk, Granted, Seat};
+use seatkeeper::cluster::seats::{Denied, Desk, Granted, Seat};
 use seatkeeper::domain::seats::queue::{GRACE, MOST_QUEUED};
 use seatkeeper::domain::seats::refusal::Refusal;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
-use crate::centre::{centre, license, open};
+use crate::centre::{ask, asks, centre, license, open};
 use crate::run::Run;
 
 /// The longest that the server lets anybody wait.
@@ -19,15 +19,6 @@ const WAIT: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_millis(100);
 /// Seats whose time is over are freed so long after it, at most.
 const SWEEP: Duration = Duration::from_secs(1);
-
-fn ask(user: &str) -> Ask {
-    let (user, session) = (Some(user.to_owned()), format!("of-{user}"));
-    Ask { license: license(), user, session, client: None, pool: None, request: None, version: None, count: 1 }
-}
-
-async fn asks(desk: &Desk, user: &str) -> Result<Granted, Denied> {
-    desk.acquire(&[ask(user)]).await.pop().expect("an answer for each")
-}
 
 fn waits(desk: &Desk, user: &str, most: Duration) -> JoinHandle<Result<Granted, Denied>> {
     let (desk, ask) = (desk.clone(), ask(user));
