@@ -162,7 +162,23 @@ impl Proxy {
         let _ = self.shared.sprung.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// Lets everything through again.
+    /// Takes the trap away unless a write is in it; true: one is, and the trap has sprung.
+    pub async fn take_away_unless_sprung(&self) -> bool {
+        let is_caught = {
+            let mut state = self.shared.lock();
+            let is_caught = state.trap.as_ref().is_some_and(|trap| trap.writes_left == 0);
+            if !is_caught {
+                state.trap = None;
+            }
+            is_caught
+        };
+        if is_caught {
+            self.sprung().await;
+        }
+        is_caught
+    }
+
+    /// Lets everything through again, once the trap has sprung.
     pub fn clear_trap(&self) {
         self.shared.lock().trap = None;
         self.shared.sprung.send_replace(None);

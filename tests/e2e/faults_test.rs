@@ -187,17 +187,24 @@ async fn k3_killed_before_or_after_any_write_or_told_wrongly_that_it_failed_the_
                 let what = format!("{step:?}, write {nth}, {when:?}");
                 proxy.set_trap(&trial.vendor.namespace, nth, when);
                 step.carry_out(&trial.vendor, today).await;
-                reached = tokio::select! {
-                    () = proxy.sprung() => true,
-                    () = trial.settles(&proxy, &wanted, &what) => false,
-                };
+                tokio::select! {
+                    () = proxy.sprung() => {}
+                    () = async {
+                        trial.settles(&proxy, &wanted, &what).await;
+                        comes_to_rest(&proxy, Duration::from_millis(300)).await;
+                    } => {}
+                }
+                // What is written as this is decided is still in the trap, and its writer has to go.
+                reached = proxy.take_away_unless_sprung().await;
                 if reached && when != When::Unanswered {
                     replica.kill().await;
                     lives += 1;
                     ground.nobody_leads().await;
+                    proxy.clear_trap();
                     replica = Replica::start(proxy.kubeconfig(), &format!("life-{lives}"));
+                } else {
+                    proxy.clear_trap();
                 }
-                proxy.clear_trap();
                 if when == When::Unanswered {
                     // What was done unheard of is soon tried again, which is no write too many.
                     comes_to_rest(&proxy, Duration::from_millis(300)).await;
