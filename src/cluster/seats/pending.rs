@@ -2,6 +2,7 @@
 
 use super::asked::Denied;
 use crate::domain::seats::journal::{Changes, LicenseName, written};
+use crate::domain::seats::refusal::Refusal;
 use crate::domain::seats::table::Record;
 
 /// An entry that is too large would be refused for ever. An object takes 1 MiB of lines (`api::seat_ledger`), and etcd
@@ -26,12 +27,19 @@ impl Pending {
         self.changes.iter().any(|(other, _)| other == license)
     }
 
-    /// Refuses what does not fit any more.
+    /// Refuses what does not fit any more, and for good what never will.
     pub fn check(&self, license: &LicenseName, records: &[Record]) -> Result<(), Denied> {
-        match self.bytes + written(license, records) <= MOST_BYTES {
-            true => Ok(()),
-            false => Err(Denied::Overloaded),
+        let bytes = written(license, records);
+        if bytes > MOST_BYTES {
+            return Err(Denied::Refused(Refusal::InvalidRequest(format!(
+                "these seats take {bytes} bytes in the ledger, and one entry of it {MOST_BYTES}: give a smaller `count` \
+                 or shorter names"
+            ))));
         }
+        if self.bytes + bytes > MOST_BYTES {
+            return Err(Denied::Overloaded);
+        }
+        Ok(())
     }
 
     /// As many seats to free as fit; the others are freed later.
@@ -81,5 +89,17 @@ mod tests {
         let bytes = write_changes(&pending.take()).len();
         assert!((MOST_BYTES - 1_000..=MOST_BYTES).contains(&bytes), "{bytes}");
         assert!(pending.check(&license, &[free(slot)]).is_ok());
+    }
+
+    /// Whoever asks for more than an entry takes would be told for ever to ask again.
+    #[test]
+    fn what_never_fits_is_refused_with_what_to_change() {
+        let license = LicenseName::new("centre", "innoacd");
+        let session = "%".repeat(256);
+        let free = |slot| Record::Free(Free { pool: "agents".into(), slot, session: session.as_str().into() });
+        let many: Vec<_> = (0..1_000).map(free).collect();
+        let denied = Pending::default().check(&license, &many);
+        assert!(denied.as_ref().is_err_and(|denied| denied.to_string().contains("smaller `count`")), "{denied:?}");
+        assert_eq!(Pending::default().fitting(&license, many).len(), 500, "to free them takes two entries");
     }
 }
