@@ -120,10 +120,11 @@ impl Ground {
         hold
     }
 
-    /// `seatkeeper hold` that knows the server alone.
+    /// `seatkeeper hold` that knows the server alone. What ignores Ctrl-C from its start, as everything does that a
+    /// script runs in the background, goes on ignoring it: it begins as in a terminal, however this test was started.
     pub fn seatkeeper_hold(&self) -> Command {
-        let mut hold = Command::new(env!("CARGO_BIN_EXE_seatkeeper"));
-        hold.arg("hold")
+        let mut hold = Command::new("env");
+        hold.args(["--default-signal=INT,HUP", env!("CARGO_BIN_EXE_seatkeeper"), "hold"])
             .env("SEATKEEPER_SERVER", format!("http://{}", self.address))
             .env_remove("SEATKEEPER_TOKEN_FILE")
             .current_dir(&self.desk.0)

@@ -147,7 +147,8 @@ fn a_signal_that_is_ignored_stays_ignored() {
     let ground = Ground::take();
     let hold = ground.hold("--user a", "while [ ! -e done ]; do sleep 0.02; done; exit 5");
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(hold.get_program()).args(hold.get_args());
+    // As `nohup` does, in place of the `env` that lets nothing be ignored.
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).args(hold.get_args().skip(1));
     command.env("SEATKEEPER_SERVER", format!("http://{}", ground.address)).current_dir(&ground.desk.0);
     let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     until("the seat is held", || ground.holders() == ["a"]);
