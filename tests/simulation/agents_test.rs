@@ -161,7 +161,7 @@ impl Agent {
                 return heard;
             }
             heard = monotonic();
-            assert_eq!(self.desk.heartbeat([seat]), Ok(vec![true]), "agent {}", self.number);
+            assert_eq!(self.desk.heartbeat([seat]).await, Ok(vec![true]), "agent {}", self.number);
             self.truth.borrow_mut().heartbeats += 1;
         }
     }

@@ -12,6 +12,7 @@ mod ends;
 mod generate;
 mod key;
 mod lens;
+mod lost_test;
 mod on_demo_test;
 mod oracle;
 mod proof_test;

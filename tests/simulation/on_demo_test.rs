@@ -16,7 +16,7 @@ fn keeps(run: &Run, seat: &Seat, minutes: u64) -> bool {
     run.within(async {
         for _ in 0..minutes * 3 {
             tokio::time::sleep(Duration::from_secs(20)).await;
-            if desk.heartbeat([seat]) != Ok(vec![true]) {
+            if desk.heartbeat([seat]).await != Ok(vec![true]) {
                 return false;
             }
         }

@@ -20,10 +20,10 @@ fn i1_an_owner_that_stood_still_for_longer_than_its_proof_lasts_says_nothing_of_
     let desk = run.desk();
     run.within(async {
         let held = asks(&desk, "a").await.expect("there are two").seats.remove(0);
-        assert_eq!(desk.heartbeat([&held]), Ok(vec![true]));
+        assert_eq!(desk.heartbeat([&held]).await, Ok(vec![true]));
         stands_still(PROOF_LASTS);
         assert!(desk.owns(), "nobody has told it yet");
-        assert_eq!(desk.heartbeat([&held]), Err(Denied::NotOwner));
+        assert_eq!(desk.heartbeat([&held]).now_or_never(), Some(Err(Denied::NotOwner)));
         assert_eq!(asks(&desk, "a").now_or_never(), Some(Err(Denied::NotOwner)), "the seat that it holds already");
     });
 }

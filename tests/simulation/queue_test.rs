@@ -60,7 +60,7 @@ fn full(story: impl AsyncFnOnce(&Run, &Desk, [Seat; 2])) {
         let (kept, keeper) = (seats.clone(), desk.clone());
         let keeping = spawn_local(async move {
             loop {
-                let _ = keeper.heartbeat(&kept);
+                let _ = keeper.heartbeat(&kept).await;
                 tokio::time::sleep(Duration::from_secs(10)).await;
             }
         });
@@ -120,7 +120,7 @@ fn who_asks_again_within_the_grace_has_kept_its_turn() {
         let granted = within(SOON, waits(desk, "c", WAIT)).await.expect("its turn");
         // And not for the rest of the grace alone.
         tokio::time::sleep(desk.ttl() - Duration::from_secs(1)).await;
-        assert_eq!(desk.heartbeat(&granted.seats), Ok(vec![true]));
+        assert_eq!(desk.heartbeat(&granted.seats).await, Ok(vec![true]));
     });
 }
 
@@ -184,7 +184,7 @@ fn a_session_waits_once() {
         let granted = within(SOON, again).await.expect("its turn");
         // Held as any other, not for the grace alone.
         tokio::time::sleep(desk.ttl() - Duration::from_secs(1)).await;
-        assert_eq!(desk.heartbeat(&granted.seats), Ok(vec![true]));
+        assert_eq!(desk.heartbeat(&granted.seats).await, Ok(vec![true]));
     });
 }
 

@@ -4,13 +4,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::asked::{Ask, Denied, Granted};
-use super::desk::{MOST_WAITING, PATIENCE, STUCK, Shared, ticks, with_drift};
+use super::desk::{PATIENCE, Shared, ticks, with_drift};
 use super::owned::{Counter, State, Writes};
+use super::queue::HEAD;
 use crate::cluster::clock::monotonic;
 use crate::domain::Instant;
 use crate::domain::seats::journal::LicenseName;
 use crate::domain::seats::queue::MOST_QUEUED;
 use crate::domain::seats::seating::Seating;
+use crate::domain::seats::table::HeldSeat;
 
 /// Where an answer stands.
 pub(super) enum Outcome {
@@ -24,13 +26,18 @@ impl Outcome {
     pub async fn answer(self) -> Result<Granted, Denied> {
         match self {
             Outcome::Now(granted) => Ok(granted),
-            // The owner that decided has lost the ledger: nobody knows whether the seat stands in it. Asking again tells.
-            Outcome::Then(granted, durable) => match tokio::time::timeout(PATIENCE, durable).await {
-                Ok(Ok(())) => Ok(granted),
-                Ok(Err(_)) => Err(Denied::NotOwner),
-                Err(_) => Err(Denied::LedgerUnavailable),
-            },
+            Outcome::Then(granted, durable) => is_durable(durable).await.map(|()| granted),
         }
+    }
+}
+
+/// Waits until what was decided stands in the ledger.
+pub(super) async fn is_durable(durable: oneshot::Receiver<()>) -> Result<(), Denied> {
+    match tokio::time::timeout(PATIENCE, durable).await {
+        Ok(Ok(())) => Ok(()),
+        // The owner that decided has lost the ledger: nobody knows whether it stands there. Asking again tells.
+        Ok(Err(_)) => Err(Denied::NotOwner),
+        Err(_) => Err(Denied::LedgerUnavailable),
     }
 }
 
@@ -50,7 +57,7 @@ impl Shared {
     pub fn decide(&self, state: &mut State, ask: &Ask) -> Result<Outcome, Denied> {
         let now = monotonic();
         let Some(owned) = state.owned.as_mut().filter(|_| !state.closing) else { return Err(Denied::NotOwner) };
-        if owned.waiting.len() + owned.joining.len() >= MOST_WAITING {
+        if owned.is_full() {
             return Err(Denied::Overloaded);
         }
         let at = self.clock.now().at;
@@ -77,6 +84,24 @@ impl Shared {
             _ => {}
         }
         outcome
+    }
+
+    /// Frees a seat in the table, and soon in the ledger; false: it is not held. Whoever waits may have it at once.
+    pub fn free(
+        &self,
+        license: &LicenseName,
+        counter: &mut Counter,
+        writes: &mut Writes,
+        seat: &HeldSeat,
+    ) -> Result<bool, Denied> {
+        let Some(record) = counter.seating.release(seat) else { return Ok(false) };
+        writes.pending.check(license, std::slice::from_ref(&record))?;
+        counter.seating.apply(&record, 0);
+        writes.pending.add(license, vec![record]);
+        if !counter.queue.is_empty() {
+            self.serve(license, counter, writes, HEAD);
+        }
+        Ok(true)
     }
 
     /// Grants what is asked for, until `until`, or says why not. The table has it from now on, the ledger soon.
@@ -108,7 +133,7 @@ impl Shared {
             return Err(Denied::LedgerIncomplete { why: shut.why.clone(), wait: shut.until - now });
         }
         writes.pending.check(&ask.license, &grant.records)?;
-        if writes.writing_since.is_some_and(|since| now.saturating_sub(since) > STUCK) {
+        if writes.are_stuck(now) {
             return Err(Denied::LedgerUnavailable);
         }
         counter.seating.assume(&grant, &request, until);

@@ -12,10 +12,9 @@ use tokio::sync::{Notify, oneshot};
 
 use super::asked::{Ask, Denied, Granted, Licensed, Licenses, Seat, Use};
 use super::budget::Budget;
-use super::decide::Outcome;
+use super::decide::{Outcome, is_durable};
 use super::metrics::SeatMetrics;
 use super::owned::{Counter, State};
-use super::queue::HEAD;
 use crate::cluster::clock::{Clock, monotonic};
 use crate::domain::Instant;
 use crate::domain::seats::journal::LicenseName;
@@ -159,23 +158,58 @@ impl Desk {
         answers
     }
 
-    /// Keeps seats. False for each that is lost, and stays lost.
-    pub fn heartbeat<'s>(&self, seats: impl IntoIterator<Item = &'s Seat>) -> Result<Vec<bool>, Denied> {
+    /// Keeps seats. False for each that is lost, and stays lost: that is told once the ledger has it free, or the owner
+    /// after this one would find it held, and keep it.
+    pub async fn heartbeat<'s>(&self, seats: impl IntoIterator<Item = &'s Seat>) -> Result<Vec<bool>, Denied> {
+        let (kept, durable) = self.keep(seats)?;
+        if let Some(durable) = durable {
+            is_durable(durable).await?;
+        }
+        Ok(kept)
+    }
+
+    /// Which are kept, and what to wait for before the others may be told that they are lost.
+    fn keep<'s>(
+        &self,
+        seats: impl IntoIterator<Item = &'s Seat>,
+    ) -> Result<(Vec<bool>, Option<oneshot::Receiver<()>>), Denied> {
         let now = monotonic();
         if !self.0.is_proven(now) {
             return Err(Denied::NotOwner);
         }
         let mut state = self.0.lock();
         let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
+        let is_full = owned.is_full();
+        let (seatings, mut writes) = owned.parts();
         let until = ticks(now + with_drift(self.0.ttl));
-        let kept = seats.into_iter().map(|seat| {
-            owned
-                .seatings
-                .get_mut(&seat.license)
-                .filter(|counter| counter.seating.since(&seat.held()) == Some(seat.since))
-                .is_some_and(|counter| counter.seating.heartbeat(&seat.held(), ticks(now), until))
-        });
-        Ok(kept.collect())
+        let mut kept = Vec::new();
+        for seat in seats {
+            let counter = seatings.get_mut(&seat.license);
+            let counter = counter.filter(|counter| counter.seating.since(&seat.held()) == Some(seat.since));
+            let Some(counter) = counter else {
+                kept.push(false);
+                continue;
+            };
+            let is_kept = counter.seating.heartbeat(&seat.held(), ticks(now), until);
+            if !is_kept {
+                // Its time is over, and nobody has looked yet.
+                self.0.free(&seat.license, counter, &mut writes, &seat.held())?;
+                self.0.metrics.lost.inc();
+            }
+            kept.push(is_kept);
+        }
+        if kept.iter().all(|kept| *kept) {
+            return Ok((kept, None));
+        }
+        if is_full {
+            return Err(Denied::Overloaded);
+        }
+        if writes.are_stuck(now) {
+            return Err(Denied::LedgerUnavailable);
+        }
+        let durable = writes.until_durable();
+        self.0.pending.notify_one();
+        Ok((kept, durable))
     }
 
     /// Frees a seat; nothing where it is not held any more. It is free for others at once, and in the ledger soon: a crash
@@ -190,12 +224,8 @@ impl Desk {
             else {
                 return Ok(false);
             };
-            let Some(record) = counter.seating.release(&seat.held()) else { return Ok(false) };
-            writes.pending.check(&seat.license, std::slice::from_ref(&record))?;
-            counter.seating.apply(&record, 0);
-            writes.pending.add(&seat.license, vec![record]);
-            if !counter.queue.is_empty() {
-                self.0.serve(&seat.license, counter, &mut writes, HEAD);
+            if !self.0.free(&seat.license, counter, &mut writes, &seat.held())? {
+                return Ok(false);
             }
             self.0.metrics.released.inc();
             state.is_enough()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::asked::Use;
+use super::desk::{MOST_WAITING, STUCK};
 use super::pending::Pending;
 use super::queue::InQueue;
 use crate::domain::Instant;
@@ -103,6 +104,11 @@ impl Owned {
 }
 
 impl Owned {
+    /// Nobody more can be made to wait for the ledger.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() + self.joining.len() >= MOST_WAITING
+    }
+
     /// The seats of each License, and what changes with them.
     pub fn parts(&mut self) -> (&mut HashMap<LicenseName, Counter>, Writes<'_>) {
         let Owned { seatings, pending, waiting, joining, writing_since, shut, .. } = self;
@@ -112,6 +118,11 @@ impl Owned {
 }
 
 impl Writes<'_> {
+    /// A write takes so long that nobody new should wait for it.
+    pub fn are_stuck(&self, now: Duration) -> bool {
+        self.writing_since.is_some_and(|since| now.saturating_sub(since) > STUCK)
+    }
+
     /// Told once everything that was decided is durable. None: it is already.
     pub fn until_durable(&mut self) -> Option<oneshot::Receiver<()>> {
         let (durable, told) = oneshot::channel();

@@ -3,7 +3,8 @@
 //!
 //! `create` takes seats and keeps them, `get` and `list` show who holds which, `delete` releases one's own, `evict` those of
 //! others. Answers of the API server are kept for `kept::TRUSTED` and no longer: a token or a right that is taken away counts no
-//! more after that.
+//! more after that. An API server that was just started has not read every Role and says no to everybody: whoever had a right
+//! is only told that it is missing once the API server has said so for `DOUBT`.
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::kept::Kept;
+use super::kept::{Found, Kept, TRUSTED};
 use super::problem::Problem;
 use crate::cluster::client::{CallError, call};
 use crate::cluster::clock::monotonic;
@@ -26,6 +27,10 @@ use crate::server::guests::Guest;
 pub const AUDIENCE: &str = "seatkeeper";
 /// A longer token is not looked at.
 const LONGEST_TOKEN: usize = 16 * 1024;
+/// A no of the API server counts so long: somebody may have been given the right meanwhile.
+const NO_COUNTS: Duration = Duration::from_secs(1);
+/// So long the API server may say no to somebody who had a right before that is believed. Nothing is granted meanwhile.
+const DOUBT: Duration = Duration::from_secs(5);
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// Somebody with a valid token.
@@ -62,6 +67,31 @@ impl Verb {
             Verb::Delete => "delete",
             Verb::Evict => "evict",
             Verb::List => "list",
+        }
+    }
+}
+
+/// What the API server says of a right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Right {
+    Given,
+    /// It was given, and since then it is not: taken away, or not read yet by an API server that was just started.
+    InDoubt {
+        since: Duration,
+    },
+    Missing,
+}
+
+impl Right {
+    /// After another answer of the API server; and how long that counts.
+    fn after(before: Option<Right>, is_allowed: bool, now: Duration) -> (Right, Duration) {
+        match before {
+            _ if is_allowed => (Right::Given, TRUSTED),
+            Some(Right::Given) => (Right::InDoubt { since: now }, NO_COUNTS),
+            Some(Right::InDoubt { since }) if now.saturating_sub(since) < DOUBT => {
+                (Right::InDoubt { since }, NO_COUNTS)
+            }
+            _ => (Right::Missing, NO_COUNTS),
         }
     }
 }
@@ -110,12 +140,12 @@ impl Shown {
 pub struct Cluster {
     client: Client,
     known: Kept<[u8; 32], Arc<Caller>>,
-    allowed: Kept<(Arc<str>, Verb, LicenseName), bool>,
+    rights: Kept<(Arc<str>, Verb, LicenseName), Right>,
 }
 
 impl Callers {
     pub fn of_cluster(client: Client) -> Self {
-        Callers::Cluster(Box::new(Cluster { client, known: Kept::default(), allowed: Kept::default() }))
+        Callers::Cluster(Box::new(Cluster { client, known: Kept::default(), rights: Kept::default() }))
     }
 
     pub fn with_credential(token: &str) -> Self {
@@ -155,9 +185,13 @@ impl Callers {
             return Ok(());
         }
         let Callers::Cluster(cluster) = self else { return Ok(()) };
-        match cluster.allows(caller, verb, license).await? {
-            true => Ok(()),
-            false => {
+        match cluster.right(caller, verb, license).await? {
+            Right::Given => Ok(()),
+            Right::InDoubt { .. } => {
+                let detail = "the API server says that this right is gone; it is asked again, as one that was just started says so too";
+                Err(caller_unknown(detail))
+            }
+            Right::Missing => {
                 let detail = format!(
                     "{} may not {} licenses/seats of {license}: bind a Role with that verb on resource licenses/seats",
                     caller.user,
@@ -172,17 +206,17 @@ impl Callers {
 impl Cluster {
     /// Who has that token, and until when this counts.
     async fn identify(&self, hash: [u8; 32], token: &str) -> Result<(Arc<Caller>, Duration), Problem> {
-        self.known.answer(hash, || whose(self.client.clone(), token.to_owned())).await
+        self.known.answer(hash, |_| whose(self.client.clone(), token.to_owned())).await
     }
 
-    async fn allows(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<bool, Problem> {
+    async fn right(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<Right, Problem> {
         let key = (caller.user.clone(), verb, license.clone());
-        let allowed = self.allowed.answer(key, || may(self.client.clone(), review_of(caller, verb, license)));
-        Ok(allowed.await?.0)
+        let review = || review_of(caller, verb, license);
+        Ok(self.rights.answer(key, |before| right(self.client.clone(), review(), before)).await?.0)
     }
 }
 
-async fn whose(client: Client, token: String) -> Result<Arc<Caller>, Problem> {
+async fn whose(client: Client, token: String) -> Found<Arc<Caller>> {
     let review = TokenReview {
         spec: TokenReviewSpec { token, audiences: Some(vec![AUDIENCE.to_owned()]) },
         ..TokenReview::default()
@@ -205,7 +239,7 @@ async fn whose(client: Client, token: String) -> Result<Arc<Caller>, Problem> {
         extra: extra.unwrap_or_default(),
         all: false,
     };
-    Ok(Arc::new(caller))
+    Ok((Arc::new(caller), TRUSTED))
 }
 
 fn review_of(caller: &Caller, verb: Verb, license: &LicenseName) -> SubjectAccessReview {
@@ -230,10 +264,10 @@ fn review_of(caller: &Caller, verb: Verb, license: &LicenseName) -> SubjectAcces
     }
 }
 
-async fn may(client: Client, review: SubjectAccessReview) -> Result<bool, Problem> {
+async fn right(client: Client, review: SubjectAccessReview, before: Option<Right>) -> Found<Right> {
     let api: Api<SubjectAccessReview> = Api::all(client);
     let review = call(api.create(&PostParams::default(), &review)).await.map_err(|error| unknown(&error))?;
-    Ok(review.status.is_some_and(|status| status.allowed))
+    Ok(Right::after(before, review.status.is_some_and(|status| status.allowed), monotonic()))
 }
 
 fn unauthorized(detail: &str) -> Problem {
@@ -242,14 +276,30 @@ fn unauthorized(detail: &str) -> Problem {
 
 fn unknown(error: &CallError) -> Problem {
     tracing::warn!(%error, "who asks for a seat cannot be found out");
-    let detail = "the API server cannot be asked who this is at present";
+    caller_unknown("the API server cannot be asked who this is at present")
+}
+
+fn caller_unknown(detail: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "CallerUnknown", detail).retry_after(Duration::from_secs(1))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::kept::TRUSTED;
     use super::*;
+
+    #[test]
+    fn a_right_that_was_given_is_missing_once_the_api_server_has_said_so_for_a_while() {
+        let at = Duration::from_secs;
+        let right = |before, is_allowed, now| Right::after(before, is_allowed, at(now)).0;
+        assert_eq!(right(None, false, 1), Right::Missing, "nobody waits who never had it");
+        let doubted = right(Some(Right::Given), false, 10);
+        assert_eq!(doubted, Right::InDoubt { since: at(10) });
+        assert_eq!(right(Some(doubted), false, 14), doubted);
+        assert_eq!(right(Some(doubted), true, 14), Right::Given);
+        assert_eq!(right(Some(doubted), false, 15), Right::Missing);
+        assert_eq!(right(Some(Right::Missing), true, 16), Right::Given);
+        assert_eq!([true, false].map(|yes| Right::after(None, yes, at(0)).1), [TRUSTED, NO_COUNTS]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_shown_counts_for_that_header_alone_and_no_longer_than_the_answer() {

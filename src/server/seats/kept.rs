@@ -18,6 +18,8 @@ const MOST_KEPT: usize = 10_000;
 
 /// What was answered, with the time until which it counts.
 type Answer<V> = (V, Duration);
+/// What is found out, with how long it counts.
+pub type Found<V> = Result<(V, Duration), Problem>;
 type Asked<V> = BoxFuture<'static, Result<Answer<V>, Problem>>;
 
 pub struct Kept<K, V>(Arc<Mutex<Answers<K, V>>>);
@@ -43,21 +45,23 @@ where
     K: Hash + Eq + Clone + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// What is known of `key`, with the time until which it counts; else what `ask` finds out. A failure is told to all who
-    /// wait for the answer, and is not kept.
-    pub async fn answer<F>(&self, key: K, ask: impl FnOnce() -> F) -> Result<Answer<V>, Problem>
+    /// What is known of `key`, with the time until which it counts; else what `ask` finds out, which is told what was known
+    /// last. A failure is told to all who wait for the answer, and is not kept.
+    pub async fn answer<F>(&self, key: K, ask: impl FnOnce(Option<V>) -> F) -> Result<Answer<V>, Problem>
     where
-        F: Future<Output = Result<V, Problem>> + Send + 'static,
+        F: Future<Output = Found<V>> + Send + 'static,
     {
         let asked = {
             let mut answers = lock(&self.0);
-            if let Some(known) = answers.kept.get(&key).filter(|(_, until)| monotonic() < *until) {
+            let known = answers.kept.get(&key);
+            if let Some(known) = known.filter(|(_, until)| monotonic() < *until) {
                 return Ok(known.clone());
             }
+            let before = known.map(|(value, _)| value.clone());
             match answers.asked.get(&key).and_then(WeakShared::upgrade) {
                 Some(asked) => asked,
                 None => {
-                    let asked = self.asking(key.clone(), ask()).boxed().shared();
+                    let asked = self.asking(key.clone(), ask(before)).boxed().shared();
                     answers.note(key, &asked);
                     asked
                 }
@@ -69,14 +73,14 @@ where
     fn asking(
         &self,
         key: K,
-        asking: impl Future<Output = Result<V, Problem>> + Send + 'static,
+        asking: impl Future<Output = Found<V>> + Send + 'static,
     ) -> impl Future<Output = Result<Answer<V>, Problem>> + Send + 'static {
         let answers = self.0.clone();
         async move {
             let answer = asking.await;
             let mut answers = lock(&answers);
             answers.asked.remove(&key);
-            answer.map(|value| answers.keep(key, value))
+            answer.map(|(value, counts)| answers.keep(key, value, counts))
         }
     }
 }
@@ -89,7 +93,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Answers<K, V> {
         self.asked.extend(asked.downgrade().map(|asked| (key, asked)));
     }
 
-    fn keep(&mut self, key: K, value: V) -> Answer<V> {
+    fn keep(&mut self, key: K, value: V, counts: Duration) -> Answer<V> {
         let now = monotonic();
         if self.kept.len() >= MOST_KEPT {
             self.kept.retain(|_, (_, until)| now < *until);
@@ -98,7 +102,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Answers<K, V> {
             let oldest = self.kept.iter().min_by_key(|(_, (_, until))| *until).map(|(key, _)| key.clone());
             oldest.map(|key| self.kept.remove(&key));
         }
-        let answer = (value, now + TRUSTED);
+        let answer = (value, now + counts);
         self.kept.insert(key, answer.clone());
         answer
     }
@@ -114,15 +118,15 @@ mod tests {
     struct Slow(Arc<AtomicUsize>);
 
     impl Slow {
-        async fn asked(self, answer: Result<u32, Problem>) -> Result<u32, Problem> {
+        async fn asked(self, answer: Found<u32>) -> Found<u32> {
             self.0.fetch_add(1, Relaxed);
             tokio::time::sleep(Duration::from_secs(1)).await;
             answer
         }
     }
 
-    async fn a_thousand_at_once(kept: &Kept<&'static str, u32>, slow: &Slow, answer: &Result<u32, Problem>) -> usize {
-        let one = || kept.answer("same", || slow.clone().asked(answer.clone()));
+    async fn a_thousand_at_once(kept: &Kept<&'static str, u32>, slow: &Slow, answer: &Found<u32>) -> usize {
+        let one = || kept.answer("same", |_| slow.clone().asked(answer.clone()));
         let all = futures::future::join_all((0..1_000).map(|_| one())).await;
         assert!(all.iter().all(|one| one.is_ok() == answer.is_ok()));
         slow.0.swap(0, Relaxed)
@@ -131,10 +135,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_thousand_at_once_are_one_question_and_one_more_once_it_has_run_out() {
         let (kept, slow) = (Kept::default(), Slow::default());
-        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok(1)).await, 1);
-        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok(1)).await, 0);
+        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok((1, TRUSTED))).await, 1);
+        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok((1, TRUSTED))).await, 0);
         tokio::time::advance(TRUSTED).await;
-        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok(1)).await, 1);
+        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok((1, TRUSTED))).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -142,16 +146,16 @@ mod tests {
         let (kept, slow) = (Kept::default(), Slow::default());
         let failure = Err(Problem::invalid("it is away"));
         assert_eq!(a_thousand_at_once(&kept, &slow, &failure).await, 1);
-        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok(1)).await, 1);
+        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok((1, TRUSTED))).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_goes_away_while_asking_leaves_nothing_behind() {
         let (kept, slow) = (Kept::default(), Slow::default());
         for _ in 0..2 {
-            let asking = kept.answer("same", || slow.clone().asked(Ok(1)));
+            let asking = kept.answer("same", |_| slow.clone().asked(Ok((1, TRUSTED))));
             assert!(tokio::time::timeout(Duration::from_millis(1), asking).await.is_err());
         }
-        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok(1)).await, 3);
+        assert_eq!(a_thousand_at_once(&kept, &slow, &Ok((1, TRUSTED))).await, 3);
     }
 }

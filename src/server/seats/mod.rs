@@ -185,7 +185,7 @@ impl Seats {
     async fn keep(&self, caller: &Caller, id: &str) -> Result<Reply, Problem> {
         let seat = named_in_path(id)?;
         self.check(caller, Verb::Create, &seat.license).await?;
-        match self.desk.heartbeat([&seat]).map_err(|denied| Problem::from(&denied))?.first() {
+        match self.desk.heartbeat([&seat]).await.map_err(|denied| Problem::from(&denied))?.first() {
             Some(true) => Ok(json(StatusCode::OK, &Kept { lost: Vec::new(), ttl_seconds: self.ttl() })),
             _ => Err(Problem::lost()),
         }
@@ -205,7 +205,7 @@ impl Seats {
                 self.check(caller, Verb::Create, &seat.license).await?;
             }
         }
-        let kept = self.desk.heartbeat(&named).map_err(|denied| Problem::from(&denied))?;
+        let kept = self.desk.heartbeat(&named).await.map_err(|denied| Problem::from(&denied))?;
         let lost = ids.iter().zip(kept).filter(|(_, kept)| !kept).map(|(id, _)| id.to_string()).collect();
         Ok(json(StatusCode::OK, &Kept { lost, ttl_seconds: self.ttl() }))
     }

@@ -1,0 +1,68 @@
+//! What is told of a seat that is lost: it stays lost, whoever owns the ledger.
+
+use std::time::Duration;
+
+use seatkeeper::cluster::seats::desk::with_drift;
+use seatkeeper::cluster::seats::{Desk, Seat};
+
+use crate::centre::{asks, centre, license, open};
+
+/// How long the ledger takes for a write here.
+const A_WRITE: Duration = Duration::from_secs(2);
+
+/// What the owner says of a seat, once there is one.
+async fn is_kept(desk: &Desk, seat: &Seat) -> bool {
+    loop {
+        match desk.heartbeat([seat]).await {
+            Ok(kept) => return kept[0],
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Waits until the owner has freed it in the table; the ledger has it still.
+async fn is_freed(desk: &Desk) {
+    while !desk.holders(&license()).expect("it owns").is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[test]
+fn a_seat_is_told_lost_once_the_ledger_has_it_free_and_then_the_next_owner_says_so_too() {
+    let mut run = open(&centre(2, None));
+    let (mut desk, slow) = (run.desk(), run.shared.clone());
+    let held = run.within(async {
+        let held = asks(&desk, "a").await.expect("there are two").seats.remove(0);
+        slow.lock().write_takes = A_WRITE;
+        is_freed(&desk).await;
+        let told = tokio::time::timeout(A_WRITE / 2, desk.heartbeat([&held])).await;
+        assert!(told.is_err(), "{told:?}, and the next owner will find it held");
+        held
+    });
+    run.kill();
+    run.restart();
+    desk = run.desk();
+    run.within(async {
+        assert!(is_kept(&desk, &held).await, "nobody was told that it is lost");
+        is_freed(&desk).await;
+        assert!(!is_kept(&desk, &held).await);
+    });
+    run.kill();
+    run.restart();
+    desk = run.desk();
+    run.within(async { assert!(!is_kept(&desk, &held).await, "it was told that it is lost") });
+}
+
+/// Its time is over, and the owner has not looked yet.
+#[test]
+fn whoever_asks_too_late_has_lost_its_seat_and_frees_it() {
+    let run = open(&centre(2, None));
+    let desk = run.desk();
+    run.within(async {
+        let held = asks(&desk, "a").await.expect("there are two").seats.remove(0);
+        tokio::time::sleep(with_drift(desk.ttl())).await;
+        assert_eq!(desk.holders(&license()).expect("it owns").len(), 1, "it was not looked at yet");
+        assert_eq!(desk.heartbeat([&held]).await, Ok(vec![false]));
+        assert!(desk.holders(&license()).expect("it owns").is_empty());
+    });
+}
