@@ -9,7 +9,8 @@
 //! durable, the write that the old owner makes next is to that very object, and fails. Free slots it grants at once;
 //! taken slots it keeps for `(PROOF + TTL) * DRIFT` of its own clock. A grant is answered once its entry is durable. A
 //! session that asks again is answered from memory, but only while the owner's last renewal of the Lease was sent at
-//! most `PROOF` ago. A slot not heard of for `TTL * DRIFT` is freed. An entry that was sent is never withdrawn.
+//! most `PROOF` ago. A slot not heard of for `TTL * DRIFT` is freed. An entry that was sent is never withdrawn. A session
+//! is told that it has lost its seat once that is durable, and the Lease was renewed after it asked.
 //!
 //! **A client** believes to hold its slot until `TTL` after it sent the request, by its own clock. It stops believing
 //! before it releases, and then uses that session no more.
@@ -107,7 +108,8 @@ fn s_i2_a_seat_is_granted_kept_by_heartbeats_lost_in_a_crash_and_reclaimed_for_t
             taken_over.owners.iter().any(|o| o.phase == OWNER && ![FREE, ENDED].contains(&o.table[slot])),
             "the new owner knows from the log that the slot is taken"
         );
-        reach(taken_over, &|_, s| s.clients[1 - c].slot == held && s.clients[c].slot == 0);
+        let reclaimed = reach(taken_over, &|_, s| s.clients[1 - c].slot == held && s.clients[c].slot == 0);
+        reach(reclaimed, &|step, _| matches!(step, Step::Loses(_, lost) if lost == c));
     }
 }
 
@@ -140,15 +142,21 @@ finds! {
     s_known_wrong_entry_not_there_yet_taken_as_failed_is_found: ReadLeaseSeal, NotThereTakenAsFailed;
     s_known_wrong_skipping_to_the_next_object_is_found: ReadLeaseSeal, SkipsToNextObject;
     s_known_wrong_session_used_again_after_its_release_is_found: ReadLeaseSeal, SessionUsedAgain;
+    s_known_wrong_loss_told_before_it_is_durable_is_found: ReadLeaseSeal, LostBeforeDurable;
+    s_known_wrong_loss_told_without_proof_from_after_the_question_is_found: ReadLeaseSeal, LostWithoutProof;
 }
 
 fn search(order: Order, wrong: Wrong, world: World) -> Result<Trace, usize> {
-    Search::find(Protocol { order, wrong, world }, State::first(), |_, state| state.held_twice())
+    let of_losses = matches!(wrong, Wrong::LostBeforeDurable | Wrong::LostWithoutProof);
+    let both = wrong == Wrong::Nothing;
+    Search::find(Protocol { order, wrong, world }, State::first(), |step, state| {
+        (both || !of_losses) && state.held_twice() || (both || of_losses) && step.is_lost_wrongly(state)
+    })
 }
 
 fn is_safe(order: Order, world: World) {
     match search(order, Wrong::Nothing, world) {
-        Ok(trace) => panic!("{order:?} in {world:?} grants a slot twice:\n{}", readable(&trace)),
+        Ok(trace) => panic!("{order:?} in {world:?} is not safe:\n{}", readable(&trace)),
         Err(states) => println!("{order:?} in {world:?}: all {states} states"),
     }
 }

@@ -35,6 +35,8 @@ pub enum Wrong {
     NotThereTakenAsFailed,
     SkipsToNextObject,
     SessionUsedAgain,
+    LostBeforeDurable,
+    LostWithoutProof,
 }
 
 /// What is looked at closely. All of it at once, with two slots, would be too many states.
@@ -209,6 +211,7 @@ impl Protocol {
         if s.owners[o].phase == OWNER {
             self.renews(s, o, out);
             self.heartbeats(s, o, out);
+            self.losses(s, o, out);
             self.decides(s, o, out);
         }
         if s.owners[o].phase != IDLE {
@@ -256,6 +259,27 @@ impl Protocol {
             let wait = if self.is(Wrong::HeartbeatShortensWait) { 0 } else { owner.wait[slot] };
             t.owners[o].wait[slot] = wait.max(self.ttl());
             out.push((Step::Heartbeat(o, c), t));
+        }
+    }
+
+    /// A session that has no seat, and none on its way, is told so once a renewal of the Lease has succeeded that was sent
+    /// after the question: that is, while the Lease is the owner's.
+    fn losses(&self, s: &State, o: usize, out: &mut Vec<(Step, State)>) {
+        let owner = &s.owners[o];
+        let leads = s.lease == o as u8 + 1;
+        if !(leads || self.is(Wrong::LostWithoutProof) && owner.proof != 0) {
+            return;
+        }
+        for c in (0..2).filter(|c| self.asks(s, *c)) {
+            let has_lost = match owner.table.iter().position(|holder| usize::from(*holder) == c + 1) {
+                None => !owner.records.contains(&(c as u8 + 2)),
+                Some(slot) => self.is(Wrong::LostBeforeDurable) && owner.records[slot] != 0,
+            };
+            if has_lost {
+                let mut t = *s;
+                (t.clients[c].request, t.clients[c].age) = (NONE, 0);
+                out.push((Step::Loses(o, c), t));
+            }
         }
     }
 

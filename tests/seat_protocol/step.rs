@@ -21,6 +21,7 @@ pub enum Step {
     RenewalAcknowledged(usize),
     TakesLeaseBack(usize),
     Heartbeat(usize, usize),
+    Loses(usize, usize),
     Writes(usize, Records),
     CarriedOut(usize),
     Acknowledged(usize),
@@ -28,6 +29,15 @@ pub enum Step {
     OrphanCarriedOut,
     GivesUp(usize),
     Skips(usize),
+}
+
+impl Step {
+    /// What must never be: somebody is told that its seat is lost who counts on it still, or whose seat the store has, so
+    /// that the next owner would keep it. `after` is the state after this step.
+    pub fn is_lost_wrongly(self, after: &State) -> bool {
+        let Self::Loses(_, c) = self else { return false };
+        after.clients[c].slot != 0 || after.replay().iter().any(|holder| usize::from(*holder) == c + 1)
+    }
 }
 
 impl fmt::Display for Step {
@@ -47,6 +57,7 @@ impl fmt::Display for Step {
             Self::RenewalAcknowledged(o) => write!(f, "owner {o} receives the reply to its renewal"),
             Self::TakesLeaseBack(o) => write!(f, "owner {o} takes the Lease back"),
             Self::Heartbeat(o, c) => write!(f, "owner {o} answers client {c} from memory"),
+            Self::Loses(o, c) => write!(f, "owner {o} tells client {c} that it has lost its seat"),
             Self::Writes(o, records) => {
                 write!(f, "owner {o} sends an entry:")?;
                 for (slot, record) in records.into_iter().enumerate().filter(|(_, record)| *record != 0) {

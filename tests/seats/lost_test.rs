@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seatkeeper::cluster::clock::monotonic;
-use seatkeeper::cluster::seats::desk::PROOF_LASTS;
+use seatkeeper::cluster::seats::proof::PROOF_LASTS;
 
 use super::ground::{Ground, Running, TTL, until};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use seatkeeper::cluster::seats::{Ask, Denied, Desk, Granted};
+use seatkeeper::cluster::seats::{Ask, Denied, Desk, Granted, Seat};
 use seatkeeper::domain::seats::journal::LicenseName;
 
 use crate::contract::{Contract, Line, Plan, Span, Terms};
@@ -67,6 +67,11 @@ pub fn ask(user: &str) -> Ask {
 
 pub async fn asks(desk: &Desk, user: &str) -> Result<Granted, Denied> {
     desk.acquire(&[ask(user)]).await.pop().expect("an answer for each")
+}
+
+/// Whether a heartbeat is answered with that the seat is kept.
+pub async fn is_kept(desk: &Desk, seat: &Seat) -> bool {
+    desk.heartbeat([seat]).await.is_ok_and(|heard| heard.kept == [true])
 }
 
 /// The centre with its licence in force, and seats to be had.

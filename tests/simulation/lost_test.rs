@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seatkeeper::cluster::seats::desk::with_drift;
-use seatkeeper::cluster::seats::{Desk, Seat};
+use seatkeeper::cluster::seats::{Desk, Heard, Seat};
 
 use crate::centre::{asks, centre, license, open};
 
@@ -11,11 +11,11 @@ use crate::centre::{asks, centre, license, open};
 const A_WRITE: Duration = Duration::from_secs(2);
 
 /// What the owner says of a seat, once there is one.
-async fn is_kept(desk: &Desk, seat: &Seat) -> bool {
+async fn says_kept(desk: &Desk, seat: &Seat) -> bool {
     loop {
         match desk.heartbeat([seat]).await {
-            Ok(kept) => return kept[0],
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Ok(Heard { kept, unsure: None }) => return kept[0],
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
 }
@@ -43,14 +43,14 @@ fn a_seat_is_told_lost_once_the_ledger_has_it_free_and_then_the_next_owner_says_
     run.restart();
     desk = run.desk();
     run.within(async {
-        assert!(is_kept(&desk, &held).await, "nobody was told that it is lost");
+        assert!(says_kept(&desk, &held).await, "nobody was told that it is lost");
         is_freed(&desk).await;
-        assert!(!is_kept(&desk, &held).await);
+        assert!(!says_kept(&desk, &held).await);
     });
     run.kill();
     run.restart();
     desk = run.desk();
-    run.within(async { assert!(!is_kept(&desk, &held).await, "it was told that it is lost") });
+    run.within(async { assert!(!says_kept(&desk, &held).await, "it was told that it is lost") });
 }
 
 /// Its time is over, and the owner has not looked yet.
@@ -62,7 +62,7 @@ fn whoever_asks_too_late_has_lost_its_seat_and_frees_it() {
         let held = asks(&desk, "a").await.expect("there are two").seats.remove(0);
         tokio::time::sleep(with_drift(desk.ttl())).await;
         assert_eq!(desk.holders(&license()).expect("it owns").len(), 1, "it was not looked at yet");
-        assert_eq!(desk.heartbeat([&held]).await, Ok(vec![false]));
+        assert_eq!(desk.heartbeat([&held]).await, Ok(Heard { kept: vec![false], unsure: None }));
         assert!(desk.holders(&license()).expect("it owns").is_empty());
     });
 }

@@ -5,7 +5,7 @@ use seatkeeper::cluster::seats::{Denied, Seat};
 use seatkeeper::domain::seats::refusal::Refusal;
 use std::time::Duration;
 
-use crate::centre::{asks, centre, open};
+use crate::centre::{asks, centre, is_kept, open};
 use crate::run::Run;
 use crate::vendor;
 use crate::world::Edit;
@@ -16,7 +16,7 @@ fn keeps(run: &Run, seat: &Seat, minutes: u64) -> bool {
     run.within(async {
         for _ in 0..minutes * 3 {
             tokio::time::sleep(Duration::from_secs(20)).await;
-            if desk.heartbeat([seat]).await != Ok(vec![true]) {
+            if !is_kept(&desk, seat).await {
                 return false;
             }
         }

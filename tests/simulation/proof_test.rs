@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use seatkeeper::cluster::seats::Denied;
-use seatkeeper::cluster::seats::desk::PROOF_LASTS;
+use http::Method;
+use seatkeeper::cluster::leader::LEASE_NAME;
+use seatkeeper::cluster::seats::proof::PROOF_LASTS;
+use seatkeeper::cluster::seats::{Denied, Heard, Seat};
 
-use crate::centre::{asks, centre, open};
+use crate::api::must;
+use crate::centre::{asks, centre, is_kept, open};
 
 /// Time passes, and nothing runs meanwhile.
 fn stands_still(time: Duration) {
@@ -20,10 +23,31 @@ fn i1_an_owner_that_stood_still_for_longer_than_its_proof_lasts_says_nothing_of_
     let desk = run.desk();
     run.within(async {
         let held = asks(&desk, "a").await.expect("there are two").seats.remove(0);
-        assert_eq!(desk.heartbeat([&held]).await, Ok(vec![true]));
+        assert!(is_kept(&desk, &held).await);
         stands_still(PROOF_LASTS);
         assert!(desk.owns(), "nobody has told it yet");
         assert_eq!(desk.heartbeat([&held]).now_or_never(), Some(Err(Denied::NotOwner)));
         assert_eq!(asks(&desk, "a").now_or_never(), Some(Err(Denied::NotOwner)), "the seat that it holds already");
+    });
+}
+
+/// A replica takes the owner for gone where a firewall refuses what it says to it: the owner does not know yet that it is none.
+#[test]
+fn i1_an_owner_whose_lease_another_has_taken_tells_nobody_that_a_seat_is_lost() {
+    let run = open(&centre(2, None));
+    let desk = run.desk();
+    run.within(async {
+        let held = asks(&desk, "a").await.expect("there are two").seats.remove(0);
+        let unheard_of = Seat { slot: 1, user: Some("b".into()), session: "of-b".into(), ..held.clone() };
+        let lost = Heard { kept: vec![true, false], unsure: None };
+        assert_eq!(desk.heartbeat([&held, &unheard_of]).await, Ok(lost), "it owns the ledger");
+        let path = format!("/apis/coordination.k8s.io/v1/namespaces/default/leases/{LEASE_NAME}");
+        let mut lease = must(&run.shared.api, Method::GET, &path, None).await;
+        lease["spec"]["holderIdentity"] = "another".into();
+        must(&run.shared.api, Method::PUT, &path, Some(&lease)).await;
+        assert!(desk.owns(), "nobody has told it yet");
+        let heard = desk.heartbeat([&held, &unheard_of]).await.expect("there is proof still");
+        assert_eq!(heard.kept, [true, false]);
+        assert!(heard.unsure.is_some(), "the other may have granted it");
     });
 }

@@ -135,6 +135,15 @@ impl Denied {
     }
 }
 
+/// What became of heartbeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Of each seat, in the order of what was asked. What is not kept is lost for good.
+    pub kept: Vec<bool>,
+    /// Why that cannot be said yet of those that are not kept.
+    pub unsure: Option<Denied>,
+}
+
 /// How a pool stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Use {

@@ -116,7 +116,7 @@ impl Shared {
         let request = ask.request();
         let grant = counter.seating.decide(&request, at).map_err(Denied::Refused)?;
         if grant.records.is_empty() {
-            if !self.is_proven(now) {
+            if !self.proof.is_there(now) {
                 return Err(Denied::NotOwner);
             }
             counter.seating.assume(&grant, &request, until);

@@ -5,16 +5,17 @@
 //! that nobody else owns the ledger: a new owner waits that long before it takes a seat from anybody.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::asked::{Ask, Denied, Granted, Licensed, Licenses, Seat, Use};
 use super::budget::Budget;
-use super::decide::{Outcome, is_durable};
+use super::decide::Outcome;
 use super::metrics::SeatMetrics;
 use super::owned::{Counter, State};
+use super::proof::Proof;
 use crate::cluster::clock::{Clock, monotonic};
 use crate::domain::Instant;
 use crate::domain::seats::journal::LicenseName;
@@ -24,8 +25,6 @@ use crate::domain::seats::queue::MOST_QUEUED;
 pub const TTL: Duration = Duration::from_secs(60);
 /// How far two clocks may run apart: one in so many.
 const DRIFT: u32 = 20;
-/// Proof of owning the ledger lasts this long from when the renewal of the Lease was sent that brought it.
-pub const PROOF_LASTS: Duration = Duration::from_secs(10);
 /// So many requests may wait for the ledger. Further ones are turned away at once.
 pub const MOST_WAITING: usize = 20_000;
 /// Who waits for the ledger is told after this long that it cannot be written.
@@ -46,11 +45,8 @@ pub(super) struct Shared {
     pub state: Mutex<State>,
     /// Something waits to be written.
     pub pending: Notify,
-    /// Ticks until which there is proof of owning the ledger.
-    pub proof: AtomicU64,
-    /// Told when there is more of it, and asked for it.
-    pub proof_came: Notify,
-    pub wants_proof: Arc<Notify>,
+    /// Of owning the ledger.
+    pub proof: Proof,
     /// Where there is no ledger, there was none before.
     pub from_nothing: AtomicBool,
     /// Set once the caches are there.
@@ -71,9 +67,7 @@ impl Desk {
         Desk(Arc::new(Shared {
             state: Mutex::default(),
             pending: Notify::new(),
-            proof: AtomicU64::new(0),
-            proof_came: Notify::new(),
-            wants_proof: Arc::default(),
+            proof: Proof::default(),
             from_nothing: AtomicBool::new(false),
             licenses: OnceLock::new(),
             clock,
@@ -115,13 +109,12 @@ impl Desk {
 
     /// The Lease was renewed with a request that was sent at `sent`.
     pub fn proven(&self, sent: Duration) {
-        self.0.proof.fetch_max(ticks(sent + PROOF_LASTS), Ordering::Relaxed);
-        self.0.proof_came.notify_one();
+        self.0.proof.came(sent);
     }
 
     /// Told where the desk has to know at once whether this replica leads still.
     pub fn wants_proof(&self) -> Arc<Notify> {
-        self.0.wants_proof.clone()
+        self.0.proof.wanted.clone()
     }
 
     /// A License, or something it refers to, has changed.
@@ -156,60 +149,6 @@ impl Desk {
         }
         self.0.metrics.wait.observe(monotonic().saturating_sub(began).as_secs_f64());
         answers
-    }
-
-    /// Keeps seats. False for each that is lost, and stays lost: that is told once the ledger has it free, or the owner
-    /// after this one would find it held, and keep it.
-    pub async fn heartbeat<'s>(&self, seats: impl IntoIterator<Item = &'s Seat>) -> Result<Vec<bool>, Denied> {
-        let (kept, durable) = self.keep(seats)?;
-        if let Some(durable) = durable {
-            is_durable(durable).await?;
-        }
-        Ok(kept)
-    }
-
-    /// Which are kept, and what to wait for before the others may be told that they are lost.
-    fn keep<'s>(
-        &self,
-        seats: impl IntoIterator<Item = &'s Seat>,
-    ) -> Result<(Vec<bool>, Option<oneshot::Receiver<()>>), Denied> {
-        let now = monotonic();
-        if !self.0.is_proven(now) {
-            return Err(Denied::NotOwner);
-        }
-        let mut state = self.0.lock();
-        let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
-        let is_full = owned.is_full();
-        let (seatings, mut writes) = owned.parts();
-        let until = ticks(now + with_drift(self.0.ttl));
-        let mut kept = Vec::new();
-        for seat in seats {
-            let counter = seatings.get_mut(&seat.license);
-            let counter = counter.filter(|counter| counter.seating.since(&seat.held()) == Some(seat.since));
-            let Some(counter) = counter else {
-                kept.push(false);
-                continue;
-            };
-            let is_kept = counter.seating.heartbeat(&seat.held(), ticks(now), until);
-            if !is_kept {
-                // Its time is over, and nobody has looked yet.
-                self.0.free(&seat.license, counter, &mut writes, &seat.held())?;
-                self.0.metrics.lost.inc();
-            }
-            kept.push(is_kept);
-        }
-        if kept.iter().all(|kept| *kept) {
-            return Ok((kept, None));
-        }
-        if is_full {
-            return Err(Denied::Overloaded);
-        }
-        if writes.are_stuck(now) {
-            return Err(Denied::LedgerUnavailable);
-        }
-        let durable = writes.until_durable();
-        self.0.pending.notify_one();
-        Ok((kept, durable))
     }
 
     /// Frees a seat; nothing where it is not held any more. It is free for others at once, and in the ledger soon: a crash
@@ -390,9 +329,5 @@ impl Shared {
     fn known(&self, license: &LicenseName) -> Result<(), Denied> {
         let known = self.licensed(license, self.clock.now().at);
         known.map(|_| ()).ok_or_else(|| Denied::UnknownLicense(license.clone()))
-    }
-
-    pub fn is_proven(&self, now: Duration) -> bool {
-        ticks(now) < self.proof.load(Ordering::Relaxed)
     }
 }

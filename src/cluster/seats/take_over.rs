@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::commit;
-use super::desk::{Desk, PROOF_LASTS, ticks, with_drift};
+use super::desk::{Desk, ticks, with_drift};
 use super::ledger::{Ledger, LedgerError};
 use super::owned::{Counter, Owned, Shut};
+use super::proof::PROOF_LASTS;
 use crate::cluster::clock::{jittered, monotonic};
 use crate::domain::license::mode::Mode;
 use crate::domain::seats::journal::{Found, Incomplete, LicenseName};
@@ -22,10 +23,6 @@ use crate::domain::seats::seating::Seating;
 const SWEEP: Duration = Duration::from_secs(1);
 /// What waits to be written has this long when another is to take over.
 const HAND_OVER: Duration = Duration::from_secs(2);
-/// Proof is counted in these.
-const TICK: Duration = Duration::from_millis(2);
-/// How long it is waited for a renewal of the Lease before it is asked for again.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a take-over that failed is not tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -104,25 +101,13 @@ impl Desk {
         std::future::pending().await
     }
 
-    /// Returns once the Lease was renewed with a request sent after `since`. Between taking the Lease and sealing another
-    /// may have taken both and granted seats: then this seal has only fenced its writes, not what it answers from memory,
-    /// and nothing may be granted here. The Lease, renewed without a gap, shows that nobody has
-    /// (tests/seat_protocol: LeaseThenSeal).
-    async fn leads_since(&self, since: Duration) {
-        let enough = ticks(since + PROOF_LASTS) + 1;
-        while self.0.proof.load(Ordering::Relaxed) < enough {
-            // What is sent within the same tick proves nothing.
-            tokio::time::sleep(TICK).await;
-            self.0.wants_proof.notify_one();
-            // Whoever was told before is asked again: a notice may come before the replica has begun to keep its Lease.
-            let _ = tokio::time::timeout(ASK_AGAIN, self.0.proof_came.notified()).await;
-        }
-    }
-
     /// Returns from when on nobody counts on what an owner before has granted.
     async fn take_over(&self, ledger: &Arc<Ledger>) -> Result<Duration, LedgerError> {
         let Found { mut journal, holds, incomplete } = ledger.seal(self.ttl()).await?;
-        self.leads_since(monotonic()).await;
+        // Between taking the Lease and sealing another may have taken both and granted seats: then this seal has only
+        // fenced its writes, not what it answers from memory, and nothing may be granted here. The Lease, renewed without a
+        // gap, shows that nobody has (tests/seat_protocol: LeaseThenSeal).
+        self.0.proof.of_later(monotonic()).await;
         let now = monotonic();
         // Who was told that a seat is theirs by an owner before, at the last moment at which that one had proof of owning
         // it, may believe so for a whole TTL from then: that of the owner, which was started with another perhaps.

@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use std::time::Duration;
 
-use crate::cluster::seats::{Ask, Denied, Desk, Granted, Seat};
+use crate::cluster::seats::{Ask, Denied, Desk, Granted, Heard, Seat};
 use crate::domain::seats::journal::LicenseName;
 use body::{Reply, empty, json, read};
 use callers::{Caller, Callers, Shown, Verb};
@@ -185,9 +185,11 @@ impl Seats {
     async fn keep(&self, caller: &Caller, id: &str) -> Result<Reply, Problem> {
         let seat = named_in_path(id)?;
         self.check(caller, Verb::Create, &seat.license).await?;
-        match self.desk.heartbeat([&seat]).await.map_err(|denied| Problem::from(&denied))?.first() {
-            Some(true) => Ok(json(StatusCode::OK, &Kept { lost: Vec::new(), ttl_seconds: self.ttl() })),
-            _ => Err(Problem::lost()),
+        let Heard { kept, unsure } = self.desk.heartbeat([&seat]).await.map_err(|denied| Problem::from(&denied))?;
+        match unsure {
+            Some(denied) => Err(Problem::unsure(&denied, Box::default())),
+            None if kept.contains(&false) => Err(Problem::lost()),
+            None => Ok(json(StatusCode::OK, &Kept { lost: Vec::new(), ttl_seconds: self.ttl() })),
         }
     }
 
@@ -205,9 +207,12 @@ impl Seats {
                 self.check(caller, Verb::Create, &seat.license).await?;
             }
         }
-        let kept = self.desk.heartbeat(&named).await.map_err(|denied| Problem::from(&denied))?;
-        let lost = ids.iter().zip(kept).filter(|(_, kept)| !kept).map(|(id, _)| id.to_string()).collect();
-        Ok(json(StatusCode::OK, &Kept { lost, ttl_seconds: self.ttl() }))
+        let Heard { kept, unsure } = self.desk.heartbeat(&named).await.map_err(|denied| Problem::from(&denied))?;
+        let lost: Vec<String> = ids.into_iter().zip(kept).filter(|(_, kept)| !kept).map(|(id, _)| id).collect();
+        match unsure {
+            Some(denied) => Err(Problem::unsure(&denied, lost.into())),
+            None => Ok(json(StatusCode::OK, &Kept { lost, ttl_seconds: self.ttl() })),
+        }
     }
 
     /// `DELETE /v1/seats/{id}`: gives a seat back. One that is not held any more is none to give back: that is as well.

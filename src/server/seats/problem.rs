@@ -19,7 +19,7 @@ const A_MOMENT: Duration = Duration::from_secs(1);
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     #[serde(rename = "type")]
-    kind: String,
+    kind: Box<str>,
     title: &'static str,
     pub status: u16,
     pub detail: String,
@@ -30,19 +30,25 @@ pub struct Problem {
     pub retry_after: Option<u64>,
     /// The place in the queue, where the request waited in it: 1 is next. It is kept for 5 s, so ask again at once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub place: Option<usize>,
+    pub place: Option<u32>,
+    /// The seats of which it cannot be said whether they are lost, where the request was about several. Without them, it
+    /// is answered.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    #[schemars(default)]
+    pub unsure: Box<[String]>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, reason: &'static str, detail: impl Into<String>) -> Self {
         Problem {
-            kind: format!("https://seatkeeper.dev/problems/{reason}"),
+            kind: format!("https://seatkeeper.dev/problems/{reason}").into(),
             title: status.canonical_reason().unwrap_or("Problem"),
             status: status.as_u16(),
             detail: detail.into(),
             reason,
             retry_after: None,
             place: None,
+            unsure: Box::default(),
         }
     }
 
@@ -54,6 +60,14 @@ impl Problem {
     pub fn lost() -> Self {
         let detail = "this seat is not held any more; a lost seat is never revived, ask for a new one";
         Problem::new(StatusCode::GONE, "SeatLost", detail)
+    }
+
+    /// It cannot be said whether seats are lost, and why. Of a request about several, these.
+    pub fn unsure(denied: &Denied, unsure: Box<[String]>) -> Self {
+        let problem = Problem::from(denied);
+        let which = if unsure.is_empty() { "this seat is" } else { "the seats in `unsure` are" };
+        let detail = format!("whether {which} lost cannot be said yet: {}", problem.detail);
+        Problem { detail, unsure, ..problem }
     }
 
     /// The request asked for the impossible; `detail` says where and what is possible.
@@ -86,7 +100,7 @@ impl From<&Denied> for Problem {
             }
             Denied::Queued { refusal, place } => {
                 let problem = Problem::new(status_of(refusal), refusal.reason(), detail);
-                Problem { retry_after: Some(0), place: Some(*place), ..problem }
+                Problem { retry_after: Some(0), place: u32::try_from(*place).ok(), ..problem }
             }
             Denied::UnknownLicense(_) => Problem::new(StatusCode::NOT_FOUND, "UnknownLicense", detail),
             Denied::NotOwner => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NotOwner", detail).retry_after(A_MOMENT),
