@@ -78,19 +78,28 @@ impl Replica {
         let number = |port: &std::net::TcpListener| port.local_addr().expect("it is bound").port();
         let (port, seats_port) = (number(&health), number(&seats));
         drop((health, seats));
+        let child = Self::program(kubeconfig, name, (port, seats_port), more);
+        Replica { child, name: name.to_owned(), port, seats: seats_port }
+    }
+
+    /// As kubelet starts it again, at the same address.
+    pub fn starts_again(&mut self, kubeconfig: &Path, more: &[&str]) {
+        self.child = Self::program(kubeconfig, &self.name, (self.port, self.seats), more);
+    }
+
+    fn program(kubeconfig: &Path, name: &str, (port, seats): (u16, u16), more: &[&str]) -> Child {
         let log = kubeconfig.with_file_name(format!("operator-{name}.log"));
         let log = std::fs::File::options().create(true).append(true).open(log).expect("the state folder is ours");
-        let child = Command::new(env!("CARGO_BIN_EXE_seatkeeper"))
+        Command::new(env!("CARGO_BIN_EXE_seatkeeper"))
             .args(["operator", "--namespace", HOME, "--identity", name, "--listen", &format!("127.0.0.1:{port}")])
-            .args(["--seats-listen", &format!("127.0.0.1:{seats_port}")])
+            .args(["--seats-listen", &format!("127.0.0.1:{seats}")])
             .args(more)
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
-            .expect("the program was built with this test");
-        Replica { child, name: name.to_owned(), port, seats: seats_port }
+            .expect("the program was built with this test")
     }
 
     /// What `path` of its health server says; None: nobody listens there.

@@ -34,6 +34,7 @@ mod keys;
 mod kubectl;
 mod kubectl_test;
 mod order_test;
+mod outage_test;
 mod person;
 mod privacy_test;
 mod program;

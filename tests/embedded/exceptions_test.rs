@@ -7,7 +7,7 @@ use std::process::Command;
 use proc_macro2::{TokenStream, TokenTree};
 
 /// Files of `tests/e2e` whose very subject is not in the embedded API.
-const ONLY_REAL: [(&str, &str); 7] = [
+const ONLY_REAL: [(&str, &str); 8] = [
     ("chart_test", "the chart: RBAC, admission policies and Deployments, of which the embedded API has none"),
     ("conformance_test", "compares the embedded API with the real one, so it needs both"),
     ("control_plane_test", "the programs of the real control plane, its ServiceAccounts, Deployments and nodes"),
@@ -19,6 +19,7 @@ const ONLY_REAL: [(&str, &str); 7] = [
         "seats_test",
         "ServiceAccount tokens and RBAC, which the embedded API has none of: tests/seats is the same on one machine",
     ),
+    ("outage_test", "seats of ServiceAccounts, and an API server that goes away by itself"),
     ("seats_tls_test", "replicas that pass requests on, and ServiceAccount tokens"),
     ("documents_test", "`make dev` and installing the chart, as README and guides tell it"),
 ];

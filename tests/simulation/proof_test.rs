@@ -9,7 +9,7 @@ use seatkeeper::cluster::seats::proof::PROOF_LASTS;
 use seatkeeper::cluster::seats::{Denied, Heard, Seat};
 
 use crate::api::must;
-use crate::centre::{asks, centre, is_kept, open};
+use crate::centre::{asks, centre, is_kept, license, open};
 
 /// Time passes, and nothing runs meanwhile.
 fn stands_still(time: Duration) {
@@ -33,7 +33,7 @@ fn i1_an_owner_that_stood_still_for_longer_than_its_proof_lasts_says_nothing_of_
 
 /// A replica takes the owner for gone where a firewall refuses what it says to it: the owner does not know yet that it is none.
 #[test]
-fn i1_an_owner_whose_lease_another_has_taken_tells_nobody_that_a_seat_is_lost() {
+fn i1_an_owner_whose_lease_another_has_taken_tells_nobody_that_a_seat_is_lost_or_free() {
     let run = open(&centre(2, None));
     let desk = run.desk();
     run.within(async {
@@ -41,6 +41,7 @@ fn i1_an_owner_whose_lease_another_has_taken_tells_nobody_that_a_seat_is_lost() 
         let unheard_of = Seat { slot: 1, user: Some("b".into()), session: "of-b".into(), ..held.clone() };
         let lost = Heard { kept: vec![true, false], unsure: None };
         assert_eq!(desk.heartbeat([&held, &unheard_of]).await, Ok(lost), "it owns the ledger");
+        assert_eq!(desk.evict(&license(), Some("b")).await, Ok(0));
         let path = format!("/apis/coordination.k8s.io/v1/namespaces/default/leases/{LEASE_NAME}");
         let mut lease = must(&run.shared.api, Method::GET, &path, None).await;
         lease["spec"]["holderIdentity"] = "another".into();
@@ -49,5 +50,6 @@ fn i1_an_owner_whose_lease_another_has_taken_tells_nobody_that_a_seat_is_lost() 
         let heard = desk.heartbeat([&held, &unheard_of]).await.expect("there is proof still");
         assert_eq!(heard.kept, [true, false]);
         assert!(heard.unsure.is_some(), "the other may have granted it");
+        assert!(desk.evict(&license(), Some("b")).await.is_err(), "no more can it say that nobody was to be sent away");
     });
 }

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::asked::{Ask, Denied, Granted, Licensed, Licenses, Seat, Use};
 use super::budget::Budget;
-use super::decide::Outcome;
+use super::decide::{Outcome, is_durable};
 use super::metrics::SeatMetrics;
 use super::owned::{Counter, State};
 use super::proof::Proof;
@@ -178,19 +178,17 @@ impl Desk {
     /// An administrator frees every seat of a user, or of everybody; how many there were. All of them are free in the
     /// ledger when this returns.
     pub async fn evict(&self, license: &LicenseName, user: Option<&str>) -> Result<usize, Denied> {
+        let epoch = self.0.lock().owned.as_ref().map(|owned| owned.journal.epoch()).ok_or(Denied::NotOwner)?;
         let mut evicted = 0;
         loop {
             let (count, all, durable) = self.evict_some(license, user)?;
             evicted += count;
-            if count == 0 {
-                return Ok(evicted);
+            if count > 0 {
+                is_durable(durable).await?;
             }
-            match tokio::time::timeout(PATIENCE, durable).await {
-                // Whoever has come since, from the queue too, is not meant.
-                Ok(Ok(())) if all => return Ok(evicted),
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Denied::NotOwner),
-                Err(_) => return Err(Denied::LedgerUnavailable),
+            // Whoever has come since, from the queue too, is not meant.
+            if count == 0 || all {
+                return self.is_all(epoch, None).await.map(|()| evicted);
             }
         }
     }
