@@ -188,7 +188,7 @@ impl Desk {
             }
             // Whoever has come since, from the queue too, is not meant.
             if count == 0 || all {
-                return self.is_all(epoch, None).await.map(|()| evicted);
+                return self.knows_all(epoch, None).await.map(|()| evicted);
             }
         }
     }

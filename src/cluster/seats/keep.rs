@@ -35,14 +35,14 @@ impl Desk {
             return Ok(Heard { kept, unsure: None });
         }
         let unsure = match unsure {
-            None => self.is_all(epoch, durable).await.err(),
+            None => self.knows_all(epoch, durable).await.err(),
             unsure => unsure,
         };
         Ok(Heard { kept, unsure })
     }
 
     /// Returns once it is sure that nobody holds a seat that the owner of that epoch does not have in its table now.
-    pub(super) async fn is_all(&self, epoch: u64, durable: Option<oneshot::Receiver<()>>) -> Result<(), Denied> {
+    pub(super) async fn knows_all(&self, epoch: u64, durable: Option<oneshot::Receiver<()>>) -> Result<(), Denied> {
         let known = async {
             if let Some(durable) = durable {
                 is_durable(durable).await?;

@@ -30,6 +30,8 @@ pub enum Fault {
     StoppedAndReplaced,
     /// The owner is cut off from everybody, until it has given up and longer.
     CutOff,
+    /// The Lease is deleted, so that another takes it while the owner has proof still, and believes to lead.
+    Deposed,
     /// kill -9 of the API server, which is started anew.
     NoApiServer,
     /// Clocks of all replicas jump by hours, forwards and back.
@@ -37,7 +39,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 9] = [
+    pub const ALL: [Fault; 10] = [
         Fault::Ended,
         Fault::Killed,
         Fault::KilledAfterCommit,
@@ -45,6 +47,7 @@ impl Fault {
         Fault::Stopped,
         Fault::StoppedAndReplaced,
         Fault::CutOff,
+        Fault::Deposed,
         Fault::NoApiServer,
         Fault::ClocksSet,
     ];
@@ -142,6 +145,12 @@ impl Field<'_> {
                 let status = self.replicas[owner].end().await;
                 assert_eq!(status.code(), Some(1), "it gives up, and ends");
                 self.lingers().await;
+            }
+            Fault::Deposed => {
+                self.ground.delete_lease().await;
+                self.ground.taken_over_since(before.epoch).await;
+                let status = self.replicas[owner].end().await;
+                assert_eq!(status.code(), Some(1), "it finds that it leads no more, and ends");
             }
             Fault::NoApiServer => self.kills_api_server().await,
             Fault::ClocksSet => self.sets_clocks().await,

@@ -6,11 +6,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::config::Kubeconfig;
 use kube::{Client, ResourceExt};
 use seatkeeper::api::{License, SeatLedger};
+use seatkeeper::cluster::leader::LEASE_NAME;
 use seatkeeper::domain::license::jwk::signing_key_pem;
 
 use crate::Cluster;
@@ -141,6 +143,12 @@ impl Ground {
 
     pub fn api_server_pid(&self) -> u32 {
         self.cluster.pid("kube-apiserver")
+    }
+
+    /// As somebody does who wants another replica to lead.
+    pub async fn delete_lease(&self) {
+        let leases: Api<Lease> = Api::namespaced(self.admin.clone(), HOME);
+        leases.delete(LEASE_NAME, &DeleteParams::default()).await.expect("an owner leads");
     }
 
     /// How far the ledger has come; None: the API server does not tell.
