@@ -79,7 +79,7 @@ async fn k4_after_a_long_outage_the_command_of_hold_runs_still_and_has_the_very_
     let hold = Command::new(env!("CARGO_BIN_EXE_seatkeeper"))
         .args(["hold", "--server", &format!("http://127.0.0.1:{}", replica.seats), "--token-file", "token"])
         .args(["--license", &format!("{}/innoacd", vendor.namespace), "--user", "m.huber"])
-        .args(["--", "sh", "-c", "while [ ! -e done ]; do sleep 0.1; done; echo went on"])
+        .args(["--", "sh", "-c", "echo > began; while [ ! -e done ]; do sleep 0.1; done; echo went on"])
         .current_dir(&folder)
         .stdout(Stdio::piped())
         .stderr(std::fs::File::create(folder.join("errors")).expect("the folder is ours"))
@@ -88,11 +88,13 @@ async fn k4_after_a_long_outage_the_command_of_hold_runs_still_and_has_the_very_
         .expect("the program was built with this test");
     let list = format!("/v1/seats?namespace={}&license=innoacd", vendor.namespace);
     let seats = async |at: &_| agent.ask(at, "GET", &list, "").await.map(|answer| answer.body["holders"].clone());
-    let before = eventually(SOON, "the seat is held", async || match seats(&replica).await {
-        Some(holders) if holders[0]["user"] == "m.huber" => Ok(holders),
-        other => Err(format!("{other:?}")),
+    eventually(SOON, "the command runs", async || match folder.join("began").exists() {
+        true => Ok(()),
+        false => Err("it does not".to_owned()),
     })
     .await;
+    let before = seats(&replica).await.expect("it answers");
+    assert_eq!(before[0]["user"], "m.huber");
 
     proxy.go_away();
     replica.ended(SOON).await;
