@@ -23,7 +23,7 @@ use kube::{Client, ResourceExt};
 use seatkeeper::api::common::{SecretRef, SecretSource};
 use seatkeeper::api::license::{KeySource, LicenseSpec, LicenseStatus};
 use seatkeeper::api::{License, secret_type};
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 use seatkeeper::cluster::status::patch_status;
 use seatkeeper::domain::license::jwk::{publish, signing_key_pem};
 use seatkeeper::domain::license::key::{Claims, sign_key};
@@ -185,7 +185,7 @@ fn license(name: &str) -> License {
 }
 
 fn claims(n: usize) -> Claims {
-    let now = seatkeeper::cluster::clock::machine_time().timestamp();
+    let now = seatkeeper::machine::machine_time().timestamp();
     let year = 365 * 24 * 3600;
     serde_json::from_value(json!({
         "iss": "vendor", "jti": format!("serial-{n}"), "sub": format!("Organisation {n}"), "aud": "innoacd",

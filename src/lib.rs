@@ -2,10 +2,11 @@
 
 pub mod api;
 pub mod cli;
-pub mod client;
 pub mod cluster;
 pub mod controllers;
 pub mod domain;
-pub mod embedded;
+pub mod machine;
+pub mod operator;
+pub mod seats;
 pub mod server;
 pub mod wrong;

@@ -28,18 +28,23 @@ const CLOCKS: [&str; 8] = [
 const OUTSIDE: [&str; 5] = ["std::env", "std::fs", "std::net", "std::process", "std::thread"];
 
 /// Each folder of `src` and what it may use of the others, besides itself.
-const DIRECTION: [(&str, &[&str]); 8] = [
+const DIRECTION: [(&str, &[&str]); 10] = [
+    ("machine", &[]),
+    ("wrong", &[]),
     ("domain", &[]),
     ("api", &["domain"]),
-    ("cluster", &["domain", "api"]),
-    ("client", &["domain", "cluster"]),
-    ("controllers", &["domain", "api", "cluster"]),
-    ("embedded", &["domain", "api", "cluster"]),
-    ("server", &["domain", "api", "cluster", "embedded"]),
-    ("cli", &["domain", "api", "cluster", "client", "controllers", "server", "embedded"]),
+    ("cluster", &["machine", "wrong", "domain", "api"]),
+    ("seats", &["machine", "wrong", "domain", "api", "cluster"]),
+    ("controllers", &["machine", "wrong", "domain", "api", "cluster", "seats"]),
+    ("server", &["machine", "domain", "api", "cluster", "seats"]),
+    ("operator", &["machine", "domain", "api", "cluster", "seats", "controllers", "server"]),
+    ("cli", &["machine", "domain", "api", "cluster", "seats", "controllers", "server", "operator"]),
 ];
-/// All that `src/client` may use of `cluster`: it is for programs that know no Kubernetes.
-const CLOCK: &str = "crate::cluster::clock::";
+/// What the crates that know nothing of Seatkeeper may not depend on.
+const FOREIGN: [(&str, &[&str]); 2] = [
+    ("client", &["kube", "k8s-openapi", "seatkeeper", "seatkeeper-embedded"]),
+    ("embedded", &["seatkeeper", "seatkeeper-client"]),
+];
 
 #[test]
 fn the_domain_is_pure() {
@@ -55,16 +60,17 @@ fn the_domain_is_pure() {
 #[test]
 fn dependencies_point_one_way() {
     let found: Vec<_> = DIRECTION.iter().flat_map(|(folder, _)| sources(folder)).flat_map(|s| wrong_ways(&s)).collect();
-    let order = "domain <- api <- cluster <- client, controllers, embedded <- server <- cli";
+    let order = "machine, domain <- api <- cluster <- seats <- controllers, server <- operator <- cli";
     assert!(found.is_empty(), "the direction is {order}:\n{}", lines(&found));
 }
 
 #[test]
-fn the_client_knows_no_cluster() {
-    let sources = sources("client");
-    let used = sources.iter().flat_map(paths).filter(|v| v.what.starts_with("crate::cluster"));
-    let found: Vec<_> = used.filter(|v| !v.what.starts_with(CLOCK)).collect();
-    assert!(found.is_empty(), "src/client uses the clock alone of src/cluster:\n{}", lines(&found));
+fn the_client_knows_no_cluster_and_the_embedded_api_no_licence() {
+    for (name, foreign) in FOREIGN {
+        let manifest = root().join("crates").join(name).join("Cargo.toml");
+        let found: Vec<_> = dependencies_in(&manifest).into_iter().filter(|d| foreign.contains(&d.as_str())).collect();
+        assert!(found.is_empty(), "crates/{name} may not depend on {found:?}");
+    }
 }
 
 #[test]
@@ -72,8 +78,9 @@ fn every_folder_of_src_has_a_place_in_the_direction() {
     let root = root().join("src");
     for entry in std::fs::read_dir(&root).expect("src is there").map(|e| e.expect("src can be read")) {
         let name = entry.file_name().into_string().expect("source folders are UTF-8");
-        let known = name == "bin" || DIRECTION.iter().any(|(folder, _)| *folder == name);
-        assert!(!entry.path().is_dir() || known, "src/{name}: give it a place in DIRECTION of tests/house.rs");
+        let name = name.trim_end_matches(".rs");
+        let known = ["bin", "lib", "main"].contains(&name) || DIRECTION.iter().any(|(folder, _)| *folder == name);
+        assert!(known, "src/{name}: give it a place in DIRECTION of tests/house.rs");
     }
 }
 
@@ -368,11 +375,22 @@ fn sources(of: &str) -> Vec<Source> {
     found.map(|path| Source { text: read(&root().join(&path)), path }).collect()
 }
 
-/// The names of the direct dependencies in Cargo.toml, those of tests included.
+/// The names of the direct dependencies of every crate of the workspace, those of tests included.
 fn dependencies() -> Vec<String> {
+    let crates = FOREIGN.map(|(name, _)| root().join("crates").join(name).join("Cargo.toml"));
+    let mut names: Vec<_> = crates.iter().chain([&root().join("Cargo.toml")]).flat_map(|m| dependencies_in(m)).collect();
+    names.retain(|name| !name.starts_with("seatkeeper-"));
+    names.sort();
+    names.dedup();
+    assert!(names.iter().any(|name| name == "serde"), "the manifests were not read as they are meant: {names:?}");
+    names
+}
+
+/// The names of the direct dependencies in one Cargo.toml, those of tests included.
+fn dependencies_in(manifest: &Path) -> Vec<String> {
     let mut names = Vec::new();
     let mut inside = false;
-    for line in read(&root().join("Cargo.toml")).lines() {
+    for line in read(manifest).lines() {
         if line.starts_with('[') {
             inside = line.trim_matches(['[', ']']).ends_with("dependencies");
             assert!(!line.contains("dependencies."), "{line}: write it as one line, which is what this test reads");
@@ -380,9 +398,6 @@ fn dependencies() -> Vec<String> {
             names.push(name.trim().split('.').next().unwrap_or_default().to_owned());
         }
     }
-    names.sort();
-    names.dedup();
-    assert!(names.iter().any(|name| name == "serde"), "Cargo.toml was not read as it is meant: {names:?}");
     names
 }
 

@@ -24,7 +24,7 @@ use nix::sys::signal::Signal;
 use safety::ground::{Ground, LICENSES, SOON};
 use safety::line::{Heard, Line};
 use safety::replica::{Replica, Way};
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 
 /// A client that was not granted a seat asks again after this long.
 const ASKS_AGAIN: Duration = Duration::from_millis(10);

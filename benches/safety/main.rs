@@ -21,7 +21,7 @@ use std::str::FromStr;
 use control_plane::ControlPlane as Cluster;
 use safety::network::Hub;
 use safety::siege::{Size, lay};
-use seatkeeper::cluster::clock::random_bytes;
+use seatkeeper::machine::random_bytes;
 
 fn setting<T: FromStr>(name: &str) -> Option<T> {
     let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;

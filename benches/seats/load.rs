@@ -1,6 +1,6 @@
 //! The load generator: every connection in a closed loop, all of them on one thread, the same for every protocol.
 
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::JoinSet;

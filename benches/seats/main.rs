@@ -29,7 +29,7 @@ mod seats;
 mod starting;
 
 use control_plane::ControlPlane as Cluster;
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 
 use super::Plan;
 use super::licence::{LARGE, VAST};

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 
 use super::POOL;
 use super::http;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Client;
 use kube::api::{Api, PostParams};
 use kube::config::Kubeconfig;
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 use seatkeeper::domain::license::jwk::signing_key_pem;
 use std::io::Write;
 use std::net::SocketAddr;

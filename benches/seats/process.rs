@@ -1,6 +1,6 @@
 //! Processes that end with this one, and what a process has used.
 
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

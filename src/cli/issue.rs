@@ -5,7 +5,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 use super::{Failure, documents, files, printable, say, warn};
-use crate::cluster::clock;
+use crate::machine::machine_time;
 use crate::domain::Instant;
 use crate::domain::contract::default_issuer;
 use crate::domain::contract::issuing::keys_of_term;
@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let key = read_signing_key(&files::read(&arguments.signing_key)?)
         .map_err(|fault| Failure::usage(format!("{}: {}", arguments.signing_key.display(), fault.message)))?;
     let issuer = arguments.issuer.as_deref().unwrap_or(default_issuer(&contract.namespace));
-    let now = clock::machine_time();
+    let now = machine_time();
     let (of_term, refused) = keys_of_term(&contract, plan, issuer, arguments.term, now)?;
     for fault in refused {
         warn(&printable(&fault.to_string()));

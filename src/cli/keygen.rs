@@ -4,7 +4,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 use super::{Failure, files, say};
-use crate::cluster::clock;
+use crate::machine::random_bytes;
 use crate::domain::license::jwk::{publish, signing_key_pem, thumbprint};
 
 /// Makes an Ed25519 signing key (signing-key.pem, PKCS #8) and its public half (jwks.json).
@@ -25,7 +25,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         )));
     }
     std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("{}: cannot be made: {e}", folder.display())))?;
-    let secret = clock::random_bytes().map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
+    let secret = random_bytes().map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
     let (key, pem) = signing_key_pem(&secret)?;
     let verifying = key.verifying_key();
     let jwks = serde_json::to_string_pretty(&publish([&verifying])).unwrap_or_default();

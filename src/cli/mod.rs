@@ -23,8 +23,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::cluster::seats::desk::TTL;
-use crate::cluster::seats::thread::SeatThread;
+use crate::seats::desk::TTL;
+use crate::seats::thread::SeatThread;
 use crate::domain::fault::Fault;
 use crate::domain::seats::journal::LONGEST_TTL;
 

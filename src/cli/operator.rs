@@ -10,8 +10,9 @@ use tokio::sync::watch;
 
 use super::{Failure, SeatTtl, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, connect};
-use crate::cluster::clock::{Clock, random_bytes};
-use crate::cluster::seats::budget::BYTES_A_SECOND;
+use crate::cluster::clock::Clock;
+use crate::machine::random_bytes;
+use crate::seats::budget::BYTES_A_SECOND;
 use crate::controllers::{End, Operator};
 use crate::server::health::serve;
 use crate::server::seats::callers::Callers;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{Failure, files, printable, say};
-use crate::cluster::clock;
+use crate::machine::machine_time;
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{KeyState, Presentation, entitlement, present};
 use crate::domain::license::jwk::read_jwks;
@@ -50,7 +50,7 @@ fn instant(text: &str) -> Result<Instant, String> {
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let trust = trust(arguments)?;
     let text = files::read_start(&arguments.key, MAX_KEY_BYTES)?;
-    let now = arguments.at.unwrap_or_else(clock::machine_time);
+    let now = arguments.at.unwrap_or_else(machine_time);
     let (state, claims) = judge(&text, &trust, arguments.product.as_deref(), now);
     let message = message(&state, claims.as_ref());
     let refusal = match &state {

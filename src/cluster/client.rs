@@ -14,7 +14,9 @@ use tower::timeout::future::ResponseFuture;
 use tower::util::{MapFutureLayer, MapRequestLayer};
 use tower::{BoxError, Service};
 
-use super::clock::{Clock, monotonic};
+use super::clock::Clock;
+
+use crate::machine::monotonic;
 
 /// A call that takes longer has failed.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,13 +1,14 @@
-//! The one place that asks the machine for time and randomness. Everything else takes `now` as an input.
+//! Trusted time: the machine's clock where the API server bears it out, or a calendar that the caller sets.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use std::cell::Cell;
+use chrono::{DateTime, TimeDelta};
+use futures::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::domain::Instant;
 use crate::domain::trusted_time::{ClockReadings, Doubt, MarkChange, trusted_time};
+use crate::machine::{machine_time, monotonic};
 use crate::wrong::{self, Variant::*};
 
 /// The API server's Date is believed this long after it was heard. Watches are renewed every five minutes.
@@ -19,63 +20,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// A Date that differs by more than this from what was expected means that a clock was set. Dates are whole seconds.
 const CLOCK_WAS_SET: TimeDelta = TimeDelta::seconds(2);
-
-thread_local! {
-    /// The state of this thread's repeatable randomness.
-    static SEEDED: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-/// From now on the randomness of this thread follows from `seed` and can be repeated: for simulation, and for nothing
-/// that keeps a secret. Other threads are not touched.
-pub fn seed_thread(seed: u64) {
-    SEEDED.set(Some(seed));
-}
-
-/// Random bytes of the operating system; on a seeded thread, the next ones that follow from its seed.
-#[expect(clippy::disallowed_methods, reason = "the one source of randomness")]
-pub fn random_bytes<const N: usize>() -> std::io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    if let Some(mut state) = SEEDED.get() {
-        for chunk in bytes.chunks_mut(8) {
-            chunk.copy_from_slice(&split_mix(&mut state).to_le_bytes()[..chunk.len()]);
-        }
-        SEEDED.set(Some(state));
-        return Ok(bytes);
-    }
-    getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
-    Ok(bytes)
-}
-
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 14).
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-/// `most`, shortened by up to a half at random, so that many who wait do not come back together.
-pub fn jittered(most: Duration) -> Duration {
-    let fraction = random_bytes::<1>().map_or(0, |[byte]| u32::from(byte));
-    most / 2 + most / 512 * fraction
-}
-
-/// The machine's clock as it stands, for tools that have no API server to ask.
-#[expect(clippy::disallowed_methods, reason = "the one clock")]
-pub fn machine_time() -> Instant {
-    Utc::now()
-}
-
-/// Time since some moment, never set back. Inside a runtime it is the runtime's: where that is paused, so is this.
-#[expect(clippy::disallowed_methods, reason = "the one clock")]
-pub fn monotonic() -> Duration {
-    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    /// A paused runtime may stand a little before the first call.
-    const BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
-    let start = *START.get_or_init(std::time::Instant::now);
-    (tokio::time::Instant::now().into_std() + BEFORE).saturating_duration_since(start)
-}
 
 /// Trusted time (`design.md` §4): the own clock where the API server bears it out.
 #[derive(Clone)]
@@ -89,14 +33,47 @@ struct Inner {
 }
 
 enum Own {
+    /// Checked against the API server's clock.
     Machine(Box<dyn Fn() -> Instant + Send + Sync>),
-    Hands(watch::Receiver<Instant>),
-    /// Runs from a start so many times as fast as the machine's.
-    Paced {
-        start: Instant,
-        began: Duration,
-        pace: f64,
-    },
+    /// Believed as it is.
+    Calendar(Box<dyn Calendar>),
+}
+
+/// A calendar that takes the place of the machine's clock and is believed whatever the API server says.
+pub trait Calendar: Send + Sync + 'static {
+    /// The time it shows.
+    fn now(&self) -> Instant;
+
+    /// Returns once it shows `at` or later.
+    fn sleep_until(&self, at: Instant) -> BoxFuture<'_, ()>;
+}
+
+/// Begins at `start` and runs `pace` times as fast as the machine's clock.
+struct Paced {
+    start: Instant,
+    began: Duration,
+    pace: f64,
+}
+
+impl Calendar for Paced {
+    fn now(&self) -> Instant {
+        let passed = monotonic().saturating_sub(self.began).mul_f64(self.pace);
+        let passed = TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX);
+        self.start.checked_add_signed(passed).unwrap_or(Instant::MAX_UTC)
+    }
+
+    fn sleep_until(&self, at: Instant) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            while let Ok(left) = (at - self.now()).to_std() {
+                if left.is_zero() {
+                    return;
+                }
+                // Never shorter than a timer can tell apart.
+                let left = left.div_f64(self.pace).max(Duration::from_millis(1));
+                tokio::time::sleep(left.min(LOOK_AGAIN)).await;
+            }
+        })
+    }
 }
 
 #[derive(Default)]
@@ -106,15 +83,6 @@ struct State {
     last_agreed: Option<(Instant, Duration)>,
     mark: Option<Instant>,
     mark_dropped: Option<Duration>,
-}
-
-/// Sets a clock made by `Clock::with_hands`.
-pub struct Hands(watch::Sender<Instant>);
-
-impl Hands {
-    pub fn set(&self, now: Instant) {
-        self.0.send_replace(now);
-    }
 }
 
 /// Time, and why it is in doubt.
@@ -135,10 +103,9 @@ impl Clock {
         Clock::new(Own::Machine(Box::new(own)))
     }
 
-    /// A clock that stands until it is set, and is believed whatever the API server says.
-    pub fn with_hands(start: Instant) -> (Self, Hands) {
-        let (sender, receiver) = watch::channel(start);
-        (Clock::new(Own::Hands(receiver)), Hands(sender))
+    /// A clock that shows what `calendar` shows.
+    pub fn following(calendar: impl Calendar) -> Self {
+        Clock::new(Own::Calendar(Box::new(calendar)))
     }
 
     fn new(own: Own) -> Self {
@@ -148,11 +115,7 @@ impl Clock {
     /// A calendar that begins at `start`, runs `pace` times as fast as the machine's clock, and is believed whatever the
     /// API server says.
     pub fn paced(start: Instant, pace: f64) -> Self {
-        Clock(Arc::new(Inner {
-            own: Own::Paced { start, began: monotonic(), pace },
-            state: Mutex::default(),
-            set: Notify::new(),
-        }))
+        Clock::following(Paced { start, began: monotonic(), pace })
     }
 
     /// Takes note of a `Date` header of the API server, in the answer to a request of `asked` (`monotonic`). One that was
@@ -177,16 +140,7 @@ impl Clock {
     /// The time to act on.
     pub fn now(&self) -> Now {
         let read = match &self.0.own {
-            Own::Hands(hands) => return Now { at: *hands.borrow(), doubt: None },
-            Own::Paced { start, began, pace } => {
-                let passed = monotonic().saturating_sub(*began).mul_f64(*pace);
-                return Now {
-                    at: start
-                        .checked_add_signed(TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX))
-                        .unwrap_or(Instant::MAX_UTC),
-                    doubt: None,
-                };
-            }
+            Own::Calendar(calendar) => return Now { at: calendar.now(), doubt: None },
             Own::Machine(read) => read,
         };
         if wrong::is(WallClock) {
@@ -230,23 +184,7 @@ impl Clock {
     /// Returns once it is `at`, also where the clock is set or the machine slept meanwhile.
     pub async fn sleep_until(&self, at: Instant) {
         match &self.0.own {
-            Own::Hands(hands) => {
-                let mut hands = hands.clone();
-                // An error means that nobody can set the clock any more: it stands for ever.
-                if hands.wait_for(|now| *now >= at).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            }
-            Own::Paced { pace, .. } => {
-                while let Ok(left) = (at - self.now().at).to_std() {
-                    if left.is_zero() {
-                        return;
-                    }
-                    // Never shorter than a timer can tell apart.
-                    let left = left.div_f64(*pace).max(Duration::from_millis(1));
-                    tokio::time::sleep(left.min(LOOK_AGAIN)).await;
-                }
-            }
+            Own::Calendar(calendar) => calendar.sleep_until(at).await,
             Own::Machine(_) => {
                 while let Ok(left) = (at - self.now().at).to_std() {
                     if left.is_zero() {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::client::{self, call};
-use super::clock::monotonic;
+use crate::machine::monotonic;
 use crate::domain::Instant;
 
 /// Events waiting to be sent; more are dropped and counted.

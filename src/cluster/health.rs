@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::clock::monotonic;
+use crate::machine::monotonic;
 
 /// A runtime that did not turn for this long hangs, and only a restart helps.
 const HANGS: Duration = Duration::from_secs(60);

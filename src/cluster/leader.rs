@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use super::client::{self, CallError, call};
-use super::clock::{Clock, jittered, monotonic};
+use super::clock::Clock;
+use crate::machine::{jittered, monotonic};
 use crate::domain::Instant;
 
 /// The Lease in the operator's own namespace.

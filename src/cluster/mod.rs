@@ -6,7 +6,6 @@ pub mod events;
 pub mod health;
 pub mod leader;
 pub mod metrics;
-pub mod seats;
 pub mod secrets;
 pub mod status;
 pub mod watch;

@@ -16,7 +16,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::jittered;
+use crate::machine::jittered;
 
 /// What a watch has seen.
 pub enum Change<'a, K> {

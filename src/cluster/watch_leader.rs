@@ -3,7 +3,7 @@
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-use super::clock::jittered;
+use crate::machine::jittered;
 use super::leader::{Rank, Suspicion};
 
 /// A leader that does not take a connection for this long is out of reach; that it is gone, only its Lease tells then.

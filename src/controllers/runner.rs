@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use super::queue::Queue;
 use crate::cluster::client::CallError;
-use crate::cluster::clock::{Clock, jittered, monotonic};
+use crate::cluster::clock::Clock;
+use crate::machine::{jittered, monotonic};
 use crate::cluster::events::{Events, Note};
 use crate::cluster::metrics::Metrics;
-use crate::cluster::seats::Desk;
+use crate::seats::Desk;
 use crate::cluster::watch::Guarded;
 use crate::wrong::{self, Variant::*};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seatkeeper::api::License;
 use seatkeeper::api::license::KeyStateName;
-use seatkeeper::cluster::clock::{machine_time, monotonic};
+use seatkeeper::machine::{machine_time, monotonic};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::license::mode::Mode;
 use serde_json::json;

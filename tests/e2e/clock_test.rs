@@ -5,7 +5,8 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, ResourceExt};
 use seatkeeper::api::License;
-use seatkeeper::cluster::clock::{Clock, machine_time};
+use seatkeeper::cluster::clock::Clock;
+use seatkeeper::machine::machine_time;
 use seatkeeper::cluster::leader::LEASE_NAME;
 use seatkeeper::domain::Instant;
 

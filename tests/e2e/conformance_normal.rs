@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, Duration, Utc};
 use regex::{Captures, Regex};
-use seatkeeper::cluster::clock::machine_time;
+use seatkeeper::machine::machine_time;
 use serde_json::Value;
 
 use crate::conformance_script::Step;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use seatkeeper::cluster::client::{RequestCount, connect};
 use seatkeeper::cluster::clock::Clock;
-use seatkeeper::cluster::seats::desk::TTL;
+use seatkeeper::seats::desk::TTL;
 use seatkeeper::controllers::{End, Operator};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use seatkeeper::api::Subscription;
-use seatkeeper::cluster::clock::{machine_time, monotonic};
+use seatkeeper::machine::{machine_time, monotonic};
 use seatkeeper::domain::license::key::Claims;
 use serde_json::{Value, json};
 

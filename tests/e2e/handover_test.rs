@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 
 use crate::eventually::eventually;
 use crate::faults_ground::{Ground, Order, SOON, Vendor};
@@ -35,7 +35,7 @@ async fn order_many(vendor: &Vendor) {
 
 /// The day a contract of this year has begun on: ten months ago, so that the next key is due too.
 fn this_year() -> String {
-    let today = seatkeeper::cluster::clock::machine_time().date_naive();
+    let today = seatkeeper::machine::machine_time().date_naive();
     (today - chrono::Months::new(10)).to_string()
 }
 
@@ -135,7 +135,7 @@ async fn k3_after_an_outage_of_the_api_server_the_operator_goes_on_by_itself() {
 
     proxy.go_away();
     let patch = r#"{"spec":{"plans":[{"name":"innoacd","pools":[{"name":"agents","seats":50,"changes":[{"on":"TODAY","seats":60}]}]}]}}"#;
-    let today = seatkeeper::cluster::clock::machine_time().date_naive().to_string();
+    let today = seatkeeper::machine::machine_time().date_naive().to_string();
     vendor.edit("subscriptions", "stadtwerke", &patch.replace("TODAY", &today)).await;
     // Shorter than a leader may be silent: this one stays.
     tokio::time::sleep(Duration::from_secs(4)).await;

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use chrono::{Datelike, Duration, NaiveDate};
 use ed25519_dalek::SigningKey;
-use seatkeeper::cluster::clock::machine_time;
+use seatkeeper::machine::machine_time;
 use seatkeeper::domain::license::jwk::{publish, signing_key_pem, thumbprint};
 use seatkeeper::domain::license::key::{Claims, Lifetime, OnDemo, sign_key};
 use seatkeeper::domain::license::pool::{CountBy, PoolGrant, PoolModel};

@@ -26,6 +26,7 @@ mod faults_ground;
 mod faults_operators;
 mod faults_proxy;
 mod faults_test;
+mod hands;
 mod handover_test;
 mod helm;
 mod helm_test;

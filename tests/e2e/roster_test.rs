@@ -7,7 +7,8 @@ use kube::api::{Api, ListParams};
 use seatkeeper::api::Roster;
 use seatkeeper::api::conditions::is_true;
 use seatkeeper::api::roster::MemberCounts;
-use seatkeeper::cluster::clock::{Clock, machine_time, monotonic};
+use crate::hands::clock_with_hands;
+use seatkeeper::machine::{machine_time, monotonic};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::license::mode::Mode;
 use serde_json::{Value, json};
@@ -116,7 +117,7 @@ async fn t1_t3_kubectl_shows_who_is_a_member_and_explains_every_field() {
 async fn t1_t5_membership_ends_at_the_instant_of_the_local_day() {
     let ground = Ground::take().await;
     let vendor = ground.vendor("local-day").await;
-    let (clock, hands) = Clock::with_hands(at("2031-06-30T12:00:00Z"));
+    let (clock, hands) = clock_with_hands(at("2031-06-30T12:00:00Z"));
     let operator = InProcess::start(&ground.operator, clock).await;
     let case =
         Case { namespace: vendor.namespace.clone(), kubectl: vendor.kubectl.clone(), client: ground.admin.clone() };

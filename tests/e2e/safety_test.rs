@@ -6,7 +6,7 @@ use crate::safety::siege::{Size, lay};
 #[tokio::test]
 async fn i1_i2_i3_no_seat_is_held_twice_whatever_is_done_to_replicas_network_clocks_and_api_server() {
     let size = Size {
-        seed: u64::from_le_bytes(seatkeeper::cluster::clock::random_bytes().expect("randomness")),
+        seed: u64::from_le_bytes(seatkeeper::machine::random_bytes().expect("randomness")),
         replicas: 3,
         brief: 48,
         lasting: 12,

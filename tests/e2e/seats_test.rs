@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -114,7 +114,7 @@ pub async fn licensed_over(
     let vendor = ground.vendor(name).await;
     let replica = Replica::start_with(kubeconfig, &format!("{name}-first"), more);
     replica.says(SOON, LEADS).await;
-    let today = seatkeeper::cluster::clock::machine_time().date_naive();
+    let today = seatkeeper::machine::machine_time().date_naive();
     let starts_on = (today - chrono::Months::new(1)).to_string();
     vendor.order(Order { name: "stadtwerke", starts_on: &starts_on, seats, secret: "keys" }).await;
     (vendor, replica)

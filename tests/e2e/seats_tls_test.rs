@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 use seatkeeper::server::seats::serve::MOST_CONNECTIONS;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

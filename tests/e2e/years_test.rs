@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::Duration;
 use seatkeeper::api::contract::resolve;
 use seatkeeper::api::{License, Subscription};
-use seatkeeper::cluster::clock::{Clock, Hands};
+use crate::hands::{Hands, clock_with_hands};
 use seatkeeper::domain::Instant;
 use seatkeeper::domain::contract::timeline::timeline;
 use seatkeeper::domain::license::key::Claims;
@@ -164,7 +164,7 @@ async fn k3_i5_to_i10_three_years_pass_and_everything_happens_at_its_instant_and
     let vendor = ground.vendor("years").await;
     let proxy = Proxy::start(&ground).await;
     let first = at(START) - Duration::seconds(1);
-    let (clock, hands) = Clock::with_hands(first);
+    let (clock, hands) = clock_with_hands(first);
     let operator = InProcess::start(proxy.kubeconfig(), clock).await;
     let time = Time::new(&ground, hands).await;
     let expected = View {
@@ -264,14 +264,14 @@ async fn instants_of(vendor: &Vendor) -> BTreeSet<Instant> {
 async fn k3_after_fourteen_months_without_an_operator_everything_is_caught_up_and_each_key_is_there_once() {
     let ground = Ground::take().await;
     let vendor = ground.vendor("downtime").await;
-    let (clock, _hands) = Clock::with_hands(at("2031-06-01T00:00:00Z"));
+    let (clock, _hands) = clock_with_hands(at("2031-06-01T00:00:00Z"));
     let operator = InProcess::start(&ground.operator, clock).await;
     vendor.order(innoacd("2031-01-01")).await;
     vendor.license_comes("50 agents", |license| seats(license) == "agents 50").await;
     operator.stop().await;
 
     let back = at("2032-08-01T00:00:00Z");
-    let (clock, _hands) = Clock::with_hands(back);
+    let (clock, _hands) = clock_with_hands(back);
     let operator = InProcess::start(&ground.operator, clock).await;
     let license = vendor.license_comes("the key of term 2", |license| until(license) == Some(at(END_2))).await;
     assert_eq!(seats(&license), "agents 50");
@@ -282,7 +282,7 @@ async fn k3_after_fourteen_months_without_an_operator_everything_is_caught_up_an
 
     // Cancelled and ended while nobody was there: straight to demo, and no key for what is over.
     vendor.cancel("stadtwerke", "2032-09-01").await;
-    let (clock, _hands) = Clock::with_hands(at("2033-05-01T00:00:00Z"));
+    let (clock, _hands) = clock_with_hands(at("2033-05-01T00:00:00Z"));
     let operator = InProcess::start(&ground.operator, clock).await;
     vendor.license_comes("demo", |license| seats(license) == "demo 2").await;
     assert_eq!(vendor.keys("innoacd-license").await, keys);
@@ -293,7 +293,7 @@ async fn k3_after_fourteen_months_without_an_operator_everything_is_caught_up_an
 async fn two_orders_beside_each_other_add_up_and_end_at_their_own_instants() {
     let ground = Ground::take().await;
     let vendor = ground.vendor("two-orders").await;
-    let (clock, hands) = Clock::with_hands(at("2026-05-31T21:59:59Z"));
+    let (clock, hands) = clock_with_hands(at("2026-05-31T21:59:59Z"));
     let operator = InProcess::start(&ground.operator, clock).await;
     vendor.order(Order { name: "l1", starts_on: "2026-01-01", seats: 50, secret: "l1" }).await;
     vendor.order(Order { name: "l2", starts_on: "2026-06-01", seats: 10, secret: "l2" }).await;

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
-use seatkeeper::cluster::clock::machine_time;
+use seatkeeper::machine::machine_time;
 use serde_json::{Value, json};
 
 use crate::faults_ground::{Ground, Order, SOON};

@@ -2,7 +2,7 @@
 
 use chrono::Days;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use seatkeeper::cluster::clock::{machine_time, monotonic};
+use seatkeeper::machine::{machine_time, monotonic};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;

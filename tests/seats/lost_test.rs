@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use seatkeeper::cluster::clock::monotonic;
-use seatkeeper::cluster::seats::proof::PROOF_LASTS;
+use seatkeeper::machine::monotonic;
+use seatkeeper::seats::proof::PROOF_LASTS;
 
 use super::ground::{Ground, Running, TTL, until};
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use seatkeeper::cluster::clock::monotonic;
-use seatkeeper::cluster::seats::{Ask, Denied, Desk, Seat};
+use seatkeeper::machine::monotonic;
+use seatkeeper::seats::{Ask, Denied, Desk, Seat};
 use seatkeeper::domain::seats::refusal::Refusal;
 use tokio::task::LocalSet;
 

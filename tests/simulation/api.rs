@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use kube::client::Body;
-use seatkeeper::embedded::Embedded;
+use seatkeeper_embedded::Embedded;
 use serde_json::Value;
 
 /// One request, taken apart.

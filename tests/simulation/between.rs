@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use seatkeeper::embedded::Embedded;
+use seatkeeper_embedded::Embedded;
 use tokio::sync::Notify;
 use tower::BoxError;
 

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 use seatkeeper::domain::Instant;
 use tokio::sync::Notify;
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::stream;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 use serde_json::Value;
 use tower::BoxError;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use seatkeeper::cluster::seats::desk::with_drift;
-use seatkeeper::cluster::seats::{Desk, Heard, Seat};
+use seatkeeper::seats::desk::with_drift;
+use seatkeeper::seats::{Desk, Heard, Seat};
 
 use crate::centre::{asks, centre, license, open};
 

@@ -1,7 +1,7 @@
 //! What becomes of sessions when demo mode begins.
 
 use chrono::{NaiveDate, TimeDelta};
-use seatkeeper::cluster::seats::{Denied, Seat};
+use seatkeeper::seats::{Denied, Seat};
 use seatkeeper::domain::seats::refusal::Refusal;
 use std::time::Duration;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use http::Method;
 use seatkeeper::cluster::leader::LEASE_NAME;
-use seatkeeper::cluster::seats::proof::PROOF_LASTS;
-use seatkeeper::cluster::seats::{Denied, Heard, Seat};
+use seatkeeper::seats::proof::PROOF_LASTS;
+use seatkeeper::seats::{Denied, Heard, Seat};
 
 use crate::api::must;
 use crate::centre::{asks, centre, is_kept, license, open};

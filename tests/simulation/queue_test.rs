@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use seatkeeper::cluster::clock::monotonic;
-use seatkeeper::cluster::seats::{Denied, Desk, Granted, Seat};
+use seatkeeper::machine::monotonic;
+use seatkeeper::seats::{Denied, Desk, Granted, Seat};
 use seatkeeper::domain::seats::queue::{GRACE, MOST_QUEUED};
 use seatkeeper::domain::seats::refusal::Refusal;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};

@@ -2,7 +2,7 @@
 
 use chrono::{Days, NaiveDate};
 use chrono_tz::Tz;
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 
 use crate::contract::{Contract, Line, Plan, Span, Terms};
 use crate::run::run;

@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use seatkeeper::operator::embedded::setup;
 use seatkeeper::cluster::client::{RequestCount, over};
-use seatkeeper::cluster::clock::{Clock, seed_thread};
-use seatkeeper::cluster::seats::Desk;
-use seatkeeper::cluster::seats::desk::TTL;
+use seatkeeper::cluster::clock::Clock;
+use seatkeeper::machine::seed_thread;
+use seatkeeper::seats::Desk;
+use seatkeeper::seats::desk::TTL;
 use seatkeeper::controllers::{End, Operator};
 use seatkeeper::domain::Instant;
-use seatkeeper::embedded::Embedded;
+use seatkeeper_embedded::Embedded;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -103,7 +105,7 @@ impl Run {
                 oracle: Oracle::new(world),
             };
             Shared {
-                api: Embedded::in_memory(move || clock.now()),
+                api: Embedded::in_memory(setup(move || clock.now())),
                 calendar,
                 state: Mutex::new(state),
                 crash: Notify::new(),

@@ -1,6 +1,6 @@
 //! Random worlds with random faults: `make simulate`.
 
-use seatkeeper::cluster::clock::monotonic;
+use seatkeeper::machine::monotonic;
 use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

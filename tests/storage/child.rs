@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 
-use seatkeeper::cluster::clock::machine_time;
-use seatkeeper::embedded::Embedded;
-use seatkeeper::embedded::storage::{Change, Durable, Storage};
+use seatkeeper::operator::embedded::setup;
+use seatkeeper::machine::machine_time;
+use seatkeeper_embedded::Embedded;
+use seatkeeper_embedded::storage::{Change, Durable, Storage};
 
 use super::Dice;
 
@@ -36,7 +37,7 @@ pub const COUNTER: &str = "counter";
 pub fn run(folder: &Path, seed: u64) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let api = Embedded::open(folder, machine_time).unwrap();
+        let api = Embedded::open(folder, setup(machine_time)).unwrap();
         let objects: Api<ConfigMap> = Api::default_namespaced(api.client());
         let found = objects.list(&ListParams::default()).await.unwrap();
         // The test harness has begun a line.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use seatkeeper::cluster::clock::{monotonic, random_bytes};
+use seatkeeper::machine::{monotonic, random_bytes};
 
 use super::model::{Line, Model};
 use super::{Desk, Dice, child};

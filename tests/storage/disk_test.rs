@@ -8,9 +8,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use seatkeeper::cluster::clock::machine_time;
-use seatkeeper::embedded::Embedded;
-use seatkeeper::embedded::storage::{DATABASE, Durable};
+use seatkeeper::operator::embedded::setup;
+use seatkeeper::machine::machine_time;
+use seatkeeper_embedded::Embedded;
+use seatkeeper_embedded::storage::{DATABASE, Durable};
 
 use super::{Desk, child};
 
@@ -100,7 +101,7 @@ fn on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_acknowledged_is_los
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let found = runtime.block_on(async {
-        let api = Embedded::open(&desk.0, machine_time).unwrap();
+        let api = Embedded::open(&desk.0, setup(machine_time)).unwrap();
         Api::<ConfigMap>::default_namespaced(api.client()).list(&ListParams::default()).await.unwrap().items
     });
     assert_eq!(found.len(), acknowledged + 1);
@@ -110,7 +111,7 @@ fn on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_acknowledged_is_los
 fn fill(folder: &Path) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
-        let api = Embedded::open(folder, machine_time).unwrap();
+        let api = Embedded::open(folder, setup(machine_time)).unwrap();
         let objects: Api<ConfigMap> = Api::default_namespaced(api.client());
         let create = async |number: usize| {
             let parts = ["a", "b", "c"].map(|part| part.repeat(10_000));

@@ -12,8 +12,8 @@ use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
 use super::{Failure, printable, warn};
-use crate::client::{Access, Lease, Request, SeatClient, Token, Trouble};
-use crate::cluster::clock::random_bytes;
+use seatkeeper_client::{Access, Lease, Request, SeatClient, Token, Trouble};
+use crate::machine::random_bytes;
 use command::Started;
 use signals::Signals;
 

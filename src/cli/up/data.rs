@@ -16,8 +16,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use crate::cli::Failure;
-use crate::cluster::clock::random_bytes;
-use crate::embedded::storage::DATABASE;
+use crate::machine::random_bytes;
+use seatkeeper_embedded::storage::DATABASE;
 
 /// The data directory.
 pub struct Data {

@@ -11,7 +11,7 @@ use super::screen::Screen;
 use crate::cli::Failure;
 use crate::cli::files::{MAX_FILE_BYTES, read_start};
 use crate::cli::yaml::{Document, File};
-use crate::embedded::Embedded;
+use seatkeeper_embedded::Embedded;
 
 /// Who applies.
 pub const FIELD_MANAGER: &str = "seatkeeper-up";

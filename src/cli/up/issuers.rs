@@ -8,7 +8,7 @@ use serde_json::json;
 use super::screen::Screen;
 use crate::api::secret_type;
 use crate::cli::yaml::Document;
-use crate::cluster::clock::random_bytes;
+use crate::machine::random_bytes;
 use crate::domain::license::jwk::signing_key_pem;
 
 /// Makes the issuer's Secret of a Subscription that lacks it, and says so. One that is there is never touched.

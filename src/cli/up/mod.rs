@@ -17,11 +17,12 @@ use tokio::sync::watch;
 use super::hold;
 use super::operator::stop_on_signal;
 use super::{Failure, SeatTtl, say, seat_thread, seats_listener};
+use crate::operator::embedded::setup;
 use crate::cluster::client::{RequestCount, over};
 use crate::cluster::clock::Clock;
-use crate::cluster::seats::budget::BYTES_A_SECOND;
+use crate::seats::budget::BYTES_A_SECOND;
 use crate::controllers::Operator;
-use crate::embedded::Embedded;
+use seatkeeper_embedded::Embedded;
 use crate::server::api::{Answer, serve};
 use crate::server::seats::callers::Callers;
 use crate::server::seats::{self, Seats};
@@ -87,7 +88,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let begins = clock.now().at.date_naive();
     let is_new = !data.is_used();
     let hands = clock.clone();
-    let api = Embedded::open(&data.folder, move || hands.now().at).map_err(|e| Failure::new(e.to_string()))?;
+    let api = Embedded::open(&data.folder, setup(move || hands.now().at)).map_err(|e| Failure::new(e.to_string()))?;
     let listener = TcpListener::bind(arguments.listen).await.map_err(|e| {
         Failure::new(format!("--listen {}: {e}; name another address, port 0 takes any that is free", arguments.listen))
     })?;
@@ -195,7 +196,7 @@ fn clock(arguments: &Arguments, data: &Data, folder: Option<&Folder>) -> Result<
         (Some(speed), None) => {
             let start = arguments.from.map(calendar::midnight);
             let start = start.or_else(|| folder.map(|folder| calendar::beginning(&folder.documents())));
-            Ok(Clock::paced(start.unwrap_or_else(crate::cluster::clock::machine_time), speed.0))
+            Ok(Clock::paced(start.unwrap_or_else(crate::machine::machine_time), speed.0))
         }
         (Some(speed), Some(at)) => {
             if let Some(from) = arguments.from.filter(|from| calendar::midnight(*from) > at) {

@@ -25,7 +25,7 @@ use crate::cluster::watch::{Guarded, all, cached};
 use crate::domain::license::entitlement::{
     entitlement, grants_of, next_transition, next_wake, refuse_in_use_elsewhere,
 };
-use crate::domain::seats::journal::LicenseName;
+use crate::domain::license::name::LicenseName;
 use holdings::{Holder, Holdings};
 use reading::Reading;
 pub use reading::Trusts;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::LicenseController;
-use crate::cluster::clock::{jittered, monotonic};
+use crate::machine::{jittered, monotonic};
 use crate::cluster::events::Note;
-use crate::domain::seats::journal::LicenseName;
+use crate::domain::license::name::LicenseName;
 
 /// Status shows how many seats are in use at most this old.
 const SHOWN: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use crate::api::License;
 use crate::api::conditions::Conditions;
 use crate::api::license::{GrantStatus, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
 use crate::cluster::clock::Now;
-use crate::cluster::seats::Use;
+use crate::seats::Use;
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{
     EXPIRING_SOON, Entitlement, KeyState, PoolLimit, Presented, Transition, replaced,

@@ -9,10 +9,10 @@ use super::holdings::Holder;
 use super::reading::Reading;
 use crate::api::License;
 use crate::api::allowed_namespaces::admits;
-use crate::cluster::seats::{Licensed, Licenses};
+use crate::seats::{Licensed, Licenses};
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{entitlement, granted_pools, next_wake, refuse_in_use_elsewhere};
-use crate::domain::seats::journal::LicenseName;
+use crate::domain::license::name::LicenseName;
 use crate::domain::seats::pool::{Assignment, Reservation, Terms};
 
 /// Looks Licenses up for whoever hands out their seats.

@@ -16,7 +16,7 @@ use crate::api::common::{SecretRef, SecretSource};
 use crate::api::license::{KeySource, LicenseSpec, SubscriptionRef};
 use crate::api::{License, Subscription, mark, secret_type};
 use crate::cluster::client::{CallError, call};
-use crate::cluster::clock::random_bytes;
+use crate::machine::random_bytes;
 use crate::cluster::secrets::{self, Entries, KeepError, Kept};
 use crate::cluster::status::FIELD_MANAGER;
 use crate::domain::Instant;

@@ -5,5 +5,6 @@ pub mod jwk;
 pub mod key;
 pub mod members;
 pub mod mode;
+pub mod name;
 pub mod pool;
 pub mod trust;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::line::{LineError, read_base, read_records, write_base, write_records};
 use super::table::{Hold, Record, Table};
+use crate::domain::license::name::LicenseName;
 
 /// Objects in the ring.
 pub const RING: u64 = 16;
@@ -25,25 +26,6 @@ const BEHIND: u64 = RING / 2;
 const ASIDE: char = '!';
 /// Seconds that a seat may be granted for at most (`--seat-ttl`). More than that in a ledger is not believed.
 pub const LONGEST_TTL: u64 = 3_600;
-
-/// The License whose seats a line is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LicenseName {
-    pub namespace: Arc<str>,
-    pub name: Arc<str>,
-}
-
-impl LicenseName {
-    pub fn new(namespace: &str, name: &str) -> Self {
-        LicenseName { namespace: namespace.into(), name: name.into() }
-    }
-}
-
-impl fmt::Display for LicenseName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
 
 /// A range of slots of a pool.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -19,8 +19,8 @@ use std::time::Duration;
 use super::kept::{Found, Kept, TRUSTED};
 use super::problem::Problem;
 use crate::cluster::client::{CallError, call};
-use crate::cluster::clock::monotonic;
-use crate::domain::seats::journal::LicenseName;
+use crate::machine::monotonic;
+use crate::domain::license::name::LicenseName;
 use crate::server::guests::Guest;
 
 /// The audience that a token has to be made for.

@@ -5,8 +5,8 @@
 
 use std::fmt::Write;
 
-use crate::cluster::seats::Seat;
-use crate::domain::seats::journal::LicenseName;
+use crate::seats::Seat;
+use crate::domain::license::name::LicenseName;
 
 /// A longer text names no seat: seven parts of at most 256 bytes, each of which may have to be written as three.
 const LONGEST: usize = 7 * 3 * 256;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::problem::Problem;
-use crate::cluster::clock::monotonic;
+use crate::machine::monotonic;
 
 /// How long an answer of the API server counts.
 pub const TRUSTED: Duration = Duration::from_secs(10);

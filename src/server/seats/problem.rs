@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 use super::body::{self, Reply};
-use crate::cluster::seats::Denied;
+use crate::seats::Denied;
 use crate::domain::seats::refusal::Refusal;
 
 /// How long to wait before asking again for a seat that somebody else may give back.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::forward::connector;
-use crate::cluster::clock::jittered;
+use crate::machine::jittered;
 
 /// How often the files are looked at. A kubelet brings a renewed Secret within a minute or two.
 const LOOK: Duration = Duration::from_secs(10);

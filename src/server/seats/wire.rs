@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::id;
 use super::problem::Problem;
-use crate::cluster::seats::{Ask, Granted, Seat};
-use crate::domain::seats::journal::LicenseName;
+use crate::seats::{Ask, Granted, Seat};
+use crate::domain::license::name::LicenseName;
 use crate::domain::seats::request::{Access, MAX_COUNT, MAX_NAME_BYTES};
 
 /// Requests in one body.

@@ -206,7 +206,7 @@ subjects:
 }
 
 fn contracts() -> String {
-    let today = seatkeeper::cluster::clock::machine_time().date_naive();
+    let today = seatkeeper::machine::machine_time().date_naive();
     let starts_on = today - chrono::Months::new(1);
     let contract = |(name, seats): (&str, u32)| {
         format!(

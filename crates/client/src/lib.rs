@@ -1,0 +1,224 @@
+//! A client of the seat server, `/v1/seats`: takes seats, keeps them, gives them back. `seatkeeper hold` is made on it.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), seatkeeper_client::Trouble> {
+//! use seatkeeper_client::{Request, SeatClient, Token};
+//!
+//! let token = Token::in_file("/var/run/secrets/seatkeeper/token");
+//! let seats = SeatClient::new("http://127.0.0.1:6441", token, None)?;
+//! let mut lease = seats.take(&Request::of("innoacd", "innoacd", "4711").user("a.ivanov")).await?;
+//! tokio::select! {
+//!     lost = seats.keep(&mut lease) => eprintln!("{lost}"),
+//!     () = work() => {}
+//! }
+//! seats.release(lease).await
+//! # }
+//! # async fn work() {}
+//! ```
+//!
+//! What it promises (`design.md` §5):
+//! - A reply that was lost is asked for again with the same session, which gets the same seats: none is taken twice.
+//! - The time for which seats are held counts from when the request was *sent*, on a clock that is never set. Once it has
+//!   run out without an answer they are lost, whatever the server may still believe.
+//! - `keep` ends when seats are lost, and not before. They are never revived: take new ones.
+//! - Nothing is tried without end but waiting in the queue, and nothing sooner than the server's `Retry-After` but a heartbeat
+//!   that would come too late.
+//!
+//! Nothing runs in the background. What is dropped stops; a seat whose `Lease` is dropped comes free when its time is over.
+
+mod connection;
+mod lease;
+mod time;
+mod token;
+mod trouble;
+
+pub use lease::{Access, Lease, Request, Seat};
+pub use token::Token;
+pub use trouble::{Lost, Refused, Trouble};
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+
+use connection::Connection;
+use lease::Granted;
+use time::{Moment, jittered, now};
+
+/// For one answer. The server itself gives up after 10 s.
+const ANSWER: Duration = Duration::from_secs(12);
+/// Taking is tried for so long where there is no answer, or the server says that it is only a matter of a moment.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The same for giving back: who does it wants to end.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(4);
+const ATTEMPTS: u32 = 6;
+/// The pause after the first attempt; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// How long the server is asked to let a request wait in the queue at first, to hear the place soon, and then each time. It
+/// takes up to 30 s.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(25);
+/// Before asking again where the server does not say.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The same where nothing is said to pass by itself, but somebody may mend it.
+const UNTIL_MENDED: Duration = Duration::from_secs(60);
+
+/// Talks to one seat server. Clones share its connections.
+#[derive(Clone)]
+pub struct SeatClient(Connection);
+
+/// What became of heartbeats.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept {
+    #[serde(default)]
+    lost: Vec<String>,
+    ttl_seconds: u64,
+}
+
+impl SeatClient {
+    /// `url` is the server's, `http://` or `https://`, without `/v1/seats`. `authority` is a PEM file of the certificates
+    /// to trust for https; without one those of the system count.
+    pub fn new(url: &str, token: Token, authority: Option<&Path>) -> Result<Self, Trouble> {
+        Connection::new(url, token, authority).map(SeatClient)
+    }
+
+    /// Takes what is asked for, all or nothing. Tries again for a short while where an answer was lost or the server asks
+    /// for a moment; a refusal for want of seats comes back at once.
+    pub async fn take(&self, request: &Request) -> Result<Lease, Trouble> {
+        self.take_within(request, Duration::ZERO).await
+    }
+
+    /// The same after `wait` in the queue at most.
+    async fn take_within(&self, request: &Request, wait: Duration) -> Result<Lease, Trouble> {
+        let body = serde_json::to_vec(&request.waiting(wait)).unwrap_or_default();
+        let (patience, answer) = (PATIENCE + wait, ANSWER + wait);
+        let (sent, answer) = self.ask(&Method::POST, "/v1/seats", &body, patience, answer).await?;
+        let granted: Granted = self.0.read(&answer)?;
+        Ok(Lease::of(granted, sent))
+    }
+
+    /// Takes it as soon as it can be had, first come, first served, and waits for that as long as `most` (none: without
+    /// end). `told` hears why, at first and when the reason or the place in the queue changes. Where nothing but somebody's
+    /// doing can help, it waits only if `stubborn`.
+    pub async fn take_in_turn(
+        &self,
+        request: &Request,
+        most: Option<Duration>,
+        stubborn: bool,
+        mut told: impl FnMut(&Trouble),
+    ) -> Result<Lease, Trouble> {
+        let began = now();
+        // For how long the server lets it wait in the queue, and did before.
+        let (mut wait, mut before) = (Duration::ZERO, Duration::ZERO);
+        let mut said: Option<(String, Option<u64>)> = None;
+        loop {
+            let trouble = match self.take_within(request, wait).await {
+                // The time of the seats counts from before the wait. The same ones are asked for again, with all of it.
+                Ok(lease) if !wait.is_zero() && lease.left() < lease.ttl() - lease.ttl() / 3 => {
+                    wait = Duration::ZERO;
+                    continue;
+                }
+                Ok(lease) => return Ok(lease),
+                Err(trouble) => trouble,
+            };
+            if !trouble.may_pass() && !stubborn {
+                return Err(trouble);
+            }
+            let left = most.map(|most| most.saturating_sub(began.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(trouble);
+            }
+            let this = (trouble.reason(), trouble.place());
+            if said.as_ref().is_none_or(|said| said.0 != this.0 || this.1.is_some() && said.1 != this.1) {
+                told(&trouble);
+                said = Some(this);
+            }
+            let longest = if before.is_zero() { FIRST_WAIT } else { LONGEST_WAIT };
+            let whole_seconds = left.map_or(longest, |left| Duration::from_secs(left.as_secs()));
+            let next = if trouble.is_for_want_of_seats() { longest.min(whole_seconds) } else { Duration::ZERO };
+            let pause = match wait.is_zero() && !next.is_zero() {
+                // It asks for something else now: to wait.
+                true => Duration::ZERO,
+                false => trouble.retry_after().unwrap_or(if trouble.may_pass() { PAUSE } else { UNTIL_MENDED }),
+            };
+            (before, wait) = (before.max(next), next);
+            // Never sooner than asked for, and not together with all the others that wait.
+            let pause = pause + jittered(pause / 4);
+            tokio::time::sleep(left.map_or(pause, |left| pause.min(left))).await;
+        }
+    }
+
+    /// One heartbeat: from when it is sent the seats are held for their whole time again.
+    pub async fn heartbeat(&self, lease: &mut Lease) -> Result<(), Trouble> {
+        let ids: Vec<&str> = lease.seats().iter().map(|seat| seat.id.as_str()).collect();
+        let body = json!({ "ids": ids }).to_string();
+        let patience = lease.left().min(lease.ttl() / 3).min(ANSWER);
+        let sent = now();
+        let kept: Kept = self.0.read(&self.0.ask(&Method::PUT, "/v1/seats", body.as_bytes(), patience).await?)?;
+        if !kept.lost.is_empty() {
+            return Err(Trouble::Lost);
+        }
+        lease.renew(sent, Duration::from_secs(kept.ttl_seconds));
+        Ok(())
+    }
+
+    /// Sends heartbeats for as long as the seats are held, each after at most a third of their time; ends when they are
+    /// lost.
+    pub async fn keep(&self, lease: &mut Lease) -> Lost {
+        let mut trouble: Option<Trouble> = None;
+        loop {
+            let pause = match &trouble {
+                None => jittered(lease.ttl() / 3),
+                Some(trouble) => jittered(lease.ttl() / 12).max(trouble.retry_after().unwrap_or_default()),
+            };
+            // What asks for a longer pause than is left is asked once more before it is too late.
+            tokio::time::sleep(pause.min(lease.left() / 2)).await;
+            if lease.left() < lease.ttl() / 100 {
+                return Lost::Unheard(trouble);
+            }
+            trouble = match self.heartbeat(lease).await {
+                Ok(()) => None,
+                Err(trouble) if trouble.is_loss() => return Lost::Taken,
+                Err(trouble) => Some(trouble),
+            };
+        }
+    }
+
+    /// Gives seats back. Those that are not held any more are none to give back: that is as well.
+    pub async fn release(&self, lease: Lease) -> Result<(), Trouble> {
+        for seat in lease.seats() {
+            self.ask(&Method::DELETE, &format!("/v1/seats/{}", seat.id), b"", RELEASE_PATIENCE, ANSWER).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks until there is an answer that counts, and says when the request was sent that brought it.
+    async fn ask(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &[u8],
+        patience: Duration,
+        answer: Duration,
+    ) -> Result<(Moment, bytes::Bytes), Trouble> {
+        let began = now();
+        let mut attempt = 1;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let sent = now();
+            let trouble = match self.0.ask(method, path, body, answer.min(patience)).await {
+                Ok(answer) => return Ok((sent, answer)),
+                Err(trouble) => trouble,
+            };
+            let wait = jittered(pause) + trouble.retry_after().unwrap_or_default();
+            let late = began.elapsed() + wait > patience;
+            if !trouble.is_momentary() || attempt == ATTEMPTS || late {
+                return Err(trouble);
+            }
+            tokio::time::sleep(wait).await;
+            (attempt, pause) = (attempt + 1, pause * 2);
+        }
+    }
+}

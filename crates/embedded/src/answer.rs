@@ -1,0 +1,240 @@
+//! Answers: objects and lists, plain, as tables or as metadata only.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use super::builtin;
+use super::failure::Failure;
+use super::kind::Kind;
+use super::request::{Form, Wanted};
+use super::state::{Object, written};
+use super::yaml;
+use crate::Instant;
+
+/// What is answered: whole, or line by line for a watch.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Where an answer is one page of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    pub revision: u64,
+    pub continue_: Option<String>,
+    pub remaining: Option<u64>,
+}
+
+/// How much of an object a table carries with each row (`includeObject`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Include {
+    None,
+    Metadata,
+    Object,
+}
+
+impl Include {
+    pub fn read(query: &super::request::Query) -> Result<Self, Failure> {
+        match query.get("includeObject") {
+            None | Some("Metadata") => Ok(Include::Metadata),
+            Some("None") => Ok(Include::None),
+            Some("Object") => Ok(Include::Object),
+            Some(other) => {
+                let why = format!("Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty");
+                Err(Failure::bad_request(format!("Unable to convert to Table as requested: includeObject: {why}")))
+            }
+        }
+    }
+}
+
+/// Shows objects of a kind as the client wants them.
+pub struct Shown<'k> {
+    pub kind: &'k Kind,
+    pub wanted: Wanted,
+    pub include: Include,
+    pub now: Instant,
+}
+
+impl Shown<'_> {
+    /// One object.
+    pub fn object(&self, object: &Arc<Object>) -> Bytes {
+        match self.wanted.form {
+            Form::Plain | Form::Aggregated if !self.is_new_event() => object.json(),
+            Form::Plain | Form::Aggregated => written(&builtin::to_new_event(object.value.clone())),
+            Form::Metadata { .. } => written(&metadata_of(&object.value, false)),
+            Form::Table { .. } => written(&self.table(std::slice::from_ref(object), &Value::Null, true)),
+        }
+    }
+
+    /// An object of a watch: tables carry their columns only once.
+    pub fn watched(&self, object: &Arc<Object>, first: bool) -> Bytes {
+        match self.wanted.form {
+            Form::Table { .. } => written(&self.table(std::slice::from_ref(object), &Value::Null, first)),
+            _ => self.object(object),
+        }
+    }
+
+    /// An object in a list: built-in kinds do not repeat what they are.
+    fn listed(&self, object: &Arc<Object>) -> Bytes {
+        if self.kind.custom || self.wanted.form != Form::Plain {
+            return self.object(object);
+        }
+        let mut value = match self.is_new_event() {
+            true => builtin::to_new_event(object.value.clone()),
+            false => object.value.clone(),
+        };
+        if let Some(fields) = value.as_object_mut() {
+            fields.shift_remove("apiVersion");
+            fields.shift_remove("kind");
+        }
+        written(&value)
+    }
+
+    /// Refuses a form in which this cannot be shown.
+    pub fn refuse_misfit(&self, many: bool) -> Result<(), Failure> {
+        match self.wanted.form {
+            Form::Metadata { list: false } if many => {
+                let of = if self.kind.custom { "*unstructured.UnstructuredList" } else { "*core.List" };
+                let why = format!("you requested PartialObjectMetadata, but the requested object is a list ({of})");
+                Err(Failure::new(406, "NotAcceptable", why))
+            }
+            Form::Metadata { list: true } if !many => Err(Failure::new(500, "", "content is not a list")),
+            _ => Ok(()),
+        }
+    }
+
+    /// A list.
+    pub fn list(&self, objects: &[Arc<Object>], page: &Page) -> Bytes {
+        let mut metadata = json!({"resourceVersion": page.revision.to_string()});
+        let plain = self.wanted.form == Form::Plain;
+        if let Some(next) = &page.continue_ {
+            metadata["continue"] = next.clone().into();
+        } else if self.kind.custom && plain {
+            metadata["continue"] = "".into();
+        }
+        if let Some(remaining) = page.remaining {
+            metadata["remainingItemCount"] = remaining.into();
+        }
+        let (api_version, kind) = match self.wanted.form {
+            Form::Table { .. } => return written(&self.table(objects, &metadata, true)),
+            Form::Metadata { .. } => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList".to_owned()),
+            _ => (self.kind.api_version(), format!("{}List", self.kind.kind)),
+        };
+        let head = format!("{{\"kind\":{kind:?},\"apiVersion\":{api_version:?},\"metadata\":{metadata},\"items\":[");
+        let mut bytes = head.into_bytes();
+        for (n, object) in objects.iter().enumerate() {
+            if n > 0 {
+                bytes.push(b',');
+            }
+            bytes.extend_from_slice(&self.listed(object));
+        }
+        bytes.extend_from_slice(b"]}");
+        bytes.into()
+    }
+
+    fn is_new_event(&self) -> bool {
+        self.kind.group == "events.k8s.io"
+    }
+
+    fn table(&self, objects: &[Arc<Object>], metadata: &Value, columns: bool) -> Value {
+        let beta = self.wanted.form == Form::Table { beta: true };
+        let rows: Vec<Value> = objects
+            .iter()
+            .map(|object| {
+                let cells: Vec<Value> = self.kind.columns.iter().map(|c| c.cell(&object.value, self.now)).collect();
+                let carried = match self.include {
+                    Include::None => Value::Null,
+                    Include::Metadata => json!(metadata_of(&object.value, beta)),
+                    Include::Object => object.value.clone(),
+                };
+                json!({"cells": cells, "object": carried})
+            })
+            .collect();
+        let metadata = match metadata {
+            // One object: the version is its own.
+            Value::Null => {
+                let version = objects.first().map(|object| object.value["metadata"]["resourceVersion"].clone());
+                json!({"resourceVersion": version})
+            }
+            list => list.clone(),
+        };
+        let definitions: Value = match columns {
+            true => self.kind.columns.iter().map(super::columns::Column::definition).collect(),
+            false => Value::Null,
+        };
+        json!({
+            "kind": "Table", "apiVersion": meta_version(beta), "metadata": metadata,
+            "columnDefinitions": definitions, "rows": rows,
+        })
+    }
+
+    /// An answer with this body.
+    pub fn respond(&self, code: StatusCode, body: Bytes) -> Response<Body> {
+        encoded(code, body, self.wanted.yaml)
+    }
+}
+
+fn encoded(code: StatusCode, json: Bytes, yaml: bool) -> Response<Body> {
+    if !yaml {
+        return respond(code, "application/json", json);
+    }
+    let value: Value = serde_json::from_slice(&json).unwrap_or_default();
+    respond(code, "application/yaml", yaml::write(&value).into())
+}
+
+/// Why there is nothing under a path: the API server's own groups and those of custom resources say it differently.
+pub fn nothing_there(path: &str) -> Response<Body> {
+    let own = ["api/", "apis/coordination.k8s.io/v1/", "apis/events.k8s.io/v1/"];
+    match path == "api" || own.iter().any(|group| path.starts_with(group)) {
+        true => refuse(&Failure::no_resource(), false),
+        false => respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n".into()),
+    }
+}
+
+/// What is shown of an object where only its metadata is wanted.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Partial<'v> {
+    kind: &'static str,
+    api_version: &'static str,
+    metadata: &'v Value,
+}
+
+fn metadata_of(object: &Value, beta: bool) -> Partial<'_> {
+    Partial { kind: "PartialObjectMetadata", api_version: meta_version(beta), metadata: &object["metadata"] }
+}
+
+fn meta_version(beta: bool) -> &'static str {
+    if beta { "meta.k8s.io/v1beta1" } else { "meta.k8s.io/v1" }
+}
+
+pub fn respond(code: StatusCode, content_type: &'static str, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Full::new(body).boxed_unsync());
+    *response.status_mut() = code;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// A refusal, in YAML where the client wants that.
+pub fn refuse(failure: &Failure, yaml: bool) -> Response<Body> {
+    let code = StatusCode::from_u16(failure.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = encoded(code, failure.body(), yaml);
+    warn(&mut response, &failure.warnings);
+    if let Some(seconds) = failure.details.as_ref().and_then(|details| details["retryAfterSeconds"].as_u64()) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// Adds what the client should be warned of (RFC 9111 §5.5, as Kubernetes uses it).
+pub fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    for warning in warnings {
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Whether an applied configuration fits the schema as far as merging goes: the right sorts of values, declared fields,
+//! items that can be told apart. The whole validation of the object follows after the merge and is not done here.
+
+use super::go;
+use super::set::Step;
+use super::shape::{self, Scalar, Shape};
+use crate::schema::node::Node;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// Deeper than any configuration that is meant.
+const DEEPEST: usize = 200;
+
+/// What is wrong, in the API server's words; none: the value fits.
+pub fn misfit(node: &Node, value: &Value) -> Option<String> {
+    let mut wrong = Vec::new();
+    walk(node, value, &mut Vec::new(), &mut wrong);
+    match wrong.len() {
+        0 => None,
+        1 => wrong.pop(),
+        _ => Some(format!("errors:\n  {}", wrong.join("\n  "))),
+    }
+}
+
+fn walk<'a>(node: &'a Node, value: &'a Value, path: &mut Vec<Step<'a>>, wrong: &mut Vec<String>) {
+    if path.len() > DEEPEST {
+        return say(path, "nested too deeply", wrong);
+    }
+    match (shape::shape(node, value), value) {
+        (_, Value::Null) => {}
+        (Shape::Map, Value::Object(map)) => {
+            for (name, value) in map {
+                path.push(Step::Field(Cow::Borrowed(name)));
+                match shape::field(node, name) {
+                    Some(field) => walk(field, value, path, wrong),
+                    None => say(path, "field not declared in schema", wrong),
+                }
+                path.pop();
+            }
+        }
+        (Shape::List, Value::Array(list)) => items(node, list, path, wrong),
+        (Shape::Map, other) => say(path, &format!("expected map, got &{{{}}}", go::plain(other)), wrong),
+        (Shape::List, other) => say(path, &format!("expected list, got &{{{}}}", go::plain(other)), wrong),
+        (Shape::Scalar, value) => {
+            let message = match (shape::scalar(node), value) {
+                (Scalar::Any, Value::Object(_) | Value::Array(_)) => {
+                    format!("expected any scalar, got &{{{}}}", go::plain(value))
+                }
+                (Scalar::Any, _)
+                | (Scalar::Number, Value::Number(_))
+                | (Scalar::Text, Value::String(_))
+                | (Scalar::Truth, Value::Bool(_)) => return,
+                (Scalar::Number, _) => format!("expected numeric (int or float), got {}", go::type_name(value)),
+                (Scalar::Text, _) => {
+                    format!("expected string, got &value.valueUnstructured{{Value:{}}}", go::literal(value))
+                }
+                (Scalar::Truth, _) => format!("expected boolean, got &{{{}}}", go::plain(value)),
+            };
+            say(path, &message, wrong);
+        }
+    }
+}
+
+fn items<'a>(node: &'a Node, list: &'a [Value], path: &mut Vec<Step<'a>>, wrong: &mut Vec<String>) {
+    let atomic = shape::atomic_list(node);
+    let mut seen = BTreeSet::new();
+    for (at, item) in list.iter().enumerate() {
+        let step = if atomic {
+            Step::Index(i64::try_from(at).unwrap_or(i64::MAX))
+        } else {
+            match shape::step(node, item) {
+                Ok(step) => step,
+                Err(why) => return say(path, &format!("element {at}: {why}"), wrong),
+            }
+        };
+        if !atomic && !seen.insert(step.clone()) {
+            say(path, &format!("duplicate entries for key {step}"), wrong);
+        }
+        path.push(step);
+        walk(shape::items(node), item, path, wrong);
+        path.pop();
+    }
+}
+
+fn say(path: &[Step<'_>], message: &str, wrong: &mut Vec<String>) {
+    let path: String = path.iter().map(|step| step.to_string()).collect();
+    wrong.push(if path.is_empty() { message.into() } else { format!("{path}: {message}") });
+}

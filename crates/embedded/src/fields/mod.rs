@@ -1,0 +1,120 @@
+//! Who owns which field of an object, and the patches: server-side apply with its conflicts, JSON patch, merge patch
+//! and strategic merge patch, as a kube-apiserver answers them.
+//!
+//! The rules are those of structured-merge-diff and of the API server's field manager; the tests hold this against
+//! recorded answers of a real one.
+
+mod apply;
+mod check;
+mod compare;
+mod conflict;
+mod decode;
+mod go;
+mod json_patch;
+mod last_applied;
+mod managed;
+mod merge;
+mod merge_patch;
+#[cfg(test)]
+mod meta;
+mod number;
+mod own;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod recorded;
+mod refusal;
+mod remove;
+mod set;
+mod shape;
+mod strategic;
+mod strategic_list;
+mod text;
+mod times;
+mod update;
+mod zero;
+
+pub use apply::apply;
+pub use decode::{decode as read_json, go_json_fault};
+pub use go::plain_map;
+pub use json_patch::json_patch;
+pub use managed::put as put_managed;
+pub use merge_patch::merge_patch;
+#[cfg(test)]
+use meta::object_meta;
+pub use refusal::{Cause, Refusal};
+pub use set::{FieldSet, Step};
+pub use strategic::strategic_merge_patch;
+pub use text::BadFields;
+pub use times::keep_times;
+pub use update::{take_managed, update};
+
+use crate::schema::node::Node;
+use chrono::{DateTime, Utc};
+use std::sync::LazyLock;
+
+/// Who writes, and through what.
+#[derive(Clone, Copy, Debug)]
+pub struct Manager<'a> {
+    /// `fieldManager` of the request, or what its User-Agent says before the first `/`.
+    pub name: &'a str,
+    /// Of the kind: `seatkeeper.dev/v1alpha1`.
+    pub api_version: &'a str,
+    /// The other version of the kind that is written too, if there is one. What is owned in it has the names of this one.
+    pub other_version: Option<&'a str>,
+    pub kind: &'a str,
+    pub subresource: Option<&'a str>,
+    /// What the request cannot change and therefore does not own, with everything below: [`reset_fields`].
+    pub reset: &'a FieldSet<'static>,
+    /// The kind is a built-in one, not a custom resource.
+    pub builtin: bool,
+    pub now: DateTime<Utc>,
+}
+
+/// What a write through this subresource cannot change. Of a kind without a status subresource nothing is reset.
+pub fn reset_fields(has_status: bool, builtin: bool, subresource: Option<&str>) -> FieldSet<'static> {
+    match (has_status, subresource, builtin) {
+        (false, _, _) => FieldSet::default(),
+        (true, Some("status"), false) => FieldSet::of_paths(&[&["apiVersion"], &["kind"], &["metadata"], &["spec"]]),
+        (true, Some("status"), true) => FieldSet::of_paths(&[&["spec"]]),
+        (true, _, _) => FieldSet::of_paths(&[&["status"]]),
+    }
+}
+
+/// Fields that nobody owns: they name the object, or the API server itself sets them.
+fn never_owned() -> &'static FieldSet<'static> {
+    static NEVER: LazyLock<FieldSet<'static>> = LazyLock::new(|| {
+        FieldSet::of_paths(&[
+            &["apiVersion"],
+            &["kind"],
+            &["metadata"],
+            &["metadata", "name"],
+            &["metadata", "namespace"],
+            &["metadata", "creationTimestamp"],
+            &["metadata", "selfLink"],
+            &["metadata", "uid"],
+            &["metadata", "clusterName"],
+            &["metadata", "generation"],
+            &["metadata", "managedFields"],
+            &["metadata", "resourceVersion"],
+        ])
+    });
+    &NEVER
+}
+
+impl managed::Managed<'_> {
+    /// An entry of a custom resource names a version that is not served: the API server then keeps no entry at all. Of a
+    /// built-in kind it drops only that one.
+    fn unconvertible(&self, manager: &Manager<'_>) -> bool {
+        !manager.builtin && self.0.values().any(|owned| owned.version != manager.api_version)
+    }
+
+    /// Brings what was written earlier in line with the schema of today: entries of versions that are not served any
+    /// more go, and what became atomic is owned as a whole.
+    fn reconcile(&mut self, node: &Node, manager: &Manager<'_>) {
+        self.0.retain(|_, owned| {
+            owned.reconcile(node);
+            owned.version == manager.api_version || manager.other_version == Some(&owned.version)
+        });
+    }
+}

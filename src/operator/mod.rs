@@ -1,0 +1,3 @@
+//! The one place that puts the parts together.
+
+pub mod embedded;

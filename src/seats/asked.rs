@@ -1,0 +1,153 @@
+//! What is asked of a desk, and what it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::Instant;
+use crate::domain::license::name::LicenseName;
+use crate::domain::seats::pool::Terms;
+use crate::domain::seats::refusal::Refusal;
+use crate::domain::seats::request::{self, Access, Grant, Request};
+use crate::domain::seats::roster::People;
+use crate::domain::seats::seating::Seating;
+use crate::domain::seats::table::HeldSeat;
+
+/// What a License grants, as the caches show it.
+pub struct Licensed {
+    pub terms: Arc<Terms>,
+    pub people: Arc<People>,
+    /// When it has to be looked at again, by itself.
+    pub until: Option<Instant>,
+    pub uid: String,
+}
+
+/// Where the desk finds out what a License grants.
+pub trait Licenses: Send + Sync {
+    /// None: there is no such License.
+    fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed>;
+
+    /// Whether its seats may be used from that namespace.
+    fn admits(&self, license: &LicenseName, namespace: &str) -> bool;
+}
+
+/// Somebody wants a seat.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub license: LicenseName,
+    pub user: Option<String>,
+    pub session: String,
+    pub client: Option<String>,
+    pub pool: Option<String>,
+    pub request: Option<String>,
+    pub version: Option<u32>,
+    pub count: u32,
+}
+
+impl Ask {
+    pub(super) fn request(&self) -> Request<'_> {
+        Request {
+            user: self.user.as_deref(),
+            session: &self.session,
+            client: self.client.as_deref(),
+            pool: self.pool.as_deref(),
+            request: self.request.as_deref(),
+            version: self.version,
+            count: self.count,
+        }
+    }
+
+    /// What it was granted, once the records of the grant are in the table.
+    pub(super) fn granted(&self, grant: &Grant, seating: &Seating) -> Granted {
+        let seat = |seat: &request::Seat| {
+            let mut held = Seat {
+                license: self.license.clone(),
+                pool: seat.pool.to_string(),
+                slot: seat.slot,
+                user: self.user.clone(),
+                session: self.session.clone(),
+                since: 0,
+            };
+            held.since = seating.since(&held.held()).unwrap_or_default();
+            held
+        };
+        Granted { seats: grant.seats.iter().map(seat).collect(), access: grant.access }
+    }
+}
+
+/// A seat that is held, as who holds it names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seat {
+    pub license: LicenseName,
+    pub pool: String,
+    pub slot: u32,
+    pub user: Option<String>,
+    pub session: String,
+    /// In seconds since 1970: the session may have held it before.
+    pub since: i64,
+}
+
+impl Seat {
+    pub(super) fn held(&self) -> HeldSeat<'_> {
+        HeldSeat { pool: &self.pool, slot: self.slot, user: self.user.as_deref(), session: &self.session }
+    }
+}
+
+/// What was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    pub seats: Vec<Seat>,
+    pub access: Access,
+}
+
+/// Why there is no seat.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The same, at the end of the time for which somebody waited in the queue. Place 1 is next.
+    #[error("{refusal}")]
+    Queued { refusal: Refusal, place: usize },
+    #[error("there is no License {0}")]
+    UnknownLicense(LicenseName),
+    /// Another replica owns the ledger.
+    #[error("this replica does not own the seats")]
+    NotOwner,
+    /// The ledger may not tell of every seat that is held.
+    #[error("seats that were granted before may not all be known: {why}; new ones are granted in {} s", wait.as_secs())]
+    LedgerIncomplete { why: String, wait: Duration },
+    #[error("the ledger cannot be written at present, so no new seat can be granted")]
+    LedgerUnavailable,
+    #[error("too many requests wait for a seat")]
+    Overloaded,
+}
+
+impl Denied {
+    /// The word that answers, metrics and Events use.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Denied::Refused(refusal) | Denied::Queued { refusal, .. } => refusal.reason(),
+            Denied::UnknownLicense(_) => "UnknownLicense",
+            Denied::NotOwner => "NotOwner",
+            Denied::LedgerIncomplete { .. } => "LedgerIncomplete",
+            Denied::LedgerUnavailable => "LedgerUnavailable",
+            Denied::Overloaded => "Overloaded",
+        }
+    }
+}
+
+/// What became of heartbeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Of each seat, in the order of what was asked. What is not kept is lost for good.
+    pub kept: Vec<bool>,
+    /// Why that cannot be said yet of those that are not kept.
+    pub unsure: Option<Denied>,
+}
+
+/// How a pool stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    pub in_use: u64,
+    /// The most that was in use since this owner began.
+    pub peak: u64,
+}

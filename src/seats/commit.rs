@@ -1,0 +1,184 @@
+//! Group commit: everything that waited while the last write was under way goes into the next one.
+
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::desk::Shared;
+use super::ledger::{Fenced, Ledger};
+use super::owned::Owned;
+use crate::machine::monotonic;
+use crate::domain::seats::journal::{Base, BaseName, Changes, Entry};
+use crate::domain::seats::line::write_base;
+
+/// After a commit that served several, those who come straight back are waited for, at most as long as the commit took and
+/// never longer than this: one write for all costs less than two for half of them each (docs/performance.md).
+const LONGEST_GATHERING: Duration = Duration::from_millis(5);
+/// What nobody waits for is held back for this long: whoever gives a seat back often takes the next one at once, and both
+/// go into one write.
+const ALONE: Duration = Duration::from_millis(20);
+/// Bases that wait to be written. Each is at most once among them.
+const BASES_WAITING: usize = 1024;
+
+/// One commit.
+struct Commit {
+    entry: Entry,
+    changes: Changes,
+    waiting: Vec<oneshot::Sender<()>>,
+    /// Bases as they stand after it.
+    bases: Vec<Base>,
+}
+
+/// Commits until another owner has taken over, which it returns with.
+pub(super) async fn run(shared: Arc<Shared>, ledger: Arc<Ledger>) -> Fenced {
+    let (to_write, bases) = mpsc::channel(BASES_WAITING);
+    let flushed = Arc::new(Notify::new());
+    let flushing = write_bases(shared.clone(), ledger.clone(), bases, flushed.clone());
+    tokio::select! {
+        fenced = commits(&shared, &ledger, to_write, &flushed) => fenced,
+        fenced = flushing => fenced,
+    }
+}
+
+async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>, flushed: &Notify) -> Fenced {
+    let (mut served, mut took) = (0, Duration::ZERO);
+    loop {
+        while shared.lock().owned.as_ref().is_none_or(|owned| owned.pending.is_empty()) {
+            shared.pending.notified().await;
+        }
+        if served > 1 {
+            let everybody = served + waiting(shared);
+            gather(shared, everybody, took.min(LONGEST_GATHERING)).await;
+        }
+        gather(shared, 1, ALONE).await;
+        let wait = shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).wait(monotonic());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        loop {
+            let came = flushed.notified();
+            let in_the_way = shared.lock().owned.as_ref().is_some_and(|owned| !owned.journal.in_the_way().is_empty());
+            if !in_the_way {
+                break;
+            }
+            came.await;
+        }
+        let began = monotonic();
+        let Some(commit) = begin(shared, began) else { continue };
+        let bytes = match ledger.write_entry(&commit.entry).await {
+            Ok(bytes) => bytes,
+            Err(fenced) => return fenced,
+        };
+        took = monotonic().saturating_sub(began);
+        served = commit.waiting.len();
+        let joined = end(shared, &commit, bytes, took);
+        for waiting in commit.waiting.into_iter().chain(joined) {
+            // Who waited may have gone.
+            let _ = waiting.send(());
+        }
+        for base in commit.bases {
+            let _ = to_write.send(base).await;
+        }
+    }
+}
+
+/// Those whose seats are not in a commit yet.
+fn waiting(shared: &Shared) -> usize {
+    shared.lock().owned.as_ref().map_or(0, |owned| owned.waiting.len())
+}
+
+/// Waits until so many wait, but not for long, and not where nobody may come any more.
+async fn gather(shared: &Shared, enough: usize, most: Duration) {
+    let came = async {
+        loop {
+            {
+                let mut state = shared.lock();
+                state.enough = enough;
+                if state.closing || state.is_enough() {
+                    break;
+                }
+            }
+            shared.pending.notified().await;
+        }
+    };
+    let _ = tokio::time::timeout(most, came).await;
+    shared.lock().enough = 0;
+}
+
+/// Takes everything that waits.
+fn begin(shared: &Shared, now: Duration) -> Option<Commit> {
+    let mut state = shared.lock();
+    let owned = state.owned.as_mut()?;
+    let changes = together(owned.pending.take());
+    if changes.is_empty() {
+        return None;
+    }
+    owned.writing_since = Some(now);
+    let entry = owned.journal.entry(&changes);
+    let mut due = owned.journal.due();
+    due.retain(|base| owned.on_the_way.insert(base.clone()));
+    // The table has exactly what is durable once this entry is.
+    let bases = due.into_iter().map(|name| base(owned, name, entry.sequence)).collect();
+    Some(Commit { entry, changes, waiting: std::mem::take(&mut owned.waiting), bases })
+}
+
+/// A base as the table has it after the entry `sequence`.
+pub(super) fn base(owned: &Owned, name: BaseName, sequence: u64) -> Base {
+    let lines = owned.seatings.get(&name.license).map_or_else(String::new, |counter| {
+        write_base(counter.seating.table().holders_within(&name.pool, name.slots()))
+    });
+    Base { name, sequence, lines }
+}
+
+/// It is durable. Those who asked for it again meanwhile.
+fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) -> Vec<oneshot::Sender<()>> {
+    shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spend(bytes);
+    let metrics = &shared.metrics;
+    let records: usize = commit.changes.iter().map(|(_, records)| records.len()).sum();
+    metrics.changes.inc_by(records as u64);
+    metrics.bytes.inc_by(bytes as u64);
+    metrics.batch.observe(commit.waiting.len() as f64);
+    metrics.commit.observe(took.as_secs_f64());
+    let mut state = shared.lock();
+    let Some(owned) = &mut state.owned else { return Vec::new() };
+    owned.journal.wrote(&commit.entry, &commit.changes);
+    owned.writing_since = None;
+    std::mem::take(&mut owned.joining)
+}
+
+/// What concerns one License after the other, as one part: the lines name it once.
+fn together(pending: Changes) -> Changes {
+    let mut changes = Changes::new();
+    for (license, records) in pending {
+        match changes.last_mut().filter(|(last, _)| *last == license) {
+            Some((_, all)) => all.extend(records),
+            None => changes.push((license, records)),
+        }
+    }
+    changes
+}
+
+async fn write_bases(
+    shared: Arc<Shared>,
+    ledger: Arc<Ledger>,
+    mut bases: mpsc::Receiver<Base>,
+    flushed: Arc<Notify>,
+) -> Fenced {
+    while let Some(base) = bases.recv().await {
+        let epoch = shared.lock().owned.as_ref().map_or(0, |owned| owned.journal.epoch());
+        match ledger.write_base(&base, epoch).await {
+            Ok(bytes) => {
+                shared.metrics.bytes.inc_by(bytes as u64);
+                shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spend(bytes);
+                if let Some(owned) = &mut shared.lock().owned {
+                    owned.journal.wrote_base(&base.name, base.sequence);
+                    owned.on_the_way.remove(&base.name);
+                }
+                flushed.notify_one();
+            }
+            Err(fenced) => return fenced,
+        }
+    }
+    // The sender lives as long as the commits do.
+    std::future::pending().await
+}

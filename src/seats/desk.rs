@@ -1,0 +1,332 @@
+//! The desk where seats are handed out.
+//!
+//! Decisions are made at once, on a table that already has everything decided before; they are answered once the ledger
+//! has them. Whatever is answered without a write (a heartbeat, a seat held already) is answered only while there is proof
+//! that nobody else owns the ledger: a new owner waits that long before it takes a seat from anybody.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+
+use super::asked::{Ask, Denied, Granted, Licensed, Licenses, Seat, Use};
+use super::budget::Budget;
+use super::decide::{Outcome, is_durable};
+use super::metrics::SeatMetrics;
+use super::owned::{Counter, State};
+use super::proof::Proof;
+use crate::cluster::clock::Clock;
+use crate::machine::monotonic;
+use crate::domain::Instant;
+use crate::domain::license::name::LicenseName;
+use crate::domain::seats::queue::MOST_QUEUED;
+
+/// A seat whose holder is not heard of for this long is free again. Whoever holds one counts from when it sent its request.
+pub const TTL: Duration = Duration::from_secs(60);
+/// How far two clocks may run apart: one in so many.
+const DRIFT: u32 = 20;
+/// So many requests may wait for the ledger. Further ones are turned away at once.
+pub const MOST_WAITING: usize = 20_000;
+/// Who waits for the ledger is told after this long that it cannot be written.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// While a write has been under way for this long, nobody new is made to wait for it.
+pub const STUCK: Duration = Duration::from_secs(3);
+
+/// `time` on the clock of somebody whose clock may run fast, as long as it may last on a slow one.
+pub fn with_drift(time: Duration) -> Duration {
+    time + time / DRIFT
+}
+
+/// Hands out the seats of all Licenses, where this process owns the ledger.
+#[derive(Clone)]
+pub struct Desk(pub(super) Arc<Shared>);
+
+pub(super) struct Shared {
+    pub state: Mutex<State>,
+    /// Something waits to be written.
+    pub pending: Notify,
+    /// Of owning the ledger.
+    pub proof: Proof,
+    /// Where there is no ledger, there was none before.
+    pub from_nothing: AtomicBool,
+    /// Set once the caches are there.
+    pub licenses: OnceLock<Box<dyn Licenses>>,
+    pub clock: Clock,
+    pub ttl: Duration,
+    pub budget: Mutex<Budget>,
+    pub metrics: SeatMetrics,
+}
+
+pub(super) fn ticks(at: Duration) -> u64 {
+    u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Desk {
+    /// A desk that owns nothing yet.
+    pub fn new(clock: Clock, ttl: Duration, bytes_a_second: Option<u64>, metrics: SeatMetrics) -> Self {
+        Desk(Arc::new(Shared {
+            state: Mutex::default(),
+            pending: Notify::new(),
+            proof: Proof::default(),
+            from_nothing: AtomicBool::new(false),
+            licenses: OnceLock::new(),
+            clock,
+            ttl,
+            budget: Mutex::new(Budget::new(bytes_a_second, monotonic())),
+            metrics,
+        }))
+    }
+
+    /// Where there is no ledger, it is new and was not deleted: whoever knows that says so before this replica leads.
+    pub fn begins_from_nothing(&self) {
+        self.0.from_nothing.store(true, Ordering::Relaxed);
+    }
+
+    /// What writes of the ledger may cost, in bytes a second; 0: no bound.
+    pub fn set_budget(&self, bytes_a_second: u64) {
+        let rate = Some(bytes_a_second).filter(|bytes| *bytes > 0);
+        *self.0.budget.lock().unwrap_or_else(PoisonError::into_inner) = Budget::new(rate, monotonic());
+    }
+
+    /// Where it is found out what a License grants. The first one counts.
+    pub fn look_licenses_up_in(&self, licenses: Box<dyn Licenses>) {
+        let _ = self.0.licenses.set(licenses);
+    }
+
+    /// Whether the seats of a License may be used from that namespace.
+    pub fn admits(&self, license: &LicenseName, namespace: &str) -> bool {
+        self.0.licenses.get().is_some_and(|licenses| licenses.admits(license, namespace))
+    }
+
+    pub fn ttl(&self) -> Duration {
+        self.0.ttl
+    }
+
+    /// Whether this process owns the ledger, as far as it knows.
+    pub fn owns(&self) -> bool {
+        self.0.lock().owned.is_some()
+    }
+
+    /// The Lease was renewed with a request that was sent at `sent`.
+    pub fn proven(&self, sent: Duration) {
+        self.0.proof.came(sent);
+    }
+
+    /// Told where the desk has to know at once whether this replica leads still.
+    pub fn wants_proof(&self) -> Arc<Notify> {
+        self.0.proof.wanted.clone()
+    }
+
+    /// A License, or something it refers to, has changed.
+    pub fn look_again(&self, license: &LicenseName) {
+        if let Some(owned) = &mut self.0.lock().owned
+            && let Some(counter) = owned.seatings.get_mut(license)
+        {
+            counter.stale = true;
+        }
+    }
+
+    /// Asks for seats. Answers come in the order of what was asked, once all of them are durable.
+    pub async fn acquire(&self, asks: &[Ask]) -> Vec<Result<Granted, Denied>> {
+        let began = monotonic();
+        let (outcomes, enough) = {
+            let mut state = self.0.lock();
+            let decide = |ask| self.0.decide(&mut state, ask);
+            let outcomes: Vec<Result<Outcome, Denied>> = asks.iter().map(decide).collect();
+            (outcomes, state.is_enough())
+        };
+        if enough {
+            self.0.pending.notify_one();
+        }
+        let mut answers = Vec::with_capacity(outcomes.len());
+        for (ask, outcome) in asks.iter().zip(outcomes) {
+            let answer = match outcome {
+                Ok(outcome) => outcome.answer().await,
+                Err(denied) => Err(denied),
+            };
+            self.0.metrics.answered(&ask.license, &answer);
+            answers.push(answer);
+        }
+        self.0.metrics.wait.observe(monotonic().saturating_sub(began).as_secs_f64());
+        answers
+    }
+
+    /// Frees a seat; nothing where it is not held any more. It is free for others at once, and in the ledger soon: a crash
+    /// in between leaves it taken for a TTL.
+    pub fn release(&self, seat: &Seat) -> Result<bool, Denied> {
+        let enough = {
+            let mut state = self.0.lock();
+            let Some(owned) = &mut state.owned else { return Err(Denied::NotOwner) };
+            let (seatings, mut writes) = owned.parts();
+            let counter = seatings.get_mut(&seat.license);
+            let Some(counter) = counter.filter(|counter| counter.seating.since(&seat.held()) == Some(seat.since))
+            else {
+                return Ok(false);
+            };
+            if !self.0.free(&seat.license, counter, &mut writes, &seat.held())? {
+                return Ok(false);
+            }
+            self.0.metrics.released.inc();
+            state.is_enough()
+        };
+        if enough {
+            self.0.pending.notify_one();
+        }
+        Ok(true)
+    }
+
+    /// An administrator frees every seat of a user, or of everybody; how many there were. All of them are free in the
+    /// ledger when this returns.
+    pub async fn evict(&self, license: &LicenseName, user: Option<&str>) -> Result<usize, Denied> {
+        let epoch = self.0.lock().owned.as_ref().map(|owned| owned.journal.epoch()).ok_or(Denied::NotOwner)?;
+        let mut evicted = 0;
+        loop {
+            let (count, all, durable) = self.evict_some(license, user)?;
+            evicted += count;
+            if count > 0 {
+                is_durable(durable).await?;
+            }
+            // Whoever has come since, from the queue too, is not meant.
+            if count == 0 || all {
+                return self.knows_all(epoch, None).await.map(|()| evicted);
+            }
+        }
+    }
+
+    /// How many, whether those were all, and when they are free in the ledger.
+    fn evict_some(
+        &self,
+        license: &LicenseName,
+        user: Option<&str>,
+    ) -> Result<(usize, bool, oneshot::Receiver<()>), Denied> {
+        let (told, durable) = oneshot::channel();
+        let mut state = self.0.lock();
+        let Some(owned) = state.owned.as_mut() else { return Err(Denied::NotOwner) };
+        let (seatings, mut writes) = owned.parts();
+        let Some(counter) = seatings.get_mut(license) else {
+            return self.0.known(license).map(|()| (0, true, durable));
+        };
+        let mut records = match user {
+            Some(user) => counter.seating.table().release_user(user),
+            None => counter.seating.table().expired(u64::MAX),
+        };
+        let wanted = records.len();
+        records = writes.pending.fitting(license, records);
+        if records.is_empty() && wanted > 0 {
+            return Err(Denied::Overloaded);
+        }
+        records.iter().for_each(|record| counter.seating.apply(record, 0));
+        let count = records.len();
+        if count > 0 {
+            writes.pending.add(license, records);
+            writes.waiting.push(told);
+            if count == wanted && !counter.queue.is_empty() {
+                self.0.serve(license, counter, &mut writes, MOST_QUEUED);
+            }
+            self.0.pending.notify_one();
+        }
+        Ok((count, count == wanted, durable))
+    }
+
+    /// Everybody who holds a seat of a License, by pool and slot, with the computer that it is used on.
+    pub fn holders(&self, license: &LicenseName) -> Result<Vec<(Seat, Option<String>)>, Denied> {
+        let state = self.0.lock();
+        let Some(owned) = &state.owned else { return Err(Denied::NotOwner) };
+        let Some(counter) = owned.seatings.get(license) else {
+            return self.0.known(license).map(|()| Vec::new());
+        };
+        let shown = counter.seating.table().holders().map(|(pool, held)| {
+            let seat = Seat {
+                license: license.clone(),
+                pool: pool.to_string(),
+                slot: held.slot,
+                user: held.user.map(str::to_owned),
+                session: held.session.to_owned(),
+                since: held.since,
+            };
+            (seat, held.client.map(str::to_owned))
+        });
+        Ok(shown.collect())
+    }
+
+    /// How the pools of a License stand; None: this process does not own the ledger.
+    pub fn in_use(&self, license: &LicenseName) -> Option<BTreeMap<String, Use>> {
+        let mut state = self.0.lock();
+        let owned = state.owned.as_mut()?;
+        let Some(counter) = owned.seatings.get_mut(license) else { return Some(BTreeMap::new()) };
+        Some(counter.uses().into_iter().map(|(pool, u)| (pool.to_string(), u)).collect())
+    }
+
+    /// The Licenses whose use has changed since this was asked last.
+    pub fn changed_use(&self) -> Vec<LicenseName> {
+        let mut state = self.0.lock();
+        let Some(owned) = &mut state.owned else { return Vec::new() };
+        let changed = |counter: &mut Counter| {
+            let now = counter.uses();
+            let before = std::mem::replace(&mut counter.told, now);
+            before != counter.told && before.values().chain(counter.told.values()).any(|u| *u != Use::default())
+        };
+        owned.seatings.iter_mut().filter_map(|(license, c)| changed(c).then(|| license.clone())).collect()
+    }
+
+    /// Why somebody was refused since this was asked last: of each License and reason, in the words of the first refusal.
+    pub fn refusals(&self) -> Vec<(LicenseName, BTreeMap<&'static str, String>)> {
+        let mut state = self.0.lock();
+        let Some(owned) = &mut state.owned else { return Vec::new() };
+        let refused = owned.seatings.iter_mut().filter(|(_, counter)| !counter.refused.is_empty());
+        refused.map(|(license, counter)| (license.clone(), std::mem::take(&mut counter.refused))).collect()
+    }
+
+    /// Frees the seats of those who were not heard of, and of those whom demo mode has ended, and serves everybody in the
+    /// queues. How many seats were freed.
+    pub fn sweep(&self) -> usize {
+        let now = ticks(monotonic());
+        let at = self.0.clock.now().at;
+        let (mut swept, mut queued) = (0, 0);
+        {
+            let mut state = self.0.lock();
+            let Some(owned) = &mut state.owned else { return 0 };
+            let (seatings, mut writes) = owned.parts();
+            for (license, counter) in seatings {
+                let mut records = counter.seating.table().expired(now);
+                // A License that is gone ends nothing.
+                if records.is_empty() && self.0.look_up(license, counter, at).is_ok() {
+                    records = counter.seating.ended(at);
+                }
+                records = writes.pending.fitting(license, records);
+                if !records.is_empty() {
+                    records.iter().for_each(|record| counter.seating.apply(record, 0));
+                    swept += records.len();
+                    writes.pending.add(license, records);
+                }
+                if !counter.queue.is_empty() {
+                    counter.queue.forget(now);
+                    queued += counter.queue.len();
+                    self.0.serve(license, counter, &mut writes, MOST_QUEUED);
+                }
+            }
+        }
+        self.0.metrics.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
+        self.0.metrics.lost.inc_by(swept as u64);
+        if swept > 0 || queued > 0 {
+            self.0.pending.notify_one();
+        }
+        swept
+    }
+}
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed> {
+        self.licenses.get()?.licensed(license, now)
+    }
+
+    fn known(&self, license: &LicenseName) -> Result<(), Denied> {
+        let known = self.licensed(license, self.clock.now().at);
+        known.map(|_| ()).ok_or_else(|| Denied::UnknownLicense(license.clone()))
+    }
+}

@@ -1,0 +1,94 @@
+//! What is counted at the desk.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::asked::{Denied, Granted};
+use crate::domain::license::name::LicenseName;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Denial {
+    namespace: String,
+    name: String,
+    reason: &'static str,
+}
+
+/// Seats granted and refused, and what the ledger costs.
+#[derive(Clone)]
+pub struct SeatMetrics {
+    pub granted: Counter,
+    pub released: Counter,
+    /// Seats whose holders were not heard of.
+    pub lost: Counter,
+    denied: Family<Denial, Counter>,
+    /// Those in the queue, as they were at the last sweep.
+    pub queued: Gauge,
+    /// From a request to its answer, but for those that wait in the queue.
+    pub wait: Histogram,
+    /// Requests answered by one commit.
+    pub batch: Histogram,
+    pub commit: Histogram,
+    /// Seats taken and freed in the ledger, and the bytes of the writes: their quotient is the bytes per seat.
+    pub changes: Counter,
+    pub bytes: Counter,
+    pub owns: Gauge,
+}
+
+impl Default for SeatMetrics {
+    fn default() -> Self {
+        let seconds = || Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0]);
+        SeatMetrics {
+            granted: Counter::default(),
+            released: Counter::default(),
+            lost: Counter::default(),
+            denied: Family::default(),
+            queued: Gauge::default(),
+            wait: seconds(),
+            batch: Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0]),
+            commit: seconds(),
+            changes: Counter::default(),
+            bytes: Counter::default(),
+            owns: Gauge::default(),
+        }
+    }
+}
+
+impl SeatMetrics {
+    /// Shows them in `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("seats_granted", "Seats granted", self.granted.clone());
+        registry.register("seats_released", "Seats given back", self.released.clone());
+        registry.register("seats_lost", "Seats freed because their holder was not heard of", self.lost.clone());
+        registry.register("seats_denied", "Requests refused, by License and reason", self.denied.clone());
+        registry.register("seats_queued", "Sessions that wait for a seat", self.queued.clone());
+        registry.register("seat_wait_seconds", "From a request for seats to its answer", self.wait.clone());
+        registry.register("ledger_batch", "Requests answered by one commit", self.batch.clone());
+        registry.register("ledger_commit_seconds", "How long commits take", self.commit.clone());
+        registry.register("ledger_changes", "Seats taken and freed in the ledger", self.changes.clone());
+        registry.register("ledger_bytes", "Bytes of writes to the ledger", self.bytes.clone());
+        registry.register("ledger_owned", "1 in the replica that hands out seats", self.owns.clone());
+    }
+
+    /// Somebody was answered.
+    pub fn answered(&self, license: &LicenseName, answer: &Result<Granted, Denied>) {
+        match answer {
+            Ok(granted) => _ = self.granted.inc_by(granted.seats.len() as u64),
+            Err(Denied::NotOwner) => {}
+            Err(denied) => {
+                let known = !matches!(denied, Denied::UnknownLicense(_));
+                self.denied(known.then_some(license), denied.reason());
+            }
+        }
+    }
+
+    /// Somebody was refused; None: the License is not known.
+    fn denied(&self, license: Option<&LicenseName>, reason: &'static str) {
+        let (namespace, name) =
+            license.map_or_else(Default::default, |license| (license.namespace.to_string(), license.name.to_string()));
+        self.denied.get_or_create(&Denial { namespace, name, reason }).inc();
+    }
+}
