@@ -1,8 +1,8 @@
 //! How fast ten thousand Licenses become Ready, compared with the raw rate of the same status writes on the same API
 //! server.
 //!
-//! Rounds are interleaved: first the raw writes, which put every License back, then the operator, which makes them Ready
-//! again. Both write with a token of the chart's ServiceAccount, 64 in flight; etcd waits for the disk.
+//! Rounds are interleaved: first the raw writes, which put every License back, then the operator, which makes them
+//! Ready again. Both write with a token of the chart's ServiceAccount, 64 in flight; etcd waits for the disk.
 //! `make bench-converge` runs it; LICENSES and ROUNDS change its size.
 
 #[allow(dead_code)]

@@ -9,7 +9,7 @@ use seatkeeper::domain::license::jwk::signing_key_pem;
 use seatkeeper::domain::license::key::sign;
 use seatkeeper::domain::license::trust::{Revocations, sign_revocations};
 
-/// A folder of its own for one test, gone when the test has passed.
+/// The folder of one test, deleted when the test has passed.
 struct Desk(PathBuf);
 
 struct Answer {
@@ -77,7 +77,8 @@ impl Answer {
         self
     }
 
-    /// It failed with this status, said this on standard error, and nothing on standard output.
+    /// Checks that the command failed with this status, and printed this on standard error and nothing on standard
+    /// output.
     fn expect_refusal(self, status: i32, says: &[&str]) {
         let answer = self.expect(status);
         assert_eq!(answer.out, "");
@@ -105,7 +106,7 @@ spec:
     pools: [{name: agents, model: Concurrent}]
 "#;
 
-/// Plan and Subscription; `spec` are further lines of the Subscription's spec.
+/// Returns a Plan and a Subscription; `spec` holds further lines of the Subscription's spec.
 fn contract(starts_on: &str, spec: &str) -> String {
     format!("{PLAN}---\n{}", subscription("stadtwerke", starts_on, spec))
 }
@@ -123,7 +124,7 @@ spec:
     )
 }
 
-/// `at`, event and term of every event.
+/// Returns `at`, event and term of every event.
 fn events(timeline: &Value) -> Vec<(String, String, u64)> {
     let event = |e: &Value| {
         (e["at"].as_str().unwrap().to_owned(), e["event"].as_str().unwrap().to_owned(), e["term"].as_u64().unwrap())
@@ -180,7 +181,7 @@ fn a_cancellation_counts_for_the_term_whose_notice_day_it_precedes_and_grace_and
     let too_late = cancelled("2026-10-01");
     assert_eq!(at(&too_late, "Ends"), ["2028-01-01T00:00:00+01:00"]);
     assert_eq!(at(&too_late, "KeyIssued").len(), 2);
-    // Far ahead of any clock, it counts all the same: the timeline has no now.
+    // A date far ahead of any clock counts too: a timeline does not depend on the present.
     assert_eq!(at(&cancelled("2027-09-30"), "Ends"), ["2028-01-01T00:00:00+01:00"]);
 }
 
@@ -293,7 +294,7 @@ fn an_unquoted_on_and_what_yaml_1_1_makes_of_it_are_the_same() {
 
 // issue
 
-/// A contract whose first term runs whenever this test does.
+/// Returns a contract whose first term runs whenever this test does.
 fn long_contract(spec: &str) -> String {
     contract("2020-01-01", spec).replace("interval: {months: 12}", "interval: {years: 100}")
 }
@@ -436,7 +437,7 @@ fn claims() -> Value {
            "grace_until": EXP + 14 * 86_400, "pools": [{"name": "agents", "model": "Concurrent", "countBy": "User", "seats": 5}]})
 }
 
-/// A folder with jwks.json of a key, key.jwt signed by it, and what it signs.
+/// Returns a folder with a signing key's jwks.json and a key.jwt signed by it, and the text that the signature covers.
 fn signed(claims: &Value) -> (Desk, String) {
     let desk = Desk::new();
     desk.run("keygen --out keys").expect(0);
@@ -605,7 +606,7 @@ fn inspect_shows_what_a_key_says_unverified_and_safe_for_a_terminal() {
     let mut claims = claims();
     claims["sub"] = json!("A\u{1b}[31m\u{9b}2J");
     let (desk, text) = signed(&claims);
-    // Even with a signature that cannot hold.
+    // Also with a signature that cannot be valid.
     desk.write("key.jwt", format!("{}AAAA", &text[..text.len() - 4]));
     let shown = desk.run("inspect key.jwt").expect(0).out;
     assert!(shown.starts_with("NOT VERIFIED"), "{shown}");
@@ -620,7 +621,7 @@ fn inspect_shows_what_a_key_says_unverified_and_safe_for_a_terminal() {
     desk.run("inspect none.jwt").expect_refusal(2, &["none.jwt: cannot be read"]);
 }
 
-// What bad contracts get
+// Refusals of bad contracts
 
 #[test]
 fn every_fault_of_a_contract_is_told_with_file_line_document_and_field() {

@@ -1,4 +1,4 @@
-//! Who gets a seat: the cases that users know, each by name of what it proves (`requirements.md`).
+//! Who gets a seat: the cases that users know, each named after what it proves (docs/requirements.md).
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use seatkeeper::domain::seats::roster::{Member, MemberMode, People, Roster};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::table::{HeldSeat, Record};
 
-/// The key of these tests is in force from 0 to here, and in grace for as long again.
+/// The key of these tests is in force from 0 until this instant, and then in grace for as long again.
 const ENDS: i64 = 2_000_000_000;
 const GRACE_ENDS: i64 = 2_100_000_000;
 
@@ -29,7 +29,7 @@ fn time(text: &str) -> Instant {
     text.parse().unwrap()
 }
 
-/// What a key with these pools grants at an instant. Two demo seats.
+/// Returns what a key with these pools and two demo seats grants at an instant.
 fn terms_at(now: Instant, pools: Value, assignments: &[Assignment], reservations: &[Reservation]) -> Arc<Terms> {
     let claims: Claims = serde_json::from_value(json!({
         "iss": "v", "jti": "s", "sub": "A", "aud": "p", "iat": 0, "nbf": 0, "exp": ENDS, "grace_until": GRACE_ENDS,
@@ -75,7 +75,7 @@ fn nobody() -> Arc<People> {
     Arc::new(People::unite(&[]))
 }
 
-/// A server at work: what it grants is in the table at once.
+/// A running seat server: what it grants is in the table at once.
 struct Server {
     seating: Seating,
     now: Instant,
@@ -100,7 +100,7 @@ impl Server {
         Ok(grant)
     }
 
-    /// A user starts, with a session and a client of that name; granted: pool, slot and access.
+    /// A user starts a session on a client of the same name. Returns the granted pool, slot and access.
     fn start(&mut self, user: &str, session: &str) -> Result<(String, u32, Access), &'static str> {
         let request = Request { user: Some(user), client: Some("pc1"), ..Request::of(session) };
         let grant = self.ask(request).map_err(|refusal| refusal.reason())?;
@@ -158,7 +158,7 @@ fn i8_i9_i10_grace_is_full_then_demo_admits_two_and_counts_those_kept() {
     assert_eq!(server.seating.table().in_use("agents"), 37);
     for n in 0..35 {
         assert_eq!(server.start("late", "s"), Err("DemoSeatsExhausted"));
-        assert!(server.start(&format!("u{n}"), "s").is_ok(), "who is in stays in");
+        assert!(server.start(&format!("u{n}"), "s").is_ok(), "a holder keeps the seat");
         server.log_out(&format!("u{n}"));
     }
     assert_eq!(server.start("late", "s"), Err("DemoSeatsExhausted"), "two are held");
@@ -185,7 +185,7 @@ fn i9_the_demo_seats_are_one_counter_over_all_pools() {
     assert_eq!(ask(&mut server, "z", "b"), Err("DemoSeatsExhausted"));
 }
 
-/// `onDemo: EndAfterMinutes`: sessions from before demo mode end with its minutes, and those that began in it go on.
+/// `onDemo: EndAfterMinutes`: sessions from before demo mode end after its minutes, and those that began in it go on.
 #[test]
 fn i9_sessions_from_before_demo_mode_end_after_the_minutes_of_the_contract() {
     let mut server = Server::of(agents(3));
@@ -258,7 +258,7 @@ fn t6_t7_t9_passive_users_overflow_into_active_seats_that_nobody_needs_and_move_
     );
     let table = server.seating.table();
     assert_eq!((table.in_use("active"), table.in_use("passive")), (3, 1), "nobody is dropped");
-    // p2 knows the seat by the name under which it was granted.
+    // p2 knows the seat by the id under which it was granted.
     assert!(server.seating.heartbeat(&held("active", 0, Some("p2"), "s"), 50, 200));
     assert_eq!(server.start("p2", "s"), seat("passive", 0, Access::ReadOnly));
     server.free(server.seating.release(&held("active", 0, Some("p2"), "s")).into_iter().collect());
@@ -363,7 +363,7 @@ fn t1_who_holds_a_seat_stays_licensed_and_the_others_share_the_rest_in_order() {
     server.set(pools(2), people.clone());
     assert_eq!(server.seating.licensed("e", server.now), ["c", "d"]);
     assert_eq!(server.start("b", "s"), Err("RosterExceedsSeats"), "d is first and c holds the other");
-    assert!(server.start("c", "t").is_ok(), "who is licensed may start twice while seats are free (T5)");
+    assert!(server.start("c", "t").is_ok(), "a licensed member may start twice while seats are free (T5)");
     server.free(server.seating.table().release(Some("c"), "t"));
     assert!(server.start("d", "s").is_ok());
     server.log_out("c");
@@ -436,11 +436,11 @@ fn m3_a_fixed_licence_is_one_users_on_one_computer_at_a_time() {
     assert_eq!(lost.len(), 3);
     server.free(lost);
     assert!(server.ask(on_pc2).is_ok(), "the time of those on the first client is over");
-    // More users than seats: only the first ones have one.
+    // More users than seats: only the first ones have a seat.
     server.set(terms_at(at(1), pools.clone(), &assigned(&["x", "y", "z"]), &[]), nobody());
     assert_eq!(server.start("z", "1"), Err("NotAssigned"));
     assert!(server.start("x", "1").is_ok());
-    // The key's own word goes before the License's.
+    // Assignments in the key take precedence over those of the License.
     let mut named = pools;
     named[0]["users"] = json!(["b.petrov"]);
     server.set(terms_at(at(1), named, &assigned(&["a.ivanov"]), &[]), nobody());

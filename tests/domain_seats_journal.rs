@@ -1,5 +1,5 @@
-//! The journal and the bases behind it: whenever an owner dies, the next one finds everything that was durable, and says so
-//! where it may not (`design.md` §5 "A missing ledger is not an empty one").
+//! The journal and its bases: whenever an owner dies, the next one finds everything that was durable, or reports that
+//! it may not have found it (docs/design/seats.md: a missing ledger is not an empty one).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use seatkeeper::domain::seats::journal::{
 use seatkeeper::domain::seats::line::write_base;
 use seatkeeper::domain::seats::table::{Free, Hold, Record, Table};
 
-/// What is durable: objects by name.
+/// The durable objects, by name.
 #[derive(Clone, Default)]
 struct Store {
     ring: BTreeMap<u64, Entry>,
@@ -23,7 +23,7 @@ impl Store {
     }
 }
 
-/// An owner: what it knows, and what it has in memory.
+/// An owner: what it has read, and what it has in memory.
 struct Owner {
     journal: Journal,
     tables: BTreeMap<LicenseName, Table>,
@@ -46,7 +46,7 @@ impl Owner {
         Self::begin_with(store, None)
     }
 
-    /// One that writes down for how long it grants; None: as owners of an older version did.
+    /// Starts an owner that records the TTL of its seats; with `None` it records none, like owners of an older version.
     fn begin_with(store: &mut Store, ttl: Option<u64>) -> (Self, Option<Incomplete>) {
         let found = store.read();
         let folded = found.fold();
@@ -91,7 +91,7 @@ impl Owner {
     }
 }
 
-/// Takes the seat where it is free, else frees it.
+/// Takes the seat if it is free, else frees it.
 fn change(held: &mut Held, license: usize, pool: usize, slot: u32) -> (LicenseName, Record) {
     let name = LicenseName::new("acme", ["acd", "smath"][license]);
     let pool = ["agents", "für alle"][pool];
@@ -127,7 +127,7 @@ enum Step {
 }
 
 impl Owner {
-    /// Returns the next owner and what it misses, where this one dies.
+    /// Takes one step. If the owner dies in it, returns the next owner and what that one misses.
     fn goes_through(
         &mut self,
         step: &Step,
@@ -154,7 +154,7 @@ impl Owner {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    // Slots of three bases.
+    // The slots lie in three bases.
     let change = (0..2usize, 0..2usize, prop_oneof![0..3u32, 254..258u32, 600..602u32]);
     prop_oneof![
         8 => proptest::collection::vec(change, 1..6).prop_map(Step::Commit),
@@ -184,8 +184,8 @@ proptest! {
         }
     }
 
-    /// Whoever was granted a seat may count on it for as long as its owner said: whoever takes over finds at least that,
-    /// however often the ring went round since. Once nobody counts on it any more, it is forgotten.
+    /// A holder may rely on its seat for the TTL that the owner answered: the next owner finds at least that TTL,
+    /// however often the ring has wrapped since. Once no holder relies on it any longer, it is forgotten.
     #[test]
     fn whoever_takes_over_finds_for_how_long_seats_may_be_counted_on(
         steps in proptest::collection::vec((5..=LONGEST_TTL, any::<bool>(), 0..2 * RING), 1..12),
@@ -198,7 +198,7 @@ proptest! {
             prop_assert_eq!(owner.journal.ttl(), counted_on.iter().copied().max());
             if others_are_forgotten {
                 owner.journal.forget_ttl_before(ttl);
-                // The next owner knows it from an entry.
+                // The next owner reads it from an entry.
                 owner.commit(&mut store, &Changes::new());
                 counted_on = vec![ttl];
             }
@@ -219,7 +219,7 @@ proptest! {
                 owner = next;
             }
         }
-        // The number of bases stands in the next entry that is written.
+        // The next entry that is written contains the number of bases.
         owner.commit(&mut store, &Changes::new());
         let objects = store.ring.len() + store.bases.len();
         let nth = victim.index(objects);
@@ -274,7 +274,7 @@ fn a_ledger_of_an_older_version_says_no_time_and_one_written_on_by_it_keeps_the_
     assert_eq!(store.read().journal.ttl(), None);
     let (new, _) = Owner::begin_with(&mut store, Some(90));
     assert_eq!((new.journal.ttl(), store.read().journal.ttl()), (Some(90), Some(90)));
-    // A version that knows nothing of it writes entries without it.
+    // A version that does not know the TTL writes entries without it.
     let Store { ring, .. } = &mut store;
     ring.insert(4, Entry { epoch: 3, sequence: 4, bases: 0, lines: "!an-older-one-0123456789abcdef\n".into() });
     assert_eq!(store.read().journal.ttl(), Some(90));

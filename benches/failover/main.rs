@@ -1,5 +1,6 @@
 //! How long no seat is granted after the owner ends: from the signal to the first new grant by the remaining replica,
-//! as seen by a client that keeps asking. `make bench-failover TRIALS=100`; the control plane's writes wait for the disk.
+//! as seen by a client that keeps asking. `make bench-failover TRIALS=100`; the control plane's writes wait for the
+//! disk.
 
 #[allow(dead_code)]
 #[path = "../../tests/e2e/cluster.rs"]
@@ -80,7 +81,8 @@ async fn measure(trials: usize) {
                 tokio::time::sleep(ASKS_AGAIN).await;
             };
             took.push(granted.saturating_sub(sent));
-            // The previous owner may not have written these releases; the next one would keep the seats for its waiting time.
+            // The previous owner may not have written these releases; the next one would keep the seats for its
+            // waiting time.
             for id in asked.given_back.drain(..) {
                 line.ask(0, &format!("DELETE /v1/seats/{id}"), "").await;
             }

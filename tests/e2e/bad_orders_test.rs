@@ -1,4 +1,4 @@
-//! Orders and Plans that cannot be acted on: each says what must be given, in the place where its author looks.
+//! Orders and Plans that cannot be acted on: each says what is needed, in the place where its author looks.
 
 use seatkeeper::domain::license::mode::Mode;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::case::{Case, ISSUER, PLAN, order};
 use crate::keys::Signer;
 
-/// P1: what the API server can judge is refused before it is stored, with what to write instead.
+/// P1: the API server refuses what it can judge before it is stored, and says what to write instead.
 #[tokio::test]
 async fn p1_a_plan_that_makes_no_sense_is_refused_with_what_to_write() {
     let case = Case::new("bad-plans").await;
@@ -64,7 +64,7 @@ async fn i11_an_order_that_makes_no_sense_is_refused_with_what_to_write() {
     }
 }
 
-/// A contract's conditions do not change under it; the message says what to do instead.
+/// The conditions of a running contract cannot change; the message says what to do instead.
 #[tokio::test]
 async fn p1_the_conditions_of_a_contract_cannot_change_under_it() {
     let case = Case::new("immutable").await;
@@ -104,7 +104,8 @@ async fn p1_the_conditions_of_a_contract_cannot_change_under_it() {
     }
 }
 
-/// P7 and others: what only the operator can judge stalls the Subscription, with an Event, and nothing is issued.
+/// P7 and others: a fault that only the operator can find stalls the Subscription, with an Event, and nothing is
+/// issued.
 #[tokio::test]
 async fn p7_an_order_that_no_retry_can_fix_is_stalled_and_says_why() {
     let case = Case::new("stalled").await;
@@ -153,7 +154,7 @@ async fn p7_an_order_that_no_retry_can_fix_is_stalled_and_says_why() {
     assert_eq!(nothing, "", "a stalled order issues nothing");
 }
 
-/// I5: a cancellation without the letter that the Plan asks for changes nothing and says so.
+/// I5: a cancellation without the letter that the Plan requires changes nothing, and the Subscription says so.
 #[tokio::test]
 async fn i5_a_cancellation_without_evidence_does_not_count_where_the_plan_wants_it_written() {
     let case = Case::new("evidence").await;
@@ -168,7 +169,7 @@ async fn i5_a_cancellation_without_evidence_does_not_count_where_the_plan_wants_
     case.license("innoacd").becomes(Mode::Full).await;
 }
 
-/// What is missing may still come: the order waits, says for what, and goes on by itself.
+/// What is missing may still come: the order waits, says for what, and then continues by itself.
 #[tokio::test]
 async fn i11_an_order_waits_for_its_plan_and_its_signing_key_and_goes_on_when_they_come() {
     let case = Case::new("waits").await;
@@ -189,7 +190,7 @@ async fn i11_an_order_waits_for_its_plan_and_its_signing_key_and_goes_on_when_th
     assert!(said.contains("spec.issuer") && said.contains(&issuer), "{said}");
     assert!(subscription.told("SecretMissing").await.contains(&issuer));
 
-    // One thing after the other is wrong with the Secret, and what is in it is never repeated.
+    // The Secret has one fault after another, and its contents are never repeated.
     for (type_, entries, reason, message) in [
         (
             "Opaque",
@@ -212,7 +213,7 @@ async fn i11_an_order_waits_for_its_plan_and_its_signing_key_and_goes_on_when_th
     ] {
         case.kubectl.run(&["delete", "secret", "issuer"]).await;
         case.secret("issuer", type_, &[entries]).await;
-        // Something has to change for an order to be looked at while the Secret is of a type that is not watched.
+        // Secrets of this type are not watched, so something else has to change before the order is looked at again.
         let note = json!({"spec": {"order": {"reference": reason}}}).to_string();
         case.kubectl.expect(&["patch", "lsub/stadtwerke", "--type=merge", "-p", &note]).await;
         let said = subscription.is_not("Issued", reason).await;

@@ -1,4 +1,4 @@
-//! Time is trusted only where two clocks bear each other out, and nothing ends early (`design.md` §4 "Trusted time").
+//! Time is trusted only if two clocks confirm each other, and nothing ends early (docs/design/domain.md, Trusted time).
 
 use chrono::Duration;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -13,7 +13,7 @@ use crate::eventually::eventually;
 use crate::faults_ground::{Ground, HOME, Order, SOON, Vendor, condition, conditions_of};
 use crate::faults_operators::InProcess;
 
-/// What the operator stores beside its Lease.
+/// The annotation in which the operator stores its mark.
 const MARK: &str = "seatkeeper.dev/trusted-time";
 
 async fn order(ground: &Ground, name: &str) -> Vendor {
@@ -23,7 +23,7 @@ async fn order(ground: &Ground, name: &str) -> Vendor {
     vendor
 }
 
-/// Mode, and what is said of the clock.
+/// Returns the mode, and what the License says about the clock.
 fn shown(license: &License) -> (String, String) {
     let mode = license.status.as_ref().and_then(|status| status.mode).map(|mode| mode.as_str().to_owned());
     let (status, reason, _) = condition(conditions_of(license), "ClockTrusted");
@@ -68,7 +68,7 @@ async fn a_clock_ten_years_ahead_ends_no_licence_and_is_reported() {
     assert!(stored_mark(&ground).await.is_some_and(|mark| mark < machine_time() + Duration::minutes(1)));
     operator.stop().await;
 
-    // Set right, it is trusted again.
+    // Once the clock is right, it is trusted again.
     let operator = InProcess::start(&ground.operator, Clock::of_machine()).await;
     shows(&vendor, "Full", "True ClocksAgree").await;
     operator.stop().await;

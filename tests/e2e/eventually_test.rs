@@ -1,4 +1,4 @@
-//! Waiting fails with what was seen.
+//! When waiting fails, the message says what was seen last.
 
 use std::time::Duration;
 
