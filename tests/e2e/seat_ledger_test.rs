@@ -1,4 +1,4 @@
-//! `SeatLedger`: what the API server itself refuses of a writer that was overtaken (I2; `design.md` §5).
+//! `SeatLedger`: the API server itself refuses the writes of an owner that was replaced (I2; docs/design/seats.md).
 
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ async fn i2_an_epoch_never_falls_nor_a_sequence_within_it() {
     }
 }
 
-/// K1: it says whose it is and never who sits where, and carries nothing that nobody wrote.
+/// K1: a SeatLedger shows its License and pool but never who holds which seat, and no field is filled in by defaults.
 #[tokio::test]
 async fn i2_a_ledger_is_one_thing_and_stays_small() {
     let case = Case::new("ledger-shape").await;

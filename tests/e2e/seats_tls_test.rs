@@ -1,4 +1,4 @@
-//! Seats over HTTPS: nobody on the way reads a token, and whoever cannot be believed gets none (K2).
+//! Seats over HTTPS: nobody on the network reads a token, and no untrusted server gets one (K2).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::seats_test::{Agent, Answer, licensed_by};
 
 /// The name of the Service.
 const NAME: &str = "seatkeeper.seatkeeper.svc";
-/// Renewed files are looked for every ten seconds, on a machine that does other things too.
+/// The operator looks for renewed files every ten seconds; a busy machine takes longer.
 const RENEWED: Duration = Duration::from_secs(45);
 
 fn mount(ground: &Ground, name: &str, pair: &Pair) -> Mount {
@@ -45,7 +45,7 @@ async fn logged_in(agent: &Agent, authority: &Authority, at: &Replica, user: &st
     .await
 }
 
-/// Someone with files of their own, on a command line.
+/// A person at a command line, with their own files.
 struct Shell<'a> {
     vendor: &'a Vendor,
     folder: PathBuf,
@@ -61,7 +61,7 @@ impl<'a> Shell<'a> {
         Shell { vendor, folder }
     }
 
-    /// `seatkeeper hold` on the licence, for a moment. Its status and what it said.
+    /// Runs `seatkeeper hold` on the licence for a moment. Returns its status and what it printed.
     async fn hold(&self, server: &str, more: &[&str]) -> (Option<i32>, String) {
         let mut hold = Command::new(env!("CARGO_BIN_EXE_seatkeeper"));
         hold.args(["hold", "--server", server, "--user", "m.huber", "--token-file", "token"])
@@ -114,14 +114,14 @@ async fn k2_https_is_believed_with_the_right_authority_alone_and_plain_http_gets
     let mut stream = TcpStream::connect(("127.0.0.1", replica.seats)).await.expect("it listens");
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: seats\r\n{token}\r\n\r\n").as_bytes()).await.expect("sent");
     let mut answer = Vec::new();
-    // It may be reset, with the rest of the request unread.
+    // The server may reset the connection, because the rest of the request is unread.
     let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut answer)).await.expect("it does not wait for more");
     assert!(!String::from_utf8_lossy(&answer).contains("HTTP"), "{answer:?}");
     logged_in(&agent, &authority, &replica, "j.wolf").await;
     replica.kill().await;
 }
 
-/// More than there is room for, half of them in the middle of a handshake.
+/// There are more connections than the server has room for, half of them in the middle of a handshake.
 #[tokio::test]
 async fn k2_those_who_never_finish_a_handshake_keep_out_nobody_with_a_token() {
     let ground = Ground::take().await;
@@ -148,7 +148,7 @@ async fn k2_those_who_never_finish_a_handshake_keep_out_nobody_with_a_token() {
         let stream = tokio::time::timeout(SOON, TcpStream::connect(("127.0.0.1", replica.seats))).await;
         let mut stream = stream.expect("it goes on taking connections").expect("it listens");
         if nth % 2 == 0 {
-            // The beginning of a handshake of 512 bytes.
+            // The beginning of a 512-byte handshake.
             stream.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1]).await.expect("the system takes it");
         }
         silent.push(stream);
@@ -244,7 +244,7 @@ async fn k2_requests_are_passed_on_over_tls_and_to_nobody_who_cannot_be_believed
         .await;
         assert_eq!((answer.status, &answer.body["reason"], answer.retry_after), (503, &json!("NotOwner"), Some(1)));
     }
-    // One that was started without TLS, as before an upgrade: it is not answered.
+    // A replica that was started without TLS, as before an upgrade, gets no seat through the owner.
     let stream = TcpStream::connect(("127.0.0.1", plain.seats)).await.expect("it listens");
     let answer = agent.ask_over(stream, "POST", "/v1/seats", &agent.wish("j.wolf")).await.expect("it answers");
     assert_eq!((answer.status, &answer.body["reason"]), (503, &json!("NotOwner")), "{answer:?}");
