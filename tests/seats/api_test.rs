@@ -1,4 +1,4 @@
-//! `/v1/seats` as a program uses it.
+//! `/v1/seats`, as a program uses it.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -18,25 +18,25 @@ fn a_seat_is_taken_kept_given_back_and_the_same_session_gets_the_same_seat() {
     assert_eq!((first.status, first.header("content-type")), (201, Some("application/json")), "{first:?}");
     let granted = first.json();
     assert_eq!((&granted["access"], &granted["ttlSeconds"]), (&"Full".into(), &TTL.as_secs().into()));
-    // As if the reply had been lost.
+    // Ask again, as if the reply had been lost.
     let again = ground.asks("a", json!({"client": "pc1", "request": "1"}));
     assert_eq!((again.status, again.json()), (201, granted.clone()));
     let path = format!("/v1/seats/{}", id(&granted));
     assert_eq!(ground.ask("PUT", &path, "").status, 200);
     assert_eq!(ground.ask("DELETE", &path, "").status, 204);
     assert!(ground.holders().is_empty());
-    assert_eq!(ground.ask("DELETE", &path, "").status, 204, "giving back twice is as well");
+    assert_eq!(ground.ask("DELETE", &path, "").status, 204, "giving a seat back twice succeeds");
     ground.ask("PUT", &path, "").is_problem(410, "SeatLost", &["never revived, ask for a new one"]);
     assert!(ground.holders().is_empty());
 }
 
-/// A request to give back that was held up on its way must not free what the session has taken since.
+/// A release that was delayed on its way must not free the seat that the session has taken since.
 #[test]
 fn i1_what_was_said_of_a_seat_does_not_count_for_the_next_one_of_the_same_session() {
     let ground = Ground::take();
     let before = format!("/v1/seats/{}", ground.seat("a"));
     assert_eq!(ground.ask("DELETE", &before, "").status, 204);
-    // Seats are told apart by the second.
+    // Seat ids distinguish grants by the second.
     let mut now = ground.seat("a");
     until("a second is over", || {
         ground.ask("DELETE", &format!("/v1/seats/{now}"), "");
@@ -49,9 +49,9 @@ fn i1_what_was_said_of_a_seat_does_not_count_for_the_next_one_of_the_same_sessio
     assert_eq!(ground.holders(), ["a"]);
 }
 
-/// The journal of the ledger is gone round several times, and its bases are written behind it.
+/// The ring of the journal wraps several times, and its bases are written behind it.
 ///
-/// What one gives back and the next one takes goes into one write.
+/// The release of one agent and the grant of the next go into one write.
 #[test]
 fn i1_a_hundred_agents_log_in_and_out_one_after_the_other() {
     let ground = Ground::take();
@@ -67,7 +67,7 @@ fn i1_a_hundred_agents_log_in_and_out_one_after_the_other() {
     assert!((100..150).contains(&writes), "{writes} writes for 100 agents");
 }
 
-/// I2, I3: by users, several requests in one body are judged one by one, in their order.
+/// I2, I3: several requests in one body, also of several users, are decided one by one, in their order.
 #[test]
 fn i2_several_requests_in_one_body_get_an_answer_each() {
     let ground = Ground::take();
@@ -102,7 +102,7 @@ fn i2_several_requests_in_one_body_get_an_answer_each() {
     let detail = answers[6]["detail"].as_str().unwrap();
     assert!(detail.contains("all sessions of a user share one seat of pool `agents`: `count` is 1"), "{detail}");
 
-    // Heartbeats of all at once tell which of them are lost.
+    // The answer to one heartbeat for several seats says which of them are lost.
     let [a, second, b] = [0, 1, 2].map(|number| id(&answers[number]));
     let keep = json!({"ids": [&a, &second, &b]}).to_string();
     let kept = ground.ask("PUT", "/v1/seats", &keep);
@@ -110,7 +110,7 @@ fn i2_several_requests_in_one_body_get_an_answer_each() {
     assert_eq!(ground.ask("DELETE", &format!("/v1/seats/{second}"), "").status, 204);
     let kept = ground.ask("PUT", "/v1/seats", &keep);
     assert_eq!((kept.status, kept.json()), (200, json!({"lost": [second], "ttlSeconds": TTL.as_secs()})));
-    // The seat of `a` is still held by their first session.
+    // The first session of `a` still holds the seat.
     ground.asks("c", json!({})).is_problem(
         409,
         "SeatsExhausted",
@@ -125,7 +125,7 @@ fn a_lost_seat_is_never_revived_by_a_heartbeat() {
     until("its time is over", || ground.holders().is_empty());
     ground.ask("PUT", &a, "").is_problem(410, "SeatLost", &["ask for a new one"]);
     assert!(ground.holders().is_empty());
-    // Nor by one that comes while somebody else sits there.
+    // Nor is it revived by a heartbeat that comes while another holder has the slot.
     ground.seat("b");
     ground.ask("PUT", &a, "").is_problem(410, "SeatLost", &[]);
     assert_eq!(ground.ask("DELETE", &a, "").status, 204);

@@ -1,4 +1,4 @@
-//! What bad input gets: a precise problem, and no seat.
+//! Bad input gets a precise problem, and no seat.
 
 use seatkeeper::server::seats::body::MOST_BYTES;
 use serde_json::json;
@@ -127,7 +127,7 @@ fn unknown_paths_methods_and_seats_are_problems() {
             answer.is_problem(400, "InvalidRequest", &["the path names no seat: use the `id`"]);
         }
     }
-    // Well formed, and held by nobody.
+    // Well-formed ids that nobody holds.
     for id in ["centre~innoacd~agents~0~a~s~0", "centre~innoacd~no~7~a~s~0", "no~no~no~4294967295~~s~0"] {
         ground.ask("PUT", &format!("/v1/seats/{id}"), "").is_problem(410, "SeatLost", &[]);
     }
@@ -155,7 +155,7 @@ fn impossible_requests_are_refused_with_what_is_possible() {
         let answer = ground.asks("a", more);
         answer.is_problem(status, reason, says);
         assert_eq!(answer.retry_after(), None, "it will not pass by itself: {answer:?}");
-        assert!(answer.body.len() < 1_000, "nothing long is sent back");
+        assert!(answer.body.len() < 1_000, "the answer does not repeat long input");
     }
     assert!(ground.holders().is_empty());
     let _held = (ground.seat("a"), ground.seat("b"));
@@ -179,7 +179,7 @@ fn names_in_any_script_and_with_controls_come_back_as_they_were() {
         assert_eq!(ground.ask("DELETE", &format!("/v1/seats/{id}"), "").status, 204);
         assert!(ground.holders().is_empty());
     }
-    // Of different users they are different seats, whatever the sessions are called.
+    // Different users have different seats, even if their sessions have the same name.
     let slots = ["a", "b"]
         .map(|user| ground.asks(user, json!({"session": "same"})).json()["seats"][0]["slot"].as_u64().unwrap());
     assert_eq!(slots, [0, 1]);
@@ -223,7 +223,7 @@ fn hold_says_what_is_wrong_and_what_to_do() {
     assert!(ground.holders().is_empty());
 }
 
-/// Over https the server has to prove itself before it is shown the token.
+/// Over https, the server has to prove its identity before it is sent the token.
 #[test]
 fn https_is_believed_with_the_right_authority_alone() {
     let ground = Ground::take();

@@ -1,4 +1,4 @@
-//! Those who wait for a seat, over HTTP. Their turns in every order of events: `tests/simulation/queue_test.rs`.
+//! Waiting for a seat, over HTTP. `tests/simulation/queue_test.rs` has the turns in every order of events.
 
 use serde_json::json;
 use std::io::Write;
@@ -11,7 +11,7 @@ use super::http::Answer;
 
 const FOR_LONG: &str = "exec sleep 600";
 
-/// Two who hold all the seats, and keep them.
+/// Starts two holders, who keep all the seats.
 fn full(ground: &Ground) -> [Running; 2] {
     let holders = ["a", "b"].map(|user| Running::start(&mut ground.hold(&format!("--user {user}"), FOR_LONG)));
     until("both hold a seat", || ground.holders().len() == 2);
@@ -60,10 +60,10 @@ fn who_waits_in_vain_is_told_why_and_its_place() {
         answer.is_problem(409, "SeatsExhausted", &["wait until one is released, or order more"]);
         assert_eq!((answer.retry_after(), &answer.json()["place"]), (Some(0), &place.into()), "{answer:?}");
     }
-    // What does not pass by itself is not waited for.
+    // A refusal that does not pass by itself is answered without waiting.
     ground.asks("e", json!({"wait": 30, "pool": "desks"})).is_problem(404, "UnknownPool", &[]);
     ground.asks("a", json!({"wait": 30, "count": 3})).is_problem(400, "InvalidRequest", &[]);
-    assert_eq!(ground.asks("a", json!({"wait": 30})).status, 201, "who has a seat need not wait");
+    assert_eq!(ground.asks("a", json!({"wait": 30})).status, 201, "a holder does not have to wait");
     until("they are forgotten", || ground.queued() == 0);
 }
 

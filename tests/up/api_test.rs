@@ -1,4 +1,4 @@
-//! Who may talk to the API of `seatkeeper up`, and that nobody else holds it up.
+//! Who may use the API of `seatkeeper up`, and that nobody else can block it.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::running::{Desk, LONGEST};
 
-/// Status and body, as curl would show them, with this header.
+/// Sends a GET request, with this token if there is one, and returns status and body, as curl would show them.
 async fn get(desk: &Desk, path: &str, token: Option<&str>) -> (u16, String) {
     let kubeconfig = kube::config::Kubeconfig::read_from(desk.data("kubeconfig")).unwrap();
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
@@ -70,7 +70,7 @@ async fn the_credential_is_private_and_the_certificate_is_checked() {
         assert_eq!(mode(name), 0o600, "{name}");
     }
     assert!(Api::<Namespace>::all(desk.client().await).list(&ListParams::default()).await.unwrap().items.len() > 1);
-    // With another authority the client hangs up.
+    // With another authority, the client refuses the connection.
     let (other, mine) = (Desk::new(), desk.data("kubeconfig"));
     let mut second = other.up("");
     second.until(&["holds no YAML yet"]);
@@ -93,15 +93,15 @@ async fn idle_connections_and_slow_handshakes_hold_up_nobody() {
     let namespaces: Api<Namespace> = Api::all(desk.client().await);
     namespaces.list(&ListParams::default()).await.unwrap();
     let address = address["https://".len()..].to_socket_addrs().unwrap().next().unwrap();
-    // More than there is room for, and none says a word.
+    // More connections than there is room for, and none sends anything.
     let idle: Vec<TcpStream> = (0..MOST_CONNECTIONS + 200).map(|_| TcpStream::connect(address).unwrap()).collect();
-    // Long before the handshakes are given up, on an old connection and on a new one.
+    // Requests succeed long before the handshakes time out, on an old connection and on a new one.
     for client in [namespaces, Api::all(desk.client().await)] {
         let params = ListParams::default();
         let answered = tokio::time::timeout(Duration::from_secs(5), client.list(&params)).await;
-        assert!(answered.expect("it was held up").unwrap().items.len() > 1);
+        assert!(answered.expect("it was blocked").unwrap().items.len() > 1);
     }
-    // The oldest were sent away.
+    // The oldest connections were closed.
     idle[0].set_read_timeout(Some(LONGEST)).unwrap();
     assert!(matches!(std::io::Read::read(&mut &idle[0], &mut [0; 1]), Ok(0) | Err(_)));
     idle[idle.len() - 1].set_nonblocking(true).unwrap();
@@ -125,7 +125,7 @@ fn wrong_use_is_told() {
     }
     desk.refused("--from 2026-01-01", 2, &["--speed"]);
     desk.refused("--speed 1d/s --from 2026-02-30", 2, &["--from"]);
-    assert!(!desk.data("").exists(), "what is wrong use leaves nothing behind");
+    assert!(!desk.data("").exists(), "wrong use leaves nothing behind");
     for (folder, says) in [("nowhere", "nowhere: No such file"), ("yaml/contract.yaml", "is no folder")] {
         let output = Command::new(env!("CARGO_BIN_EXE_seatkeeper")).args(["up", folder]).current_dir(&desk.0).output();
         let (output, said) = output.map(|o| (o.status.code(), String::from_utf8(o.stderr).unwrap())).unwrap();

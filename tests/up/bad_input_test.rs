@@ -1,4 +1,4 @@
-//! Files that cannot be applied: each is named with file, line and field, once, and the others go on.
+//! Files that cannot be applied: each is named once, with file, line and field, and the others are still applied.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -7,7 +7,7 @@ use super::running::Desk;
 
 const GOOD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: good}\ndata: {a: b}\n";
 
-/// A Plan of `default`; `terms` is a line of its spec.
+/// Returns a Plan in `default`; `terms` is a line of its spec.
 fn plan(terms: &str) -> String {
     format!(
         "apiVersion: seatkeeper.dev/v1alpha1
@@ -26,7 +26,7 @@ spec:
 #[test]
 fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
     let desk = Desk::new();
-    // A rule (CEL) of the CRD refuses terms where nothing ever ends.
+    // A CEL rule of the CRD refuses terms for a perpetual licence.
     let perpetual = plan("terms: {interval: {months: 12}, notice: {months: 3}}")
         .replace("name: plan}", "name: rule}")
         .replace("    pools", "    lifetime: Perpetual\n    pools");
@@ -59,7 +59,7 @@ fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
         &["applied ConfigMap default/good"],
     ];
     up.until_all(&told);
-    // Some looks later nothing has been said again.
+    // Some looks later, no fault has been reported again.
     for round in 0..3 {
         desk.write("zz-good.yaml", GOOD.replace("a: b", &format!("a: round{round}")));
         up.until(&["applied ConfigMap default/good"]);

@@ -6,7 +6,7 @@ use seatkeeper::api::license::License;
 
 use super::running::Desk;
 
-/// A ConfigMap of `default`.
+/// Returns a ConfigMap in `default`.
 fn config_map(name: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: {value}}}\n")
 }
@@ -57,13 +57,13 @@ fn the_example_lives_through_renewal_grace_demo_and_full_again_in_a_minute() {
         ("2026-11-08", "License innoacd/messe  FullAgain: agents 30"),
         ("2026-12-31", "Subscription innoacd/stadtwerke  Renewed: term 2 ends at 2027-12-31T23:00:00Z"),
     ];
-    // The renewal that the calendar begins before: the second term's key is there four weeks ahead.
+    // The calendar begins shortly before the renewal: the second term's key is there four weeks ahead.
     up.until(&["Subscription innoacd/stadtwerke  KeyIssued", "for term 2", "valid from 2026-12-31T23:00:00Z"]);
     for (due, what) in story {
         let line = up.until(&[what]);
         let date = |text: &str| text[..10].parse::<chrono::NaiveDate>().unwrap();
         let late = (date(&line) - date(due)).num_days();
-        // A machine that does other things may be some seconds late, and each is five days.
+        // A busy machine may be some seconds late, and each second is five days.
         assert!((0..25).contains(&late), "{line}");
     }
     up.interrupt();
@@ -79,13 +79,13 @@ async fn what_changes_in_the_folder_is_taken_up() {
     desk.write("a.yaml", config_map("first", "three"));
     up.until(&["applied ConfigMap default/first"]);
     assert_eq!(value(&desk, "first").await, "three");
-    // A comment changes nothing, and is not told as a change.
+    // A comment changes nothing, and is not reported as a change.
     desk.write("a.yaml", format!("# a comment\n{}", config_map("first", "three")));
     up.until(&["one object is as its file says"]);
     std::fs::remove_file(desk.0.join("yaml/deep/b.yml")).unwrap();
     up.until(&["! ConfigMap default/second stands in no file any more; it stays until it is deleted with kubectl"]);
     assert_eq!(value(&desk, "second").await, "two");
-    // The same object in another file is not gone.
+    // An object that moved to another file is not gone.
     std::fs::rename(desk.0.join("yaml/a.yaml"), desk.0.join("yaml/c.yaml")).unwrap();
     up.until(&["one object is as its file says"]);
     let said = up.interrupt().join("\n");
@@ -102,7 +102,7 @@ async fn the_next_start_goes_on_after_ctrl_c_and_after_a_kill() {
     let licenses: Api<License> = Api::all(client.clone());
     let before = licenses.list(&ListParams::default()).await.unwrap();
     let uids = |list: &kube::core::ObjectList<License>| list.items.iter().map(|l| l.uid().unwrap()).collect::<Vec<_>>();
-    // A watch that somebody has open must not hold up the end.
+    // An open watch must not delay the end.
     let (resource, _) = (kube::core::ApiResource::erase::<License>(&()), ());
     let watched: Api<DynamicObject> = Api::all_with(client, &resource);
     let watch = watched.watch(&kube::api::WatchParams::default(), "0").await.unwrap();
