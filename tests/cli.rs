@@ -229,7 +229,7 @@ fn without_grace_demo_starts_at_the_end() {
 }
 
 #[test]
-fn where_the_notice_is_longer_than_the_interval_the_first_keys_come_together() {
+fn if_the_notice_is_longer_than_the_interval_the_first_keys_come_together() {
     let monthly = contract("2026-01-01", "").replace("months: 12", "months: 1");
     let desk = Desk::with_contract(&monthly);
     let timeline = desk.run("timeline -f contract.yaml --terms 5 -o json").expect(0).json();
@@ -255,7 +255,7 @@ fn a_perpetual_contract_has_one_key_without_an_end() {
 }
 
 #[test]
-fn the_table_speaks_of_local_times_and_weekdays() {
+fn the_table_shows_local_times_and_weekdays() {
     let spec = format!("{BERLIN}  cancellation: {{receivedOn: \"2026-09-30\"}}\n");
     let desk = Desk::with_contract(&contract("2026-01-01", &spec));
     let table = desk.run("timeline -f contract.yaml").expect(0).out;
@@ -280,7 +280,7 @@ fn an_order_that_waits_for_approval_is_shown_as_if_approved_and_says_so_i11() {
 }
 
 #[test]
-fn an_unquoted_on_and_what_yaml_1_1_makes_of_it_are_the_same() {
+fn an_unquoted_on_and_its_yaml_1_1_meaning_are_the_same() {
     for on in ["on", "\"on\"", "true", "\"true\""] {
         let changes = format!("seats: 50, changes: [{{{on}: \"2020-06-01\", seats: 60}}]");
         let desk = Desk::with_contract(&contract("2020-01-01", "").replace("seats: 50", &changes));
@@ -357,7 +357,7 @@ fn no_key_is_issued_beyond_the_end_of_the_contract() {
 }
 
 #[test]
-fn of_a_term_whose_seats_change_it_is_the_key_in_force_and_the_next_change_is_told() {
+fn if_seats_change_within_a_term_the_key_in_force_is_issued_and_the_next_change_is_reported() {
     let changes = r#"seats: 50, changes: [{"on": "2021-01-01", seats: 60}, {"on": "2095-01-01", seats: 70}]"#;
     let desk = Desk::with_contract(&long_contract("").replace("seats: 50", changes));
     let said = desk.run("issue -f contract.yaml --signing-key keys/signing-key.pem --out key.jwt").expect(0);
@@ -368,7 +368,7 @@ fn of_a_term_whose_seats_change_it_is_the_key_in_force_and_the_next_change_is_to
 }
 
 #[test]
-fn of_several_plans_one_must_be_named() {
+fn if_there_are_several_plans_one_must_be_named() {
     let second = PLAN.replace("name: innoacd", "name: other").replace("product: innoacd", "product: other");
     let both =
         contract("2020-01-01", "").replace("plans: [", "plans: [{name: other, pools: [{name: agents, seats: 7}]}, ");
@@ -570,7 +570,7 @@ fn a_revoked_key_is_refused_and_a_bad_list_is_wrong_use() {
 }
 
 #[test]
-fn wrong_use_of_verify_is_told_from_a_bad_key() {
+fn wrong_use_of_verify_differs_from_a_bad_key() {
     let (desk, _) = signed(&claims());
     desk.write("bad.json", "{").write("empty.json", "{\"keys\": []}").write("huge.json", "x".repeat(2_000_000));
     let cases: [(&str, &[&str]); 7] = [
@@ -624,7 +624,7 @@ fn inspect_shows_what_a_key_says_unverified_and_safe_for_a_terminal() {
 // Refusals of bad contracts
 
 #[test]
-fn every_fault_of_a_contract_is_told_with_file_line_document_and_field() {
+fn every_fault_of_a_contract_is_reported_with_file_line_document_and_field() {
     let good = || contract("2026-01-01", BERLIN);
     let change = |from: &str, to: &str| {
         let changed = good().replace(from, to);
@@ -777,7 +777,7 @@ fn other_objects_in_the_file_are_skipped_with_a_note_and_lists_are_unpacked() {
 }
 
 #[test]
-fn of_several_subscriptions_one_is_named_and_a_malformed_one_does_not_stop_the_others() {
+fn if_there_are_several_subscriptions_one_is_named_and_a_malformed_one_does_not_stop_the_others() {
     let second = subscription("second", "2027-01-01", "").replace("customer", "custmer");
     let desk = Desk::with_contract(&format!("{}---\n{second}", contract("2026-01-01", "")));
     desk.run("timeline -f contract.yaml")
@@ -816,7 +816,7 @@ fn files_that_are_no_contract_at_all_are_refused() {
 }
 
 #[test]
-fn what_cannot_be_followed_is_told_and_the_rest_goes_on() {
+fn what_cannot_be_followed_is_reported_and_the_rest_is_carried_out() {
     let changes = r#"seats: 50, changes: [{"on": "2026-06-01", seats: 40, receivedOn: "2026-01-01"}]"#;
     let spec = "  cancellation: {receivedOn: \"2026-03-01\"}\n";
     let text = contract("2026-01-01", spec)

@@ -264,7 +264,7 @@ proptest! {
 
     /// The keys of the timeline are those that are issued, at the instants it says.
     #[test]
-    fn the_timeline_tells_when_each_key_is_wanted_first(
+    fn the_timeline_says_when_each_key_is_first_wanted(
         c in conditions(), zone in zone(), received in prop::option::weighted(0.5, -100..900_i64)
     ) {
         let contract = contract_of(c, zone, received.map(|day| c.start + Duration::days(day)));
@@ -305,7 +305,7 @@ fn a_cancellation_received_in_the_future_does_not_count_until_that_day() {
 
 /// Walks day by day with what a controller stores: a cancellation is entered on one day and withdrawn on another.
 #[test]
-fn a_cancellation_taken_out_before_the_end_of_grace_leaves_no_gap_and_later_it_comes_too_late_i8() {
+fn a_cancellation_withdrawn_before_the_end_of_grace_leaves_no_gap_and_after_it_comes_too_late_i8() {
     let cancelled = Contract { cancellation_received_on: Some(date("2026-09-01")), ..contract() };
     let days = ["2026-10-01", "2026-12-31", "2027-01-01", "2027-01-02", "2027-01-15", "2027-01-16", "2027-02-15"];
     for taken_out in days.map(date) {
@@ -589,7 +589,7 @@ fn presented(ledger: &Ledger) -> Vec<Presented> {
 }
 
 #[test]
-fn two_orders_beside_each_other_add_up_and_end_each_in_its_time_i8_i9() {
+fn two_orders_side_by_side_add_up_and_each_ends_in_its_time_i8_i9() {
     let mut l1 = Contract { name: "l1".into(), cancellation_received_on: Some(date("2026-03-01")), ..contract() };
     let mut l2 = Contract { name: "l2".into(), starts_on: date("2026-06-01"), ..contract() };
     l1.lines = vec![line("innoacd", 50)];
@@ -620,7 +620,7 @@ fn two_orders_beside_each_other_add_up_and_end_each_in_its_time_i8_i9() {
 }
 
 #[test]
-fn a_revoked_key_is_taken_out_and_another_takes_its_place() {
+fn a_revoked_key_is_removed_and_replaced() {
     let (contract, now) = (contract(), at("2026-02-01T00:00:00Z"));
     let mut ledger = Ledger::default();
     let todo = ledger.work(&contract, now);

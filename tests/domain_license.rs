@@ -206,7 +206,7 @@ proptest! {
 
     /// The displayed end is the real one: the licence is Full until then, and not after.
     #[test]
-    fn full_lasts_until_the_end_that_is_shown_where_one_grant_is_held(mut keys in prop::collection::vec(key(), 1..6), t in 0..END) {
+    fn with_one_grant_full_lasts_until_the_displayed_end(mut keys in prop::collection::vec(key(), 1..6), t in 0..END) {
         keys.iter_mut().for_each(|key| (key.grant, key.by_start) = (0, false));
         let presented = present_all(&keys);
         let shown = entitlement(&presented, second(t));
@@ -285,7 +285,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_key_with_any_character_changed_cut_or_added_is_never_taken_for_another(
+    fn a_key_with_any_character_changed_cut_or_added_is_never_accepted(
         place in any::<prop::sample::Index>(), character in "[ -~]", how in 0..3_u8
     ) {
         let (signing, _) = signing_key_pem(&[3; 32]).unwrap();
@@ -398,7 +398,7 @@ proptest! {
     }
 
     #[test]
-    fn without_a_server_no_mark_moves_and_a_clock_set_back_stands_at_the_mark(off in -400_000_000..400_000_000_i64) {
+    fn without_a_server_no_mark_moves_and_a_clock_set_back_stays_at_the_mark(off in -400_000_000..400_000_000_i64) {
         let mark = second(1_800_000_000);
         let own = mark + Duration::seconds(off);
         let told = trusted_time(ClockReadings { own, server: None, last_agreed: None, mark: Some(mark) });

@@ -126,7 +126,7 @@ fn seat(pool: &str, slot: u32, access: Access) -> Result<(String, u32, Access), 
 }
 
 #[test]
-fn i2_k4_a_lowered_limit_logs_nobody_off_and_lets_nobody_in() {
+fn i2_k4_a_lowered_limit_logs_nobody_off_and_admits_nobody() {
     let mut server = Server::of(agents(50));
     for n in 0..50 {
         server.start(&format!("u{n}"), "s").unwrap();
@@ -275,7 +275,7 @@ fn t7_active_users_never_take_passive_seats() {
 }
 
 #[test]
-fn t7_no_key_lets_active_users_overflow() {
+fn t7_no_key_makes_active_users_overflow() {
     let mut pools = per_user(1, 5);
     pools[0]["overflowsTo"] = json!("passive");
     let mut server = Server::new(terms(pools), people(&[("a1", MemberMode::Active), ("a2", MemberMode::Active)]));
@@ -290,7 +290,7 @@ fn t7_no_key_lets_active_users_overflow() {
 }
 
 #[test]
-fn t7_a_move_frees_no_seat_that_is_reserved_for_the_team_of_who_moves() {
+fn t7_a_move_frees_no_seat_that_is_reserved_for_the_movers_team() {
     let mut staff: Vec<Member> = [("a1", MemberMode::Active), ("p1", MemberMode::Passive), ("p2", MemberMode::Passive)]
         .map(|(user, mode)| member(user, mode, "1970-01-01", None))
         .into();
@@ -349,7 +349,7 @@ fn t1_t5_members_beyond_the_licences_wait_until_somebody_leaves() {
 }
 
 #[test]
-fn t1_who_holds_a_seat_stays_licensed_and_the_others_share_the_rest_in_order() {
+fn t1_a_holder_stays_licensed_and_the_others_share_the_rest_in_order() {
     let staff: Vec<Member> = ["a", "b", "c", "d"]
         .iter()
         .zip(["2022-01-01", "2021-01-01", "2023-01-01", "2020-01-01"])
@@ -411,7 +411,7 @@ fn t1_overlapping_entries_count_as_the_stronger_one_and_returning_is_no_overlap(
 }
 
 #[test]
-fn m3_a_fixed_licence_is_one_users_on_one_computer_at_a_time() {
+fn m3_a_fixed_licence_belongs_to_one_user_on_one_computer_at_a_time() {
     let pools = json!([{"name": "fixed", "model": "Fixed", "countBy": "User", "seats": 2}]);
     let assigned = |users: &[&str]| {
         [Assignment { pool: "fixed".into(), users: users.iter().map(|user| user.to_string()).collect() }]
@@ -450,7 +450,7 @@ fn m3_a_fixed_licence_is_one_users_on_one_computer_at_a_time() {
 }
 
 #[test]
-fn m3_a_named_licence_is_one_users_on_any_computer() {
+fn m3_a_named_licence_belongs_to_one_user_on_any_computer() {
     let pools = json!([{"name": "named", "model": "Named", "countBy": "User", "seats": 1, "users": ["x"]}]);
     let mut server = Server::of(pools);
     assert!(server.start("x", "1").is_ok());
@@ -467,7 +467,7 @@ fn no_key_no_seat() {
 }
 
 #[test]
-fn m4_floating_counts_users_and_starts_of_nobody_by_themselves() {
+fn m4_floating_counts_users_and_each_start_without_a_user() {
     let mut server = Server::of(agents(3));
     assert!(server.ask(Request::of("1")).is_ok());
     assert!(server.ask(Request::of("2")).is_ok());
@@ -527,7 +527,7 @@ fn the_lowest_free_slots_of_ten_thousand_are_given_out() {
 }
 
 #[test]
-fn a_seat_is_not_shared_without_end() {
+fn the_sessions_that_share_a_seat_are_limited() {
     let mut server = Server::of(agents(2));
     for n in 0..32 {
         assert!(server.start("x", &format!("s{n}")).is_ok());

@@ -167,7 +167,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn whoever_takes_over_finds_every_seat_that_was_durable(steps in proptest::collection::vec(step(), 1..80)) {
+    fn the_next_owner_finds_every_seat_that_was_durable(steps in proptest::collection::vec(step(), 1..80)) {
         let mut store = Store::default();
         let mut wanted = Held::new();
         let (mut owner, incomplete) = Owner::begin(&mut store);
@@ -187,7 +187,7 @@ proptest! {
     /// A holder may rely on its seat for the TTL that the owner answered: the next owner finds at least that TTL,
     /// however often the ring has wrapped since. Once no holder relies on it any longer, it is forgotten.
     #[test]
-    fn whoever_takes_over_finds_for_how_long_seats_may_be_counted_on(
+    fn the_next_owner_finds_the_ttl_on_which_holders_rely(
         steps in proptest::collection::vec((5..=LONGEST_TTL, any::<bool>(), 0..2 * RING), 1..12),
     ) {
         let mut store = Store::default();
@@ -208,7 +208,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_deleted_by_somebody_is_missed_or_was_not_needed(
+    fn what_was_deleted_by_hand_is_missed_or_was_not_needed(
         steps in proptest::collection::vec(step(), 20..60), victim: prop::sample::Index,
     ) {
         let mut store = Store::default();
@@ -237,7 +237,7 @@ proptest! {
 }
 
 #[test]
-fn owners_that_die_one_after_the_other_seal_over_nothing_that_no_base_holds() {
+fn owners_that_die_one_after_another_seal_over_nothing_that_no_base_holds() {
     for commits in 0..3 * RING as usize {
         let mut store = Store::default();
         let mut wanted = Held::new();
@@ -254,7 +254,7 @@ fn owners_that_die_one_after_the_other_seal_over_nothing_that_no_base_holds() {
 }
 
 #[test]
-fn an_entry_that_somebody_spoilt_is_named() {
+fn a_corrupted_entry_is_named() {
     let mut store = Store::default();
     let (mut owner, _) = Owner::begin(&mut store);
     let (name, record) = change(&mut Held::new(), 0, 0, 1);
@@ -267,7 +267,7 @@ fn an_entry_that_somebody_spoilt_is_named() {
 }
 
 #[test]
-fn a_ledger_of_an_older_version_says_no_time_and_one_written_on_by_it_keeps_the_time() {
+fn a_ledger_of_an_older_version_has_no_ttl_and_one_that_it_continues_keeps_its_ttl() {
     let mut store = Store::default();
     let (mut old, _) = Owner::begin(&mut store);
     old.commit(&mut store, &Changes::new());
@@ -281,7 +281,7 @@ fn a_ledger_of_an_older_version_says_no_time_and_one_written_on_by_it_keeps_the_
 }
 
 #[test]
-fn a_time_longer_than_can_be_set_is_not_believed() {
+fn a_ttl_longer_than_can_be_set_is_ignored() {
     let lines = format!("!{}\n", u64::MAX);
     let found = read(&[Entry { epoch: 1, sequence: 1, bases: 0, lines }], &[]);
     assert_eq!((found.journal.ttl(), found.incomplete), (Some(LONGEST_TTL), None));

@@ -656,7 +656,7 @@ proptest! {
     }
 
     #[test]
-    fn names_of_any_kind_stand_in_one_readable_line(
+    fn names_of_any_kind_fit_on_one_readable_line(
         names in prop::collection::vec("(-|\\PC{1,40}|[\\s%\u{202e}\u{0}a-]{1,9}|.{1,20})", 5),
         slot in 0..10_000_000_u32,
         since in 0..253_402_300_799_i64,

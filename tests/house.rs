@@ -125,7 +125,7 @@ fn planted_violations_are_found() {
 }
 
 #[test]
-fn every_dependency_says_why_it_is_there() {
+fn every_dependency_has_a_reason() {
     let deny = read(&root().join("deny.toml"));
     let reasons: Vec<_> = deny
         .lines()
@@ -143,7 +143,7 @@ fn every_dependency_says_why_it_is_there() {
 }
 
 #[test]
-fn nothing_of_one_machine_and_nothing_unfinished_is_checked_in() {
+fn nothing_specific_to_one_machine_and_nothing_unfinished_is_checked_in() {
     let unfinished = [concat!("#[ign", "ore"), concat!("todo", "!("), concat!("unimplemented", "!(")];
     let mut found = Vec::new();
     for path in tracked() {

@@ -152,7 +152,7 @@ async fn k4_a_license_waits_for_its_secrets_and_says_for_which() {
 /// The party that a licence restricts does not choose whom to trust: if the installation pins trust, the License's own
 /// is ignored.
 #[tokio::test]
-async fn k4_trust_that_the_installation_pins_alone_counts() {
+async fn k4_only_the_trust_that_the_installation_pins_counts() {
     let case = Case::new("pinned").await;
     case.trust().await;
     let own = Signer::of("vendor").sign(&claims(PINNED_PRODUCT, &case.namespace, 365));
@@ -204,7 +204,7 @@ async fn k4_a_key_in_two_licenses_counts_for_the_older_until_that_is_deleted() {
 /// With ten thousand entries, and with as many genuine keys as fit into a Secret, status stays small and no other
 /// License waits.
 #[tokio::test]
-async fn k4_a_secret_of_ten_thousand_keys_is_read_at_once_and_holds_nobody_up() {
+async fn k4_a_secret_of_ten_thousand_keys_is_read_at_once_and_delays_nobody() {
     let case = Case::new("many").await;
     case.trust().await;
     let vendor = Signer::of("vendor");

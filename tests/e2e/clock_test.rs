@@ -91,7 +91,7 @@ async fn one_boot_in_2036_expires_nothing_for_good() {
 }
 
 #[tokio::test]
-async fn time_waits_without_a_word_for_a_mark_that_is_a_moment_ahead() {
+async fn time_waits_silently_for_a_mark_that_is_a_moment_ahead() {
     let ground = Ground::take().await;
     let vendor = order(&ground, "moment").await;
     let mark = machine_time() + Duration::minutes(3);

@@ -114,7 +114,7 @@ fn a_difference_shows_the_lines_around_it() {
 }
 
 #[test]
-fn what_does_not_fit_a_type_is_compared_in_any_order() {
+fn type_errors_are_compared_in_any_order() {
     let [mut one, mut other] = ["  .b: y\n  .a: x", "  .a: x\n  .b: y"].map(|faults| {
         serde_json::json!({ "message": format!("failed to create typed patch object (/a): errors:\n{faults}") })
     });

@@ -41,7 +41,7 @@ async fn i4_another_namespace_is_served_only_once_its_license_names_the_contract
 /// A Secret that already existed is not overwritten, even if it has the right type; once it is deleted, delivery goes
 /// on.
 #[tokio::test]
-async fn a_secret_that_was_there_before_is_left_as_it_is() {
+async fn a_secret_that_already_existed_is_not_changed() {
     for type_ in ["Opaque", KEYS] {
         let case = Case::new("not-ours").await;
         case.signing_key().await;

@@ -149,7 +149,7 @@ fn without_times(value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn k3_killed_before_or_after_any_write_or_told_wrongly_that_it_failed_the_operator_comes_to_the_same_end() {
+async fn k3_killed_at_any_write_or_told_wrongly_that_it_failed_the_operator_reaches_the_same_state() {
     let ground = Ground::take().await;
     let proxy = Proxy::start(&ground).await;
     let today = machine_time().date_naive();

@@ -36,7 +36,7 @@ async fn i11_i4_one_subscription_applied_is_a_full_license_in_under_5_s() {
 
 /// The manager of every field that the operator writes is `seatkeeper`, not `unknown`.
 #[tokio::test]
-async fn all_that_the_operator_writes_bears_its_name() {
+async fn everything_that_the_operator_writes_has_its_name() {
     let case = Case::new("whose").await;
     case.signing_key().await;
     case.kubectl.apply(PLAN).await;

@@ -15,7 +15,7 @@ use crate::seats_test::{Agent, licensed_over, logged_in};
 const TTL: &str = "5";
 
 #[tokio::test]
-async fn k4_while_the_api_server_is_away_seats_are_kept_and_nobody_is_let_in_or_told_that_a_seat_is_lost() {
+async fn k4_while_the_api_server_is_away_seats_are_kept_and_none_is_granted_or_reported_lost() {
     let ground = Ground::take().await;
     let mut proxy = Proxy::start(&ground).await;
     let (vendor, replica) = licensed_over(&ground, proxy.kubeconfig(), "away", 2, &[]).await;
@@ -60,7 +60,7 @@ async fn k4_while_the_api_server_is_away_seats_are_kept_and_nobody_is_let_in_or_
 
 /// An outage at night, longer than a seat may be held without a heartbeat; the operator ends, and is restarted.
 #[tokio::test]
-async fn k4_after_a_long_outage_the_command_of_hold_runs_still_and_has_the_very_same_seat() {
+async fn k4_after_a_long_outage_the_command_of_hold_still_runs_and_has_the_same_seat() {
     let ground = Ground::take().await;
     let mut proxy = Proxy::start(&ground).await;
     let more = ["--seat-ttl", TTL];

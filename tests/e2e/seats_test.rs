@@ -242,7 +242,7 @@ async fn i2_an_owner_that_is_told_to_end_hands_over_at_once() {
 
 /// The request waits behind a replica that passes it on, for longer than any other answer takes.
 #[tokio::test]
-async fn i2_who_waits_hears_its_place_after_the_wait_and_of_another_owner_at_once() {
+async fn i2_a_waiter_learns_its_place_after_the_wait_and_of_another_owner_at_once() {
     let ground = Ground::take().await;
     let (vendor, mut first) = licensed(&ground, "queueing", 1).await;
     let second = Replica::start(&ground.operator, "queueing-second");

@@ -83,7 +83,7 @@ impl<'a> Shell<'a> {
 }
 
 #[tokio::test]
-async fn k2_https_is_believed_with_the_right_authority_alone_and_plain_http_gets_nothing() {
+async fn k2_https_is_trusted_only_with_the_right_authority_and_plain_http_gets_nothing() {
     let ground = Ground::take().await;
     let (authority, other) = (Authority::new(), Authority::new());
     let mount = mount(&ground, "believed", &authority.issues(NAME));
@@ -123,7 +123,7 @@ async fn k2_https_is_believed_with_the_right_authority_alone_and_plain_http_gets
 
 /// There are more connections than the server has room for, half of them in the middle of a handshake.
 #[tokio::test]
-async fn k2_those_who_never_finish_a_handshake_keep_out_nobody_with_a_token() {
+async fn k2_unfinished_handshakes_keep_out_nobody_with_a_token() {
     let ground = Ground::take().await;
     let authority = Authority::new();
     let mount = mount(&ground, "silent", &authority.issues(NAME));
@@ -165,7 +165,7 @@ async fn k2_those_who_never_finish_a_handshake_keep_out_nobody_with_a_token() {
 }
 
 #[tokio::test]
-async fn k2_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not() {
+async fn k2_a_renewed_certificate_is_used_and_a_broken_one_is_not() {
     let ground = Ground::take().await;
     let (authority, next) = (Authority::new(), Authority::new());
     let (first, second) = (authority.issues(NAME), next.issues(NAME));
@@ -212,7 +212,7 @@ async fn k2_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
-async fn k2_requests_are_passed_on_over_tls_and_to_nobody_who_cannot_be_believed() {
+async fn k2_requests_are_passed_on_over_tls_and_never_to_an_untrusted_server() {
     let ground = Ground::take().await;
     let (authority, stranger) = (Authority::new(), Authority::new());
     let pair = authority.issues(NAME);

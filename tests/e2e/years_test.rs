@@ -291,7 +291,7 @@ async fn k3_after_fourteen_months_without_an_operator_everything_is_caught_up_an
 }
 
 #[tokio::test]
-async fn two_orders_beside_each_other_add_up_and_end_at_their_own_instants() {
+async fn two_orders_side_by_side_add_up_and_end_at_their_own_instants() {
     let ground = Ground::take().await;
     let vendor = ground.vendor("two-orders").await;
     let (clock, hands) = Clock::with_hands(at("2026-05-31T21:59:59Z"));

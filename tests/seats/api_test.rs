@@ -32,7 +32,7 @@ fn a_seat_is_taken_kept_given_back_and_the_same_session_gets_the_same_seat() {
 
 /// A release that was delayed on its way must not free the seat that the session has taken since.
 #[test]
-fn i1_what_was_said_of_a_seat_does_not_count_for_the_next_one_of_the_same_session() {
+fn i1_requests_about_a_seat_do_not_affect_the_next_seat_of_the_same_session() {
     let ground = Ground::take();
     let before = format!("/v1/seats/{}", ground.seat("a"));
     assert_eq!(ground.ask("DELETE", &before, "").status, 204);
@@ -53,7 +53,7 @@ fn i1_what_was_said_of_a_seat_does_not_count_for_the_next_one_of_the_same_sessio
 ///
 /// The release of one agent and the grant of the next go into one write.
 #[test]
-fn i1_a_hundred_agents_log_in_and_out_one_after_the_other() {
+fn i1_a_hundred_agents_log_in_and_out_one_after_another() {
     let ground = Ground::take();
     let before = ground.writes();
     for n in 0..100 {

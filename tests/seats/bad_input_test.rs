@@ -32,7 +32,7 @@ fn without_the_token_nothing_is_said_but_that() {
 }
 
 #[test]
-fn a_malformed_body_is_told_with_field_and_line() {
+fn a_malformed_body_is_refused_with_field_and_line() {
     let ground = Ground::take();
     let license = r#""license": {"namespace": "centre", "name": "innoacd"}"#;
     let one = format!("{license}, \"session\": \"s\"");
@@ -225,7 +225,7 @@ fn hold_says_what_is_wrong_and_what_to_do() {
 
 /// Over https, the server has to prove its identity before it is sent the token.
 #[test]
-fn https_is_believed_with_the_right_authority_alone() {
+fn https_is_trusted_only_with_the_right_authority() {
     let ground = Ground::take();
     let credential = std::fs::read_to_string(ground.desk.data("credential.json")).unwrap();
     let credential: serde_json::Value = serde_json::from_str(&credential).unwrap();

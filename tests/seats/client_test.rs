@@ -73,7 +73,7 @@ async fn the_time_of_a_seat_counts_from_when_the_request_was_sent() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_sooner_than_the_server_says() {
+async fn the_client_asks_again_no_sooner_than_the_server_says() {
     let (client, told) = server(vec![Reply::After(Duration::ZERO, BUSY), Reply::After(Duration::ZERO, GRANTED)]);
     client.take(&request()).await.expect("a seat");
     let (first, second) = (told.recv().unwrap().0, told.recv().unwrap().0);
@@ -81,7 +81,7 @@ async fn nothing_is_asked_sooner_than_the_server_says() {
 }
 
 #[tokio::test]
-async fn the_owner_is_told_when_a_seat_is_lost() {
+async fn the_caller_is_told_when_a_seat_is_lost() {
     // The server answers that the seat is lost.
     let (client, told) = server(vec![Reply::After(Duration::ZERO, GRANTED), Reply::After(Duration::ZERO, LOST)]);
     let mut lease = client.take(&request()).await.expect("a seat");
@@ -101,7 +101,7 @@ async fn the_owner_is_told_when_a_seat_is_lost() {
 }
 
 #[tokio::test]
-async fn what_is_no_seat_server_is_said_to_be_none() {
+async fn a_server_that_is_not_a_seat_server_is_reported() {
     let (client, _told) = server(vec![Reply::After(Duration::ZERO, PAGE)]);
     let trouble = client.take(&request()).await.expect_err("no seat");
     assert!(matches!(trouble, Trouble::Nonsense { .. }), "{trouble:?}");

@@ -48,7 +48,7 @@ fn i2_with_all_seats_held_another_is_refused_with_the_reason_and_may_wait() {
 
 /// I2: the waiter sees one message at once, one with their place, and one when it is their turn.
 #[test]
-fn i2_who_waits_gets_the_seat_that_comes_free_and_ctrl_c_ends_the_waiting() {
+fn i2_a_waiter_gets_the_seat_that_comes_free_and_ctrl_c_ends_the_waiting() {
     let ground = Ground::take();
     let (a, b) = (ground.seat("a"), ground.seat("b"));
     let path = |id: &str| format!("/v1/seats/{id}");
@@ -77,7 +77,7 @@ fn i2_who_waits_gets_the_seat_that_comes_free_and_ctrl_c_ends_the_waiting() {
 
 /// I2: the first to come is served first, whatever others do meanwhile.
 #[test]
-fn i2_two_who_wait_get_a_seat_in_the_order_in_which_they_came() {
+fn i2_two_waiters_get_a_seat_in_the_order_in_which_they_came() {
     let ground = Ground::take();
     let mut first = Running::start(&mut ground.hold("--user a", FOR_LONG));
     let _second = Running::start(&mut ground.hold("--user b", FOR_LONG));

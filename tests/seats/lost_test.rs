@@ -27,7 +27,7 @@ fn a_seat_whose_holder_was_killed_is_free_after_its_time_and_not_before() {
 /// T3: a holder relies on the TTL that it was told, even if the next owner was started with a shorter one. If that
 /// owner ends before it has told any holder, the one after it waits for the longer TTL too.
 #[test]
-fn a_seat_is_free_after_the_time_that_its_holder_was_told_whatever_the_next_owners_say() {
+fn a_seat_is_free_after_the_ttl_that_its_holder_was_told_whatever_ttl_the_next_owners_have() {
     let told = TTL * 2;
     let mut ground = Ground::with_ttl(told);
     ground.seat("a");
@@ -79,7 +79,7 @@ fn k4_a_command_whose_seat_is_lost_goes_on_and_gets_another_seat() {
 }
 
 #[test]
-fn where_it_is_asked_for_a_command_ends_with_its_seat() {
+fn with_stop_when_lost_a_command_ends_with_its_seat() {
     let ground = Ground::take();
     let running = Running::start(&mut ground.hold("--user a --stop-when-lost", "exec sleep 600"));
     until("the seat is held", || ground.holders() == ["a"]);
@@ -91,7 +91,7 @@ fn where_it_is_asked_for_a_command_ends_with_its_seat() {
 
 /// A projected token is replaced by a new one before it expires: the present content of the file counts.
 #[test]
-fn a_token_is_read_anew_for_each_request() {
+fn a_token_is_read_again_for_each_request() {
     let ground = Ground::take();
     let file = ground.desk.data("token");
     let running = Running::start(&mut ground.hold("--user a", FOR_LONG));

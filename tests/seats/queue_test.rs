@@ -25,7 +25,7 @@ fn gives_back(ground: &Ground, granted: &Answer) {
 }
 
 #[test]
-fn i2_first_come_first_served_and_who_only_asks_comes_after_them() {
+fn i2_waiters_are_served_first_come_first_served_before_those_who_only_ask() {
     let ground = Ground::take();
     let [mut a, _b] = full(&ground);
     let (tell, told) = channel();
@@ -52,7 +52,7 @@ fn i2_first_come_first_served_and_who_only_asks_comes_after_them() {
 }
 
 #[test]
-fn who_waits_in_vain_is_told_why_and_its_place() {
+fn a_waiter_that_gets_no_seat_is_told_why_and_its_place() {
     let ground = Ground::take();
     let _full = full(&ground);
     for (user, place) in [("c", 1), ("d", 2), ("c", 1)] {
@@ -68,7 +68,7 @@ fn who_waits_in_vain_is_told_why_and_its_place() {
 }
 
 #[test]
-fn whoever_hangs_up_loses_its_turn() {
+fn a_waiter_that_hangs_up_loses_its_turn() {
     let ground = Ground::take();
     let [mut a, _b] = full(&ground);
     let body = request("c", json!({"wait": 30})).to_string();

@@ -28,7 +28,7 @@ async fn is_freed(desk: &Desk) {
 }
 
 #[test]
-fn a_seat_is_told_lost_once_the_ledger_has_it_free_and_then_the_next_owner_says_so_too() {
+fn a_seat_is_reported_lost_once_the_ledger_shows_it_free_and_the_next_owner_agrees() {
     let mut run = open(&centre(2, None));
     let (mut desk, slow) = (run.desk(), run.shared.clone());
     let held = run.within(async {
@@ -55,7 +55,7 @@ fn a_seat_is_told_lost_once_the_ledger_has_it_free_and_then_the_next_owner_says_
 
 /// The seat's TTL is over, but the owner has not looked at it yet.
 #[test]
-fn whoever_asks_too_late_has_lost_its_seat_and_frees_it() {
+fn a_heartbeat_after_the_ttl_finds_the_seat_lost_and_frees_it() {
     let run = open(&centre(2, None));
     let desk = run.desk();
     run.within(async {

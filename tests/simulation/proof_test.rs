@@ -18,7 +18,7 @@ fn stands_still(time: Duration) {
 }
 
 #[test]
-fn i1_an_owner_that_stood_still_for_longer_than_its_proof_lasts_says_nothing_of_the_seats_it_remembers() {
+fn i1_an_owner_that_stood_still_for_longer_than_its_proof_lasts_answers_nothing_about_the_seats_it_remembers() {
     let run = open(&centre(2, None));
     let desk = run.desk();
     run.within(async {

@@ -70,7 +70,7 @@ fn full(story: impl AsyncFnOnce(&Run, &Desk, [Seat; 2])) {
 }
 
 #[test]
-fn i2_they_get_a_seat_in_the_order_in_which_they_came_and_a_newcomer_after_them() {
+fn i2_waiters_get_a_seat_in_the_order_in_which_they_came_and_a_newcomer_after_them() {
     full(async |_, desk, [mut free, _]| {
         let mut waiting = Vec::new();
         for user in ["c", "d", "e"] {
@@ -105,7 +105,7 @@ fn i2_they_get_a_seat_in_the_order_in_which_they_came_and_a_newcomer_after_them(
 }
 
 #[test]
-fn who_asks_again_within_the_grace_has_kept_its_turn() {
+fn a_waiter_that_asks_again_within_the_grace_keeps_its_turn() {
     full(async |_, desk, [free, _]| {
         assert_eq!(place(&within(WAIT, waits(desk, "c", Duration::from_secs(1))).await), Some(1));
         let behind = joins(desk, "d").await;
@@ -125,7 +125,7 @@ fn who_asks_again_within_the_grace_has_kept_its_turn() {
 }
 
 #[test]
-fn who_goes_away_loses_its_turn_after_the_grace_and_the_next_one_gets_it() {
+fn a_waiter_that_goes_away_loses_its_turn_after_the_grace_and_the_next_one_gets_it() {
     full(async |_, desk, [free, _]| {
         let gone = joins(desk, "c").await;
         let behind = joins(desk, "d").await;
@@ -144,7 +144,7 @@ fn who_goes_away_loses_its_turn_after_the_grace_and_the_next_one_gets_it() {
 
 /// The waiter goes away after its turn has come and before it is answered.
 #[test]
-fn a_seat_that_nobody_is_told_of_comes_free_again() {
+fn a_seat_whose_waiter_went_away_comes_free_again() {
     full(async |run, desk, [free, _]| {
         let gone = joins(desk, "c").await;
         run.shared.lock().write_takes = Duration::from_secs(1);
@@ -159,7 +159,7 @@ fn a_seat_that_nobody_is_told_of_comes_free_again() {
 }
 
 #[test]
-fn i2_a_turn_is_told_once_it_stands_in_the_ledger() {
+fn i2_a_waiter_is_answered_once_its_seat_is_in_the_ledger() {
     full(async |run, desk, [free, _]| {
         let waiting = joins(desk, "c").await;
         run.shared.lock().write_takes = Duration::from_secs(2);
@@ -189,7 +189,7 @@ fn a_session_waits_once() {
 }
 
 #[test]
-fn a_thousand_wait_and_the_next_one_is_turned_away() {
+fn a_thousand_wait_and_the_next_one_is_refused() {
     full(async |_, desk, [free, _]| {
         let mut waiting = Vec::new();
         for n in 0..MOST_QUEUED {

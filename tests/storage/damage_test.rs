@@ -76,7 +76,7 @@ fn expect_refusal(folder: &Path, says: &str) {
 }
 
 #[test]
-fn what_is_no_database_is_refused_and_left_as_it_is() {
+fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
     let (desk, path) = with_objects("no-database");
     let whole = fs::read(&path).unwrap();
     let half = whole[..whole.len() / 2].to_vec();
@@ -156,7 +156,7 @@ fn a_database_whose_last_commit_is_damaged_is_refused() {
 }
 
 #[test]
-fn an_older_copy_is_taken_once_nobody_says_that_more_was_acknowledged() {
+fn an_older_copy_is_accepted_once_no_witness_says_that_more_was_acknowledged() {
     let (desk, path) = with_objects("older");
     let older = fs::read(&path).unwrap();
     let change = Change { key: "/configmaps/default/x".into(), value: None };
@@ -173,7 +173,7 @@ fn an_older_copy_is_taken_once_nobody_says_that_more_was_acknowledged() {
 }
 
 #[test]
-fn a_damaged_witness_is_named_and_left_as_it_is() {
+fn a_damaged_witness_is_named_and_not_changed() {
     let (desk, path) = with_objects("witness");
     let (witness, database) = (desk.0.join(WITNESS), fs::read(&path).unwrap());
     let whole = fs::read(&witness).unwrap();
@@ -222,7 +222,7 @@ fn objects_that_are_not_ours_are_refused() {
 }
 
 #[test]
-fn a_start_that_was_cut_off_before_there_was_a_database_is_made_again() {
+fn a_start_that_was_cut_off_before_there_was_a_database_is_repeated() {
     let desk = Desk::new("cut-off");
     fs::write(desk.0.join(format!("{DATABASE}.new")), "half a database").unwrap();
     let storage = when_free(|| Durable::open(&desk.0)).unwrap();
@@ -233,7 +233,7 @@ fn a_start_that_was_cut_off_before_there_was_a_database_is_made_again() {
 }
 
 #[test]
-fn what_was_written_is_read_again_by_the_next() {
+fn what_was_written_is_read_by_the_next_process() {
     let (desk, path) = with_objects("again");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let written = runtime.block_on(async {

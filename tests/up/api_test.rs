@@ -31,7 +31,7 @@ async fn get(desk: &Desk, path: &str, token: Option<&str>) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn only_who_has_the_credential_is_answered() {
+async fn only_requests_with_the_credential_are_answered() {
     let desk = Desk::with_example();
     let mut up = desk.up("");
     up.until(&["License innoacd/innoacd  Activated"]);
@@ -85,7 +85,7 @@ async fn the_credential_is_private_and_the_certificate_is_checked() {
 }
 
 #[tokio::test]
-async fn idle_connections_and_slow_handshakes_hold_up_nobody() {
+async fn idle_connections_and_slow_handshakes_block_nobody() {
     let desk = Desk::new();
     let mut up = desk.up("");
     let address = up.address();
@@ -110,7 +110,7 @@ async fn idle_connections_and_slow_handshakes_hold_up_nobody() {
 }
 
 #[test]
-fn wrong_use_is_told() {
+fn wrong_use_is_refused() {
     let desk = Desk::with_example();
     for (speed, says) in [
         ("fast", "write a number, a unit (s, m, h, d or w) and /s, for example 1d/s"),
@@ -154,7 +154,7 @@ fn a_data_directory_has_one_kind_of_time() {
 }
 
 #[test]
-fn what_is_taken_or_damaged_is_named_with_what_to_do() {
+fn what_is_in_use_or_damaged_is_named_with_what_to_do() {
     let desk = Desk::new();
     let mut up = desk.up("");
     let address = up.address();

@@ -72,7 +72,7 @@ fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
 }
 
 #[test]
-fn what_was_mended_elsewhere_is_taken_up_without_touching_the_file() {
+fn what_was_fixed_elsewhere_is_applied_without_touching_the_file() {
     let desk = Desk::new();
     desk.write("a.yaml", GOOD.replace("name: good", "name: good, namespace: later"));
     let mut up = desk.up("");

@@ -70,7 +70,7 @@ fn the_example_lives_through_renewal_grace_demo_and_full_again_in_a_minute() {
 }
 
 #[tokio::test]
-async fn what_changes_in_the_folder_is_taken_up() {
+async fn changes_in_the_folder_are_applied() {
     let desk = Desk::new();
     let mut up = desk.up("");
     up.until(&["yaml: holds no YAML yet; waiting for some"]);

@@ -40,7 +40,7 @@ fn is_refused(history: &mut History, sent: u64, heard: u64) {
 }
 
 #[test]
-fn seats_that_go_from_hand_to_hand_are_in_order() {
+fn seats_that_change_hands_are_correct() {
     let verdict = judged(1, &[], |history| {
         let first = takes(history, 10, 20, 0);
         is_refused(history, 21, 22);
@@ -102,7 +102,7 @@ fn time_counts_from_what_was_sent() {
 }
 
 #[test]
-fn more_than_there_are_is_found() {
+fn more_seats_than_there_are_is_found() {
     let text = found(2, |history| (0..3).for_each(|n| _ = takes(history, 10, 20 + u64::from(n), n)));
     assert!(text.contains("3 of 2 seats of License 0 were believed to be held at 22"), "{text}");
 }
@@ -205,7 +205,7 @@ fn a_refusal_after_a_fault_is_right_as_long_as_the_new_owner_waits() {
 }
 
 #[test]
-fn a_seat_may_be_kept_for_whoever_was_told_its_place_and_for_nobody_else() {
+fn a_seat_may_be_kept_for_a_session_that_was_told_its_place_and_for_no_other() {
     let asks = |history: &mut History, place: bool| {
         let session = history.begin(0, 1);
         match place {
