@@ -303,7 +303,7 @@ fn t7_a_move_frees_no_seat_that_is_reserved_for_the_movers_team() {
     assert_eq!(server.start("a1", "1"), seat("active", 1, Access::Full));
     server.log_out("p1");
     assert_eq!(server.start("a1", "2"), Err("SeatsExhausted"));
-    assert_eq!(server.start("p2", "s"), seat("active", 0, Access::ReadOnly), "and nobody moved for nothing");
+    assert_eq!(server.start("p2", "s"), seat("active", 0, Access::ReadOnly), "and nobody moved needlessly");
 }
 
 #[test]

@@ -99,7 +99,7 @@ async fn time_waits_silently_for_a_mark_that_is_a_moment_ahead() {
     let operator = InProcess::start(&ground.operator, Clock::of_machine()).await;
     shows(&vendor, "Full", "True ClocksAgree").await;
     let keys = vendor.keys("innoacd-license").await;
-    assert_eq!(keys[0].iat, mark.timestamp(), "time stands at the mark and is never set back");
+    assert_eq!(keys[0].iat, mark.timestamp(), "time stays at the mark and is never set back");
     operator.stop().await;
     assert_eq!(stored_mark(&ground).await, Some(mark));
 }

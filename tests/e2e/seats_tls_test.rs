@@ -154,9 +154,9 @@ async fn k2_unfinished_handshakes_keep_out_nobody_with_a_token() {
         silent.push(stream);
     }
     let began = monotonic();
-    tokio::time::timeout(SOON, is_answered()).await.expect("nobody is in the way");
+    tokio::time::timeout(SOON, is_answered()).await.expect("nothing is in the way");
     let answer = tokio::time::timeout(SOON, asks(&agent, &authority, &replica, "a.kern")).await;
-    let answer = answer.expect("nobody is in the way").expect("there is room");
+    let answer = answer.expect("nothing is in the way").expect("there is room");
     let took = monotonic() - began;
     assert_eq!(answer.status, 201, "{answer:?}");
     assert!(took < Duration::from_secs(5), "{took:?}");

@@ -36,7 +36,7 @@ async fn readme_and_the_guide_to_one_machine_work_as_written() {
         let _running = up(&person, &format!("seatkeeper {first}"), ".seatkeeper").await;
         person.types("README.md", kubectl);
     }
-    std::fs::remove_dir_all(person.folder.join(".seatkeeper")).expect("the state is where it is said to be");
+    std::fs::remove_dir_all(person.folder.join(".seatkeeper")).expect("the state is in the documented folder");
 
     let guide = commands("docs/one-machine.md");
     let [plain, kubectl, fast] = &guide[..] else { panic!("{guide:#?}") };

@@ -45,7 +45,7 @@ fn i2_waiters_are_served_first_come_first_served_before_those_who_only_ask() {
     });
     a.signal("TERM");
     for expected in ["c", "d", "e", "x"] {
-        let (user, answer) = told.recv_timeout(Duration::from_secs(20)).expect("somebody has the seat");
+        let (user, answer) = told.recv_timeout(Duration::from_secs(20)).expect("a waiter gets the seat");
         assert_eq!((user, answer.status), (expected, 201), "{answer:?}");
         gives_back(&ground, &answer);
     }

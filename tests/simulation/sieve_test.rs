@@ -80,12 +80,12 @@ fn a_fault_at_any_moment_changes_nothing_in_the_end() {
                 let me = next.fetch_add(1, Ordering::Relaxed);
                 match sieve(every, |number| number % threads == me) {
                     Ok(done) => _ = total.fetch_add(done, Ordering::Relaxed),
-                    Err((_, failure)) => failures.lock().expect("nobody panics with it").push(failure),
+                    Err((_, failure)) => failures.lock().expect("no thread panics with it").push(failure),
                 }
             });
         }
     });
     eprintln!("{} plans", total.into_inner());
-    let failures = failures.into_inner().expect("nobody panics with it");
+    let failures = failures.into_inner().expect("no thread panics with it");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -134,7 +134,7 @@ impl Model {
             settled.insert(name.clone(), (seen, None));
         }
         if let Some((name, seen)) = found.pop_first() {
-            return Err(format!("{name}: nobody asked for it, and {seen:?} is there"));
+            return Err(format!("{name}: {seen:?} is there although it was never requested"));
         }
         self.objects = settled;
         Ok(())
