@@ -876,8 +876,7 @@ fn the_guide_to_the_command_line_has_every_command_and_no_other() {
         .filter(|command| *command != "help")
         .collect();
     assert!(commands.len() >= 10, "{help}");
-    let rows: Vec<&str> =
-        guide.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect();
+    let rows: Vec<&str> = guide.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect();
     for command in &commands {
         assert!(rows.contains(command), "docs/command-line.md has no row for `{command}`");
         let typed = format!("\nseatkeeper {command} ");

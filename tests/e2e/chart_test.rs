@@ -35,7 +35,7 @@ async fn the_operators_own_rights_end_at_what_it_made() {
     };
     let create = ["create", "-f", "-"];
     let types = "the licence operator may only write Secrets of type seatkeeper.dev/*";
-    let own = "the licence operator may only write Secrets that it made, with the annotation seatkeeper.dev/owner";
+    let own = "the licence operator may only write Secrets that it created, with the annotation seatkeeper.dev/owner";
     refused(&create, &secret("a", "Opaque", Some("me")), types).await;
     refused(&create, &secret("a", KEYS, None), own).await;
     operator.expect_with(&create, &secret("ours", KEYS, Some("me"))).await;
@@ -53,7 +53,7 @@ async fn the_operators_own_rights_end_at_what_it_made() {
         refused(&["delete", "secret", name], "", "cannot delete resource").await;
     }
     let license = json!({"apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License", "metadata": {"name": "a"}, "spec": {"product": "a"}});
-    let label = "the licence operator may only make Licenses with the label app.kubernetes.io/managed-by: seatkeeper";
+    let label = "the licence operator may only create Licenses with the label app.kubernetes.io/managed-by: seatkeeper";
     refused(&create, &license.to_string(), label).await;
     refused(&["get", "namespace", "default"], "", "cannot get resource").await;
     operator.expect(&["get", "namespace", "kube-system"]).await;
