@@ -104,10 +104,10 @@ async fn may(who: &Kubectl, what: &[&str]) -> bool {
     }
 }
 
-/// K3: Kubernetes' own roles reach the kinds: all may read, only admin may write Licenses and Rosters, contracts are the
+/// K1: Kubernetes' own roles reach the kinds: all may read, only admin may write Licenses and Rosters, contracts are the
 /// vendor's, ledgers the operator's, and seats are for whom they are given to.
 #[tokio::test]
-async fn k3_view_edit_and_admin_may_do_what_they_should() {
+async fn k1_view_edit_and_admin_may_do_what_they_should() {
     let case = Case::new("roles").await;
     for role in ["view", "edit", "admin"] {
         let (role, user) = (format!("--clusterrole={role}"), format!("--user={role}"));
@@ -166,9 +166,9 @@ async fn the_chart_refuses_wrong_values_and_says_which() {
     assert!(helm.run(&["lint", CHART, "--strict"]).await.ok);
 }
 
-/// K2: the operator gets the folder of the Secret and the name of its Service; without the values, neither.
+/// K1: the operator gets the folder of the Secret and the name of its Service; without the values, neither.
 #[tokio::test]
-async fn k2_the_chart_mounts_the_certificate_and_has_cert_manager_make_one() {
+async fn k1_the_chart_mounts_the_certificate_and_has_cert_manager_make_one() {
     let case = Case::new("chart-tls").await;
     let helm = Helm::new(ControlPlane::shared(), &case.namespace);
     let template = async |values: &str, file: &str| {
@@ -215,9 +215,9 @@ fn older_chart(cp: &ControlPlane) -> PathBuf {
     chart
 }
 
-/// K3: `helm upgrade` upgrades the CustomResourceDefinitions, and `helm uninstall` keeps them and every object.
+/// K1: `helm upgrade` upgrades the CustomResourceDefinitions, and `helm uninstall` keeps them and every object.
 #[tokio::test]
-async fn k3_crds_are_upgraded_with_the_release_and_kept_when_it_goes() {
+async fn k1_crds_are_upgraded_with_the_release_and_kept_when_it_goes() {
     let cp = ControlPlane::start().unwrap_or_else(|why| panic!("{why}"));
     let installed = Installation::run(&cp, installed_from(&cp, older_chart(&cp)).await).await;
     let case = Case::on(&cp, "kept").await;

@@ -1,4 +1,4 @@
-//! Rosters: who is a member, from which instant, on whose licence, and what is said of what is wrong (T1–T9).
+//! Rosters: who is a member, from which instant, on whose licence, and what is said of what is wrong (T1, T3, T5–T7).
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use super::ground::{Ground, Running, TTL, until};
 const ALLOWANCE: Duration = Duration::from_secs(2);
 const FOR_LONG: &str = "while [ ! -e done ]; do sleep 0.02; done; echo went on";
 
-/// T3: nobody else gets the seat of a killed holder before its time is over, and then somebody does.
+/// I1: nobody else gets the seat of a killed holder before its time is over, and then somebody does.
 #[test]
 fn a_seat_whose_holder_was_killed_is_free_after_its_time_and_not_before() {
     let ground = Ground::take();
@@ -24,7 +24,7 @@ fn a_seat_whose_holder_was_killed_is_free_after_its_time_and_not_before() {
     assert_eq!(ground.asks("b", serde_json::json!({})).status, 201);
 }
 
-/// T3: a holder counts on the time that it was told, also where the next owner was started with a shorter one; and where
+/// I2: a holder counts on the time that it was told, also where the next owner was started with a shorter one; and where
 /// that one has ended before anybody could be told of it, the one after it waits too.
 #[test]
 fn a_seat_is_free_after_the_time_that_its_holder_was_told_whatever_the_next_owners_say() {
