@@ -864,3 +864,26 @@ fn the_examples_are_contracts_that_run() {
     let (exit, answer) = verify(&desk, &format!("--product innoacd {IN_2026}"));
     assert_eq!((exit, &answer["claims"]["pools"][0]["seats"]), (0, &json!(50)));
 }
+
+/// Every command that `seatkeeper --help` lists has a row of its own, and is typed, in docs/command-line.md.
+#[test]
+fn the_guide_to_the_command_line_has_every_command_and_no_other() {
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/command-line.md")).unwrap();
+    let help = Desk::new().run("--help").expect(0).out;
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // Deeper lines explain the command above them.
+    let commands: Vec<&str> = listed
+        .filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' '))?.split(' ').next())
+        .filter(|command| *command != "help")
+        .collect();
+    assert!(commands.len() >= 10, "{help}");
+    let rows: Vec<&str> = guide.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect();
+    for command in &commands {
+        assert!(rows.contains(command), "docs/command-line.md has no row for `{command}`");
+        let typed = format!("\nseatkeeper {command} ");
+        assert!(guide.contains(&typed), "docs/command-line.md does not show how to type `seatkeeper {command}`");
+    }
+    for row in rows {
+        assert!(commands.contains(&row), "docs/command-line.md has a row for `{row}`, which is no command");
+    }
+}

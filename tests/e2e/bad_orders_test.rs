@@ -154,9 +154,9 @@ async fn p7_an_order_that_no_retry_can_fix_is_stalled_and_says_why() {
     assert_eq!(nothing, "", "a stalled order issues nothing");
 }
 
-/// I5: a cancellation without the letter that the Plan requires changes nothing, and the Subscription says so.
+/// I6: a cancellation without the letter that the Plan asks for changes nothing and says so.
 #[tokio::test]
-async fn i5_a_cancellation_without_evidence_does_not_count_where_the_plan_wants_it_written() {
+async fn i6_a_cancellation_without_evidence_does_not_count_where_the_plan_wants_it_written() {
     let case = Case::new("evidence").await;
     case.signing_key().await;
     case.kubectl.apply(&PLAN.replace("notice: {months: 3}", "notice: {months: 3}, noticeForm: Written")).await;

@@ -35,7 +35,7 @@ async fn the_operators_own_rights_end_at_what_it_made() {
     };
     let create = ["create", "-f", "-"];
     let types = "the licence operator may only write Secrets of type seatkeeper.dev/*";
-    let own = "the licence operator may only write Secrets that it made, with the annotation seatkeeper.dev/owner";
+    let own = "the licence operator may only write Secrets that it created, with the annotation seatkeeper.dev/owner";
     refused(&create, &secret("a", "Opaque", Some("me")), types).await;
     refused(&create, &secret("a", KEYS, None), own).await;
     operator.expect_with(&create, &secret("ours", KEYS, Some("me"))).await;
@@ -53,7 +53,7 @@ async fn the_operators_own_rights_end_at_what_it_made() {
         refused(&["delete", "secret", name], "", "cannot delete resource").await;
     }
     let license = json!({"apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License", "metadata": {"name": "a"}, "spec": {"product": "a"}});
-    let label = "the licence operator may only make Licenses with the label app.kubernetes.io/managed-by: seatkeeper";
+    let label = "the licence operator may only create Licenses with the label app.kubernetes.io/managed-by: seatkeeper";
     refused(&create, &license.to_string(), label).await;
     refused(&["get", "namespace", "default"], "", "cannot get resource").await;
     operator.expect(&["get", "namespace", "kube-system"]).await;
@@ -104,10 +104,10 @@ async fn may(who: &Kubectl, what: &[&str]) -> bool {
     }
 }
 
-/// K3: Kubernetes' own roles cover the kinds: all of them may read, only admin may write Licenses and Rosters.
-/// Contracts belong to the vendor, ledgers to the operator, and the right to take seats is granted explicitly.
+/// K1: Kubernetes' own roles reach the kinds: all may read, only admin may write Licenses and Rosters, contracts are the
+/// vendor's, ledgers the operator's, and seats are for whom they are given to.
 #[tokio::test]
-async fn k3_view_edit_and_admin_may_do_what_they_should() {
+async fn k1_view_edit_and_admin_may_do_what_they_should() {
     let case = Case::new("roles").await;
     for role in ["view", "edit", "admin"] {
         let (role, user) = (format!("--clusterrole={role}"), format!("--user={role}"));
@@ -166,9 +166,9 @@ async fn the_chart_refuses_wrong_values_and_says_which() {
     assert!(helm.run(&["lint", CHART, "--strict"]).await.ok);
 }
 
-/// K2: with the values, the operator gets the folder of the Secret and the name of its Service; without them, neither.
+/// K1: the operator gets the folder of the Secret and the name of its Service; without the values, neither.
 #[tokio::test]
-async fn k2_the_chart_mounts_the_certificate_and_has_cert_manager_make_one() {
+async fn k1_the_chart_mounts_the_certificate_and_has_cert_manager_make_one() {
     let case = Case::new("chart-tls").await;
     let helm = Helm::new(ControlPlane::shared(), &case.namespace);
     let template = async |values: &str, file: &str| {
@@ -215,9 +215,9 @@ fn older_chart(cp: &ControlPlane) -> PathBuf {
     chart
 }
 
-/// K3: `helm upgrade` upgrades the CustomResourceDefinitions, and `helm uninstall` keeps them and every object.
+/// K1: `helm upgrade` upgrades the CustomResourceDefinitions, and `helm uninstall` keeps them and every object.
 #[tokio::test]
-async fn k3_crds_are_upgraded_with_the_release_and_kept_when_it_goes() {
+async fn k1_crds_are_upgraded_with_the_release_and_kept_when_it_goes() {
     let cp = ControlPlane::start().unwrap_or_else(|why| panic!("{why}"));
     let installed = Installation::run(&cp, installed_from(&cp, older_chart(&cp)).await).await;
     let case = Case::on(&cp, "kept").await;

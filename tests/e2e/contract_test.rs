@@ -32,8 +32,7 @@ impl Case {
     }
 }
 
-/// L1, I5, I6: a change of seats, and a cancellation whose letter came in time and was entered late, from beginning to
-/// end.
+/// I5, I6: the whole life of a change of seats and of a cancellation whose letter came in time and was entered late.
 #[tokio::test]
 async fn i5_i6_more_seats_a_late_entered_cancellation_and_its_withdrawal() {
     let case = Case::new("contract").await;

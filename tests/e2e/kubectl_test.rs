@@ -20,7 +20,7 @@ fn examples(namespace: &str) -> Vec<serde_json::Value> {
     documents
 }
 
-/// K1: every object of the examples is accepted and stored as it is written, by client-side and
+/// K1, P2: every object of the examples is accepted and stored as it is written, by client-side and
 /// by server-side apply.
 #[tokio::test]
 async fn k1_every_example_is_accepted_and_stored_unchanged() {

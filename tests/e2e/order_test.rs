@@ -109,9 +109,9 @@ async fn i11_an_order_waits_for_approval_and_then_activates() {
     subscription.told("Started").await;
 }
 
-/// L1, L2: two orders for one product coexist in one License, and their seats add up.
+/// I4, I11: two orders for one product stand beside each other in one License, and their seats add up.
 #[tokio::test]
-async fn l1_l2_the_seats_of_two_orders_add_up() {
+async fn i4_i11_the_seats_of_two_orders_add_up() {
     let case = Case::new("two-orders").await;
     case.signing_key().await;
     case.trust().await;

@@ -171,7 +171,7 @@ async fn i1_i2_i3_agents_take_seats_with_their_service_account_and_never_more_th
 }
 
 #[tokio::test]
-async fn k2_a_wrong_token_another_audience_and_a_missing_right_are_each_refused_for_what_they_are() {
+async fn a_wrong_token_another_audience_and_a_missing_right_are_each_refused_for_what_they_are() {
     let ground = Ground::take().await;
     let (vendor, replica) = licensed(&ground, "strangers", 2).await;
     let agent = Agent::employed(&vendor, "agent").await;

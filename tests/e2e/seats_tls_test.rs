@@ -1,4 +1,4 @@
-//! Seats over HTTPS: nobody on the network reads a token, and no untrusted server gets one (K2).
+//! Seats over HTTPS: nobody on the network reads a token, and no untrusted server gets one.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -83,7 +83,7 @@ impl<'a> Shell<'a> {
 }
 
 #[tokio::test]
-async fn k2_https_is_trusted_only_with_the_right_authority_and_plain_http_gets_nothing() {
+async fn https_is_trusted_only_with_the_right_authority_and_plain_http_gets_nothing() {
     let ground = Ground::take().await;
     let (authority, other) = (Authority::new(), Authority::new());
     let mount = mount(&ground, "believed", &authority.issues(NAME));
@@ -123,7 +123,7 @@ async fn k2_https_is_trusted_only_with_the_right_authority_and_plain_http_gets_n
 
 /// There are more connections than the server has room for, half of them in the middle of a handshake.
 #[tokio::test]
-async fn k2_unfinished_handshakes_keep_out_nobody_with_a_token() {
+async fn unfinished_handshakes_keep_out_nobody_with_a_token() {
     let ground = Ground::take().await;
     let authority = Authority::new();
     let mount = mount(&ground, "silent", &authority.issues(NAME));
@@ -165,7 +165,7 @@ async fn k2_unfinished_handshakes_keep_out_nobody_with_a_token() {
 }
 
 #[tokio::test]
-async fn k2_a_renewed_certificate_is_used_and_a_broken_one_is_not() {
+async fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
     let ground = Ground::take().await;
     let (authority, next) = (Authority::new(), Authority::new());
     let (first, second) = (authority.issues(NAME), next.issues(NAME));
@@ -212,7 +212,7 @@ async fn k2_a_renewed_certificate_is_used_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
-async fn k2_requests_are_passed_on_over_tls_and_never_to_an_untrusted_server() {
+async fn requests_are_passed_on_over_tls_and_never_to_an_untrusted_server() {
     let ground = Ground::take().await;
     let (authority, stranger) = (Authority::new(), Authority::new());
     let pair = authority.issues(NAME);
@@ -254,7 +254,7 @@ async fn k2_requests_are_passed_on_over_tls_and_never_to_an_untrusted_server() {
 }
 
 #[tokio::test]
-async fn k2_an_operator_without_a_usable_certificate_says_what_is_wrong_and_ends() {
+async fn an_operator_without_a_usable_certificate_says_what_is_wrong_and_ends() {
     let ground = Ground::take().await;
     let (one, other) = (Authority::new().issues(NAME), Authority::new().issues(NAME));
     let unfit = mount(&ground, "unfit", &Pair { key: other.key, ..one.clone() });

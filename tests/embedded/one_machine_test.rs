@@ -23,7 +23,7 @@ async fn up(person: &Person, command: &str, data: &str) -> Running {
     running
 }
 
-/// K3, M2: the README's first command runs the lead case, its second passes every test, and all the others work.
+/// I11: the README's first command runs the lead case, its second passes every test, and all between them works.
 #[tokio::test]
 async fn readme_and_the_guide_to_one_machine_work_as_written() {
     let clients = programs(Programs::Clients).expect("kubectl");

@@ -67,7 +67,7 @@ fn i1_a_hundred_agents_log_in_and_out_one_after_another() {
     assert!((100..150).contains(&writes), "{writes} writes for 100 agents");
 }
 
-/// I2, I3: several requests in one body, also of several users, are decided one by one, in their order.
+/// I2, I3, M4: by users, several requests in one body are judged one by one, in their order.
 #[test]
 fn i2_several_requests_in_one_body_get_an_answer_each() {
     let ground = Ground::take();

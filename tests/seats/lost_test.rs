@@ -11,7 +11,7 @@ use super::ground::{Ground, Running, TTL, until};
 const ALLOWANCE: Duration = Duration::from_secs(2);
 const FOR_LONG: &str = "while [ ! -e done ]; do sleep 0.02; done; echo went on";
 
-/// T3: nobody else gets the seat of a killed holder before its TTL is over, and after that another user does.
+/// I1: nobody else gets the seat of a killed holder before its TTL is over, and after that another user does.
 #[test]
 fn a_seat_whose_holder_was_killed_is_free_after_its_time_and_not_before() {
     let ground = Ground::take();
@@ -24,7 +24,7 @@ fn a_seat_whose_holder_was_killed_is_free_after_its_time_and_not_before() {
     assert_eq!(ground.asks("b", serde_json::json!({})).status, 201);
 }
 
-/// T3: a holder relies on the TTL that it was told, even if the next owner was started with a shorter one. If that
+/// I2: a holder relies on the TTL that it was told, even if the next owner was started with a shorter one. If that
 /// owner ends before it has told any holder, the one after it waits for the longer TTL too.
 #[test]
 fn a_seat_is_free_after_the_ttl_that_its_holder_was_told_whatever_ttl_the_next_owners_have() {
