@@ -86,7 +86,7 @@ pub fn keys_of_term(
         .find(|(_, line)| line.plan == plan)
         .ok_or_else(|| Fault::new("PlanMissing", "spec.plans", format!("the contract has no Plan {plan}")))?;
     if !contract.is_approved(now) {
-        let message = "the order is not approved: set approvedOn to the day on which it was";
+        let message = "the order is not approved: set approvedOn to the day of its approval";
         return Err(Fault::new("NotApproved", "spec.order.approvedOn", message));
     }
     let (number, starts_on, ends_on) = term_to_issue(contract, number, now)?;
@@ -96,11 +96,11 @@ pub fn keys_of_term(
         .map(|claims| stamp(claims, &[], &BTreeSet::new(), now))
         .collect();
     if keys.is_empty() {
-        let message = format!("term {number} has no time in zone {}: its day does not exist there", contract.zone);
+        let message = format!("term {number} is empty: its only day does not exist in time zone {}", contract.zone);
         return Err(Fault::new("TermEmpty", "term", message));
     }
     let later = keys.split_off(keys.iter().rposition(|key| key.starts_at() <= now).unwrap_or(0) + 1);
-    let Some(key) = keys.pop() else { return Err(Fault::new("TermEmpty", "term", "it has no key")) };
+    let Some(key) = keys.pop() else { return Err(Fault::new("TermEmpty", "term", "the term has no key")) };
     Ok((TermKeys { now: key, later }, refused))
 }
 
@@ -113,7 +113,7 @@ fn term_to_issue(
         return match number {
             None | Some(1) => Ok((1, contract.starts_on, None)),
             Some(number) => {
-                let message = format!("a perpetual licence has one term, the first, and no term {number}");
+                let message = format!("a perpetual licence has only term 1; there is no term {number}");
                 Err(Fault::new("TermAfterEnd", "term", message))
             }
         };
@@ -137,7 +137,7 @@ fn term_to_issue(
         return Err(Fault::new("TermAfterEnd", "term", message));
     }
     if term.starts_on >= term.ends_on {
-        return Err(Fault::new("TermAfterEnd", "term", format!("term {number} is beyond the calendar")));
+        return Err(Fault::new("TermAfterEnd", "term", format!("term {number} is beyond the end of the calendar")));
     }
     Ok((number, term.starts_on, Some(term.ends_on)))
 }

@@ -207,24 +207,24 @@ pub fn seat_steps(contract: &Contract, field: &str, pool: &PoolOrder, now: Insta
 
 fn may_decrease(contract: &Contract, change: &SeatChange, before: u32) -> Result<(), String> {
     let Some(terms) = &contract.terms else {
-        return Err(format!("a perpetual licence keeps its {before} seats"));
+        return Err(format!("a perpetual licence keeps its {before} seats; remove this change"));
     };
     let number = first_where(|k| contract.day_of_term(terms, k + 1) >= change.on) + 1;
     let term_starts_on = contract.day_of_term(terms, number);
     if term_starts_on != change.on {
         return Err(format!(
-            "fewer seats than {before} only from the start of a term; the next one starts on {term_starts_on}"
+            "fewer seats than {before} are possible only from the start of a term; the next term starts on {term_starts_on}"
         ));
     }
     let notice_day = contract.notice_day(terms, change.on);
     match change.received_on {
         Some(received) if received < notice_day => Ok(()),
         Some(received) => Err(format!(
-            "fewer seats from {} had to be received before {notice_day} and came on {received}; write on: {}",
+            "the reduction from {} had to be received before {notice_day} but was received on {received}; write on: {}",
             change.on,
             contract.day_of_term(terms, number + 1)
         )),
-        None => Err(format!("fewer seats need receivedOn, a day before {notice_day}")),
+        None => Err(format!("a reduction needs receivedOn, a day before {notice_day}")),
     }
 }
 

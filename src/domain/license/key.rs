@@ -214,11 +214,11 @@ impl fmt::Display for Refusal {
             Refusal::UnknownKey(kid) => {
                 write!(
                     f,
-                    "it was signed with key {kid}, which is not trusted here; ask the vendor for the jwks.json that has it"
+                    "it was signed with key {kid}, which is not trusted here; ask the vendor for the jwks.json that contains it"
                 )
             }
             Refusal::BadSignature => {
-                write!(f, "the signature does not match: the key was changed or cut short on its way")
+                write!(f, "the signature does not match: the key was changed or cut short in transit")
             }
             Refusal::WrongProduct { product, wanted } => write!(f, "it is for product {product}, not {wanted}"),
             Refusal::WrongCluster => {
@@ -226,12 +226,12 @@ impl fmt::Display for Refusal {
             }
             Refusal::Revoked => write!(f, "the vendor has revoked it"),
             Refusal::PoolConflict { pool, grant } => {
-                write!(f, "its pool {pool} counts in another way than that of the older grant {grant}")
+                write!(f, "its pool {pool} is not counted in the same way as in the older grant {grant}")
             }
             Refusal::InUseElsewhere { holder } => {
                 write!(
                     f,
-                    "its grant is in use by License {holder}; open that one to this namespace with allowedNamespaces"
+                    "its grant is in use by License {holder}; admit this namespace there with spec.allowedNamespaces"
                 )
             }
         }
@@ -275,13 +275,13 @@ pub fn open<T: serde::de::DeserializeOwned>(text: &[u8], typ: &str, limit: usize
     let malformed = |why: &str| Refusal::Malformed(why.to_owned());
     let (header, [head, body, signature]) = split(text, limit)?;
     if header.alg != "EdDSA" {
-        return Err(malformed("its header must say alg EdDSA; no other algorithm is taken"));
+        return Err(malformed("its header must say alg EdDSA; no other algorithm is accepted"));
     }
     if header.typ != typ {
         return Err(Refusal::Malformed(format!("its header must say typ {typ}")));
     }
     if header.crit.is_some() {
-        return Err(malformed("its header names critical extensions (crit), and none is known"));
+        return Err(malformed("its header names critical extensions (crit), and none is supported"));
     }
     let key = trust.key(&header.kid).ok_or_else(|| Refusal::UnknownKey(printable(&header.kid)))?;
     let signature = BASE64
@@ -328,7 +328,7 @@ fn split(text: &[u8], limit: usize) -> Result<(Header, [&str; 3]), Refusal> {
     let mut parts = text.split('.');
     let (Some(head), Some(body), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(malformed("it does not have the three parts of a signed token; is it whole?"));
+        return Err(malformed("it does not have the three parts of a signed token; is it complete?"));
     };
     let header = BASE64.decode(head).map_err(|_| malformed("its header is not base64url"))?;
     let header =
