@@ -353,7 +353,8 @@ fn no_key_is_issued_beyond_the_end_of_the_contract() {
     assert_eq!(desk.run("verify --trust keys/jwks.json -o json key.jwt").expect(1).json()["state"], "Expired");
     desk.run(&format!("{issue} --term 0")).expect(2);
     desk.write("contract.yaml", contract("2020-01-01", ""));
-    desk.run(&format!("{issue} --term 4000000000")).expect_refusal(1, &["term 4000000000 is beyond the calendar"]);
+    desk.run(&format!("{issue} --term 4000000000"))
+        .expect_refusal(1, &["term 4000000000 is beyond the end of the calendar"]);
 }
 
 #[test]
@@ -489,7 +490,7 @@ fn every_bad_key_is_refused_with_its_reason_and_claims_only_where_the_signature_
     let cases = [
         (String::new(), "Malformed", "it is empty"),
         ("\n \n".into(), "Malformed", "it is empty"),
-        (good[..good.len() / 2].into(), "Malformed", "is it whole?"),
+        (good[..good.len() / 2].into(), "Malformed", "is it complete?"),
         (good[..good.len() - 4].into(), "BadSignature", "cut short"),
         ("x".repeat(3_000_000), "Malformed", "larger than 65536 bytes"),
         (header(json!({"alg": "none", "typ": "license+jwt"})), "Malformed", "must say alg EdDSA"),
@@ -647,7 +648,7 @@ fn every_fault_of_a_contract_is_reported_with_file_line_document_and_field() {
         (change("\"2026-01-01\"", "\"+262142-12-31\""), &["spec.startsOn: "]),
         (
             change("Europe/Berlin", "Europe/Bern"),
-            &["contract.yaml:21:", "spec.timeZone: \"Europe/Bern\" is no time zone; write an IANA name"],
+            &["contract.yaml:21:", "spec.timeZone: \"Europe/Bern\" is not a time zone; write an IANA name"],
         ),
         (
             change("months: 12", "months: 0"),
@@ -674,10 +675,10 @@ fn every_fault_of_a_contract_is_reported_with_file_line_document_and_field() {
             change("  terms: {interval: {months: 12}, notice: {months: 3}}\n", ""),
             &["spec.terms: a licence with lifetime Term needs terms"],
         ),
-        (change("startsOn", "startOn"), &["spec.startOn: is no field", "spec.startsOn: is missing"]),
+        (change("startsOn", "startOn"), &["spec.startOn: is not a known field", "spec.startsOn: is missing"]),
         (
             change("graceDays", "gracedays"),
-            &["document 1 (Plan innoacd), spec.license.gracedays: is no field; there are demoSeats, "],
+            &["document 1 (Plan innoacd), spec.license.gracedays: is not a known field; known fields are demoSeats, "],
         ),
         (
             change("model: Concurrent", "model: Floating"),
@@ -784,7 +785,8 @@ fn if_there_are_several_subscriptions_one_is_named_and_a_malformed_one_does_not_
         .expect_refusal(2, &["2 Subscriptions, stadtwerke, second: name one with --subscription"]);
     desk.run("timeline -f contract.yaml --subscription third")
         .expect_refusal(2, &["has no Subscription third; it has stadtwerke, second"]);
-    desk.run("timeline -f contract.yaml --subscription second").expect_refusal(1, &["spec.custmer: is no field"]);
+    desk.run("timeline -f contract.yaml --subscription second")
+        .expect_refusal(1, &["spec.custmer: is not a known field"]);
     desk.run("timeline -f contract.yaml --subscription stadtwerke").expect(0);
 }
 
@@ -824,8 +826,8 @@ fn what_cannot_be_followed_is_reported_and_the_rest_is_carried_out() {
         .replace("notice: {months: 3}", "notice: {months: 3}, noticeForm: Written");
     let answer = Desk::with_contract(&text).run("timeline -f contract.yaml -o json").expect(0);
     for says in [
-        "spec.cancellation.evidence: the Plan takes cancellations in writing only",
-        "spec.plans[0].pools[agents].changes[2026-06-01]: fewer seats than 50 only from the start of a term; the next one starts on 2027-01-01",
+        "spec.cancellation.evidence: the Plan accepts only written cancellations",
+        "spec.plans[0].pools[agents].changes[2026-06-01]: fewer seats than 50 are possible only from the start of a term; the next term starts on 2027-01-01",
     ] {
         assert!(answer.err.contains(says), "{}", answer.err);
     }
@@ -841,7 +843,7 @@ fn more_users_than_the_plan_allows_are_refused_also_when_they_are_ordered_later_
     };
     Desk::with_contract(&text("seats: 61"))
         .run("timeline -f contract.yaml")
-        .expect_refusal(1, &["61 users are ordered; Plan innoacd allows 60"]);
+        .expect_refusal(1, &["61 users are ordered; Plan innoacd allows at most 60"]);
     let later = r#"seats: 50, changes: [{"on": "2026-06-01", seats: 61}]"#;
     let answer = Desk::with_contract(&text(later)).run("timeline -f contract.yaml").expect(0);
     assert!(

@@ -44,23 +44,23 @@ async fn k4_every_bad_key_says_why_and_none_displaces_a_good_one() {
             "truncated",
             &sound[..sound.len() / 2],
             "Malformed",
-            "it does not have the three parts of a signed token; is it whole?",
+            "it does not have the three parts of a signed token; is it complete?",
         ),
         (
             "cut-short",
             &sound[..sound.len() - 9],
             "BadSignature",
-            "the signature does not match: the key was changed or cut short on its way",
+            "the signature does not match: the key was changed or cut short in transit",
         ),
         ("changed", &changed, "BadSignature", "the signature does not match"),
         ("huge", &huge, "Malformed", "it is larger than 65536 bytes"),
-        ("alg-none", &none, "Malformed", "its header must say alg EdDSA; no other algorithm is taken"),
-        ("alg-hs256", &hs256, "Malformed", "its header must say alg EdDSA; no other algorithm is taken"),
+        ("alg-none", &none, "Malformed", "its header must say alg EdDSA; no other algorithm is accepted"),
+        ("alg-hs256", &hs256, "Malformed", "its header must say alg EdDSA; no other algorithm is accepted"),
         (
             "unknown-kid",
             &unknown,
             "UnknownKey",
-            "which is not trusted here; ask the vendor for the jwks.json that has it",
+            "which is not trusted here; ask the vendor for the jwks.json that contains it",
         ),
         ("wrong-product", &wrong_product, "WrongProduct", "it is for product teamplaner, not innoacd"),
         ("wrong-cluster", &wrong_cluster, "WrongCluster", "it is bound to another cluster"),
@@ -189,7 +189,7 @@ async fn k4_a_key_in_two_licenses_counts_for_the_older_until_that_is_deleted() {
     younger.shows_key("keys", "key.jwt", "Refused", Some("InUseElsewhere")).await;
     let said = younger.is("KeyRefused", "InUseElsewhere").await;
     let holder = format!(
-        "its grant is in use by License {}/acd; open that one to this namespace with allowedNamespaces",
+        "its grant is in use by License {}/acd; admit this namespace there with spec.allowedNamespaces",
         first.namespace
     );
     assert!(said.contains(&holder), "{said}");

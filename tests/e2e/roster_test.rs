@@ -97,8 +97,8 @@ async fn t1_t3_kubectl_shows_who_is_a_member_and_explains_every_field() {
     let field = ["get", "lroster", "--field-selector", "spec.licenseRef.name=teamplaner", "-o", "name"];
     assert_eq!(case.kubectl.expect(&field).await, "roster.seatkeeper.dev/staff\n");
     for (field, words) in [
-        ("roster.spec.members", "Everybody, with an entry for each period"),
-        ("roster.spec.members.exitDate", "The first day on which the user is gone"),
+        ("roster.spec.members", "Every member, with one entry for each period"),
+        ("roster.spec.members.exitDate", "The first day on which the user is no longer a member"),
         ("roster.spec.members.loginMode", "Active changes data, Passive only reads, None needs no"),
     ] {
         eventually(Duration::from_secs(20), "kubectl knows the kind", async || {
@@ -285,7 +285,7 @@ async fn t1_a_roster_in_another_namespace_counts_only_where_the_license_admits_i
 async fn t1_a_roster_that_makes_no_sense_is_refused_with_what_to_write() {
     let case = Case::new("bad-rosters").await;
     let date = "must be a civil date YYYY-MM-DD from 1970-01-01 to 2099-12-31";
-    let exit = "exitDate is the first day on which the user is gone: give one after entryDate, or none";
+    let exit = "exitDate is the first day on which the user is no longer a member: write a day after entryDate, or leave it out";
     let right =
         json!({"user": "a", "loginMode": "Active", "entryDate": "2019-04-01", "exitDate": "2026-06-30", "team": "x"});
     for (field, wrong, at, message) in [
@@ -323,7 +323,7 @@ async fn t1_a_roster_that_makes_no_sense_is_refused_with_what_to_write() {
         .replace(r#""spec":{"#, r#""spec":{"timeZone":"Europe/Bielefeld","#);
     case.kubectl.apply(&zone).await;
     let said = case.roster("zone").is("Stalled", "UnknownTimeZone").await;
-    let expected = r#"spec.timeZone: "Europe/Bielefeld" is no time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC"#;
+    let expected = r#"spec.timeZone: "Europe/Bielefeld" is not a time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC"#;
     assert_eq!(said, expected);
     assert_eq!(case.roster("zone").told("UnknownTimeZone").await, expected);
     case.kubectl.apply(&zone.replace("Bielefeld", "Berlin")).await;

@@ -24,9 +24,10 @@ async fn i2_an_epoch_never_falls_nor_a_sequence_within_it() {
         spec["base"][field] = value;
         spec
     };
-    let epoch = "spec.epoch: Invalid value: a ledger's epoch never falls: another owner has sealed it since";
-    let sequence = "spec.sequence: Invalid value: a ledger's sequence never falls within an epoch";
-    let same = "a ledger stays that of its License, pool and number: make another object";
+    let epoch =
+        "spec.epoch: Invalid value: a ledger's epoch must not decrease: another owner has sealed this ledger since";
+    let sequence = "spec.sequence: Invalid value: a ledger's sequence must not decrease within an epoch";
+    let same = "a ledger's License, pool and number cannot be changed: create another object";
     for (spec, message) in [
         (base(2, 9), epoch),
         (base(3, 6), sequence),

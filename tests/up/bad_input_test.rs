@@ -53,7 +53,7 @@ fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
         &["! yaml/binary.yaml", "is not text in UTF-8"],
         &["! yaml/type.yaml:5:", "stringData.a"],
         &["! yaml/schema.yaml:7:", "spec.terms.interval.months"],
-        &["! yaml/rule.yaml:", "spec", "a Perpetual one has none"],
+        &["! yaml/rule.yaml:", "spec", "a Perpetual licence takes no terms"],
         &["! yaml/large.yaml", "is larger than 1048576 bytes"],
         &["! yaml/dangling.yaml", "cannot be read"],
         &["applied ConfigMap default/good"],
