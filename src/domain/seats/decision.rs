@@ -156,7 +156,7 @@ impl Decision<'_> {
         let name = || pool.name.to_string();
         let shared = pool.count_by == CountBy::User && self.request.user.is_some();
         if shared && self.request.count > 1 {
-            let why = format!("all sessions of a user share one seat of pool `{}`: `count` is 1", pool.name);
+            let why = format!("all sessions of a user share one seat of pool `{}`, so `count` must be 1", pool.name);
             return Err(Refusal::InvalidRequest(why));
         }
         match pool.model {
