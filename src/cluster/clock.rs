@@ -10,14 +10,14 @@ use crate::domain::Instant;
 use crate::domain::trusted_time::{ClockReadings, Doubt, MarkChange, trusted_time};
 use crate::wrong::{self, Variant::*};
 
-/// The API server's Date is believed this long after it was heard. Watches are renewed every five minutes.
+/// How long the API server's Date is believed after it was received. Watches are renewed every five minutes.
 const SERVER_DATE_LASTS: Duration = Duration::from_secs(15 * 60);
 /// How long a dropped mark is reported.
 const DOUBT_LASTS: Duration = Duration::from_secs(60 * 60);
-/// A sleeper looks at the clock this often: it may be set, and a machine may sleep.
+/// How often a sleeper looks at the clock: the clock may be set, and a machine may sleep.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// A Date that differs by more than this from what was expected means that a clock was set. Dates are whole seconds.
+/// A Date that differs from the expected one by more than this means that a clock was set. Dates are in whole seconds.
 const CLOCK_WAS_SET: TimeDelta = TimeDelta::seconds(2);
 
 thread_local! {
@@ -25,13 +25,13 @@ thread_local! {
     static SEEDED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// From now on the randomness of this thread follows from `seed` and can be repeated: for simulation, and for nothing
-/// that keeps a secret. Other threads are not touched.
+/// Makes the randomness of this thread follow from `seed`, so that it can be repeated: for simulation, and for nothing
+/// that keeps a secret. Other threads are not affected.
 pub fn seed_thread(seed: u64) {
     SEEDED.set(Some(seed));
 }
 
-/// Random bytes of the operating system; on a seeded thread, the next ones that follow from its seed.
+/// Returns random bytes of the operating system; on a seeded thread, the next ones that follow from its seed.
 #[expect(clippy::disallowed_methods, reason = "the one source of randomness")]
 pub fn random_bytes<const N: usize>() -> std::io::Result<[u8; N]> {
     let mut bytes = [0; N];
@@ -55,43 +55,44 @@ fn split_mix(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// `most`, shortened by up to a half at random, so that many who wait do not come back together.
+/// Returns `most`, shortened by up to a half at random, so that many waiting tasks do not come back together.
 pub fn jittered(most: Duration) -> Duration {
     let fraction = random_bytes::<1>().map_or(0, |[byte]| u32::from(byte));
     most / 2 + most / 512 * fraction
 }
 
-/// The machine's clock as it stands, for tools that have no API server to ask.
+/// Returns the time of the machine's clock, for tools that have no API server to ask.
 #[expect(clippy::disallowed_methods, reason = "the one clock")]
 pub fn machine_time() -> Instant {
     Utc::now()
 }
 
-/// Time since some moment, never set back. Inside a runtime it is the runtime's: where that is paused, so is this.
+/// Returns the time since a fixed moment; it is never set back. Inside a runtime it follows the runtime's clock: while
+/// that is paused, so is this.
 #[expect(clippy::disallowed_methods, reason = "the one clock")]
 pub fn monotonic() -> Duration {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    /// A paused runtime may stand a little before the first call.
+    /// The clock of a paused runtime may be a little before the first call.
     const BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
     let start = *START.get_or_init(std::time::Instant::now);
     (tokio::time::Instant::now().into_std() + BEFORE).saturating_duration_since(start)
 }
 
-/// Trusted time (`design.md` §4): the own clock where the API server bears it out.
+/// Trusted time: the machine's own clock, if the API server's clock confirms it (docs/design/domain.md, Trusted time).
 #[derive(Clone)]
 pub struct Clock(Arc<Inner>);
 
 struct Inner {
     own: Own,
     state: Mutex<State>,
-    /// Sleepers look again when it is heard that a clock was set.
+    /// Notified when a Date shows that a clock was set: sleepers look again.
     set: Notify,
 }
 
 enum Own {
     Machine(Box<dyn Fn() -> Instant + Send + Sync>),
     Hands(watch::Receiver<Instant>),
-    /// Runs from a start so many times as fast as the machine's.
+    /// Runs from `start`, `pace` times as fast as the machine's clock.
     Paced {
         start: Instant,
         began: Duration,
@@ -101,14 +102,14 @@ enum Own {
 
 #[derive(Default)]
 struct State {
-    /// The API server's Date and when it was heard.
+    /// The API server's Date, and when it was received.
     server: Option<(Instant, Duration)>,
     last_agreed: Option<(Instant, Duration)>,
     mark: Option<Instant>,
     mark_dropped: Option<Duration>,
 }
 
-/// Sets a clock made by `Clock::with_hands`.
+/// Sets a clock that was created by `Clock::with_hands`.
 pub struct Hands(watch::Sender<Instant>);
 
 impl Hands {
@@ -117,7 +118,7 @@ impl Hands {
     }
 }
 
-/// Time, and why it is in doubt.
+/// The time, and why it is in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     pub at: Instant,
@@ -130,12 +131,12 @@ impl Clock {
         Clock::reading(machine_time)
     }
 
-    /// Any clock in place of the machine's; it is checked against the API server's like that one.
+    /// Any clock in place of the machine's; it is checked against the API server's in the same way.
     pub fn reading(own: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         Clock::new(Own::Machine(Box::new(own)))
     }
 
-    /// A clock that stands until it is set, and is believed whatever the API server says.
+    /// A clock that stands still until it is set, and is believed whatever the API server says.
     pub fn with_hands(start: Instant) -> (Self, Hands) {
         let (sender, receiver) = watch::channel(start);
         (Clock::new(Own::Hands(receiver)), Hands(sender))
@@ -145,8 +146,8 @@ impl Clock {
         Clock(Arc::new(Inner { own, state: Mutex::default(), set: Notify::new() }))
     }
 
-    /// A calendar that begins at `start`, runs `pace` times as fast as the machine's clock, and is believed whatever the
-    /// API server says.
+    /// A calendar that begins at `start`, runs `pace` times as fast as the machine's clock, and is believed whatever
+    /// the API server says.
     pub fn paced(start: Instant, pace: f64) -> Self {
         Clock(Arc::new(Inner {
             own: Own::Paced { start, began: monotonic(), pace },
@@ -155,8 +156,9 @@ impl Clock {
         }))
     }
 
-    /// Takes note of a `Date` header of the API server, in the answer to a request of `asked` (`monotonic`). One that was
-    /// overtaken says nothing: with an own clock that is wrong too, a late answer's Date would set time back.
+    /// Takes note of a `Date` header of the API server, in the answer to a request that was sent at `asked`
+    /// (`monotonic`). An answer that a later request's answer overtook is ignored: if the own clock is wrong too, its
+    /// late Date would set time back.
     pub fn heard(&self, date: &str, asked: Duration) {
         let Ok(date) = DateTime::parse_from_rfc2822(date).map(|date| date.to_utc()) else { return };
         let now = monotonic();
@@ -174,7 +176,7 @@ impl Clock {
         }
     }
 
-    /// The time to act on.
+    /// Returns the time to act on.
     pub fn now(&self) -> Now {
         let read = match &self.0.own {
             Own::Hands(hands) => return Now { at: *hands.borrow(), doubt: None },
@@ -216,23 +218,23 @@ impl Clock {
         Now { at: time.now, doubt: time.doubt.or(dropped.map(|_| Doubt::MarkAhead)) }
     }
 
-    /// The latest time believed so far; it is stored with the leader's Lease.
+    /// The latest time believed so far, which is stored with the leader's Lease.
     pub fn mark(&self) -> Option<Instant> {
         self.state().mark
     }
 
-    /// Takes up a mark that was stored earlier.
+    /// Adopts a mark that was stored earlier.
     pub fn remember(&self, mark: Instant) {
         let mut state = self.state();
         state.mark = state.mark.max(Some(mark));
     }
 
-    /// Returns once it is `at`, also where the clock is set or the machine slept meanwhile.
+    /// Returns once it is `at`, even if the clock is set or the machine sleeps meanwhile.
     pub async fn sleep_until(&self, at: Instant) {
         match &self.0.own {
             Own::Hands(hands) => {
                 let mut hands = hands.clone();
-                // An error means that nobody can set the clock any more: it stands for ever.
+                // An error means that nobody can set the clock any longer: it stands still for ever.
                 if hands.wait_for(|now| *now >= at).await.is_err() {
                     std::future::pending::<()>().await;
                 }
@@ -242,7 +244,7 @@ impl Clock {
                     if left.is_zero() {
                         return;
                     }
-                    // Never shorter than a timer can tell apart.
+                    // Never shorter than the resolution of timers.
                     let left = left.div_f64(*pace).max(Duration::from_millis(1));
                     tokio::time::sleep(left.min(LOOK_AGAIN)).await;
                 }

@@ -127,7 +127,7 @@ async fn k4_a_license_waits_for_its_secrets_and_says_for_which() {
     let said = license.is("Reconciling", "SecretTypeMismatch").await;
     assert!(
         said.contains("spec.keys[keys]")
-            && said.contains("delete it and make it anew with --type=seatkeeper.dev/license"),
+            && said.contains("delete it and create it again with --type=seatkeeper.dev/license"),
         "{said}"
     );
     assert!(!said.contains("hunter2"), "{said}");

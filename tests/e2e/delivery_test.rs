@@ -52,7 +52,7 @@ async fn a_secret_that_already_existed_is_not_changed() {
         case.kubectl.apply(&order("stadtwerke", "")).await;
         let subscription = case.subscription("stadtwerke");
         let message = subscription.is_not("Delivered", "SecretNotOurs").await;
-        assert!(message.contains("was there before and is left as it is; delete it or name another one"), "{message}");
+        assert!(message.contains("is left unchanged; delete it or name another one"), "{message}");
         assert!(!message.contains("mine"), "{message}");
         subscription.told("SecretNotOurs").await;
         let after = secrets.get("innoacd-license").await.expect("it stays");

@@ -145,12 +145,12 @@ fn impossible_requests_are_refused_with_what_is_possible() {
         (of("centre", &"x".repeat(100_000)), 400, "InvalidRequest", &["a name of 253 at most"]),
         (json!({"pool": "desks"}), 404, "UnknownPool", &["no pool `desks`; it has: agents"]),
         (json!({"pool": "de\nsks\u{1b}[2J"}), 404, "UnknownPool", &["no pool `de\\nsks\\u{1b}[2J`"]),
-        (json!({"count": 0}), 400, "InvalidRequest", &["`count` is from 1 to 1000"]),
-        (json!({"count": 4_294_967_295_u32}), 400, "InvalidRequest", &["`count` is from 1 to 1000"]),
-        (json!({"session": ""}), 400, "InvalidRequest", &["`session` needs 1 to 256 bytes"]),
-        (json!({"session": "s".repeat(257)}), 400, "InvalidRequest", &["`session` needs 1 to 256 bytes"]),
-        (json!({"user": "u".repeat(257)}), 400, "InvalidRequest", &["`user` needs 1 to 256 bytes"]),
-        (json!({"client": ""}), 400, "InvalidRequest", &["`client` needs 1 to 256 bytes"]),
+        (json!({"count": 0}), 400, "InvalidRequest", &["`count` must be from 1 to 1000"]),
+        (json!({"count": 4_294_967_295_u32}), 400, "InvalidRequest", &["`count` must be from 1 to 1000"]),
+        (json!({"session": ""}), 400, "InvalidRequest", &["`session` must be 1 to 256 bytes long"]),
+        (json!({"session": "s".repeat(257)}), 400, "InvalidRequest", &["`session` must be 1 to 256 bytes long"]),
+        (json!({"user": "u".repeat(257)}), 400, "InvalidRequest", &["`user` must be 1 to 256 bytes long"]),
+        (json!({"client": ""}), 400, "InvalidRequest", &["`client` must be 1 to 256 bytes long"]),
     ] {
         let answer = ground.asks("a", more);
         answer.is_problem(status, reason, says);
