@@ -69,7 +69,7 @@ fn i2_who_waits_gets_the_seat_that_comes_free_and_ctrl_c_ends_the_waiting() {
     let [wait, place, turn] = errors.lines().collect::<Vec<_>>()[..] else { panic!("{errors}") };
     for (line, of) in [(wait, ""), (place, ": place 1 in the queue")] {
         let says =
-            format!("seatkeeper: waiting for a seat of centre/innoacd{of}; Ctrl-C ends it. SeatsExhausted: 2 seats");
+            format!("seatkeeper: waiting for a seat of centre/innoacd{of}; Ctrl-C stops waiting. SeatsExhausted: 2 seats");
         assert!(line.starts_with(&says), "{line}");
     }
     assert_eq!(turn, "seatkeeper: it is your turn: seat 0 of pool `agents`");
@@ -98,7 +98,7 @@ fn i2_two_who_wait_get_a_seat_in_the_order_in_which_they_came() {
     std::fs::write(ground.desk.0.join("d"), "").unwrap();
     let (status, _, errors) = d.end();
     assert_eq!(status, Some(0), "{errors}");
-    assert!(errors.contains("waiting for a seat of centre/innoacd; Ctrl-C ends it."), "{errors}");
+    assert!(errors.contains("waiting for a seat of centre/innoacd; Ctrl-C stops waiting."), "{errors}");
     // Which of the two seats that is depends on who of the first two was first.
     let turn = errors.lines().last().unwrap_or_default();
     assert!(turn.starts_with("seatkeeper: it is your turn: seat "), "{errors}");
