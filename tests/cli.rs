@@ -714,7 +714,7 @@ fn every_fault_of_a_contract_is_told_with_file_line_document_and_field() {
             change("organisation: Stadtwerke", "organisation: on"),
             &["spec.customer.organisation: must be text; put it in quotes"],
         ),
-        (format!("{PLAN}---\n{}", good()), &["spec.plans[0].name: Plan innoacd is there twice, on lines 1 and 14"]),
+        (format!("{PLAN}---\n{}", good()), &["spec.plans[0].name: Plan innoacd is defined twice, on lines 1 and 14"]),
         (change("startsOn:", "startsOn: ["), &["contract.yaml:2", "is not YAML"]),
         (String::new(), &["contract.yaml: has no Subscription", "it has no document"]),
     ];

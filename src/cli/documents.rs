@@ -90,7 +90,7 @@ impl ContractFile {
                 [plan] => found.push(*plan),
                 [first, second, ..] => {
                     let message = format!(
-                        "Plan {name} is there twice, on lines {} and {}; remove one",
+                        "Plan {name} is defined twice, on lines {} and {}; remove one",
                         first.line(""),
                         second.line("")
                     );
