@@ -68,8 +68,9 @@ fn i2_who_waits_gets_the_seat_that_comes_free_and_ctrl_c_ends_the_waiting() {
     assert_eq!((status, out.as_str()), (Some(0), "ran\n"), "{errors}");
     let [wait, place, turn] = errors.lines().collect::<Vec<_>>()[..] else { panic!("{errors}") };
     for (line, of) in [(wait, ""), (place, ": place 1 in the queue")] {
-        let says =
-            format!("seatkeeper: waiting for a seat of centre/innoacd{of}; Ctrl-C stops waiting. SeatsExhausted: 2 seats");
+        let says = format!(
+            "seatkeeper: waiting for a seat of centre/innoacd{of}; Ctrl-C stops waiting. SeatsExhausted: 2 seats"
+        );
         assert!(line.starts_with(&says), "{line}");
     }
     assert_eq!(turn, "seatkeeper: it is your turn: seat 0 of pool `agents`");

@@ -144,11 +144,7 @@ fn a_data_directory_has_one_kind_of_time() {
     let mut up = desk.up("--speed 1d/s --from 2026-03-01");
     up.until(&["holds no YAML yet"]);
     up.interrupt();
-    desk.refused(
-        "",
-        2,
-        &["data runs on its own calendar, now 2026-03-0", "give --speed, or name another folder"],
-    );
+    desk.refused("", 2, &["data runs on its own calendar, now 2026-03-0", "give --speed, or name another folder"]);
     std::fs::write(desk.data("calendar"), "soon").unwrap();
     desk.refused("--speed 1d/s", 1, &["calendar: is not a time; write one, such as 2026-"]);
 }

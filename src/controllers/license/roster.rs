@@ -59,7 +59,7 @@ impl OnRosters {
                     format!("pool {pool}: {members} members, {} seats", seats.unwrap_or_default())
                 });
                 let message = format!(
-                    "{}; those who joined last are not licensed: order more seats, or set an exitDate for any who leave",
+                    "{}; those who joined last are not licensed: order more seats, or set an exitDate for leavers",
                     each.collect::<Vec<_>>().join("; ")
                 );
                 list.set("RosterExceedsSeats", true, "MoreMembersThanSeats", message);
