@@ -420,9 +420,9 @@ fn a_signing_key_is_private_and_never_overwritten() {
     let before = (desk.read("a/b/signing-key.pem"), desk.read("a/b/jwks.json"));
     assert!(before.0.starts_with("-----BEGIN PRIVATE KEY-----\n"), "PKCS #8");
     assert!(!before.1.contains("\"d\""));
-    desk.run("keygen --out a/b").expect_refusal(1, &["signing-key.pem: is there already and is not overwritten"]);
+    desk.run("keygen --out a/b").expect_refusal(1, &["signing-key.pem: exists already and is not overwritten"]);
     std::fs::remove_file(desk.0.join("a/b/signing-key.pem")).unwrap();
-    desk.run("keygen --out a/b").expect_refusal(1, &["jwks.json: is there already"]);
+    desk.run("keygen --out a/b").expect_refusal(1, &["jwks.json: exists already"]);
     assert!(!desk.0.join("a/b/signing-key.pem").exists());
     desk.run("keygen --out c").expect(0);
     assert_ne!(desk.read("c/signing-key.pem"), before.0);
@@ -564,7 +564,7 @@ fn a_revoked_key_is_refused_and_a_bad_list_is_wrong_use() {
     for bad in [sign_revocations(&list("s1"), &stranger), String::new(), "x".into(), key_text] {
         desk.write("revoked.jwt", bad);
         desk.run("verify --trust keys/jwks.json --revoked revoked.jwt key.jwt")
-            .expect_refusal(2, &["revoked.jwt: is no revoked.jwt of somebody trusted"]);
+            .expect_refusal(2, &["revoked.jwt: is not a revoked.jwt from a trusted signer"]);
     }
     desk.run("verify --trust keys/jwks.json --revoked none.jwt key.jwt")
         .expect_refusal(2, &["none.jwt: cannot be read"]);
@@ -716,7 +716,7 @@ fn every_fault_of_a_contract_is_reported_with_file_line_document_and_field() {
             change("organisation: Stadtwerke", "organisation: on"),
             &["spec.customer.organisation: must be text; put it in quotes"],
         ),
-        (format!("{PLAN}---\n{}", good()), &["spec.plans[0].name: Plan innoacd is there twice, in lines 1 and 14"]),
+        (format!("{PLAN}---\n{}", good()), &["spec.plans[0].name: Plan innoacd is defined twice, on lines 1 and 14"]),
         (change("startsOn:", "startsOn: ["), &["contract.yaml:2", "is not YAML"]),
         (String::new(), &["contract.yaml: has no Subscription", "it has no document"]),
     ];

@@ -160,7 +160,7 @@ async fn k4_only_the_trust_that_the_installation_pins_counts() {
     let license = case.apply_license("acd", PINNED_PRODUCT, &["own"]).await;
     license.shows_key("own", "own.jwt", "Refused", Some("UnknownKey")).await;
     let said = license.is("TrustRefused", "TrustPinned").await;
-    assert!(said.contains("this installation pins whom to trust for product pinned; take it out"), "{said}");
+    assert!(said.contains("this installation pins the trust for product pinned; remove spec.trust"), "{said}");
     assert_eq!(license.told("TrustPinned").await, said);
     license.is_not("Licensed", "NoLicense").await;
 
@@ -287,7 +287,7 @@ async fn i4_a_malformed_object_stops_no_other() {
         case.subscription("scribbled").told("Malformed").await,
         license.told("Malformed").await,
     ] {
-        assert!(said.contains("this object cannot be read and is passed over: "), "{said}");
+        assert!(said.contains("this object cannot be read and is skipped: "), "{said}");
     }
 
     case.kubectl.apply(PLAN).await;

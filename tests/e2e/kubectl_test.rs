@@ -74,7 +74,7 @@ async fn k1_a_plan_says_which_of_its_parts_are_not_acted_on() {
         ("scalgo-live", "spec.price, spec.meters, spec.license.onePerOrganisation"),
     ] {
         let message = case.plan(plan).is_not("FullyActedOn", "PartsNotActedOn").await;
-        assert_eq!(message, format!("stored and shown, and not acted on by this version: {parts}"), "{plan}");
+        assert_eq!(message, format!("stored and shown, but not acted on by this version: {parts}"), "{plan}");
         case.plan(plan).is("Ready", "Valid").await;
     }
     case.kubectl.apply(&PLAN.replace("name: innoacd}", "name: simple}")).await;

@@ -233,7 +233,7 @@ async fn requests_are_passed_on_over_tls_and_never_to_an_untrusted_server() {
     }
     logged_in(&agent, &authority, &second, "a.kern").await;
     for (replica, why) in [
-        (&third, "cannot be asked over TLS: invalid peer certificate: UnknownIssuer"),
+        (&third, "cannot be reached over TLS: invalid peer certificate: UnknownIssuer"),
         (&fourth, "invalid peer certificate: certificate not valid for name \"elsewhere.svc\""),
     ] {
         let answer = eventually(SOON, why, async || {
@@ -267,8 +267,8 @@ async fn an_operator_without_a_usable_certificate_says_what_is_wrong_and_ends() 
         (&arguments(&unfit, NAME), "keys may not be consistent: KeyMismatch"),
         (&arguments(&empty, NAME), "tls.crt: has no certificate in it"),
         (&arguments(&wrong, NAME), "ca.crt: has no certificate in it"),
-        (&arguments(&wrong, "a b"), "\"a b\" is no name of a server"),
-        (&arguments(&unfit, "elsewhere.svc"), "tls.crt is not for elsewhere.svc, by which other replicas know it"),
+        (&arguments(&wrong, "a b"), "\"a b\" is not the name of a server"),
+        (&arguments(&unfit, "elsewhere.svc"), "tls.crt is not for elsewhere.svc, the name that other replicas expect"),
     ] {
         let mut operator = Command::new(env!("CARGO_BIN_EXE_seatkeeper"));
         operator.args(["operator", "--listen", "127.0.0.1:0", "--seats-listen", "127.0.0.1:0"]).args(arguments);

@@ -25,8 +25,8 @@ fn a_seat_is_taken_kept_given_back_and_the_same_session_gets_the_same_seat() {
     assert_eq!(ground.ask("PUT", &path, "").status, 200);
     assert_eq!(ground.ask("DELETE", &path, "").status, 204);
     assert!(ground.holders().is_empty());
-    assert_eq!(ground.ask("DELETE", &path, "").status, 204, "giving a seat back twice succeeds");
-    ground.ask("PUT", &path, "").is_problem(410, "SeatLost", &["never revived, ask for a new one"]);
+    assert_eq!(ground.ask("DELETE", &path, "").status, 204, "giving back twice is as well");
+    ground.ask("PUT", &path, "").is_problem(410, "SeatLost", &["never revived: ask for a new one"]);
     assert!(ground.holders().is_empty());
 }
 
@@ -147,9 +147,9 @@ fn the_list_is_read_in_pages_and_by_user() {
     let of_b = ground.ask("GET", &format!("{OF_LICENSE}&user=b"), "").json();
     assert_eq!((of_b["holders"].as_array().unwrap().len(), &of_b["holders"][0]["user"]), (1, &"b".into()));
     for (query, says) in [
-        ("&limit=ten", "`limit` is no number"),
-        ("&limit=0", "`limit` is from 1 to 1000"),
-        ("&limit=-1", "`limit` is no number"),
+        ("&limit=ten", "`limit` is not a number"),
+        ("&limit=0", "`limit` must be from 1 to 1000"),
+        ("&limit=-1", "`limit` is not a number"),
         ("&colour=red", "unknown field `colour`"),
     ] {
         ground.ask("GET", &format!("{OF_LICENSE}{query}"), "").is_problem(400, "InvalidRequest", &[says]);

@@ -53,20 +53,20 @@ fn a_malformed_body_is_refused_with_field_and_line() {
         (format!("{{{license}, \"session\": \"s\", \"color\": 1}}"), &["unknown field `color`", "line 1"]),
         (format!("{{{one},\n \"wait\": -1}}"), &["`wait`:", "`-1`", "line 2"]),
         (format!("{{{one},\n \"wait\": \"x\"}}"), &["`wait`:", "string \"x\"", "line 2"]),
-        (format!("{{{one}, \"wait\": 0}}"), &["`wait` is from 1 to 30 seconds"]),
-        (format!("{{{one}, \"wait\": 31}}"), &["`wait` is from 1 to 30 seconds"]),
+        (format!("{{{one}, \"wait\": 0}}"), &["`wait` must be from 1 to 30 seconds"]),
+        (format!("{{{one}, \"wait\": 31}}"), &["`wait` must be from 1 to 30 seconds"]),
         (
             format!("{{\"requests\": [{{{one}}}, {{{one}, \"wait\": 5}}]}}"),
-            &["`requests[1].wait`", "only a request by itself can wait"],
+            &["`requests[1].wait`", "only a request on its own can wait"],
         ),
-        (format!("{{\"requests\": [{{{one}}}], \"wait\": 5}}"), &["`wait` ", "only a request by itself can wait"]),
+        (format!("{{\"requests\": [{{{one}}}], \"wait\": 5}}"), &["`wait`: ", "only a request on its own can wait"]),
         (r#"{"license": {"name": "innoacd"}, "session": "s"}"#.into(), &["`license`:", "missing field `namespace`"]),
         (r#"{"license": "centre/innoacd", "session": "s"}"#.into(), &["`license`:", "expected struct License"]),
         (
             format!("{{\"requests\": [{{{license}, \"session\": \"s\"}},\n{{{license}}}]}}"),
             &["`requests[1]`:", "missing field `session`", "line 2"],
         ),
-        (format!("{{\"requests\": [], {license}}}"), &["`license` stands beside `requests`"]),
+        (format!("{{\"requests\": [], {license}}}"), &["`license` is outside of `requests`"]),
         (
             format!("{{\"requests\": [{}]}}", vec![format!("{{{license}, \"session\": \"s\"}}"); 1_001].join(",")),
             &["`requests` has more than 1000"],
@@ -94,7 +94,7 @@ fn a_malformed_body_is_refused_with_field_and_line() {
 #[test]
 fn an_oversized_body_is_a_problem_too() {
     let ground = Ground::take();
-    let says = ["the body has more than 1048576 bytes: send it in several"];
+    let says = ["the body has more than 1048576 bytes: split it into several requests"];
     for bytes in [MOST_BYTES + 1, MOST_BYTES + 10_000] {
         for method in ["POST", "PUT"] {
             ground.ask(method, SEATS, vec![b' '; bytes]).is_problem(413, "BodyTooLarge", &says);
@@ -110,7 +110,7 @@ fn unknown_paths_methods_and_seats_are_problems() {
         ground.ask("GET", path, "").is_problem(404, "NotFound", &["seats are at /v1/seats"]);
     }
     let answer = ground.ask("PATCH", SEATS, "");
-    answer.is_problem(405, "MethodNotAllowed", &["PATCH is not known here: GET lists, POST takes"]);
+    answer.is_problem(405, "MethodNotAllowed", &["PATCH is not allowed here: GET lists, POST takes"]);
     let allowed = answer.header("allow").expect("RFC 9110 asks for it");
     assert!(["GET", "POST", "PUT", "DELETE"].iter().all(|method| allowed.contains(method)), "{allowed}");
     ground.ask("POST", "/v1/seats/x", "").is_problem(405, "MethodNotAllowed", &["PUT keeps a seat"]);

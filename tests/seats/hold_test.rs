@@ -68,8 +68,9 @@ fn i2_a_waiter_gets_the_seat_that_comes_free_and_ctrl_c_ends_the_waiting() {
     assert_eq!((status, out.as_str()), (Some(0), "ran\n"), "{errors}");
     let [wait, place, turn] = errors.lines().collect::<Vec<_>>()[..] else { panic!("{errors}") };
     for (line, of) in [(wait, ""), (place, ": place 1 in the queue")] {
-        let says =
-            format!("seatkeeper: waiting for a seat of centre/innoacd{of}; Ctrl-C ends it. SeatsExhausted: pool ");
+        let says = format!(
+            "seatkeeper: waiting for a seat of centre/innoacd{of}; Ctrl-C stops waiting. SeatsExhausted: 2 seats"
+        );
         assert!(line.starts_with(&says), "{line}");
     }
     assert_eq!(turn, "seatkeeper: it is your turn: seat 0 of pool `agents`");
@@ -98,8 +99,8 @@ fn i2_two_waiters_get_a_seat_in_the_order_in_which_they_came() {
     std::fs::write(ground.desk.0.join("d"), "").unwrap();
     let (status, _, errors) = d.end();
     assert_eq!(status, Some(0), "{errors}");
-    assert!(errors.contains("waiting for a seat of centre/innoacd; Ctrl-C ends it."), "{errors}");
-    // Which of the two seats that is depends on which of the first two was first.
+    assert!(errors.contains("waiting for a seat of centre/innoacd; Ctrl-C stops waiting."), "{errors}");
+    // Which of the two seats that is depends on who of the first two was first.
     let turn = errors.lines().last().unwrap_or_default();
     assert!(turn.starts_with("seatkeeper: it is your turn: seat "), "{errors}");
 }

@@ -102,7 +102,7 @@ fn a_token_is_read_again_for_each_request() {
     std::fs::write(ground.desk.0.join("done"), "").unwrap();
     let (status, out, errors) = running.end();
     assert_eq!((status, out.as_str()), (Some(0), "went on\n"), "{errors}");
-    assert!(errors.contains("is no token but several words"), "{errors}");
+    assert!(errors.contains("has several words, so it is not a token"), "{errors}");
 }
 
 /// A process that was stopped for longer than its TTL has lost its seat, whatever it remembers.

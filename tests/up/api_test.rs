@@ -117,16 +117,16 @@ fn wrong_use_is_refused() {
         ("1d", "for example 1d/s"),
         ("d/s", "for example 1d/s"),
         ("1y/s", "for example 1d/s"),
-        ("0d/s", "from once (1s/s) to 366 days a second (366d/s)"),
-        ("-3d/s", "from once (1s/s) to 366 days a second (366d/s)"),
-        ("400d/s", "from once (1s/s) to 366 days a second (366d/s)"),
+        ("0d/s", "from 1s/s, that of the clock, to 366d/s, 366 days each second"),
+        ("-3d/s", "from 1s/s, that of the clock, to 366d/s, 366 days each second"),
+        ("400d/s", "from 1s/s, that of the clock, to 366d/s, 366 days each second"),
     ] {
         desk.refused(&format!("--speed={speed}"), 2, &["--speed", says]);
     }
     desk.refused("--from 2026-01-01", 2, &["--speed"]);
     desk.refused("--speed 1d/s --from 2026-02-30", 2, &["--from"]);
-    assert!(!desk.data("").exists(), "wrong use leaves nothing behind");
-    for (folder, says) in [("nowhere", "nowhere: No such file"), ("yaml/contract.yaml", "is no folder")] {
+    assert!(!desk.data("").exists(), "what is wrong use leaves nothing behind");
+    for (folder, says) in [("nowhere", "nowhere: No such file"), ("yaml/contract.yaml", "is not a folder")] {
         let output = Command::new(env!("CARGO_BIN_EXE_seatkeeper")).args(["up", folder]).current_dir(&desk.0).output();
         let (output, said) = output.map(|o| (o.status.code(), String::from_utf8(o.stderr).unwrap())).unwrap();
         assert_eq!((output, said.contains(says)), (Some(2), true), "{said}");
@@ -139,18 +139,14 @@ fn a_data_directory_has_one_kind_of_time() {
     let mut up = desk.up("");
     up.until(&["holds no YAML yet"]);
     up.interrupt();
-    desk.refused("--speed 1d/s", 2, &["data lives in real time, which cannot be sped up: name another folder"]);
+    desk.refused("--speed 1d/s", 2, &["data runs in real time, which cannot be sped up: name another folder"]);
     let desk = Desk::new();
     let mut up = desk.up("--speed 1d/s --from 2026-03-01");
     up.until(&["holds no YAML yet"]);
     up.interrupt();
-    desk.refused(
-        "",
-        2,
-        &["data lives on a calendar of its own, now 2026-03-0", "give --speed, or name another folder"],
-    );
+    desk.refused("", 2, &["data runs on its own calendar, now 2026-03-0", "give --speed, or name another folder"]);
     std::fs::write(desk.data("calendar"), "soon").unwrap();
-    desk.refused("--speed 1d/s", 1, &["calendar: is no time; write one, like 2026-"]);
+    desk.refused("--speed 1d/s", 1, &["calendar: is not a time; write one, such as 2026-"]);
 }
 
 #[test]

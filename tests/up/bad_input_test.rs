@@ -48,7 +48,7 @@ fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
     let told: [&[&str]; 11] = [
         &["! yaml/broken.yaml:", "is not YAML"],
         &["! yaml/kind.yaml:2:", "there is no kind \"Deployment\" of \"apps/v1\" here"],
-        &["! yaml/text.yaml:1:", "is no object with apiVersion and kind"],
+        &["! yaml/text.yaml:1:", "is not an object with apiVersion and kind"],
         &["! yaml/nameless.yaml:3:", "metadata.name: is missing"],
         &["! yaml/binary.yaml", "is not text in UTF-8"],
         &["! yaml/type.yaml:5:", "stringData.a"],
@@ -96,7 +96,7 @@ fn a_field_that_never_changes_is_named() {
     let line = up.until(&["! yaml/a.yaml:", "document 1 (Secret x)", "immutable"]);
     assert!(line.contains("data"), "{line}");
     desk.write("a.yaml", secret("one"));
-    up.until(&["one object is as its file says"]);
+    up.until(&["one object matches its file already"]);
     up.interrupt();
 }
 
@@ -131,5 +131,5 @@ fn a_folder_that_goes_away_and_comes_back_has_lost_nothing() {
     desk.write("a.yaml", GOOD.replace("a: b", "a: c"));
     up.until(&["applied ConfigMap default/good"]);
     let said = up.interrupt().join("\n");
-    assert!(!said.contains("stands in no file"), "{said}");
+    assert!(!said.contains("is no longer in any file"), "{said}");
 }

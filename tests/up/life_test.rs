@@ -24,8 +24,8 @@ fn the_first_screen_says_what_runs_where_and_what_to_try() {
     let data = desk.data("").canonicalize().unwrap();
     let screen = up.said.join("\n");
     for part in [
-        "is up. Ctrl-C ends it, the same command goes on where it stopped.",
-        "  applies    yaml, and again what changes there",
+        "is up. Ctrl-C ends it; the same command goes on where it stopped.",
+        "  applies    yaml, and every change there",
         "  API        https://127.0.0.1:",
         "  seats      http://127.0.0.1:",
         &format!("  data       {}", data.display()),
@@ -81,15 +81,15 @@ async fn changes_in_the_folder_are_applied() {
     assert_eq!(value(&desk, "first").await, "three");
     // A comment changes nothing, and is not reported as a change.
     desk.write("a.yaml", format!("# a comment\n{}", config_map("first", "three")));
-    up.until(&["one object is as its file says"]);
+    up.until(&["one object matches its file already"]);
     std::fs::remove_file(desk.0.join("yaml/deep/b.yml")).unwrap();
-    up.until(&["! ConfigMap default/second stands in no file any more; it stays until it is deleted with kubectl"]);
+    up.until(&["! ConfigMap default/second is no longer in any file; it stays until it is deleted with kubectl"]);
     assert_eq!(value(&desk, "second").await, "two");
     // An object that moved to another file is not gone.
     std::fs::rename(desk.0.join("yaml/a.yaml"), desk.0.join("yaml/c.yaml")).unwrap();
-    up.until(&["one object is as its file says"]);
+    up.until(&["one object matches its file already"]);
     let said = up.interrupt().join("\n");
-    assert!(!said.contains("first stands in no file"), "{said}");
+    assert!(!said.contains("first is no longer in any file"), "{said}");
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn the_next_start_goes_on_after_ctrl_c_and_after_a_kill() {
 
     let mut up = desk.up("--speed 1d/s");
     up.until(&[&format!("calendar   {}, then a day each second", &calendar[..10])]);
-    up.until(&["objects are as their files say"]);
+    up.until(&["objects match their files already"]);
     for kind in ["Plan", "Subscription", "License"] {
         assert_eq!(up.count(&format!("applied {kind}")), 0, "{:?}", up.said);
     }
@@ -127,7 +127,7 @@ async fn the_next_start_goes_on_after_ctrl_c_and_after_a_kill() {
     assert!(killed >= calendar, "{killed} {calendar}");
     let mut up = desk.up("--speed 1d/s");
     up.until(&[&format!("calendar   {}, then a day each second", &killed[..10])]);
-    up.until(&["objects are as their files say"]);
+    up.until(&["objects match their files already"]);
     let licenses: Api<License> = Api::all(desk.client().await);
     assert_eq!(uids(&licenses.list(&ListParams::default()).await.unwrap()), uids(&before));
     up.interrupt();
