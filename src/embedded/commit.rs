@@ -132,7 +132,7 @@ impl Ledger {
         let Some(writer) = &self.writer else { return self.commit_now(make) };
         let (answer, answered) = oneshot::channel();
         let call = Call { make: Some(make), made: None, answer };
-        let gone = || Failure::internal("the storage has ended");
+        let gone = || Failure::internal("the storage has stopped; restart this process");
         writer.send(Box::new(call)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
