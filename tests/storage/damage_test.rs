@@ -69,7 +69,7 @@ fn expect_refusal(folder: &Path, says: &str) {
     let path = folder.join(DATABASE);
     let before = fs::read(&path).unwrap();
     let refused = when_free(|| Embedded::open(folder, machine_time)).map(drop).unwrap_err().to_string();
-    for part in [path.to_str().unwrap(), says, "put a copy of it back, or move it away"] {
+    for part in [path.to_str().unwrap(), says, "restore a copy of it, or move it away"] {
         assert!(refused.contains(part), "{part:?} is not in: {refused}");
     }
     assert!(fs::read(&path).unwrap() == before, "the file was changed: {refused}");
@@ -147,7 +147,7 @@ fn a_database_whose_last_commit_is_damaged_is_refused() {
     let mut bytes = whole.clone();
     bytes[at] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    expect_refusal(&desk.0, "it ends with revision 19, and 20 was acknowledged");
+    expect_refusal(&desk.0, "it ends with revision 19, but revision 20 was acknowledged");
     assert!(fs::read(desk.0.join(WITNESS)).unwrap() == witness);
     expect_refusal(&desk.0, desk.0.join(WITNESS).to_str().unwrap());
     // A user who removes the witness continues with the database as it is.
@@ -162,7 +162,10 @@ fn an_older_copy_is_accepted_once_no_witness_says_that_more_was_acknowledged() {
     let change = Change { key: "/configmaps/default/x".into(), value: None };
     when_free(|| Durable::open(&desk.0)).unwrap().commit(21, &[change]).unwrap();
     fs::write(&path, older).unwrap();
-    expect_refusal(&desk.0, "it ends with revision 20, and 21 was acknowledged; if this is an older copy, remove");
+    expect_refusal(
+        &desk.0,
+        "it ends with revision 20, but revision 21 was acknowledged; if this is an older copy, remove",
+    );
     fs::remove_file(desk.0.join(WITNESS)).unwrap();
     assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 20);
     assert!(desk.0.join(WITNESS).exists());
@@ -181,8 +184,8 @@ fn a_damaged_witness_is_named_and_not_changed() {
     for bytes in [Vec::new(), whole[..8].to_vec(), flipped(0), flipped(15), [&whole[..], &[0]].concat()] {
         fs::write(&witness, &bytes).unwrap();
         let refused = when_free(|| Durable::open(&desk.0)).map(drop).unwrap_err().to_string();
-        assert!(refused.starts_with(&format!("{}: is damaged", witness.display())), "{refused}");
-        assert!(refused.contains("remove it to go on with the database as it is"), "{refused}");
+        assert!(refused.starts_with(&format!("{}: this file is damaged", witness.display())), "{refused}");
+        assert!(refused.contains("remove this file to continue with the database as it is"), "{refused}");
         assert!(fs::read(&witness).unwrap() == bytes && fs::read(&path).unwrap() == database);
     }
     fs::remove_file(&witness).unwrap();

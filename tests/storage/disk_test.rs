@@ -40,7 +40,7 @@ fn a_folder_in_use_is_refused_to_another_process() {
         String::from_utf8(output.stdout).unwrap()
     };
     let refused = ask();
-    let says = format!("{}: is in use by another process; end that one, or name another folder", desk.0.display());
+    let says = format!("{} is in use by another process: end that process, or name another folder", desk.0.display());
     assert!(refused.contains(&says), "{refused}");
     drop(storage);
     // A process that another test is starting may hold the file a moment longer.

@@ -159,7 +159,7 @@ fn what_is_in_use_or_damaged_is_named_with_what_to_do() {
     desk.refused(
         "--listen 127.0.0.1:0",
         1,
-        &["/data: is in use by another process; end that one, or name another folder"],
+        &["/data is in use by another process: end that process, or name another folder"],
     );
     let second = Desk::new();
     second.refused(&format!("--listen {address}"), 1, &[address, "in use", "name another address, port 0 takes any"]);
@@ -173,10 +173,6 @@ fn what_is_in_use_or_damaged_is_named_with_what_to_do() {
     up.interrupt();
     let database = desk.data("seatkeeper.redb");
     std::fs::write(&database, "no database").unwrap();
-    desk.refused(
-        "--listen 127.0.0.1:0",
-        1,
-        &["seatkeeper.redb: is damaged:", "put a copy of it back, or move it away"],
-    );
+    desk.refused("--listen 127.0.0.1:0", 1, &["seatkeeper.redb is damaged:", "restore a copy of it, or move it away"]);
     assert_eq!(std::fs::read(&database).unwrap(), b"no database");
 }
