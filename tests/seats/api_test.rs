@@ -25,7 +25,7 @@ fn a_seat_is_taken_kept_given_back_and_the_same_session_gets_the_same_seat() {
     assert_eq!(ground.ask("PUT", &path, "").status, 200);
     assert_eq!(ground.ask("DELETE", &path, "").status, 204);
     assert!(ground.holders().is_empty());
-    assert_eq!(ground.ask("DELETE", &path, "").status, 204, "giving back twice is as well");
+    assert_eq!(ground.ask("DELETE", &path, "").status, 204, "giving a seat back twice succeeds");
     ground.ask("PUT", &path, "").is_problem(410, "SeatLost", &["never revived: ask for a new one"]);
     assert!(ground.holders().is_empty());
 }

@@ -125,7 +125,7 @@ fn wrong_use_is_refused() {
     }
     desk.refused("--from 2026-01-01", 2, &["--speed"]);
     desk.refused("--speed 1d/s --from 2026-02-30", 2, &["--from"]);
-    assert!(!desk.data("").exists(), "what is wrong use leaves nothing behind");
+    assert!(!desk.data("").exists(), "wrong use leaves nothing behind");
     for (folder, says) in [("nowhere", "nowhere: No such file"), ("yaml/contract.yaml", "is not a folder")] {
         let output = Command::new(env!("CARGO_BIN_EXE_seatkeeper")).args(["up", folder]).current_dir(&desk.0).output();
         let (output, said) = output.map(|o| (o.status.code(), String::from_utf8(o.stderr).unwrap())).unwrap();
