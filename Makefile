@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help machine dev test test-offline simulate lint advisories crds bench-converge bench-failover bench-seats seat-safety clean
 
 control_plane := tests/control-plane
-# Every test binary but the one that needs the real control plane; tests/embedded is the same suite without it.
+# Every test binary except the one that needs the real control plane; tests/embedded is the same suite without it.
 offline := $(patsubst tests/%.rs,--test %,$(wildcard tests/*.rs)) \
   $(patsubst tests/%/main.rs,--test %,$(filter-out tests/e2e/main.rs,$(wildcard tests/*/main.rs)))
 
@@ -54,16 +54,16 @@ crds: ## writes crds/, the chart's copies and docs/openapi.json from the types i
 	cargo run --locked -- crds --out crds --chart charts/seatkeeper/templates/crds
 	cargo run --locked -- openapi --out docs/openapi.json
 
-bench-converge: machine ## 10,000 Licenses to Ready against the raw rate of the API server
+bench-converge: machine ## how fast 10,000 Licenses become Ready, against the raw rate of the API server
 	@$(control_plane)/build.sh > /dev/null
 	cargo bench --locked --bench converge
 
-bench-failover: machine ## from SIGTERM and kill -9 of the owner to the next new seat; TRIALS=100
+bench-failover: machine ## the time from SIGTERM or kill -9 of the owner to the next new seat; TRIALS=100
 	@$(control_plane)/build.sh > /dev/null
 	cargo bench --locked --bench failover
 
 OPS ?= 10000000
-seat-safety: machine ## nobody holds a seat twice: faults without end, three replicas with networks of their own; OPS=10000000, SEED=
+seat-safety: machine ## no seat is granted twice: faults without end, three replicas, each with its own network; OPS=10000000, SEED=
 	@$(control_plane)/build.sh > /dev/null
 	@cargo bench --locked --bench safety --no-run
 	@OPS=$(OPS) SEED=$(SEED) unshare --net -- cargo bench --locked --bench safety

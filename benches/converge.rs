@@ -1,7 +1,8 @@
-//! How fast ten thousand Licenses become Ready, against the raw rate of the same status writes on the same API server.
+//! How fast ten thousand Licenses become Ready, compared with the raw rate of the same status writes on the same API
+//! server.
 //!
-//! Rounds are interleaved: first the raw writes, which put every License back, then the operator, which makes them Ready
-//! again. Both write with a token of the chart's ServiceAccount, 64 in flight; etcd waits for the disk.
+//! Rounds are interleaved: first the raw writes, which put every License back, then the operator, which makes them
+//! Ready again. Both write with a token of the chart's ServiceAccount, 64 in flight; etcd waits for the disk.
 //! `make bench-converge` runs it; LICENSES and ROUNDS change its size.
 
 #[allow(dead_code)]
@@ -35,7 +36,7 @@ use std::time::Duration;
 const NAMESPACE: &str = "bench";
 const IN_FLIGHT: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(600);
-/// How long the settled operator is listened to.
+/// How long the settled operator is observed.
 const IDLE: Duration = Duration::from_secs(20);
 
 fn main() {
@@ -114,8 +115,8 @@ async fn measure(licenses: usize, rounds: usize) {
     }
 }
 
-/// What a settled operator reads: nothing but its Lease. Writes are left out, for Events go on at their measured pace;
-/// `tests/e2e/faults_test.rs` proves that there are none once they are sent.
+/// Prints what a settled operator reads: only its Lease. Writes are left out, because Events are still sent at their
+/// limited rate; `tests/e2e/faults_test.rs` proves that there are no writes once they are sent.
 async fn idle(operator: &Operator, licenses: usize) {
     let before = operator.metrics().await.of("seatkeeper_api_reads_total");
     tokio::time::sleep(IDLE).await;
@@ -127,7 +128,7 @@ async fn idle(operator: &Operator, licenses: usize) {
     );
 }
 
-/// Key Secrets, the trust they share, and the Licenses.
+/// Creates the key Secrets, the trust they share, and the Licenses.
 async fn make(admin: &Client, licenses: usize) {
     let (key, _) = signing_key_pem(&[7; 32]).expect("a signing key");
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
@@ -196,10 +197,10 @@ fn claims(n: usize) -> Claims {
     .expect("claims")
 }
 
-/// A status of the same size that every License is put back to.
+/// Returns a status of the same size, to which every License is put back.
 fn put_back(status: LicenseStatus) -> serde_json::Value {
     let text = serde_json::to_string(&status).expect("a status");
-    // Full and Demo differ in every place that shows the mode, and in nothing else.
+    // Full and Demo have the same length, and differ only in the places that show the mode.
     serde_json::from_str(&text.replace("\"Full\"", "\"Demo\"")).expect("a status")
 }
 
@@ -220,18 +221,18 @@ async fn write_all(account: &Client, licenses: usize, status: &serde_json::Value
     monotonic() - began
 }
 
-/// The operator as a process of its own.
+/// The operator, run as a separate process.
 struct Operator {
     process: Child,
     port: u16,
     began: Duration,
 }
 
-/// How long it took.
+/// How long the operator took to make every License Ready.
 struct Took {
     /// From the start of the process.
     total: Duration,
-    /// From when it led, its caches full.
+    /// From the moment it led with full caches.
     since_lead: Duration,
 }
 
@@ -248,7 +249,7 @@ impl Operator {
         Operator { process, port, began: monotonic() }
     }
 
-    /// Waits until no License is left that is not Full.
+    /// Waits until every License is Full.
     async fn until_ready(&mut self, account: &Client, licenses: usize) -> Took {
         let api: Api<License> = Api::namespaced(account.clone(), NAMESPACE);
         let mut led = None;
@@ -277,7 +278,7 @@ impl Operator {
         Metrics(self.get("metrics").await)
     }
 
-    /// What the operator serves at `path`; nothing while it does not listen yet.
+    /// Returns what the operator serves at `path`; an empty string while it does not listen yet.
     async fn get(&self, path: &str) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let Ok(mut socket) = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await else {
@@ -312,7 +313,7 @@ impl Drop for Operator {
 struct Metrics(String);
 
 impl Metrics {
-    /// The sum of a metric over its labels.
+    /// Returns the sum of a metric over its labels.
     fn of(&self, name: &str) -> f64 {
         let of_name = |line: &&str| line.split(['{', ' ']).next() == Some(name);
         self.0.lines().filter(of_name).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()

@@ -9,13 +9,13 @@ thread_local! {
     static SEEDED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// From now on the randomness of this thread follows from `seed` and can be repeated: for simulation, and for nothing
-/// that keeps a secret. Other threads are not touched.
+/// Makes the randomness of this thread follow from `seed`, so that it can be repeated: for simulation, and for nothing
+/// that keeps a secret. Other threads are not affected.
 pub fn seed_thread(seed: u64) {
     SEEDED.set(Some(seed));
 }
 
-/// Random bytes of the operating system; on a seeded thread, the next ones that follow from its seed.
+/// Returns random bytes of the operating system; on a seeded thread, the next ones that follow from its seed.
 pub fn random_bytes<const N: usize>() -> std::io::Result<[u8; N]> {
     let mut bytes = [0; N];
     fill_with_random(&mut bytes)?;
@@ -44,23 +44,24 @@ fn split_mix(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// `most`, shortened by up to a half at random, so that many who wait do not come back together.
+/// Returns `most`, shortened by up to a half at random, so that many waiting tasks do not come back together.
 pub fn jittered(most: Duration) -> Duration {
     let fraction = random_bytes::<1>().map_or(0, |[byte]| u32::from(byte));
     most / 2 + most / 512 * fraction
 }
 
-/// The machine's clock as it stands, for tools that have no API server to ask.
+/// Returns the time of the machine's clock, for tools that have no API server to ask.
 #[expect(clippy::disallowed_methods, reason = "the one clock")]
 pub fn machine_time() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// Time since some moment, never set back. Inside a runtime it is the runtime's: where that is paused, so is this.
+/// Returns the time since a fixed moment; it is never set back. Inside a runtime it follows the runtime's clock: while
+/// that is paused, so is this.
 #[expect(clippy::disallowed_methods, reason = "the one clock")]
 pub fn monotonic() -> Duration {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    /// A paused runtime may stand a little before the first call.
+    /// The clock of a paused runtime may be a little before the first call.
     const BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
     let start = *START.get_or_init(std::time::Instant::now);
     (tokio::time::Instant::now().into_std() + BEFORE).saturating_duration_since(start)

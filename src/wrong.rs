@@ -1,16 +1,16 @@
-//! Known-wrong variants of the operator. Simulation has to catch each of them, or it shows nothing. Without the feature
-//! `known-wrong` there is none, and what would ask for one is compiled away.
+//! Known-wrong variants of the operator. The simulation has to catch each of them, or it proves nothing. Without the
+//! feature `known-wrong` there are none, and the checks for them are compiled away.
 
 /// One way to be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
-    /// What was missed while nobody was there stays missed.
+    /// What was missed while no operator ran stays missed.
     NoCatchUp,
-    /// A list that is read anew after the first one changes nothing.
+    /// Lists after the first one change nothing.
     RelistIgnored,
-    /// Status tells of keys before they are in the Secret.
+    /// Status shows keys before they are in the Secret.
     StatusBeforeSecret,
-    /// The own clock counts, whatever the API server says.
+    /// The operator's own clock counts, whatever the API server says.
     WallClock,
     /// A sleeper does not look at the clock again.
     SleepsThrough,
@@ -22,19 +22,19 @@ pub enum Variant {
     StaleCacheTrusted,
     /// A call that timed out counts as done.
     TimeoutIsDone,
-    /// A serial is random and not a hash of what the key says.
+    /// A serial is random instead of a hash of what the key says.
     RandomSerial,
     /// An old key is removed before the new one is there.
     RemovedFirst,
     /// An old key is revoked before the new one is there.
     RevokedFirst,
-    /// A key that is not granted any more is removed and not revoked.
+    /// A key that is no longer granted is removed but not revoked.
     NotRevoked,
     /// Only the newest public key of an issuer is published.
     OldKeysUnpublished,
-    /// After an error nothing is tried again.
+    /// Nothing is retried after an error.
     NoRetry,
-    /// What changes while an object is worked on is not looked at.
+    /// A change of an object that is being worked on is missed.
     ChangeWhileBusyLost,
 }
 
@@ -64,7 +64,7 @@ thread_local! {
     static ON: std::cell::Cell<Option<Variant>> = const { std::cell::Cell::new(None) };
 }
 
-/// From now on this thread is wrong in this way, or in none.
+/// Makes this thread wrong in this way from now on, or in none.
 #[cfg(feature = "known-wrong")]
 pub fn be(variant: Option<Variant>) {
     ON.set(variant);

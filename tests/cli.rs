@@ -9,7 +9,7 @@ use seatkeeper::domain::license::jwk::signing_key_pem;
 use seatkeeper::domain::license::key::sign;
 use seatkeeper::domain::license::trust::{Revocations, sign_revocations};
 
-/// A folder of its own for one test, gone when the test has passed.
+/// The folder of one test, deleted when the test has passed.
 struct Desk(PathBuf);
 
 struct Answer {
@@ -77,7 +77,8 @@ impl Answer {
         self
     }
 
-    /// It failed with this status, said this on standard error, and nothing on standard output.
+    /// Checks that the command failed with this status, and printed this on standard error and nothing on standard
+    /// output.
     fn expect_refusal(self, status: i32, says: &[&str]) {
         let answer = self.expect(status);
         assert_eq!(answer.out, "");
@@ -105,7 +106,7 @@ spec:
     pools: [{name: agents, model: Concurrent}]
 "#;
 
-/// Plan and Subscription; `spec` are further lines of the Subscription's spec.
+/// Returns a Plan and a Subscription; `spec` holds further lines of the Subscription's spec.
 fn contract(starts_on: &str, spec: &str) -> String {
     format!("{PLAN}---\n{}", subscription("stadtwerke", starts_on, spec))
 }
@@ -123,7 +124,7 @@ spec:
     )
 }
 
-/// `at`, event and term of every event.
+/// Returns `at`, event and term of every event.
 fn events(timeline: &Value) -> Vec<(String, String, u64)> {
     let event = |e: &Value| {
         (e["at"].as_str().unwrap().to_owned(), e["event"].as_str().unwrap().to_owned(), e["term"].as_u64().unwrap())
@@ -180,7 +181,7 @@ fn a_cancellation_counts_for_the_term_whose_notice_day_it_precedes_and_grace_and
     let too_late = cancelled("2026-10-01");
     assert_eq!(at(&too_late, "Ends"), ["2028-01-01T00:00:00+01:00"]);
     assert_eq!(at(&too_late, "KeyIssued").len(), 2);
-    // Far ahead of any clock, it counts all the same: the timeline has no now.
+    // A date far ahead of any clock counts too: a timeline does not depend on the present.
     assert_eq!(at(&cancelled("2027-09-30"), "Ends"), ["2028-01-01T00:00:00+01:00"]);
 }
 
@@ -228,7 +229,7 @@ fn without_grace_demo_starts_at_the_end() {
 }
 
 #[test]
-fn where_the_notice_is_longer_than_the_interval_the_first_keys_come_together() {
+fn if_the_notice_is_longer_than_the_interval_the_first_keys_come_together() {
     let monthly = contract("2026-01-01", "").replace("months: 12", "months: 1");
     let desk = Desk::with_contract(&monthly);
     let timeline = desk.run("timeline -f contract.yaml --terms 5 -o json").expect(0).json();
@@ -254,7 +255,7 @@ fn a_perpetual_contract_has_one_key_without_an_end() {
 }
 
 #[test]
-fn the_table_speaks_of_local_times_and_weekdays() {
+fn the_table_shows_local_times_and_weekdays() {
     let spec = format!("{BERLIN}  cancellation: {{receivedOn: \"2026-09-30\"}}\n");
     let desk = Desk::with_contract(&contract("2026-01-01", &spec));
     let table = desk.run("timeline -f contract.yaml").expect(0).out;
@@ -279,7 +280,7 @@ fn an_order_that_waits_for_approval_is_shown_as_if_approved_and_says_so_i11() {
 }
 
 #[test]
-fn an_unquoted_on_and_what_yaml_1_1_makes_of_it_are_the_same() {
+fn an_unquoted_on_and_its_yaml_1_1_meaning_are_the_same() {
     for on in ["on", "\"on\"", "true", "\"true\""] {
         let changes = format!("seats: 50, changes: [{{{on}: \"2020-06-01\", seats: 60}}]");
         let desk = Desk::with_contract(&contract("2020-01-01", "").replace("seats: 50", &changes));
@@ -293,7 +294,7 @@ fn an_unquoted_on_and_what_yaml_1_1_makes_of_it_are_the_same() {
 
 // issue
 
-/// A contract whose first term runs whenever this test does.
+/// Returns a contract whose first term runs whenever this test does.
 fn long_contract(spec: &str) -> String {
     contract("2020-01-01", spec).replace("interval: {months: 12}", "interval: {years: 100}")
 }
@@ -352,11 +353,12 @@ fn no_key_is_issued_beyond_the_end_of_the_contract() {
     assert_eq!(desk.run("verify --trust keys/jwks.json -o json key.jwt").expect(1).json()["state"], "Expired");
     desk.run(&format!("{issue} --term 0")).expect(2);
     desk.write("contract.yaml", contract("2020-01-01", ""));
-    desk.run(&format!("{issue} --term 4000000000")).expect_refusal(1, &["term 4000000000 is beyond the calendar"]);
+    desk.run(&format!("{issue} --term 4000000000"))
+        .expect_refusal(1, &["term 4000000000 is beyond the end of the calendar"]);
 }
 
 #[test]
-fn of_a_term_whose_seats_change_it_is_the_key_in_force_and_the_next_change_is_told() {
+fn if_seats_change_within_a_term_the_key_in_force_is_issued_and_the_next_change_is_reported() {
     let changes = r#"seats: 50, changes: [{"on": "2021-01-01", seats: 60}, {"on": "2095-01-01", seats: 70}]"#;
     let desk = Desk::with_contract(&long_contract("").replace("seats: 50", changes));
     let said = desk.run("issue -f contract.yaml --signing-key keys/signing-key.pem --out key.jwt").expect(0);
@@ -367,7 +369,7 @@ fn of_a_term_whose_seats_change_it_is_the_key_in_force_and_the_next_change_is_to
 }
 
 #[test]
-fn of_several_plans_one_must_be_named() {
+fn if_there_are_several_plans_one_must_be_named() {
     let second = PLAN.replace("name: innoacd", "name: other").replace("product: innoacd", "product: other");
     let both =
         contract("2020-01-01", "").replace("plans: [", "plans: [{name: other, pools: [{name: agents, seats: 7}]}, ");
@@ -418,9 +420,9 @@ fn a_signing_key_is_private_and_never_overwritten() {
     let before = (desk.read("a/b/signing-key.pem"), desk.read("a/b/jwks.json"));
     assert!(before.0.starts_with("-----BEGIN PRIVATE KEY-----\n"), "PKCS #8");
     assert!(!before.1.contains("\"d\""));
-    desk.run("keygen --out a/b").expect_refusal(1, &["signing-key.pem: is there already and is not overwritten"]);
+    desk.run("keygen --out a/b").expect_refusal(1, &["signing-key.pem: exists already and is not overwritten"]);
     std::fs::remove_file(desk.0.join("a/b/signing-key.pem")).unwrap();
-    desk.run("keygen --out a/b").expect_refusal(1, &["jwks.json: is there already"]);
+    desk.run("keygen --out a/b").expect_refusal(1, &["jwks.json: exists already"]);
     assert!(!desk.0.join("a/b/signing-key.pem").exists());
     desk.run("keygen --out c").expect(0);
     assert_ne!(desk.read("c/signing-key.pem"), before.0);
@@ -436,7 +438,7 @@ fn claims() -> Value {
            "grace_until": EXP + 14 * 86_400, "pools": [{"name": "agents", "model": "Concurrent", "countBy": "User", "seats": 5}]})
 }
 
-/// A folder with jwks.json of a key, key.jwt signed by it, and what it signs.
+/// Returns a folder with a signing key's jwks.json and a key.jwt signed by it, and the text that the signature covers.
 fn signed(claims: &Value) -> (Desk, String) {
     let desk = Desk::new();
     desk.run("keygen --out keys").expect(0);
@@ -488,7 +490,7 @@ fn every_bad_key_is_refused_with_its_reason_and_claims_only_where_the_signature_
     let cases = [
         (String::new(), "Malformed", "it is empty"),
         ("\n \n".into(), "Malformed", "it is empty"),
-        (good[..good.len() / 2].into(), "Malformed", "is it whole?"),
+        (good[..good.len() / 2].into(), "Malformed", "is it complete?"),
         (good[..good.len() - 4].into(), "BadSignature", "cut short"),
         ("x".repeat(3_000_000), "Malformed", "larger than 65536 bytes"),
         (header(json!({"alg": "none", "typ": "license+jwt"})), "Malformed", "must say alg EdDSA"),
@@ -562,14 +564,14 @@ fn a_revoked_key_is_refused_and_a_bad_list_is_wrong_use() {
     for bad in [sign_revocations(&list("s1"), &stranger), String::new(), "x".into(), key_text] {
         desk.write("revoked.jwt", bad);
         desk.run("verify --trust keys/jwks.json --revoked revoked.jwt key.jwt")
-            .expect_refusal(2, &["revoked.jwt: is no revoked.jwt of somebody trusted"]);
+            .expect_refusal(2, &["revoked.jwt: is not a revoked.jwt from a trusted signer"]);
     }
     desk.run("verify --trust keys/jwks.json --revoked none.jwt key.jwt")
         .expect_refusal(2, &["none.jwt: cannot be read"]);
 }
 
 #[test]
-fn wrong_use_of_verify_is_told_from_a_bad_key() {
+fn wrong_use_of_verify_differs_from_a_bad_key() {
     let (desk, _) = signed(&claims());
     desk.write("bad.json", "{").write("empty.json", "{\"keys\": []}").write("huge.json", "x".repeat(2_000_000));
     let cases: [(&str, &[&str]); 7] = [
@@ -605,7 +607,7 @@ fn inspect_shows_what_a_key_says_unverified_and_safe_for_a_terminal() {
     let mut claims = claims();
     claims["sub"] = json!("A\u{1b}[31m\u{9b}2J");
     let (desk, text) = signed(&claims);
-    // Even with a signature that cannot hold.
+    // Also with a signature that cannot be valid.
     desk.write("key.jwt", format!("{}AAAA", &text[..text.len() - 4]));
     let shown = desk.run("inspect key.jwt").expect(0).out;
     assert!(shown.starts_with("NOT VERIFIED"), "{shown}");
@@ -620,10 +622,10 @@ fn inspect_shows_what_a_key_says_unverified_and_safe_for_a_terminal() {
     desk.run("inspect none.jwt").expect_refusal(2, &["none.jwt: cannot be read"]);
 }
 
-// What bad contracts get
+// Refusals of bad contracts
 
 #[test]
-fn every_fault_of_a_contract_is_told_with_file_line_document_and_field() {
+fn every_fault_of_a_contract_is_reported_with_file_line_document_and_field() {
     let good = || contract("2026-01-01", BERLIN);
     let change = |from: &str, to: &str| {
         let changed = good().replace(from, to);
@@ -646,7 +648,7 @@ fn every_fault_of_a_contract_is_told_with_file_line_document_and_field() {
         (change("\"2026-01-01\"", "\"+262142-12-31\""), &["spec.startsOn: "]),
         (
             change("Europe/Berlin", "Europe/Bern"),
-            &["contract.yaml:21:", "spec.timeZone: \"Europe/Bern\" is no time zone; write an IANA name"],
+            &["contract.yaml:21:", "spec.timeZone: \"Europe/Bern\" is not a time zone; write an IANA name"],
         ),
         (
             change("months: 12", "months: 0"),
@@ -673,10 +675,10 @@ fn every_fault_of_a_contract_is_told_with_file_line_document_and_field() {
             change("  terms: {interval: {months: 12}, notice: {months: 3}}\n", ""),
             &["spec.terms: a licence with lifetime Term needs terms"],
         ),
-        (change("startsOn", "startOn"), &["spec.startOn: is no field", "spec.startsOn: is missing"]),
+        (change("startsOn", "startOn"), &["spec.startOn: is not a known field", "spec.startsOn: is missing"]),
         (
             change("graceDays", "gracedays"),
-            &["document 1 (Plan innoacd), spec.license.gracedays: is no field; there are demoSeats, "],
+            &["document 1 (Plan innoacd), spec.license.gracedays: is not a known field; known fields are demoSeats, "],
         ),
         (
             change("model: Concurrent", "model: Floating"),
@@ -714,7 +716,7 @@ fn every_fault_of_a_contract_is_told_with_file_line_document_and_field() {
             change("organisation: Stadtwerke", "organisation: on"),
             &["spec.customer.organisation: must be text; put it in quotes"],
         ),
-        (format!("{PLAN}---\n{}", good()), &["spec.plans[0].name: Plan innoacd is there twice, in lines 1 and 14"]),
+        (format!("{PLAN}---\n{}", good()), &["spec.plans[0].name: Plan innoacd is defined twice, on lines 1 and 14"]),
         (change("startsOn:", "startsOn: ["), &["contract.yaml:2", "is not YAML"]),
         (String::new(), &["contract.yaml: has no Subscription", "it has no document"]),
     ];
@@ -776,14 +778,15 @@ fn other_objects_in_the_file_are_skipped_with_a_note_and_lists_are_unpacked() {
 }
 
 #[test]
-fn of_several_subscriptions_one_is_named_and_a_malformed_one_does_not_stop_the_others() {
+fn if_there_are_several_subscriptions_one_is_named_and_a_malformed_one_does_not_stop_the_others() {
     let second = subscription("second", "2027-01-01", "").replace("customer", "custmer");
     let desk = Desk::with_contract(&format!("{}---\n{second}", contract("2026-01-01", "")));
     desk.run("timeline -f contract.yaml")
         .expect_refusal(2, &["2 Subscriptions, stadtwerke, second: name one with --subscription"]);
     desk.run("timeline -f contract.yaml --subscription third")
         .expect_refusal(2, &["has no Subscription third; it has stadtwerke, second"]);
-    desk.run("timeline -f contract.yaml --subscription second").expect_refusal(1, &["spec.custmer: is no field"]);
+    desk.run("timeline -f contract.yaml --subscription second")
+        .expect_refusal(1, &["spec.custmer: is not a known field"]);
     desk.run("timeline -f contract.yaml --subscription stadtwerke").expect(0);
 }
 
@@ -815,7 +818,7 @@ fn files_that_are_no_contract_at_all_are_refused() {
 }
 
 #[test]
-fn what_cannot_be_followed_is_told_and_the_rest_goes_on() {
+fn what_cannot_be_followed_is_reported_and_the_rest_is_carried_out() {
     let changes = r#"seats: 50, changes: [{"on": "2026-06-01", seats: 40, receivedOn: "2026-01-01"}]"#;
     let spec = "  cancellation: {receivedOn: \"2026-03-01\"}\n";
     let text = contract("2026-01-01", spec)
@@ -823,8 +826,8 @@ fn what_cannot_be_followed_is_told_and_the_rest_goes_on() {
         .replace("notice: {months: 3}", "notice: {months: 3}, noticeForm: Written");
     let answer = Desk::with_contract(&text).run("timeline -f contract.yaml -o json").expect(0);
     for says in [
-        "spec.cancellation.evidence: the Plan takes cancellations in writing only",
-        "spec.plans[0].pools[agents].changes[2026-06-01]: fewer seats than 50 only from the start of a term; the next one starts on 2027-01-01",
+        "spec.cancellation.evidence: the Plan accepts only written cancellations",
+        "spec.plans[0].pools[agents].changes[2026-06-01]: fewer seats than 50 are possible only from the start of a term; the next term starts on 2027-01-01",
     ] {
         assert!(answer.err.contains(says), "{}", answer.err);
     }
@@ -840,7 +843,7 @@ fn more_users_than_the_plan_allows_are_refused_also_when_they_are_ordered_later_
     };
     Desk::with_contract(&text("seats: 61"))
         .run("timeline -f contract.yaml")
-        .expect_refusal(1, &["61 users are ordered; Plan innoacd allows 60"]);
+        .expect_refusal(1, &["61 users are ordered; Plan innoacd allows at most 60"]);
     let later = r#"seats: 50, changes: [{"on": "2026-06-01", seats: 61}]"#;
     let answer = Desk::with_contract(&text(later)).run("timeline -f contract.yaml").expect(0);
     assert!(
@@ -862,4 +865,27 @@ fn the_examples_are_contracts_that_run() {
     desk.run("issue -f contract.yaml --signing-key keys/signing-key.pem --term 1 --out key.jwt").expect(0);
     let (exit, answer) = verify(&desk, &format!("--product innoacd {IN_2026}"));
     assert_eq!((exit, &answer["claims"]["pools"][0]["seats"]), (0, &json!(50)));
+}
+
+/// Every command that `seatkeeper --help` lists has a row of its own, and is typed, in docs/command-line.md.
+#[test]
+fn the_guide_to_the_command_line_has_every_command_and_no_other() {
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/command-line.md")).unwrap();
+    let help = Desk::new().run("--help").expect(0).out;
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // Deeper lines explain the command above them.
+    let commands: Vec<&str> = listed
+        .filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' '))?.split(' ').next())
+        .filter(|command| *command != "help")
+        .collect();
+    assert!(commands.len() >= 10, "{help}");
+    let rows: Vec<&str> = guide.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect();
+    for command in &commands {
+        assert!(rows.contains(command), "docs/command-line.md has no row for `{command}`");
+        let typed = format!("\nseatkeeper {command} ");
+        assert!(guide.contains(&typed), "docs/command-line.md does not show how to type `seatkeeper {command}`");
+    }
+    for row in rows {
+        assert!(commands.contains(&row), "docs/command-line.md has a row for `{row}`, which is no command");
+    }
 }

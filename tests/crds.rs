@@ -1,10 +1,10 @@
-//! The CustomResourceDefinitions that are checked in are those that the types say.
+//! The CustomResourceDefinitions that are checked in match the types.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-/// The files of a folder by name.
+/// Returns the files of a folder by name.
 fn files(folder: &Path) -> BTreeMap<String, String> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let read = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -40,7 +40,7 @@ fn the_crds_and_their_copies_in_the_chart_are_up_to_date() {
             .collect();
         assert!(
             differ.is_empty(),
-            "{kept} is not what src/api says: {differ:?}; run `make crds` and commit what it writes"
+            "{kept} does not match src/api: {differ:?}; run `make crds` and commit what it writes"
         );
     }
     std::fs::remove_dir_all(&fresh).expect("the folder is ours");

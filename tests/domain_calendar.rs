@@ -1,4 +1,4 @@
-//! The calendar against slow and simple calculations (`design.md` §4 "Calendar").
+//! The calendar, compared with slow and simple calculations (docs/design/domain.md, Calendar).
 
 use chrono::{Duration, NaiveDate, NaiveTime, Offset, TimeZone};
 use chrono_tz::Tz;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use seatkeeper::domain::Instant;
 use seatkeeper::domain::contract::term::{FIRST_DATE, LAST_DATE, Period, civil_date, start_of_day};
 
-/// The first instant of the day, found the slow way: minute by minute through the three days around it.
+/// Returns the first instant of the day, found the slow way: minute by minute through the three days around it.
 fn start_of_day_by_walking(day: NaiveDate, zone: Tz) -> Instant {
     let mut at = (day.and_time(NaiveTime::MIN) - Duration::hours(42)).and_utc();
     while at.with_timezone(&zone).date_naive() < day {
@@ -15,7 +15,8 @@ fn start_of_day_by_walking(day: NaiveDate, zone: Tz) -> Instant {
     at
 }
 
-/// What `start_of_day` relies on: where an offset is the same three and a half days apart, it was the same in between.
+/// `start_of_day` relies on this: if an offset is the same at two instants three and a half days apart, it was the same
+/// in between.
 #[test]
 fn no_zone_keeps_an_offset_for_less_than_four_days() {
     for zone in chrono_tz::TZ_VARIANTS {
@@ -37,7 +38,7 @@ proptest! {
         let day = FIRST_DATE + Duration::days(day);
         let zone = chrono_tz::TZ_VARIANTS[zone];
         let start = start_of_day(day, zone);
-        // Africa/Monrovia was at −0:44:30 until 1972: walking by minutes may come up to 59 seconds late there.
+        // Africa/Monrovia was at −0:44:30 until 1972: a walk by minutes may arrive up to 59 seconds late.
         let walked = start_of_day_by_walking(day, zone);
         prop_assert!(walked - start < Duration::minutes(1) && walked >= start, "{day} {zone}: {start} {walked}");
         prop_assert!(civil_date(start, zone) >= day);

@@ -1,5 +1,5 @@
-//! Contracts against independent calculations: a day-by-day simulation of renewal, and a ledger that is killed between any
-//! two writes.
+//! Contracts, compared with independent calculations: a day-by-day simulation of renewal, and a store of keys whose
+//! writer is killed between any two writes.
 
 use chrono::{Datelike, Duration, NaiveDate};
 use proptest::prelude::*;
@@ -30,7 +30,8 @@ fn period(months: u32, days: u32) -> Period {
     Period { months: Some(months), days: Some(days), ..Period::default() }
 }
 
-/// One Plan, 50 agents, 12 months with 3 months' notice from 2026-01-01 in Berlin, 14 days of grace, 2 demo seats.
+/// Returns a contract with one Plan: 50 agents, 12 months with 3 months' notice from 2026-01-01 in Berlin, 14 days of
+/// grace, 2 demo seats.
 fn contract() -> Contract {
     Contract {
         namespace: "vendor".into(),
@@ -71,9 +72,9 @@ fn line(plan: &str, seats: u32) -> Line {
     }
 }
 
-// Renewal, against a calendar of its own and a walk through the days.
+// Renewal, compared with an independent calendar and a walk through the days.
 
-/// `day` plus `months`, held to the last day of the month, plus `days`: counted on fingers.
+/// Returns `day` plus `months`, held to the last day of the month, plus `days`, by the simplest arithmetic.
 fn plus(day: NaiveDate, months: i64, days: i64) -> NaiveDate {
     let month = i64::from(day.year()) * 12 + i64::from(day.month0()) + months;
     let (year, month0) = (month.div_euclid(12) as i32, month.rem_euclid(12) as u32);
@@ -89,12 +90,12 @@ struct Conditions {
     length: Option<(i64, i64)>,
 }
 
-/// Where a contract is on the day `today`.
+/// The state of a contract on a day.
 #[derive(Debug, PartialEq)]
 struct Simulated {
-    /// The last term and the day it ends, where that is certain.
+    /// The last term and the day on which it ends, if that is certain.
     end: Option<(u32, NaiveDate)>,
-    /// Terms whose keys have been issued.
+    /// The terms whose keys have been issued.
     keys: Vec<u32>,
 }
 
@@ -107,8 +108,8 @@ impl Conditions {
         self.length.map(|(months, days)| plus(self.start, months, days))
     }
 
-    /// Walks from long before the start to `today`. On each day first the deadlines that fall on it are decided, with the
-    /// letters that came before; then the letters of the day are opened.
+    /// Walks from long before the start to `today`. Each day first decides the deadlines that fall on it, with the
+    /// letters that came before, and then opens the letters of the day.
     fn walk(&self, received: Option<NaiveDate>, today: NaiveDate) -> Simulated {
         let mut certain_terms = 1;
         let mut end = None;
@@ -226,7 +227,7 @@ proptest! {
         }
     }
 
-    /// K3: whoever sleeps until the next wake misses nothing.
+    /// K3: an operator that sleeps until the next wake misses nothing.
     #[test]
     fn nothing_about_a_contract_changes_between_now_and_the_next_wake(
         c in conditions(),
@@ -263,7 +264,7 @@ proptest! {
 
     /// The keys of the timeline are those that are issued, at the instants it says.
     #[test]
-    fn the_timeline_tells_when_each_key_is_wanted_first(
+    fn the_timeline_says_when_each_key_is_first_wanted(
         c in conditions(), zone in zone(), received in prop::option::weighted(0.5, -100..900_i64)
     ) {
         let contract = contract_of(c, zone, received.map(|day| c.start + Duration::days(day)));
@@ -302,9 +303,9 @@ fn a_cancellation_received_in_the_future_does_not_count_until_that_day() {
     assert_eq!(next_wake(&contract, next_event(&contract, now), now), Some(at("2026-04-30T22:00:00Z")));
 }
 
-/// Day by day with what a controller stores: a cancellation is entered on one day and taken out on another.
+/// Walks day by day with what a controller stores: a cancellation is entered on one day and withdrawn on another.
 #[test]
-fn a_cancellation_taken_out_before_the_end_of_grace_leaves_no_gap_and_later_it_comes_too_late_i8() {
+fn a_cancellation_withdrawn_before_the_end_of_grace_leaves_no_gap_and_after_it_comes_too_late_i8() {
     let cancelled = Contract { cancellation_received_on: Some(date("2026-09-01")), ..contract() };
     let days = ["2026-10-01", "2026-12-31", "2027-01-01", "2027-01-02", "2027-01-15", "2027-01-16", "2027-02-15"];
     for taken_out in days.map(date) {
@@ -334,7 +335,7 @@ fn a_cancellation_taken_out_before_the_end_of_grace_leaves_no_gap_and_later_it_c
 
 #[test]
 fn a_day_that_does_not_exist_has_no_key_and_its_change_of_seats_counts_from_the_next() {
-    // Apia went without 2011-12-30.
+    // Apia skipped 2011-12-30.
     let mut contract = Contract { starts_on: date("2011-12-28"), zone: chrono_tz::Pacific::Apia, ..contract() };
     contract.terms = Some(Terms { interval: Period::of_days(1), notice: Period::of_days(1), length: None });
     let now = at("2012-01-05T00:00:00Z");
@@ -368,11 +369,11 @@ fn fewer_seats_only_from_the_start_of_a_term_and_in_time_like_a_cancellation() {
         (
             "2027-01-01",
             Some("2026-10-01"),
-            "had to be received before 2026-10-01 and came on 2026-10-01; write on: 2028-01-01",
+            "had to be received before 2026-10-01 but was received on 2026-10-01; write on: 2028-01-01",
         ),
         ("2027-01-01", None, "need receivedOn, a day before 2026-10-01"),
-        ("2026-06-01", Some("2026-01-01"), "only from the start of a term; the next one starts on 2027-01-01"),
-        ("2026-01-01", Some("2025-01-01"), "only from the start of a term; the next one starts on 2027-01-01"),
+        ("2026-06-01", Some("2026-01-01"), "only from the start of a term; the next term starts on 2027-01-01"),
+        ("2026-01-01", Some("2025-01-01"), "only from the start of a term; the next term starts on 2027-01-01"),
     ];
     for (on, received, says) in refused {
         let (seats, faults) = with(on, received);
@@ -381,9 +382,9 @@ fn fewer_seats_only_from_the_start_of_a_term_and_in_time_like_a_cancellation() {
     }
 }
 
-// Issuing, against a ledger that is killed between any two writes.
+// Issuing, with a writer that is killed between any two writes.
 
-/// What is stored of a contract: delivered keys and revoked serials.
+/// What is stored for a contract: delivered keys and revoked serials.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Ledger {
     keys: Vec<IssuedKey>,
@@ -405,7 +406,7 @@ impl Ledger {
         work(&keys, &self.keys, &self.revoked, now)
     }
 
-    /// The keys that a customer holds and nobody has revoked.
+    /// Returns the keys that a customer holds and that are not revoked.
     fn sound(&self) -> impl Iterator<Item = &Claims> {
         self.keys.iter().map(|key| &key.claims).filter(|claims| !self.revoked.contains(&claims.jti))
     }
@@ -424,7 +425,7 @@ fn content(claims: &Claims) -> String {
     serde_json::to_string(&Claims { jti: String::new(), iat: 0, ..claims.clone() }).unwrap()
 }
 
-/// What somebody does to a contract.
+/// A change that a person makes to a contract.
 #[derive(Clone, Debug)]
 enum Deed {
     Wait(i64),
@@ -489,7 +490,8 @@ proptest! {
             let keys = wanted(&contract, &contract.standing(None, now), "vendor", now).0;
             let todo = ledger.work(&contract, now);
 
-            // Killed after this write and started again, the end is the same as undisturbed, and there is nothing left to do.
+            // Killed after this write and started again, the writer reaches the same state as undisturbed, with nothing
+            // left to do.
             let (mut killed, mut undisturbed) = (ledger.clone(), ledger.clone());
             (0..=killed_after).for_each(|step| killed.write(&todo, step));
             let again = killed.work(&contract, now);
@@ -503,19 +505,20 @@ proptest! {
             prop_assert_eq!(&killed.clone().sorted(), &undisturbed.clone().sorted());
             prop_assert!(undisturbed.work(&contract, now).is_empty());
 
-            // What is taken away and has not run out is revoked, for the customer may have copies. Nothing else is.
+            // Keys that are removed before they expire are revoked, because the customer may have copies. No others
+            // are.
             for key in ledger.keys.iter().filter(|key| todo.remove.contains(&key.entry)) {
                 let over = key.claims.grace_ends_at().is_some_and(|end| end <= now);
                 prop_assert_eq!(undisturbed.revoked.contains(&key.claims.jti), !over, "{}", key.entry);
             }
-            // Before the old key of a term is gone the new one counts already.
+            // The new key of a term counts before the old one is removed.
             for new in &todo.issue {
                 let slot = |claims: &Claims| (claims.plan.clone(), claims.nbf, claims.exp);
                 let mut old = ledger.keys.iter().filter(|old| slot(&old.claims) == slot(&new.claims));
                 prop_assert!(old.all(|old| old.claims.iat < new.claims.iat));
             }
 
-            // No serial stands for two contents, and of one content no two serials are good.
+            // No serial names two contents, and no content has two serials that are not revoked.
             for key in &todo.issue {
                 let content = content(&key.claims);
                 let known = content_of.insert(key.claims.jti.clone(), content.clone());
@@ -527,7 +530,7 @@ proptest! {
             }
             let entries: BTreeSet<&String> = undisturbed.keys.iter().map(|key| &key.entry).collect();
             prop_assert_eq!(entries.len(), undisturbed.keys.len());
-            // What counts now or later is what is wanted.
+            // The keys that count now or later are exactly the wanted ones.
             let open = |claims: &&Claims| claims.ends_at().is_none_or(|end| end > now);
             let held: BTreeSet<String> = undisturbed.sound().filter(open).map(content).collect();
             let due: BTreeSet<String> = keys.iter().filter(open).map(content).collect();
@@ -541,7 +544,8 @@ proptest! {
     // Every case signs and verifies a few keys.
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The seats a customer has on a day are those ordered by then, through contract, keys and entitlement.
+    /// The seats that a customer has on a day are those ordered by then, all the way through contract, keys and
+    /// entitlement.
     #[test]
     fn the_seats_granted_on_a_day_are_the_seats_ordered_for_it(
         orders in prop::collection::btree_map(0..700_i64, (1..30_u32, 0..200_i64), 0..5),
@@ -562,7 +566,7 @@ proptest! {
                 expected = seats;
             }
         }
-        // The operator looks every day.
+        // The operator looks at the contract every day.
         let mut ledger = Ledger::default();
         for today in (0..=day).step_by(7).chain([day]) {
             let now = contract.begin(start + Duration::days(today));
@@ -574,7 +578,7 @@ proptest! {
     }
 }
 
-/// The ledger's keys as a License reads them: signed, sent, verified, and judged against the revocations.
+/// Returns the stored keys as a License reads them: signed, sent, verified, and checked against the revocations.
 fn presented(ledger: &Ledger) -> Vec<Presented> {
     let (key, _) = signing_key_pem(&[7; 32]).unwrap();
     let mut trust = Trust::new([key.verifying_key()]);
@@ -585,7 +589,7 @@ fn presented(ledger: &Ledger) -> Vec<Presented> {
 }
 
 #[test]
-fn two_orders_beside_each_other_add_up_and_end_each_in_its_time_i8_i9() {
+fn two_orders_side_by_side_add_up_and_each_ends_in_its_time_i8_i9() {
     let mut l1 = Contract { name: "l1".into(), cancellation_received_on: Some(date("2026-03-01")), ..contract() };
     let mut l2 = Contract { name: "l2".into(), starts_on: date("2026-06-01"), ..contract() };
     l1.lines = vec![line("innoacd", 50)];
@@ -616,7 +620,7 @@ fn two_orders_beside_each_other_add_up_and_end_each_in_its_time_i8_i9() {
 }
 
 #[test]
-fn a_revoked_key_is_taken_out_and_another_takes_its_place() {
+fn a_revoked_key_is_removed_and_replaced() {
     let (contract, now) = (contract(), at("2026-02-01T00:00:00Z"));
     let mut ledger = Ledger::default();
     let todo = ledger.work(&contract, now);
@@ -629,7 +633,7 @@ fn a_revoked_key_is_taken_out_and_another_takes_its_place() {
     assert_eq!(content(&todo.issue[0].claims), content(&ledger.keys[0].claims));
 }
 
-/// A key of the same contract that names another issuer is ours all the same: two grants would be twice the seats.
+/// A key of the same contract that names another issuer is still ours: two grants would double the seats.
 #[test]
 fn a_new_name_of_the_issuer_replaces_the_keys_and_does_not_double_the_seats() {
     let (contract, now) = (contract(), at("2026-02-01T00:00:00Z"));
@@ -659,7 +663,8 @@ fn keys_of_other_origin_are_left_alone() {
     assert!(ledger.work(&contract, now).is_empty());
 }
 
-/// What a key says makes its serial. Another serial for the same words would issue everything again on an upgrade.
+/// A key's serial is made from its content. If another version made another serial for the same content, an upgrade
+/// would issue every key again.
 #[test]
 fn the_serial_of_a_key_never_changes_between_versions() {
     let (keys, _) = keys_of_term(&contract(), "innoacd", "vendor", Some(1), at("2026-02-01T00:00:00Z")).unwrap();

@@ -1,4 +1,4 @@
-//! What keys grant, against brute force over instants; keys against tampering; trusted time against clocks that lie.
+//! What keys grant, compared with brute force over instants; keys against tampering; trusted time against wrong clocks.
 
 use chrono::{DateTime, Duration};
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ fn second(seconds: i64) -> Instant {
     DateTime::from_timestamp(seconds, 0).unwrap()
 }
 
-/// A key of a small world in which a licence lasts some seconds.
+/// A key in a small world in which a licence lasts a few seconds.
 #[derive(Clone, Debug)]
 struct Key {
     grant: u8,
@@ -68,7 +68,7 @@ fn present_all(keys: &[Key]) -> Vec<Presented> {
     keys.iter().enumerate().map(presented).collect()
 }
 
-/// The key of a grant that counts at `t`, by comparing each with each.
+/// Returns the key of a grant that counts at `t`, by comparing each with each.
 fn counting(keys: &[(usize, &Key)], t: i64) -> Option<usize> {
     let in_force = |key: &Key| key.nbf <= t && key.exp.is_none_or(|exp| t < exp);
     let beats = |(n, a): &(usize, &Key), (m, b): &(usize, &Key)| {
@@ -88,7 +88,7 @@ struct Expected {
     conflicts: BTreeSet<usize>,
 }
 
-/// The rules of the design, second by second.
+/// The rules of the domain, applied second by second.
 fn brute_force(keys: &[Key], t: i64) -> Expected {
     let mut grants: BTreeMap<u8, Vec<(usize, &Key)>> = BTreeMap::new();
     for (n, key) in keys.iter().enumerate().filter(|(_, key)| !key.refused) {
@@ -185,7 +185,7 @@ proptest! {
         }
     }
 
-    /// K3: nothing is shown late, and the transition announced is the next one.
+    /// K3: nothing is shown late, and the announced transition is the next one.
     #[test]
     fn nothing_changes_between_now_and_the_next_wake_and_the_next_transition_is_the_next_change(
         keys in prop::collection::vec(key(), 0..8), t in 0..END
@@ -204,9 +204,9 @@ proptest! {
         prop_assert_eq!(announced.map(|transition| transition.to), change.map(|at| granted(at).0));
     }
 
-    /// The end that is shown is the end: the licence is Full until then, and not after.
+    /// The displayed end is the real one: the licence is Full until then, and not after.
     #[test]
-    fn full_lasts_until_the_end_that_is_shown_where_one_grant_is_held(mut keys in prop::collection::vec(key(), 1..6), t in 0..END) {
+    fn with_one_grant_full_lasts_until_the_displayed_end(mut keys in prop::collection::vec(key(), 1..6), t in 0..END) {
         keys.iter_mut().for_each(|key| (key.grant, key.by_start) = (0, false));
         let presented = present_all(&keys);
         let shown = entitlement(&presented, second(t));
@@ -285,7 +285,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_key_with_any_character_changed_cut_or_added_is_never_taken_for_another(
+    fn a_key_with_any_character_changed_cut_or_added_is_never_accepted(
         place in any::<prop::sample::Index>(), character in "[ -~]", how in 0..3_u8
     ) {
         let (signing, _) = signing_key_pem(&[3; 32]).unwrap();
@@ -297,7 +297,7 @@ proptest! {
             1 => format!("{}{}", &good[..n], &good[n + 1..]),
             _ => format!("{}{character}{}", &good[..n], &good[n..]),
         };
-        // White space around a key is no part of it.
+        // White space around a key is not part of it.
         prop_assume!(bad.trim() != good);
         prop_assert!(verify_key(bad.as_bytes(), &trust).is_err());
     }
@@ -335,7 +335,7 @@ fn keys_of_a_rotation_are_trusted_side_by_side_and_revocations_of_both_are_unite
         trust.heed(sign_revocations(&list, key).as_bytes()).unwrap();
     }
     assert!(trust.is_revoked("a") && trust.is_revoked("b") && !trust.is_revoked("c"));
-    // A list is not a key, nor a key a list.
+    // A list of revocations is not accepted as a key, nor a key as a list.
     let list = sign_revocations(&Revocations::default(), &old);
     assert!(matches!(verify_key(list.as_bytes(), &trust), Err(Refusal::Malformed(_))));
     assert!(trust.heed(sign_key(&some_claims(), &old).as_bytes()).is_err());
@@ -343,7 +343,8 @@ fn keys_of_a_rotation_are_trusted_side_by_side_and_revocations_of_both_are_unite
 
 // Trusted time
 
-/// One look at the clocks: how far the own clock is off, whether the API server was heard, and how much time has passed.
+/// One look at the clocks: how far the local clock is off, whether the API server answered, and how much time has
+/// passed.
 fn look() -> impl Strategy<Value = (i64, bool, i64)> {
     let off = prop_oneof![3 => -200..200_i64, 1 => -700..700_i64, 1 => -400_000_000..400_000_000_i64];
     (off, prop::bool::weighted(0.8), 0..1_000_i64)
@@ -352,15 +353,15 @@ fn look() -> impl Strategy<Value = (i64, bool, i64)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The API server tells the truth. Whatever the own clock says, also at the first look, nothing ends early, and time that
-    /// the server bears out never goes back.
+    /// The API server's clock is right. Whatever the local clock says, also at the first look, nothing ends early, and
+    /// time that the server confirms never goes back.
     #[test]
     fn no_own_clock_can_end_anything_early_or_turn_time_back(looks in prop::collection::vec(look(), 1..40)) {
         let mut truth = second(1_800_000_000);
         let (mut mark, mut agreed, mut latest) = (None, None, None);
         for (off, heard, passed) in looks {
             truth += Duration::seconds(passed);
-            // An operator that has never heard a server has nothing to act on.
+            // An operator that never got an answer from a server has nothing to act on.
             let heard = heard || agreed.is_none();
             let own = truth + Duration::seconds(off);
             let clocks = ClockReadings { own, server: heard.then_some(truth), last_agreed: agreed.map(|_| truth), mark };
@@ -384,7 +385,7 @@ proptest! {
         }
     }
 
-    /// One boot with all clocks in 2036 does not expire everything for good.
+    /// One boot with all clocks in 2036 does not expire everything permanently.
     #[test]
     fn a_mark_from_a_day_when_all_clocks_were_wrong_is_dropped_once_they_are_right(years in 1..20_i64, off in -290..290_i64) {
         let truth = second(1_800_000_000);
@@ -397,7 +398,7 @@ proptest! {
     }
 
     #[test]
-    fn without_a_server_no_mark_moves_and_a_clock_set_back_stands_at_the_mark(off in -400_000_000..400_000_000_i64) {
+    fn without_a_server_no_mark_moves_and_a_clock_set_back_stays_at_the_mark(off in -400_000_000..400_000_000_i64) {
         let mark = second(1_800_000_000);
         let own = mark + Duration::seconds(off);
         let told = trusted_time(ClockReadings { own, server: None, last_agreed: None, mark: Some(mark) });

@@ -1,4 +1,4 @@
-//! Whether the seats of a License suffice for the people on its Rosters.
+//! Whether the seats of a License are enough for the members of its Rosters.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ fn t6_t7_passive_users_may_use_what_no_active_user_needs_and_never_the_other_way
 }
 
 proptest! {
-    /// Nobody is unlicensed exactly where active members fit the active seats and all fit all seats.
+    /// All members are licensed exactly if the active members fit the active seats and all members fit all seats.
     #[test]
     fn t7_overflow_against_the_plain_sum(seats in (0u64..9, 0u64..9), heads in (0u64..9, 0u64..9)) {
         let ((active, passive), (a, p)) = (seats, heads);

@@ -1,4 +1,4 @@
-//! Who gets a seat: the cases that users know, each by name of what it proves (`requirements.md`).
+//! Who gets a seat: the cases that users know, each named after what it proves (docs/requirements.md).
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use seatkeeper::domain::seats::roster::{Member, MemberMode, People, Roster};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::table::{HeldSeat, Record};
 
-/// The key of these tests is in force from 0 to here, and in grace for as long again.
+/// The key of these tests is in force from 0 until this instant, and then in grace for as long again.
 const ENDS: i64 = 2_000_000_000;
 const GRACE_ENDS: i64 = 2_100_000_000;
 
@@ -29,7 +29,7 @@ fn time(text: &str) -> Instant {
     text.parse().unwrap()
 }
 
-/// What a key with these pools grants at an instant. Two demo seats.
+/// Returns what a key with these pools and two demo seats grants at an instant.
 fn terms_at(now: Instant, pools: Value, assignments: &[Assignment], reservations: &[Reservation]) -> Arc<Terms> {
     let claims: Claims = serde_json::from_value(json!({
         "iss": "v", "jti": "s", "sub": "A", "aud": "p", "iat": 0, "nbf": 0, "exp": ENDS, "grace_until": GRACE_ENDS,
@@ -75,7 +75,7 @@ fn nobody() -> Arc<People> {
     Arc::new(People::unite(&[]))
 }
 
-/// A server at work: what it grants is in the table at once.
+/// A running seat server: what it grants is in the table at once.
 struct Server {
     seating: Seating,
     now: Instant,
@@ -100,7 +100,7 @@ impl Server {
         Ok(grant)
     }
 
-    /// A user starts, with a session and a client of that name; granted: pool, slot and access.
+    /// A user starts a session on a client of the same name. Returns the granted pool, slot and access.
     fn start(&mut self, user: &str, session: &str) -> Result<(String, u32, Access), &'static str> {
         let request = Request { user: Some(user), client: Some("pc1"), ..Request::of(session) };
         let grant = self.ask(request).map_err(|refusal| refusal.reason())?;
@@ -126,7 +126,7 @@ fn seat(pool: &str, slot: u32, access: Access) -> Result<(String, u32, Access), 
 }
 
 #[test]
-fn i2_k4_a_lowered_limit_logs_nobody_off_and_lets_nobody_in() {
+fn i2_k4_a_lowered_limit_logs_nobody_off_and_admits_nobody() {
     let mut server = Server::of(agents(50));
     for n in 0..50 {
         server.start(&format!("u{n}"), "s").unwrap();
@@ -158,7 +158,7 @@ fn i8_i9_i10_grace_is_full_then_demo_admits_two_and_counts_those_kept() {
     assert_eq!(server.seating.table().in_use("agents"), 37);
     for n in 0..35 {
         assert_eq!(server.start("late", "s"), Err("DemoSeatsExhausted"));
-        assert!(server.start(&format!("u{n}"), "s").is_ok(), "who is in stays in");
+        assert!(server.start(&format!("u{n}"), "s").is_ok(), "a holder keeps the seat");
         server.log_out(&format!("u{n}"));
     }
     assert_eq!(server.start("late", "s"), Err("DemoSeatsExhausted"), "two are held");
@@ -185,7 +185,7 @@ fn i9_the_demo_seats_are_one_counter_over_all_pools() {
     assert_eq!(ask(&mut server, "z", "b"), Err("DemoSeatsExhausted"));
 }
 
-/// `onDemo: EndAfterMinutes`: sessions from before demo mode end with its minutes, and those that began in it go on.
+/// `onDemo: EndAfterMinutes`: sessions from before demo mode end after its minutes, and those that began in it go on.
 #[test]
 fn i9_sessions_from_before_demo_mode_end_after_the_minutes_of_the_contract() {
     let mut server = Server::of(agents(3));
@@ -258,7 +258,7 @@ fn t6_t7_t9_passive_users_overflow_into_active_seats_that_nobody_needs_and_move_
     );
     let table = server.seating.table();
     assert_eq!((table.in_use("active"), table.in_use("passive")), (3, 1), "nobody is dropped");
-    // p2 knows the seat by the name under which it was granted.
+    // p2 knows the seat by the id under which it was granted.
     assert!(server.seating.heartbeat(&held("active", 0, Some("p2"), "s"), 50, 200));
     assert_eq!(server.start("p2", "s"), seat("passive", 0, Access::ReadOnly));
     server.free(server.seating.release(&held("active", 0, Some("p2"), "s")).into_iter().collect());
@@ -275,7 +275,7 @@ fn t7_active_users_never_take_passive_seats() {
 }
 
 #[test]
-fn t7_no_key_lets_active_users_overflow() {
+fn t7_no_key_makes_active_users_overflow() {
     let mut pools = per_user(1, 5);
     pools[0]["overflowsTo"] = json!("passive");
     let mut server = Server::new(terms(pools), people(&[("a1", MemberMode::Active), ("a2", MemberMode::Active)]));
@@ -290,7 +290,7 @@ fn t7_no_key_lets_active_users_overflow() {
 }
 
 #[test]
-fn t7_a_move_frees_no_seat_that_is_reserved_for_the_team_of_who_moves() {
+fn t7_a_move_frees_no_seat_that_is_reserved_for_the_movers_team() {
     let mut staff: Vec<Member> = [("a1", MemberMode::Active), ("p1", MemberMode::Passive), ("p2", MemberMode::Passive)]
         .map(|(user, mode)| member(user, mode, "1970-01-01", None))
         .into();
@@ -303,7 +303,7 @@ fn t7_a_move_frees_no_seat_that_is_reserved_for_the_team_of_who_moves() {
     assert_eq!(server.start("a1", "1"), seat("active", 1, Access::Full));
     server.log_out("p1");
     assert_eq!(server.start("a1", "2"), Err("SeatsExhausted"));
-    assert_eq!(server.start("p2", "s"), seat("active", 0, Access::ReadOnly), "and nobody moved for nothing");
+    assert_eq!(server.start("p2", "s"), seat("active", 0, Access::ReadOnly), "and nobody moved needlessly");
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn t1_t5_members_beyond_the_licences_wait_until_somebody_leaves() {
 }
 
 #[test]
-fn t1_who_holds_a_seat_stays_licensed_and_the_others_share_the_rest_in_order() {
+fn t1_a_holder_stays_licensed_and_the_others_share_the_rest_in_order() {
     let staff: Vec<Member> = ["a", "b", "c", "d"]
         .iter()
         .zip(["2022-01-01", "2021-01-01", "2023-01-01", "2020-01-01"])
@@ -363,7 +363,7 @@ fn t1_who_holds_a_seat_stays_licensed_and_the_others_share_the_rest_in_order() {
     server.set(pools(2), people.clone());
     assert_eq!(server.seating.licensed("e", server.now), ["c", "d"]);
     assert_eq!(server.start("b", "s"), Err("RosterExceedsSeats"), "d is first and c holds the other");
-    assert!(server.start("c", "t").is_ok(), "who is licensed may start twice while seats are free (T5)");
+    assert!(server.start("c", "t").is_ok(), "a licensed member may start twice while seats are free (T5)");
     server.free(server.seating.table().release(Some("c"), "t"));
     assert!(server.start("d", "s").is_ok());
     server.log_out("c");
@@ -411,7 +411,7 @@ fn t1_overlapping_entries_count_as_the_stronger_one_and_returning_is_no_overlap(
 }
 
 #[test]
-fn m3_a_fixed_licence_is_one_users_on_one_computer_at_a_time() {
+fn m3_a_fixed_licence_belongs_to_one_user_on_one_computer_at_a_time() {
     let pools = json!([{"name": "fixed", "model": "Fixed", "countBy": "User", "seats": 2}]);
     let assigned = |users: &[&str]| {
         [Assignment { pool: "fixed".into(), users: users.iter().map(|user| user.to_string()).collect() }]
@@ -436,11 +436,11 @@ fn m3_a_fixed_licence_is_one_users_on_one_computer_at_a_time() {
     assert_eq!(lost.len(), 3);
     server.free(lost);
     assert!(server.ask(on_pc2).is_ok(), "the time of those on the first client is over");
-    // More users than seats: only the first ones have one.
+    // More users than seats: only the first ones have a seat.
     server.set(terms_at(at(1), pools.clone(), &assigned(&["x", "y", "z"]), &[]), nobody());
     assert_eq!(server.start("z", "1"), Err("NotAssigned"));
     assert!(server.start("x", "1").is_ok());
-    // The key's own word goes before the License's.
+    // Assignments in the key take precedence over those of the License.
     let mut named = pools;
     named[0]["users"] = json!(["b.petrov"]);
     server.set(terms_at(at(1), named, &assigned(&["a.ivanov"]), &[]), nobody());
@@ -450,7 +450,7 @@ fn m3_a_fixed_licence_is_one_users_on_one_computer_at_a_time() {
 }
 
 #[test]
-fn m3_a_named_licence_is_one_users_on_any_computer() {
+fn m3_a_named_licence_belongs_to_one_user_on_any_computer() {
     let pools = json!([{"name": "named", "model": "Named", "countBy": "User", "seats": 1, "users": ["x"]}]);
     let mut server = Server::of(pools);
     assert!(server.start("x", "1").is_ok());
@@ -467,7 +467,7 @@ fn no_key_no_seat() {
 }
 
 #[test]
-fn m4_floating_counts_users_and_starts_of_nobody_by_themselves() {
+fn m4_floating_counts_users_and_each_start_without_a_user() {
     let mut server = Server::of(agents(3));
     assert!(server.ask(Request::of("1")).is_ok());
     assert!(server.ask(Request::of("2")).is_ok());
@@ -527,7 +527,7 @@ fn the_lowest_free_slots_of_ten_thousand_are_given_out() {
 }
 
 #[test]
-fn a_seat_is_not_shared_without_end() {
+fn the_sessions_that_share_a_seat_are_limited() {
     let mut server = Server::of(agents(2));
     for n in 0..32 {
         assert!(server.start("x", &format!("s{n}")).is_ok());

@@ -1,5 +1,5 @@
-//! The journal and the bases behind it: whenever an owner dies, the next one finds everything that was durable, and says so
-//! where it may not (`design.md` §5 "A missing ledger is not an empty one").
+//! The journal and its bases: whenever an owner dies, the next one finds everything that was durable, or reports that
+//! it may not have found it (docs/design/seats.md: a missing ledger is not an empty one).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use seatkeeper::domain::seats::journal::{Base, BaseName, Changes, Entry, Found, 
 use seatkeeper::domain::seats::line::write_base;
 use seatkeeper::domain::seats::table::{Free, Hold, Record, Table};
 
-/// What is durable: objects by name.
+/// The durable objects, by name.
 #[derive(Clone, Default)]
 struct Store {
     ring: BTreeMap<u64, Entry>,
@@ -22,7 +22,7 @@ impl Store {
     }
 }
 
-/// An owner: what it knows, and what it has in memory.
+/// An owner: what it has read, and what it has in memory.
 struct Owner {
     journal: Journal,
     tables: BTreeMap<LicenseName, Table>,
@@ -45,7 +45,7 @@ impl Owner {
         Self::begin_with(store, None)
     }
 
-    /// One that writes down for how long it grants; None: as owners of an older version did.
+    /// Starts an owner that records the TTL of its seats; with `None` it records none, like owners of an older version.
     fn begin_with(store: &mut Store, ttl: Option<u64>) -> (Self, Option<Incomplete>) {
         let found = store.read();
         let folded = found.fold();
@@ -90,7 +90,7 @@ impl Owner {
     }
 }
 
-/// Takes the seat where it is free, else frees it.
+/// Takes the seat if it is free, else frees it.
 fn change(held: &mut Held, license: usize, pool: usize, slot: u32) -> (LicenseName, Record) {
     let name = LicenseName::new("acme", ["acd", "smath"][license]);
     let pool = ["agents", "für alle"][pool];
@@ -126,7 +126,7 @@ enum Step {
 }
 
 impl Owner {
-    /// Returns the next owner and what it misses, where this one dies.
+    /// Takes one step. If the owner dies in it, returns the next owner and what that one misses.
     fn goes_through(
         &mut self,
         step: &Step,
@@ -153,7 +153,7 @@ impl Owner {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    // Slots of three bases.
+    // The slots lie in three bases.
     let change = (0..2usize, 0..2usize, prop_oneof![0..3u32, 254..258u32, 600..602u32]);
     prop_oneof![
         8 => proptest::collection::vec(change, 1..6).prop_map(Step::Commit),
@@ -166,7 +166,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn whoever_takes_over_finds_every_seat_that_was_durable(steps in proptest::collection::vec(step(), 1..80)) {
+    fn the_next_owner_finds_every_seat_that_was_durable(steps in proptest::collection::vec(step(), 1..80)) {
         let mut store = Store::default();
         let mut wanted = Held::new();
         let (mut owner, incomplete) = Owner::begin(&mut store);
@@ -183,10 +183,10 @@ proptest! {
         }
     }
 
-    /// Whoever was granted a seat may count on it for as long as its owner said: whoever takes over finds at least that,
-    /// however often the ring went round since. Once nobody counts on it any more, it is forgotten.
+    /// A holder may rely on its seat for the TTL that the owner answered: the next owner finds at least that TTL,
+    /// however often the ring has wrapped since. Once no holder relies on it any longer, it is forgotten.
     #[test]
-    fn whoever_takes_over_finds_for_how_long_seats_may_be_counted_on(
+    fn the_next_owner_finds_the_ttl_on_which_holders_rely(
         steps in proptest::collection::vec((5..=LONGEST_TTL, any::<bool>(), 0..2 * RING), 1..12),
     ) {
         let mut store = Store::default();
@@ -197,7 +197,7 @@ proptest! {
             prop_assert_eq!(owner.journal.ttl(), counted_on.iter().copied().max());
             if others_are_forgotten {
                 owner.journal.forget_ttl_before(ttl);
-                // The next owner knows it from an entry.
+                // The next owner reads it from an entry.
                 owner.commit(&mut store, &Changes::new());
                 counted_on = vec![ttl];
             }
@@ -207,7 +207,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_deleted_by_somebody_is_missed_or_was_not_needed(
+    fn what_was_deleted_by_hand_is_missed_or_was_not_needed(
         steps in proptest::collection::vec(step(), 20..60), victim: prop::sample::Index,
     ) {
         let mut store = Store::default();
@@ -218,7 +218,7 @@ proptest! {
                 owner = next;
             }
         }
-        // The number of bases stands in the next entry that is written.
+        // The next entry that is written contains the number of bases.
         owner.commit(&mut store, &Changes::new());
         let objects = store.ring.len() + store.bases.len();
         let nth = victim.index(objects);
@@ -236,7 +236,7 @@ proptest! {
 }
 
 #[test]
-fn owners_that_die_one_after_the_other_seal_over_nothing_that_no_base_holds() {
+fn owners_that_die_one_after_another_seal_over_nothing_that_no_base_holds() {
     for commits in 0..3 * RING as usize {
         let mut store = Store::default();
         let mut wanted = Held::new();
@@ -253,7 +253,7 @@ fn owners_that_die_one_after_the_other_seal_over_nothing_that_no_base_holds() {
 }
 
 #[test]
-fn an_entry_that_somebody_spoilt_is_named() {
+fn a_corrupted_entry_is_named() {
     let mut store = Store::default();
     let (mut owner, _) = Owner::begin(&mut store);
     let (name, record) = change(&mut Held::new(), 0, 0, 1);
@@ -266,21 +266,21 @@ fn an_entry_that_somebody_spoilt_is_named() {
 }
 
 #[test]
-fn a_ledger_of_an_older_version_says_no_time_and_one_written_on_by_it_keeps_the_time() {
+fn a_ledger_of_an_older_version_has_no_ttl_and_one_that_it_continues_keeps_its_ttl() {
     let mut store = Store::default();
     let (mut old, _) = Owner::begin(&mut store);
     old.commit(&mut store, &Changes::new());
     assert_eq!(store.read().journal.ttl(), None);
     let (new, _) = Owner::begin_with(&mut store, Some(90));
     assert_eq!((new.journal.ttl(), store.read().journal.ttl()), (Some(90), Some(90)));
-    // A version that knows nothing of it writes entries without it.
+    // A version that does not know the TTL writes entries without it.
     let Store { ring, .. } = &mut store;
     ring.insert(4, Entry { epoch: 3, sequence: 4, bases: 0, lines: "!an-older-one-0123456789abcdef\n".into() });
     assert_eq!(store.read().journal.ttl(), Some(90));
 }
 
 #[test]
-fn a_time_longer_than_can_be_set_is_not_believed() {
+fn a_ttl_longer_than_can_be_set_is_ignored() {
     let lines = format!("!{}\n", u64::MAX);
     let found = read(&[Entry { epoch: 1, sequence: 1, bases: 0, lines }], &[]);
     assert_eq!((found.journal.ttl(), found.incomplete), (Some(LONGEST_TTL), None));

@@ -1,5 +1,5 @@
-//! What a held seat costs: at most 200 bytes, all indexes included. In a program of its own, because it counts all that is
-//! allocated.
+//! A held seat takes at most 200 bytes, all indexes included. This is a separate program, because it counts every
+//! allocation.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
@@ -21,12 +21,12 @@ struct Counting;
 
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
-/// As the allocator of the system gives it out: a header of 8 bytes, in steps of 16, and never less than 32.
+/// Returns the size that the system's allocator takes: a header of 8 bytes, in steps of 16, and never less than 32.
 fn taken(layout: Layout) -> usize {
     (layout.size() + 8).next_multiple_of(16).max(32)
 }
 
-// SAFETY: everything is passed on to the system's allocator as it came.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATED.fetch_add(taken(layout), Relaxed);
@@ -49,7 +49,7 @@ fn terms(model: PoolModel) -> Arc<Terms> {
     Arc::new(Terms::new(&all, [], &[], &[]))
 }
 
-/// Bytes for each seat, where every seat is another user's.
+/// Returns the bytes for each seat if every seat belongs to another user.
 fn bytes_a_seat(model: PoolModel, people: &Arc<People>) -> usize {
     let before = ALLOCATED.load(Relaxed);
     let mut seating = Seating::new(terms(model), people.clone(), Instant::default());
@@ -68,7 +68,7 @@ fn bytes_a_seat(model: PoolModel, people: &Arc<People>) -> usize {
     }
     assert_eq!(seating.table().in_use("pool"), 0);
     drop(seating);
-    assert_eq!(ALLOCATED.load(Relaxed), before, "what was taken is given back");
+    assert_eq!(ALLOCATED.load(Relaxed), before, "everything allocated is freed");
     held
 }
 

@@ -1,5 +1,5 @@
-//! Seats against brute force: what is granted and refused is worked out anew from plain lists, with none of the indexes,
-//! counters and shortcuts of `src/domain/seats`; and the ledger's text, read back, is the table.
+//! Seats, compared with brute force: grants and refusals are worked out from plain lists, with none of the indexes,
+//! counters and shortcuts of `src/domain/seats`; and the ledger's text, read back, gives the same table.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ struct Pool {
     overflows_to: Option<&'static str>,
     users: &'static [&'static str],
     major: Option<u32>,
-    /// Seats reserved for each team.
+    /// The number of seats reserved for each team.
     reserved: [u32; 2],
 }
 
@@ -56,7 +56,7 @@ const POOL: Pool = Pool {
     reserved: [0; 2],
 };
 
-/// The products of this small world.
+/// Returns the products of this small world.
 fn products() -> [Vec<Pool>; 5] {
     [
         vec![
@@ -87,7 +87,7 @@ fn products() -> [Vec<Pool>; 5] {
     ]
 }
 
-/// A user from one day to the day before another.
+/// A user's entry in a Roster, from one day to the day before another.
 #[derive(Clone, Debug)]
 struct Entry {
     user: usize,
@@ -111,7 +111,7 @@ struct Ask {
 #[derive(Clone, Debug)]
 enum Step {
     Ask(Ask),
-    /// Some session of those there are.
+    /// Releases one of the existing sessions.
     Release(usize),
     Evict(usize),
     /// The leases of all sessions with this name run out.
@@ -138,7 +138,7 @@ fn entry(user: impl Strategy<Value = usize>) -> impl Strategy<Value = Entry> {
     })
 }
 
-/// Nearly everybody once, and some of them again.
+/// Generates an entry for nearly every user, and a second one for some.
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
     let once: Vec<_> = (0..USERS.len()).map(|user| prop::option::weighted(0.9, entry(Just(user)))).collect();
     let again = prop::collection::vec(entry(0..USERS.len()), 0..3);
@@ -189,7 +189,7 @@ impl Row {
     }
 }
 
-/// All there is, in lists.
+/// The whole state, in lists.
 #[derive(Clone, Debug)]
 struct World {
     pools: Vec<Pool>,
@@ -200,7 +200,7 @@ struct World {
     rows: Vec<Row>,
 }
 
-/// The rows after a move, the slots taken then, and their pool.
+/// The rows after a move, the slots that are then taken, and their pool.
 type Taking = ((Vec<Row>, Vec<u32>), &'static str);
 type Answer = Result<(BTreeSet<(&'static str, u32)>, Access), &'static str>;
 
@@ -209,10 +209,10 @@ impl World {
         self.pools.iter().find(|pool| pool.name == name).unwrap()
     }
 
-    /// The entry of a user that counts on a day.
+    /// Returns the entry of a user that counts on a day.
     fn entry_on(&self, user: &str, day: u32) -> Option<&Entry> {
         let covers = |e: &&Entry| USERS[e.user] == user && e.from <= day && e.until.is_none_or(|until| day < until);
-        // The roster that comes first by name decides between equals, and in one roster the first of two.
+        // Between equal entries, the Roster that comes first by name decides, and within one Roster the first entry.
         self.staff.as_ref()?.iter().filter(covers).min_by_key(|e| (e.mode, e.from, e.second_roster))
     }
 
@@ -228,7 +228,7 @@ impl World {
         self.entry(user?)?.team
     }
 
-    /// The occupied slots of a pool with their user.
+    /// Returns the occupied slots of a pool with their users.
     fn held<'w>(rows: &'w [Row], pool: &str) -> BTreeSet<(u32, Option<&'w str>)> {
         rows.iter().filter(|row| row.pool == pool).map(|row| (row.slot, row.user)).collect()
     }
@@ -241,7 +241,7 @@ impl World {
         self.mode == Mode::Demo || version.is_none() || pool.major.is_none() || version <= pool.major
     }
 
-    /// Whether `count` more seats may be taken, for somebody of that team, with these rows.
+    /// Whether a member of that team may take `count` more seats, given these rows.
     fn fits(&self, rows: &[Row], pool: &Pool, team: Option<usize>, version: Option<u32>, count: u32) -> bool {
         let in_demo = self.held_at_all() + count <= self.demo_seats;
         if self.mode == Mode::Demo {
@@ -272,7 +272,7 @@ impl World {
         }
     }
 
-    /// The members who are licensed, when holders keep their licence and the rest goes by entry date and user.
+    /// Returns the licensed members: holders keep their licence, and the rest goes by entry date and user.
     fn licensed(&self, of: &[MemberMode], pools: &[&str], seats: u32) -> BTreeSet<&'static str> {
         let mut members: Vec<(u32, &str)> = Vec::new();
         for user in USERS {
@@ -469,7 +469,7 @@ impl World {
         Err(self.no_room(self.pool(own), ask.version, 1))
     }
 
-    // What the same world looks like to the code that is tested.
+    // The same world, as the tested code sees it.
 
     fn terms(&self) -> Arc<Terms> {
         let pool = |pool: &Pool| {
@@ -513,7 +513,7 @@ impl World {
             });
             Roster { name: name.into(), time_zone: zone.parse().unwrap(), members: members.collect() }
         };
-        // Noon of a day in the one is the same day in the other.
+        // Noon of a day in one time zone is the same day in the other.
         let both = [roster("one", "UTC", false), roster("two", "Europe/Berlin", true)];
         Arc::new(People::unite(if self.staff.is_some() { &both } else { &[] }))
     }
@@ -529,7 +529,7 @@ fn rows_of(table: &Table) -> Vec<(String, Occupant<'_>)> {
     rows
 }
 
-/// The ledger as it would be loaded: the bases of some earlier time, and all that was written since or before.
+/// Loads the ledger: the bases of some earlier time, and everything that was written before or since.
 fn load(base: &[(Arc<str>, String)], log: &[Record]) -> Table {
     let mut table = Table::default();
     for (pool, text) in base {
@@ -656,7 +656,7 @@ proptest! {
     }
 
     #[test]
-    fn names_of_any_kind_stand_in_one_readable_line(
+    fn names_of_any_kind_fit_on_one_readable_line(
         names in prop::collection::vec("(-|\\PC{1,40}|[\\s%\u{202e}\u{0}a-]{1,9}|.{1,20})", 5),
         slot in 0..10_000_000_u32,
         since in 0..253_402_300_799_i64,
@@ -682,7 +682,7 @@ proptest! {
     }
 }
 
-/// No more seats than licensed, nobody dropped, no Active user on a passive seat.
+/// Checks that no more seats are taken than licensed, nobody is dropped, and no Active user takes a passive seat.
 fn never_more_than_licensed(before: &World, after: &World) -> Result<(), TestCaseError> {
     for pool in &after.pools {
         let held = |world: &World| World::held(&world.rows, pool.name).len() as u32;

@@ -1,4 +1,4 @@
-//! Who waits for a seat, and in which order, against the plainest way to keep that: a list.
+//! The queue for seats, compared with its simplest model: a list.
 
 use proptest::prelude::*;
 use seatkeeper::domain::seats::queue::{Full, GRACE, MOST_QUEUED, Queue, Session};
@@ -10,7 +10,7 @@ enum Step {
     Leave(u8),
     Pass(u64),
     Forget,
-    /// Calls so many; who has an even number goes; where `stop` is called, nobody behind is.
+    /// Calls up to `most` waiters; those with an even number leave the queue; nobody behind `stop` is called.
     Call {
         most: usize,
         stop: u8,
@@ -29,12 +29,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Half of them have the same session as another user has.
+/// Returns the session of a waiter; each session name is used by two users.
 fn session(who: u8) -> Session {
     Session::of(Some(if who < 6 { "a" } else { "b" }), &(who % 6).to_string())
 }
 
-/// One who waits: who, the number of the ask, and when it ended.
+/// A waiter: its number, the number of its request, and when that ended.
 type One = (u8, usize, Option<u64>);
 
 proptest! {
@@ -104,7 +104,7 @@ fn no_more_than_a_thousand_wait_for_one_license_and_those_keep_their_places() {
         assert_eq!(queue.join(session(n), n), Ok(None));
     }
     assert_eq!(queue.join(session(MOST_QUEUED), 0), Err(Full));
-    assert_eq!(queue.join(session(7), 4711), Ok(Some(7)), "who waits already asks again");
+    assert_eq!(queue.join(session(7), 4711), Ok(Some(7)), "one who already waits may ask again");
     assert_eq!((queue.place(&session(7)), queue.len()), (Some(8), MOST_QUEUED));
     queue.leave(&session(0));
     assert_eq!(queue.join(session(MOST_QUEUED), 0), Ok(None));

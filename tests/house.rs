@@ -1,5 +1,5 @@
 //! The rules of the house that a compiler does not check: what the domain may use, which way dependencies point, that
-//! every dependency says why it is there, and that nothing of one machine is checked in.
+//! every dependency has a stated reason, and that nothing specific to one machine is checked in.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use std::process::Command;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// The direct dependencies that decide nothing by themselves: no I/O, no clock, no randomness. Everything else in
-/// Cargo.toml is forbidden in `src/domain`, as is any crate added later, until it is named here.
+/// The direct dependencies without I/O, clock or randomness. Everything else in Cargo.toml is forbidden in
+/// `src/domain`, as is any crate added later, until it is named here.
 const DOMAIN_CRATES: [&str; 9] =
     ["base64", "chrono", "chrono_tz", "ed25519_dalek", "schemars", "serde", "serde_json", "sha2", "thiserror"];
-/// Not direct dependencies, or not yet.
+/// Crates that are forbidden in the domain although they are not direct dependencies, or not yet.
 const NEVER_IN_DOMAIN: [&str; 7] =
     ["hyper", "k8s_openapi", "kube_client", "kube_core", "rand", "reqwest", "tower_http"];
-/// Anywhere in a path: the clock, randomness and the world outside.
+/// Forbidden in the domain wherever a path contains them: the clock, randomness and, below, the outside world.
 const CLOCKS: [&str; 8] = [
     "std::time::SystemTime",
     "std::time::Instant",
@@ -54,7 +54,7 @@ fn the_domain_is_pure() {
         .chain(NEVER_IN_DOMAIN.map(String::from))
         .collect();
     let found: Vec<_> = sources("domain").iter().flat_map(|s| impurities(s, &forbidden)).collect();
-    assert!(found.is_empty(), "src/domain decides from its inputs and `now` alone:\n{}", lines(&found));
+    assert!(found.is_empty(), "src/domain decides only from its inputs and `now`:\n{}", lines(&found));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn planted_violations_are_found() {
 }
 
 #[test]
-fn every_dependency_says_why_it_is_there() {
+fn every_dependency_has_a_reason() {
     let deny = read(&root().join("deny.toml"));
     let reasons: Vec<_> = deny
         .lines()
@@ -150,11 +150,11 @@ fn every_dependency_says_why_it_is_there() {
 }
 
 #[test]
-fn nothing_of_one_machine_and_nothing_unfinished_is_checked_in() {
+fn nothing_specific_to_one_machine_and_nothing_unfinished_is_checked_in() {
     let unfinished = [concat!("#[ign", "ore"), concat!("todo", "!("), concat!("unimplemented", "!(")];
     let mut found = Vec::new();
     for path in tracked() {
-        // A file deleted but not yet committed, or one that is not text.
+        // Skip a file whose deletion is not committed yet, or one that is not text.
         let Ok(text) = std::fs::read_to_string(root().join(&path)) else { continue };
         for (number, line) in text.lines().enumerate() {
             let word = unfinished.into_iter().find(|word| line.contains(word)).or_else(|| private_to_a_machine(line));
@@ -166,7 +166,7 @@ fn nothing_of_one_machine_and_nothing_unfinished_is_checked_in() {
     assert!(found.is_empty(), "not to be checked in:\n{}", lines(&found));
 }
 
-/// A folder of somebody's machine, as the start of an absolute path.
+/// Returns a folder of one machine that the line names as the start of an absolute path.
 fn private_to_a_machine(line: &str) -> Option<&'static str> {
     let folders = [
         concat!("/wo", "rk/"),
@@ -221,7 +221,7 @@ fn wrong_ways(source: &Source) -> Vec<Violation> {
     let own = folder(&source.path);
     let allowed = DIRECTION.iter().find(|(name, _)| *name == own).map_or(&[][..], |(_, allowed)| allowed);
     let wrong = |path: &str| match path.split("::").collect::<Vec<_>>()[..] {
-        // The whole crate under another name, or all of its folders, cannot be checked.
+        // The whole crate under another name, or an import of all its folders, cannot be checked.
         ["crate"] | ["crate", "*"] => true,
         ["crate", to, ..] => to != own && !allowed.contains(&to) && DIRECTION.iter().any(|(name, _)| *name == to),
         _ => false,
@@ -229,8 +229,8 @@ fn wrong_ways(source: &Source) -> Vec<Violation> {
     paths(source).into_iter().filter(|v| wrong(&v.what)).collect()
 }
 
-/// Every path in the source with two parts or more, and single names in `use` and `extern crate`; groups are taken apart,
-/// `self` and `super` resolved. Comments and strings are none.
+/// Returns every path in the source with two parts or more, and single names in `use` and `extern crate`. Groups are
+/// taken apart, `self` and `super` are resolved, and comments and strings are skipped.
 fn paths(source: &Source) -> Vec<Violation> {
     let tokens: TokenStream =
         source.text.parse().unwrap_or_else(|e| panic!("{}: not Rust: {e}", source.path.display()));
@@ -320,7 +320,7 @@ fn use_tree(tokens: &[TokenTree], before: &[(usize, String)], module: &[String],
     }
 }
 
-/// The line is that of the last part: where a group spans lines, the one to change.
+/// Records the line of the last part: if a group spans several lines, that is the one to change.
 fn keep(parts: &[(usize, String)], module: &[String], found: &mut Vec<(usize, String)>) {
     let line = parts[parts.len() - 1].0;
     let names: Vec<_> = parts.iter().map(|(_, name)| name.trim_start_matches("r#").to_owned()).collect();
@@ -393,7 +393,7 @@ fn dependencies_in(manifest: &Path) -> Vec<String> {
     for line in read(manifest).lines() {
         if line.starts_with('[') {
             inside = line.trim_matches(['[', ']']).ends_with("dependencies");
-            assert!(!line.contains("dependencies."), "{line}: write it as one line, which is what this test reads");
+            assert!(!line.contains("dependencies."), "{line}: write it on one line, because this test reads lines");
         } else if let Some((name, _)) = line.split_once('=').filter(|(name, _)| inside && !name.starts_with('#')) {
             names.push(name.trim().split('.').next().unwrap_or_default().to_owned());
         }

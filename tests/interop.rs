@@ -1,5 +1,5 @@
-//! Keys between languages: what we sign, PyJWT and jose verify, and what they sign, `seatkeeper verify` takes. OpenSSL makes
-//! signing keys, reads ours, and verifies signatures by itself.
+//! Keys between languages: PyJWT and jose verify what we sign, and `seatkeeper verify` accepts what they sign. OpenSSL
+//! makes signing keys, reads ours, and verifies signatures independently.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-/// PyJWT and jose, each called as an application in its language would.
+/// PyJWT and jose, each called as an application in its language would call it.
 const TOOLS: [&str; 2] = ["pyjwt", "jose"];
 
-/// The folder of the libraries, fetched once for all tests. Fails with what to install where Python or Node.js is missing.
+/// Returns the folder of the libraries, which are fetched once for all tests. Fails with what to install if Python or
+/// Node.js is missing.
 fn libraries() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -71,7 +72,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A folder of its own with our keys and the lead case's contract, whose key is issued for a term that runs now.
+/// Makes a folder for one test with our keys and the lead case's contract, and issues its key for the running term.
 fn desk(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("interop-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -100,14 +101,14 @@ fn other_languages_verify_our_keys_with_our_jwks() {
     for name in TOOLS {
         let claims = done(tool(name, &folder, &["verify", "keys/jwks.json", "key.jwt", "innoacd"], ""));
         assert_eq!(serde_json::from_slice::<Value>(&claims).unwrap(), payload, "{name}");
-        // And they notice what is wrong, so that the above says something.
+        // They also refuse bad keys; otherwise the above would prove nothing.
         let other = tool(name, &folder, &["verify", "keys/jwks.json", "key.jwt", "other"], "");
-        assert!(!other.status.success(), "{name} took a key for another product");
+        assert!(!other.status.success(), "{name} accepted a key for another product");
         let last = if key.trim().ends_with('A') { 'Q' } else { 'A' };
         let changed = format!("{}{last}", &key.trim()[..key.trim().len() - 1]);
         std::fs::write(folder.join("changed.jwt"), changed).unwrap();
         let changed = tool(name, &folder, &["verify", "keys/jwks.json", "changed.jwt", "innoacd"], "");
-        assert!(!changed.status.success(), "{name} took a changed signature");
+        assert!(!changed.status.success(), "{name} accepted a changed signature");
     }
     leave(&folder);
 }
@@ -129,7 +130,7 @@ fn we_verify_keys_that_other_languages_signed() {
         for (claim, value) in claims.as_object().unwrap() {
             assert_eq!(&answer["claims"][claim], value, "{name}");
         }
-        // Whose key it is decides.
+        // A key of another signer is not trusted.
         let stranger = seatkeeper(&folder, &format!("verify --trust keys/jwks.json -o json {key}"));
         let answer: Value = serde_json::from_slice(&stranger.stdout).unwrap();
         assert_eq!((stranger.status.code(), &answer["reason"]), (Some(1), &json!("UnknownKey")), "{name}");
@@ -153,7 +154,7 @@ fn a_key_that_openssl_made_signs_licences() {
     jwks_by_openssl(&folder, "openssl.pem");
     issue(&folder, "openssl.pem");
     done(seatkeeper(&folder, "verify --trust openssl.json --product innoacd key.jwt"));
-    // Another kind of key is refused with what to do, and nothing is written.
+    // Another kind of key is refused with an explanation, and nothing is written.
     done(openssl(&folder, "genpkey -algorithm x25519 -out other.pem"));
     let refused = seatkeeper(&folder, "issue -f contract.yaml --signing-key other.pem --out none.jwt");
     assert_eq!(refused.status.code(), Some(2));

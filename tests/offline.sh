@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs test programs side by side, the long ones first, and tells of each when it ends: `offline.sh PROGRAM…`.
-# Most of them wait for timers, disks and processes, so more of them than cores are run at a time.
+# Runs test programs in parallel, the long ones first, and prints the result of each when it ends: `offline.sh
+# PROGRAM…`. Most of them wait for timers, disks and processes, so more of them than there are cores run at a time.
 set -euo pipefail
 side_by_side=3
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-# name and program, in the order in which they begin
+# The name and the program of each, in the order in which they start.
 longest_first() {
   local long=(embedded seats storage seat_protocol simulation up cli)
   for name in "${long[@]}"; do printf '%s\n' "$@" | grep -E "/$name-[0-9a-f]+\$" || true; done

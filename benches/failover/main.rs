@@ -1,5 +1,6 @@
-//! How long nobody is granted a seat when the owner ends: from the signal to the first new grant through the replica that is
-//! left, by a client that keeps asking. `make bench-failover TRIALS=100`; writes of the control plane wait for the disk.
+//! How long no seat is granted after the owner ends: from the signal to the first new grant by the remaining replica,
+//! as seen by a client that keeps asking. `make bench-failover TRIALS=100`; the control plane's writes wait for the
+//! disk.
 
 #[allow(dead_code)]
 #[path = "../../tests/e2e/cluster.rs"]
@@ -26,7 +27,7 @@ use safety::line::{Heard, Line};
 use safety::replica::{Replica, Way};
 use seatkeeper::machine::monotonic;
 
-/// A client that was not granted a seat asks again after this long.
+/// How long a client that got no seat waits before it asks again.
 const ASKS_AGAIN: Duration = Duration::from_millis(10);
 const GOALS: [(Signal, &str); 2] = [(Signal::SIGTERM, "at most 0.5 s"), (Signal::SIGKILL, "p99 at most 1 s")];
 
@@ -41,8 +42,8 @@ fn main() {
     runtime.block_on(async {
         tokio::select! {
             () = measure(trials) => {}
-            // What was started ends where it is dropped.
-            _ = tokio::signal::ctrl_c() => eprintln!("ended before its time"),
+            // Dropping the processes that were started ends them.
+            _ = tokio::signal::ctrl_c() => eprintln!("interrupted"),
         }
     });
 }
@@ -64,11 +65,11 @@ async fn measure(trials: usize) {
         for trial in 1..=trials {
             let owner = well(&mut replicas).await;
             let mut line = Line::new([replicas[1 - owner].address()].into(), &ground.token);
-            // Through the one that will be left: whoever asks is known to it already.
+            // Ask through the replica that will remain, so that it has already authenticated the caller.
             asks(&mut line, &ground, &mut asked).await;
             let sent = monotonic();
             replicas[owner].signal(signal);
-            // The owner may grant still; what counts comes after it has refused, or has ended.
+            // The owner may still grant; only a grant after it has refused or ended counts.
             let mut refuses = false;
             let granted = loop {
                 let ended = replicas[owner].ended().is_some();
@@ -80,7 +81,8 @@ async fn measure(trials: usize) {
                 tokio::time::sleep(ASKS_AGAIN).await;
             };
             took.push(granted.saturating_sub(sent));
-            // What the owner that is gone may not have written; the next owner would keep it for its waiting time.
+            // The previous owner may not have written these releases; the next one would keep the seats for its
+            // waiting time.
             for id in asked.given_back.drain(..) {
                 line.ask(0, &format!("DELETE /v1/seats/{id}"), "").await;
             }
@@ -94,7 +96,7 @@ async fn measure(trials: usize) {
     }
 }
 
-/// Waits until one replica leads and the other stands by; which one leads.
+/// Waits until one replica leads and the other stands by, and returns the index of the leader.
 async fn well(replicas: &mut [Replica]) -> usize {
     eventually(SOON, "one replica leads and the other stands by", async || {
         match [replicas[0].leads().await, replicas[1].leads().await] {
@@ -106,15 +108,16 @@ async fn well(replicas: &mut [Replica]) -> usize {
     .await
 }
 
-/// What the client has asked for.
+/// What the client has asked for so far.
 #[derive(Default)]
 struct Asked {
     sessions: u64,
-    /// Names of seats since the last signal.
+    /// Ids of the seats given back since the last signal.
     given_back: Vec<String>,
 }
 
-/// Asks in a new session; when a seat was granted, which is given back. None: there was no answer, or nobody to give one.
+/// Asks for a seat in a new session, and gives a granted seat back. Returns the moment of the grant; `None` if there
+/// was no answer, or no replica could grant seats.
 async fn asks(line: &mut Line, ground: &Ground, asked: &mut Asked) -> Option<Duration> {
     asked.sessions += 1;
     let session = asked.sessions;

@@ -1,5 +1,5 @@
-//! The long siege of tests/e2e/safety, each replica in a network namespace of its own: `make seat-safety OPS=10000000`.
-//! SEED repeats the choice of faults. It needs a network namespace for itself, which the make target gives it.
+//! The long siege of tests/e2e/safety, with each replica in its own network namespace: `make seat-safety OPS=10000000`.
+//! SEED repeats the choice of faults. The siege needs a network namespace for itself; the make target provides it.
 
 #[allow(dead_code)]
 #[path = "../../tests/e2e/cluster.rs"]
@@ -34,7 +34,7 @@ fn main() {
         return;
     }
     let hub = Hub::raise();
-    assert!(hub.is_some(), "this needs a network namespace for itself, as root: `make seat-safety` gives it one");
+    assert!(hub.is_some(), "this needs root and a network namespace for itself: run it with `make seat-safety`");
     let size = Size {
         seed: setting("SEED").unwrap_or_else(|| u64::from_le_bytes(random_bytes().expect("randomness"))),
         replicas: 3,
@@ -53,11 +53,11 @@ fn main() {
     let ended = runtime.block_on(async {
         tokio::select! {
             report = lay(size, hub) => Some(report),
-            // What was started ends where it is dropped.
+            // Dropping the processes that were started ends them.
             _ = tokio::signal::ctrl_c() => None,
         }
     });
-    let Some(report) = ended else { return eprintln!("ended before its time") };
+    let Some(report) = ended else { return eprintln!("interrupted") };
     println!("{report}");
-    assert!(report.verdict.defects.is_empty(), "the history cannot be: see above");
+    assert!(report.verdict.defects.is_empty(), "the history is impossible: see the defects above");
 }

@@ -1,4 +1,4 @@
-//! E: `seatkeeper up`, everything in one process; its database waits for the disk with each commit.
+//! E: `seatkeeper up`, everything in one process; its database waits for the disk at each commit.
 
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -43,7 +43,7 @@ impl Up {
         Up { server, door, client: Client::try_from(config).expect("a client") }
     }
 
-    /// Writes to its API by the operator in it, so far: each is a commit.
+    /// Returns how many writes the operator inside has made to its API so far; each is a commit.
     pub async fn writes(&self) -> f64 {
         let text = self.client.request_text(http_request("/metrics")).await.expect("metrics");
         http::metric(&text, "seatkeeper_api_writes_total", "")

@@ -1,14 +1,14 @@
-//! HTTP/1.1 by hand, as little of it as a load generator needs.
+//! A hand-written subset of HTTP/1.1, as little as a load generator needs.
 
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// An answer that has come whole.
+/// A complete answer.
 pub struct Answer<'a> {
     pub status: u16,
     pub body: &'a [u8],
-    /// With its head.
+    /// Its length in bytes, head included.
     pub bytes: usize,
 }
 
@@ -21,14 +21,14 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     fields.into_iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
-/// None: more of it is to come.
+/// Parses an answer. Returns `None` if it is not complete yet.
 pub fn answer(input: &[u8]) -> Result<Option<Answer<'_>>, String> {
     let Some(end) = find(input, b"\r\n\r\n") else { return Ok(None) };
-    let head = std::str::from_utf8(&input[..end]).map_err(|_| "a head that is no text")?;
-    let status: u16 = head.get(9..12).and_then(|code| code.parse().ok()).ok_or("an answer without a status")?;
+    let head = std::str::from_utf8(&input[..end]).map_err(|_| "the head is not text")?;
+    let status: u16 = head.get(9..12).and_then(|code| code.parse().ok()).ok_or("the answer has no status")?;
     let body = &input[end + 4..];
     let length = match header(head, "content-length") {
-        Some(length) => length.parse().map_err(|_| "a length that is no number")?,
+        Some(length) => length.parse().map_err(|_| "the content length is not a number")?,
         None if header(head, "transfer-encoding").is_some() => match body {
             _ if body.starts_with(b"0\r\n\r\n") => 5,
             _ => match find(body, b"\r\n0\r\n\r\n") {
@@ -54,14 +54,14 @@ pub fn request(out: &mut Vec<u8>, line: std::fmt::Arguments<'_>, headers: &str, 
     let _ = write!(out, "\r\n{body}");
 }
 
-/// A connection that is ready to be talked over.
+/// Opens a connection that is ready for requests.
 pub async fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).await.unwrap_or_else(|e| panic!("{address}: {e}"));
     stream.set_nodelay(true).expect("nodelay");
     stream
 }
 
-/// One request over a connection of its own: the status and the body. Status 0: nobody is there.
+/// Sends one request over its own connection, and returns the status and the body. The status is 0 if nothing listens.
 pub async fn once(address: SocketAddr, line: std::fmt::Arguments<'_>, headers: &str, body: &str) -> (u16, String) {
     let Ok(mut stream) = TcpStream::connect(address).await else { return (0, String::new()) };
     let mut out = Vec::new();
@@ -75,7 +75,7 @@ pub async fn once(address: SocketAddr, line: std::fmt::Arguments<'_>, headers: &
     }
 }
 
-/// The sum of a metric over those of its series that hold `label`.
+/// Returns the sum of a metric over those of its series that contain `label`.
 pub fn metric(text: &str, name: &str, label: &str) -> f64 {
     let of_name = |line: &&str| line.split(['{', ' ']).next() == Some(name) && line.contains(label);
     text.lines().filter(of_name).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()

@@ -1,4 +1,4 @@
-//! L: a Lease object of its own for each seat, created and deleted on the same API server.
+//! L: one Lease object for each seat, created and deleted on the same API server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use super::http;
 use super::load::{Heard, Line, Talk};
 use super::seats::NAMESPACE;
 
-/// The API server, and the token of a ServiceAccount.
+/// The API server, and a ServiceAccount's token.
 pub struct Leases {
     pub address: SocketAddr,
-    /// PEM.
+    /// The API server's certificate authority, as PEM.
     pub authority: Vec<u8>,
     pub token: String,
 }

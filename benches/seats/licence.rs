@@ -1,16 +1,16 @@
-//! The contract over the seats that are asked for: one License with three pools.
+//! The contract for the seats of the benchmark: one License with three pools.
 
 use super::POOL;
 use super::seats::{LICENSE, NAMESPACE};
 
 /// The pool of `POOL` seats.
 pub const LARGE: &str = "large";
-/// One of 256 seats.
+/// A pool of 256 seats.
 pub const SMALL: &str = "small";
-/// One in which very many are held.
+/// A pool in which very many seats are held.
 pub const VAST: &str = "vast";
 
-/// Plan and Subscription, as YAML.
+/// Returns the Plan and the Subscription as YAML.
 pub fn contract(vast: usize) -> String {
     let pools = [(LARGE, POOL), (SMALL, 256), (VAST, vast)];
     let of_plan =
@@ -49,7 +49,8 @@ spec:
     )
 }
 
-/// The namespace, the issuer's key, and who may take seats (`agents`) and make Leases (`leases`).
+/// Returns the namespace, the issuer's signing key, and the ServiceAccounts that may take seats (`agents`) and create
+/// Leases (`leases`).
 pub fn surroundings(signing_key: &str) -> String {
     let indented = signing_key.trim().replace('\n', "\n    ");
     let account = |name: &str, groups: &str, resources: &str, verbs: &str| {

@@ -1,29 +1,29 @@
-//! The load generator: every connection in a closed loop, all of them on one thread, the same for every protocol.
+//! The load generator, the same for every protocol: each connection runs a closed loop, all of them on one thread.
 
 use seatkeeper::machine::monotonic;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::JoinSet;
 
-/// Who was turned away asks again after this long.
+/// How long a refused connection waits before it asks again.
 const TURNED_AWAY: Duration = Duration::from_millis(10);
-/// Answers that are not there so long after the end never come.
+/// An answer that has not come this long after the end never comes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What is said over one connection.
+/// The conversation over one connection.
 pub trait Talk: Send {
     /// Writes the next request.
     fn ask(&mut self, out: &mut Vec<u8>);
 
-    /// Reads the answer to it; None: more of it is to come.
+    /// Reads the answer to it. Returns `None` if the answer is not complete yet.
     fn hear(&mut self, input: &[u8]) -> Result<Option<Heard>, String>;
 
-    /// Nothing is held, so it may end here.
+    /// Whether the connection may end now, because it holds nothing.
     fn may_end(&self) -> bool {
         true
     }
 
-    /// There is nothing left to ask.
+    /// Whether there is nothing left to ask.
     fn is_done(&self) -> bool {
         false
     }
@@ -32,9 +32,9 @@ pub trait Talk: Send {
 /// One answer.
 pub struct Heard {
     pub bytes: usize,
-    /// What it completed: cycles, heartbeats, seats.
+    /// How many cycles, heartbeats or seats it completed.
     pub done: u64,
-    /// It is one of those whose latency is shown.
+    /// Whether its latency is reported.
     pub timed: bool,
     pub refused: bool,
 }
@@ -42,21 +42,22 @@ pub struct Heard {
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A connection and what is said over it.
+/// A connection and its conversation.
 pub struct Line {
     pub stream: Box<dyn Stream>,
     pub talk: Box<dyn Talk>,
 }
 
-/// What came of it.
+/// The result of a load.
 #[derive(Default)]
 pub struct Loaded {
     pub done: u64,
     pub refused: u64,
     pub took: Duration,
-    /// Microseconds, sorted.
+    /// In microseconds, sorted.
     latencies: Vec<u32>,
-    /// Connections stay as long as this: a server that has a process for each would have them end while it is looked at.
+    /// Keeps the connections open: otherwise a server with one process per connection would end those processes while
+    /// they are being measured.
     lines: Vec<Line>,
 }
 
@@ -70,14 +71,14 @@ impl Loaded {
         self.lines.clear();
     }
 
-    /// Milliseconds.
+    /// Returns a percentile of the latency, in milliseconds.
     pub fn percentile(&self, of_hundred: f64) -> f64 {
         let at = (self.latencies.len() as f64 * of_hundred / 100.0) as usize;
         self.latencies.get(at.min(self.latencies.len().saturating_sub(1))).map_or(f64::NAN, |us| f64::from(*us) / 1e3)
     }
 }
 
-/// Lets all lines talk: `warm` uncounted, then `time` counted; without a time, until each is done.
+/// Runs all lines: for `warm` uncounted, then for `time` counted; without a `time`, until each is done.
 pub async fn run(lines: Vec<Line>, warm: Duration, time: Option<Duration>) -> Loaded {
     let began = monotonic();
     let from = began + warm;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the peers of `make bench-seats` where they are missing: Debian's Redis and PostgreSQL. Their services are not
-# started: the benchmark starts its own, on ports and in folders of its own, and ends them.
+# Installs the peers of `make bench-seats` if they are missing: Debian's Redis and PostgreSQL. Their services are not
+# started: the benchmark starts and ends its own servers, on its own ports and in its own folders.
 set -euo pipefail
 say() { echo "machine: $*" >&2; }
 
@@ -13,7 +13,7 @@ if [[ $(id -u) != 0 ]] || ! command -v apt-get > /dev/null; then
   exit 1
 fi
 say "installing ${packages[*]}"
-# 101 forbids every start of a service while packages are installed.
+# Status 101 forbids every start of a service while packages are installed.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
   trap 'rm -f "$policy"' EXIT
@@ -21,10 +21,10 @@ if [[ ! -e $policy ]]; then
   chmod 755 "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive
-# No cluster is made that would be started with the machine.
+# Do not create a cluster that would start with the machine.
 if [[ " ${packages[*]} " == *" postgresql "* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
   mkdir -p /etc/postgresql-common
   echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
 fi
-apt-get update -q -o Acquire::Retries=3 >&2 || say "apt-get update failed; trying with the lists that are there"
+apt-get update -q -o Acquire::Retries=3 >&2 || say "apt-get update failed; trying with the existing package lists"
 apt-get install -q -y --no-install-recommends -o Acquire::Retries=3 "${packages[@]}" >&2

@@ -1,4 +1,5 @@
-//! How fast seats are taken and given back, against Leases, Redis and PostgreSQL on the same machine in the same run.
+//! How fast seats are taken and given back, compared with Leases, Redis and PostgreSQL on the same machine in the same
+//! run.
 //!
 //! A cycle is a seat taken and given back, both acknowledged, everything on disk before a seat is granted. Rounds are
 //! interleaved, and every protocol has the same load generator: one thread, each connection in a closed loop.
@@ -40,14 +41,14 @@ use peers::{Peer, Peers};
 use process::Server;
 use seats::Door;
 
-/// Seats in the pool, and slots of the peers.
+/// The number of seats in the pool, and of slots of the peers.
 const POOL: usize = 10_000;
-/// Nothing takes longer to start.
+/// The longest that anything may take to start.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Lets ledgers be written as fast as they can be.
+/// Lets ledgers be written as fast as possible.
 const NO_BUDGET: [&str; 2] = ["--ledger-bytes-a-second", "0"];
 
-/// What this run is.
+/// What this run measures.
 struct Plan {
     rounds: usize,
     time: Duration,
@@ -85,8 +86,8 @@ fn main() {
     runtime.block_on(async {
         tokio::select! {
             () = measure(Plan::from_environment()) => {}
-            // What was started ends where it is dropped.
-            _ = tokio::signal::ctrl_c() => eprintln!("ended before its time"),
+            // Dropping the processes that were started ends them.
+            _ = tokio::signal::ctrl_c() => eprintln!("interrupted"),
         }
     });
 }
@@ -99,7 +100,7 @@ async fn measure(plan: Plan) {
     let mut results = report::Results::default();
     for round in 1..=plan.rounds {
         for connections in &plan.connections {
-            // Who comes first changes, so that nobody always comes after the same one.
+            // The order changes each round, so that no peer always runs after the same one.
             let mut order = plan.peers.clone();
             order.rotate_left((round - 1) % plan.peers.len());
             for peer in order {
@@ -125,7 +126,7 @@ async fn measure(plan: Plan) {
     report::show(&plan, &results);
 }
 
-/// What lets the ledgers of `seatkeeper COMMAND` be written without a budget; nothing where it has no such option.
+/// Returns the options that lift the byte budget of `seatkeeper COMMAND`; none if it has no such option.
 fn unbounded(command: &str) -> Vec<&'static str> {
     let help = Command::new(env!("CARGO_BIN_EXE_seatkeeper")).args([command, "--help"]).output();
     let has = help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains(NO_BUDGET[0]));
@@ -140,7 +141,7 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind(loopback(0)).and_then(|l| l.local_addr()).expect("a free port").port()
 }
 
-/// Waits until that is so.
+/// Waits until `so` is true.
 async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let end = monotonic() + PATIENCE;
     while !so().await {
@@ -149,8 +150,8 @@ async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Waits until the seats are owned, and a little longer: where there was no ledger, only a License that is made in a later
-/// second than its owner began is granted seats at once.
+/// Waits until the seats are owned, and a little longer: if there was no ledger, seats are granted at once only for a
+/// License that was created in a later second than the one in which the owner began.
 async fn owns(door: &Door, what: &str) {
     until(what, async || door.asked().await.0 == 404).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -170,8 +171,8 @@ async fn until_seats(door: &Door, what: &str, server: &mut Server, log: &Path) {
     }
 }
 
-/// What the servers keep, but the control plane's. PostgreSQL runs as another user, who may not see into the target folder;
-/// a disk all the same, unlike what is for temporary files on some machines.
+/// Holds the data of all servers except the control plane. It is not in the target folder, because PostgreSQL runs as
+/// another user, who may not read there. It is on a disk, unlike the folder for temporary files on some machines.
 struct Folder(PathBuf);
 
 impl Folder {

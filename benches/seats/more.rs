@@ -17,14 +17,14 @@ use super::seats::{Beat, Door, Fill, Free, Held};
 const AT_ONCE: usize = 100;
 const FILLING: usize = 16;
 const FREEING: usize = 64;
-/// Connections of single heartbeats, and of those for many seats.
+/// Connections that send heartbeats for one seat, and for many seats at once.
 const BEATING: usize = 64;
 const BEATING_TOGETHER: usize = 4;
 const TOGETHER: usize = 1_000;
-/// What may be spent at once is spent by then.
+/// By then the burst of the byte budget is spent.
 const BURST: Duration = Duration::from_secs(20);
 
-/// One round of each, on every seat server there is.
+/// Measures one round of each, on every seat server.
 pub async fn measure(plan: &Plan, peers: &mut Peers, results: &mut Results) {
     for peer in [Peer::Cluster, Peer::Embedded] {
         let Some(door) = peers.door(peer) else { continue };
@@ -52,7 +52,7 @@ pub async fn measure(plan: &Plan, peers: &mut Peers, results: &mut Results) {
     }
 }
 
-/// Takes many, a hundred with each request.
+/// Takes `seats` seats, a hundred with each request.
 async fn fill(door: &Door, seats: usize) -> (Held, Loaded) {
     let held: Held = Arc::new(Mutex::new(Vec::new()));
     let requests = seats / AT_ONCE;
@@ -77,11 +77,11 @@ async fn beat(plan: &Plan, door: &Door, held: &Held, results: &mut Results, lett
     }
 }
 
-/// So many of the held seats are kept with heartbeats that are measured; all others have a whole TTL.
+/// The number of held seats for which heartbeats are sent and measured; all others have a whole TTL.
 const POOLED: usize = 10_000;
 
-/// What is written to etcd under the budget that is the default, once the burst is spent: of one load without a gap, in
-/// which the budget would fill again.
+/// Measures what is written to etcd under the default budget once the burst is spent. The load has no gap, because the
+/// budget would fill again in it.
 pub async fn under_the_budget(plan: &Plan, peers: &mut Peers, results: &mut Results) {
     peers.plane.as_mut().expect("a control plane").restart(Start::Budget).await;
     let plane = peers.plane();
@@ -98,7 +98,7 @@ pub async fn under_the_budget(plan: &Plan, peers: &mut Peers, results: &mut Resu
         }
         rates
     };
-    // It goes on for a second more, so that the last round has all of its load.
+    // The load runs for one second more, so that the last round is under full load.
     let load = run(plane.door.cycles(256, LARGE).await, BURST, Some(whole + Duration::from_secs(1)));
     let (loaded, rates) = tokio::join!(load, rounds);
     for rate in rates {
@@ -108,8 +108,8 @@ pub async fn under_the_budget(plan: &Plan, peers: &mut Peers, results: &mut Resu
     results.add("K p99 under the budget, ms".into(), loaded.percentile(99.0));
 }
 
-/// What a held seat takes in the memory of an operator that was started anew: what the second half of them adds, as the
-/// first is kept in what the allocator has left over from the start.
+/// Measures the memory that a held seat takes in a freshly started operator: what the second half of the seats adds.
+/// The first half fits into memory that the allocator has left over from the start.
 pub async fn memory(plan: &Plan, peers: &mut Peers, results: &mut Results) {
     peers.plane.as_mut().expect("a control plane").restart(Start::Frugal).await;
     let plane = peers.plane();
@@ -118,7 +118,7 @@ pub async fn memory(plan: &Plan, peers: &mut Peers, results: &mut Results) {
     fill(&plane.door, half).await;
     until_written(plane).await;
     let before = resident_mib(pid);
-    // The first half is held already, by the same sessions.
+    // The first half is already held, by the same sessions.
     fill(&plane.door, plan.held).await;
     until_written(plane).await;
     let grown = (resident_mib(pid) - before) * 1048576.0;

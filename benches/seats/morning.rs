@@ -1,5 +1,5 @@
-//! A morning: more agents than there are seats log in within a minute, and whoever got a seat keeps it alive. The operator
-//! is as it is by default, under its byte budget.
+//! A morning: more agents than there are seats log in within a minute, and those who got a seat keep it alive. The
+//! operator runs with its defaults, so under its byte budget.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,14 +20,14 @@ use super::process::cpu_seconds;
 use super::report::Results;
 use super::seats::{Door, Free, LICENSE, NAMESPACE};
 
-/// Those for whom there is no seat come last.
+/// The number of agents for whom there is no seat; they come last.
 const TOO_MANY: usize = 500;
 const AGENTS: usize = POOL + TOO_MANY;
-/// Within which they log in.
+/// The time within which the agents log in.
 const MINUTE: Duration = Duration::from_secs(60);
-/// Connections over which they come.
+/// The number of connections over which they come.
 const DOORS: usize = 64;
-/// A third of the TTL.
+/// The time between two heartbeats: a third of the TTL.
 const BEAT: Duration = Duration::from_secs(20);
 
 /// What one connection saw.
@@ -35,14 +35,15 @@ const BEAT: Duration = Duration::from_secs(20);
 struct Seen {
     held: Vec<String>,
     refused: usize,
-    /// Refused while there were seats, or for another reason. Who comes at the same moment may be served in any order.
+    /// How many were refused although there were seats, or for another reason. Agents who come at the same moment may
+    /// be served in any order.
     wrong: usize,
     beats: usize,
-    /// How long who got a seat waited for it, in ms.
+    /// How long each agent who got a seat waited for it, in ms.
     waited: Vec<f64>,
 }
 
-/// Lets them come, and looks at what that takes.
+/// Lets the agents log in, and measures what that costs.
 pub async fn measure(plane: &Plane, results: &mut Results) {
     let pids = [("API server", plane.api_server_pid()), ("etcd", plane.etcd_pid()), ("operator", plane.operator.pid())];
     let used = || pids.map(|(_, pid)| cpu_seconds(pid));
@@ -77,11 +78,11 @@ pub async fn measure(plane: &Plane, results: &mut Results) {
     until_written(plane).await;
 }
 
-/// One after the other they come in through this door, and the seats of those who were here are kept alive meanwhile.
+/// Lets agents log in through this door one after another, and keeps the seats of earlier ones alive meanwhile.
 async fn stand(door: Door, number: usize, began: Duration, come: Arc<AtomicUsize>) -> Seen {
     let mut stream = http::connect(door.address).await;
     let mut seen = Seen::default();
-    // When who holds a seat was last heard of, and which of those held it is.
+    // When the last heartbeat for each held seat was sent, and the seat's index in `seen.held`.
     let mut beats: VecDeque<(Duration, usize)> = VecDeque::new();
     let mut agents = (number..AGENTS).step_by(DOORS).peekable();
     loop {

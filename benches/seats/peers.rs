@@ -1,4 +1,4 @@
-//! Who is measured, and how much each uses meanwhile.
+//! The peers that are measured, and the resources that each uses meanwhile.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::process::{cpu_seconds, cpu_seconds_alone, written_bytes};
 use super::redis::Redis;
 use super::seats::{Door, LICENSE, NAMESPACE};
 
-/// What is uncounted at the beginning.
+/// The time at the beginning that is not counted.
 pub const WARM: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Peer {
     }
 }
 
-/// Those that were asked for.
+/// The peers that this run measures.
 pub struct Peers {
     pub up: Option<Up>,
     pub redis: Option<Redis>,
@@ -50,17 +50,17 @@ pub struct Peers {
 /// One measurement.
 pub struct Measured {
     pub loaded: Loaded,
-    /// Cores that each process used.
+    /// The cores that each process used.
     pub cores: Vec<(&'static str, f64)>,
-    /// Writes of the operator to its API, a second.
+    /// The operator's writes to its API per second.
     pub commits: f64,
-    /// Bytes of etcd's log for each cycle.
+    /// Bytes written to etcd's log for each cycle.
     pub log_bytes: f64,
-    /// Bytes that its server caused to be written to disk, for each cycle.
+    /// Bytes that the peer's server caused to be written to disk, for each cycle.
     pub disk_bytes: f64,
 }
 
-/// What has been used so far.
+/// The resources used so far.
 struct Used {
     cores: Vec<(&'static str, f64)>,
     writes: f64,
@@ -91,7 +91,7 @@ impl Peers {
         self.plane.as_ref().expect("a control plane")
     }
 
-    /// The seat server of a peer that has one.
+    /// Returns the seat server of a peer that has one.
     pub fn door(&self, peer: Peer) -> Option<&Door> {
         match peer {
             Peer::Cluster => self.plane.as_ref().map(|plane| &plane.door),
@@ -131,15 +131,15 @@ impl Peers {
             Peer::Redis => pids.push(("Redis", self.redis.as_ref().expect("Redis").server.pid())),
             Peer::Postgres => pids.push(("PostgreSQL", self.postgres.as_ref().expect("PostgreSQL").server.pid())),
         }
-        // The first is the one that writes to disk.
+        // The first process is the one that writes to disk.
         let disk_bytes = pids.first().map_or(0.0, |(_, pid)| written_bytes(*pid));
-        // The servers are children of the client.
+        // The servers are children of the client, so its own time is taken without them.
         let client = ("client", cpu_seconds_alone(std::process::id()));
         let servers = pids.into_iter().map(|(name, pid)| (name, cpu_seconds(pid)));
         Used { cores: std::iter::once(client).chain(servers).collect(), writes, log_bytes, disk_bytes }
     }
 
-    /// None: that is left out.
+    /// Measures one peer. Returns `None` if this combination is left out.
     pub async fn measure(
         &self,
         peer: Peer,
@@ -158,7 +158,7 @@ impl Peers {
         if let (Peer::Postgres, Some(postgres)) = (peer, &self.postgres) {
             postgres.until_hung_up().await;
         }
-        // What is uncounted at the beginning is used all the same, at the same rate.
+        // The uncounted time at the beginning uses resources too, at the same rate.
         let whole = (WARM + time).as_secs_f64();
         let cycles = loaded.rate() * whole;
         let cores = after.cores.iter().zip(&before.cores).map(|((name, to), (_, from))| (*name, (to - from) / whole));
@@ -171,7 +171,7 @@ impl Peers {
         })
     }
 
-    /// One connection: each cycle has to wait for the disk, and is seen to.
+    /// Proves over one connection that each cycle waits for the disk.
     pub async fn show_that_they_wait_for_the_disk(&self) {
         let time = Duration::from_secs(1);
         if let Some(plane) = &self.plane {
@@ -186,7 +186,7 @@ impl Peers {
         if let Some(postgres) = &self.postgres {
             let before = postgres.syncs().await;
             let mut loaded = run(postgres.cycles(1).await, Duration::ZERO, Some(time)).await;
-            // Counts of a connection are told when it ends.
+            // PostgreSQL reports a connection's counts when the connection ends.
             loaded.hang_up();
             postgres.until_hung_up().await;
             let syncs = postgres.syncs().await - before;
@@ -200,14 +200,14 @@ impl Peers {
 }
 
 impl Door {
-    /// What one request for a seat is answered.
+    /// Asks for one seat, and returns the status and the body of the answer.
     pub async fn asked(&self) -> (u16, String) {
         let license = format!(r#"{{"namespace":"{NAMESPACE}","name":"{LICENSE}"}}"#);
         let body = format!(r#"{{"license":{license},"pool":"{LARGE}","session":"first"}}"#);
         http::once(self.address, format_args!("POST /v1/seats"), &self.headers, &body).await
     }
 
-    /// Whether a seat is granted; it is given back at once.
+    /// Whether a seat is granted; a granted seat is given back at once.
     pub async fn grants(&self, last: &mut String) -> bool {
         let (status, answer) = self.asked().await;
         let id = answer.split(r#""id":""#).nth(1).and_then(|rest| rest.split('"').next());

@@ -1,5 +1,5 @@
-//! K: Seatkeeper on a real API server over a real etcd that waits for the disk. The operator is a process with the
-//! chart's ServiceAccount and no other right.
+//! K: Seatkeeper on a real API server over a real etcd that waits for the disk. The operator is a process with only the
+//! rights of the chart's ServiceAccount.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -23,21 +23,21 @@ use super::process::{Server, arguments, resident_mib};
 use super::seats::{Door, NAMESPACE};
 use super::{free_port, http, loopback, owns, until};
 
-/// A write takes some milliseconds: whoever does not write for this long has nothing to write.
+/// A write takes some milliseconds, so an operator that writes nothing for this long has nothing left to write.
 const QUIET: Duration = Duration::from_secs(1);
 
 pub struct Plane {
     pub operator: Server,
     pub door: Door,
     pub leases: Leases,
-    /// MiB that the API server has in memory before it is asked for a seat.
+    /// The API server's memory in MiB before the first request for a seat.
     pub api_server_mib: f64,
     metrics: SocketAddr,
     etcd: SocketAddr,
     admin: Client,
     kubeconfig: PathBuf,
     folder: PathBuf,
-    /// Last, so that it ends last.
+    /// The last field, so that it is dropped last.
     control_plane: ControlPlane,
 }
 
@@ -93,7 +93,7 @@ impl Plane {
 
     /// Ends the operator and starts another.
     pub async fn restart(&mut self, start: Start) {
-        // The port is taken as long as the one before runs.
+        // The previous operator still uses its ports.
         let (metrics, seats) = (loopback(free_port()), loopback(free_port()));
         self.operator = start_operator(&self.kubeconfig, &self.folder, metrics, seats, start);
         (self.metrics, self.door.address) = (metrics, seats);
@@ -108,20 +108,20 @@ impl Plane {
         self.control_plane.pid("kube-apiserver")
     }
 
-    /// Write requests of the operator so far.
+    /// Returns the number of the operator's write requests so far.
     pub async fn writes(&self) -> f64 {
         let (_, text) = http::once(self.metrics, format_args!("GET /metrics"), "", "").await;
         http::metric(&text, "seatkeeper_api_writes_total", "")
     }
 
-    /// Bytes written to etcd's log so far, and how often it has waited for the disk.
+    /// Returns the bytes written to etcd's log so far, and how often etcd has waited for the disk.
     pub async fn etcd(&self) -> (f64, f64) {
         let (_, text) = http::once(self.etcd, format_args!("GET /metrics"), "", "").await;
         let waits = http::metric(&text, "etcd_disk_wal_fsync_duration_seconds_count", "");
         (http::metric(&text, "etcd_disk_wal_write_bytes_total", ""), waits)
     }
 
-    /// Writes of a resource that the API server has taken so far.
+    /// Returns the number of writes of a resource that the API server has served so far.
     pub async fn api_writes(&self, resource: &str) -> f64 {
         let request = http_request("/metrics");
         let text = self.admin.request_text(request).await.expect("the API server's metrics");
@@ -141,11 +141,11 @@ pub fn http_request(path: &str) -> ::http::Request<Vec<u8>> {
 /// How the operator is started.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// The ledger is written as fast as it can be.
+    /// The ledger is written as fast as possible.
     Unbounded,
-    /// Under the byte budget that is the default.
+    /// Under the default byte budget.
     Budget,
-    /// Unbounded, and memory that is not used is given back to the system at once.
+    /// Unbounded, and unused memory is returned to the system at once.
     Frugal,
 }
 
@@ -201,7 +201,7 @@ async fn leases(control_plane: &ControlPlane, admin: &Client) -> Leases {
 }
 
 /// Waits until nothing more is written to the ledger: the last releases are answered before they are written, and bases
-/// follow behind.
+/// are written later still.
 pub async fn until_written(plane: &Plane) {
     let (mut written, mut since) = (plane.api_writes("seatledgers").await, monotonic());
     until("the last writes", async || {

@@ -1,5 +1,5 @@
-//! P: PostgreSQL with every commit on disk before it is answered, and a table of slots: prepared statements, `SKIP LOCKED`
-//! from a random start.
+//! P: PostgreSQL with every commit on disk before it is answered, and a table of slots. It uses prepared statements,
+//! and `SKIP LOCKED` from a random start.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::load::{Heard, Line, Talk};
 use super::process::{Server, as_another};
 use super::{POOL, free_port, until};
 
-/// Each connection is a process there: more than these are left out.
+/// Each connection is a process in PostgreSQL, so runs with more connections than this are left out.
 pub const MOST_CONNECTIONS: usize = 256;
 const TABLE: &str =
     "CREATE TABLE slots (slot int PRIMARY KEY, holder text, expires timestamptz) WITH (fillfactor = 50)";
@@ -29,7 +29,7 @@ pub struct Postgres {
 impl Postgres {
     pub async fn start(folder: &Path) -> Self {
         let programs = programs();
-        // It does not run as root.
+        // PostgreSQL refuses to run as root.
         let root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
         let user = root.then_some("postgres");
         let data = folder.join("postgres");
@@ -52,7 +52,7 @@ impl Postgres {
         let arguments = ["-D", &data_text, "-p", &port_text, "-c", "listen_addresses=127.0.0.1"];
         let settings = ["-c", "unix_socket_directories=", "-c", "fsync=on", "-c", "synchronous_commit=on", "-c", &most];
         let all = [&arguments[..], &settings[..]].concat();
-        // SIGINT: it ends its connections, and then itself.
+        // On SIGINT it ends its connections, and then itself.
         let server = Server::start(&programs.join("postgres"), &all, user, "INT", &folder.join("postgres.log"));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let ready = async || match TcpStream::connect(address).await {
@@ -72,13 +72,14 @@ impl Postgres {
         Postgres { server, version, address }
     }
 
-    /// How often it has waited for the disk.
+    /// Returns how often it has waited for the disk.
     pub async fn syncs(&self) -> f64 {
         let syncs = query(&mut open(self.address).await, "SELECT wal_sync FROM pg_stat_wal").await;
         syncs.and_then(|number| number.parse().ok()).unwrap_or(f64::NAN)
     }
 
-    /// Waits until nobody else is connected: a process that ends is counted neither by itself nor with its parent.
+    /// Waits until no other connection is left: the CPU time of a process that is ending is counted neither for itself
+    /// nor for its parent.
     pub async fn until_hung_up(&self) {
         let others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' \
             AND pid <> pg_backend_pid()";
@@ -105,7 +106,7 @@ impl Postgres {
     }
 }
 
-/// The newest that is installed, which Debian keeps out of PATH.
+/// Returns the folder with the programs of the newest installed version, which Debian keeps out of PATH.
 fn programs() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.max_by_key(|entry| entry.file_name().to_string_lossy().parse::<u32>().unwrap_or(0));
@@ -118,8 +119,8 @@ fn message(out: &mut Vec<u8>, kind: u8, body: &[u8]) {
     out.extend(body);
 }
 
-/// The messages of an answer, up to the one that says that it is ready for more: its length, and the first column of the
-/// last row. None: more is to come.
+/// Reads the messages of an answer up to ReadyForQuery. Returns their length and the first column of the last row;
+/// `None` if the answer is not complete yet.
 fn read(input: &[u8]) -> Result<Option<(usize, Option<&str>)>, String> {
     let (mut at, mut row, mut failed) = (0, None, None);
     while let Some(length) = input.get(at + 1..at + 5) {
@@ -179,7 +180,7 @@ struct Cycle {
 }
 
 impl Cycle {
-    /// Somewhere in the first nine tenths: from there on a free one is always found.
+    /// Returns a random slot in the first nine tenths: from there on, a free slot is always found.
     fn start(&mut self) -> String {
         // xorshift64
         self.random ^= self.random << 13;
@@ -196,7 +197,7 @@ impl Talk for Cycle {
             None => ("take", self.start()),
         };
         let mut bind = Vec::with_capacity(64);
-        // The unnamed portal, texts as parameters, texts as results.
+        // Binds the unnamed portal, with parameters and results as text.
         bind.extend([b"\0", name.as_bytes(), b"\0\0\0\0\x02"].concat());
         for parameter in [self.holder.as_str(), slot.as_str()] {
             bind.extend(u32::try_from(parameter.len()).expect("a short one").to_be_bytes());
@@ -210,7 +211,7 @@ impl Talk for Cycle {
 
     fn hear(&mut self, input: &[u8]) -> Result<Option<Heard>, String> {
         let Some((bytes, row)) = read(input)? else { return Ok(None) };
-        let row = row.ok_or("no slot was free, or it was not ours")?.to_owned();
+        let row = row.ok_or("no slot was free, or the slot was not ours")?.to_owned();
         let done = match self.slot.take() {
             Some(_) => 1,
             None => {

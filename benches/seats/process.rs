@@ -1,4 +1,4 @@
-//! Processes that end with this one, and what a process has used.
+//! Processes that end with this one, and the resources that a process has used.
 
 use seatkeeper::machine::monotonic;
 use std::os::unix::process::CommandExt;
@@ -6,20 +6,21 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// How long a process may take to end by itself.
+/// The longest that a process may take to end by itself.
 const ENDING: Duration = Duration::from_secs(10);
 /// Linux shows times to programs in hundredths of a second, whatever its own tick is.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// A server of ours. The kernel kills it when the thread that started it is gone; the terminal's Ctrl-C does not reach it.
+/// A server that this benchmark started. The kernel kills it when the thread that started it is gone; the terminal's
+/// Ctrl-C does not reach it.
 pub struct Server {
     process: Child,
-    /// What asks it to end.
+    /// The signal that asks it to end.
     signal: &'static str,
 }
 
 impl Server {
-    /// `as_user`: another user's, where this is root.
+    /// Starts a server, as the user `as_user` if one is given and this is root.
     pub fn start(program: &Path, arguments: &[&str], as_user: Option<&str>, signal: &'static str, log: &Path) -> Self {
         let log = std::fs::File::create(log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
         let mut command = as_another(as_user);
@@ -29,7 +30,7 @@ impl Server {
         Server { process, signal }
     }
 
-    /// `environment`: `NAME=VALUE` each.
+    /// Starts a server with further variables in its environment, each `NAME=VALUE`.
     pub fn with_environment(program: &Path, arguments: &[&str], environment: &[&str], log: &Path) -> Self {
         let all = [environment, &[program.to_str().expect("UTF-8")], arguments].concat();
         Self::start(Path::new("env"), &all, None, "TERM", log)
@@ -44,7 +45,7 @@ impl Server {
     }
 }
 
-/// `setpriv`, as that user where one is named.
+/// Returns a `setpriv` command that runs as `user` if one is named.
 pub fn as_another(user: Option<&str>) -> Command {
     let mut command = Command::new("setpriv");
     if let Some(user) = user {
@@ -70,14 +71,14 @@ fn read(pid: u32, file: &str) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()
 }
 
-/// The fields of `/proc/PID/stat` from the state on: the name before may hold anything.
+/// Returns the fields of `/proc/PID/stat` after the process's name, which may contain any character.
 fn stat(pid: u32) -> Vec<f64> {
     let text = read(pid, "stat");
     let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
     rest.split_whitespace().map(|field| field.parse().unwrap_or(0.0)).collect()
 }
 
-/// A process and those that it started: PostgreSQL has one for each connection.
+/// Returns a process and those that it started: PostgreSQL has one for each connection.
 fn family(pid: u32) -> Vec<u32> {
     let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -85,24 +86,24 @@ fn family(pid: u32) -> Vec<u32> {
     std::iter::once(pid).chain(children).collect()
 }
 
-/// Seconds of CPU that a process has used, with the children that it has.
+/// Returns the seconds of CPU that a process and its living children have used.
 pub fn cpu_seconds(pid: u32) -> f64 {
-    // Each of very many children uses less than a tick.
+    // There may be very many children, each of which uses less than a tick.
     let children = family(pid).into_iter().skip(1);
     cpu_seconds_alone(pid) + children.map(|child| nanoseconds(child) / 1e9).sum::<f64>()
 }
 
-/// The same without its children.
+/// Returns the seconds of CPU that a process alone has used.
 pub fn cpu_seconds_alone(pid: u32) -> f64 {
     stat(pid).get(11..13).map_or(0.0, |times| times.iter().sum::<f64>()) / TICKS_A_SECOND
 }
 
-/// CPU that a process with one thread has used.
+/// Returns the CPU time that a process with one thread has used, in nanoseconds.
 fn nanoseconds(pid: u32) -> f64 {
     read(pid, "schedstat").split(' ').next().and_then(|time| time.parse().ok()).unwrap_or(0.0)
 }
 
-/// Bytes that a process, with its children, has caused to be written to disk.
+/// Returns the bytes that a process and its children have caused to be written to disk.
 pub fn written_bytes(pid: u32) -> f64 {
     let of = |pid| {
         let text = read(pid, "io");
@@ -112,14 +113,14 @@ pub fn written_bytes(pid: u32) -> f64 {
     family(pid).into_iter().map(of).sum()
 }
 
-/// MiB in memory.
+/// Returns the resident memory of a process in MiB.
 pub fn resident_mib(pid: u32) -> f64 {
     let text = read(pid, "status");
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1024.0
 }
 
-/// What a process was started with.
+/// Returns the arguments with which a process was started.
 pub fn arguments(pid: u32) -> Vec<String> {
     read(pid, "cmdline").split('\0').map(str::to_owned).collect()
 }

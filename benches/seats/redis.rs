@@ -9,7 +9,8 @@ use super::load::{Heard, Line, Talk};
 use super::process::Server;
 use super::{POOL, free_port, until};
 
-/// A free slot from the set, its holder, its expiry. Slots that expire are not looked for, in Redis' favour.
+/// Takes a free slot from the set and stores its holder and its expiry. Expired slots are not collected, which favours
+/// Redis.
 const TAKE: &str = "local slot = redis.call('SPOP', KEYS[1]) if not slot then return false end \
     redis.call('SET', KEYS[2] .. slot, ARGV[1], 'PX', 60000) return slot";
 const FREE: &str = "if redis.call('GET', KEYS[2] .. ARGV[2]) ~= ARGV[1] then return 0 end \
@@ -74,7 +75,7 @@ async fn say(stream: &mut tokio::net::TcpStream, words: &[&str]) -> String {
     command(&mut out, words);
     stream.write_all(&out).await.expect("Redis");
     let mut input = Vec::new();
-    // These answers are short: each comes at once.
+    // These answers are short, so each comes in one piece.
     stream.read_buf(&mut input).await.expect("Redis");
     String::from_utf8_lossy(&input).into_owned()
 }
@@ -103,7 +104,7 @@ impl Talk for Cycle {
     }
 
     fn hear(&mut self, input: &[u8]) -> Result<Option<Heard>, String> {
-        let text = std::str::from_utf8(input).map_err(|_| "an answer that is no text")?;
+        let text = std::str::from_utf8(input).map_err(|_| "the answer is not text")?;
         let Some((first, rest)) = text.split_once("\r\n") else { return Ok(None) };
         if self.slot.is_some() {
             self.slot = None;

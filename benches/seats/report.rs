@@ -1,4 +1,4 @@
-//! What is printed: tables in Markdown, medians and spread, and each goal with what came out.
+//! What is printed: tables in Markdown with medians and spread, and each goal with its result.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +9,7 @@ use super::peers::{Measured, Peers};
 
 #[derive(Default)]
 pub struct Results {
-    /// By peer and connections, a measurement for each round.
+    /// The measurement of each round, by peer and number of connections.
     measured: BTreeMap<(char, usize), Vec<Measured>>,
     others: BTreeMap<String, Vec<f64>>,
 }
@@ -27,7 +27,7 @@ impl Results {
         self.measured.get(&(peer, connections)).into_iter().flatten().map(value).collect()
     }
 
-    /// The ratio in each round.
+    /// Returns the ratio of two peers in each round.
     fn ratio(&self, (peer, of): (char, char), connections: usize) -> Vec<f64> {
         let rate = |peer| self.of(peer, connections, |m| m.loaded.rate());
         rate(peer).into_iter().zip(rate(of)).map(|(a, b)| a / b).collect()
@@ -46,7 +46,7 @@ fn spread(values: &[f64], digits: usize) -> String {
     format!("{} ({}–{})", number(median(values), digits), number(least, digits), number(most, digits))
 }
 
-/// With a comma between thousands.
+/// Formats a number with commas between thousands.
 fn number(value: f64, digits: usize) -> String {
     if !value.is_finite() {
         return "–".into();
@@ -75,13 +75,13 @@ pub fn machine(plan: &Plan, peers: &Peers, folder: &Path) {
     let device = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.dev());
     if device(folder) != device(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
         println!(
-            "etcd writes to another file system than the others: the target folder is not where {} is",
+            "etcd writes to another file system than the other servers: the target folder is not where {} is",
             folder.display()
         );
     }
     match super::unbounded("operator").is_empty() {
-        true => println!("the ledger's byte budget is the default one: the operator has no option for another"),
-        false => println!("the ledger's byte budget is lifted, but where it says so"),
+        true => println!("the ledger's byte budget is the default: the operator has no option to change it"),
+        false => println!("the ledger's byte budget is lifted, except where the table says otherwise"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is said to the seat server.
+//! Requests to the seat server, and what is made of its answers.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use super::load::{Heard, Line, Talk};
 pub const NAMESPACE: &str = "bench";
 pub const LICENSE: &str = "floating";
 
-/// Where a seat server is, and with which token.
+/// The address of a seat server, and the token for it.
 #[derive(Clone)]
 pub struct Door {
     pub address: SocketAddr,
@@ -29,19 +29,19 @@ impl Door {
         lines
     }
 
-    /// Connections that take a seat and give it back, again and again.
+    /// Opens connections that take a seat and give it back in a loop.
     pub async fn cycles(&self, connections: usize, pool: &'static str) -> Vec<Line> {
         let cycle = |n| Cycle { headers: self.headers.clone(), pool, n, times: 0, id: None, body: String::new() };
         self.lines(connections, |n| Box::new(cycle(n))).await
     }
 }
 
-/// Starts a JSON body that asks for seats of a pool.
+/// Returns the start of a JSON body that asks for seats of a pool.
 fn wanted(pool: &str) -> String {
     format!(r#"{{"license":{{"namespace":"{NAMESPACE}","name":"{LICENSE}"}},"pool":"{pool}","#)
 }
 
-/// The names of seats in an answer.
+/// Returns the ids of the seats in an answer.
 fn ids(body: &[u8]) -> impl Iterator<Item = &str> {
     let text = std::str::from_utf8(body).unwrap_or_default();
     text.split(r#""id":""#).skip(1).filter_map(|rest| rest.split('"').next())
@@ -57,7 +57,7 @@ struct Cycle {
     pool: &'static str,
     n: usize,
     times: u64,
-    /// The seat that is held.
+    /// The id of the held seat.
     id: Option<String>,
     body: String,
 }
@@ -92,7 +92,7 @@ impl Talk for Cycle {
     }
 }
 
-/// Names of seats that are held, and who works on them.
+/// The ids of held seats, shared between connections.
 pub type Held = Arc<Mutex<Vec<String>>>;
 
 /// Takes many seats with each request.
@@ -133,17 +133,17 @@ impl Talk for Fill {
     }
 }
 
-/// Gives back what is held, until nothing is.
+/// Gives held seats back until none is left.
 pub struct Free {
     pub headers: Arc<str>,
     pub held: Held,
-    /// Asked to be freed last.
+    /// The seat that the last request gives back.
     pub last: Option<String>,
 }
 
 impl Talk for Free {
     fn ask(&mut self, out: &mut Vec<u8>) {
-        // Another may have taken the last one: then this frees one that is free, which does no harm.
+        // Another connection may have taken the last id; then this frees a seat that is not held, which does no harm.
         let id = self.held.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let id = id.unwrap_or_else(|| format!("{NAMESPACE}~{LICENSE}~none~0~~none~0"));
         http::request(out, format_args!("DELETE /v1/seats/{id}"), &self.headers, "");
@@ -154,7 +154,7 @@ impl Talk for Free {
         let Some(answer) = http::answer(input)? else { return Ok(None) };
         match answer.status {
             204 => Ok(Some(Heard { bytes: answer.bytes, done: 1, timed: true, refused: false })),
-            // More wait to be written than fit into one entry of the ledger.
+            // More changes wait to be written than fit into one entry of the journal.
             429 => {
                 self.held.lock().unwrap_or_else(PoisonError::into_inner).extend(self.last.take());
                 Ok(Some(Heard { bytes: answer.bytes, done: 0, timed: false, refused: true }))
@@ -168,11 +168,11 @@ impl Talk for Free {
     }
 }
 
-/// Heartbeats: of one seat after the other, or of all at once.
+/// Sends heartbeats, for one seat after another or for all at once.
 pub struct Beat {
     headers: Arc<str>,
     ids: Vec<String>,
-    /// Of the request for all at once.
+    /// The body of the request for all seats at once.
     body: Option<String>,
     next: usize,
 }

@@ -1,5 +1,5 @@
-//! From which namespaces a License may be used (`design.md` §4 "Which keys count": other namespaces use a License through
-//! `allowedNamespaces`, never through a copy).
+//! From which namespaces a License may be used. Other namespaces use a License through `allowedNamespaces`, never
+//! through a copy (docs/design/domain.md, Which keys count).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::ResourceExt;
@@ -11,8 +11,8 @@ use super::license::AllowedFrom;
 /// The labels of an object.
 pub type Labels = BTreeMap<String, String>;
 
-/// Whether `license` may be used from `namespace`, which has these labels; None: no such namespace is known. The
-/// License's own namespace always may. A selector that cannot be read admits nobody.
+/// Whether `license` may be used from `namespace`, which has these `labels` (`None` if the namespace is not known). The
+/// License's own namespace is always admitted. A selector that cannot be read admits no namespace.
 pub fn admits(license: &License, namespace: &str, labels: Option<&Labels>) -> bool {
     if license.namespace().as_deref() == Some(namespace) {
         return true;
@@ -27,7 +27,8 @@ pub fn admits(license: &License, namespace: &str, labels: Option<&Labels>) -> bo
     }
 }
 
-/// As `LabelSelectorAsSelector` of Kubernetes' `meta/v1`: everything must hold, and an empty selector selects everything.
+/// Behaves like `LabelSelectorAsSelector` of Kubernetes' `meta/v1`: every requirement must hold, and an empty selector
+/// selects everything.
 fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
     let mut equal = selector.match_labels.iter().flatten();
     equal.all(|(key, value)| labels.get(key) == Some(value))
@@ -42,7 +43,7 @@ fn holds(expression: &LabelSelectorRequirement, labels: &Labels) -> bool {
         ("NotIn", [_, ..]) => value.is_none_or(|value| !values.contains(value)),
         ("Exists", []) => value.is_some(),
         ("DoesNotExist", []) => value.is_none(),
-        // Kubernetes takes such an expression for an error: In without values, say.
+        // Kubernetes rejects such an expression as an error, for example In without values.
         _ => false,
     }
 }
@@ -97,7 +98,8 @@ mod tests {
                 json!({"matchLabels": {"stage": "test"}, "matchExpressions": [{"key": "team", "operator": "Exists"}]}),
                 false,
             ),
-            // What Kubernetes refuses admits nobody, also where a lenient reading would admit everybody.
+            // A selector that Kubernetes refuses admits no namespace, even if a lenient reading would admit all of
+            // them.
             (json!({"matchExpressions": [{"key": "stage", "operator": "In"}]}), false),
             (json!({"matchExpressions": [{"key": "team", "operator": "NotIn", "values": []}]}), false),
             (json!({"matchExpressions": [{"key": "stage", "operator": "Exists", "values": ["test"]}]}), false),
@@ -125,7 +127,7 @@ mod tests {
     }
 
     proptest! {
-        /// Sound selectors select what `kube` says they do.
+        /// Valid selectors select the same labels as `kube`'s own implementation.
         #[test]
         fn another_reading_of_the_same_selector_agrees(
             equal in prop::collection::btree_map(word(), word(), 0..3),

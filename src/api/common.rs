@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 
-/// A civil date, "YYYY-MM-DD", in the time zone of the object it stands in.
+/// A civil date, "YYYY-MM-DD", in the time zone of the object that contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CivilDate(pub NaiveDate);
@@ -81,25 +81,25 @@ pub struct SecretRef {
     pub name: String,
 }
 
-/// Names a Secret.
+/// A reference to a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretSource {
     pub secret_ref: SecretRef,
 }
 
-/// A License, in the same namespace or in one from which its `spec.allowedNamespaces` admits this one.
+/// A License in the same namespace, or one in another namespace whose `spec.allowedNamespaces` admits this namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LicenseRef {
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Default: the object's own.
+    /// The namespace of the License. Default: the namespace of this object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
 }
 
-/// An amount of money, a decimal number in quotes. The currency stands once in the Plan.
+/// An amount of money, a decimal number in quotes, in the currency of the Plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Money(pub String);
@@ -125,5 +125,6 @@ impl JsonSchema for Money {
     }
 }
 
-/// The default that a schema carries for `status`, so that an object nobody has looked at yet says so (kstatus).
+/// The default of `status.observedGeneration` in the schemas. It shows that no controller has looked at the object yet
+/// (kstatus).
 pub const NOT_YET_OBSERVED: i64 = -1;

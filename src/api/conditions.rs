@@ -1,4 +1,4 @@
-//! Conditions: what a person reads in `kubectl describe` and waits for with `kubectl wait`.
+//! Conditions: what people read in `kubectl describe` and wait for with `kubectl wait`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::common::Timestamp;
 use crate::domain::Instant;
 
-/// Longer messages are cut.
+/// The longest message, in bytes; longer ones are cut.
 const MAX_MESSAGE: usize = 2_000;
 
-/// One aspect of an object's state, in the shape every Kubernetes tool reads.
+/// One aspect of an object's state, in the shape that every Kubernetes tool reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
@@ -33,7 +33,7 @@ pub enum ConditionStatus {
     Unknown,
 }
 
-/// Conditions being put together for one object.
+/// A builder for the conditions of one object.
 pub struct Conditions<'a> {
     before: &'a [Condition],
     generation: i64,
@@ -42,11 +42,13 @@ pub struct Conditions<'a> {
 }
 
 impl<'a> Conditions<'a> {
-    /// `before` are the conditions the object has: where a status stays, so does the time of its last transition.
+    /// `before` holds the object's current conditions: a condition that keeps its status keeps its last transition
+    /// time.
     pub fn new(before: &'a [Condition], generation: Option<i64>, now: Instant) -> Self {
         Conditions { before, generation: generation.unwrap_or(0), now, list: Vec::new() }
     }
 
+    /// Adds a condition that is `True` if it `holds`, otherwise `False`.
     pub fn set(&mut self, type_: &str, holds: bool, reason: &str, message: impl Into<String>) {
         let status = if holds { ConditionStatus::True } else { ConditionStatus::False };
         let same = self.before.iter().find(|c| c.type_ == type_ && c.status == status);
@@ -71,11 +73,12 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// The condition of type `type_`, where there is one.
+/// The condition of type `type_`, if there is one.
 pub fn find<'c>(conditions: &'c [Condition], type_: &str) -> Option<&'c Condition> {
     conditions.iter().find(|c| c.type_ == type_)
 }
 
+/// Whether there is a condition of type `type_` and it is `True`.
 pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
     find(conditions, type_).is_some_and(|c| c.status == ConditionStatus::True)
 }

@@ -1,4 +1,5 @@
-//! A Subscription together with its Plans, as a `domain::contract::Contract`, and everything that is wrong with them.
+//! Turns a Subscription and its Plans into a `domain::contract::Contract`, and reports everything that is wrong with
+//! them.
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -12,18 +13,19 @@ use crate::domain::fault::Fault;
 use crate::domain::license::key::{Holder, Lifetime, OnDemo};
 use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
 
-/// The keys of more terms than this are never due at once.
+/// The most terms whose keys may be due at the same time.
 const MAX_TERMS_AHEAD: i64 = 120;
 
-/// A contract that can be acted on, and the parts of it that cannot: each says what to write instead.
+/// A contract that can be acted on, and a fault for each part of it that cannot.
 #[derive(Debug)]
 pub struct Resolved {
     pub contract: Contract,
+    /// Each says what to write instead.
     pub refused: Vec<Fault>,
 }
 
-/// Resolves a Subscription over `plans`, in the order of `spec.plans`. Fails with every fault that no part can be acted
-/// on with.
+/// Resolves a Subscription over `plans`, which are in the order of `spec.plans`. Returns every fault that prevents any
+/// part from being acted on.
 pub fn resolve(
     namespace: &str,
     name: &str,
@@ -37,7 +39,7 @@ pub fn resolve(
     if zone.is_none() {
         let named = spec.time_zone.as_deref().unwrap_or_default();
         let message =
-            format!("{named:?} is no time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC");
+            format!("{named:?} is not a time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC");
         faults.push(Fault::new("UnknownTimeZone", "spec.timeZone", message));
     }
     faults.extend(dates_out_of_range(spec));
@@ -55,7 +57,7 @@ pub fn resolve(
     let cancellation = spec.cancellation.as_ref().filter(|c| {
         let evidenced = c.evidence.as_deref().is_some_and(|text| !text.trim().is_empty());
         if written && !evidenced {
-            let message = "the Plan takes cancellations in writing only (terms.noticeForm: Written): say in evidence where the letter is";
+            let message = "the Plan accepts only written cancellations (terms.noticeForm: Written): write in evidence where the letter is";
             refused.push(Fault::new("EvidenceMissing", "spec.cancellation.evidence", message));
         }
         !written || evidenced
@@ -82,7 +84,8 @@ pub fn resolve(
     Ok(Resolved { contract, refused })
 }
 
-/// The dates that decide something and lie where no calendar is sure. No instant is ever made of one.
+/// A fault for each date that the contract depends on and that lies where calendars are not reliable. Such a date is
+/// never turned into an instant.
 fn dates_out_of_range(spec: &SubscriptionSpec) -> Vec<Fault> {
     let order = spec.order.as_ref();
     let mut dates = vec![
@@ -108,7 +111,8 @@ fn dates_out_of_range(spec: &SubscriptionSpec) -> Vec<Fault> {
     outside.map(fault).collect()
 }
 
-/// What is wrong with a Plan by itself. The API server refuses most of it already; files and old objects come past it.
+/// Returns what is wrong with a Plan on its own. The API server refuses most of it already, but it never sees files and
+/// did not check older objects.
 pub fn plan_faults(plan: &PlanSpec) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut period = |field: &str, period: Option<Period>| {
@@ -138,7 +142,7 @@ pub fn plan_faults(plan: &PlanSpec) -> Vec<Fault> {
             faults.push(Fault::new("TermsMissing", "spec.terms", message));
         }
         (Lifetime::Perpetual, Some(_)) => {
-            faults.push(Fault::new("TermsNotUsed", "spec.terms", "a Perpetual licence has no terms"));
+            faults.push(Fault::new("TermsNotUsed", "spec.terms", "a Perpetual licence takes no terms: remove them"));
         }
         _ => {}
     }
@@ -153,7 +157,7 @@ pub fn plan_faults(plan: &PlanSpec) -> Vec<Fault> {
         }
     }
     if (plan.license.on_demo == Some(OnDemoAction::EndAfterMinutes)) != plan.license.on_demo_minutes.is_some() {
-        let message = "onDemo: EndAfterMinutes needs onDemoMinutes, and Finish has none";
+        let message = "onDemo: EndAfterMinutes needs onDemoMinutes; with Finish, leave onDemoMinutes out";
         faults.push(Fault::new("OnDemoInvalid", "spec.license.onDemoMinutes", message));
     }
     faults.extend(plan.license.pools.iter().flat_map(|pool| pool_faults(plan, pool)));
@@ -169,7 +173,7 @@ pub fn plan_faults(plan: &PlanSpec) -> Vec<Fault> {
     faults
 }
 
-/// What is wrong with a pool of a Plan: the rules between its fields that the API server checks too.
+/// Returns what is wrong with a pool of a Plan: the rules between its fields, which the API server checks too.
 fn pool_faults(plan: &PlanSpec, pool: &PlanPool) -> Vec<Fault> {
     let field = |name: &str| format!("spec.license.pools[{}].{name}", pool.name);
     let mut faults = Vec::new();
@@ -178,24 +182,25 @@ fn pool_faults(plan: &PlanSpec, pool: &PlanPool) -> Vec<Fault> {
         faults.push(Fault::new("PoolInvalid", field("countBy"), message));
     }
     if (pool.model == PoolModel::PerUser) != pool.login_mode.is_some() {
-        let message = "a pool of model PerUser needs loginMode Active or Passive, and no other pool has one";
+        let message =
+            "a pool of model PerUser needs loginMode Active or Passive; a pool of another model takes no loginMode";
         faults.push(Fault::new("PoolInvalid", field("loginMode"), message));
     }
     if let Some(target) = &pool.overflows_to {
         let others = plan.license.pools.iter().filter(|other| other.name != pool.name);
         if pool.login_mode != Some(LoginMode::Passive) {
-            let message = "only a pool with loginMode Passive overflows (never the other way round)";
+            let message = "only a pool with loginMode Passive can overflow, never the reverse: remove overflowsTo";
             faults.push(Fault::new("PoolInvalid", field("overflowsTo"), message));
         } else if others.clone().all(|other| other.name != *target) {
             let names: Vec<&str> = others.map(|other| other.name.as_str()).collect();
-            let message = format!("must name another pool of this Plan; there are {}", names.join(", "));
+            let message = format!("must name another pool of this Plan; the others are {}", names.join(", "));
             faults.push(Fault::new("PoolInvalid", field("overflowsTo"), message));
         }
     }
     faults
 }
 
-/// A Subscription over several Plans needs equal terms (P7).
+/// Returns a fault if the Plans of one Subscription do not have equal terms (P7).
 fn unequal_terms(spec: &SubscriptionSpec, plans: &[&PlanSpec]) -> Option<Fault> {
     let (first, rest) = plans.split_first()?;
     let same = |a: Option<Period>, b: Option<Period>| match (a, b) {
@@ -217,7 +222,7 @@ fn unequal_terms(spec: &SubscriptionSpec, plans: &[&PlanSpec]) -> Option<Fault> 
     };
     let (n, part) = rest.iter().enumerate().find_map(|(n, plan)| differs(plan).map(|part| (n + 1, part)))?;
     let message = format!(
-        "Plans {} and {} differ in {part}; the Plans of one Subscription need equal terms, so order them in two",
+        "Plans {} and {} differ in {part}; all Plans of one Subscription need equal terms, so order them in separate Subscriptions",
         spec.plans[0].name, spec.plans[n].name
     );
     Some(Fault::new("UnequalTerms", "spec.plans", message))
@@ -229,12 +234,12 @@ fn eligibility_faults(spec: &SubscriptionSpec, ordered: &OrderedPlan, plan: &Pla
         && spec.customer.legal_form != Some(LegalForm::LegalEntity)
     {
         let message =
-            format!("Plan {} is for legal entities only: customer.legalForm must say LegalEntity", ordered.name);
+            format!("Plan {} is for legal entities only: customer.legalForm must be LegalEntity", ordered.name);
         faults.push(Fault::new("NotEligible", "spec.customer.legalForm", message));
     }
     let kinds = &plan.eligible_kinds;
     if !kinds.is_empty() && spec.customer.kind.as_ref().is_some_and(|kind| !kinds.contains(kind)) {
-        let message = format!("Plan {} is for {} only", ordered.name, kinds.join(", "));
+        let message = format!("Plan {} is only for organisations of kind {}", ordered.name, kinds.join(", "));
         faults.push(Fault::new("NotEligible", "spec.customer.kind", message));
     }
     faults
@@ -269,7 +274,8 @@ fn line(
     if let Some(most) = license.max_users {
         let users: u64 = pools.iter().map(|pool| u64::from(pool.seats)).sum();
         if users > u64::from(most) {
-            let message = format!("{users} users are ordered; Plan {} allows {most} in one Subscription", ordered.name);
+            let message =
+                format!("{users} users are ordered; Plan {} allows at most {most} in one Subscription", ordered.name);
             faults.push(Fault::new("TooManyUsers", format!("{field}.pools"), message));
         } else {
             refused.extend(refuse_changes_above(field, &ordered.name, most, &mut pools));
@@ -291,7 +297,7 @@ fn line(
     }
 }
 
-/// Takes out the changes that add seats on days after which the pools together would have more than `most` (P6).
+/// Removes the changes that add seats on a day from which the pools together would have more than `most` seats (P6).
 fn refuse_changes_above(field: &str, plan: &str, most: u32, pools: &mut [PoolOrder]) -> Vec<Fault> {
     let days: BTreeSet<NaiveDate> = pools.iter().flat_map(|pool| &pool.changes).map(|change| change.on).collect();
     let mut seats: Vec<u32> = pools.iter().map(|pool| pool.seats).collect();
@@ -306,7 +312,8 @@ fn refuse_changes_above(field: &str, plan: &str, most: u32, pools: &mut [PoolOrd
                 continue;
             }
             pool.changes.retain(|change| change.on != day);
-            let message = format!("{users} users from {day} on; Plan {plan} allows {most} in one Subscription");
+            let message =
+                format!("{users} users are ordered from {day}; Plan {plan} allows at most {most} in one Subscription");
             faults.push(Fault::new(
                 "TooManyUsers",
                 format!("{field}.pools[{}].changes[{day}].seats", pool.name),
@@ -327,19 +334,20 @@ fn pool_order(
 ) -> PoolOrder {
     let seats = order.and_then(|o| o.seats).unwrap_or(0);
     let most = pool.max_seats.unwrap_or(u32::MAX);
-    let too_many = |seats: u32| format!("{seats} seats; Plan {} allows {most} in this pool", plan.name);
+    let too_many =
+        |seats: u32| format!("{seats} seats are ordered; Plan {} allows at most {most} in this pool", plan.name);
     if seats > most {
         faults.push(Fault::new("TooManySeats", format!("{field}.seats"), too_many(seats)));
     }
     let mut changes: Vec<SeatChange> = Vec::new();
     for (n, change) in order.iter().flat_map(|o| &o.changes).enumerate() {
         let Some(on) = change.on.or(change.on_unquoted).map(|day| day.0) else {
-            let message = "on is missing: the day from which the seats hold";
+            let message = "on is missing: write the first day with this number of seats";
             refused.push(Fault::new("SeatChangeRefused", format!("{field}.changes[{n}]"), message));
             continue;
         };
         if changes.iter().any(|other| other.on == on) {
-            let message = "there is another change on this day; leave one";
+            let message = "another change has the same day; keep one of them";
             refused.push(Fault::new("SeatChangeRefused", format!("{field}.changes[{on}]"), message));
         } else if change.seats > most {
             refused.push(Fault::new("TooManySeats", format!("{field}.changes[{on}].seats"), too_many(change.seats)));

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::common::NOT_YET_OBSERVED;
 use super::{License, Plan, Roster, SeatLedger, Subscription};
 
-/// Every CustomResourceDefinition, in the order of their names.
+/// All CustomResourceDefinitions, ordered by name.
 pub fn all() -> Vec<Value> {
     [License::crd(), Plan::crd(), Roster::crd(), SeatLedger::crd(), Subscription::crd()].map(finish).into()
 }
 
-/// The file that holds a CRD in `crds/`.
+/// The name of the file that a CRD is written to.
 pub fn file_name(crd: &Value) -> String {
     format!("{}.yaml", crd["metadata"]["name"].as_str().unwrap_or_default())
 }
@@ -22,9 +22,9 @@ pub fn to_yaml(crd: &Value) -> String {
     serde_saphyr::to_string(crd).unwrap_or_default()
 }
 
-/// What the generator cannot say: no value is `null`, integer formats are those the API server knows, and an object that
-/// nobody has looked at yet has `status.observedGeneration: -1`, so that tools wait for the first look. Ledgers have no
-/// status and no default.
+/// Adds what the generator cannot express: no value is `null`, integer formats are those that the API server knows, and
+/// an object that no controller has looked at yet has `status.observedGeneration: -1`, so that tools wait for the first
+/// look. Ledgers have no status and no default.
 fn finish(crd: CustomResourceDefinition) -> Value {
     let mut crd = serde_json::to_value(crd).unwrap_or_default();
     let schema = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
@@ -49,7 +49,8 @@ fn tidy(schema: &mut Value) {
                     fields.remove("format");
                 }
             }
-            // The API server reckons what a CEL rule may cost by lengths, and takes an enum for endless without one.
+            // The API server estimates the cost of a CEL rule from lengths, and treats an enum without one as
+            // unbounded.
             let words = fields.get("enum").and_then(Value::as_array);
             if let Some(longest) = words.and_then(|w| w.iter().filter_map(Value::as_str).map(str::len).max()) {
                 fields.insert("maxLength".into(), longest.into());

@@ -1,4 +1,4 @@
-//! `License`: the customer's side. Which keys, whom to trust, and what they grant now.
+//! `License`: the customer's side: which keys to read, whose signatures to trust, and what the keys grant now.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
@@ -35,33 +35,34 @@ use crate::domain::license::pool::PoolModel;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct LicenseSpec {
-    /// The product; keys for another one are refused.
+    /// The licensed product; keys for another product are refused.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub product: String,
-    /// Lets that contract deliver its keys here; not needed for keys that come as files.
+    /// Allows this Subscription to deliver its keys here. Not needed for keys that come as files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription_ref: Option<SubscriptionRef>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub keys: Vec<KeySource>,
-    /// The vendor's public keys, a Secret of type seatkeeper.dev/trust. Refused where the installation pins the trust of
-    /// this product.
+    /// The vendor's public keys, in a Secret of type seatkeeper.dev/trust. Refused if the installation pins the trust
+    /// of this product.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<SecretSource>,
     /// A root licence server to fetch keys from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<RootServer>,
-    /// From which other namespaces the seats may be used.
+    /// The other namespaces that may use the seats. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
+    /// The people who administer this License.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub administrators: Vec<Administrator>,
-    /// Whom the seats of Fixed and Named pools belong to, where the key does not say.
+    /// The users that the seats of Fixed and Named pools belong to, for pools whose key names no users.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["pool"]))]
     pub assignments: Vec<Assignment>,
-    /// Seats of a pool that are kept free for the members of a team.
+    /// Seats of a pool that are kept for the members of a team.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["pool", "team"]))]
     pub reservations: Vec<Reservation>,
@@ -71,7 +72,7 @@ pub struct LicenseSpec {
 pub struct SubscriptionRef {
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Default: the License's own.
+    /// The namespace of the Subscription. Default: the namespace of the License.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
@@ -84,7 +85,7 @@ pub struct KeySource {
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
     pub secret_ref: SecretRef,
-    /// Only this entry.
+    /// The only entry to read. Default: every entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub key: Option<String>,
@@ -93,7 +94,7 @@ pub struct KeySource {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RootServer {
-    /// A Secret of type seatkeeper.dev/root-server with url and credentials.
+    /// A Secret of type seatkeeper.dev/root-server with the URL and the credentials.
     pub secret_ref: SecretRef,
     #[schemars(length(min = 1, max = 253))]
     pub profile: String,
@@ -101,7 +102,7 @@ pub struct RootServer {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "(self.?from.orValue('Same') == 'Selector') == has(self.selector)", "message": "from: Selector needs a selector, and Same and All have none"}
+    {"rule": "(self.?from.orValue('Same') == 'Selector') == has(self.selector)", "message": "from: Selector needs a selector; with Same or All, leave selector out"}
 ]))]
 pub struct AllowedNamespaces {
     #[serde(default)]
@@ -139,7 +140,7 @@ pub struct Assignment {
 pub struct Reservation {
     #[schemars(length(min = 1, max = 63))]
     pub pool: String,
-    /// As the Rosters name it.
+    /// The team, as the Rosters name it.
     #[schemars(length(min = 1, max = 63))]
     pub team: String,
     #[schemars(range(min = 1, max = 1000000))]
@@ -163,15 +164,16 @@ pub struct LicenseStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
     pub plan: Option<String>,
-    /// Since when the key that counts is valid.
+    /// The instant from which the key that counts is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
-    /// When what is granted ends, keys that continue it already counted in. None: never.
+    /// When the licence ends, including keys that continue it. Absent if it never ends, or was never valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// When the grace after that end is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_ends_at: Option<Timestamp>,
-    /// The next instant at which mode, grace or a limit changes by itself.
+    /// The next change of mode, grace or a limit that happens by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_transition: Option<NextMode>,
     /// The seats that demo mode grants, over all pools.
@@ -188,6 +190,7 @@ pub struct LicenseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 1000)))]
     pub features: Vec<String>,
+    /// The licence grants that the keys belong to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub grants: Vec<GrantStatus>,
@@ -216,15 +219,15 @@ pub struct PoolStatus {
     #[schemars(length(max = 1000))]
     pub name: String,
     pub model: PoolModel,
-    /// None: unlimited.
+    /// The most seats that may be held at once. Absent if unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub limit: Option<u64>,
-    /// Seats held now; absent where nobody counts them.
+    /// The seats held now. Absent if they are not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub in_use: Option<u64>,
-    /// The most seats that were held at once.
+    /// The most seats that were ever held at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub peak: Option<u64>,
@@ -255,7 +258,7 @@ pub struct KeyStatus {
     #[schemars(length(max = 1000))]
     pub grant: Option<String>,
     pub state: KeyStateName,
-    /// Why it was refused.
+    /// Why the key was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub reason: Option<String>,

@@ -18,25 +18,26 @@ pub use roster::Roster;
 pub use seat_ledger::SeatLedger;
 pub use subscription::Subscription;
 
-/// The Secrets that Seatkeeper reads and writes are known by their type, and no other Secret is ever touched.
+/// The types of the Secrets that Seatkeeper reads and writes. It never touches a Secret of any other type.
 pub mod secret_type {
-    /// Keys; every entry is one.
+    /// Licence keys, one in each entry.
     pub const LICENSE: &str = "seatkeeper.dev/license";
-    /// `jwks.json` and, where the vendor has one, `revoked.jwt`.
+    /// The vendor's public keys (`jwks.json`) and, if the vendor has one, the revocation list (`revoked.jwt`).
     pub const TRUST: &str = "seatkeeper.dev/trust";
-    /// `signing-key.pem` and, optionally, `issuer`: the name in the claim `iss`.
+    /// The signing key (`signing-key.pem`) and, optionally, `issuer`: the name for the claim `iss`.
     pub const ISSUER: &str = "seatkeeper.dev/issuer";
 }
 
-/// Labels and annotations that the operator puts on what it makes.
+/// Labels and annotations of the objects that the operator creates.
 pub mod mark {
-    /// On every object the operator made.
+    /// Label on every object that the operator created.
     pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
     pub const SEATKEEPER: &str = "seatkeeper";
-    /// Annotation on a Secret: the kind and `namespace/name` of the object whose Secret it is. Nobody else writes it.
+    /// Annotation on a Secret: the kind and `namespace/name` of the object that owns it. The Secret is
+    /// written for no other object.
     pub const OWNER: &str = "seatkeeper.dev/owner";
-    /// Label on a trust Secret in the operator's namespace: the product whose trust it pins.
+    /// Label on a trust Secret in the operator's namespace: the product whose trust the Secret pins.
     pub const PRODUCT: &str = "seatkeeper.dev/product";
-    /// Label: the Subscription an object was made for, shortened where a label cannot hold its name.
+    /// Label: the Subscription that the object was created for, shortened if its name is too long for a label.
     pub const SUBSCRIPTION: &str = "seatkeeper.dev/subscription";
 }

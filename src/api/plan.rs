@@ -1,4 +1,4 @@
-//! `Plan`: a vendor's product contract (`requirements.md` P1–P8).
+//! `Plan`: a vendor's product contract (docs/requirements.md, P1–P8).
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -21,7 +21,7 @@ use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
     shortname = "lplan",
     category = "licensing",
     selectable = ".spec.product",
-    printcolumn = r#"{"name":"Product","type":"string","jsonPath":".spec.product","description":"What a License asks for"}"#,
+    printcolumn = r#"{"name":"Product","type":"string","jsonPath":".spec.product","description":"The product that a License asks for"}"#,
     printcolumn = r#"{"name":"Title","type":"string","jsonPath":".spec.title"}"#,
     printcolumn = r#"{"name":"Lifetime","type":"string","jsonPath":".spec.license.lifetime"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
@@ -30,50 +30,53 @@ use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.product == oldSelf.product", "message": "product cannot change under the contracts that use it: make a new Plan", "fieldPath": ".product"},
-    {"rule": "has(self.terms) == has(oldSelf.terms) && (!has(self.terms) || self.terms == oldSelf.terms)", "message": "terms cannot change under the contracts that use them: make a new Plan"},
-    {"rule": "self.license.lifetime == oldSelf.license.lifetime && self.license.?graceDays.orValue(0) == oldSelf.license.?graceDays.orValue(0) && self.license.?demoSeats.orValue(0) == oldSelf.license.?demoSeats.orValue(0)", "message": "license.lifetime, graceDays and demoSeats cannot change under the contracts that use them: make a new Plan", "fieldPath": ".license"},
-    {"rule": "oldSelf.license.pools.all(o, self.license.pools.exists(p, p.name == o.name && p.model == o.model && has(p.countBy) == has(o.countBy) && (!has(p.countBy) || p.countBy == o.countBy)))", "message": "a pool's name, model and countBy cannot change under the contracts that use them, and no pool can go: make a new Plan", "fieldPath": ".license.pools"},
-    {"rule": "(self.license.lifetime == 'Term') == has(self.terms)", "message": "a licence with lifetime Term needs terms, for example terms: {interval: {months: 12}, notice: {months: 3}}; a Perpetual one has none"},
+    {"rule": "self.product == oldSelf.product", "message": "product cannot be changed, because contracts rely on it: create a new Plan", "fieldPath": ".product"},
+    {"rule": "has(self.terms) == has(oldSelf.terms) && (!has(self.terms) || self.terms == oldSelf.terms)", "message": "terms cannot be changed, because contracts rely on them: create a new Plan"},
+    {"rule": "self.license.lifetime == oldSelf.license.lifetime && self.license.?graceDays.orValue(0) == oldSelf.license.?graceDays.orValue(0) && self.license.?demoSeats.orValue(0) == oldSelf.license.?demoSeats.orValue(0)", "message": "license.lifetime, graceDays and demoSeats cannot be changed, because contracts rely on them: create a new Plan", "fieldPath": ".license"},
+    {"rule": "oldSelf.license.pools.all(o, self.license.pools.exists(p, p.name == o.name && p.model == o.model && has(p.countBy) == has(o.countBy) && (!has(p.countBy) || p.countBy == o.countBy)))", "message": "a pool's name, model and countBy cannot be changed and no pool can be removed, because contracts rely on them: create a new Plan", "fieldPath": ".license.pools"},
+    {"rule": "(self.license.lifetime == 'Term') == has(self.terms)", "message": "a licence with lifetime Term needs terms, for example terms: {interval: {months: 12}, notice: {months: 3}}; a Perpetual licence takes no terms"},
     {"rule": ISSUE_BEFORE_RULE, "message": "license.issueBefore must not be longer than terms.notice: the next key is issued at the notice deadline, once renewal is certain", "fieldPath": ".license.issueBefore"},
-    {"rule": "!has(self.terms) || has(self.terms.notice)", "message": "terms.notice is missing: how long before the end of a term must a cancellation be received, for example {months: 3}"}
+    {"rule": "!has(self.terms) || has(self.terms.notice)", "message": "terms.notice is missing: write how long before the end of a term a cancellation must be received, for example {months: 3}"}
 ]))]
 pub struct PlanSpec {
-    /// Internal title.
+    /// The title, for the vendor's own use.
     #[schemars(length(min = 1, max = 200))]
     pub title: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4000))]
     pub description: Option<String>,
-    /// A place in a folder structure, such as /contact-centre/standard.
+    /// The place of this Plan in a folder structure, such as /contact-centre/standard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 500), regex(pattern = r"^/"))]
     pub folder: Option<String>,
-    /// For reporting.
+    /// Tags for reporting.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 63)))]
     pub tags: Vec<String>,
-    /// What a License asks for.
+    /// The product that a License asks for.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub product: String,
-    /// The kinds of organisation that may order; all where none is listed.
+    /// The kinds of organisation that may order. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 63)))]
     pub eligible_kinds: Vec<String>,
+    /// How orders are accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orders: Option<Orders>,
-    /// How long a contract runs and how it renews. None: a perpetual licence.
+    /// How long a contract runs and how it renews. Leave it out for a perpetual licence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<PlanTerms>,
     pub license: LicenseTerms,
-    /// A Bundle has one number of users over all its products.
+    /// Single or Bundle. A Bundle has one number of users for all its products.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offer: Option<Offer>,
+    /// The major versions of the product.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["major"]))]
     pub releases: Vec<Release>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrades: Option<UpgradeTerms>,
+    /// The quantities that are measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub meters: Vec<Meter>,
@@ -81,7 +84,7 @@ pub struct PlanSpec {
     pub price: Option<Price>,
 }
 
-/// The same rule as `Period::never_longer_than`: n months have at least 30·n − 2 days and at most 31·n.
+/// The same rule as `Period::never_longer_than`: n months have at least 30·n − 2 and at most 31·n days.
 const ISSUE_BEFORE_RULE: &str = "!has(self.license.issueBefore) || !has(self.terms) || !has(self.terms.notice) || \
 [self.terms.notice.?years.orValue(0) * 12 + self.terms.notice.?months.orValue(0) - self.license.issueBefore.?years.orValue(0) * 12 - self.license.issueBefore.?months.orValue(0)].all(m, \
 [self.terms.notice.?weeks.orValue(0) * 7 + self.terms.notice.?days.orValue(0) - self.license.issueBefore.?weeks.orValue(0) * 7 - self.license.issueBefore.?days.orValue(0)].all(d, \
@@ -89,7 +92,7 @@ m == 0 ? d >= 0 : m > 0 ? d + 30 * m - 2 >= 0 : d + 31 * m >= 0))";
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Orders {
-    /// Manual waits for a Subscription's order.approvedOn.
+    /// Automatic accepts every order; Manual waits for order.approvedOn of the Subscription.
     #[serde(default)]
     pub approval: Approval,
 }
@@ -107,25 +110,25 @@ pub enum Offer {
     Bundle,
 }
 
-/// Contract terms (P1).
+/// How long a contract runs and how it renews.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanTerms {
-    /// The contract renews by this; also the length of the first term.
+    /// The length of every term: the first one, and each one by which the contract renews.
     pub interval: Period,
     /// How long before the end of a term a cancellation must be received.
     pub notice: Period,
     #[serde(default)]
     pub notice_form: NoticeForm,
-    /// Default: the interval.
+    /// How often the customer is billed. Default: the interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billing_period: Option<Period>,
-    /// A fixed contract; none: until revoked.
+    /// The length of a fixed contract, which then ends by itself. Absent: the contract renews until it is cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<Period>,
 }
 
-/// Written: a cancellation needs evidence.
+/// How a cancellation must be given. Written needs evidence of the cancellation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NoticeForm {
     #[default]
@@ -137,38 +140,41 @@ pub enum NoticeForm {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "(self.?onDemo.orValue('Finish') == 'EndAfterMinutes') == has(self.onDemoMinutes)", "message": "onDemo: EndAfterMinutes needs onDemoMinutes, and Finish has none"},
+    {"rule": "(self.?onDemo.orValue('Finish') == 'EndAfterMinutes') == has(self.onDemoMinutes)", "message": "onDemo: EndAfterMinutes needs onDemoMinutes; with Finish, leave onDemoMinutes out"},
     {"rule": "self.pools.all(p, !has(p.overflowsTo) || self.pools.exists(o, o.name == p.overflowsTo && o.name != p.name))", "message": "overflowsTo must name another pool of this Plan", "fieldPath": ".pools"}
 ]))]
 pub struct LicenseTerms {
     #[serde(default)]
     pub lifetime: Lifetime,
-    /// Who may hold it: LegalEntities takes a Subscription's customer.legalForm LegalEntity (M6).
+    /// Who may order. LegalEntities needs customer.legalForm LegalEntity in the Subscription.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eligibility: Option<Eligibility>,
+    /// How long support is included, from the start of a perpetual licence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub support_included: Option<Period>,
-    /// The promise that the next key is issued at the latest this long before expiry; not longer than the notice.
+    /// The promise that the next key is issued no later than this long before expiry. Not longer than the notice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issue_before: Option<Period>,
-    /// Days after the end in which everything keeps working.
+    /// The number of days after the end in which everything keeps working. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 3660))]
     pub grace_days: Option<u32>,
-    /// Seats of demo mode, over all pools.
+    /// The seats of demo mode, over all pools together. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000000))]
     pub demo_seats: Option<u32>,
-    /// What becomes of running work when demo mode begins.
+    /// What happens to running work when demo mode begins. Default: Finish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_demo: Option<OnDemoAction>,
+    /// How many minutes running work may go on in demo mode, for onDemo EndAfterMinutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100000))]
     pub on_demo_minutes: Option<u32>,
+    /// The features that a key grants.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
     pub features: Vec<String>,
-    /// The most users one Subscription may have; none: unlimited (P6).
+    /// The most users that one Subscription may have. Absent: unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000))]
     pub max_users: Option<u32>,
@@ -190,13 +196,13 @@ pub enum OnDemoAction {
     EndAfterMinutes,
 }
 
-/// Seats of one kind.
+/// A pool: seats of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "!(self.model in ['PerEmployee', 'PerUser']) || self.?countBy.orValue('Start') == 'Start'", "message": "pools of model PerEmployee and PerUser count starts: leave countBy out or write Start"},
-    {"rule": "(self.model == 'PerUser') == has(self.loginMode)", "message": "a pool of model PerUser needs loginMode Active or Passive, and no other pool has one"},
-    {"rule": "!has(self.overflowsTo) || self.?loginMode.orValue('Active') == 'Passive'", "message": "only a pool with loginMode Passive overflows (never the other way round)"}
+    {"rule": "(self.model == 'PerUser') == has(self.loginMode)", "message": "a pool of model PerUser needs loginMode Active or Passive; a pool of another model takes no loginMode"},
+    {"rule": "!has(self.overflowsTo) || self.?loginMode.orValue('Active') == 'Passive'", "message": "only a pool with loginMode Passive can overflow, never the reverse: remove overflowsTo"}
 ]))]
 pub struct PlanPool {
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -204,16 +210,17 @@ pub struct PlanPool {
     pub model: PoolModel,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count_by: Option<CountBy>,
-    /// The most seats one Subscription may have in this pool.
+    /// The most seats that one Subscription may have in this pool. Absent: unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000))]
     pub max_seats: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_mode: Option<LoginMode>,
+    /// The pool whose free seats may be used once this pool is full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub overflows_to: Option<String>,
-    /// What roster members with login mode None may still be used for.
+    /// What is still allowed for members with login mode None.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub none_members: Option<NoneMembers>,
 }
@@ -232,7 +239,7 @@ pub struct Release {
     pub released_on: CivilDate,
 }
 
-/// What upgrades to a later major version cost (M7–M9).
+/// What upgrades to a later major version cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpgradeTerms {
@@ -243,12 +250,12 @@ pub struct UpgradeTerms {
     pub skipping_percent: u32,
 }
 
-/// A measured quantity (S3).
+/// A quantity that is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Meter {
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// The name of the OpenTelemetry metric.
+    /// The name of the OpenTelemetry metric that measures it.
     #[schemars(length(min = 1, max = 255))]
     pub metric: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -264,11 +271,11 @@ pub enum Aggregation {
     Latest,
 }
 
-/// Prices (P3–P5, S2, S4).
+/// What a contract costs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Price {
-    /// ISO 4217.
+    /// The currency of all amounts, as its ISO 4217 code, such as EUR.
     #[schemars(length(min = 3, max = 3), regex(pattern = r"^[A-Z]{3}$"))]
     pub currency: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -288,17 +295,17 @@ pub struct Price {
     pub usage: Option<UsagePrice>,
 }
 
-/// What is billed: the seats ordered, or the roster's licensed members.
+/// What is billed: the ordered Seats, or the licensed Members of the Rosters.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub enum Quantity {
     Seats,
     Members,
 }
 
-/// A price for each user: one amount, or dated ones, or tiers.
+/// A price for each user: one amount, dated amounts, or tiers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "[has(self.amount), has(self.amounts), has(self.tiers)].exists_one(x, x)", "message": "write one of amount, amounts (dated) or tiers"}
+    {"rule": "[has(self.amount), has(self.amounts), has(self.tiers)].exists_one(x, x)", "message": "write exactly one of amount, amounts (dated) and tiers"}
 ]))]
 pub struct UserPrice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -310,7 +317,7 @@ pub struct UserPrice {
     pub tiers: Option<Tiers>,
 }
 
-/// An amount that holds from a civil date on; the first one from the beginning.
+/// An amount that applies from a civil date on. The first one applies from the beginning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DatedAmount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -334,17 +341,17 @@ pub enum TierMode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TierStep {
-    /// The last unit at this price; the last step is open.
+    /// The last unit at this price. Leave it out in the last step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100000000))]
     pub up_to: Option<u32>,
     pub amount: Money,
 }
 
-/// A price for each package of users: packages of one size, or a list of them.
+/// A price for each package of users: packages of one size, or a list of predefined packages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "has(self.size) != has(self.steps) && (!has(self.size) || has(self.amount) != has(self.tiers)) && (!has(self.steps) || !has(self.amount) && !has(self.tiers))", "message": "write size with amount or tiers, or steps: the predefined packages"}
+    {"rule": "has(self.size) != has(self.steps) && (!has(self.size) || has(self.amount) != has(self.tiers)) && (!has(self.steps) || !has(self.amount) && !has(self.tiers))", "message": "write either size with amount or tiers, or steps (the predefined packages)"}
 ]))]
 pub struct PackagePrice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -393,7 +400,7 @@ pub struct UsagePrice {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub charges: Vec<UsageCharge>,
-    /// Fixed offers for the first year, by kind and size of organisation.
+    /// Fixed prices offered for the first year, by kind and size of the organisation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub estimates: Vec<Estimate>,
@@ -418,7 +425,7 @@ pub struct Estimate {
     pub amount: Money,
 }
 
-/// What the operator makes of the Plan.
+/// What the operator reports about the Plan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanStatus {

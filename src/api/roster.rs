@@ -1,4 +1,4 @@
-//! `Roster`: people, and when each of them is a member (T1–T9). Rooms, cars and other objects are simply not in it (T4).
+//! `Roster`: people, and when each of them is a member (T1–T9). Rooms, cars and other objects are not listed (T4).
 
 use chrono_tz::Tz;
 use kube::{CustomResource, ResourceExt};
@@ -11,8 +11,8 @@ use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
 use crate::domain::fault::Fault;
 use crate::domain::seats::roster::{self as people, MemberMode};
 
-/// The people a License is for: who, in which login mode, since when and until when. Written by the customer. A License
-/// may have many Rosters; they are united by user.
+/// The people that a License is for: each one's login mode and dates of entry and exit. Written by the customer. A
+/// License may have many Rosters; a user who is in several of them counts once.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "seatkeeper.dev",
@@ -27,7 +27,7 @@ use crate::domain::seats::roster::{self as people, MemberMode};
     printcolumn = r#"{"name":"Active","type":"integer","jsonPath":".status.members.active"}"#,
     printcolumn = r#"{"name":"Passive","type":"integer","jsonPath":".status.members.passive"}"#,
     printcolumn = r#"{"name":"None","type":"integer","jsonPath":".status.members.none"}"#,
-    printcolumn = r#"{"name":"Next change","type":"string","jsonPath":".status.nextChange","description":"When somebody's membership begins, ends or changes next"}"#,
+    printcolumn = r#"{"name":"Next change","type":"string","jsonPath":".status.nextChange","description":"When a membership next begins, ends or changes"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
     printcolumn = r#"{"name":"Time zone","type":"string","priority":1,"jsonPath":".spec.timeZone"}"#,
     printcolumn = r#"{"name":"Status","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type=='Ready')].message"}"#,
@@ -35,25 +35,26 @@ use crate::domain::seats::roster::{self as people, MemberMode};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RosterSpec {
+    /// The License that these people need.
     pub license_ref: LicenseRef,
-    /// The zone that entry and exit dates are in, an IANA name such as Europe/Berlin; default UTC.
+    /// The time zone of the entry and exit dates, an IANA name such as Europe/Berlin. Default: UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
-    /// Everybody, with an entry for each period: somebody who comes back has two.
+    /// Every member, with one entry for each period: a person who returns has two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["user", "entryDate"]))]
     pub members: Vec<RosterMember>,
 }
 
-/// One period of one user.
+/// One period of membership of one user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "!has(self.exitDate) || self.exitDate > self.entryDate", "message": "exitDate is the first day on which the user is gone: give one after entryDate, or none", "fieldPath": ".exitDate"}
+    {"rule": "!has(self.exitDate) || self.exitDate > self.entryDate", "message": "exitDate is the first day on which the user is no longer a member: write a day after entryDate, or leave it out", "fieldPath": ".exitDate"}
 ]))]
 pub struct RosterMember {
-    /// As the applications name the user, letter by letter.
+    /// The name of the user, spelled exactly as the applications spell it.
     #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = [
         {"rule": "self.matches('^[^[:space:][:cntrl:]]([^[:cntrl:]]*[^[:space:][:cntrl:]])?$')", "message": "must be a user's name without control characters and without white space at its ends"},
         {"rule": "bytes(self).size() <= 253", "message": "must be a user's name of at most 253 bytes"}
@@ -63,16 +64,16 @@ pub struct RosterMember {
     pub login_mode: MemberMode,
     /// The first day of membership.
     pub entry_date: CivilDate,
-    /// The first day on which the user is gone.
+    /// The first day on which the user is no longer a member. Leave it out if no end is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_date: Option<CivilDate>,
-    /// The team that the user's seats are counted for.
+    /// The team that the user's seats count towards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub team: Option<String>,
 }
 
-/// Who is a member now.
+/// The members now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RosterStatus {
@@ -80,7 +81,7 @@ pub struct RosterStatus {
     pub observed_generation: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<MemberCounts>,
-    /// When somebody's membership begins, ends or changes next. None: never.
+    /// When a membership next begins, ends or changes. Absent if no change is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_change: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -88,10 +89,10 @@ pub struct RosterStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// How many users are members now. Who has several entries is counted once.
+/// How many users are members now. A user with several entries counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemberCounts {
-    /// All of them, whatever their login mode.
+    /// All members, whatever their login mode.
     #[schemars(range(min = 0))]
     pub current: u32,
     #[schemars(range(min = 0))]
@@ -103,25 +104,27 @@ pub struct MemberCounts {
 }
 
 impl Roster {
-    /// Namespace and name of the License.
+    /// The namespace and the name of the License.
     pub fn license(&self) -> (String, &str) {
         let license = &self.spec.license_ref;
         let namespace = license.namespace.clone().or_else(|| self.namespace()).unwrap_or_default();
         (namespace, &license.name)
     }
 
-    /// The people in it, for the domain; its name is `namespace/name`, so that Rosters of several namespaces are told
-    /// apart. Fails with everything that keeps its dates from meaning an instant: such a Roster counts for nobody.
+    /// Returns the people in it, for the domain. Their Roster is named `namespace/name`, which is unique across
+    /// namespaces. Fails with every fault that prevents a date from becoming an instant: such a Roster counts for no
+    /// user.
     pub fn people(&self) -> Result<people::Roster, Vec<Fault>> {
         let zone = self.spec.time_zone.as_deref().unwrap_or("UTC");
         let mut faults = Vec::new();
         let time_zone = zone.parse::<Tz>().unwrap_or_else(|_| {
-            let message =
-                format!("{zone:?} is no time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC");
+            let message = format!(
+                "{zone:?} is not a time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC"
+            );
             faults.push(Fault::new("UnknownTimeZone", "spec.timeZone", message));
             Tz::UTC
         });
-        // The API server refuses them; files and older objects come past it.
+        // The API server refuses such dates, but it never sees files and did not check older objects.
         for (n, member) in self.spec.members.iter().enumerate() {
             for (field, date) in [("entryDate", Some(member.entry_date)), ("exitDate", member.exit_date)] {
                 if let Some(CivilDate(date)) = date.filter(|date| !(FIRST_DATE..=LAST_DATE).contains(&date.0)) {

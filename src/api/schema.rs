@@ -1,4 +1,5 @@
-//! What the schema of a kind refuses, for objects that come from files. The API server refuses the same in those applied.
+//! Checks objects from files against the schema of their kind. The API server refuses the same faults in applied
+//! objects.
 
 use chrono::{DateTime, NaiveDate};
 use regex::Regex;
@@ -8,17 +9,18 @@ use super::crds;
 use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
 use crate::domain::fault::Fault;
 
-/// Everything in `object` that the schema of its `kind` does not allow: unknown and missing fields, wrong types, values out
-/// of bounds. None: no such kind. Rules between fields are not among it; `api::contract` knows those that matter.
+/// Returns everything in `object` that the schema of its `kind` does not allow: unknown and missing fields, wrong
+/// types, values out of bounds. `None` if there is no such kind. Rules between fields are not checked here;
+/// `api::contract` checks those that matter.
 pub fn faults(kind: &str, object: &Value) -> Option<Vec<Fault>> {
     let crd = crds::all().into_iter().find(|crd| crd["spec"]["names"]["kind"] == kind)?;
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     let mut schema = schema.clone();
-    // What every object has, the API server adds by itself.
+    // The API server adds the fields that every object has.
     for (name, kind) in [("apiVersion", "string"), ("kind", "string"), ("metadata", "object")] {
         schema["properties"][name] = json!({"type": kind});
     }
-    // Whatever status an object comes with, nobody acts on it.
+    // A status in a file may be anything: it is never acted on.
     schema["properties"]["status"] = json!({});
     let mut faults = Vec::new();
     check(&schema, "", object, &mut faults);
@@ -29,14 +31,14 @@ fn check(schema: &Value, field: &str, value: &Value, faults: &mut Vec<Fault>) {
     let mut refuse = |message: String| faults.push(Fault::new("SchemaViolation", field, message));
     let wanted = schema["type"].as_str().unwrap_or_default();
     match (wanted, value) {
-        (_, Value::Null) => refuse("has no value: give it one or take the field out".into()),
+        (_, Value::Null) => refuse("has no value: write one, or remove the field".into()),
         ("object", Value::Object(fields)) => check_fields(schema, field, fields, faults),
         ("array", Value::Array(items)) => check_items(schema, field, items, faults),
         ("string", Value::String(text)) => check_text(schema, text).into_iter().for_each(refuse),
         ("integer", Value::Number(number)) => check_number(schema, number).into_iter().for_each(refuse),
         ("boolean", Value::Bool(_)) | ("", _) => {}
         ("string", Value::Number(_) | Value::Bool(_)) => refuse(format!("must be text; put it in quotes: \"{value}\"")),
-        ("object", _) => refuse("must be an object, with fields of its own".into()),
+        ("object", _) => refuse("must be an object with fields".into()),
         ("array", _) => refuse("must be a list".into()),
         ("string", _) => refuse("must be text".into()),
         ("integer", _) => refuse("must be a whole number, without quotes".into()),
@@ -51,14 +53,14 @@ fn check_fields(schema: &Value, field: &str, fields: &Map<String, Value>, faults
             faults.push(Fault::new("FieldMissing", path(name), "is missing"));
         }
     }
-    // An object without declared fields, such as metadata, is not ours to judge.
+    // An object without declared fields, such as metadata, is not checked here.
     let Some(known) = schema["properties"].as_object() else { return };
     for (name, value) in fields {
         match known.get(name) {
             Some(schema) => check(schema, &path(name), value, faults),
             None => {
                 let names: Vec<&str> = known.keys().map(String::as_str).filter(|name| *name != "true").collect();
-                let message = format!("is no field; there are {}", names.join(", "));
+                let message = format!("is not a known field; known fields are {}", names.join(", "));
                 faults.push(Fault::new("UnknownField", path(name), message));
             }
         }
@@ -85,7 +87,7 @@ fn check_items(schema: &Value, field: &str, items: &[Value], faults: &mut Vec<Fa
             faults.push(Fault::new(
                 "Duplicate",
                 &path,
-                format!("there is another entry {}; leave one", key.join(", ")),
+                format!("an earlier entry is also {}; keep one of them", key.join(", ")),
             ));
         }
         check(&schema["items"], &path, item, faults);
@@ -109,7 +111,7 @@ fn check_text(schema: &Value, text: &str) -> Option<String> {
         return Some(format!("{text:?} does not match {pattern}"));
     }
     match schema["format"].as_str() {
-        // 2026-1-1 and +2026-01-01 are dates to chrono, not to the API server.
+        // chrono accepts 2026-1-1 and +2026-01-01 as dates; the API server does not.
         Some("date") => {
             let date = text.parse::<NaiveDate>().ok().filter(|date| date.to_string() == text);
             let held = date.is_some_and(|date| (FIRST_DATE..=LAST_DATE).contains(&date));
@@ -118,10 +120,11 @@ fn check_text(schema: &Value, text: &str) -> Option<String> {
         Some("date-time") => DateTime::parse_from_rfc3339(text)
             .is_err()
             .then(|| format!("{text:?} must be a time in RFC 3339, such as 2026-01-01T00:00:00Z")),
-        // Money is the one text whose shape is a rule, for the sake of the message.
+        // Money is the only text whose shape is a CEL rule rather than a pattern: a rule can have a message.
         _ => schema["x-kubernetes-validations"].as_array().into_iter().flatten().find_map(|rule| {
             let pattern = rule["rule"].as_str()?.strip_prefix("self.matches('")?.strip_suffix("')")?;
-            (!matches(pattern)).then(|| format!("{text:?} {}", rule["message"].as_str().unwrap_or("has another shape")))
+            (!matches(pattern))
+                .then(|| format!("{text:?} {}", rule["message"].as_str().unwrap_or("does not have the expected shape")))
         }),
     }
 }
@@ -130,7 +133,7 @@ fn check_number(schema: &Value, number: &serde_json::Number) -> Option<String> {
     let Some(value) = number.as_i64() else {
         return Some(format!(
             "{number} must be a whole number{}",
-            if number.is_f64() { "" } else { " that is smaller" }
+            if number.is_f64() { "" } else { " of at most 9223372036854775807" }
         ));
     };
     let bound = |name: &str| schema[name].as_i64().or_else(|| schema[name].as_f64().map(|bound| bound as i64));
@@ -167,7 +170,7 @@ mod tests {
     fn every_kind_of_fault_names_its_field_and_says_what_to_write() {
         let seats = |seats: Value| json!({"plans": [{"name": "p", "pools": [{"name": "a", "seats": seats}]}]});
         let cases = [
-            (json!({"statsOn": "2026-01-01"}), "spec.statsOn: is no field; there are "),
+            (json!({"statsOn": "2026-01-01"}), "spec.statsOn: is not a known field; known fields are "),
             (json!({"startsOn": null}), "spec.startsOn: has no value"),
             (
                 json!({"startsOn": "0000-01-01"}),
@@ -177,7 +180,7 @@ mod tests {
             (json!({"startsOn": 2026}), "spec.startsOn: must be text; put it in quotes: \"2026\""),
             (json!({"plans": []}), "spec.plans: needs at least 1 entry"),
             (json!({"plans": {}}), "spec.plans: must be a list"),
-            (json!({"plans": [{"name": "p"}, {"name": "p"}]}), "spec.plans[1]: there is another entry \"p\""),
+            (json!({"plans": [{"name": "p"}, {"name": "p"}]}), "spec.plans[1]: an earlier entry is also \"p\""),
             (json!({"plans": [{}]}), "spec.plans[0].name: is missing"),
             (json!({"customer": []}), "spec.customer: must be an object"),
             (

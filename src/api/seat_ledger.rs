@@ -1,13 +1,14 @@
-//! `SeatLedger`: who holds which numbered seat, durably (`design.md` §5). Each one is a base of a pool, or an object of the
-//! journal in front of all bases.
+//! `SeatLedger`: the durable record of who holds which numbered seat (docs/design/seats.md). Each object is either a
+//! base of a pool or a part of the journal that precedes all bases.
 //!
-//! Every seat that is taken or freed is a write of one of these: the object is small, and has no status and no default.
+//! Every seat that is taken or freed costs a write of such an object, so the object is small and has no status and no
+//! default.
 
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Who holds which numbered seat. Written by the operator, in its own namespace, and by nobody else.
+/// Who holds which numbered seat. Written only by the operator, in its own namespace.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "seatkeeper.dev",
@@ -27,51 +28,52 @@ use serde::{Deserialize, Serialize};
 )]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "has(self.journal) != has(self.base)", "message": "a ledger is either a journal or a base: give exactly one of them"},
-    {"rule": "self.epoch >= oldSelf.epoch", "message": "a ledger's epoch never falls: another owner has sealed it since; read it again, or stop", "fieldPath": ".epoch"},
-    {"rule": "self.epoch != oldSelf.epoch || self.sequence >= oldSelf.sequence", "message": "a ledger's sequence never falls within an epoch: this write is older than what is there", "fieldPath": ".sequence"},
-    {"rule": "has(self.base) == has(oldSelf.base) && (!has(self.base) || self.base == oldSelf.base)", "message": "a ledger stays that of its License, pool and number: make another object"}
+    {"rule": "self.epoch >= oldSelf.epoch", "message": "a ledger's epoch must not decrease: another owner has sealed this ledger since; read it again, or stop", "fieldPath": ".epoch"},
+    {"rule": "self.epoch != oldSelf.epoch || self.sequence >= oldSelf.sequence", "message": "a ledger's sequence must not decrease within an epoch: this write is older than the stored ledger", "fieldPath": ".sequence"},
+    {"rule": "has(self.base) == has(oldSelf.base) && (!has(self.base) || self.base == oldSelf.base)", "message": "a ledger's License, pool and number cannot be changed: create another object"}
 ]))]
 pub struct SeatLedgerSpec {
-    /// An object of the journal.
+    /// Set if this object is a part of the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<Journal>,
-    /// The seats of a range of slots.
+    /// Set if this object is a base: the seats of a range of slots of one pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Base>,
-    /// Rises with every owner.
+    /// The owner that wrote this object: rises each time a replica takes the ledger over.
     #[schemars(range(min = 0))]
     pub epoch: i64,
-    /// Rises with every write of an owner.
+    /// Rises with every write of the same owner.
     #[schemars(range(min = 0))]
     pub sequence: i64,
-    /// Of an entry of the journal: how many bases there were when it was written. Fewer that are found later were lost.
+    /// In the journal: the number of bases when the entry was written. If fewer are found later, bases were lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub bases: Option<i64>,
-    /// A line for each seat (`slot user session since`), or for each change of one.
+    /// In a base one line for each seat (`slot user session since`), in the journal one line for each change of a seat.
     #[schemars(length(max = 1048576))]
     pub lines: String,
 }
 
-/// Its place in the ring.
+/// The place of this object in the ring of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Journal {
     #[schemars(range(min = 0, max = 65535))]
     pub number: u32,
 }
 
-/// Which slots of which pool.
+/// The slots that a base covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Base {
     pub license: OfLicense,
+    /// The pool of the License.
     #[schemars(length(min = 1, max = 1000))]
     pub pool: String,
-    /// Counted from 0; each base has the same number of slots.
+    /// The number of the base in its pool, counted from 0; every base covers the same number of slots.
     #[schemars(range(min = 0, max = 1000000))]
     pub number: u32,
 }
 
-/// A License by name, wherever it is.
+/// A License in any namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct OfLicense {
     #[schemars(length(min = 1, max = 63))]

@@ -1,4 +1,4 @@
-//! `Subscription`: one customer's contract over one or more Plans. Applying it is the order form (I11).
+//! `Subscription`: one customer's contract over one or more Plans. Applying it is how an order is placed (I11).
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -31,26 +31,28 @@ use crate::domain::contract::renewal::State;
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.startsOn == oldSelf.startsOn", "message": "startsOn cannot change under a running contract: make a new Subscription", "fieldPath": ".startsOn"},
-    {"rule": "(has(self.timeZone) ? self.timeZone : 'UTC') == (has(oldSelf.timeZone) ? oldSelf.timeZone : 'UTC')", "message": "timeZone cannot change under a running contract: make a new Subscription"},
-    {"rule": "self.plans.map(p, p.name) == oldSelf.plans.map(p, p.name)", "message": "the Plans of a contract cannot change: make a new Subscription", "fieldPath": ".plans"}
+    {"rule": "self.startsOn == oldSelf.startsOn", "message": "startsOn of an existing contract cannot be changed: create a new Subscription", "fieldPath": ".startsOn"},
+    {"rule": "(has(self.timeZone) ? self.timeZone : 'UTC') == (has(oldSelf.timeZone) ? oldSelf.timeZone : 'UTC')", "message": "timeZone of an existing contract cannot be changed: create a new Subscription"},
+    {"rule": "self.plans.map(p, p.name) == oldSelf.plans.map(p, p.name)", "message": "the Plans of an existing contract cannot be changed: create a new Subscription", "fieldPath": ".plans"}
 ]))]
 pub struct SubscriptionSpec {
+    /// The order that the contract came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
     pub customer: Customer,
     /// The first day of the first term, in timeZone.
     pub starts_on: CivilDate,
-    /// An IANA name such as Europe/Berlin; default UTC.
+    /// The time zone of every date of the contract, an IANA name such as Europe/Berlin. Default: UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
+    /// The Plans that are ordered, all with equal terms.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub plans: Vec<OrderedPlan>,
-    /// Taken out again before it takes effect, the contract goes on.
+    /// The customer's cancellation. If it is removed before it takes effect, the contract goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancellation: Option<Cancellation>,
-    /// The signing key; an operator without one does not issue.
+    /// The Secret with the signing key. Without it no keys are issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<SecretSource>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +67,7 @@ pub struct Order {
     pub reference: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_on: Option<CivilDate>,
-    /// Where the Plan says orders.approval: Manual, nothing happens before this day.
+    /// The day of approval. If the Plan says orders.approval: Manual, nothing happens before this day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_on: Option<CivilDate>,
 }
@@ -77,10 +79,11 @@ pub struct Customer {
     pub organisation: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legal_form: Option<LegalForm>,
-    /// Kind and size of the organisation, for Plans that ask for them.
+    /// The kind of organisation, for Plans that depend on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub kind: Option<String>,
+    /// The size of the organisation, for Plans that depend on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub size: Option<String>,
@@ -111,7 +114,7 @@ pub struct OrderedPlan {
     /// A Plan in the same namespace.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// A part of the Plan's features; default all.
+    /// The ordered features of the Plan. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
     pub features: Option<Vec<String>>,
@@ -138,37 +141,40 @@ pub struct OrderedPlan {
 pub struct OrderedPool {
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// At the start; later changes are dated. A pool of model Unlimited has none.
+    /// The seats at the start of the contract; later changes have dates. Leave it out for a pool of model Unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000000))]
     pub seats: Option<u32>,
-    /// Whom the seats of a Fixed or Named pool belong to.
+    /// The users that the seats of a Fixed or Named pool belong to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000), inner(length(min = 1, max = 253)))]
     pub users: Vec<String>,
+    /// Later changes of the number of seats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub changes: Vec<OrderedSeats>,
 }
 
-/// More seats from a day on; fewer only from the start of a term, received in time like a cancellation.
+/// A change of the number of seats. More seats may start on any day; fewer only at the start of a term, and the change
+/// must be received in time, like a cancellation.
 ///
 /// kubectl, helm and GitOps tools read YAML 1.1, where an unquoted `on` is the boolean true, and send the field `true`.
-/// Both spellings are taken; that is why this list has no map key.
+/// Both spellings are accepted, which is why this list has no map key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "has(self.on) != has(self.__true__)", "message": "on is missing: the day from which the seats hold, for example \"on\": \"2026-06-01\""}
+    {"rule": "has(self.on) != has(self.__true__)", "message": "on is missing: write the first day with this number of seats, for example \"on\": \"2026-06-01\""}
 ]))]
 pub struct OrderedSeats {
     /// The first day with this number of seats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<CivilDate>,
-    /// What a YAML 1.1 reader makes of an unquoted `on`.
+    /// What a YAML 1.1 reader turns an unquoted `on` into: write `on` instead.
     #[serde(rename = "true", default, skip_serializing_if = "Option::is_none")]
     pub on_unquoted: Option<CivilDate>,
     #[schemars(range(min = 0, max = 1000000))]
     pub seats: u32,
+    /// The day on which the change was received. Needed for fewer seats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_on: Option<CivilDate>,
 }
@@ -201,22 +207,22 @@ pub struct SupportExtension {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cancellation {
-    /// Decides which term is the last, whenever it was entered.
+    /// The day on which the cancellation was received. It decides which term is the last, whenever it is entered here.
     pub received_on: CivilDate,
-    /// Needed where the Plan says terms.noticeForm: Written.
+    /// Where the written cancellation is kept. Needed if the Plan says terms.noticeForm: Written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2000))]
     pub evidence: Option<String>,
 }
 
-/// Where the keys go.
+/// Where the keys are delivered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeliverTo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<DeliverToLicense>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<DeliverByEmail>,
-    /// Keep: the keys stay in a Secret beside the Subscription, for download by hand.
+    /// Keep leaves the keys in a Secret in the namespace of the Subscription, for download by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<DeliverAsFile>,
 }
@@ -226,12 +232,13 @@ pub struct DeliverTo {
 pub struct DeliverToLicense {
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Default: the Subscription's own, where the License is made if there is none. In another one only a License that
-    /// names this Subscription in spec.subscriptionRef is served.
+    /// The namespace of the License. Default: the namespace of the Subscription, where the License is created if it
+    /// does not exist. In another namespace keys are delivered only to a License that names this Subscription in
+    /// spec.subscriptionRef.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
-    /// Default: the License's name with -license behind it.
+    /// The Secret that the keys are written to. Default: the name of the License followed by -license.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: Option<String>,
@@ -248,7 +255,7 @@ pub enum DeliverAsFile {
     Keep,
 }
 
-/// Where the contract stands.
+/// The state of the contract now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionStatus {
@@ -256,22 +263,23 @@ pub struct SubscriptionStatus {
     pub observed_generation: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
-    /// The term that runs now; the first before it, the last after it.
+    /// The current term: the first one before the contract starts, the last one after it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub term: Option<TermStatus>,
     /// The first instant at which a cancellation is too late for this term.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice_deadline: Option<Timestamp>,
-    /// When the contract ends, where that is certain.
+    /// When the contract ends. Absent while that is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Timestamp>,
-    /// The end of a contract that has ended for good: its grace is over, and taking the cancellation out no longer
-    /// brings it back.
+    /// The end of a contract that has ended for good: its grace is over, and removing the cancellation no longer
+    /// revives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_as_of: Option<Timestamp>,
+    /// The next event of the contract.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_transition: Option<NextEvent>,
-    /// The newest keys issued.
+    /// The newest issued keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub keys: Vec<IssuedKeyStatus>,

@@ -13,7 +13,7 @@ pub struct Arguments {
     /// Write one file for each CRD into this folder instead.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Write them as Helm templates into this folder too: kept when the release is uninstalled, and left out where the
+    /// Also write them as Helm templates into this folder: kept when the release is uninstalled, and left out if the
     /// value crds.enabled is false.
     #[arg(long, value_name = "DIR")]
     chart: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One CRD as a Helm template. What would open a template action in it stays text.
+/// One CRD as a Helm template. Text in it that would open a template action is escaped.
 fn to_template(crd: &Value) -> String {
     let mut crd = crd.clone();
     crd["metadata"]["annotations"] = serde_json::json!({"helm.sh/resource-policy": "keep"});

@@ -1,5 +1,5 @@
-//! The contract in a YAML file: several documents, among them a Subscription and its Plans. Says of everything that is
-//! wrong in which document, field and line.
+//! The contract in a YAML file of several documents, among them a Subscription and its Plans. Every message names the
+//! document, the field and the line.
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ use crate::domain::contract::Contract;
 use crate::domain::fault::Fault;
 
 const API_VERSION: &str = "seatkeeper.dev/v1alpha1";
-/// Where a Subscription lives that does not say.
+/// The namespace of a Subscription that names none.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// Reads the contract of `subscription`, or of the only Subscription in the file. What is skipped, and what of the
-/// contract cannot be followed, is told on standard error.
+/// Reads the contract of `subscription`, or of the only Subscription in the file. Skipped documents, and parts of the
+/// contract that cannot be followed, are reported on standard error.
 pub fn read_contract(path: &Path, subscription: Option<&str>) -> Result<Contract, Failure> {
     let file = ContractFile(File::read(path)?);
     let subscription = file.subscription(subscription)?;
@@ -68,7 +68,7 @@ impl ContractFile {
                 all.len()
             ))),
             ([first, second, ..], Some(_)) => Err(Failure::new(format!(
-                "{}: there is another one in line {}; leave one",
+                "{}: there is another one on line {}; remove one",
                 self.at(second, "metadata.name", "the same Subscription twice"),
                 first.line("")
             ))),
@@ -84,13 +84,13 @@ impl ContractFile {
         let mut faults = Vec::new();
         let ordered = subscription.object["spec"]["plans"].as_array();
         for (n, name) in ordered.into_iter().flatten().filter_map(|plan| plan["name"].as_str()).enumerate() {
-            // One that names no namespace is applied where the Subscription is.
+            // A Plan that names no namespace is applied in that of the Subscription.
             let matching = |plan: &&&Document| plan.name() == name && plan.namespace().is_none_or(|n| n == namespace);
             match plans.iter().filter(matching).collect::<Vec<_>>()[..] {
                 [plan] => found.push(*plan),
                 [first, second, ..] => {
                     let message = format!(
-                        "Plan {name} is there twice, in lines {} and {}; leave one",
+                        "Plan {name} is defined twice, on lines {} and {}; remove one",
                         first.line(""),
                         second.line("")
                     );
@@ -142,11 +142,11 @@ impl Document {
         self.kind() == kind && self.text("/apiVersion") == Some(API_VERSION)
     }
 
-    /// Why the document plays no part.
+    /// Why the document is skipped.
     fn skipped(&self) -> Option<String> {
         let version = self.text("/apiVersion").unwrap_or_default();
         Some(match self.kind() {
-            _ if !self.object.is_object() => "skipped: it is no object with apiVersion and kind".to_owned(),
+            _ if !self.object.is_object() => "skipped: it is not an object with apiVersion and kind".to_owned(),
             "" => "skipped: it has no kind".to_owned(),
             _ if !version.starts_with("seatkeeper.dev/") => format!("skipped: {version:?} is not {API_VERSION}"),
             _ if version != API_VERSION => format!("skipped: this Seatkeeper reads {API_VERSION}, not {version}"),
@@ -155,7 +155,7 @@ impl Document {
         })
     }
 
-    /// What the schema of its kind has against it.
+    /// How the document violates the schema of its kind.
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = schema::faults(self.kind(), &self.object).unwrap_or_default();
         if self.text("/metadata/name").is_none_or(str::is_empty) {

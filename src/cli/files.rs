@@ -1,4 +1,4 @@
-//! Reading and writing files, within bounds and never halfway.
+//! Reading and writing files: bounded in size, and never in part.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use super::Failure;
 
-/// A larger file is not read.
+/// The largest file that is read.
 pub const MAX_FILE_BYTES: usize = 1024 * 1024;
 
-/// The whole of a file. Fails as wrong use where it cannot be read or is larger than 1 MiB.
+/// Reads a whole file. Fails as wrong use if it cannot be read or is larger than 1 MiB.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = read_start(path, MAX_FILE_BYTES)?;
     match bytes.len() > MAX_FILE_BYTES {
@@ -18,7 +18,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// At most `limit` bytes of a file and one more, by which the reader knows that it is larger.
+/// Reads at most `limit` bytes of a file and one more, which shows that the file is larger.
 pub fn read_start(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     File::open(path)
@@ -27,7 +27,7 @@ pub fn read_start(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Writes a file that is not there yet, readable for `mode` only.
+/// Writes a new file with the permissions `mode`. Fails if the file exists.
 pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
     use std::os::unix::fs::OpenOptionsExt;
     OpenOptions::new()
@@ -39,7 +39,7 @@ pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
         .map_err(|e| Failure::new(format!("{}: cannot be written: {e}", path.display())))
 }
 
-/// Writes a file, or leaves the one that is there as it was.
+/// Replaces a file as a whole, or leaves it as it was.
 pub fn replace(path: &Path, text: &str) -> Result<(), Failure> {
     let failure = |e: std::io::Error| Failure::new(format!("{}: cannot be written: {e}", path.display()));
     let name = path.file_name().ok_or_else(|| Failure::usage(format!("{}: names no file", path.display())))?;

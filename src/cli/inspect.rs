@@ -22,7 +22,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map_err(|refusal| Failure::new(format!("{}: {}", arguments.key.display(), printable(&refusal.to_string()))))?;
     let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
     let mut shown = format!(
-        "NOT VERIFIED: anybody could have written this. `seatkeeper verify` says whether it holds.\n\nHeader\n{}\n\nClaims\n{}\n",
+        "NOT VERIFIED: anybody could have written this. `seatkeeper verify` says whether it is genuine.\n\nHeader\n{}\n\nClaims\n{}\n",
         pretty(&header),
         pretty(&claims)
     );

@@ -12,10 +12,11 @@ use crate::domain::contract::issuing::keys_of_term;
 use crate::domain::license::jwk::read_signing_key;
 use crate::domain::license::key::{Claims, sign_key};
 
-/// Issues a key offline: the very one the operator would issue for the same contract.
+/// Issues a key offline: the same key that the operator would issue for the contract.
 ///
-/// Without --term it is the key of the term that runs now, else of the first. Where the seats change within a term, it has
-/// several keys: this is the one that is in force now, or at the start of a term that is still to come.
+/// Without --term, the key is for the current term, or for the first one if no term runs now. A term in which the seats
+/// change has several keys: the one in force now is issued or, for a term that is still to come, the one in force at
+/// its start.
 #[derive(Args)]
 pub struct Arguments {
     /// YAML with the Subscription and its Plans.
@@ -27,14 +28,14 @@ pub struct Arguments {
     /// The term, counted from 1.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     term: Option<u32>,
-    /// Which Plan, where the Subscription has several: each has keys of its own.
+    /// The Plan, if the Subscription has several: each has its own keys.
     #[arg(long, value_name = "NAME")]
     plan: Option<String>,
-    /// Which Subscription, where the file has several.
+    /// The Subscription, if the file has several.
     #[arg(long, value_name = "NAME")]
     subscription: Option<String>,
-    /// Who issues it (claim iss); by default the namespace of the Subscription. Keys of one contract need the same name,
-    /// or they do not supersede one another.
+    /// The issuer's name (claim iss). Default: the namespace of the Subscription. All keys of a contract need the same
+    /// issuer, or they do not supersede one another.
     #[arg(long, value_name = "NAME")]
     issuer: Option<String>,
     /// The file to write the key to.
@@ -67,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     for later in &of_term.later {
         let seats = later.pools.iter().map(|pool| format!("{} {}", pool.name, pool.seats)).collect::<Vec<_>>();
         warn(&printable(&format!(
-            "the seats change at {}: {}. Issue again from then on",
+            "the seats change at {}: {}. Issue another key from then on",
             utc(later.starts_at()),
             seats.join(", ")
         )));

@@ -10,7 +10,7 @@ use crate::domain::license::jwk::{publish, signing_key_pem, thumbprint};
 /// Makes an Ed25519 signing key (signing-key.pem, PKCS #8) and its public half (jwks.json).
 #[derive(Args)]
 pub struct Arguments {
-    /// The folder to write them into. Files that are there already are never overwritten.
+    /// The folder to write them into. Existing files are never overwritten.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -20,7 +20,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (private, public) = (folder.join("signing-key.pem"), folder.join("jwks.json"));
     if let Some(there) = [&private, &public].into_iter().find(|path| path.symlink_metadata().is_ok()) {
         return Err(Failure::new(format!(
-            "{}: is there already and is not overwritten: choose another folder, or move it away",
+            "{}: exists already and is not overwritten: choose another folder, or move it away",
             there.display()
         )));
     }
@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     files::write_new(&private, &pem, 0o600)?;
     files::write_new(&public, &(jwks + "\n"), 0o644)?;
     say(&format!(
-        "Key {}\n{}: the private key. Keep it secret: who has it can issue licences\n{}: the public key, for those who verify\n",
+        "Key {}\n{}: the private key. Keep it secret: anybody who has it can issue licences\n{}: the public key, to verify keys with\n",
         thumbprint(&verifying),
         private.display(),
         public.display()

@@ -1,6 +1,6 @@
 //! The commands of the binary, one file each.
 //!
-//! Exit status: 0 done, 1 it cannot be done (what, where, and what to do is on standard error), 2 wrong use.
+//! Exit status: 0 done, 1 it cannot be done (standard error says what is wrong, where, and what to do), 2 wrong use.
 
 mod crds;
 mod documents;
@@ -52,7 +52,8 @@ enum Command {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    // One provider of cryptography, named before anything uses TLS. It fails only where one is installed already.
+    // The one provider of cryptography, installed before anything uses TLS. This fails only if one is installed
+    // already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match Arguments::parse().command {
         Command::Operator(arguments) => operator::run(arguments),
@@ -76,7 +77,7 @@ fn end(done: Result<ExitCode, Failure>) -> ExitCode {
     })
 }
 
-/// Writes to standard output. A reader that has heard enough (`| head`) is no failure.
+/// Writes to standard output. A reader that has read enough (`| head`) is not a failure.
 fn say(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -87,11 +88,11 @@ fn say(text: &str) -> Result<(), Failure> {
 
 /// Writes a line to standard error.
 fn warn(line: &str) {
-    // There is nobody to tell when standard error is gone.
+    // If standard error is gone, there is nobody left to notify.
     let _ = writeln!(std::io::stderr(), "seatkeeper: {line}");
 }
 
-/// `text` as a terminal may safely show it, when somebody else wrote it: control characters are spelt out.
+/// Makes text that somebody else wrote safe to show on a terminal: control characters are escaped.
 fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
@@ -105,8 +106,8 @@ fn printable(text: &str) -> String {
 /// How long a seat is held without a heartbeat: the same for everything that serves seats.
 #[derive(Args)]
 struct SeatTtl {
-    /// A seat whose holder is not heard of for so many seconds is free again. Who was told another time before may count
-    /// on that.
+    /// A seat is freed after this many seconds without a heartbeat from its holder. Holders that were given another
+    /// time before may rely on it.
     #[arg(long, value_name = "SECONDS", default_value_t = TTL.as_secs(), value_parser = clap::value_parser!(u64).range(5..=LONGEST_TTL))]
     seat_ttl: u64,
 }
@@ -117,13 +118,15 @@ impl SeatTtl {
     }
 }
 
-/// Takes the port of the seat server.
+/// Starts the thread that serves seats.
 fn seat_thread() -> Result<SeatThread, Failure> {
-    SeatThread::start().map_err(|e| Failure::new(format!("a thread for seats cannot be started: {e}")))
+    SeatThread::start().map_err(|e| Failure::new(format!("the thread for seats cannot be started: {e}")))
 }
 
-/// Agents who connect at the same instant.
+/// How many agents may connect at the same instant.
 const BACKLOG: u32 = 1024;
+
+/// Takes the port of the seat server.
 
 fn seats_listener(address: SocketAddr) -> Result<TcpListener, Failure> {
     let listen = || {

@@ -20,10 +20,11 @@ use crate::server::seats::forward::Forward;
 use crate::server::seats::tls::Folder;
 use crate::server::seats::{self, Seats};
 
-/// Runs the operator: keeps Plans, Subscriptions and Licenses of the cluster that KUBECONFIG, or the pod it runs in, names.
+/// Runs the operator: keeps the Plans, Subscriptions and Licenses of the cluster that KUBECONFIG names, or that its pod
+/// runs in.
 #[derive(Args)]
 pub struct Arguments {
-    /// The operator's own namespace: its Lease, and the trust that the installation pins.
+    /// The operator's own namespace, with its Lease and the trust that the installation pins.
     #[arg(long, env = "POD_NAMESPACE", default_value = "seatkeeper")]
     namespace: String,
     /// Where /livez, /readyz and /metrics are served.
@@ -32,25 +33,27 @@ pub struct Arguments {
     /// Where seats are served: /v1/seats.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8081")]
     seats_listen: SocketAddr,
-    /// Where the other replicas reach the seat server of this one, for passing requests on. Default: where it listens.
+    /// Where other replicas reach the seat server of this one, to pass requests on. Default: where it listens.
     #[arg(long, value_name = "ADDRESS:PORT", env = "SEATS_ADVERTISE")]
     seats_advertise: Option<String>,
-    /// A folder with tls.crt and tls.key, as a Secret of type kubernetes.io/tls is mounted: seats are served over HTTPS, and
-    /// renewed files are taken up while it runs. Other replicas are known by ca.crt in it, else by the system's certificates.
+    /// A folder with tls.crt and tls.key, mounted from a Secret of type kubernetes.io/tls: seats are served over HTTPS,
+    /// and renewed files are picked up while the operator runs. Other replicas are verified by ca.crt in it, else by
+    /// the system's certificates.
     #[arg(long, value_name = "DIR", requires = "seats_tls_name")]
     seats_tls_dir: Option<PathBuf>,
-    /// The name that the certificate of every replica is for: that of their Service, such as seatkeeper.seatkeeper.svc.
+    /// The name that every replica's certificate is for: that of their Service, such as seatkeeper.seatkeeper.svc.
     #[arg(long, value_name = "NAME", requires = "seats_tls_dir")]
     seats_tls_name: Option<String>,
     #[command(flatten)]
     seats: SeatTtl,
-    /// Bytes a second that writes of SeatLedgers may cost on average; 0: no bound. Pressure makes writes larger, not errors.
+    /// The most bytes a second that writes of SeatLedgers may cost on average; 0: no limit. Under pressure, writes get
+    /// larger and nothing fails.
     #[arg(long, value_name = "BYTES", default_value_t = BYTES_A_SECOND)]
     ledger_bytes_a_second: u64,
-    /// Tells replicas apart. Default: a random name.
+    /// The name that tells replicas apart. Default: a random one.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
-    /// Log lines as JSON.
+    /// Write log lines as JSON.
     #[arg(long)]
     log_json: bool,
 }
@@ -88,7 +91,8 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     let identity = match arguments.identity {
         Some(identity) => identity,
         None => {
-            let bytes = random_bytes::<6>().map_err(|e| Failure::new(format!("no randomness: {e}")))?;
+            let bytes =
+                random_bytes::<6>().map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
             bytes.iter().fold("seatkeeper-".to_owned(), |name, byte| format!("{name}{byte:02x}"))
         }
     };
@@ -123,7 +127,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Turns true at SIGTERM or SIGINT. Both are listened for from when this returns, in the background.
+/// Turns `told` true at SIGTERM or SIGINT. From when this returns, both are received in the background.
 pub fn stop_on_signal(told: watch::Sender<bool>) -> Result<(), Failure> {
     let listen = |kind| signal(kind).map_err(|e| Failure::new(format!("signals cannot be received: {e}")));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);

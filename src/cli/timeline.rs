@@ -13,7 +13,7 @@ use crate::domain::contract::issuing::refused_seat_changes;
 use crate::domain::contract::term::LAST_DATE;
 use crate::domain::contract::timeline::{Event, MAX_TERMS, Moment, timeline};
 
-/// Prints what will happen to the Subscription of a file: keys, terms, deadlines, ends.
+/// Prints what will happen to the Subscription in a file: keys, terms, deadlines, ends.
 #[derive(Args)]
 pub struct Arguments {
     /// YAML with the Subscription and its Plans.
@@ -22,7 +22,7 @@ pub struct Arguments {
     /// How many terms to show.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_TERMS)))]
     terms: u32,
-    /// Which Subscription, where the file has several.
+    /// The Subscription, if the file has several.
     #[arg(long, value_name = "NAME")]
     subscription: Option<String>,
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
@@ -37,10 +37,10 @@ enum Format {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let contract = documents::read_contract(&arguments.file, arguments.subscription.as_deref())?;
-    // Whatever the file says has been received counts, also where its day is still to come.
+    // Everything that the file says has been received counts, even if its day is still to come.
     let all_received = contract.begin(LAST_DATE);
     if !contract.is_approved(all_received) {
-        warn("this order waits for approval (order.approvedOn); shown is what happens once it is approved");
+        warn("this order waits for approval (order.approvedOn); the timeline shows what happens once it is approved");
     }
     for fault in refused_seat_changes(&contract, all_received) {
         warn(&printable(&fault.to_string()));
@@ -66,7 +66,7 @@ fn event_json(contract: &Contract, moment: &Moment) -> Value {
     event
 }
 
-/// RFC 3339 with the offset of the zone. RFC 3339 knows no seconds of offset; Monrovia had some until 1972.
+/// RFC 3339 with the offset of the zone. An offset in RFC 3339 has no seconds; that of Monrovia had some until 1972.
 fn local(at: Instant, zone: Tz) -> String {
     let offset = zone.offset_from_utc_datetime(&at.naive_utc()).fix();
     let zone = if offset.local_minus_utc() % 60 == 0 { zone } else { Tz::UTC };

@@ -1,4 +1,4 @@
-//! `seatkeeper verify`: whether a key holds, and what it grants.
+//! `seatkeeper verify`: whether a key is genuine and in force, and what it grants.
 
 use chrono::SecondsFormat;
 use clap::{Args, ValueEnum};
@@ -81,7 +81,7 @@ fn trust(arguments: &Arguments) -> Result<Trust, Failure> {
     if let Some(file) = &arguments.revoked {
         trust.heed(&files::read(file)?).map_err(|refusal| {
             Failure::usage(format!(
-                "{}: is no revoked.jwt of somebody trusted: {}",
+                "{}: is not a revoked.jwt from a trusted signer: {}",
                 file.display(),
                 printable(&refusal.to_string())
             ))
@@ -90,8 +90,8 @@ fn trust(arguments: &Arguments) -> Result<Trust, Failure> {
     Ok(trust)
 }
 
-/// What one key by itself is worth at `now`, and its claims where the signature holds. A key bound to a cluster is taken
-/// as presented there: which cluster that is, a file cannot know.
+/// What one key on its own is worth at `now`, and its claims if the signature is good. A key bound to a cluster is
+/// judged as if presented there, because a file cannot know its cluster.
 fn judge(text: &[u8], trust: &Trust, product: Option<&str>, now: Instant) -> (KeyState, Option<Claims>) {
     let claims = match verify_key(text, trust) {
         Ok(claims) => claims,

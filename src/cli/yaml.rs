@@ -1,4 +1,4 @@
-//! YAML files of objects: several documents, each with the lines in which its fields stand.
+//! YAML files of objects: several documents, each with the lines of its fields.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
@@ -14,7 +14,7 @@ pub struct File {
 }
 
 impl File {
-    /// Reads a file. Fails where it is too large, no text or no YAML.
+    /// Reads a file. Fails if it is too large, not text in UTF-8 or not YAML.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = files::read(path)?;
         let failure = |message: &str| Failure::new(format!("{}: {message}", path.display()));
@@ -54,7 +54,7 @@ impl Document {
         self.object.pointer(pointer).and_then(Value::as_str)
     }
 
-    /// Empty where there is none.
+    /// The kind; empty if the document has none.
     pub fn kind(&self) -> &str {
         self.text("/kind").unwrap_or_default()
     }
@@ -75,7 +75,7 @@ impl Document {
         }
     }
 
-    /// The line of a field, or of the nearest thing around it that is there.
+    /// The line of a field, or of the nearest part around it that exists.
     pub fn line(&self, field: &str) -> u64 {
         let mut at = &self.tree;
         let mut line = at.referenced.line();
@@ -111,7 +111,7 @@ fn unpack_list(document: Spanned<Tree>) -> Vec<Spanned<Tree>> {
     }
 }
 
-/// YAML with the lines it stands in. Keys are text as it was written, so that an unquoted `on` stays `on`.
+/// YAML with its lines. Keys are kept as text, as they were written, so that an unquoted `on` stays `on`.
 enum Tree {
     Null,
     Bool(bool),
@@ -185,7 +185,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Tree, E> {
-        Number::from_f64(value).map(Tree::Number).ok_or_else(|| E::custom("this is no number"))
+        Number::from_f64(value).map(Tree::Number).ok_or_else(|| E::custom("this is not a number"))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Tree, E> {

@@ -1,4 +1,4 @@
-//! The client: every answer's Date goes to the clock, every request is counted, every call has an end.
+//! The kube client: the Date of every answer is reported to the clock, every request is counted, every call ends.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, DATE, USER_AGENT};
@@ -18,16 +18,16 @@ use super::clock::Clock;
 
 use crate::machine::monotonic;
 
-/// A call that takes longer has failed.
+/// A call that takes longer than this has failed.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// An answer that has not begun by now never comes: watches are not wrapped in `call`, and a cache whose list was lost
-/// on the way would stand still for good.
+/// An answer that has not begun after this time never comes. Watches are not wrapped in `call`, so without this limit a
+/// cache whose list was lost on the way would stay out of date for good.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Who we are in audit logs and, up to the `/`, in `managedFields`.
+/// The operator's name in audit logs and, up to the `/`, in `managedFields`.
 const NAME: &str = concat!("seatkeeper/", env!("CARGO_PKG_VERSION"));
 
-/// Why a call to the API server did not do what it should.
+/// Why a call to the API server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     #[error("the API server did not answer within {} s", CALL_TIMEOUT.as_secs())]
@@ -45,12 +45,13 @@ impl CallError {
         }
     }
 
-    /// What was to be made is there already. Other conflicts, over a quota say, leave nothing behind.
+    /// Whether the object to be created already exists. Other conflicts, such as an exceeded quota, leave nothing
+    /// behind.
     pub fn already_exists(&self) -> bool {
         matches!(self, CallError::Refused(kube::Error::Api(status)) if status.reason == "AlreadyExists")
     }
 
-    /// Somebody else was first: look again.
+    /// Whether another client wrote first: read the object again.
     pub fn is_conflict(&self) -> bool {
         self.code() == Some(409)
     }
@@ -67,12 +68,12 @@ pub struct RequestCount {
     pub writes: Counter,
 }
 
-/// A client of `config` that tells `clock` what the API server's clock says.
+/// Returns a kube client for `config` that reports the API server's time to `clock`.
 pub fn connect(config: kube::Config, clock: Clock, count: RequestCount) -> Result<Client, kube::Error> {
     Ok(observe(ClientBuilder::try_from(config)?, clock, count))
 }
 
-/// The same over any service in place of a connection.
+/// Returns a kube client that uses any service in place of a connection.
 pub fn over<S, B>(service: S, clock: Clock, count: RequestCount) -> Client
 where
     S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
@@ -111,8 +112,8 @@ where
     builder.with_layer(&TimeoutLayer::new(HEAD_TIMEOUT)).with_layer(&hear).with_layer(&count).build()
 }
 
-/// Sends a write and reads no more of the outcome than its version: the rest is never looked at, and with thousands of
-/// objects encoding and reading it is a good part of the work.
+/// Sends a write and returns only the version of the outcome: the rest is never used, and with thousands of objects,
+/// encoding and reading it is a good part of the work.
 pub async fn write(
     client: &Client,
     request: Result<Request<Vec<u8>>, kube::core::request::Error>,
@@ -133,7 +134,7 @@ pub async fn write(
     Ok(outcome.metadata.resource_version)
 }
 
-/// Waits for a call, but not for ever: the client by itself retries for minutes and has no read timeout.
+/// Waits for a call for at most `CALL_TIMEOUT`: the kube client itself retries for minutes and has no read timeout.
 pub async fn call<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
     match tokio::time::timeout(CALL_TIMEOUT, request).await {
         Ok(answer) => Ok(answer?),

@@ -11,24 +11,24 @@ use crate::domain::trusted_time::{ClockReadings, Doubt, MarkChange, trusted_time
 use crate::machine::{machine_time, monotonic};
 use crate::wrong::{self, Variant::*};
 
-/// The API server's Date is believed this long after it was heard. Watches are renewed every five minutes.
+/// How long the API server's Date is believed after it was received. Watches are renewed every five minutes.
 const SERVER_DATE_LASTS: Duration = Duration::from_secs(15 * 60);
 /// How long a dropped mark is reported.
 const DOUBT_LASTS: Duration = Duration::from_secs(60 * 60);
-/// A sleeper looks at the clock this often: it may be set, and a machine may sleep.
+/// How often a sleeper looks at the clock: the clock may be set, and a machine may sleep.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// A Date that differs by more than this from what was expected means that a clock was set. Dates are whole seconds.
+/// A Date that differs from the expected one by more than this means that a clock was set. Dates are in whole seconds.
 const CLOCK_WAS_SET: TimeDelta = TimeDelta::seconds(2);
 
-/// Trusted time (`design.md` §4): the own clock where the API server bears it out.
+/// Trusted time (docs/design/domain.md, Trusted time): the machine's clock as long as the API server confirms it.
 #[derive(Clone)]
 pub struct Clock(Arc<Inner>);
 
 struct Inner {
     own: Own,
     state: Mutex<State>,
-    /// Sleepers look again when it is heard that a clock was set.
+    /// Notified when a Date shows that a clock was set: sleepers look again.
     set: Notify,
 }
 
@@ -78,7 +78,7 @@ impl Calendar for Paced {
 
 #[derive(Default)]
 struct State {
-    /// The API server's Date and when it was heard.
+    /// The API server's Date, and when it was received.
     server: Option<(Instant, Duration)>,
     last_agreed: Option<(Instant, Duration)>,
     mark: Option<Instant>,
@@ -98,7 +98,7 @@ impl Clock {
         Clock::reading(machine_time)
     }
 
-    /// Any clock in place of the machine's; it is checked against the API server's like that one.
+    /// Any clock in place of the machine's; it is checked against the API server's in the same way.
     pub fn reading(own: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         Clock::new(Own::Machine(Box::new(own)))
     }
@@ -112,14 +112,15 @@ impl Clock {
         Clock(Arc::new(Inner { own, state: Mutex::default(), set: Notify::new() }))
     }
 
-    /// A calendar that begins at `start`, runs `pace` times as fast as the machine's clock, and is believed whatever the
-    /// API server says.
+    /// A calendar that begins at `start`, runs `pace` times as fast as the machine's clock, and is believed whatever
+    /// the API server says.
     pub fn paced(start: Instant, pace: f64) -> Self {
         Clock::following(Paced { start, began: monotonic(), pace })
     }
 
-    /// Takes note of a `Date` header of the API server, in the answer to a request of `asked` (`monotonic`). One that was
-    /// overtaken says nothing: with an own clock that is wrong too, a late answer's Date would set time back.
+    /// Takes note of a `Date` header of the API server, in the answer to a request that was sent at `asked`
+    /// (`monotonic`). An answer that a later request's answer overtook is ignored: if the own clock is wrong too, its
+    /// late Date would set time back.
     pub fn heard(&self, date: &str, asked: Duration) {
         let Ok(date) = DateTime::parse_from_rfc2822(date).map(|date| date.to_utc()) else { return };
         let now = monotonic();
@@ -137,7 +138,7 @@ impl Clock {
         }
     }
 
-    /// The time to act on.
+    /// Returns the time to act on.
     pub fn now(&self) -> Now {
         let read = match &self.0.own {
             Own::Calendar(calendar) => return Now { at: calendar.now(), doubt: None },
@@ -170,18 +171,18 @@ impl Clock {
         Now { at: time.now, doubt: time.doubt.or(dropped.map(|_| Doubt::MarkAhead)) }
     }
 
-    /// The latest time believed so far; it is stored with the leader's Lease.
+    /// The latest time believed so far, which is stored with the leader's Lease.
     pub fn mark(&self) -> Option<Instant> {
         self.state().mark
     }
 
-    /// Takes up a mark that was stored earlier.
+    /// Adopts a mark that was stored earlier.
     pub fn remember(&self, mark: Instant) {
         let mut state = self.state();
         state.mark = state.mark.max(Some(mark));
     }
 
-    /// Returns once it is `at`, also where the clock is set or the machine slept meanwhile.
+    /// Returns once it is `at`, even if the clock is set or the machine sleeps meanwhile.
     pub async fn sleep_until(&self, at: Instant) {
         match &self.0.own {
             Own::Calendar(calendar) => calendar.sleep_until(at).await,

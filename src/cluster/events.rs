@@ -17,23 +17,24 @@ use super::client::{self, call};
 use crate::machine::monotonic;
 use crate::domain::Instant;
 
-/// Events waiting to be sent; more are dropped and counted.
+/// The most Events waiting to be sent; more are dropped and counted.
 const QUEUE: usize = 20_000;
-/// After a burst, an Event is followed by a pause of at least this, and of this many times what it took: ten thousand
-/// licences that change at once must not crowd out their own status writes, least of all on a busy API server.
+/// After a burst, a pause follows each Event: at least this long, and this many times as long as sending the Event
+/// took. Ten thousand licences that change at once must not crowd out their own status writes, least of all on a busy
+/// API server.
 const BURST: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_TIMES: u32 = 5;
-/// No pause is longer, also after an Event that ran into its time-out.
+/// The longest pause, even after an Event that ran into its time-out.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A note is cut at this length; the API allows 1,024.
+/// The most characters of a note, which is cut beyond them; the API allows 1,024.
 const MAX_NOTE: usize = 1_000;
 
-/// Something worth telling about an object.
+/// A note about an object, to be sent as an Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     pub warning: bool,
-    /// CamelCase, specific.
+    /// In CamelCase, and specific.
     pub reason: Cow<'static, str>,
     pub text: String,
 }
@@ -48,7 +49,7 @@ impl Note {
     }
 }
 
-/// Sends Events in the background, in order, and never holds anybody up.
+/// Sends Events in the background, in order, and never delays a caller.
 #[derive(Clone)]
 pub struct Events {
     queue: mpsc::Sender<Event>,
@@ -57,15 +58,15 @@ pub struct Events {
 }
 
 impl Events {
-    /// `dropped` counts those for which there was no room.
+    /// Starts the task that sends. `dropped` counts the Events for which there was no room.
     pub fn start(client: Client, identity: &str, dropped: Counter) -> Self {
         let (queue, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(send_all(client, receiver));
         Events { queue, dropped, identity: identity.into() }
     }
 
-    /// Tells of `object`. An Event's name follows from what it says and from the version of the object it was decided on:
-    /// deciding once more on the same version, after a crash say, does not tell it twice.
+    /// Queues Events about `object`. An Event's name follows from its content and from the version of the object on
+    /// which it was decided: deciding again on the same version, for example after a crash, does not send it twice.
     pub fn tell<K: Resource<DynamicType = ()>>(&self, object: &K, notes: Vec<Note>, now: Instant) {
         for note in notes {
             if self.queue.try_send(self.event(object, note, now)).is_err() {
@@ -114,7 +115,7 @@ async fn send_all(client: Client, mut queue: mpsc::Receiver<Event>) {
         let request = request.create(&PostParams::default(), serde_json::to_vec(&event).unwrap_or_default());
         match call(client::write(&client, request)).await {
             Ok(_) => {}
-            // Told before.
+            // The Event was sent before.
             Err(error) if error.is_conflict() => {}
             Err(error) => tracing::debug!(%error, reason = event.reason, "an Event could not be sent"),
         }

@@ -1,5 +1,5 @@
-//! Who of several replicas acts. The Lease only says who should try: every write that matters is a compare-and-swap of its
-//! own, so two who both believe to lead cannot do harm.
+//! Which of several replicas acts. The Lease only says which one should try: every write that matters is a
+//! compare-and-swap, so two replicas that both believe to lead do no harm.
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -17,42 +17,42 @@ use crate::domain::Instant;
 
 /// The Lease in the operator's own namespace.
 pub const LEASE_NAME: &str = "seatkeeper";
-/// A leader that was not heard of for this long has gone.
+/// A leader whose Lease has not been seen to change for this long is considered gone.
 const LASTS: Duration = Duration::from_secs(15);
-/// The leader renews this often.
+/// How often the leader renews the Lease.
 const RENEW: Duration = Duration::from_secs(3);
-/// The others look this often.
+/// How often the other replicas look at the Lease.
 const LOOK: Duration = Duration::from_secs(1);
-/// A leader that could not renew for this long stops, well before anybody takes over.
+/// A leader that could not renew for this long stops, well before another replica takes over.
 const GIVE_UP: Duration = Duration::from_secs(10);
-/// The trusted time is stored with the Lease: renewing it costs no request of its own.
+/// The annotation for the trusted time. It is stored with the Lease, so storing it costs no extra request.
 const MARK: &str = "seatkeeper.dev/trusted-time";
-/// Where the seat server of the leader is.
+/// The annotation for the address of the leader's seat server.
 const SEATS: &str = "seatkeeper.dev/seats";
 
-/// A candidate for the lead.
+/// A replica that may lead.
 pub struct Candidate {
     api: Api<Lease>,
     identity: String,
     clock: Clock,
-    /// The version of the Lease last seen and when that was: clocks of two machines are never compared.
+    /// The version of the Lease last seen, and when: the clocks of two machines are never compared.
     seen: Option<(Option<String>, Duration)>,
-    /// The Lease as we last wrote it while we lead: renewing it is then one request and not two.
+    /// The Lease as this replica last wrote it while it leads, so that renewing it takes one request instead of two.
     held: Option<Lease>,
-    /// Told when the request was sent that made the Lease ours, each time it did.
+    /// Called each time the Lease was taken or renewed, with the time at which the request was sent.
     proven: Box<dyn Fn(Duration) + Send + Sync>,
     rank: Rank,
 }
 
-/// What replicas know of their leader.
+/// What a replica knows of its leader.
 #[derive(Clone)]
 pub struct Rank {
-    /// `ADDRESS:PORT` at which this replica's seat server is reached by the others, told to them while it leads.
+    /// `ADDRESS:PORT` at which the other replicas reach this replica's seat server; published while it leads.
     pub own: Option<String>,
-    /// That of the leader; None: not known, or it is this replica.
+    /// The address of the leader; `None` if it is unknown, or if this replica leads.
     pub leader: watch::Sender<Option<String>>,
     pub suspicion: Suspicion,
-    /// Told where it has to be known at once whether this replica leads still.
+    /// Notified when it must be known at once whether this replica still leads.
     pub renew: Arc<Notify>,
 }
 
@@ -62,18 +62,19 @@ impl Default for Rank {
     }
 }
 
-/// A sign that the leader may be gone, before its Lease runs out. To believe in a false one does no harm: the Lease and
-/// every write are compare-and-swap.
+/// A sign that the leader may be gone before its Lease runs out. A false one does no harm: the Lease and every write
+/// are compare-and-swap.
 #[derive(Clone, Default)]
 pub struct Suspicion(Arc<(Notify, Mutex<Option<String>>)>);
 
 impl Suspicion {
-    /// It is time to look at the Lease.
+    /// Asks the candidate to look at the Lease now.
     pub fn look(&self) {
         self.0.0.notify_one();
     }
 
-    /// The leader whose seat server is at `address` is gone, whatever its Lease says. Whoever leads since then is not.
+    /// Reports that the leader whose seat server is at `address` is gone, whatever its Lease says. A leader elected
+    /// since then is not affected.
     pub fn gone(&self, address: &str) {
         *self.suspect() = Some(address.to_owned());
         self.look();
@@ -85,7 +86,7 @@ impl Suspicion {
 }
 
 impl Candidate {
-    /// `proven` is told, each time the Lease was made ours or renewed, when the request that did it was sent.
+    /// `proven` is called each time the Lease was taken or renewed, with the time at which the request was sent.
     pub fn new(
         client: Client,
         namespace: &str,
@@ -98,7 +99,7 @@ impl Candidate {
         Candidate { api, identity, clock, seen: None, held: None, proven, rank }
     }
 
-    /// Takes up the time that was stored by whoever led before.
+    /// Adopts the trusted time that the previous leader stored.
     pub async fn recall_time(&self) -> Result<(), CallError> {
         if let Some(lease) = call(self.api.get_opt(LEASE_NAME)).await?
             && let Some(mark) = lease.annotations().get(MARK).and_then(|text| text.parse::<Instant>().ok())
@@ -108,7 +109,7 @@ impl Candidate {
         Ok(())
     }
 
-    /// Returns once this replica leads, or `stop` comes first.
+    /// Waits until this replica leads, and returns true; returns false if `stop` comes first.
     pub async fn lead(&mut self, stop: &mut watch::Receiver<bool>) -> bool {
         loop {
             match self.try_lead().await {
@@ -125,7 +126,8 @@ impl Candidate {
         }
     }
 
-    /// Keeps the lead until `stop` comes or it is lost, then returns which: true where it is still ours to give back.
+    /// Keeps the lead until `stop` comes or the lead is lost. Returns true if the Lease is still held and can be given
+    /// back.
     pub async fn keep(&mut self, stop: &mut watch::Receiver<bool>) -> bool {
         let mut renewed = monotonic();
         loop {
@@ -148,25 +150,25 @@ impl Candidate {
         }
     }
 
-    /// Gives the lead back, so that another replica takes over at once.
+    /// Gives up the lead, so that another replica takes over at once.
     pub async fn release(&mut self) {
         let lease = match call(self.api.get_opt(LEASE_NAME)).await {
             Ok(Some(lease)) if holder(&lease) == Some(&self.identity) => lease,
             _ => return,
         };
         if let Err(error) = self.put(lease, String::new()).await {
-            tracing::warn!(%error, "the leader's Lease could not be given back; another replica takes over in {LASTS:?}");
+            tracing::warn!(%error, "the leader's Lease could not be released; another replica takes over in {LASTS:?}");
         }
     }
 
-    /// Keeps the Lease. False: it is lost, and is not taken back even where it is free again: another may have led
-    /// meanwhile, and what this replica believes is then of the past.
+    /// Renews the Lease. Returns false if it is lost. A lost Lease is not taken back even if it is free again: another
+    /// replica may have led meanwhile, and what this replica believes is then out of date.
     async fn renew(&mut self) -> Result<bool, CallError> {
         if let Some(lease) = self.held.take() {
             let sent = monotonic();
             match self.put(lease, self.identity.clone()).await {
                 Ok(lease) => return Ok(self.hold(lease, sent)),
-                // Somebody else's write, or our own whose reply was lost: the Lease itself tells.
+                // Another client's write, or our own whose reply was lost: read the Lease to find out.
                 Err(error) if error.is_conflict() => {}
                 Err(error) if error.is_not_found() => return Ok(false),
                 Err(error) => return Err(error),
@@ -256,7 +258,7 @@ impl Candidate {
             None => request.create(&params, body),
             Some(_) => request.replace(LEASE_NAME, &params, body),
         };
-        // It is what was sent, in a new version.
+        // The new Lease is what was sent, in a new version.
         lease.metadata.resource_version = call(client::write(&self.api.clone().into_client(), request)).await?;
         Ok(lease)
     }

@@ -63,7 +63,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// `requests` are counted by the client and `seats` at the desk, and shown here.
+    /// `requests` are counted by the kube client and `seats` at the desk; both are exported here.
     pub fn new(requests: &RequestCount, seats: &SeatMetrics) -> Self {
         let seconds: Family<OfKind, Histogram> =
             Family::new_with_constructor(|| Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0]));
@@ -91,31 +91,31 @@ impl Metrics {
             let seatkeeper = registry.sub_registry_with_prefix("seatkeeper");
             seatkeeper.register(
                 "license_licensed",
-                "1 where the License is in Full or Grace, 0 in demo",
+                "1 if the License is in mode Full or Grace, 0 in mode Demo",
                 metrics.licensed.clone(),
             );
-            seatkeeper.register("license_mode", "2 Full, 1 Grace, 0 Demo", metrics.mode.clone());
+            seatkeeper.register("license_mode", "Mode of the License: 2 Full, 1 Grace, 0 Demo", metrics.mode.clone());
             seatkeeper.register(
                 "license_expires_timestamp_seconds",
-                "When what the License grants ends; absent: never",
+                "When what the License grants ends; absent if never",
                 metrics.expires.clone(),
             );
-            seatkeeper.register(
-                "license_keys_refused",
-                "Keys of the License that are refused",
-                metrics.refused.clone(),
-            );
-            seatkeeper.register("license_pool_limit", "Seats of a pool; absent: unlimited", metrics.limit.clone());
-            seatkeeper.register("license_pool_in_use", "Seats of a pool that are held", metrics.in_use.clone());
-            seatkeeper.register("license_pool_peak", "The most that were held at once", metrics.peak.clone());
+            seatkeeper.register("license_keys_refused", "Refused keys of the License", metrics.refused.clone());
+            seatkeeper.register("license_pool_limit", "Seats of a pool; absent if unlimited", metrics.limit.clone());
+            seatkeeper.register("license_pool_in_use", "Seats of a pool in use", metrics.in_use.clone());
+            seatkeeper.register("license_pool_peak", "The most seats of a pool in use at once", metrics.peak.clone());
             seats.register(seatkeeper);
             seatkeeper.register("reconciles", "Reconciles by kind and outcome", metrics.reconciles.clone());
-            seatkeeper.register("reconcile_seconds", "How long reconciles take", metrics.seconds.clone());
+            seatkeeper.register("reconcile_seconds", "Time that a reconcile takes", metrics.seconds.clone());
             seatkeeper.register("status_writes", "Status writes by kind", metrics.statuses.clone());
             seatkeeper.register("keys_issued", "Keys issued", metrics.issued.clone());
             seatkeeper.register("keys_revoked", "Keys revoked", metrics.revoked.clone());
-            seatkeeper.register("leads", "1 in the replica that acts", metrics.leads.clone());
-            seatkeeper.register("clock_trusted", "1 where the clocks agree", metrics.clock_trusted.clone());
+            seatkeeper.register("leads", "1 in the replica that leads", metrics.leads.clone());
+            seatkeeper.register(
+                "clock_trusted",
+                "1 if our clock and the API server's agree",
+                metrics.clock_trusted.clone(),
+            );
             seatkeeper.register(
                 "seat_certificate_refused",
                 "1 while renewed files of --seats-tls-dir cannot be used",
@@ -132,7 +132,7 @@ impl Metrics {
         metrics
     }
 
-    /// Takes up what a License shows.
+    /// Updates the metrics of a License from its new status.
     pub fn licensed(&self, license: &License, status: &LicenseStatus) {
         let of = of(license);
         let mode = match status.mode {
@@ -175,7 +175,7 @@ impl Metrics {
         }
     }
 
-    /// A License is no more.
+    /// Removes the metrics of a deleted License.
     pub fn forget_license(&self, license: &License) {
         let of = of(license);
         for family in [&self.mode, &self.licensed, &self.expires, &self.refused] {
@@ -200,7 +200,7 @@ impl Metrics {
         self.revoked.inc_by(revoked as u64);
     }
 
-    /// The OpenMetrics text.
+    /// Returns all metrics in the OpenMetrics text format.
     pub fn render(&self) -> String {
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Talking to the API server: time, calls, caches, leadership, Events and status.
+//! The operator's side of the API server: time, calls, caches, leadership, Events and status.
 
 pub mod client;
 pub mod clock;

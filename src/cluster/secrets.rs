@@ -1,4 +1,4 @@
-//! Secrets, which are touched by type only, and written only where they are ours (`design.md` §3).
+//! Secrets, which are accessed by type only, and written only if the operator created them.
 
 use http::HeaderValue;
 use http::header::ACCEPT;
@@ -21,13 +21,13 @@ use crate::wrong::{self, Variant::*};
 /// Entries of a Secret by name.
 pub type Entries = BTreeMap<String, ByteString>;
 
-/// The Secret of that name in a cache of one type.
+/// Returns the Secret of that name from a cache of one type.
 pub fn find(cache: &Store<Secret>, namespace: &str, name: &str) -> Option<Arc<Secret>> {
     cache.get(&ObjectRef::new(name).within(namespace))
 }
 
-/// What to say of a Secret that the cache of `type_` does not have. Asks for a table without objects: the entries of
-/// another's Secret are never read, nor its annotations, where `kubectl apply` leaves a copy of them.
+/// Explains why the cache of `type_` does not have a Secret. Asks for a table without objects: the entries of a Secret
+/// of another type are never read, nor its annotations, in which `kubectl apply` leaves a copy of the entries.
 pub async fn explain_missing(client: &Client, type_: &str, namespace: &str, name: &str) -> Result<Fault, CallError> {
     #[derive(serde::Deserialize)]
     struct Table {
@@ -50,20 +50,21 @@ pub async fn explain_missing(client: &Client, type_: &str, namespace: &str, name
             "SecretTypeMismatch",
             "",
             format!(
-                "Secret {namespace}/{name} is not of type {type_} and was not read; delete it and make it anew with --type={type_}"
+                "Secret {namespace}/{name} is not of type {type_} and was not read; delete it and create it again \
+                 with --type={type_}"
             ),
         ),
     })
 }
 
-/// A Secret that the operator keeps.
+/// A Secret that the operator writes.
 pub struct Kept<'a> {
     pub namespace: &'a str,
     pub name: &'a str,
     pub type_: &'a str,
-    /// `Kind namespace/name` of the object it is kept for.
+    /// `Kind namespace/name` of the object for which it is written.
     pub owner: &'a str,
-    /// The value of the label that finds it.
+    /// The value of the label by which it is found.
     pub label: Option<&'a str>,
 }
 
@@ -77,7 +78,7 @@ pub enum KeepError {
 }
 
 impl Kept<'_> {
-    /// Whether `secret` is the one we made.
+    /// Whether `secret` was created by the operator for this owner.
     pub fn is_ours(&self, secret: &Secret) -> bool {
         secret.type_.as_deref() == Some(self.type_)
             && secret.annotations().get(mark::OWNER).is_some_and(|o| o == self.owner)
@@ -85,14 +86,14 @@ impl Kept<'_> {
 
     fn not_ours(&self) -> Fault {
         let message = format!(
-            "Secret {}/{} was there before and is left as it is; delete it or name another one",
+            "Secret {}/{} exists already for something else and is left unchanged; delete it or name another one",
             self.namespace, self.name
         );
         Fault::new("SecretNotOurs", "", message)
     }
 
-    /// Creates the Secret, or replaces the entries of the one `found` in the cache. Never adopts one. The answer to a
-    /// write on an old version is a conflict: look again.
+    /// Creates the Secret, or replaces the entries of `found`, the one in the cache. Never adopts an existing Secret.
+    /// Writing on an old version fails with a conflict: read the Secret again.
     pub async fn write(&self, client: &Client, found: Option<&Secret>, entries: Entries) -> Result<(), KeepError> {
         let api: Api<Secret> = Api::namespaced(client.clone(), self.namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
@@ -118,7 +119,7 @@ impl Kept<'_> {
                 Err(error) if error.is_conflict() => {
                     match explain_missing(client, self.type_, self.namespace, self.name).await? {
                         other if other.reason == "SecretTypeMismatch" => Err(KeepError::NotOurs(self.not_ours())),
-                        // The cache is behind: it will show the Secret in a moment.
+                        // The cache is out of date: it will show the Secret in a moment.
                         _ => Err(error.into()),
                     }
                 }

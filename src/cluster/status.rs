@@ -1,4 +1,4 @@
-//! Writing status: one server-side apply, only when something changed, never twice for the same reason.
+//! Writing status: one server-side apply, only if something has changed, and never twice for the same reason.
 
 use kube::api::{Patch, PatchParams, Request};
 use kube::{Api, Resource, ResourceExt};
@@ -30,7 +30,7 @@ struct Applied<'a, S> {
     metadata: Option<OnVersion<'a>>,
 }
 
-/// Makes what is applied count on this version of the object alone.
+/// Limits an apply to this version of the object.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OnVersion<'a> {
@@ -39,7 +39,7 @@ struct OnVersion<'a> {
 
 struct Written<S> {
     version: u64,
-    /// Of the spec that was judged.
+    /// The generation of the spec on which the status is based.
     generation: Option<i64>,
     status: S,
 }
@@ -51,9 +51,9 @@ impl<S> Default for StatusWriter<S> {
 }
 
 impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
-    /// The newest status known of `object`: one just written that the cache does not show yet, else that which `cached`
-    /// finds in the cache now. In this order: `object` was taken from the cache a moment ago, and our write may have come
-    /// back and been forgotten since.
+    /// The newest known status of `object`: one just written that the cache does not show yet, or else what `cached`
+    /// finds in the cache now. In this order, because `object` was taken from the cache a moment ago, and our write may
+    /// have come back and been forgotten since.
     pub fn latest<K: Resource>(&self, object: &K, cached: impl FnOnce() -> Option<S>) -> Option<S> {
         let uid = object.meta().uid.as_ref();
         let newer = uid.and_then(|uid| {
@@ -63,8 +63,9 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
         newer.or_else(cached)
     }
 
-    /// Takes note that the cache shows `object` now. True where that is nothing but our own write come back. One that
-    /// came back on another spec than was judged shows a change that was not seen by itself.
+    /// Takes note that the cache shows `object` now. Returns true if that is only our own write coming back. If the
+    /// write came back on another spec than the one it is based on, there was a change that no watch event showed
+    /// separately, and this returns false.
     pub fn is_echo<K: Resource>(&self, object: &K) -> bool {
         let Some(uid) = &object.meta().uid else { return false };
         let mut written = self.lock();
@@ -76,7 +77,7 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
         seen == version_written && object.meta().generation == generation
     }
 
-    /// Applies `status` where it differs from `before`. True where it was written.
+    /// Applies `status` if it differs from `before`. Returns true if it was written.
     pub async fn write<K>(&self, api: &Api<K>, object: &K, before: Option<&S>, status: &S) -> Result<bool, CallError>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
@@ -84,8 +85,8 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
         self.write_on(None, api, object, before, status).await
     }
 
-    /// The same, only on this version of the object where one is given: what cannot be taken back is not written on what
-    /// an old cache shows.
+    /// Like `write`, but only on the version `only_on` of the object if one is given: what cannot be undone must not be
+    /// written on the basis of an outdated cache.
     pub async fn write_on<K>(
         &self,
         only_on: Option<&str>,
@@ -115,7 +116,7 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
         Ok(true)
     }
 
-    /// Forgets objects that are no more.
+    /// Forgets a deleted object.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
     }
@@ -125,7 +126,7 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
     }
 }
 
-/// Applies a status. The answer is the version of the outcome.
+/// Applies a status. Returns the version of the outcome.
 pub async fn patch_status<K>(
     api: &Api<K>,
     name: &str,
@@ -139,7 +140,7 @@ where
     client::write(&api.clone().into_client(), request).await
 }
 
-/// Resource versions of one object can be compared (Kubernetes 1.35 promises it, earlier ones did it).
+/// Resource versions of one object can be compared (Kubernetes 1.35 promises it; earlier versions behaved so).
 fn version<K: Resource>(object: &K) -> u64 {
     number(object.meta().resource_version.as_deref())
 }

@@ -1,4 +1,4 @@
-//! Caches of the cluster's objects, each kept by a watch of its own with a backoff of its own.
+//! Caches of the cluster's objects, each kept up to date by its own watch with its own backoff.
 
 use futures::StreamExt;
 use kube::core::DeserializeGuard;
@@ -18,18 +18,18 @@ use std::time::Duration;
 
 use crate::machine::jittered;
 
-/// What a watch has seen.
+/// A change that a watch has seen.
 pub enum Change<'a, K> {
-    /// An object came, changed or went.
+    /// An object was created, changed or deleted.
     Of(&'a K),
-    /// Everything was listed anew. What went meanwhile was told before as a change.
+    /// All objects were listed again. Those deleted meanwhile were already reported as changes.
     Relisted,
 }
 
-/// An object that may be malformed: one of them must not stop the others.
+/// An object that may be malformed. A malformed one must not block the others.
 pub type Guarded<K> = DeserializeGuard<K>;
 
-/// Part of `object` as the cache has it now, where it is there and can be read.
+/// Returns a part of `object` as it is in the cache now; `None` if it is not there or cannot be read.
 pub fn cached<K, T>(cache: &Store<Guarded<K>>, object: &K, part: impl FnOnce(&K) -> Option<T>) -> Option<T>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
@@ -38,7 +38,7 @@ where
     part(cache.get(&name)?.0.as_ref().ok()?)
 }
 
-/// Every object of a cache, by namespace and name: a cache by itself has no order, and what is decided must not depend
+/// Returns every object of a cache, by namespace and name: a cache itself has no order, and decisions must not depend
 /// on one.
 pub fn all<K>(cache: &Store<K>) -> Vec<Arc<K>>
 where
@@ -49,13 +49,13 @@ where
     objects
 }
 
-/// How long a watch that was interrupted waits before it goes on: longer each time, and not all watches together.
+/// How long an interrupted watch waits before it continues: longer each time, and not the same for all watches.
 struct Waits(Duration);
 
 impl Waits {
     const FIRST: Duration = Duration::from_millis(800);
     const LONGEST: Duration = Duration::from_secs(30);
-    /// Only a watch that held for this long begins with the first wait again.
+    /// A watch that lasted at least this long begins with the first wait again.
     const HELD: Duration = Duration::from_secs(120);
 
     fn begin() -> ResetTimerBackoff<Self> {
@@ -79,7 +79,7 @@ impl Backoff for Waits {
     }
 }
 
-/// Starts a cache and a task that keeps it, and tells `on_change` of every change after the cache has it.
+/// Starts a cache and the task that keeps it up to date, and calls `on_change` for every change once the cache has it.
 pub fn cache<K>(api: Api<K>, config: watcher::Config, on_change: impl FnMut(Change<K>) + Send + 'static) -> Store<K>
 where
     K: Resource + ResourceExt + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
@@ -99,7 +99,7 @@ where
     let mut events = watcher(api, config).backoff(Waits::begin()).boxed();
     while let Some(event) = events.next().await {
         match event {
-            // managedFields are most of an object, and nothing here reads them.
+            // managedFields are the largest part of an object, and nothing here reads them.
             Ok(event) => {
                 let event = event.modify(|object| object.managed_fields_mut().clear());
                 let before = if matches!(event, Event::InitDone) { cache.state() } else { Vec::new() };
@@ -118,7 +118,7 @@ where
             }
             Err(error) => {
                 let kind = std::any::type_name::<K>().rsplit("::").next().unwrap_or_default();
-                tracing::warn!(kind, %error, "a watch was interrupted; it goes on by itself");
+                tracing::warn!(kind, %error, "a watch was interrupted; it continues by itself");
             }
         }
     }

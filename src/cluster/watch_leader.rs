@@ -1,4 +1,4 @@
-//! Whether the leader is still there: a connection to it that breaks tells sooner than its Lease.
+//! Watches whether the leader is alive: a broken connection reveals sooner than the Lease that it is gone.
 
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -6,15 +6,16 @@ use tokio::net::TcpStream;
 use crate::machine::jittered;
 use super::leader::{Rank, Suspicion};
 
-/// A leader that does not take a connection for this long is out of reach; that it is gone, only its Lease tells then.
+/// A leader that does not accept a connection for this long is unreachable; whether it is gone, only its Lease shows.
 const CONNECT: Duration = Duration::from_secs(1);
-/// How long after a connection that was refused it is tried again, and how often it has to be: a port may be bound late.
+/// How long to wait after a refused connection before the next attempt, and how many refusals it takes: a port may be
+/// bound late.
 const AGAIN: Duration = Duration::from_millis(50);
 const REFUSALS: u32 = 2;
-/// A connection that does not hold is not made anew at once.
+/// How long to wait before a connection that did not last is made again.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Watches whoever leads, while it is another replica. Never returns.
+/// Watches the leader while it is another replica. Never returns.
 pub async fn watch_leader(rank: Rank) {
     let mut leader = rank.leader.subscribe();
     loop {
@@ -32,14 +33,14 @@ pub async fn watch_leader(rank: Rank) {
     }
 }
 
-/// Holds a connection to `address` until it can be made no more.
+/// Holds a connection to `address` until no new one can be made.
 async fn watch(address: &str, suspicion: &Suspicion) {
     let mut refusals = 0;
     loop {
         match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
             Ok(Ok(connection)) => {
                 refusals = 0;
-                // Nothing is said on it: something to read means that it broke.
+                // Nothing is ever sent on the connection: if it becomes readable, it has broken.
                 let _ = connection.readable().await;
                 suspicion.look();
                 tokio::time::sleep(AGAIN).await;
@@ -49,7 +50,7 @@ async fn watch(address: &str, suspicion: &Suspicion) {
                 if refusals >= REFUSALS {
                     tracing::info!(
                         address,
-                        "the leader's connection broke and it takes no other: it is taken for gone"
+                        "the connection to the leader broke and it refuses a new one: the leader is considered gone"
                     );
                     suspicion.gone(address);
                     tokio::time::sleep(jittered(PAUSE)).await;

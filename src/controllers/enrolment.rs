@@ -1,5 +1,6 @@
-//! Whose people are on which Rosters: those that name a License and are admitted by it, united and kept until one of them
-//! changes. Thousands of people are united once, not for each Roster that shows them.
+//! The people on a License's Rosters: the Rosters that name the License and are admitted by it are united, and the
+//! result is kept until one of them changes. Thousands of people are united once, not once for each Roster that shows
+//! them.
 
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
@@ -24,12 +25,12 @@ pub struct Enrolment {
 }
 
 struct United {
-    /// UID and generation of each Roster that counts.
+    /// The UID and generation of each Roster that counts.
     of: Vec<(Option<String>, Option<i64>)>,
     people: Arc<People>,
 }
 
-/// The License that a Roster names, as references to it are kept.
+/// The License that a Roster names, in the form in which references are kept.
 pub fn license_of(roster: &Roster) -> String {
     let (namespace, name) = roster.license();
     target("License", &namespace, name)
@@ -39,7 +40,7 @@ fn name_of(license: &License) -> String {
     target("License", &license.namespace().unwrap_or_default(), &license.name_any())
 }
 
-/// The Rosters that count for `license`, by namespace and name. One that cannot be read counts for nobody.
+/// The Rosters that count for `license`, by namespace and name. A Roster that cannot be read does not count.
 fn counting(license: &License, observed: &Observed) -> Vec<Arc<Guarded<Roster>>> {
     let name = name_of(license);
     let mut rosters: Vec<_> =
@@ -57,12 +58,12 @@ fn readable(roster: &Guarded<Roster>) -> Option<&Roster> {
 }
 
 impl Enrolment {
-    /// Rosters for which something changes because another one did go into `queue`.
+    /// `queue` gets the Rosters for which something changes because another Roster did.
     pub fn new(queue: Queue<Guarded<Roster>>) -> Self {
         Enrolment { references: References::default(), queue, united: Mutex::default() }
     }
 
-    /// Everybody on the Rosters that count for `license`.
+    /// The people on the Rosters that count for `license`.
     pub fn people(&self, license: &License, observed: &Observed) -> Arc<People> {
         let name = name_of(license);
         let rosters = counting(license, observed);
@@ -71,7 +72,7 @@ impl Enrolment {
         if let Some(known) = united.get(&name).filter(|known| known.of == of) {
             return known.people.clone();
         }
-        // One whose dates mean no instant says so itself.
+        // A Roster whose dates do not name instants reports that in its own status.
         let lists: Vec<_> = rosters.iter().filter_map(|roster| readable(roster)?.people().ok()).collect();
         let people = Arc::new(People::unite(&lists));
         let before = match of.is_empty() {
@@ -88,20 +89,20 @@ impl Enrolment {
         people
     }
 
-    /// The License is no more.
+    /// The License is gone: drops its people.
     pub fn forget(&self, license: &License) {
         self.united.lock().unwrap_or_else(PoisonError::into_inner).remove(&name_of(license));
     }
 }
 
-/// The members at `now` on all Rosters that count for `license`, whose `people` these are.
+/// Counts the members at `now` on all Rosters that count for `license`; `people` are those of the License.
 pub fn counts_of(license: &License, people: &People, observed: &Observed, now: Instant) -> MemberCounts {
     let rosters = counting(license, observed);
     let users = rosters.iter().filter_map(|roster| readable(roster)).flat_map(users);
     counts(people, users, now)
 }
 
-/// Everybody who is written down in a Roster.
+/// Every user that a Roster names.
 pub fn users(roster: &Roster) -> impl Iterator<Item = &str> {
     roster.spec.members.iter().map(|member| member.user.as_str())
 }
@@ -120,7 +121,7 @@ pub fn counts<'u>(people: &People, users: impl Iterator<Item = &'u str>, now: In
     counts
 }
 
-/// The Rosters in which somebody is doubled, or with whom, other than before.
+/// The Rosters whose duplicate members, or the Rosters that share them, have changed.
 fn otherwise_doubled<'d>(
     before: impl IntoIterator<Item = &'d DuplicateMember>,
     after: &'d [DuplicateMember],

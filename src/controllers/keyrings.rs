@@ -1,5 +1,5 @@
-//! What the Secrets of issuers hold, read once: to read keys and to verify a list takes longer than all else that a look at
-//! a contract without news takes.
+//! What the Secrets of issuers hold, read once: if a contract has no news, reading keys and verifying the list would
+//! take longer than the rest of the look at it.
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
@@ -20,13 +20,14 @@ pub struct Keyring {
     pub is_published: bool,
 }
 
-/// More are not kept: as with [`Verified`](super::verified::Verified), forgetting all of them now and then costs little.
+/// The most keyrings kept. As with [`Verified`](super::verified::Verified), dropping all of them now and then costs
+/// little.
 const MOST: usize = 10_000;
 
-/// By issuer: the hash of what was read, and what it says.
+/// By issuer: the hash of what was read, and its keyring.
 type Known = HashMap<String, ([u8; 32], Arc<Keyring>)>;
 
-/// The newest keyring of each issuer. Of a signing key that was replaced nothing stays.
+/// The newest keyring of each issuer. Nothing is kept of a signing key that was replaced.
 #[derive(Default)]
 pub struct Keyrings(Mutex<Known>);
 
@@ -39,7 +40,7 @@ impl Keyrings {
         jwks: Option<&[u8]>,
         revoked: Option<&[u8]>,
     ) -> Result<Arc<Keyring>, Fault> {
-        // The hash of each part by itself: their ends cannot be mistaken.
+        // Each part is hashed on its own, so that the ends of the parts cannot be mistaken.
         let parts = [Some(pem), jwks, revoked].map(|part| Sha256::digest(part.unwrap_or_default()));
         let digest: [u8; 32] = Sha256::digest(parts.concat()).into();
         let known = self.lock().remove(issuer);
@@ -68,7 +69,7 @@ fn read(pem: &[u8], jwks: Option<&[u8]>, revoked: Option<&[u8]>) -> Result<Keyri
     let mut trust = Trust::new(published.into_iter().chain([key.verifying_key()]));
     let revocations = revoked.and_then(|list| read_revocations(list, &trust).ok()).unwrap_or_default();
     if let Some(list) = revoked {
-        // One that does not verify is as good as none, and is written anew with the next revocation.
+        // A list that does not verify is as good as none, and is written again with the next revocation.
         let _ = trust.heed(list);
     }
     Ok(Keyring { key, trust, revocations, is_published })

@@ -1,6 +1,6 @@
-//! The operator: watches, judges with the domain, carries out, and shows.
+//! The operator: watches objects, judges them with the domain, acts, and shows the result.
 //!
-//! **Architecture Invariant:** no step depends on having seen an event. Every reconcile starts from what is there.
+//! **Architecture Invariant:** no step depends on having seen an event. Every reconcile starts from what exists.
 
 mod enrolment;
 pub mod keyrings;
@@ -37,9 +37,9 @@ use crate::cluster::watch_leader::watch_leader;
 use runner::Surroundings;
 use wiring::Wiring;
 
-/// What is under way when the operator is told to stop has this long to finish.
+/// Work that is under way when the operator is to stop has this long to finish.
 const DRAIN: Duration = Duration::from_secs(20);
-/// How long the first look at the API server is tried again.
+/// The pause before the first look at the API server is tried again.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// The operator, ready to run.
@@ -50,26 +50,27 @@ pub struct Operator {
     identity: String,
     pub health: Arc<Health>,
     pub metrics: Arc<Metrics>,
-    /// Where seats are handed out while this replica leads.
+    /// Grants seats while this replica leads.
     pub desk: Desk,
-    /// Where seats are handed out. None: where all else is.
+    /// The runtime on which seats are granted; `None` to use that of everything else.
     pub seats_run: Option<Handle>,
-    /// Who leads, and where it is reached.
+    /// Which replica leads, and the address of its seat server.
     pub rank: Rank,
 }
 
 /// Why the operator ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It was told to.
+    /// It was asked to stop.
     Stopped,
-    /// Another replica leads. The process ends and begins anew as one that stands by.
+    /// Another replica leads. The process ends and starts again as one that stands by.
     LostLead,
 }
 
 impl Operator {
-    /// `namespace` is the operator's own: its Lease, and the trust that the installation pins. `identity` tells replicas
-    /// apart. `requests` is what `client` counts into. A seat whose holder is not heard of for `seat_ttl` is free again.
+    /// `namespace` is the operator's own, with its Lease and the trust that the installation pins. `identity` tells
+    /// replicas apart. `client` counts its requests in `requests`. A seat is freed after `seat_ttl` without a
+    /// heartbeat.
     pub fn new(
         client: Client,
         clock: Clock,
@@ -94,8 +95,8 @@ impl Operator {
         }
     }
 
-    /// Runs until `stop` turns true or the lead is lost: caches first, then the lead, then the controllers. At the end what
-    /// is under way is finished and the lead given back.
+    /// Runs until `stop` turns true or the lead is lost: caches first, then the lead, then the controllers. When it
+    /// stops, work under way is finished and the lead is given back.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> End {
         let Operator { client, clock, namespace, identity, health, metrics, desk, seats_run, rank } = self;
         let seats_run = seats_run.unwrap_or_else(Handle::current);
@@ -118,7 +119,7 @@ impl Operator {
             _ = stop.wait_for(|stop| *stop) => return End::Stopped,
             () = wiring.synced() => health.synced.store(true, Ordering::Relaxed),
         }
-        tracing::info!(identity, "caches are there; standing by");
+        tracing::info!(identity, "caches are complete; standing by");
 
         if !candidate.lead(&mut stop).await {
             return End::Stopped;
@@ -139,10 +140,10 @@ impl Operator {
             seats.abort();
             return End::LostLead;
         }
-        // Whoever waits for a seat waits for the next owner: the sooner the better.
+        // Callers in the queue now wait for the next owner: the sooner it takes over, the better.
         let _ = seats.await;
         if tokio::time::timeout(DRAIN, controllers).await.is_err() {
-            tracing::warn!("some work was cut short; it is found again from what is there");
+            tracing::warn!("some work was cut short; the next leader resumes it from what exists");
         }
         candidate.release().await;
         tracing::info!("ended");
@@ -150,7 +151,8 @@ impl Operator {
     }
 }
 
-/// The UID of kube-system and the time that was stored, tried again until the API server answers. None: told to stop.
+/// Returns the UID of kube-system and recalls the stored time, retrying until the API server answers. `None` if `stop`
+/// turns true first.
 async fn first_look(client: &Client, candidate: &Candidate, stop: &mut watch::Receiver<bool>) -> Option<String> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     loop {

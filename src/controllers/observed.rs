@@ -1,4 +1,4 @@
-//! The cluster as the caches show it, and who refers to what.
+//! The cluster as the caches show it, and which objects refer to which.
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::PartialObjectMeta;
@@ -19,20 +19,20 @@ use crate::cluster::watch::{Guarded, all};
 /// A Namespace without its spec and status.
 pub type NamespaceMeta = PartialObjectMeta<Namespace>;
 
-/// Every object the operator looks at. Secrets are split by type, and no other type is ever read.
+/// Every object that the operator looks at. Secrets are split by type; a Secret of another type is never read.
 #[derive(Clone)]
 pub struct Observed {
     pub client: Client,
     /// The operator's own namespace.
     pub namespace: String,
-    /// The UID of kube-system: what a key that is bound to a cluster names.
+    /// The UID of kube-system: a key that is bound to a cluster names it.
     pub cluster: String,
     pub licenses: Store<Guarded<License>>,
     pub subscriptions: Store<Guarded<Subscription>>,
     pub plans: Store<Guarded<Plan>>,
     pub rosters: Store<Guarded<Roster>>,
     pub enrolment: Arc<Enrolment>,
-    /// For their labels, by which a License may admit them.
+    /// Namespaces, for their labels, by which a License may admit them.
     pub namespaces: Store<NamespaceMeta>,
     pub keys: Store<Secret>,
     pub trusts: Store<Secret>,
@@ -50,13 +50,13 @@ impl Observed {
         self.plans.get(&ObjectRef::new(name).within(namespace))
     }
 
-    /// The labels of a namespace; None: there is none.
+    /// The labels of a namespace; `None` if it does not exist.
     pub fn labels(&self, namespace: &str) -> Option<Labels> {
         let namespace = self.namespaces.get(&ObjectRef::new(namespace))?;
         Some(namespace.labels().clone())
     }
 
-    /// The Secrets in the operator's namespace that pin the trust of `product`. Where there are any, they alone count.
+    /// The Secrets in the operator's namespace that pin the trust of `product`. If there are any, they alone count.
     pub fn pinned_trust(&self, product: &str) -> Vec<Arc<Secret>> {
         let pins = |secret: &Secret| secret.labels().get(mark::PRODUCT).is_some_and(|p| p == product);
         let ours = |secret: &Secret| secret.namespace().as_deref() == Some(&self.namespace);
@@ -64,7 +64,7 @@ impl Observed {
     }
 }
 
-/// Who refers to which `kind/namespace/name`.
+/// Which objects refer to which `kind/namespace/name`.
 pub struct References<K: reflector::Lookup<DynamicType = ()>>(Mutex<Both<K>>);
 
 struct Both<K: reflector::Lookup<DynamicType = ()>> {
@@ -82,7 +82,7 @@ impl<K: reflector::Lookup<DynamicType = ()> + Clone> References<K>
 where
     ObjectRef<K>: Hash + Eq,
 {
-    /// `object` refers to exactly these.
+    /// Records that `object` refers to exactly these targets.
     pub fn set(&self, object: ObjectRef<K>, targets: Vec<String>) {
         let mut both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Both { to, from } = &mut *both;
@@ -108,7 +108,7 @@ where
         both.to.get(object).cloned().unwrap_or_default()
     }
 
-    /// Those that refer to it, by name.
+    /// The objects that refer to `target`, in the order of their names.
     pub fn of(&self, target: &str) -> Vec<ObjectRef<K>> {
         let both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut referrers: Vec<ObjectRef<K>> = both.from.get(target).into_iter().flatten().cloned().collect();

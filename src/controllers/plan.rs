@@ -1,4 +1,4 @@
-//! The Plan controller: says what is wrong with a Plan by itself, and which of its parts are not acted on yet.
+//! The Plan controller: reports what is wrong with a Plan on its own, and which of its parts are not acted on yet.
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -49,7 +49,7 @@ impl PlanController {
         Ok(())
     }
 
-    /// Takes note that a Plan is no more.
+    /// Drops what is kept of a Plan that is gone.
     pub fn forget(&self, plan: &Plan) {
         if let Some(uid) = &plan.meta().uid {
             self.statuses.forget(uid);
@@ -71,7 +71,7 @@ fn status(plan: &Plan, faults: &[Fault], before: &PlanStatus, now: Instant) -> P
     match parts.is_empty() {
         true => list.set("FullyActedOn", true, "EveryPart", "every part of this Plan is acted on"),
         false => {
-            let message = format!("stored and shown, and not acted on by this version: {}", parts.join(", "));
+            let message = format!("stored and shown, but not acted on by this version: {}", parts.join(", "));
             list.set("FullyActedOn", false, "PartsNotActedOn", message);
         }
     }

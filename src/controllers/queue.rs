@@ -1,4 +1,4 @@
-//! What has to be looked at: by a change, or because its time has come.
+//! The objects to look at: because of a change, or because their time has come.
 
 use futures::stream::{self, Stream};
 use kube::runtime::reflector::{Lookup, ObjectRef};
@@ -47,13 +47,13 @@ impl<K: Lookup<DynamicType = ()> + 'static> Queue<K> {
         }
     }
 
-    /// Nothing more comes out: what is under way is finished.
+    /// Ends the stream of objects. Work that is under way is finished.
     pub fn close(&self) {
         self.lock().closed = true;
         self.0.changed.notify_one();
     }
 
-    /// The objects, in the order in which they came. For one reader.
+    /// The objects, in the order in which they were added. For one reader.
     pub fn objects(&self) -> impl Stream<Item = ObjectRef<K>> + use<K> {
         stream::unfold(self.clone(), |queue| async move {
             loop {
@@ -78,14 +78,14 @@ impl<K: Lookup<DynamicType = ()> + 'static> Queue<K> {
     }
 }
 
-/// When each object has to be looked at again, to the second. One task sleeps until the first of them.
+/// When each object has to be looked at again, to the second. One task sleeps until the first of these times.
 pub struct Wakes<K: Lookup<DynamicType = ()>> {
     times: Mutex<Times<K>>,
     changed: Notify,
 }
 
 struct Times<K: Lookup<DynamicType = ()>> {
-    /// The number makes entries of one instant differ.
+    /// The number makes entries of the same instant differ.
     queue: BTreeSet<(Instant, u64)>,
     objects: HashMap<u64, ObjectRef<K>>,
     entries: HashMap<ObjectRef<K>, (Instant, u64)>,
@@ -103,7 +103,7 @@ impl<K: Lookup<DynamicType = ()> + Clone + 'static> Wakes<K>
 where
     ObjectRef<K>: Hash + Eq,
 {
-    /// Wakes `object` at `at` and no more at another time.
+    /// Wakes `object` at `at`, and no longer at any time set before; `None` wakes it at no time.
     pub fn set(&self, object: &ObjectRef<K>, at: Option<Instant>) {
         let mut times = self.lock();
         if let Some(entry) = times.entries.remove(object) {

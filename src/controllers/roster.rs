@@ -1,4 +1,5 @@
-//! The Roster controller: says who is a member now, whether the License takes the Roster, and who is in it twice.
+//! The Roster controller: shows how many are members now, whether the License admits the Roster, and who is in it
+//! twice.
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -22,7 +23,7 @@ use crate::domain::Instant;
 use crate::domain::fault::Fault;
 use crate::domain::seats::roster::{DuplicateMember, People};
 
-/// Users that are named in a message; there may be more.
+/// The most users and faults that are named in a message; there may be more.
 const NAMED: usize = 10;
 
 /// Keeps the status of Rosters.
@@ -33,12 +34,12 @@ pub struct RosterController {
     pub wakes: Arc<Wakes<Guarded<Roster>>>,
 }
 
-/// What there is to say of a Roster.
+/// What was found out about a Roster.
 struct Judged {
     counts: MemberCounts,
     next_change: Option<Instant>,
     duplicates: Vec<DuplicateMember>,
-    /// Why the License does not count these people, though it may come to.
+    /// Why the License does not count these people yet.
     waits: Option<Fault>,
 }
 
@@ -82,7 +83,7 @@ impl RosterController {
         Ok(Judged { counts, next_change: alone.next_change(now), duplicates, waits })
     }
 
-    /// The License, where it is there and admits this Roster.
+    /// The License, if it exists and admits this Roster.
     fn license(&self, roster: &Roster) -> Result<License, Fault> {
         let (namespace, name) = roster.license();
         let fault = |reason, message| Err(Fault::new(reason, "spec.licenseRef", message));
@@ -102,7 +103,7 @@ impl RosterController {
         Ok(license.clone())
     }
 
-    /// Takes note that a Roster is no more.
+    /// Drops what is kept of a Roster that is gone.
     pub fn forget(&self, roster: &Roster) {
         self.wakes.set(&guarded(roster), None);
         if let Some(uid) = &roster.meta().uid {
@@ -111,7 +112,7 @@ impl RosterController {
     }
 }
 
-/// The same object as the caches name it.
+/// The reference by which the caches name the object.
 fn guarded(roster: &Roster) -> ObjectRef<Guarded<Roster>> {
     ObjectRef::new(&roster.name_any()).within(&roster.namespace().unwrap_or_default())
 }
@@ -136,7 +137,7 @@ fn status(roster: &Roster, judged: &Result<Judged, Vec<Fault>>, before: &RosterS
                 None => list.set("Ready", true, "Counted", summary(judged)),
             }
             match judged.duplicates.is_empty() {
-                true => list.set("DuplicateMember", false, "NobodyTwice", "no entries of one user overlap"),
+                true => list.set("DuplicateMember", false, "NobodyTwice", "no entries of the same user overlap"),
                 false => list.set("DuplicateMember", true, "EntriesOverlap", doubled(&judged.duplicates)),
             }
             RosterStatus {
@@ -149,7 +150,7 @@ fn status(roster: &Roster, judged: &Result<Judged, Vec<Fault>>, before: &RosterS
     }
 }
 
-/// One line that says it all.
+/// The whole state in one line.
 fn summary(judged: &Judged) -> String {
     let MemberCounts { active, passive, none, .. } = judged.counts;
     let next = match judged.next_change {
@@ -162,7 +163,7 @@ fn summary(judged: &Judged) -> String {
 fn doubled(duplicates: &[DuplicateMember]) -> String {
     let named = duplicates.iter().take(NAMED).map(|d| format!("{} in {}", d.user, d.rosters.join(" and ")));
     let mut message = format!(
-        "entries of one user overlap, and Active counts over Passive over None: {}",
+        "entries of the same user overlap; Active counts before Passive, and Passive before None: {}",
         named.collect::<Vec<_>>().join("; ")
     );
     if duplicates.len() > NAMED {

@@ -1,4 +1,4 @@
-//! Runs a controller: one reconcile at a time for each object, many objects at once, and no object stops another.
+//! Runs a controller: one reconcile at a time for each object, many objects at once, and no object holds up another.
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -23,9 +23,9 @@ use crate::seats::Desk;
 use crate::cluster::watch::Guarded;
 use crate::wrong::{self, Variant::*};
 
-/// Objects of one kind that are worked on at once.
+/// The most objects of one kind that are worked on at once.
 const CONCURRENCY: usize = 64;
-/// The first retry comes after this, each further one after twice as long, up to the longest.
+/// The wait before the first retry. Each further wait is twice as long, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
@@ -34,7 +34,7 @@ pub trait Controller: Send + Sync + 'static {
     type Object: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static;
     const KIND: &'static str;
 
-    /// Makes the world as `object` wants it. Errors are tried again.
+    /// Makes the world as `object` wants it. After an error it is called again.
     fn reconcile<'a>(&'a self, object: &'a Self::Object) -> BoxFuture<'a, Result<(), ReconcileError>>;
 }
 
@@ -47,19 +47,19 @@ pub enum ReconcileError {
     Panicked(String),
 }
 
-/// What every controller is given.
+/// What every controller works with.
 #[derive(Clone)]
 pub struct Surroundings {
     pub clock: Clock,
     pub events: Events,
     pub metrics: Arc<Metrics>,
-    /// Where the seats of Licenses are handed out.
+    /// Grants the seats of Licenses.
     pub desk: Desk,
 }
 
 type Name<C> = ObjectRef<Guarded<<C as Controller>::Object>>;
 
-/// What happens to one object after the other.
+/// What happens next, to one object.
 enum Step<C: Controller> {
     Done(Name<C>, Arc<Guarded<C::Object>>, Result<(), ReconcileError>),
     /// The wait after this many failed attempts is over.
@@ -68,7 +68,7 @@ enum Step<C: Controller> {
     Closed,
 }
 
-/// Works off `queue` until it is closed, then returns once what was under way is done.
+/// Reconciles the objects of `queue` until it is closed, then returns once the work under way is done.
 pub async fn run<C: Controller>(
     controller: Arc<C>,
     queue: Queue<Guarded<C::Object>>,
@@ -79,7 +79,7 @@ pub async fn run<C: Controller>(
     let mut waits = FuturesUnordered::new();
     let mut under_way = FuturesUnordered::new();
     let mut busy: HashSet<Name<C>> = HashSet::new();
-    // Changed while they were worked on: looked at once more.
+    // Objects that changed while they were worked on: each is looked at once more.
     let mut again: HashSet<Name<C>> = HashSet::new();
     let mut next = pin!(queue.objects());
     let mut open = true;
@@ -120,7 +120,7 @@ pub async fn run<C: Controller>(
                     queue.add(name);
                 }
             }
-            // Where it has been looked at since, a later wait counts or none is left.
+            // If the object has been looked at since, a later wait counts, or none is needed.
             Step::Retry(name, attempt) if attempts.get(&name) == Some(&attempt) && !wrong::is(NoRetry) => {
                 queue.add(name)
             }
@@ -150,7 +150,7 @@ async fn wait<C: Controller>(name: Name<C>, attempt: u32) -> (Name<C>, u32) {
 
 fn tell<K: Resource<DynamicType = ()>>(object: &K, kind: &'static str, error: &ReconcileError, attempt: u32) {
     match error {
-        // Somebody else was first, or a cache is behind: ordinary.
+        // Another writer was first, or a cache is behind. Both are ordinary.
         ReconcileError::Call(call) if call.is_conflict() => {
             tracing::debug!(kind, name = object.name_any(), "looking again after a conflict");
         }
@@ -174,7 +174,7 @@ async fn one<C: Controller>(
             }
         },
         Err(malformed) => {
-            let text = format!("this object cannot be read and is passed over: {}", malformed.error);
+            let text = format!("this object cannot be read and is skipped: {}", malformed.error);
             tracing::warn!(
                 kind = C::KIND,
                 namespace = object.namespace(),

@@ -1,5 +1,5 @@
-//! Keys whose signature was found good. A signature stays good, and verifying one costs as much as everything else that a
-//! look at a License takes.
+//! Keys whose signatures were found good. A signature stays good, and verifying one costs as much as the rest of a look
+//! at a License.
 
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -8,18 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::domain::license::key::{Claims, Refusal, inspect, verify_key};
 use crate::domain::license::trust::Trust;
 
-/// More are not kept: with so many keys in use, forgetting all of them now and then costs little.
+/// The most keys kept. With that many in use, dropping all of them now and then costs little.
 const MOST: usize = 100_000;
 
-/// By the hash of the text: whose signature held, and what it says.
+/// By the hash of the key's text: the thumbprint of its signer, and its claims.
 type Known = HashMap<[u8; 32], (String, Arc<Claims>)>;
 
-/// The claims of genuine keys, by the hash of the key's text, each with the thumbprint of who signed it.
+/// The claims of genuine keys, by the hash of the key's text, each with the thumbprint of its signer.
 #[derive(Default)]
 pub struct Verified(Mutex<Known>);
 
 impl Verified {
-    /// As `verify_key`. Only whether the signature holds is remembered, not whom to trust.
+    /// As `verify_key`. Only that the signature is good is remembered; whether its signer is trusted is checked each
+    /// time.
     pub fn verify(&self, text: &[u8], trust: &Trust) -> Result<Arc<Claims>, Refusal> {
         let digest: [u8; 32] = Sha256::digest(text).into();
         let known = self.lock().get(&digest).cloned();

@@ -1,4 +1,4 @@
-//! Which change makes which object worth another look.
+//! Which change causes another look at which object.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -20,7 +20,7 @@ use crate::api::{License, Plan, Roster, Subscription, mark, secret_type};
 use crate::cluster::watch::{Change, Guarded, all, cache};
 use crate::wrong::{self, Variant::*};
 
-/// How often it is asked whether the clocks agree.
+/// How often the operator checks whether the clocks agree.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(10);
 
 /// The controllers and what feeds them.
@@ -38,7 +38,7 @@ pub struct Wiring {
     with: Surroundings,
 }
 
-/// What the watches tell, and whom.
+/// Where the changes that the watches see go.
 struct Feeds {
     namespace: String,
     controllers: OnceLock<Wiring>,
@@ -143,7 +143,7 @@ impl Wiring {
         let _ = tokio::join!(keys, trusts, issuers, kinds.0, kinds.1, kinds.2, people.0, people.1);
     }
 
-    /// Works until `close`, and returns once what was under way is done.
+    /// Works until `close`, and returns once the work under way is done.
     pub async fn run_controllers(self) {
         self.licenses.take_stock();
         let clock = &self.with.clock;
@@ -186,7 +186,7 @@ impl Wiring {
         }
     }
 
-    /// Looks at every License again when the clocks begin or cease to agree: each shows it. Never returns.
+    /// Looks at every License again when the clocks begin or cease to agree, as each License shows that. Never returns.
     async fn watch_clock(&self) {
         let mut before = None;
         loop {
@@ -199,7 +199,7 @@ impl Wiring {
         }
     }
 
-    /// Nothing new is begun.
+    /// Begins nothing new.
     pub fn close(&self) {
         self.license_queue.close();
         self.subscription_queue.close();
@@ -208,7 +208,7 @@ impl Wiring {
     }
 }
 
-/// A cache of one of our kinds, of which one malformed object does not stop the others.
+/// A cache of one of our kinds, in which one malformed object does not stop the others.
 fn of_kind<K>(client: &Client, feeds: &Arc<Feeds>, feed: fn(&Feeds, &Guarded<K>)) -> Store<Guarded<K>>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
@@ -296,14 +296,14 @@ impl Feeds {
         }
         let after = references.by(&name);
         for license in before.iter().filter(|license| !after.contains(license)) {
-            // Who was in this Roster too is there only once now.
+            // Users who were also in this Roster are no longer duplicates, so look at their other Rosters again.
             add_all(&self.roster_queue, references.of(license));
         }
         add_all(&self.license_queue, before.iter().chain(&after).filter_map(|target| license_named(target)).collect());
         self.roster_queue.add(name);
     }
 
-    /// Its labels decide whether Rosters in it count for Licenses elsewhere.
+    /// A Namespace, whose labels decide whether Rosters in it count for Licenses elsewhere.
     fn namespace(&self, namespace: &NamespaceMeta) {
         let Some(wiring) = self.controllers.get() else { return };
         let references = &wiring.observed.enrolment.references;
@@ -323,7 +323,8 @@ impl Feeds {
         add_all(&self.subscription_queue, self.subscription_references.of(&referred));
     }
 
-    /// Trust that the installation pins, or a list of revoked keys, concerns Licenses that do not name it.
+    /// A trust Secret. If the installation pins it, or it has a list of revoked keys, it concerns Licenses that do not
+    /// name it.
     fn trust_secret(&self, secret: &Secret) {
         let Some(wiring) = self.controllers.get() else { return };
         wiring.licenses.trusts.forget();
@@ -336,7 +337,7 @@ impl Feeds {
         self.referred_secret(secret);
     }
 
-    /// A list was read anew: anything may have changed without a word.
+    /// A list was read again: anything may have changed without an event.
     fn everything(&self) {
         let Some(wiring) = self.controllers.get() else { return };
         let led = wiring.with.metrics.leads.get() == 1;
@@ -377,7 +378,7 @@ fn license_named(target: &str) -> Option<ObjectRef<Guarded<License>>> {
     Some(ObjectRef::new(name).within(namespace))
 }
 
-/// Whether the cache has this very object, and not another of its name.
+/// Whether the cache has this very object, not another one of the same name.
 fn is_there<K>(cache: &Store<K>, object: &K) -> bool
 where
     K: Resource<DynamicType = ()> + Clone + 'static,

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// One reason why an input cannot be acted on. `reason` is a CamelCase word that machines match on, `field` a path into
-/// the object (`spec.plans[1].pools[agents].changes[2026-06-01]`), `message` a sentence that says what to write instead.
+/// One reason why an input cannot be acted on. `reason` is a CamelCase word for programs to match on, `field` a path
+/// into the object (`spec.plans[1].pools[agents].changes[2026-06-01]`), `message` a sentence that says what to write
+/// instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub reason: &'static str,

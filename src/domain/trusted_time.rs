@@ -1,51 +1,51 @@
-//! Which time to believe when clocks disagree (`design.md` §4 "Trusted time").
+//! Which time to trust when clocks disagree (docs/design/domain.md, Trusted time).
 
 use chrono::Duration;
 
 use super::Instant;
 
-/// Clocks closer than this agree.
+/// The largest difference between two clocks that agree.
 pub const TOLERANCE: Duration = Duration::minutes(5);
 
-/// What the clocks say at one moment.
+/// What the clocks read at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockReadings {
-    /// This machine's clock.
+    /// The operator's own clock.
     pub own: Instant,
-    /// The API server's `Date`, carried on by the time that has passed since. None: not heard from lately.
+    /// The API server's `Date` plus the time that has passed since. `None` if the API server has not answered recently.
     pub server: Option<Instant>,
-    /// The last time that was agreed with the API server, carried on by monotonic time.
+    /// The last time that the own clock and the API server agreed on, plus the monotonic time that has passed since.
     pub last_agreed: Option<Instant>,
-    /// The latest time ever believed, as stored.
+    /// The latest time ever trusted, as stored.
     pub mark: Option<Instant>,
 }
 
-/// What is believed.
+/// The time to act on, and how far to trust it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrustedTime {
     pub now: Instant,
-    /// Why the clocks are not to be trusted; none: they are.
+    /// Why the clocks cannot be trusted. `None` if they can.
     pub doubt: Option<Doubt>,
-    /// What to store as the mark, where that changes.
+    /// How the stored mark changes.
     pub mark: MarkChange,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkChange {
     Keep,
-    /// Only a time that the API server bears out moves the mark.
+    /// Only a time that the API server confirms moves the mark.
     Move(Instant),
-    /// Ahead of every clock: one boot in 2036 must not expire everything for good.
+    /// The mark is ahead of every clock: a single boot in 2036 must not expire everything for good.
     Drop,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
-    /// The own clock and the API server's differ; the API server's is taken.
+    /// The own clock and the API server's differ; the API server's is used.
     ClocksDisagree,
-    /// The clock is older than a time that was believed before; time stands still at that.
+    /// The clock is behind a time that was trusted before; time stands still at that time.
     BehindMark,
-    /// A time that was believed before is ahead of every clock and was dropped.
+    /// A time that was trusted before is ahead of every clock and was dropped.
     MarkAhead,
 }
 
@@ -64,16 +64,16 @@ impl Doubt {
                 "the operator's clock and the API server's differ by more than 5 minutes; the API server's is used. Check NTP on both"
             }
             Doubt::BehindMark => {
-                "the clock is behind a time that was seen before; licences stand at that time until it has passed. Check NTP"
+                "the clock is behind a time seen earlier; licences are judged at that time until the clock has passed it. Check NTP"
             }
             Doubt::MarkAhead => {
-                "a time seen before is ahead of the operator's clock and the API server's; it was dropped. A clock was wrong then; check NTP"
+                "a time seen earlier is ahead of both the operator's clock and the API server's, so it was dropped. A clock was wrong then; check NTP"
             }
         }
     }
 }
 
-/// The time to act on.
+/// Works out the time to act on.
 pub fn trusted_time(clocks: ClockReadings) -> TrustedTime {
     let agree = |a: Instant, b: Instant| (a - b).abs() <= TOLERANCE;
     let (candidate, mut doubt) = match (clocks.server, clocks.last_agreed) {
@@ -92,8 +92,9 @@ pub fn trusted_time(clocks: ClockReadings) -> TrustedTime {
         let mark = if borne_out { MarkChange::Move(candidate) } else { MarkChange::Keep };
         return TrustedTime { now: candidate, doubt, mark };
     }
-    // A mark a moment ahead of either clock is two replicas reading theirs, not a fault: time waits for it without a word.
-    // The own clock alone would not do: it may be as far behind the server now as it was ahead when it moved the mark.
+    // If the mark is a moment ahead of either clock, two replicas have read slightly different clocks. That is no
+    // fault: time waits at the mark and nothing is reported. Comparing with the own clock alone would not be enough: it
+    // may now be as far behind the server as it was ahead when it moved the mark.
     let borne_out_by = clocks.server.or(clocks.last_agreed);
     if agree(mark, candidate) || borne_out_by.is_some_and(|server| agree(mark, server)) {
         return TrustedTime { now: mark, doubt, mark: MarkChange::Keep };

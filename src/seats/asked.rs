@@ -1,4 +1,4 @@
-//! What is asked of a desk, and what it answers.
+//! Requests to a desk, and its answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use crate::domain::seats::table::HeldSeat;
 pub struct Licensed {
     pub terms: Arc<Terms>,
     pub people: Arc<People>,
-    /// When it has to be looked at again, by itself.
+    /// When to look this up again even if no object changes; `None` if never.
     pub until: Option<Instant>,
     pub uid: String,
 }
 
-/// Where the desk finds out what a License grants.
+/// The source of what a License grants.
 pub trait Licenses: Send + Sync {
-    /// None: there is no such License.
+    /// `None` if there is no such License.
     fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed>;
 
-    /// Whether its seats may be used from that namespace.
+    /// Whether the seats of the License may be used from that namespace.
     fn admits(&self, license: &LicenseName, namespace: &str) -> bool;
 }
 
-/// Somebody wants a seat.
+/// A request for seats of one License.
 #[derive(Clone, Debug)]
 pub struct Ask {
     pub license: LicenseName,
@@ -56,7 +56,7 @@ impl Ask {
         }
     }
 
-    /// What it was granted, once the records of the grant are in the table.
+    /// The answer to a grant, once the records of the grant are in the table.
     pub(super) fn granted(&self, grant: &Grant, seating: &Seating) -> Granted {
         let seat = |seat: &request::Seat| {
             let mut held = Seat {
@@ -74,7 +74,7 @@ impl Ask {
     }
 }
 
-/// A seat that is held, as who holds it names it.
+/// A held seat, as its holder names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seat {
     pub license: LicenseName,
@@ -82,7 +82,8 @@ pub struct Seat {
     pub slot: u32,
     pub user: Option<String>,
     pub session: String,
-    /// In seconds since 1970: the session may have held it before.
+    /// When this holding began, in seconds since 1970. It distinguishes this holding from an earlier one of the same
+    /// session.
     pub since: i64,
 }
 
@@ -104,7 +105,7 @@ pub struct Granted {
 pub enum Denied {
     #[error("{0}")]
     Refused(Refusal),
-    /// The same, at the end of the time for which somebody waited in the queue. Place 1 is next.
+    /// The same refusal, after the caller has waited in the queue for as long as it wanted. Place 1 is next.
     #[error("{refusal}")]
     Queued { refusal: Refusal, place: usize },
     #[error("there is no License {0}")]
@@ -112,17 +113,17 @@ pub enum Denied {
     /// Another replica owns the ledger.
     #[error("this replica does not own the seats")]
     NotOwner,
-    /// The ledger may not tell of every seat that is held.
-    #[error("seats that were granted before may not all be known: {why}; new ones are granted in {} s", wait.as_secs())]
+    /// The ledger may not show every seat that is held.
+    #[error("the ledger may lack seats that are still held: {why}; new seats are granted in {} s", wait.as_secs())]
     LedgerIncomplete { why: String, wait: Duration },
-    #[error("the ledger cannot be written at present, so no new seat can be granted")]
+    #[error("the ledger cannot be written at present, so no new seat can be granted; try again")]
     LedgerUnavailable,
-    #[error("too many requests wait for a seat")]
+    #[error("too many requests are waiting for seats; try again later")]
     Overloaded,
 }
 
 impl Denied {
-    /// The word that answers, metrics and Events use.
+    /// The reason as it appears in answers, metrics and Events.
     pub fn reason(&self) -> &'static str {
         match self {
             Denied::Refused(refusal) | Denied::Queued { refusal, .. } => refusal.reason(),
@@ -135,19 +136,19 @@ impl Denied {
     }
 }
 
-/// What became of heartbeats.
+/// The outcome of a heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// Of each seat, in the order of what was asked. What is not kept is lost for good.
+    /// For each seat, in the order of the request, whether it is kept. A seat that is not kept is lost for good.
     pub kept: Vec<bool>,
-    /// Why that cannot be said yet of those that are not kept.
+    /// Why the seats that are not kept cannot be reported lost yet.
     pub unsure: Option<Denied>,
 }
 
-/// How a pool stands.
+/// How many seats of a pool are in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Use {
     pub in_use: u64,
-    /// The most that was in use since this owner began.
+    /// The most seats in use at once since this owner began.
     pub peak: u64,
 }

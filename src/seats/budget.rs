@@ -1,33 +1,33 @@
-//! How many bytes a second may go into the ledger. Pressure makes batches larger, not errors.
+//! A limit on the bytes a second that go into the ledger. Under pressure, batches become larger; requests do not fail.
 
 use std::time::Duration;
 
-/// What writes to the ledger may cost on average, by default (`design.md` §5).
+/// The default for what writes to the ledger may cost on average (docs/design/seats.md).
 pub const BYTES_A_SECOND: u64 = 500_000;
-/// So many seconds of it may be spent at once.
+/// The most that may be spent at once, in seconds of the rate.
 const BURST_SECONDS: f64 = 4.0;
 
-/// What becomes of a write in etcd's log beyond what is sent: the key, what the API server sets, the frame of the record.
-/// Between 200 and 500 were measured (`make bench-seats`).
+/// What a write adds to etcd's log beyond the bytes sent: the key, the fields that the API server sets, the frame of
+/// the record. Measured: between 200 and 500 bytes (`make bench-seats`).
 const BYTES_AROUND: f64 = 500.0;
 
 /// A bucket that fills with time and empties with bytes.
 #[derive(Debug)]
 pub struct Budget {
-    /// Bytes a second; infinite: no bound.
+    /// Bytes a second; infinite if there is no limit.
     rate: f64,
     left: f64,
     at: Duration,
 }
 
 impl Budget {
-    /// None: no bound.
+    /// No limit if `bytes_a_second` is `None`.
     pub fn new(bytes_a_second: Option<u64>, now: Duration) -> Self {
         let rate = bytes_a_second.map_or(f64::INFINITY, |bytes| bytes as f64);
         Budget { rate, left: rate * BURST_SECONDS, at: now }
     }
 
-    /// How long to wait before anything more is written.
+    /// How long to wait before the next write.
     pub fn wait(&mut self, now: Duration) -> Duration {
         if self.rate.is_infinite() {
             return Duration::ZERO;
@@ -37,7 +37,7 @@ impl Budget {
         Duration::from_secs_f64((-self.left / self.rate).max(0.0))
     }
 
-    /// A write of so many bytes was sent.
+    /// Counts a write of `bytes` bytes as sent.
     pub fn spend(&mut self, bytes: usize) {
         self.left -= bytes as f64 + BYTES_AROUND;
     }

@@ -1,4 +1,5 @@
-//! The ledger of a License that is no more goes, a while after it (`design.md` §5 "A missing ledger is not an empty one").
+//! Deletes the ledger of a deleted License, some time after the License itself. A missing ledger is not an empty one
+//! (docs/design/seats.md).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,11 +10,11 @@ use super::ledger::Ledger;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::journal::BaseName;
 
-/// How often it is looked for Licenses that are no more. A License has to be gone twice in a row: longer than a TTL.
+/// How often to look for deleted Licenses. A License must be missing twice in a row: for longer than a TTL.
 const LOOK: Duration = Duration::from_secs(90);
 
 impl Desk {
-    /// Clears ledgers away. Never returns.
+    /// Deletes the ledgers of deleted Licenses. Never returns.
     pub(super) async fn clear_forever(&self, ledger: &Ledger) {
         let mut before: BTreeSet<LicenseName> = BTreeSet::new();
         loop {
@@ -21,12 +22,13 @@ impl Desk {
             let gone = self.gone();
             for license in gone.intersection(&before) {
                 let Some((bases, durable)) = self.drop_bases(license) else { continue };
-                // Only once the journal counts them no more: bases that are missed hold up every License.
-                // One that was made again meanwhile keeps them; seats they still tell of are freed after a TTL.
+                // Delete the bases only once the journal no longer counts them: missing bases stop grants for every
+                // License. A License that was created again meanwhile keeps its bases; seats that they still list are
+                // freed after a TTL.
                 if durable.await.is_ok() && !self.has_seats(license) {
                     for base in bases {
                         if let Err(error) = ledger.delete_base(&base).await {
-                            tracing::warn!(%error, %license, "a ledger that nobody needs any more could not be deleted");
+                            tracing::warn!(%error, %license, "the ledger of a deleted License could not be deleted");
                         }
                     }
                 }
@@ -35,7 +37,7 @@ impl Desk {
         }
     }
 
-    /// The Licenses in the ledger that are no more and whose seats nobody holds.
+    /// The Licenses in the ledger that no longer exist and whose seats nobody holds.
     fn gone(&self) -> BTreeSet<LicenseName> {
         let at = self.0.clock.now().at;
         let state = self.0.lock();
@@ -52,7 +54,8 @@ impl Desk {
         self.0.lock().owned.as_ref().is_none_or(|owned| owned.seatings.contains_key(license))
     }
 
-    /// Forgets the bases of a License; with them comes when the journal has forgotten them too. None: somebody came.
+    /// Forgets the bases of a License. Returns them, with a receiver that is notified once the journal has durably
+    /// forgotten them too; `None` if the License has a change that waits to be written.
     fn drop_bases(&self, license: &LicenseName) -> Option<(Vec<BaseName>, oneshot::Receiver<()>)> {
         let mut state = self.0.lock();
         let owned = state.owned.as_mut()?;

@@ -11,13 +11,14 @@ use crate::machine::monotonic;
 use crate::domain::seats::journal::{Base, BaseName, Changes, Entry};
 use crate::domain::seats::line::write_base;
 
-/// After a commit that served several, those who come straight back are waited for, at most as long as the commit took and
-/// never longer than this: one write for all costs less than two for half of them each (docs/performance.md).
+/// After a commit that served several callers, the next one waits for those that come straight back, at most as long as
+/// the commit took and never longer than this: one write for all costs less than two for half of them each
+/// (docs/performance.md).
 const LONGEST_GATHERING: Duration = Duration::from_millis(5);
-/// What nobody waits for is held back for this long: whoever gives a seat back often takes the next one at once, and both
-/// go into one write.
+/// How long changes that no caller waits for are held back: a holder that releases a seat often takes the next one at
+/// once, and both changes go into one write.
 const ALONE: Duration = Duration::from_millis(20);
-/// Bases that wait to be written. Each is at most once among them.
+/// The most bases queued to be written. Each is queued at most once.
 const BASES_WAITING: usize = 1024;
 
 /// One commit.
@@ -25,11 +26,11 @@ struct Commit {
     entry: Entry,
     changes: Changes,
     waiting: Vec<oneshot::Sender<()>>,
-    /// Bases as they stand after it.
+    /// Bases as they are after this commit.
     bases: Vec<Base>,
 }
 
-/// Commits until another owner has taken over, which it returns with.
+/// Commits until another owner has taken over, and returns why.
 pub(super) async fn run(shared: Arc<Shared>, ledger: Arc<Ledger>) -> Fenced {
     let (to_write, bases) = mpsc::channel(BASES_WAITING);
     let flushed = Arc::new(Notify::new());
@@ -73,7 +74,7 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
         served = commit.waiting.len();
         let joined = end(shared, &commit, bytes, took);
         for waiting in commit.waiting.into_iter().chain(joined) {
-            // Who waited may have gone.
+            // The caller may be gone.
             let _ = waiting.send(());
         }
         for base in commit.bases {
@@ -82,12 +83,12 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
     }
 }
 
-/// Those whose seats are not in a commit yet.
+/// The number of callers whose seats are not in a commit yet.
 fn waiting(shared: &Shared) -> usize {
     shared.lock().owned.as_ref().map_or(0, |owned| owned.waiting.len())
 }
 
-/// Waits until so many wait, but not for long, and not where nobody may come any more.
+/// Waits until `enough` callers wait, for at most `most`, and not at all if no further caller may come.
 async fn gather(shared: &Shared, enough: usize, most: Duration) {
     let came = async {
         loop {
@@ -105,7 +106,7 @@ async fn gather(shared: &Shared, enough: usize, most: Duration) {
     shared.lock().enough = 0;
 }
 
-/// Takes everything that waits.
+/// Takes all pending changes as one commit; `None` if there are none.
 fn begin(shared: &Shared, now: Duration) -> Option<Commit> {
     let mut state = shared.lock();
     let owned = state.owned.as_mut()?;
@@ -117,7 +118,7 @@ fn begin(shared: &Shared, now: Duration) -> Option<Commit> {
     let entry = owned.journal.entry(&changes);
     let mut due = owned.journal.due();
     due.retain(|base| owned.on_the_way.insert(base.clone()));
-    // The table has exactly what is durable once this entry is.
+    // The table holds exactly what will be durable once this entry is.
     let bases = due.into_iter().map(|name| base(owned, name, entry.sequence)).collect();
     Some(Commit { entry, changes, waiting: std::mem::take(&mut owned.waiting), bases })
 }
@@ -130,7 +131,7 @@ pub(super) fn base(owned: &Owned, name: BaseName, sequence: u64) -> Base {
     Base { name, sequence, lines }
 }
 
-/// It is durable. Those who asked for it again meanwhile.
+/// The commit is durable. Returns the callers that asked for its seats again meanwhile.
 fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) -> Vec<oneshot::Sender<()>> {
     shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spend(bytes);
     let metrics = &shared.metrics;
@@ -146,7 +147,7 @@ fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) -> Vec<on
     std::mem::take(&mut owned.joining)
 }
 
-/// What concerns one License after the other, as one part: the lines name it once.
+/// Merges neighbouring changes of the same License, so that the lines name the License once.
 fn together(pending: Changes) -> Changes {
     let mut changes = Changes::new();
     for (license, records) in pending {

@@ -1,4 +1,4 @@
-//! Who is granted what, on a table that has everything decided before.
+//! Decides who is granted what, on a table that includes every earlier decision.
 
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -14,15 +14,15 @@ use crate::domain::seats::queue::MOST_QUEUED;
 use crate::domain::seats::seating::Seating;
 use crate::domain::seats::table::HeldSeat;
 
-/// Where an answer stands.
+/// A grant, and when it may be answered.
 pub(super) enum Outcome {
     Now(Granted),
-    /// Once it is durable.
+    /// After the grant is durable.
     Then(Granted, oneshot::Receiver<()>),
 }
 
 impl Outcome {
-    /// Waits until it may be answered.
+    /// Waits until the grant may be answered.
     pub async fn answer(self) -> Result<Granted, Denied> {
         match self {
             Outcome::Now(granted) => Ok(granted),
@@ -31,18 +31,19 @@ impl Outcome {
     }
 }
 
-/// Waits until what was decided stands in the ledger.
+/// Waits until a decision is in the ledger.
 pub(super) async fn is_durable(durable: oneshot::Receiver<()>) -> Result<(), Denied> {
     match tokio::time::timeout(PATIENCE, durable).await {
         Ok(Ok(())) => Ok(()),
-        // The owner that decided has lost the ledger: nobody knows whether it stands there. Asking again tells.
+        // The owner that decided has lost the ledger, so it is unknown whether the ledger has the decision. Asking
+        // again answers that.
         Ok(Err(_)) => Err(Denied::NotOwner),
         Err(_) => Err(Denied::LedgerUnavailable),
     }
 }
 
 impl Shared {
-    /// What the License grants is looked up where that may have changed; whether it was.
+    /// Looks up what the License grants if that may have changed. Returns whether it did so.
     pub fn look_up(&self, license: &LicenseName, counter: &mut Counter, at: Instant) -> Result<bool, Denied> {
         let anew = counter.stale || counter.good_until.is_some_and(|until| until <= at);
         if anew {
@@ -65,7 +66,7 @@ impl Shared {
         let counter = match seatings.get_mut(&ask.license) {
             Some(counter) => counter,
             None => {
-                // Made only for a License that is there: nobody can fill memory with names.
+                // Created only for a License that exists: nobody can fill the memory with names.
                 let licensed = self.licensed(&ask.license, at);
                 let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(ask.license.clone()))?;
                 let seating = Seating::new(licensed.terms, licensed.people, at);
@@ -86,7 +87,8 @@ impl Shared {
         outcome
     }
 
-    /// Frees a seat in the table, and soon in the ledger; false: it is not held. Whoever waits may have it at once.
+    /// Frees a seat in the table now and in the ledger soon, and serves the queue at once. Returns false if the seat is
+    /// not held.
     pub fn free(
         &self,
         license: &LicenseName,
@@ -104,7 +106,8 @@ impl Shared {
         Ok(true)
     }
 
-    /// Grants what is asked for, until `until`, or says why not. The table has it from now on, the ledger soon.
+    /// Grants a request until `until`, or says why not. The table has the grant when this returns, the ledger soon
+    /// after.
     pub fn grant(
         &self,
         counter: &mut Counter,
@@ -121,7 +124,7 @@ impl Shared {
             }
             counter.seating.assume(&grant, &request, until);
             let granted = ask.granted(&grant, &counter.seating);
-            // Whoever asks again while the seat is being written must not be told before it is.
+            // A caller that asks again while the seat is being written must not be answered before it is written.
             return Ok(match writes.until_durable() {
                 None => Outcome::Now(granted),
                 Some(told) => Outcome::Then(granted, told),

@@ -1,8 +1,8 @@
-//! The desk where seats are handed out.
+//! The desk that grants seats.
 //!
-//! Decisions are made at once, on a table that already has everything decided before; they are answered once the ledger
-//! has them. Whatever is answered without a write (a heartbeat, a seat held already) is answered only while there is proof
-//! that nobody else owns the ledger: a new owner waits that long before it takes a seat from anybody.
+//! Decisions are made at once, on a table that includes every earlier decision; they are answered once the ledger has
+//! them. What is answered without a write (a heartbeat, a seat already held) is answered only while there is proof that
+//! nobody else owns the ledger: a new owner waits that long before it revokes a seat.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,35 +22,35 @@ use crate::domain::Instant;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::queue::MOST_QUEUED;
 
-/// A seat whose holder is not heard of for this long is free again. Whoever holds one counts from when it sent its request.
+/// A seat without a heartbeat for this long is free again. The holder counts from when it sent its request.
 pub const TTL: Duration = Duration::from_secs(60);
-/// How far two clocks may run apart: one in so many.
+/// How far two clocks may drift apart: one part in this many.
 const DRIFT: u32 = 20;
-/// So many requests may wait for the ledger. Further ones are turned away at once.
+/// The most requests that may wait for the ledger. Further ones are turned away at once.
 pub const MOST_WAITING: usize = 20_000;
-/// Who waits for the ledger is told after this long that it cannot be written.
+/// How long a request waits for the ledger before it is answered that the ledger cannot be written.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// While a write has been under way for this long, nobody new is made to wait for it.
+/// Once a write has been under way for this long, no new request is made to wait for it.
 pub const STUCK: Duration = Duration::from_secs(3);
 
-/// `time` on the clock of somebody whose clock may run fast, as long as it may last on a slow one.
+/// The longest that `time`, counted by a slow clock, may last on a fast one.
 pub fn with_drift(time: Duration) -> Duration {
     time + time / DRIFT
 }
 
-/// Hands out the seats of all Licenses, where this process owns the ledger.
+/// Grants the seats of all Licenses while this process owns the ledger.
 #[derive(Clone)]
 pub struct Desk(pub(super) Arc<Shared>);
 
 pub(super) struct Shared {
     pub state: Mutex<State>,
-    /// Something waits to be written.
+    /// Notified when something waits to be written.
     pub pending: Notify,
-    /// Of owning the ledger.
+    /// Proof of owning the ledger.
     pub proof: Proof,
-    /// Where there is no ledger, there was none before.
+    /// Whether a missing ledger is new rather than deleted.
     pub from_nothing: AtomicBool,
-    /// Set once the caches are there.
+    /// Set once the caches are filled.
     pub licenses: OnceLock<Box<dyn Licenses>>,
     pub clock: Clock,
     pub ttl: Duration,
@@ -78,18 +78,18 @@ impl Desk {
         }))
     }
 
-    /// Where there is no ledger, it is new and was not deleted: whoever knows that says so before this replica leads.
+    /// Declares that a missing ledger is new rather than deleted. Call before this replica leads.
     pub fn begins_from_nothing(&self) {
         self.0.from_nothing.store(true, Ordering::Relaxed);
     }
 
-    /// What writes of the ledger may cost, in bytes a second; 0: no bound.
+    /// Limits what writes of the ledger may cost, in bytes a second; 0 for no limit.
     pub fn set_budget(&self, bytes_a_second: u64) {
         let rate = Some(bytes_a_second).filter(|bytes| *bytes > 0);
         *self.0.budget.lock().unwrap_or_else(PoisonError::into_inner) = Budget::new(rate, monotonic());
     }
 
-    /// Where it is found out what a License grants. The first one counts.
+    /// Sets the source of what a License grants. Only the first call counts.
     pub fn look_licenses_up_in(&self, licenses: Box<dyn Licenses>) {
         let _ = self.0.licenses.set(licenses);
     }
@@ -108,17 +108,17 @@ impl Desk {
         self.0.lock().owned.is_some()
     }
 
-    /// The Lease was renewed with a request that was sent at `sent`.
+    /// Records that the Lease was renewed with a request that was sent at `sent`.
     pub fn proven(&self, sent: Duration) {
         self.0.proof.came(sent);
     }
 
-    /// Told where the desk has to know at once whether this replica leads still.
+    /// Notified when the desk must know at once whether this replica still leads.
     pub fn wants_proof(&self) -> Arc<Notify> {
         self.0.proof.wanted.clone()
     }
 
-    /// A License, or something it refers to, has changed.
+    /// Call when a License, or something it refers to, has changed.
     pub fn look_again(&self, license: &LicenseName) {
         if let Some(owned) = &mut self.0.lock().owned
             && let Some(counter) = owned.seatings.get_mut(license)
@@ -127,7 +127,7 @@ impl Desk {
         }
     }
 
-    /// Asks for seats. Answers come in the order of what was asked, once all of them are durable.
+    /// Asks for seats. Returns one answer for each request, in the same order, once all grants are durable.
     pub async fn acquire(&self, asks: &[Ask]) -> Vec<Result<Granted, Denied>> {
         let began = monotonic();
         let (outcomes, enough) = {
@@ -152,8 +152,8 @@ impl Desk {
         answers
     }
 
-    /// Frees a seat; nothing where it is not held any more. It is free for others at once, and in the ledger soon: a crash
-    /// in between leaves it taken for a TTL.
+    /// Frees a seat. Returns false if it is no longer held. The seat is free for others at once, and in the ledger
+    /// soon: a crash in between leaves it taken for a TTL.
     pub fn release(&self, seat: &Seat) -> Result<bool, Denied> {
         let enough = {
             let mut state = self.0.lock();
@@ -176,8 +176,8 @@ impl Desk {
         Ok(true)
     }
 
-    /// An administrator frees every seat of a user, or of everybody; how many there were. All of them are free in the
-    /// ledger when this returns.
+    /// Frees every seat of a user, or of all users, for an administrator. Returns how many there were; all of them are
+    /// free in the ledger by then.
     pub async fn evict(&self, license: &LicenseName, user: Option<&str>) -> Result<usize, Denied> {
         let epoch = self.0.lock().owned.as_ref().map(|owned| owned.journal.epoch()).ok_or(Denied::NotOwner)?;
         let mut evicted = 0;
@@ -187,14 +187,15 @@ impl Desk {
             if count > 0 {
                 is_durable(durable).await?;
             }
-            // Whoever has come since, from the queue too, is not meant.
+            // Holders that came since, also from the queue, are not evicted.
             if count == 0 || all {
                 return self.knows_all(epoch, None).await.map(|()| evicted);
             }
         }
     }
 
-    /// How many, whether those were all, and when they are free in the ledger.
+    /// Returns how many seats were freed, whether those were all, and a receiver that is notified once they are free in
+    /// the ledger.
     fn evict_some(
         &self,
         license: &LicenseName,
@@ -229,7 +230,7 @@ impl Desk {
         Ok((count, count == wanted, durable))
     }
 
-    /// Everybody who holds a seat of a License, by pool and slot, with the computer that it is used on.
+    /// All holders of seats of a License, by pool and slot, with the machine that each seat is used on.
     pub fn holders(&self, license: &LicenseName) -> Result<Vec<(Seat, Option<String>)>, Denied> {
         let state = self.0.lock();
         let Some(owned) = &state.owned else { return Err(Denied::NotOwner) };
@@ -250,7 +251,7 @@ impl Desk {
         Ok(shown.collect())
     }
 
-    /// How the pools of a License stand; None: this process does not own the ledger.
+    /// How many seats of each pool of a License are in use; `None` if this process does not own the ledger.
     pub fn in_use(&self, license: &LicenseName) -> Option<BTreeMap<String, Use>> {
         let mut state = self.0.lock();
         let owned = state.owned.as_mut()?;
@@ -258,7 +259,7 @@ impl Desk {
         Some(counter.uses().into_iter().map(|(pool, u)| (pool.to_string(), u)).collect())
     }
 
-    /// The Licenses whose use has changed since this was asked last.
+    /// The Licenses whose use has changed since the last call.
     pub fn changed_use(&self) -> Vec<LicenseName> {
         let mut state = self.0.lock();
         let Some(owned) = &mut state.owned else { return Vec::new() };
@@ -270,7 +271,7 @@ impl Desk {
         owned.seatings.iter_mut().filter_map(|(license, c)| changed(c).then(|| license.clone())).collect()
     }
 
-    /// Why somebody was refused since this was asked last: of each License and reason, in the words of the first refusal.
+    /// The refusals since the last call: for each License and reason, the message of the first one.
     pub fn refusals(&self) -> Vec<(LicenseName, BTreeMap<&'static str, String>)> {
         let mut state = self.0.lock();
         let Some(owned) = &mut state.owned else { return Vec::new() };
@@ -278,8 +279,8 @@ impl Desk {
         refused.map(|(license, counter)| (license.clone(), std::mem::take(&mut counter.refused))).collect()
     }
 
-    /// Frees the seats of those who were not heard of, and of those whom demo mode has ended, and serves everybody in the
-    /// queues. How many seats were freed.
+    /// Frees the seats whose holders have stopped sending heartbeats and those that demo mode has ended, and serves the
+    /// queues. Returns how many seats were freed.
     pub fn sweep(&self) -> usize {
         let now = ticks(monotonic());
         let at = self.0.clock.now().at;
@@ -290,7 +291,7 @@ impl Desk {
             let (seatings, mut writes) = owned.parts();
             for (license, counter) in seatings {
                 let mut records = counter.seating.table().expired(now);
-                // A License that is gone ends nothing.
+                // A deleted License ends no session.
                 if records.is_empty() && self.0.look_up(license, counter, at).is_ok() {
                     records = counter.seating.ended(at);
                 }

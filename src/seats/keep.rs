@@ -1,4 +1,4 @@
-//! What becomes of seats whose holders send heartbeats.
+//! Heartbeats: which seats are kept, and which are lost.
 
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -8,27 +8,27 @@ use super::decide::is_durable;
 use super::desk::{Desk, STUCK, ticks, with_drift};
 use crate::machine::monotonic;
 
-/// Those who ask for lost seats within this time have one renewal of the Lease made for all of them.
+/// Heartbeats for lost seats that arrive within this time share one renewal of the Lease.
 const TOLD_TOGETHER: Duration = Duration::from_millis(100);
 
-/// What a table says of seats.
+/// What the table answers to a heartbeat.
 struct Kept {
-    /// Of each, in the order of what was asked.
+    /// For each seat, in the order of the request.
     kept: Vec<bool>,
-    /// Of the owner whose table it was.
+    /// The epoch of the owner of the table.
     epoch: u64,
-    /// Why it would not be known of some that are not kept when the ledger has them free.
+    /// Why a seat that was not kept cannot be reported lost even after the ledger shows it free.
     unsure: Option<Denied>,
-    /// Told once the ledger has free what is free in the table; none: it has already.
+    /// Notified once the ledger shows free what the table shows free; `None` if it already does.
     durable: Option<oneshot::Receiver<()>>,
 }
 
 impl Desk {
-    /// Keeps seats. One that is lost stays lost, so that is told only once
+    /// Keeps seats. A lost seat stays lost, so it is reported lost only once
     ///
-    /// - the ledger has it free: the owner after this one would find it held, and keep it;
-    /// - the Lease was renewed after the question: another owner may have granted it, where this one does not know yet
-    ///   that it is none any more (tests/seat_protocol: LostBeforeDurable, LostWithoutProof).
+    /// - the ledger shows it free: otherwise the next owner would find it held, and keep it;
+    /// - the Lease was renewed after the request: otherwise another owner may have granted it, and this replica may not
+    ///   know yet that it is no longer the owner (tests/seat_protocol: LostBeforeDurable, LostWithoutProof).
     pub async fn heartbeat<'s>(&self, seats: impl IntoIterator<Item = &'s Seat>) -> Result<Heard, Denied> {
         let Kept { kept, epoch, unsure, durable } = self.keep(seats)?;
         if !kept.contains(&false) {
@@ -41,7 +41,7 @@ impl Desk {
         Ok(Heard { kept, unsure })
     }
 
-    /// Returns once it is sure that nobody holds a seat that the owner of that epoch does not have in its table now.
+    /// Returns once it is certain that nobody holds a seat that the table of the owner of that epoch does not have now.
     pub(super) async fn knows_all(&self, epoch: u64, durable: Option<oneshot::Receiver<()>>) -> Result<(), Denied> {
         let known = async {
             if let Some(durable) = durable {
@@ -79,7 +79,7 @@ impl Desk {
             };
             let is_kept = counter.seating.heartbeat(&seat.held(), ticks(now), until);
             if !is_kept {
-                // Its time is over, and nobody has looked yet.
+                // The TTL of the seat is over, and the sweep has not freed it yet.
                 match self.0.free(&seat.license, counter, &mut writes, &seat.held()) {
                     Ok(_) => _ = self.0.metrics.lost.inc(),
                     Err(denied) => unsure = Some(denied),

@@ -1,4 +1,5 @@
-//! The ledger in the API server: `SeatLedger` objects in the operator's own namespace, written by compare-and-swap alone.
+//! The ledger in the API server: `SeatLedger` objects in the operator's own namespace, written only by
+//! compare-and-swap.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, ListParams, PostParams, Request};
@@ -18,15 +19,15 @@ use crate::machine::{jittered, random_bytes};
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::journal::{Base, BaseName, Entry, Found, Incomplete, place, read};
 
-/// Objects asked for at once.
+/// The most objects listed in one request.
 const PAGE: u32 = 500;
-/// The first wait after a write whose outcome is not known, and the longest.
+/// The first and the longest wait after a write whose outcome is unknown.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Another owner has taken over, or somebody has deleted or set back what was written. Whoever goes on has to begin anew.
+/// Another owner has taken over, or the ledger was deleted or set back. An owner that continues must take over again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the ledger is not as it was left: {0}")]
+#[error("the ledger is not as this owner left it: {0}")]
 pub struct Fenced(String);
 
 /// Why a ledger could not be taken over.
@@ -36,11 +37,11 @@ pub enum LedgerError {
     Call(#[from] CallError),
     #[error("{0}")]
     Fenced(#[from] Fenced),
-    #[error("no randomness: {0}")]
+    #[error("the system provides no random bytes: {0}")]
     Randomness(#[from] std::io::Error),
 }
 
-/// The objects of the ledger and the versions at which they were last seen.
+/// The objects of the ledger, and the versions at which they were last seen.
 pub struct Ledger {
     client: Client,
     api: Api<SeatLedger>,
@@ -55,13 +56,13 @@ pub struct Ledger {
 struct Known {
     /// The version of each object, and the entry up to which it was written.
     objects: HashMap<String, (String, i64)>,
-    /// The last entry that we know to have been durable.
+    /// The last entry known to be durable.
     last: u64,
 }
 
 impl Ledger {
-    /// `namespace` is the operator's own; `identity` tells replicas apart. Writes are sent from the
-    /// runtime that this is called in, wherever they are asked for.
+    /// `namespace` is the operator's own; `identity` distinguishes replicas. Writes are sent from the runtime that this
+    /// function is called in, whichever thread asks for them.
     pub fn new(client: Client, namespace: &str, identity: &str) -> Self {
         Ledger {
             api: Api::namespaced(client.clone(), namespace),
@@ -73,16 +74,17 @@ impl Ledger {
         }
     }
 
-    /// Makes this owner the only one that can write, and returns what stands in the ledger. It grants seats for `ttl`.
+    /// Makes this owner, which grants seats for `ttl`, the only one that can write, and returns the contents of the
+    /// ledger.
     pub async fn seal(&self, ttl: Duration) -> Result<Found, LedgerError> {
         let salt = random_bytes::<8>()?.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         let who = format!("{}-{salt}", self.identity);
         loop {
             let (entries, bases) = self.list().await?;
             let mut found = read(&entries, &bases);
-            // The seal takes the place of an entry that the owner before may not have folded into its bases.
+            // The seal overwrites an entry that the previous owner may not have folded into its bases.
             if let Err(fenced) = self.fold(&mut found).await {
-                tracing::info!(%fenced, "the owner before writes still");
+                tracing::info!(%fenced, "the previous owner is still writing to the ledger");
                 continue;
             }
             let last = self.known().last;
@@ -97,7 +99,7 @@ impl Ledger {
                     found.journal.wrote(&seal, &Vec::new());
                     return Ok(found);
                 }
-                // The owner before has written meanwhile, or another is taking over: see what there is now.
+                // The previous owner has written meanwhile, or another replica is taking over: read the ledger again.
                 Err(fenced) => tracing::info!(%fenced, "sealing the ledger again"),
             }
         }
@@ -111,7 +113,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The UIDs of all Licenses there are now.
+    /// The UIDs of all Licenses that exist now.
     pub async fn licenses(&self) -> Result<HashSet<String>, CallError> {
         let api: Api<License> = Api::all(self.client.clone());
         let mut uids = HashSet::new();
@@ -154,8 +156,9 @@ impl Ledger {
         Ok((entries, bases))
     }
 
-    /// Writes an entry over the one in its place. Returns the size of the write once it is durable; where the outcome of
-    /// a write is not known, it is found out, however long that takes. Nothing else may be written meanwhile.
+    /// Overwrites the entry in its place of the ring. Returns the size of the write in bytes once it is durable; if the
+    /// outcome of a write is unknown, the outcome is found out, however long that takes. Nothing else may be written
+    /// meanwhile.
     pub async fn write_entry(&self, entry: &Entry) -> Result<usize, Fenced> {
         let name = format!("journal-{:02}", place(entry.sequence));
         let spec = SeatLedgerSpec {
@@ -173,7 +176,7 @@ impl Ledger {
         Ok(size)
     }
 
-    /// Writes a base over the one that was there.
+    /// Overwrites a base. Returns the size of the write in bytes once it is durable.
     pub async fn write_base(&self, base: &Base, epoch: u64) -> Result<usize, Fenced> {
         let BaseName { license, pool, number } = &base.name;
         let spec = SeatLedgerSpec {
@@ -189,12 +192,13 @@ impl Ledger {
             lines: base.lines.clone(),
         };
         let is_ours = |found: &SeatLedgerSpec| *found == spec;
-        // A write of an owner before that was under way when it was sealed: it holds nothing that we do not know.
+        // A previous owner's write that was under way when the ledger was sealed: it holds nothing that this owner does
+        // not know.
         let is_older = |found: &SeatLedgerSpec| found.epoch <= spec.epoch && found.sequence <= spec.sequence;
         self.write(&object_name(&base.name), &spec, is_ours, is_older).await
     }
 
-    /// Deletes a base that is needed no more.
+    /// Deletes a base that is no longer needed. Succeeds if the base does not exist.
     pub async fn delete_base(&self, base: &BaseName) -> Result<(), CallError> {
         let name = object_name(base);
         self.known().objects.remove(&name);
@@ -204,7 +208,8 @@ impl Ledger {
         }
     }
 
-    /// Sends a write from where all else is sent: meanwhile the seat thread answers others. It breaks off where this is dropped.
+    /// Sends a write from the runtime that sends all other requests, so that the seat thread can answer others
+    /// meanwhile. Dropping the future cancels the write.
     async fn send(&self, request: Result<http::Request<Vec<u8>>, InvalidRequest>) -> Result<Option<String>, CallError> {
         let (client, mut sending) = (self.client.clone(), JoinSet::new());
         sending.spawn_on(async move { call(client::write(&client, request)).await }, &self.runtime);
@@ -226,7 +231,8 @@ impl Ledger {
             let (version, last) = self.known().objects.get(name).cloned().unzip();
             let mut object = SeatLedger::new(name, spec.clone());
             object.metadata.namespace = Some(self.namespace.clone());
-            // Nobody shares a ledger's fields with us, and who owns which costs the API server a quarter of a write.
+            // No other client writes fields of a ledger, and tracking their managers costs the API server a quarter of
+            // a write.
             object.metadata.managed_fields = version.is_some().then(|| vec![ManagedFieldsEntry::default()]);
             object.metadata.resource_version = version;
             let bytes = serde_json::to_vec(&object).unwrap_or_default();
@@ -244,10 +250,11 @@ impl Ledger {
                     return Ok(size);
                 }
                 Err(error) => {
-                    tracing::debug!(%error, name, "the outcome of a write to the ledger has to be found out");
+                    tracing::debug!(%error, name, "the outcome of a write to the ledger is unknown; reading it back");
                 }
             }
-            // Conflicts too: it may be our own write whose reply was lost and that the client sent again.
+            // Read the object on a conflict too: it may be our own write, whose reply was lost and that the client sent
+            // again.
             match call(self.api.get_opt(name)).await {
                 Ok(None) if last.is_some() => return Err(Fenced(format!("{name} was deleted"))),
                 Ok(None) => {}
@@ -266,7 +273,7 @@ impl Ledger {
                         return Err(Fenced(format!("{name} has epoch {epoch}, entry {sequence}")));
                     }
                 }
-                Err(error) => tracing::warn!(%error, name, "the ledger cannot be reached; trying again"),
+                Err(error) => tracing::warn!(%error, name, "the ledger cannot be read or written; trying again"),
             }
             tokio::time::sleep(jittered(wait)).await;
             wait = (wait * 2).min(LONGEST_WAIT);
@@ -294,7 +301,8 @@ fn read_base(place: BasePlace, spec: SeatLedgerSpec) -> Base {
     Base { name, sequence: u64::try_from(spec.sequence).unwrap_or(0), lines: spec.lines }
 }
 
-/// `NAMESPACE.LICENSE.POOL.NUMBER-HASH`, cut to what a name may be: the hash tells apart what reads the same.
+/// `base-NAMESPACE-LICENSE-POOL-NUMBER-HASH`, cut to the length of a name. The hash distinguishes bases whose readable
+/// parts are the same.
 fn object_name(base: &BaseName) -> String {
     let full = format!("{}/{}/{}", base.license, base.pool, base.number);
     let hash: String = Sha256::digest(&full).iter().take(6).map(|byte| format!("{byte:02x}")).collect();

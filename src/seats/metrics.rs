@@ -22,17 +22,17 @@ struct Denial {
 pub struct SeatMetrics {
     pub granted: Counter,
     pub released: Counter,
-    /// Seats whose holders were not heard of.
+    /// Seats freed because no heartbeat came.
     pub lost: Counter,
     denied: Family<Denial, Counter>,
-    /// Those in the queue, as they were at the last sweep.
+    /// Sessions in the queue at the last sweep.
     pub queued: Gauge,
-    /// From a request to its answer, but for those that wait in the queue.
+    /// From a request to its answer, without requests that wait in the queue.
     pub wait: Histogram,
     /// Requests answered by one commit.
     pub batch: Histogram,
     pub commit: Histogram,
-    /// Seats taken and freed in the ledger, and the bytes of the writes: their quotient is the bytes per seat.
+    /// Seats taken and freed in the ledger, and the bytes of its writes: their quotient is the bytes per seat.
     pub changes: Counter,
     pub bytes: Counter,
     pub owns: Gauge,
@@ -58,22 +58,22 @@ impl Default for SeatMetrics {
 }
 
 impl SeatMetrics {
-    /// Shows them in `registry`.
+    /// Registers the metrics in `registry`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("seats_granted", "Seats granted", self.granted.clone());
-        registry.register("seats_released", "Seats given back", self.released.clone());
-        registry.register("seats_lost", "Seats freed because their holder was not heard of", self.lost.clone());
+        registry.register("seats_released", "Seats released by their holders", self.released.clone());
+        registry.register("seats_lost", "Seats freed because no heartbeat came from their holder", self.lost.clone());
         registry.register("seats_denied", "Requests refused, by License and reason", self.denied.clone());
-        registry.register("seats_queued", "Sessions that wait for a seat", self.queued.clone());
-        registry.register("seat_wait_seconds", "From a request for seats to its answer", self.wait.clone());
+        registry.register("seats_queued", "Sessions waiting for a seat", self.queued.clone());
+        registry.register("seat_wait_seconds", "Time from a request for seats to its answer", self.wait.clone());
         registry.register("ledger_batch", "Requests answered by one commit", self.batch.clone());
-        registry.register("ledger_commit_seconds", "How long commits take", self.commit.clone());
+        registry.register("ledger_commit_seconds", "Time that a commit takes", self.commit.clone());
         registry.register("ledger_changes", "Seats taken and freed in the ledger", self.changes.clone());
-        registry.register("ledger_bytes", "Bytes of writes to the ledger", self.bytes.clone());
-        registry.register("ledger_owned", "1 in the replica that hands out seats", self.owns.clone());
+        registry.register("ledger_bytes", "Bytes written to the ledger", self.bytes.clone());
+        registry.register("ledger_owned", "1 in the replica that grants seats", self.owns.clone());
     }
 
-    /// Somebody was answered.
+    /// Counts an answer.
     pub fn answered(&self, license: &LicenseName, answer: &Result<Granted, Denied>) {
         match answer {
             Ok(granted) => _ = self.granted.inc_by(granted.seats.len() as u64),
@@ -85,7 +85,7 @@ impl SeatMetrics {
         }
     }
 
-    /// Somebody was refused; None: the License is not known.
+    /// Counts a refusal; `license` is `None` if the License is not known.
     fn denied(&self, license: Option<&LicenseName>, reason: &'static str) {
         let (namespace, name) =
             license.map_or_else(Default::default, |license| (license.namespace.to_string(), license.name.to_string()));

@@ -1,17 +1,17 @@
-//! Seats, as one owner hands them out: decided in memory, answered once they stand in the ledger (`design.md` §5).
+//! Seats, as one owner grants them: decided in memory, answered once they are in the ledger (docs/design/seats.md).
 //!
 //! | question | file |
 //! |---|---|
-//! | What is asked of a desk, what does it answer? | `asked.rs` |
-//! | Who is granted what, and when? | `desk.rs`, by `decide.rs`, on what `owned.rs` has |
-//! | What becomes of a seat that somebody holds? | `keep.rs` |
+//! | What can be asked of a desk, and what does it answer? | `asked.rs` |
+//! | Who is granted what, and when? | `desk.rs`, by `decide.rs`, on the state in `owned.rs` |
+//! | When is a seat kept, and when is it lost? | `keep.rs` |
 //! | What proves that nobody else owns the ledger? | `proof.rs` |
 //! | Who waits for a seat, and whose turn is it? | `queue.rs` |
-//! | How do answers wait for the ledger? | `commit.rs`, with what is in `pending.rs` |
+//! | How do answers wait for the ledger? | `commit.rs`, with the changes in `pending.rs` |
 //! | How does a new owner begin? | `take_over.rs` |
-//! | Where does all this run? | `thread.rs` |
+//! | On which thread does all this run? | `thread.rs` |
 //! | How is the ledger kept in the API server? | `ledger.rs` |
-//! | What becomes of the ledger of a License that is no more? | `clear.rs` |
+//! | When is the ledger of a deleted License deleted? | `clear.rs` |
 //! | How many bytes may that cost? | `budget.rs` |
 //! | What is counted? | `metrics.rs` |
 

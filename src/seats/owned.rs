@@ -1,4 +1,4 @@
-//! What an owner of the ledger has in memory.
+//! What an owner of the ledger keeps in memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use crate::domain::seats::seating::Seating;
 #[derive(Default)]
 pub(super) struct State {
     pub owned: Option<Owned>,
-    /// Nothing more is decided: what waits is written, and then another owner may begin.
+    /// Requests are no longer decided: what waits is written, and then another owner may begin.
     pub closing: bool,
-    /// The next write is put off until so many wait for it: nobody sooner need tell that they came.
+    /// The committer sleeps until this many requests wait; earlier arrivals need not wake it.
     pub enough: usize,
 }
 
 impl State {
-    /// Whether those who put off the next write have to be told of what has come.
+    /// Whether enough requests wait to wake the committer.
     pub fn is_enough(&self) -> bool {
         self.owned.as_ref().is_none_or(|owned| owned.waiting.len() >= self.enough)
     }
 }
 
 impl State {
-    /// Nothing more is decided. Those in the queue are told at once that this is no owner any more.
+    /// Stops deciding. All waiters in the queues are answered at once that this replica is not the owner.
     pub fn close(&mut self) {
         self.closing = true;
         for counter in self.owned.iter_mut().flat_map(|owned| owned.seatings.values_mut()) {
@@ -41,46 +41,47 @@ impl State {
     }
 }
 
-/// What an owner has.
+/// The state of an owner.
 pub(super) struct Owned {
     pub journal: Journal,
     pub seatings: HashMap<LicenseName, Counter>,
     pub pending: Pending,
     pub waiting: Vec<oneshot::Sender<()>>,
-    /// Those who ask again for what is in the write that is under way.
+    /// Callers that asked again for what the write under way contains.
     pub joining: Vec<oneshot::Sender<()>>,
-    /// Bases that wait to be written or are being written.
+    /// Bases that are queued to be written or are being written.
     pub on_the_way: BTreeSet<BaseName>,
-    /// Since when a write is under way.
+    /// When the write that is under way began.
     pub writing_since: Option<Duration>,
     pub shut: Option<Shut>,
 }
 
-/// Why and until when nothing new is granted to Licenses from before: the ledger may not tell of every seat of theirs.
+/// Why and until when nothing new is granted to Licenses from before: the ledger may not show all their seats.
 pub(super) struct Shut {
     pub why: String,
     pub until: Duration,
-    /// The Licenses there were when this owner began. One made since has no seats that could be missing.
+    /// The Licenses that existed when this owner began, by UID. A License created later has no seats that could be
+    /// missing.
     pub licenses: HashSet<String>,
 }
 
 /// The seats of one License.
 pub(super) struct Counter {
     pub seating: Seating,
-    /// When it has to be looked up again what the License grants; none: at once.
+    /// When to look up again what the License grants; `None` if only a change of an object requires it.
     pub good_until: Option<Instant>,
     pub stale: bool,
     pub uid: Option<String>,
     pub peaks: BTreeMap<Arc<str>, u64>,
-    /// As it was when it was last told that the use has changed.
+    /// The use that was last reported as changed.
     pub told: BTreeMap<Arc<str>, Use>,
-    /// Why somebody was refused, each reason in the words of the first refusal, since that was told last.
+    /// The refusals since the last report: for each reason, the message of the first one.
     pub refused: BTreeMap<&'static str, String>,
-    /// Those who wait for a seat.
+    /// The waiters for a seat.
     pub queue: Queue<InQueue>,
 }
 
-/// What a grant changes beside the table, and what may be in its way.
+/// What a grant changes besides the table, and what may prevent it.
 pub(super) struct Writes<'o> {
     pub pending: &'o mut Pending,
     pub waiting: &'o mut Vec<oneshot::Sender<()>>,
@@ -105,12 +106,12 @@ impl Owned {
 }
 
 impl Owned {
-    /// Nobody more can be made to wait for the ledger.
+    /// Whether no further request can wait for the ledger.
     pub fn is_full(&self) -> bool {
         self.waiting.len() + self.joining.len() >= MOST_WAITING
     }
 
-    /// The seats of each License, and what changes with them.
+    /// The seats of each License, and what changes together with them.
     pub fn parts(&mut self) -> (&mut HashMap<LicenseName, Counter>, Writes<'_>) {
         let Owned { seatings, pending, waiting, joining, writing_since, shut, .. } = self;
         let shut = shut.as_ref();
@@ -119,12 +120,12 @@ impl Owned {
 }
 
 impl Writes<'_> {
-    /// A write takes so long that nobody new should wait for it.
+    /// Whether a write takes so long that no new request should wait for it.
     pub fn are_stuck(&self, now: Duration) -> bool {
         self.writing_since.is_some_and(|since| now.saturating_sub(since) > STUCK)
     }
 
-    /// Told once everything that was decided is durable. None: it is already.
+    /// A receiver that is notified once everything decided so far is durable; `None` if it already is.
     pub fn until_durable(&mut self) -> Option<oneshot::Receiver<()>> {
         let (durable, told) = oneshot::channel();
         match (self.pending.is_empty(), self.writing_since) {

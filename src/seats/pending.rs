@@ -1,4 +1,4 @@
-//! What is in the table and not in the ledger yet. It becomes one entry of the ledger, and has to fit into one object.
+//! What the table has and the ledger has not yet. It becomes one entry of the ledger, and must fit into one object.
 
 use super::asked::Denied;
 use crate::domain::license::name::LicenseName;
@@ -6,16 +6,16 @@ use crate::domain::seats::journal::{Changes, written};
 use crate::domain::seats::refusal::Refusal;
 use crate::domain::seats::table::Record;
 
-/// An entry that is too large would be refused for ever. An object takes 1 MiB of lines (`api::seat_ledger`), and etcd
-/// 1.5 MiB of JSON, in which each character may take two bytes.
+/// The most bytes of an entry: a larger one would be refused for ever. An object holds 1 MiB of lines
+/// (`api::seat_ledger`), and etcd 1.5 MiB of JSON, in which each character may take two bytes.
 const MOST_BYTES: usize = 700_000;
-/// So many seats are freed in one entry at most, of those that are lost or taken away.
+/// The most lost or revoked seats that are freed in one entry.
 const FREED_AT_ONCE: usize = 1_000;
 
 #[derive(Default)]
 pub(super) struct Pending {
     changes: Changes,
-    /// As lines of the ledger, or a few more.
+    /// The size of the changes as lines of the ledger, or a little more.
     bytes: usize,
 }
 
@@ -28,12 +28,12 @@ impl Pending {
         self.changes.iter().any(|(other, _)| other == license)
     }
 
-    /// Refuses what does not fit any more, and for good what never will.
+    /// Refuses records that no longer fit into this entry; those that would fit into none are refused for good.
     pub fn check(&self, license: &LicenseName, records: &[Record]) -> Result<(), Denied> {
         let bytes = written(license, records);
         if bytes > MOST_BYTES {
             return Err(Denied::Refused(Refusal::InvalidRequest(format!(
-                "these seats take {bytes} bytes in the ledger, and one entry of it {MOST_BYTES}: give a smaller `count` \
+                "these seats take {bytes} bytes in the ledger, and one entry holds {MOST_BYTES}: use a smaller `count` \
                  or shorter names"
             ))));
         }
@@ -43,7 +43,7 @@ impl Pending {
         Ok(())
     }
 
-    /// As many seats to free as fit; the others are freed later.
+    /// As many of the records that free seats as fit; the others follow in a later entry.
     pub fn fitting(&self, license: &LicenseName, mut freed: Vec<Record>) -> Vec<Record> {
         freed.truncate(FREED_AT_ONCE);
         while !freed.is_empty() && self.check(license, &freed).is_err() {
@@ -52,13 +52,13 @@ impl Pending {
         freed
     }
 
-    /// Adds what is in the table by now.
+    /// Adds records that are already in the table.
     pub fn add(&mut self, license: &LicenseName, records: Vec<Record>) {
         self.bytes += written(license, &records);
         self.changes.push((license.clone(), records));
     }
 
-    /// Everything, in the order in which it came.
+    /// Takes all changes, in the order in which they were added.
     pub fn take(&mut self) -> Changes {
         self.bytes = 0;
         std::mem::take(&mut self.changes)
@@ -71,7 +71,7 @@ mod tests {
     use crate::domain::seats::journal::write_changes;
     use crate::domain::seats::table::Free;
 
-    /// Nobody's names make an entry that the API server refuses.
+    /// No names make an entry so large that the API server refuses it.
     #[test]
     fn an_entry_stays_within_an_object_whatever_the_names() {
         let license = LicenseName::new("centre", "innoacd");
@@ -92,7 +92,7 @@ mod tests {
         assert!(pending.check(&license, &[free(slot)]).is_ok());
     }
 
-    /// Whoever asks for more than an entry takes would be told for ever to ask again.
+    /// A request larger than an entry would otherwise be answered "try again" for ever.
     #[test]
     fn what_never_fits_is_refused_with_what_to_change() {
         let license = LicenseName::new("centre", "innoacd");

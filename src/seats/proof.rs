@@ -7,17 +7,17 @@ use tokio::sync::{Notify, watch};
 use super::desk::ticks;
 use crate::machine::monotonic;
 
-/// Proof of owning the ledger lasts this long from when the renewal of the Lease was sent that brought it.
+/// How long proof of owning the ledger lasts, from when the renewal of the Lease that brought it was sent.
 pub const PROOF_LASTS: Duration = Duration::from_secs(10);
-/// What is sent within the same tick proves nothing: it is waited for longer than one.
+/// A renewal sent within the same tick as the request proves nothing, so wait for longer than one tick.
 const TICK: Duration = Duration::from_millis(2);
-/// How long it is waited for a renewal of the Lease before it is asked for again.
+/// How long to wait for a renewal of the Lease before asking for it again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) struct Proof {
-    /// Ticks until which it lasts.
+    /// The tick until which the proof lasts.
     lasts: watch::Sender<u64>,
-    /// Told where a renewal of the Lease is wanted now.
+    /// Notified when a renewal of the Lease is wanted now.
     pub wanted: Arc<Notify>,
 }
 
@@ -28,7 +28,7 @@ impl Default for Proof {
 }
 
 impl Proof {
-    /// The Lease was renewed with a request that was sent at `sent`.
+    /// Records that the Lease was renewed with a request that was sent at `sent`.
     pub fn came(&self, sent: Duration) {
         let until = ticks(sent + PROOF_LASTS);
         self.lasts.send_if_modified(|lasts| {
@@ -42,8 +42,8 @@ impl Proof {
         ticks(now) < *self.lasts.borrow()
     }
 
-    /// Returns once the Lease was renewed with a request sent after `since`: nobody else had owned the ledger until then.
-    /// A renewal is asked for at once.
+    /// Asks for a renewal of the Lease at once, and returns after a renewal whose request was sent after `since`. It
+    /// proves that nobody else had owned the ledger until then.
     pub async fn of_later(&self, since: Duration) {
         let enough = ticks(since + PROOF_LASTS) + 1;
         let mut lasts = self.lasts.subscribe();
@@ -51,18 +51,19 @@ impl Proof {
             loop {
                 tokio::time::sleep(TICK).await;
                 self.wanted.notify_one();
-                // Whoever was told before is asked again: a notice may come before the replica has begun to keep its Lease.
+                // Ask repeatedly: a notice may come before the replica has begun to keep its Lease.
                 tokio::time::sleep(ASK_AGAIN).await;
             }
         };
         tokio::select! {
-            // The sender lives as long as this does.
+            // The sender lives as long as `self`.
             _ = lasts.wait_for(|lasts| *lasts >= enough) => {}
             () = ask => {}
         }
     }
 
-    /// The same, with everybody else who wants that within `every`: one renewal is enough for all of them.
+    /// Like `of_later`, but shared with all other callers that come within `every`: one renewal is enough for all of
+    /// them.
     pub async fn of_later_together(&self, every: Duration) {
         let since = monotonic();
         let into = since.as_nanos() % every.as_nanos().max(1);

@@ -1,8 +1,9 @@
-//! Those who wait for a seat. They are served at each moment at which one may have come free, before anybody else is
-//! decided on: so a newcomer finds nothing that one of them could take.
+//! The queue for seats. Waiters are served at each moment at which a seat may have come free, before anyone else is
+//! decided on: a newcomer never finds a seat that a waiter could take.
 //!
-//! Whoever is called while its ask has ended gets the seat too, for the rest of its grace: coming back it finds it there,
-//! and otherwise the sweep frees it for the next. The same becomes of a grant that does not reach who asked.
+//! If a waiter's turn comes between two of its requests, the seat is granted anyway and kept for the rest of its grace
+//! period: its next request finds the seat, and without one the sweep frees it for the next waiter. The same happens to
+//! a grant that does not reach its caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,28 +18,28 @@ use crate::domain::license::name::LicenseName;
 use crate::domain::seats::queue::{GRACE, MOST_QUEUED, Queue, Session};
 use crate::domain::seats::refusal::Refusal;
 
-/// So many are looked at when a seat comes free; everybody at the next sweep. Those at the head of a long queue mostly
-/// wait for the same, so the seat is theirs.
+/// The most waiters that are considered when a seat comes free; the next sweep considers all. Those at the head of a
+/// long queue mostly wait for the same kind of seat, so one of them takes it.
 pub(super) const HEAD: usize = 16;
 
-/// One who waits.
+/// A waiter.
 pub(super) struct InQueue {
     ask: Arc<Ask>,
-    /// Why there was no seat when it was looked last.
+    /// Why there was no seat when the waiter was last considered.
     refusal: Refusal,
-    /// None: it is answered.
+    /// `None` once it is answered.
     answer: Option<oneshot::Sender<Result<Outcome, Denied>>>,
 }
 
 impl InQueue {
     fn tell(&mut self, answer: Result<Outcome, Denied>) {
         if let Some(waiting) = self.answer.take() {
-            // Whoever has gone is heard of again, or the seat comes free after the grace.
+            // If the waiter is gone, its next request finds the seat, or the seat comes free after the grace period.
             let _ = waiting.send(answer);
         }
     }
 
-    /// The session has asked anew, and that answer counts.
+    /// The session has sent a newer request, and the answer to that one counts.
     fn give_way(mut self) {
         let refusal = self.refusal.clone();
         self.tell(Err(Denied::Refused(refusal)));
@@ -52,7 +53,7 @@ impl Ask {
 }
 
 impl Counter {
-    /// Who asks has its seat.
+    /// The caller has its seat and no longer waits.
     pub fn leaves_queue(&mut self, ask: &Ask) {
         if let Some(waiting) = self.queue.leave(&ask.who()) {
             waiting.give_way();
@@ -60,7 +61,7 @@ impl Counter {
     }
 }
 
-/// A place in the queue while it is being asked for. The grace begins when this is dropped.
+/// A place in the queue while its request is open. The grace period begins when this is dropped.
 struct Turn<'d> {
     shared: &'d Shared,
     ask: Arc<Ask>,
@@ -68,8 +69,8 @@ struct Turn<'d> {
 }
 
 impl Desk {
-    /// Asks for seats and, where there are none that may come free, waits in the queue for `most` at most. The answer
-    /// comes once it is durable.
+    /// Asks for seats. If there are none now but some may come free, waits in the queue for at most `most`. The answer
+    /// comes once the grant is durable.
     pub async fn acquire_in_turn(&self, ask: Ask, most: Duration) -> Result<Granted, Denied> {
         let ask = Arc::new(ask);
         let answer = self.in_turn(&ask, most).await;
@@ -107,7 +108,7 @@ impl Shared {
         Ok(Turn { shared: self, ask: ask.clone(), answer })
     }
 
-    /// Serves those who wait, in their order: the first `most` of them, and everybody where the License may grant more.
+    /// Serves the waiters in their order: the first `most` of them, or all if the License may grant more than before.
     pub(super) fn serve(&self, license: &LicenseName, counter: &mut Counter, writes: &mut Writes, most: usize) {
         let (now, at) = (monotonic(), self.clock.now().at);
         let looked_up = self.look_up(license, counter, at);
@@ -124,7 +125,7 @@ impl Shared {
                     one.refusal = refusal;
                     Some(true)
                 }
-                // Nobody gets a new seat at present.
+                // No new seat can be granted to anyone at present.
                 Err(Denied::LedgerIncomplete { .. } | Denied::LedgerUnavailable | Denied::Overloaded) => None,
                 answer => {
                     one.tell(answer);
@@ -135,7 +136,7 @@ impl Shared {
         counter.queue = queue;
     }
 
-    /// Who waited is told: from now on the seats are held for their whole time, as all others.
+    /// The waiter is being answered: from now on its seats are held for a whole TTL, like all others.
     fn hand_over(&self, license: &LicenseName, granted: &Granted) -> Result<(), Denied> {
         let now = monotonic();
         let until = ticks(now + with_drift(self.ttl));
@@ -146,20 +147,20 @@ impl Shared {
             counter.seating.since(&seat.held()) == Some(seat.since)
                 && counter.seating.heartbeat(&seat.held(), ticks(now), until)
         });
-        // The ledger took longer than the grace.
+        // If they are not held, the ledger took longer than the grace period.
         if held { Ok(()) } else { Err(Denied::LedgerUnavailable) }
     }
 }
 
 impl Turn<'_> {
-    /// Waits until it is called.
+    /// Waits for its turn, for at most `most`.
     async fn comes(&mut self, most: Duration) -> Result<Outcome, Denied> {
         if let Ok(told) = tokio::time::timeout(most, &mut self.answer).await {
             return told.unwrap_or(Err(Denied::NotOwner));
         }
         let mut state = self.shared.lock();
         match self.answer.try_recv() {
-            // It was called at the last moment.
+            // Its turn came at the last moment.
             Ok(answer) => answer,
             Err(TryRecvError::Closed) => Err(Denied::NotOwner),
             Err(TryRecvError::Empty) => {
@@ -178,7 +179,7 @@ impl Drop for Turn<'_> {
         let mut state = self.shared.lock();
         let Some(queue) = queue_of(&mut state, &self.ask.license) else { return };
         let who = self.ask.who();
-        // The session may have asked anew, or be gone from the queue.
+        // The session may have sent another request, or may have left the queue.
         if queue.ask(&who).is_some_and(|waiting| Arc::ptr_eq(&waiting.ask, &self.ask)) {
             queue.ended(&who, ticks(monotonic()));
         }

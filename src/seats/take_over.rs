@@ -1,4 +1,5 @@
-//! How an owner begins: it seals the ledger, so that no owner before it can write any more, and takes over what is held.
+//! How an owner begins: it seals the ledger, so that no previous owner can write any longer, and takes over the seats
+//! that are held.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -20,16 +21,16 @@ use crate::domain::seats::pool::Terms;
 use crate::domain::seats::roster::People;
 use crate::domain::seats::seating::Seating;
 
-/// How often it is looked for seats whose holders were not heard of.
+/// How often the sweep frees seats whose holders have stopped sending heartbeats.
 const SWEEP: Duration = Duration::from_secs(1);
-/// What waits to be written has this long when another is to take over.
+/// How long pending changes may take to be written when another replica is to take over.
 const HAND_OVER: Duration = Duration::from_secs(2);
-/// How long a take-over that failed is not tried again.
+/// How long to wait before a failed take-over is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
 impl Desk {
-    /// Owns the ledger from now on, until `stop` turns true or another takes over. Everything that waits is written first
-    /// where it was told to stop.
+    /// Owns the ledger until `stop` turns true or another replica takes over. On `stop`, everything that waits is
+    /// written first.
     pub async fn own(&self, ledger: Arc<Ledger>, stop: &mut watch::Receiver<bool>) {
         let own = async {
             loop {
@@ -37,7 +38,7 @@ impl Desk {
                     Ok(all_know) => {
                         tokio::select! {
                             fenced = commit::run(self.0.clone(), ledger.clone()) => {
-                                tracing::warn!(%fenced, "the seats are taken over anew, as long as this replica leads");
+                                tracing::warn!(%fenced, "taking over the ledger again: this replica still leads");
                             }
                             () = self.sweep_forever() => {}
                             () = self.clear_forever(&ledger) => {}
@@ -46,7 +47,7 @@ impl Desk {
                         self.0.lock().owned = None;
                         self.0.metrics.queued.set(0);
                     }
-                    Err(error) => tracing::warn!(%error, "the ledger of seats cannot be taken over yet"),
+                    Err(error) => tracing::warn!(%error, "the ledger cannot be taken over yet; trying again"),
                 }
                 tokio::time::sleep(jittered(AGAIN)).await;
             }
@@ -62,7 +63,7 @@ impl Desk {
                     biased;
                     () = self.idle() => {}
                     () = &mut own => {}
-                    () = tokio::time::sleep(HAND_OVER) => tracing::warn!("some seats were not written in time"),
+                    () = tokio::time::sleep(HAND_OVER) => tracing::warn!("not every change was written in time"),
                 }
             }
             () = &mut own => {}
@@ -93,7 +94,8 @@ impl Desk {
         }
     }
 
-    /// From `all_know` on nobody counts on a seat for longer than this owner grants it: the next owner need not either.
+    /// From `all_know` on, no holder relies on a seat for longer than this owner grants it, so the next owner need not
+    /// wait longer either.
     async fn forget_ttl_before(&self, all_know: Duration) {
         tokio::time::sleep(all_know.saturating_sub(monotonic())).await;
         if let Some(owned) = &mut self.0.lock().owned {
@@ -102,16 +104,17 @@ impl Desk {
         std::future::pending().await
     }
 
-    /// Returns from when on nobody counts on what an owner before has granted.
+    /// Takes over the ledger. Returns the time at which the last holder stops relying on what a previous owner granted.
     async fn take_over(&self, ledger: &Arc<Ledger>) -> Result<Duration, LedgerError> {
         let Found { mut journal, holds, incomplete } = ledger.seal(self.ttl()).await?;
-        // Between taking the Lease and sealing another may have taken both and granted seats: then this seal has only
-        // fenced its writes, not what it answers from memory, and nothing may be granted here. The Lease, renewed without a
-        // gap, shows that nobody has (tests/seat_protocol: LeaseThenSeal).
+        // Between taking the Lease and sealing, another replica may have taken both and granted seats: then this seal
+        // has only fenced that replica's writes, not the answers it gives from memory, and nothing may be granted here.
+        // The Lease, renewed without a gap, shows that nobody has (tests/seat_protocol: LeaseThenSeal).
         self.0.proof.of_later(monotonic()).await;
         let now = monotonic();
-        // Who was told that a seat is theirs by an owner before, at the last moment at which that one had proof of owning
-        // it, may believe so for a whole TTL from then: that of the owner, which was started with another perhaps.
+        // A previous owner may have confirmed a seat up to the last moment at which it could prove ownership. The
+        // holder may rely on it for a whole TTL from then: the TTL of that owner, which may have been started with
+        // another one.
         let ttl = journal.ttl().map_or(self.ttl(), Duration::from_secs).max(self.ttl());
         let wait = with_drift(PROOF_LASTS + ttl);
         let until = ticks(now + wait);
@@ -126,7 +129,7 @@ impl Desk {
             counter.seating.apply(record, until);
         }
         let held: u64 = seatings.values().map(|counter| counter.seating.table().in_use_at_all()).sum();
-        tracing::info!(epoch = journal.epoch(), entry = journal.sequence(), held, "owns the seats");
+        tracing::info!(epoch = journal.epoch(), entry = journal.sequence(), held, "took over the ledger and the seats");
         let new = self.0.from_nothing.swap(false, Ordering::Relaxed);
         let shut = match incomplete {
             Some(Incomplete::Empty) if new => None,
@@ -135,7 +138,7 @@ impl Desk {
         };
         if let Some(shut) = &shut {
             let (why, licenses) = (&shut.why, shut.licenses.len());
-            tracing::warn!(%why, ?wait, licenses, "nothing new is granted to the Licenses from before for a while");
+            tracing::warn!(%why, ?wait, licenses, "existing Licenses get no new seats until `wait` is over");
         }
         let mut owned = Owned::new(std::mem::take(&mut journal), seatings, shut);
         for name in owned.journal.due() {
@@ -150,7 +153,7 @@ impl Desk {
     }
 }
 
-/// What a License grants that is not there.
+/// What a License that does not exist grants.
 fn nothing() -> (Arc<Terms>, Arc<People>) {
     let terms = Terms { mode: Mode::Demo, ever_licensed: false, demo_seats: 0, ending: None, pools: Vec::new() };
     (Arc::new(terms), Arc::new(People::unite(&[])))

@@ -1,4 +1,4 @@
-//! The embedded API over HTTPS, for kubectl: only who has the credential is answered.
+//! The embedded API over HTTPS, for kubectl: only callers with the credential are answered.
 
 use axum::Router;
 use axum::extract::connect_info::Connected;
@@ -22,21 +22,21 @@ use tokio_rustls::server::TlsStream;
 use super::guests::{Connection, Guest, Guests};
 use crate::cluster::metrics::Metrics;
 
-/// Connections at a time. A shell with kubectl and a few dashboards need some dozens.
+/// The most connections at a time. A shell with kubectl and a few dashboards need a few dozen.
 pub const MOST_CONNECTIONS: usize = 512;
-/// A client that has not finished its TLS handshake by then is cut off.
+/// A client has this long to finish its TLS handshake; then it is cut off.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long to wait when no connection can be taken, for want of file descriptors.
+/// How long to wait when no connection can be accepted because file descriptors have run out.
 const OUT_OF_FILES: Duration = Duration::from_millis(500);
 
-/// What answers who has the credential.
+/// Answers the requests that carry the credential.
 pub type Answer = Arc<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>;
 
-/// What is served.
+/// What the handlers share.
 #[derive(Clone)]
 struct Shared {
     api: Answer,
-    /// Of the bearer token. Comparing hashes takes the same time whatever is wrong.
+    /// The SHA-256 of the bearer token. Comparing hashes takes the same time whatever is wrong.
     token: [u8; 32],
     metrics: Option<Arc<Metrics>>,
 }
@@ -60,7 +60,7 @@ pub async fn serve(
     served
 }
 
-/// Takes connections and shakes hands with each on its own, so that a slow one holds up no other.
+/// Accepts connections. Each handshake runs in a task, so that a slow client holds up no other.
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sender<Shaken>) {
     let guests = Guests::with_room(MOST_CONNECTIONS);
     loop {
@@ -71,7 +71,7 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sende
                 let (handshake, ready) = (acceptor.accept(connection), ready.clone());
                 tokio::spawn(async move {
                     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, handshake).await {
-                        // An error says that the server is being dropped.
+                        // An error means that the server is being dropped.
                         let _ = ready.send((stream, address)).await;
                     }
                 });
@@ -89,7 +89,7 @@ struct Connections {
     address: SocketAddr,
 }
 
-/// Who asks.
+/// The other end of the connection that a request came over.
 #[derive(Clone)]
 struct Caller(Arc<Guest>);
 
@@ -106,7 +106,7 @@ impl Listener for Connections {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         match self.connections.recv().await {
             Some(connection) => connection,
-            // Nobody accepts any more: the server is being dropped.
+            // The accepting task has ended: the server is being dropped.
             None => std::future::pending().await,
         }
     }

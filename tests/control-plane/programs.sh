@@ -21,8 +21,8 @@ build() { # name, command...
   echo "[$n/${#wanted[@]}] $name … $((SECONDS - began)) s" >&2
 }
 
-# The version comes from the resolved graph, so the stamp cannot disagree with what is built. Without the stamp
-# helm's kubeVersion checks refuse charts.
+# The version comes from the resolved graph, so the stamp always matches what is built. Without the stamp, helm's
+# kubeVersion checks refuse charts.
 kube=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
 minor=${kube#v1.} minor=${minor%%.*}
 v=k8s.io/component-base/version
@@ -30,7 +30,7 @@ stamp="-s -w -X $v.gitVersion=$kube -X $v.gitMajor=1 -X $v.gitMinor=$minor -X $v
 for program in kube-apiserver kube-controller-manager kube-scheduler kubectl; do
   build $program go build -trimpath -ldflags "$stamp" -o "$out/" k8s.io/kubernetes/cmd/$program
 done
-# Left to itself go names it `server`.
+# By default, go names it `server`.
 build etcd go build -trimpath -ldflags '-s -w' -o "$out/etcd" go.etcd.io/etcd/server/v3
 
 # Neither go.mod has a replace directive, so pkg@version works and builds with that module's own versions.
@@ -40,7 +40,7 @@ build kwok go install -trimpath -ldflags "-s -w -X sigs.k8s.io/kwok/pkg/consts.V
 build helm go install -trimpath -ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=$helm" "helm.sh/helm/v4/cmd/helm@$helm"
 
 [[ " ${wanted[*]} " == *" kwok "* ]] || exit 0
-# kwok has no stages of its own ("no stages found"): its module's fast ones.
+# The kwok program contains no stages ("no stages found"), so the fast ones of its module are used.
 module=$(go mod download -json "sigs.k8s.io/kwok@$kwok" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",\{0,1\}$/\1/p')
 for stage in node/fast/node-initialize node/heartbeat-with-lease/node-heartbeat-with-lease \
   pod/fast/pod-ready pod/fast/pod-complete pod/fast/pod-delete; do

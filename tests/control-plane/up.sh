@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A Kubernetes control plane on 127.0.0.1 with one simulated node:  up.sh [--until-stdin-closes] BIN STATE
-# BIN is the folder that build.sh prints. STATE is made anew: an earlier state of ours in it is thrown away.
+# BIN is the folder that build.sh prints. STATE is created; an earlier state of ours in it is deleted.
 # Writes STATE/kubeconfig (administrator), STATE/log/* and STATE/pid/*, prints "ready: KUBECONFIG=…", and stays in the
-# foreground. However it ends, also by kill -9, it leaves no process behind. With --until-stdin-closes it ends when its
-# standard input does, that is with the process that holds the other end.
+# foreground. However it ends, even by SIGKILL, it leaves no process behind. With --until-stdin-closes it ends when its
+# standard input closes, so with the process that holds the other end.
 # FSYNC=off makes etcd answer before its write is on disk: for tests, never for measuring.
-# API_SERVER_LASTS=on starts the API server anew, at the same port, when it ends: for tests that kill it.
+# API_SERVER_LASTS=on restarts the API server, at the same port, when it ends: for tests that kill it.
 set -euo pipefail
 say() { echo "up.sh: $*" >&2; }
 until_stdin_closes=
@@ -19,24 +19,24 @@ if [[ -n $(ls -A "$dir") && ! -e $dir/.control-plane ]]; then
   exit 2
 fi
 touch "$dir/.control-plane"
-# Everything started below inherits the lock, so a free lock means that all of an earlier run is gone.
+# Everything started below inherits the lock, so a free lock means that every process of an earlier run is gone.
 exec {lock}> "$dir/.control-plane"
 flock -w 10 "$lock" || { say "another control plane is running in $dir; end it or name another folder"; exit 2; }
 
 pids=()
 stop() {
-  # No grace: the state is thrown away. The API server goes before etcd, so that it does not complain.
+  # No graceful end, because the state is deleted anyway. The API server ends before etcd, so that it does not complain.
   for ((i = ${#pids[@]} - 1; i >= 0; i--)); do kill -9 "${pids[i]}" 2>/dev/null || true; done
   ((${#pids[@]} == 0)) || wait "${pids[@]}" 2>/dev/null || true
   pids=()
   rm -rf "$dir/etcd" "$dir/pid" "$dir/kwok"
 }
 watcher=
-# A second signal must not cut the clearing up short.
+# A second signal must not interrupt the clean-up.
 trap 'trap "" INT TERM; stop; [[ -z $watcher ]] || kill "$watcher" 2>/dev/null || true' EXIT
 trap 'exit 0' INT TERM
-# Each process is killed by the kernel when this shell is gone (setpriv), and is out of reach of the terminal's Ctrl-C,
-# which this shell answers (setsid).
+# The kernel kills each process when this shell is gone (setpriv). The terminal's Ctrl-C does not reach them (setsid);
+# this shell handles it.
 tied() { exec setsid setpriv --pdeathsig KILL "$@"; }
 if [[ -n $until_stdin_closes ]]; then
   exec {stdin}<&0
@@ -51,7 +51,7 @@ start() {
   shift
   tied "$bin/$name" "$@" > "$dir/log/$name.log" 2>&1 &
   pids+=($!)
-  # Whole at once: it may be read while a component is started anew.
+  # Written in one step, because it may be read while a component restarts.
   echo $! > "$dir/pid/.$name"
   mv "$dir/pid/.$name" "$dir/pid/$name"
 }
@@ -66,7 +66,7 @@ await() { # what, seconds, command...: false when not so in time, or when a comp
     sleep 0.1
   done
 }
-# Below the ports that the kernel hands out to connections; whether it is still free when used, the retry sees to.
+# Finds a port below those that the kernel gives to connections. If it is taken before it is used, the retry helps.
 listening() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 port() {
   local p
@@ -78,7 +78,7 @@ port() {
   return 1
 }
 kubectl() { "$bin/kubectl" --kubeconfig "$dir/kubeconfig" --cache-dir "$dir/kubectl-cache" "$@"; }
-# In a shell of its own: a connection that etcd closes early kills who writes to it.
+# In a subshell: a connection that etcd closes early kills the process that writes to it.
 etcd_is_healthy() (
   exec 3<> "/dev/tcp/127.0.0.1/$etcd"
   printf 'GET /health HTTP/1.0\r\n\r\n' >&3
@@ -127,7 +127,7 @@ K
   await etcd 30 etcd_is_healthy || return 1
 
   # CRDs, ValidatingAdmissionPolicy and (since 1.36) MutatingAdmissionPolicy are on by default.
-  # On loopback the endpoint reconciler would refuse the address. Nobody has business here without a credential.
+  # The endpoint reconciler would refuse a loopback address. Anonymous requests are not allowed.
   api_server=(--etcd-servers="http://127.0.0.1:$etcd" \
     --bind-address=127.0.0.1 --secure-port="$api" --advertise-address=127.0.0.1 --endpoint-reconciler-type=none \
     --tls-cert-file=pki/serving.crt --tls-private-key-file=pki/serving.key --client-ca-file=pki/ca.crt \
@@ -144,8 +144,8 @@ K
     --cluster-signing-cert-file=pki/ca.crt --cluster-signing-key-file=pki/ca.key
   start kube-scheduler --kubeconfig=kubeconfig --authentication-kubeconfig=kubeconfig --authorization-kubeconfig=kubeconfig \
     --bind-address=127.0.0.1 --secure-port="$sched" --leader-elect=false
-  # Nodes become Ready, pods Running, Jobs Complete. KWOK_WORKDIR keeps a ~/.kwok/kwok.yaml out of it; it listens on
-  # every address unless told otherwise; the node name localhost is what kubectl logs and exec dial.
+  # Nodes become Ready, pods Running, Jobs Complete. KWOK_WORKDIR makes it ignore a ~/.kwok/kwok.yaml. By default it
+  # listens on every address. kubectl logs and exec connect to the node name localhost.
   KWOK_WORKDIR=$dir/kwok start kwok --kubeconfig=kubeconfig --config="$bin/stages.yaml" --manage-all-nodes=true \
     --cidr=10.244.0.0/16 --node-name=localhost --node-ip=127.0.0.1 --node-port="$kwok" --server-address="127.0.0.1:$kwok" \
     --tls-cert-file=pki/serving.crt --tls-private-key-file=pki/serving.key --node-lease-duration-seconds=40
@@ -169,7 +169,7 @@ N
 for attempt in 1 2 3 4 5; do
   if bring_up; then break; fi
   if ((attempt < 5)) && grep -qs 'address already in use' "$dir"/log/*.log; then
-    say "a port was taken meanwhile; trying others"
+    say "a port was taken in the meantime; trying others"
     stop
     continue
   fi

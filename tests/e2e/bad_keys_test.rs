@@ -1,4 +1,4 @@
-//! Keys that do not count: each says why, where the customer looks, and none displaces a good one.
+//! Keys that do not count: the License shows the reason for each, and none displaces a good key.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::eventually::eventually;
 use crate::installation::PINNED_PRODUCT;
 use crate::keys::{Signer, claims};
 
-/// K4: whatever is put beside a good key, the licence stays Full and every other entry says what is wrong with it.
+/// K4: whatever is put beside a good key, the licence stays Full and every other entry shows what is wrong with it.
 #[tokio::test]
 async fn k4_every_bad_key_says_why_and_none_displaces_a_good_one() {
     let case = Case::new("bad-keys").await;
@@ -44,23 +44,23 @@ async fn k4_every_bad_key_says_why_and_none_displaces_a_good_one() {
             "truncated",
             &sound[..sound.len() / 2],
             "Malformed",
-            "it does not have the three parts of a signed token; is it whole?",
+            "it does not have the three parts of a signed token; is it complete?",
         ),
         (
             "cut-short",
             &sound[..sound.len() - 9],
             "BadSignature",
-            "the signature does not match: the key was changed or cut short on its way",
+            "the signature does not match: the key was changed or cut short in transit",
         ),
         ("changed", &changed, "BadSignature", "the signature does not match"),
         ("huge", &huge, "Malformed", "it is larger than 65536 bytes"),
-        ("alg-none", &none, "Malformed", "its header must say alg EdDSA; no other algorithm is taken"),
-        ("alg-hs256", &hs256, "Malformed", "its header must say alg EdDSA; no other algorithm is taken"),
+        ("alg-none", &none, "Malformed", "its header must say alg EdDSA; no other algorithm is accepted"),
+        ("alg-hs256", &hs256, "Malformed", "its header must say alg EdDSA; no other algorithm is accepted"),
         (
             "unknown-kid",
             &unknown,
             "UnknownKey",
-            "which is not trusted here; ask the vendor for the jwks.json that has it",
+            "which is not trusted here; ask the vendor for the jwks.json that contains it",
         ),
         ("wrong-product", &wrong_product, "WrongProduct", "it is for product teamplaner, not innoacd"),
         ("wrong-cluster", &wrong_cluster, "WrongCluster", "it is bound to another cluster"),
@@ -107,7 +107,7 @@ async fn k4_every_bad_key_says_why_and_none_displaces_a_good_one() {
     license.is("Ready", "Full").await;
 }
 
-/// K4: a Secret that is missing, or of another type, is waited for; what it holds is never named.
+/// K4: a License waits for a Secret that is missing or of another type, and never shows that Secret's contents.
 #[tokio::test]
 async fn k4_a_license_waits_for_its_secrets_and_says_for_which() {
     let case = Case::new("sources").await;
@@ -115,7 +115,7 @@ async fn k4_a_license_waits_for_its_secrets_and_says_for_which() {
     let key = vendor.sign(&claims("innoacd", &case.namespace, 365));
     case.secret("keys", "Opaque", &[("hunter2", "hunter2")]).await;
     let license = case.apply_license("acd", "innoacd", &["keys", "more"]).await;
-    // The trust Secret is the first that is missing.
+    // The trust Secret is reported missing first.
     let said = license.is("Reconciling", "SecretMissing").await;
     assert!(
         said.contains("spec.trust") && said.contains("vendor-trust of type seatkeeper.dev/trust does not exist"),
@@ -127,7 +127,7 @@ async fn k4_a_license_waits_for_its_secrets_and_says_for_which() {
     let said = license.is("Reconciling", "SecretTypeMismatch").await;
     assert!(
         said.contains("spec.keys[keys]")
-            && said.contains("delete it and make it anew with --type=seatkeeper.dev/license"),
+            && said.contains("delete it and create it again with --type=seatkeeper.dev/license"),
         "{said}"
     );
     assert!(!said.contains("hunter2"), "{said}");
@@ -138,7 +138,7 @@ async fn k4_a_license_waits_for_its_secrets_and_says_for_which() {
     let create = format!("--from-literal=a.jwt={key}");
     case.kubectl.expect(&["create", "secret", "generic", "keys", "--type=seatkeeper.dev/license", &create]).await;
     license.becomes(Mode::Full).await;
-    // Licensed by one Secret, it says that the other is missing, and is Ready.
+    // Licensed by one Secret, the License is Ready and says that the other is missing.
     license.is("Ready", "Full").await;
     let said = license.is("SourceMissing", "SecretMissing").await;
     assert!(said.contains("spec.keys[more]"), "{said}");
@@ -149,9 +149,10 @@ async fn k4_a_license_waits_for_its_secrets_and_says_for_which() {
     assert!(said.contains("vendor-trust, jwks.json") && said.contains("is not a JWK Set"), "{said}");
 }
 
-/// Whom to trust is not chosen by the party it restrains: where the installation pins it, a License's own is not heeded.
+/// The party that a licence restricts does not choose whom to trust: if the installation pins trust, the License's own
+/// is ignored.
 #[tokio::test]
-async fn k4_trust_that_the_installation_pins_alone_counts() {
+async fn k4_only_the_trust_that_the_installation_pins_counts() {
     let case = Case::new("pinned").await;
     case.trust().await;
     let own = Signer::of("vendor").sign(&claims(PINNED_PRODUCT, &case.namespace, 365));
@@ -159,7 +160,7 @@ async fn k4_trust_that_the_installation_pins_alone_counts() {
     let license = case.apply_license("acd", PINNED_PRODUCT, &["own"]).await;
     license.shows_key("own", "own.jwt", "Refused", Some("UnknownKey")).await;
     let said = license.is("TrustRefused", "TrustPinned").await;
-    assert!(said.contains("this installation pins whom to trust for product pinned; take it out"), "{said}");
+    assert!(said.contains("this installation pins the trust for product pinned; remove spec.trust"), "{said}");
     assert_eq!(license.told("TrustPinned").await, said);
     license.is_not("Licensed", "NoLicense").await;
 
@@ -168,7 +169,7 @@ async fn k4_trust_that_the_installation_pins_alone_counts() {
     license.becomes(Mode::Full).await;
 }
 
-/// A grant counts once in a cluster: for the oldest License, and for the next one when that is gone.
+/// A grant counts once in a cluster: for the oldest License, and for the next oldest when that is deleted.
 #[tokio::test]
 async fn k4_a_key_in_two_licenses_counts_for_the_older_until_that_is_deleted() {
     let (first, second) = (Case::new("first").await, Case::new("second").await);
@@ -179,7 +180,7 @@ async fn k4_a_key_in_two_licenses_counts_for_the_older_until_that_is_deleted() {
     }
     let older = first.apply_license("acd", "innoacd", &["keys"]).await;
     let created = older.becomes(Mode::Full).await.metadata.creation_timestamp.expect("it was created").0.as_second();
-    // Age is counted in seconds.
+    // The age of an object has a resolution of one second.
     eventually(Duration::from_secs(5), "the next second", async || {
         (machine_time().timestamp() > created).then_some(()).ok_or("the same second".into())
     })
@@ -188,7 +189,7 @@ async fn k4_a_key_in_two_licenses_counts_for_the_older_until_that_is_deleted() {
     younger.shows_key("keys", "key.jwt", "Refused", Some("InUseElsewhere")).await;
     let said = younger.is("KeyRefused", "InUseElsewhere").await;
     let holder = format!(
-        "its grant is in use by License {}/acd; open that one to this namespace with allowedNamespaces",
+        "its grant is in use by License {}/acd; admit this namespace there with spec.allowedNamespaces",
         first.namespace
     );
     assert!(said.contains(&holder), "{said}");
@@ -200,16 +201,17 @@ async fn k4_a_key_in_two_licenses_counts_for_the_older_until_that_is_deleted() {
     younger.is_not("KeyRefused", "NoneRefused").await;
 }
 
-/// Ten thousand entries, and as many genuine keys as a Secret holds: status stays small, and nobody else waits.
+/// With ten thousand entries, and with as many genuine keys as fit into a Secret, status stays small and no other
+/// License waits.
 #[tokio::test]
-async fn k4_a_secret_of_ten_thousand_keys_is_read_at_once_and_holds_nobody_up() {
+async fn k4_a_secret_of_ten_thousand_keys_is_read_at_once_and_delays_nobody() {
     let case = Case::new("many").await;
     case.trust().await;
     let vendor = Signer::of("vendor");
     let good = vendor.sign(&claims("innoacd", &case.namespace, 365));
     let mut junk: serde_json::Map<_, _> = (1..10_000).map(|n| (format!("{n}"), json!("x"))).collect();
     junk.insert("good".into(), json!(good));
-    // Grants of their own with ends of their own: as much to reckon as there can be.
+    // Each key has its own grant with its own end, which is the most work possible.
     let genuine = |n: i64| Claims {
         jti: format!("{n}"),
         grant: Some(format!("{}/{n}", case.namespace)),
@@ -258,7 +260,7 @@ async fn k4_a_secret_of_ten_thousand_keys_is_read_at_once_and_holds_nobody_up() 
     }
 }
 
-/// One object that cannot be read says so and stops no other, of whatever kind it is.
+/// An object of any kind that cannot be read says so, and does not stop others.
 #[tokio::test]
 async fn i4_a_malformed_object_stops_no_other() {
     let case = Case::new("malformed").await;
@@ -271,7 +273,7 @@ async fn i4_a_malformed_object_stops_no_other() {
     case.subscription("scribbled").is_not("Ready", "PlanMissing").await;
     let license = case.apply_license("scribbled", "innoacd", &[]).await;
     license.is_not("Licensed", "NoLicense").await;
-    // The API server takes this for a time; no calendar does.
+    // The API server accepts this as a time, but it is not a valid date.
     let time = json!({"status": {"conditions": [{
         "type": "Ready", "status": "True", "reason": "X", "message": "", "lastTransitionTime": "2026-01-01T00:00:00+99:99",
     }]}});
@@ -285,17 +287,17 @@ async fn i4_a_malformed_object_stops_no_other() {
         case.subscription("scribbled").told("Malformed").await,
         license.told("Malformed").await,
     ] {
-        assert!(said.contains("this object cannot be read and is passed over: "), "{said}");
+        assert!(said.contains("this object cannot be read and is skipped: "), "{said}");
     }
 
     case.kubectl.apply(PLAN).await;
     case.kubectl.apply(&order("stadtwerke", "")).await;
     case.license("innoacd").becomes(Mode::Full).await;
-    // Who orders the Plan that cannot be read is told.
+    // An order for the Plan that cannot be read says so.
     case.kubectl.apply(&order("second", "").replace("name: innoacd,", "name: scribbled,")).await;
     let said = case.subscription("second").is_not("Ready", "PlanMalformed").await;
     assert!(said.contains("scribbled cannot be read: "), "{said}");
-    // Read again, it is as good as any.
+    // Once it can be read again, it works like any other.
     let mended = json!({"status": {"conditions": null}}).to_string();
     case.kubectl.expect(&["patch", "lic/scribbled", "--subresource=status", "--type=merge", "-p", &mended]).await;
     let key = Signer::of("vendor").sign(&claims("innoacd", &case.namespace, 365));

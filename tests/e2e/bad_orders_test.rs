@@ -1,4 +1,4 @@
-//! Orders and Plans that cannot be acted on: each says what must be given, in the place where its author looks.
+//! Orders and Plans that cannot be acted on: each says what is needed, in the place where its author looks.
 
 use seatkeeper::domain::license::mode::Mode;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::case::{Case, ISSUER, PLAN, order};
 use crate::keys::Signer;
 
-/// P1: what the API server can judge is refused before it is stored, with what to write instead.
+/// P1: the API server refuses what it can judge before it is stored, and says what to write instead.
 #[tokio::test]
 async fn p1_a_plan_that_makes_no_sense_is_refused_with_what_to_write() {
     let case = Case::new("bad-plans").await;
@@ -54,7 +54,11 @@ async fn i11_an_order_that_makes_no_sense_is_refused_with_what_to_write() {
         (start, r#"startsOn: "2026-02-30""#, "startsOn"),
         (start, r#"startsOn: "1.1.2026""#, "startsOn"),
         ("seats: 50", "seats: -1", "should be greater than or equal to 0"),
-        ("seats: 50", "seats: 50, changes: [{seats: 60}]", "on is missing: the day from which the seats hold"),
+        (
+            "seats: 50",
+            "seats: 50, changes: [{seats: 60}]",
+            "on is missing: write the first day with this number of seats",
+        ),
         ("plans: [{name: innoacd,", "plans: [{name: innoacd}, {name: innoacd,", "Duplicate value"),
         ("timeZone: Europe/Berlin", "timezone: Europe/Berlin", r#"unknown field "spec.timezone""#),
     ] {
@@ -64,7 +68,7 @@ async fn i11_an_order_that_makes_no_sense_is_refused_with_what_to_write() {
     }
 }
 
-/// A contract's conditions do not change under it; the message says what to do instead.
+/// The conditions of a running contract cannot change; the message says what to do instead.
 #[tokio::test]
 async fn p1_the_conditions_of_a_contract_cannot_change_under_it() {
     let case = Case::new("immutable").await;
@@ -73,13 +77,13 @@ async fn p1_the_conditions_of_a_contract_cannot_change_under_it() {
         (
             "product: innoacd",
             "product: other",
-            "product cannot change under the contracts that use it: make a new Plan",
+            "product cannot be changed, because contracts rely on it: create a new Plan",
         ),
-        ("months: 3}", "months: 4}", "terms cannot change under the contracts that use them: make a new Plan"),
-        ("graceDays: 14", "graceDays: 7", "graceDays and demoSeats cannot change under the contracts that use them"),
-        ("demoSeats: 2", "demoSeats: 3", "graceDays and demoSeats cannot change under the contracts that use them"),
-        ("model: Concurrent", "model: Named", "a pool's name, model and countBy cannot change under the contracts"),
-        ("name: agents", "name: people", "no pool can go: make a new Plan"),
+        ("months: 3}", "months: 4}", "terms cannot be changed, because contracts rely on them: create a new Plan"),
+        ("graceDays: 14", "graceDays: 7", "graceDays and demoSeats cannot be changed, because contracts rely on them"),
+        ("demoSeats: 2", "demoSeats: 3", "graceDays and demoSeats cannot be changed, because contracts rely on them"),
+        ("model: Concurrent", "model: Named", "a pool's name, model and countBy cannot be changed"),
+        ("name: agents", "name: people", "no pool can be removed, because contracts rely on them: create a new Plan"),
     ] {
         let said = case.kubectl.refused(&PLAN.replace(right, other)).await;
         assert!(said.contains(message), "{other}: {said}");
@@ -93,18 +97,27 @@ async fn p1_the_conditions_of_a_contract_cannot_change_under_it() {
         (
             start,
             r#"startsOn: "2026-02-01""#,
-            "startsOn cannot change under a running contract: make a new Subscription",
+            "startsOn of an existing contract cannot be changed: create a new Subscription",
         ),
-        ("Europe/Berlin", "UTC", "timeZone cannot change under a running contract: make a new Subscription"),
-        ("  timeZone: Europe/Berlin\n", "", "timeZone cannot change under a running contract: make a new Subscription"),
-        ("[{name: innoacd,", "[{name: other,", "the Plans of a contract cannot change: make a new Subscription"),
+        ("Europe/Berlin", "UTC", "timeZone of an existing contract cannot be changed: create a new Subscription"),
+        (
+            "  timeZone: Europe/Berlin\n",
+            "",
+            "timeZone of an existing contract cannot be changed: create a new Subscription",
+        ),
+        (
+            "[{name: innoacd,",
+            "[{name: other,",
+            "the Plans of an existing contract cannot be changed: create a new Subscription",
+        ),
     ] {
         let said = case.kubectl.refused(&right.replace(right_part, other)).await;
         assert!(said.contains(message), "{other}: {said}");
     }
 }
 
-/// P7 and others: what only the operator can judge stalls the Subscription, with an Event, and nothing is issued.
+/// P7 and others: a fault that only the operator can find stalls the Subscription, with an Event, and nothing is
+/// issued.
 #[tokio::test]
 async fn p7_an_order_that_no_retry_can_fix_is_stalled_and_says_why() {
     let case = Case::new("stalled").await;
@@ -122,23 +135,29 @@ async fn p7_an_order_that_no_retry_can_fix_is_stalled_and_says_why() {
             "plans: [",
             "plans: [{name: monthly}, ",
             "UnequalTerms",
-            "Plans monthly and innoacd differ in notice; the Plans of one Subscription need equal terms, so order them in two",
+            "Plans monthly and innoacd differ in notice; all Plans of one Subscription need equal terms, so order them in separate Subscriptions",
         ),
         (
             "zone",
             "Europe/Berlin",
             "Europe/Bielefeld",
             "UnknownTimeZone",
-            "\"Europe/Bielefeld\" is no time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC",
+            "\"Europe/Bielefeld\" is not a time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC",
         ),
         ("pool", "name: agents", "name: people", "UnknownPool", "Plan innoacd has no such pool; it has agents"),
-        ("seats", "seats: 50", "seats: 501", "TooManySeats", "501 seats; Plan innoacd allows 500 in this pool"),
+        (
+            "seats",
+            "seats: 50",
+            "seats: 501",
+            "TooManySeats",
+            "501 seats are ordered; Plan innoacd allows at most 500 in this pool",
+        ),
         (
             "firm",
             "{name: innoacd,",
             "{name: firms,",
             "NotEligible",
-            "Plan firms is for legal entities only: customer.legalForm must say LegalEntity",
+            "Plan firms is for legal entities only: customer.legalForm must be LegalEntity",
         ),
     ] {
         case.kubectl.apply(&order(name, "").replace(right, wrong)).await;
@@ -153,22 +172,22 @@ async fn p7_an_order_that_no_retry_can_fix_is_stalled_and_says_why() {
     assert_eq!(nothing, "", "a stalled order issues nothing");
 }
 
-/// I5: a cancellation without the letter that the Plan asks for changes nothing and says so.
+/// I6: a cancellation without the letter that the Plan asks for changes nothing and says so.
 #[tokio::test]
-async fn i5_a_cancellation_without_evidence_does_not_count_where_the_plan_wants_it_written() {
+async fn i6_a_cancellation_without_evidence_does_not_count_where_the_plan_wants_it_written() {
     let case = Case::new("evidence").await;
     case.signing_key().await;
     case.kubectl.apply(&PLAN.replace("notice: {months: 3}", "notice: {months: 3}, noticeForm: Written")).await;
     case.kubectl.apply(&order("stadtwerke", "  cancellation: {receivedOn: \"2026-01-02\"}")).await;
     let subscription = case.subscription("stadtwerke");
     let said = subscription.is("PartRefused", "EvidenceMissing").await;
-    assert!(said.contains("say in evidence where the letter is"), "{said}");
+    assert!(said.contains("write in evidence where the letter is"), "{said}");
     assert_eq!(subscription.told("EvidenceMissing").await, said);
     subscription.is("Ready", "Active").await;
     case.license("innoacd").becomes(Mode::Full).await;
 }
 
-/// What is missing may still come: the order waits, says for what, and goes on by itself.
+/// What is missing may still come: the order waits, says for what, and then continues by itself.
 #[tokio::test]
 async fn i11_an_order_waits_for_its_plan_and_its_signing_key_and_goes_on_when_they_come() {
     let case = Case::new("waits").await;
@@ -189,7 +208,7 @@ async fn i11_an_order_waits_for_its_plan_and_its_signing_key_and_goes_on_when_th
     assert!(said.contains("spec.issuer") && said.contains(&issuer), "{said}");
     assert!(subscription.told("SecretMissing").await.contains(&issuer));
 
-    // One thing after the other is wrong with the Secret, and what is in it is never repeated.
+    // The Secret has one fault after another, and its contents are never repeated.
     for (type_, entries, reason, message) in [
         (
             "Opaque",
@@ -212,7 +231,7 @@ async fn i11_an_order_waits_for_its_plan_and_its_signing_key_and_goes_on_when_th
     ] {
         case.kubectl.run(&["delete", "secret", "issuer"]).await;
         case.secret("issuer", type_, &[entries]).await;
-        // Something has to change for an order to be looked at while the Secret is of a type that is not watched.
+        // Secrets of this type are not watched, so something else has to change before the order is looked at again.
         let note = json!({"spec": {"order": {"reference": reason}}}).to_string();
         case.kubectl.expect(&["patch", "lsub/stadtwerke", "--type=merge", "-p", &note]).await;
         let said = subscription.is_not("Issued", reason).await;

@@ -1,4 +1,4 @@
-//! One test's namespace, and what people do and see in it.
+//! The namespace of one test, and what people do and see in it.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -21,14 +21,14 @@ use crate::installation::Installation;
 use crate::keys::{Signer, months_ago};
 use crate::kubectl::Kubectl;
 
-/// Longer than anything takes on a machine that is busy with other tests.
+/// Longer than anything takes, even on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 pub const KEYS: &str = "seatkeeper.dev/license";
 pub const TRUST: &str = "seatkeeper.dev/trust";
 pub const ISSUER: &str = "seatkeeper.dev/issuer";
 
-/// A namespace of its own on the cluster that all tests share, with Seatkeeper installed.
+/// A namespace for one test on the cluster that all tests share, with Seatkeeper installed.
 pub struct Case {
     pub namespace: String,
     pub kubectl: Kubectl,
@@ -75,7 +75,7 @@ impl Case {
         self.kubectl.apply(&secret.to_string()).await;
     }
 
-    /// The entries of a Secret that is there.
+    /// Returns the entries of an existing Secret.
     pub async fn entries(&self, secret: &str) -> Vec<(String, String)> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let found = api.get(secret).await.unwrap_or_else(|e| panic!("Secret {secret}: {e}"));
@@ -83,12 +83,12 @@ impl Case {
         found.data.unwrap_or_default().into_iter().map(|(name, bytes)| (name, text(bytes))).collect()
     }
 
-    /// The vendor's signing key, Secret `issuer`.
+    /// Applies the vendor's signing key as Secret `issuer`.
     pub async fn signing_key(&self) {
         self.secret("issuer", ISSUER, &[("signing-key.pem", &Signer::of("vendor").pem)]).await;
     }
 
-    /// Trust in `Signer::of("vendor")`, Secret `vendor-trust`.
+    /// Applies the trust in `Signer::of("vendor")` as Secret `vendor-trust`.
     pub async fn trust(&self) {
         self.secret("vendor-trust", TRUST, &[("jwks.json", &Signer::of("vendor").jwks())]).await;
     }
@@ -105,7 +105,7 @@ impl Case {
     }
 }
 
-/// The lead case: a year's contract with three months' notice.
+/// The lead case: a one-year contract with three months' notice.
 pub const PLAN: &str = r"
 apiVersion: seatkeeper.dev/v1alpha1
 kind: Plan
@@ -121,7 +121,7 @@ spec:
     pools: [{name: agents, model: Concurrent, maxSeats: 500}]
 ";
 
-/// An order of 50 agents that began ten months ago: the notice deadline of its first term was a month ago.
+/// Returns an order of 50 agents that began ten months ago: the notice deadline of its first term was a month ago.
 pub fn order(name: &str, more: &str) -> String {
     format!(
         r#"
@@ -140,14 +140,14 @@ spec:
     )
 }
 
-/// What is seen of one object.
+/// One object, as tests see it.
 pub struct Seen<K> {
     pub api: Api<K>,
     events: Api<Event>,
     pub name: String,
 }
 
-/// Kinds with conditions.
+/// A kind with conditions.
 pub trait Conditioned {
     fn conditions(&self) -> &[Condition];
 }
@@ -160,7 +160,7 @@ where
         self.api.get(&self.name).await.unwrap_or_else(|e| panic!("{}: {e}", self.name))
     }
 
-    /// Waits until `look` finds it as `what` says.
+    /// Waits until `look` accepts the object; `what` describes the wanted state.
     pub async fn shows(&self, what: &str, look: impl Fn(&K) -> bool) -> K {
         let what = format!("{} {}: {what}", K::kind(&()), self.name);
         eventually(PATIENCE, &what, async || {
@@ -187,7 +187,7 @@ where
         self.condition(type_, ConditionStatus::False, reason).await
     }
 
-    /// Waits for an Event of this reason on the object; returns what all of them say.
+    /// Waits for an Event with this reason on the object; returns the notes of all of them.
     pub async fn told(&self, reason: &str) -> String {
         let what = format!("an Event {reason} on {} {}", K::kind(&()), self.name);
         eventually(PATIENCE, &what, async || {
@@ -199,7 +199,7 @@ where
         .await
     }
 
-    /// The reasons of all Events on the object so far.
+    /// Returns the reasons of all Events on the object so far.
     pub async fn told_so_far(&self) -> Vec<String> {
         reasons(&self.events().await)
     }
@@ -226,7 +226,7 @@ impl Seen<License> {
         self.shows(&format!("mode {mode:?}"), |license| license.mode() == Some(mode)).await
     }
 
-    /// Waits until the License shows an entry of a Secret in this state, with this reason where it is refused.
+    /// Waits until the License shows an entry of a Secret in this state, with this reason if it is refused.
     pub async fn shows_key(&self, secret: &str, entry: &str, state: &str, reason: Option<&str>) -> License {
         let what = format!("key {secret}/{entry} {state} {}", reason.unwrap_or_default());
         self.shows(&what, |license| {
@@ -240,12 +240,12 @@ impl Seen<License> {
     }
 }
 
-/// A condition that is there.
+/// Returns an existing condition.
 pub fn condition_of<'k>(of: &'k impl Conditioned, type_: &str) -> &'k Condition {
     find(of.conditions(), type_).unwrap_or_else(|| panic!("there is no condition {type_} among {:?}", of.conditions()))
 }
 
-/// What the tests look at most in a License.
+/// The parts of a License that the tests look at most.
 pub trait Shown {
     fn mode(&self) -> Option<Mode>;
     fn seats(&self) -> Option<&str>;

@@ -1,4 +1,4 @@
-//! Certificates as somebody runs an authority of their own, and Secrets of them as a kubelet mounts them.
+//! Certificates of a private authority, and Secrets with them as a kubelet mounts them.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,10 +14,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// What issues certificates.
+/// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// What a Secret of type `kubernetes.io/tls` has in it.
+/// The contents of a Secret of type `kubernetes.io/tls`.
 #[derive(Clone)]
 pub struct Pair {
     pub certificate: String,
@@ -26,7 +26,8 @@ pub struct Pair {
 }
 
 impl Authority {
-    /// One with a name of its own: what another has issued is of an unknown issuer then, and not of a forger.
+    /// Creates an authority with a unique name, so that a certificate of another authority has an unknown issuer, not a
+    /// forged one.
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let mut params = CertificateParams::new(Vec::new()).expect("no names are no wrong names");
@@ -43,7 +44,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// For a name, and for this machine.
+    /// Issues a certificate for a name and for this machine.
     pub fn issues(&self, name: &str) -> Pair {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name of a server");
         params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
@@ -52,7 +53,7 @@ impl Authority {
         Pair { certificate, key: key.serialize_pem(), authority: self.pem() }
     }
 
-    /// A connection to a port of this machine, by somebody who trusts this authority and nobody else.
+    /// Connects to a port of this machine, trusting only this authority.
     pub async fn connects(&self, port: u16) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).expect("it is a certificate");
@@ -71,7 +72,7 @@ impl Pair {
     }
 }
 
-/// A Secret that is mounted: names that lead into a folder, which is swapped as a whole when the Secret changes.
+/// A mounted Secret: links into a folder that is swapped as a whole when the Secret changes.
 pub struct Mount {
     pub folder: PathBuf,
     changes: u32,

@@ -1,5 +1,5 @@
-//! The chart: what the operator may do and what it may not, who may do what with its kinds, upgrades and uninstalling.
-//! That its rights suffice is proven by every other test: the operator runs with them and no others.
+//! The chart: what the operator may and may not do, who may do what with its kinds, upgrades and uninstalling. Every
+//! other test proves that the rights suffice, because the operator runs with only these.
 
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::installation::{Installation, SEATKEEPER};
 use crate::kubectl::Kubectl;
 use crate::rights::{CHART, installed_from};
 
-/// RBAC knows no types of Secrets; the admission policies do.
+/// RBAC cannot distinguish types of Secrets; the admission policies can.
 #[tokio::test]
 async fn the_operators_own_rights_end_at_what_it_made() {
     let cp = ControlPlane::shared();
@@ -35,16 +35,16 @@ async fn the_operators_own_rights_end_at_what_it_made() {
     };
     let create = ["create", "-f", "-"];
     let types = "the licence operator may only write Secrets of type seatkeeper.dev/*";
-    let own = "the licence operator may only write Secrets that it made, with the annotation seatkeeper.dev/owner";
+    let own = "the licence operator may only write Secrets that it created, with the annotation seatkeeper.dev/owner";
     refused(&create, &secret("a", "Opaque", Some("me")), types).await;
     refused(&create, &secret("a", KEYS, None), own).await;
     operator.expect_with(&create, &secret("ours", KEYS, Some("me"))).await;
-    // It may not read one by name, so kubectl has to put without looking first.
+    // The operator may not read a Secret by name, so kubectl has to replace it without reading it first.
     let path = |name: &str| format!("/api/v1/namespaces/{}/secrets/{name}", case.namespace);
     let [ours, opaque, keys] = ["ours", "opaque", "keys"].map(path);
     operator.expect_with(&["replace", "--raw", &ours, "-f", "-"], &secret("ours", KEYS, Some("you"))).await;
     refused(&["replace", "--raw", &ours, "-f", "-"], &secret("ours", KEYS, None), own).await;
-    // What users made stays theirs, whatever its type.
+    // A Secret that a user created stays the user's, whatever its type.
     case.secret("opaque", "Opaque", &[("a", "b")]).await;
     case.secret("keys", KEYS, &[("a", "b")]).await;
     refused(&["replace", "--raw", &opaque, "-f", "-"], &secret("opaque", "Opaque", Some("me")), types).await;
@@ -53,7 +53,7 @@ async fn the_operators_own_rights_end_at_what_it_made() {
         refused(&["delete", "secret", name], "", "cannot delete resource").await;
     }
     let license = json!({"apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License", "metadata": {"name": "a"}, "spec": {"product": "a"}});
-    let label = "the licence operator may only make Licenses with the label app.kubernetes.io/managed-by: seatkeeper";
+    let label = "the licence operator may only create Licenses with the label app.kubernetes.io/managed-by: seatkeeper";
     refused(&create, &license.to_string(), label).await;
     refused(&["get", "namespace", "default"], "", "cannot get resource").await;
     operator.expect(&["get", "namespace", "kube-system"]).await;
@@ -63,7 +63,7 @@ async fn the_operators_own_rights_end_at_what_it_made() {
         ("create", "plans.seatkeeper.dev"),
         ("create", "rosters.seatkeeper.dev"),
         ("patch", "rosters.seatkeeper.dev"),
-        // Ledgers only at home.
+        // Ledgers only in the operator's own namespace.
         ("get", "seatledgers.seatkeeper.dev"),
         ("create", "seatledgers.seatkeeper.dev"),
         ("create", "subscriptions.seatkeeper.dev"),
@@ -83,14 +83,14 @@ async fn the_operators_own_rights_end_at_what_it_made() {
         ("create", true),
         ("update", true),
         ("delete", true),
-        // A merge patch without a resourceVersion is accepted blindly, and a cache is older than what is there.
+        // The API server accepts a merge patch without a resourceVersion blindly, and a watch cache may be stale.
         ("patch", false),
         ("watch", false),
         ("deletecollection", false),
     ] {
         assert_eq!(may(&home, &[verb, "seatledgers.seatkeeper.dev"]).await, allowed, "the operator, {verb}");
     }
-    // The same for others is none of its business.
+    // The policies do not restrict other users.
     case.kubectl.expect_with(&create, &secret("free", "Opaque", None)).await;
     case.kubectl.expect_with(&create, &license.to_string()).await;
 }
@@ -104,16 +104,16 @@ async fn may(who: &Kubectl, what: &[&str]) -> bool {
     }
 }
 
-/// K3: Kubernetes' own roles reach the kinds: all may read, only admin may write Licenses and Rosters, contracts are the
+/// K1: Kubernetes' own roles reach the kinds: all may read, only admin may write Licenses and Rosters, contracts are the
 /// vendor's, ledgers the operator's, and seats are for whom they are given to.
 #[tokio::test]
-async fn k3_view_edit_and_admin_may_do_what_they_should() {
+async fn k1_view_edit_and_admin_may_do_what_they_should() {
     let case = Case::new("roles").await;
     for role in ["view", "edit", "admin"] {
         let (role, user) = (format!("--clusterrole={role}"), format!("--user={role}"));
         case.kubectl.expect(&["create", "rolebinding", &user[7..], &role, &user]).await;
     }
-    // The roles are put together by a controller.
+    // A controller aggregates the roles.
     eventually(Duration::from_secs(20), "admin may write Licenses", async || {
         may(&case.kubectl, &["delete", "licenses.seatkeeper.dev", "--as=admin"])
             .await
@@ -143,7 +143,7 @@ async fn k3_view_edit_and_admin_may_do_what_they_should() {
     }
 }
 
-/// A value of the wrong form is refused before anything is installed.
+/// An invalid value is refused before anything is installed.
 #[tokio::test]
 async fn the_chart_refuses_wrong_values_and_says_which() {
     let cp = ControlPlane::shared();
@@ -166,9 +166,9 @@ async fn the_chart_refuses_wrong_values_and_says_which() {
     assert!(helm.run(&["lint", CHART, "--strict"]).await.ok);
 }
 
-/// K2: the operator gets the folder of the Secret and the name of its Service; without the values, neither.
+/// K1: the operator gets the folder of the Secret and the name of its Service; without the values, neither.
 #[tokio::test]
-async fn k2_the_chart_mounts_the_certificate_and_has_cert_manager_make_one() {
+async fn k1_the_chart_mounts_the_certificate_and_has_cert_manager_make_one() {
     let case = Case::new("chart-tls").await;
     let helm = Helm::new(ControlPlane::shared(), &case.namespace);
     let template = async |values: &str, file: &str| {
@@ -184,7 +184,7 @@ async fn k2_the_chart_mounts_the_certificate_and_has_cert_manager_make_one() {
         (&format!("seats.tls.secretName=mine,{issuer}"), "mine"),
     ] {
         let deployment = template(values, "deployment").await;
-        // The API server takes it as it is.
+        // The API server accepts the manifest unchanged.
         case.kubectl.apply_with(&["--dry-run=server", "--validate=strict"], &deployment).await;
         for part in [
             "- --seats-tls-dir\n        - /etc/seatkeeper/seats-tls\n",
@@ -203,7 +203,7 @@ async fn k2_the_chart_mounts_the_certificate_and_has_cert_manager_make_one() {
     assert!(!template("replicaCount=1", "deployment").await.contains("seats-tls"));
 }
 
-/// The chart of a release whose Licenses had another column.
+/// Makes the chart of a release whose Licenses had another column.
 fn older_chart(cp: &ControlPlane) -> PathBuf {
     let chart = cp.state().join("older-chart");
     let copied = std::process::Command::new("cp").arg("-r").arg(CHART).arg(&chart).status().expect("there is cp");
@@ -215,9 +215,9 @@ fn older_chart(cp: &ControlPlane) -> PathBuf {
     chart
 }
 
-/// K3: `helm upgrade` upgrades the CustomResourceDefinitions, and `helm uninstall` keeps them and every object.
+/// K1: `helm upgrade` upgrades the CustomResourceDefinitions, and `helm uninstall` keeps them and every object.
 #[tokio::test]
-async fn k3_crds_are_upgraded_with_the_release_and_kept_when_it_goes() {
+async fn k1_crds_are_upgraded_with_the_release_and_kept_when_it_goes() {
     let cp = ControlPlane::start().unwrap_or_else(|why| panic!("{why}"));
     let installed = Installation::run(&cp, installed_from(&cp, older_chart(&cp)).await).await;
     let case = Case::on(&cp, "kept").await;
@@ -247,7 +247,7 @@ async fn k3_crds_are_upgraded_with_the_release_and_kept_when_it_goes() {
     let after = case.license("innoacd").get().await;
     assert_eq!((after.metadata.uid, after.status), (before.metadata.uid, before.status));
     case.kubectl.expect(&["get", "lsub/stadtwerke", "lplan/innoacd", "secret/innoacd-license"]).await;
-    // It comes back to what it left.
+    // After a new installation, the objects are still there.
     let _operator = Installation::run(&cp, installed_from(&cp, CHART).await).await;
     case.kubectl.expect(&["get", "lic/innoacd"]).await;
 }

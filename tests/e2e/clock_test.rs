@@ -1,4 +1,4 @@
-//! Time is trusted only where two clocks bear each other out, and nothing ends early (`design.md` §4 "Trusted time").
+//! Time is trusted only if two clocks confirm each other, and nothing ends early (docs/design/domain.md, Trusted time).
 
 use chrono::Duration;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -14,7 +14,7 @@ use crate::eventually::eventually;
 use crate::faults_ground::{Ground, HOME, Order, SOON, Vendor, condition, conditions_of};
 use crate::faults_operators::InProcess;
 
-/// What the operator stores beside its Lease.
+/// The annotation in which the operator stores its mark.
 const MARK: &str = "seatkeeper.dev/trusted-time";
 
 async fn order(ground: &Ground, name: &str) -> Vendor {
@@ -24,7 +24,7 @@ async fn order(ground: &Ground, name: &str) -> Vendor {
     vendor
 }
 
-/// Mode, and what is said of the clock.
+/// Returns the mode, and what the License says about the clock.
 fn shown(license: &License) -> (String, String) {
     let mode = license.status.as_ref().and_then(|status| status.mode).map(|mode| mode.as_str().to_owned());
     let (status, reason, _) = condition(conditions_of(license), "ClockTrusted");
@@ -69,7 +69,7 @@ async fn a_clock_ten_years_ahead_ends_no_licence_and_is_reported() {
     assert!(stored_mark(&ground).await.is_some_and(|mark| mark < machine_time() + Duration::minutes(1)));
     operator.stop().await;
 
-    // Set right, it is trusted again.
+    // Once the clock is right, it is trusted again.
     let operator = InProcess::start(&ground.operator, Clock::of_machine()).await;
     shows(&vendor, "Full", "True ClocksAgree").await;
     operator.stop().await;
@@ -92,7 +92,7 @@ async fn one_boot_in_2036_expires_nothing_for_good() {
 }
 
 #[tokio::test]
-async fn time_waits_without_a_word_for_a_mark_that_is_a_moment_ahead() {
+async fn time_waits_silently_for_a_mark_that_is_a_moment_ahead() {
     let ground = Ground::take().await;
     let vendor = order(&ground, "moment").await;
     let mark = machine_time() + Duration::minutes(3);
@@ -100,7 +100,7 @@ async fn time_waits_without_a_word_for_a_mark_that_is_a_moment_ahead() {
     let operator = InProcess::start(&ground.operator, Clock::of_machine()).await;
     shows(&vendor, "Full", "True ClocksAgree").await;
     let keys = vendor.keys("innoacd-license").await;
-    assert_eq!(keys[0].iat, mark.timestamp(), "time stands at the mark and is never set back");
+    assert_eq!(keys[0].iat, mark.timestamp(), "time stays at the mark and is never set back");
     operator.stop().await;
     assert_eq!(stored_mark(&ground).await, Some(mark));
 }

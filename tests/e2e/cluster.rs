@@ -1,4 +1,5 @@
-//! What tests ask of a cluster, whoever serves its API: `crate::Cluster` is the real control plane or the embedded API.
+//! What tests need from a cluster, whichever API server it has: `crate::Cluster` is the real control plane or the
+//! embedded API.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -11,13 +12,13 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use crate::Cluster;
 
 impl Cluster {
-    /// The one that all tests of this binary share. Statics are never dropped: this one ends with the process.
+    /// Returns the cluster that all tests of this binary share. Statics are never dropped: it ends with the process.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Result<Cluster, String>> = OnceLock::new();
         started(SHARED.get_or_init(Self::start))
     }
 
-    /// A client of the administrator. One per test: a client belongs to the runtime that made it.
+    /// Returns a client of the administrator, one per test: a client belongs to the runtime that made it.
     pub async fn admin(&self) -> kube::Client {
         self.client_of(self.kubeconfig()).await
     }
@@ -26,7 +27,7 @@ impl Cluster {
         kube::Client::try_from(config_of(kubeconfig).await).unwrap_or_else(|e| panic!("{}: {e}", kubeconfig.display()))
     }
 
-    /// A new namespace; its name starts with the one given.
+    /// Creates a namespace whose name starts with `name`, and returns its name.
     pub async fn namespace(&self, name: &str) -> String {
         static LAST: AtomicUsize = AtomicUsize::new(0);
         let name = format!("{name}-{}", LAST.fetch_add(1, Ordering::Relaxed) + 1);
@@ -39,14 +40,14 @@ impl Cluster {
     }
 }
 
-/// What was started, or why there is nothing to test on.
+/// Returns what was started, or panics with the reason why there is nothing to test on.
 pub fn started<T>(result: &Result<T, String>) -> &T {
     result.as_ref().unwrap_or_else(|why| panic!("there is no cluster to test on: {why}"))
 }
 
-/// What `kubeconfig` says, for a client.
+/// Returns a client's configuration from `kubeconfig`.
 pub async fn config_of(kubeconfig: &Path) -> kube::Config {
-    // A second test finds it installed, which is what it wants.
+    // It fails if another test has already installed it, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let read = Kubeconfig::read_from(kubeconfig).unwrap_or_else(|e| panic!("{}: {e}", kubeconfig.display()));
     kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())

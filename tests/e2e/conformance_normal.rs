@@ -1,4 +1,4 @@
-//! Answers as they are compared: what differs between two runs on the same server has a name in its place.
+//! Normalises answers before they are compared: names replace everything that differs between two runs on one server.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::conformance_script::Step;
 
-/// What a server answered.
+/// A server's answer.
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
@@ -21,12 +21,13 @@ pub struct Answer {
 static UID: LazyLock<Regex> = LazyLock::new(|| regex("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"));
 static TIME: LazyLock<Regex> =
     LazyLock::new(|| regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?Z"));
-/// Versions of the store in messages.
+/// Matches versions of the store in messages.
 static VERSION: LazyLock<Regex> = LazyLock::new(|| {
     regex(r#"(, current: |resource version: [0-9]+ \(|in record \(|resourceVersion\\*"?: ?\\*")[0-9]+"#)
 });
 static HASH: LazyLock<Regex> = LazyLock::new(|| regex("hash=[0-9A-F]+"));
-/// How a refused Pod differs from the one that is there, as Go prints it: for people, and the embedded API says it in words.
+/// Matches the difference between a refused Pod and the existing one as Go prints it. It is meant for people; the
+/// embedded API describes it in words.
 static DIFFERENCE: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)\n@@ -.*"));
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| regex(r"127\.0\.0\.1:[0-9]+"));
 
@@ -43,7 +44,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// The answer as text: what is told of it by the step, and nothing else.
+    /// Returns the answer as text, with only those parts that the step compares.
     pub fn render(&mut self, step: &Step, answer: &Answer) -> String {
         self.expect_generated(&step.body);
         let mut text = format!("HTTP {}\n", answer.status);
@@ -67,7 +68,7 @@ impl Names {
         text
     }
 
-    /// A name that the server has made is known by its beginning.
+    /// Recognises names that the server generates by their beginning.
     fn expect_generated(&mut self, body: &str) {
         let body: Value = serde_json::from_str(body).unwrap_or_default();
         let prefix = body.pointer("/metadata/generateName").and_then(Value::as_str);
@@ -80,7 +81,7 @@ impl Names {
         match value {
             Value::Object(fields) => {
                 ages(fields);
-                // Owners are fields of managedFields by their uid.
+                // managedFields name owners by their uid, as a field.
                 *fields = std::mem::take(fields).into_iter().map(|(name, value)| (self.text(&name), value)).collect();
                 if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
                     self.metadata(metadata);
@@ -110,7 +111,7 @@ impl Names {
             metadata.insert("resourceVersion".into(), named.into());
         }
         if let Some(Value::Array(managers)) = metadata.get_mut("managedFields") {
-            // By time where all else is equal, and a second may pass between two requests or not.
+            // The server sorts equal managers by time, and a second may or may not pass between two requests.
             managers.sort_by_key(|m| ["operation", "manager", "subresource", "apiVersion"].map(|f| m[f].to_string()));
         }
         if let Some(token) = metadata.get_mut("continue").filter(|token| *token != "") {
@@ -118,7 +119,7 @@ impl Names {
         }
     }
 
-    /// The name that `value` has; else it gets this one with a number.
+    /// Returns the name of `value`; gives it a new one from `prefix` and a number if it has none.
     fn name(&mut self, value: &str, prefix: &str) -> String {
         if let Some(name) = self.given.get(value) {
             return name.clone();
@@ -149,7 +150,7 @@ impl Names {
     }
 }
 
-/// The API server looks at the fields of an object in no order, and so finds several faults in none.
+/// Sorts the causes: the API server checks the fields of an object in no fixed order, so several faults come in none.
 fn causes(status: &mut Value) {
     let said = |cause: &Value| {
         format!("{}: {}", cause["field"].as_str().unwrap_or(""), cause["message"].as_str().unwrap_or(""))
@@ -162,7 +163,7 @@ fn causes(status: &mut Value) {
     }
 }
 
-/// Nor does a typed patch that is refused: what does not fit stands in the message, a line for each.
+/// Sorts the lines of a refused typed patch, which are in no fixed order either: each line names one misfit.
 pub fn misfits(status: &mut Value) {
     const LINE: &str = "\n  ";
     let Some(Value::String(message)) = status.get_mut("message") else { return };
@@ -172,14 +173,14 @@ pub fn misfits(status: &mut Value) {
     *message = format!("{head} errors:{LINE}{}", misfits.join(LINE));
 }
 
-/// Custom resources are listed in the order in which their definitions were made.
+/// Sorts custom resources, which are listed in the order in which their definitions were created.
 fn resources(list: &mut Value) {
     if let Some(resources) = list.get_mut("resources").and_then(Value::as_array_mut) {
         resources.sort_by_key(|resource| resource["name"].to_string());
     }
 }
 
-/// Ages in the rows of a table.
+/// Replaces the ages in the rows of a table.
 fn ages(table: &mut serde_json::Map<String, Value>) {
     let Some(columns) = table.get("columnDefinitions") else { return };
     let is_age = |column: &Value| ["Age", "Last Seen", "First Seen"].iter().any(|name| column["name"] == *name);
@@ -188,7 +189,7 @@ fn ages(table: &mut serde_json::Map<String, Value>) {
         .map(|columns| columns.iter().enumerate().filter(|(_, c)| is_age(c)).map(|(number, _)| number).collect());
     for row in table.get_mut("rows").and_then(Value::as_array_mut).into_iter().flatten() {
         let cells = row["cells"].as_array().map_or(0, Vec::len);
-        // A watch says the columns once; ours end with the age.
+        // A watch sends the columns only once; in our kinds the last column is the age.
         for age in ages.clone().unwrap_or_else(|| vec![cells.saturating_sub(1)]) {
             let Some(cell) = row["cells"].get_mut(age) else { continue };
             if cell.as_str().is_some_and(|age| age.ends_with('s') || age.ends_with('m')) {
@@ -198,7 +199,7 @@ fn ages(table: &mut serde_json::Map<String, Value>) {
     }
 }
 
-/// Leaves what the step compares.
+/// Keeps only what the step compares.
 fn select(step: &Step, document: &mut Value) {
     if let Some(pointer) = &step.take {
         *document = document.pointer_mut(pointer).map(Value::take).unwrap_or_default();
@@ -218,7 +219,7 @@ fn select(step: &Step, document: &mut Value) {
     }
 }
 
-/// JSON with its fields in order, on one line where it is short.
+/// Writes JSON with its fields in order, on one line if it is short.
 fn pretty(value: &Value, indent: usize, text: &mut String) {
     const WIDTH: usize = 110;
     let one_line = sorted(value).to_string();

@@ -1,12 +1,12 @@
-//! Scripts of requests in the form that editors with a REST client know: `### title`, `METHOD path`, headers, an empty
-//! line, the body. `conformance/README.md` describes the rest.
+//! Scripts of requests in the format of editors with a REST client: `### title`, `METHOD path`, headers, an empty line,
+//! the body. `conformance/README.md` describes the rest.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 
-/// One request, and what of its answer is looked at.
+/// One request, and which parts of its answer are compared.
 #[derive(Clone, Debug, Default)]
 pub struct Step {
     pub title: String,
@@ -16,13 +16,13 @@ pub struct Step {
     pub body: String,
     /// Sent without a credential.
     pub anonymous: bool,
-    /// Sent again until the answer is so.
+    /// Repeated until the answer is like this.
     pub until: Option<Until>,
     /// Names for values of the answer, by JSON pointer, for later steps.
     pub keeps: Vec<(String, String)>,
-    /// Lists of which only these items are compared: pointer, field, values.
+    /// Lists in which only these items are compared: pointer, field, values.
     pub only: Vec<(String, String, Vec<String>)>,
-    /// The part that alone is compared, by JSON pointer.
+    /// The only part that is compared, by JSON pointer; `None` to compare everything.
     pub take: Option<String>,
     /// Parts that are not compared, by JSON pointer.
     pub without: Vec<String>,
@@ -34,7 +34,7 @@ pub enum Until {
     Is(String, Value),
 }
 
-/// The steps of a file in which variables are still to be filled in, and the variables that it defines.
+/// The steps of a file, with variables not yet filled in, and the variables that it defines.
 #[derive(Debug)]
 pub struct Script {
     pub steps: Vec<Step>,
@@ -83,11 +83,11 @@ impl Step {
             }
             ["take", pointer] => self.take = Some(pointer.into()),
             ["without", pointer] => self.without.push(pointer.into()),
-            _ => panic!("{}: nothing is known of @{said}", self.title),
+            _ => panic!("{}: unknown instruction @{said}", self.title),
         }
     }
 
-    /// The step with its variables filled in.
+    /// Returns the step with its variables filled in.
     pub fn with(&self, variables: &BTreeMap<String, String>) -> Self {
         let fill = |text: &str| fill(text, variables);
         Self {
@@ -99,7 +99,7 @@ impl Step {
     }
 }
 
-/// As it stands in the script.
+/// Shows the step as the script contains it.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}", self.method, self.path)?;
@@ -110,12 +110,12 @@ impl fmt::Display for Step {
     }
 }
 
-/// `{{name}}` is the variable of that name, `{{fill 9}}` nine letters.
+/// Fills in variables: `{{name}}` is the variable of that name, `{{fill 9}}` nine letters.
 fn fill(text: &str, variables: &BTreeMap<String, String>) -> String {
     let mut parts = text.split("{{");
     let mut filled = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let (name, rest) = part.split_once("}}").unwrap_or_else(|| panic!("{{{{ without its end: {text}"));
+        let (name, rest) = part.split_once("}}").unwrap_or_else(|| panic!("{{{{ without }}}}: {text}"));
         match (name.strip_prefix("fill ").map(str::parse), variables.get(name)) {
             (Some(Ok(length)), _) => filled.push_str(&"x".repeat(length)),
             (_, Some(value)) => filled.push_str(&fill(value, variables)),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::conformance_normal::{Answer, Names};
 use crate::conformance_script::{Script, Step, Until};
 
-/// How long one request may take, and how long a step is repeated.
+/// The longest that one request may take, and that a step is repeated.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The headers that are compared.
 const HEADERS: [&str; 5] = ["content-type", "warning", "allow", "www-authenticate", "retry-after"];
@@ -22,7 +22,7 @@ pub struct Server {
     nobody: Client,
 }
 
-/// A request, and what was answered, in the form in which they are compared.
+/// A request and its answer, in the form in which they are compared.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     pub title: String,
@@ -31,19 +31,19 @@ pub struct Exchange {
 }
 
 impl Server {
-    /// The server of this kubeconfig.
+    /// Connects to the server of this kubeconfig.
     pub async fn of(kubeconfig: &Path) -> Self {
         let mut config = crate::cluster::config_of(kubeconfig).await;
         // Watches are quiet between their events.
         config.read_timeout = None;
-        // An answer that asks for another try is an answer.
+        // An answer that asks the client to retry is compared like any other.
         config.default_retry = false;
         let admin = Client::try_from(config.clone()).expect("the harness wrote its kubeconfig");
         config.auth_info = Default::default();
         Self { admin, nobody: Client::try_from(config).expect("the harness wrote its kubeconfig") }
     }
 
-    /// Carries out a script in a namespace of this name and in others whose names start with it.
+    /// Runs a script in a namespace with this name and in others whose names start with it.
     pub async fn carry_out(&self, script: &Script, namespace: &str) -> Vec<Exchange> {
         let mut variables = script.variables.clone();
         variables.insert("ns".into(), namespace.into());
@@ -85,7 +85,7 @@ impl Server {
         };
         match tokio::time::timeout(PATIENCE, repeated).await {
             Ok(answer) => answer,
-            // What it is instead is shown by the comparison.
+            // The comparison shows what the answer is instead.
             Err(_) => self.send(step).await,
         }
     }

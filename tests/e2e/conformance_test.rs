@@ -1,5 +1,5 @@
-//! The embedded API answers as the real one does, call by call: the scripts of `conformance/` are carried out on both, and
-//! what is not the same is a defect of the embedded one.
+//! The embedded API answers like the real one, call by call: the scripts of `conformance/` run on both, and every
+//! difference is a defect of the embedded one.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -17,10 +17,10 @@ use crate::embedded_api::EmbeddedApi;
 use crate::rights;
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/conformance");
-/// What both have said is left here, one file for each script: `target/tmp/conformance/real/create.txt`.
+/// The folder with the answers of both, one file for each script, such as `target/tmp/conformance/real/create.txt`.
 const ANSWERS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/conformance");
 
-/// A control plane with our kinds, on which no operator writes.
+/// Returns a control plane with our kinds, on which no operator writes.
 async fn real() -> &'static ControlPlane {
     static REAL: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
     static PREPARED: OnceCell<()> = OnceCell::const_new();
@@ -34,7 +34,7 @@ fn embedded() -> &'static EmbeddedApi {
     started(EMBEDDED.get_or_init(EmbeddedApi::start))
 }
 
-/// Carries out a script on both and compares.
+/// Runs a script on both and compares the answers.
 async fn alike(name: &str) {
     let text = std::fs::read_to_string(format!("{SCRIPTS}/{name}.http")).unwrap_or_else(|e| panic!("{name}: {e}"));
     let script = Script::read(&text);
@@ -59,10 +59,10 @@ async fn answers(of: &str, name: &str, script: &Script, kubeconfig: &Path) -> Ve
     exchanges
 }
 
-/// The lines that differ, with those around them.
+/// Returns the lines that differ, with those around them.
 fn difference(real: &str, embedded: &str) -> String {
     let (a, b): (Vec<_>, Vec<_>) = (real.lines().collect(), embedded.lines().collect());
-    // common[i][j]: how many lines the rest of `a` from i and the rest of `b` from j have in common, in their order.
+    // common[i][j] is the number of lines that `a` from i on and `b` from j on have in common, in order.
     let mut common = vec![vec![0; b.len() + 1]; a.len() + 1];
     for i in (0..a.len()).rev() {
         for j in (0..b.len()).rev() {
@@ -114,7 +114,7 @@ fn a_difference_shows_the_lines_around_it() {
 }
 
 #[test]
-fn what_does_not_fit_a_type_is_compared_in_any_order() {
+fn type_errors_are_compared_in_any_order() {
     let [mut one, mut other] = ["  .b: y\n  .a: x", "  .a: x\n  .b: y"].map(|faults| {
         serde_json::json!({ "message": format!("failed to create typed patch object (/a): errors:\n{faults}") })
     });

@@ -1,4 +1,4 @@
-//! A running contract changes: more seats, a cancellation entered late, and one that is taken out again.
+//! A running contract changes: more seats, a cancellation entered late, and one that is withdrawn again.
 
 use seatkeeper::api::license::KeyStateName;
 use seatkeeper::domain::license::jwk::read_jwks;
@@ -10,7 +10,7 @@ use crate::case::{Case, KEYS, PLAN, Shown, condition_of, order};
 use crate::keys::months_ago;
 
 impl Case {
-    /// The keys delivered into `innoacd-license` for a term, by entry: token and claims.
+    /// Returns the keys delivered into `innoacd-license` for a term: entry, token and claims.
     async fn keys_of_term(&self, term: u32) -> Vec<(String, String, Claims)> {
         let read = |(entry, token): (String, String)| {
             let (_, claims) = inspect(token.as_bytes()).expect("what is delivered is a key");
@@ -22,7 +22,7 @@ impl Case {
         keys
     }
 
-    /// The serials in the vendor's list of revoked keys.
+    /// Returns the serials in the vendor's list of revoked keys.
     async fn revoked(&self) -> Vec<String> {
         let entries = self.entries("issuer-trust").await;
         let entry = |name: &str| entries.iter().find(|(entry, _)| entry == name).map(|(_, text)| text.as_bytes());
@@ -32,7 +32,7 @@ impl Case {
     }
 }
 
-/// L1, I5, I6: the whole life of a change of seats and of a cancellation whose letter came in time and was entered late.
+/// I5, I6: the whole life of a change of seats and of a cancellation whose letter came in time and was entered late.
 #[tokio::test]
 async fn i5_i6_more_seats_a_late_entered_cancellation_and_its_withdrawal() {
     let case = Case::new("contract").await;
@@ -48,7 +48,7 @@ async fn i5_i6_more_seats_a_late_entered_cancellation_and_its_withdrawal() {
     assert!(end_of_term_2 > end_of_term_1, "{end_of_term_2:?} {end_of_term_1:?}");
     let [(_, _, fifty)] = &case.keys_of_term(2).await[..] else { panic!("one key of term 2") };
 
-    // Ten more agents since five months ago.
+    // Ten more agents, from five months ago on.
     let more =
         format!("seats: 50, changes: [{{on: \"{}\", seats: 60, receivedOn: \"{}\"}}]", months_ago(5), months_ago(6));
     let sixty_seats = order("stadtwerke", "").replace("seats: 50", &more);
@@ -86,7 +86,7 @@ async fn i5_i6_more_seats_a_late_entered_cancellation_and_its_withdrawal() {
     assert!(told.contains(": the contract no longer grants it"), "{told}");
     license.becomes(Mode::Full).await;
 
-    // Somebody kept a copy of the key.
+    // The customer kept a copy of the key.
     case.secret("copies", KEYS, &[("kept.jwt", token)]).await;
     let also =
         r#"[{"op": "add", "path": "/spec/keys/-", "value": {"name": "copies", "secretRef": {"name": "copies"}}}]"#;
@@ -106,7 +106,7 @@ async fn i5_i6_more_seats_a_late_entered_cancellation_and_its_withdrawal() {
     license.becomes(Mode::Full).await;
 }
 
-/// Nobody is alarmed by a change of seats: the key it replaces is never shown as refused.
+/// A change of seats raises no alarm: the replaced key is never shown as refused.
 #[tokio::test]
 async fn i5_a_change_of_seats_is_no_alarm_to_the_customer() {
     let case = Case::new("no-alarm").await;

@@ -1,4 +1,4 @@
-//! A real control plane that ends with this process, whatever ends it. `tests/control-plane` has the programs.
+//! A real control plane that ends with this process, however that ends. Its programs come from `tests/control-plane`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -20,22 +20,23 @@ pub struct ControlPlane {
     bin: PathBuf,
     state: PathBuf,
     kubeconfig: PathBuf,
-    /// `up.sh`, and the pipe that keeps it: it ends when the last end of this pipe is closed, so with this process too.
+    /// `up.sh`, and the pipe that keeps it running: it ends when the last end of the pipe is closed, so also with this
+    /// process.
     up: Option<(Child, ChildStdin)>,
 }
 
 impl ControlPlane {
-    /// One for the test that asks; it ends when it is dropped. etcd does not wait for the disk: for tests.
+    /// Starts a control plane for the calling test; it ends when dropped. For tests: etcd does not wait for the disk.
     pub fn start() -> Result<Self, String> {
         Self::start_with("off", "off")
     }
 
-    /// The same with durable writes: for everything that is measured.
+    /// Starts a control plane with durable writes, for everything that is measured.
     pub fn start_with_fsync() -> Result<Self, String> {
         Self::start_with("on", "off")
     }
 
-    /// One whose API server is started anew when it is killed.
+    /// Starts a control plane whose API server is restarted when it is killed.
     pub fn start_with_lasting_api_server(fsync: bool) -> Result<Self, String> {
         Self::start_with(if fsync { "on" } else { "off" }, "on")
     }
@@ -67,24 +68,24 @@ impl ControlPlane {
         &self.kubeconfig
     }
 
-    /// The path of kubectl, helm, …
+    /// Returns the path of a program: kubectl, helm, …
     pub fn bin(&self, name: &str) -> PathBuf {
         self.bin.join(name)
     }
 
-    /// The folder with the logs; a place for files of tests, too.
+    /// Returns the folder with the logs, which is also the place for files of tests.
     pub fn state(&self) -> &Path {
         &self.state
     }
 
-    /// The process of etcd, kube-apiserver, kube-controller-manager, kube-scheduler or kwok.
+    /// Returns the process id of etcd, kube-apiserver, kube-controller-manager, kube-scheduler or kwok.
     pub fn pid(&self, name: &str) -> u32 {
         let path = self.state.join("pid").join(name);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         text.trim().parse().unwrap_or_else(|e| panic!("{} holds {text:?}: {e}", path.display()))
     }
 
-    /// Writes a kubeconfig with a token of this ServiceAccount, good for a day.
+    /// Writes a kubeconfig with a token of this ServiceAccount that is valid for a day.
     pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> PathBuf {
         let accounts = Api::<ServiceAccount>::namespaced(self.admin().await, namespace);
         let request = TokenRequest {
@@ -111,7 +112,7 @@ impl ControlPlane {
         path
     }
 
-    /// Kills `up.sh` without letting it clear up.
+    /// Kills `up.sh` without letting it clean up.
     pub fn kill(&mut self) {
         if let Some((up, _)) = &mut self.up {
             up.kill().expect("up.sh is our own process");

@@ -1,4 +1,4 @@
-//! The control plane that everything else is proven on is real, and ends with its test.
+//! The control plane on which everything else is proven is real, and ends with its test.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
@@ -126,7 +126,7 @@ async fn everything_ends_when_the_process_that_started_it_is_killed() {
         let cp = ControlPlane::start().unwrap_or_else(|why| panic!("{why}"));
         println!("\nholding {}", cp.state().display());
         std::thread::park_timeout(Duration::from_secs(300));
-        panic!("nobody killed this process in five minutes");
+        panic!("this process was not killed within five minutes");
     }
     let mut holder = Command::new(std::env::current_exe().expect("a running program has a path"))
         .args(["--exact", "--nocapture"])
@@ -167,7 +167,7 @@ async fn everything_ends_when_up_sh_is_killed_and_measuring_has_fsync() {
     running.is_gone().await;
 }
 
-/// The processes and the port of a control plane that runs.
+/// The processes and the port of a running control plane.
 struct Running {
     processes: Vec<(&'static str, String)>,
     api: SocketAddr,
@@ -181,7 +181,7 @@ impl Running {
         let server = kubeconfig.clusters[0].cluster.as_ref().and_then(|c| c.server.clone()).expect("it has a server");
         let api = server.trim_start_matches("https://").parse().expect("the server is an address and a port");
         let running = Self { processes, api };
-        // Or being gone would prove nothing.
+        // They must be running first, or their absence later would prove nothing.
         assert_eq!(running.left().len(), COMPONENTS.len(), "{:?}", running.left());
         TcpStream::connect(api).expect("the API server listens");
         running
@@ -189,7 +189,7 @@ impl Running {
 
     fn left(&self) -> Vec<&'static str> {
         let alive = |pid: &str| {
-            // A zombie has ended; only nobody has asked for its exit status.
+            // A zombie has ended; only its exit status was not read.
             std::fs::read_to_string(format!("/proc/{pid}/stat"))
                 .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
         };

@@ -38,9 +38,10 @@ async fn i4_another_namespace_is_served_only_once_its_license_names_the_contract
     assert_eq!(seen.seats(), Some("agents 50"));
 }
 
-/// What was there before is nobody's to overwrite, also where it has the right type; once it is gone, delivery goes on.
+/// A Secret that already existed is not overwritten, even if it has the right type; once it is deleted, delivery goes
+/// on.
 #[tokio::test]
-async fn a_secret_that_was_there_before_is_left_as_it_is() {
+async fn a_secret_that_already_existed_is_not_changed() {
     for type_ in ["Opaque", KEYS] {
         let case = Case::new("not-ours").await;
         case.signing_key().await;
@@ -51,7 +52,7 @@ async fn a_secret_that_was_there_before_is_left_as_it_is() {
         case.kubectl.apply(&order("stadtwerke", "")).await;
         let subscription = case.subscription("stadtwerke");
         let message = subscription.is_not("Delivered", "SecretNotOurs").await;
-        assert!(message.contains("was there before and is left as it is; delete it or name another one"), "{message}");
+        assert!(message.contains("is left unchanged; delete it or name another one"), "{message}");
         assert!(!message.contains("mine"), "{message}");
         subscription.told("SecretNotOurs").await;
         let after = secrets.get("innoacd-license").await.expect("it stays");
@@ -63,7 +64,7 @@ async fn a_secret_that_was_there_before_is_left_as_it_is() {
     }
 }
 
-/// The licence stays what the customer has, also when the vendor's order is deleted.
+/// The customer keeps the licence even when the vendor's order is deleted.
 #[tokio::test]
 async fn a_deleted_subscription_leaves_the_customer_what_they_have() {
     let case = Case::new("deleted").await;
@@ -73,14 +74,14 @@ async fn a_deleted_subscription_leaves_the_customer_what_they_have() {
     let license = case.license("innoacd");
     let before = license.becomes(Mode::Full).await;
     let keys = case.entries("innoacd-license").await;
-    // Nothing that a garbage collector would follow, now or in a minute.
+    // There is no owner reference that a garbage collector would follow, now or later.
     let secrets: Api<Secret> = Api::namespaced(case.client.clone(), &case.namespace);
     let secret = secrets.get("innoacd-license").await.expect("the keys are there");
     assert_eq!((before.owner_references(), secret.owner_references()), (&[][..], &[][..]));
     assert_eq!((before.finalizers(), secret.finalizers()), (&[][..], &[][..]));
 
     case.kubectl.expect(&["delete", "lsub/stadtwerke", "lplan/innoacd", "secret/issuer", "--wait"]).await;
-    // Something has to happen to the License, so that there is something to wait for.
+    // Change something in the License, so that there is a reconciliation to wait for.
     case.kubectl.expect(&["annotate", "lic/innoacd", "looked=at"]).await;
     case.kubectl
         .expect(&[

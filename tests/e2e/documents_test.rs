@@ -1,4 +1,4 @@
-//! What README, docs and examples tell people to type works as it stands there.
+//! The commands in README, docs and examples work as they are written.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use crate::person::{Person, ROOT, commands};
 /// `make dev` may build first.
 const START: Duration = Duration::from_secs(600);
 
-/// `make dev`, ended with the test.
+/// `make dev`, which ends with the test.
 struct Dev(Child);
 
 impl Dev {
-    /// Returns it with the KUBECONFIG and the folder of programs that it prints.
+    /// Starts `make dev`, and returns it with the KUBECONFIG and the folder of programs that it prints.
     fn start(state: &Path) -> (Self, PathBuf, PathBuf) {
         let mut make = Command::new("make")
             .args(["--silent", "dev"])
@@ -32,7 +32,7 @@ impl Dev {
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
             let mut said = String::new();
-            // Read to the end, or make would write into a closed pipe.
+            // Read to the end; otherwise make would write into a closed pipe.
             for line in lines.map_while(Result::ok) {
                 said.push_str(&line);
                 said.push('\n');
@@ -55,7 +55,7 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        // The whole family: make, its shell, and what that started end in their own order.
+        // Interrupt make's children, so that make, its shell and what that started end in order.
         let children = Command::new("pkill").args(["-INT", "-P", &self.0.id().to_string()]).status();
         if children.is_ok() {
             let _ = self.0.wait();
@@ -63,7 +63,7 @@ impl Drop for Dev {
     }
 }
 
-/// K1, I11: `make dev` runs the lead case on a real control plane, and what the guides tell works on it.
+/// K1, I11: `make dev` runs the lead case on a real control plane, and the guides' commands work on it.
 #[test]
 fn the_guide_to_licences_works_as_written_on_make_dev() {
     let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("documents-{}-dev", std::process::id()));
@@ -84,7 +84,7 @@ fn the_guide_to_licences_works_as_written_on_make_dev() {
 fn the_guide_to_installation_works_as_written() {
     let plane = ControlPlane::start().expect("a control plane");
     let person = Person::new("installation", &plane.bin(""), plane.kubeconfig());
-    // What the vendor sends.
+    // The files that the vendor sends.
     person.types("the vendor", "seatkeeper keygen --out . && cp jwks.json vendor.json");
     let key = std::fs::read(person.folder.join("signing-key.pem")).expect("a signing key");
     let key = seatkeeper::domain::license::jwk::read_signing_key(&key).expect("a signing key");

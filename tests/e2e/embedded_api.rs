@@ -1,4 +1,4 @@
-//! The embedded API as a process of its own, `seatkeeper up --api-only`, that ends with this one, whatever ends it.
+//! The embedded API as a separate process, `seatkeeper up --api-only`, which ends with this one, however that ends.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,7 @@ pub struct EmbeddedApi {
 }
 
 impl EmbeddedApi {
-    /// One for the test that asks; it ends when it is dropped.
+    /// Starts an embedded API for the calling test; it ends when dropped.
     pub fn start() -> Result<Self, String> {
         let state = new_state("embedded")?;
         std::fs::create_dir_all(state.join("log")).map_err(|e| format!("{}: {e}", state.display()))?;
@@ -50,17 +50,17 @@ impl EmbeddedApi {
         &self.kubeconfig
     }
 
-    /// The path of kubectl or helm.
+    /// Returns the path of kubectl or helm.
     pub fn bin(&self, name: &str) -> PathBuf {
         self.bin.join(name)
     }
 
-    /// The folder with the logs; a place for files of tests, too.
+    /// Returns the folder with the logs, which is also the place for files of tests.
     pub fn state(&self) -> &Path {
         &self.state
     }
 
-    /// Ends the API by a signal, as `kill` names it, and starts it again with the same data at the same address.
+    /// Ends the API with a signal, by its name for `kill`, and starts it again with the same data at the same address.
     pub async fn again(&self, signal: &str) {
         let server = crate::cluster::config_of(&self.kubeconfig).await.cluster_url;
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -1,9 +1,9 @@
-//! Waiting for a condition instead of for a time.
+//! Waiting for a condition instead of a fixed time.
 
 use std::time::Duration;
 
-/// Asks until `attempt` gives a value, which is returned, or panics at the deadline and says what was seen last:
-/// `attempt` says in its error what it sees.
+/// Calls `attempt` until it returns a value, and returns that. Panics at the deadline with what was seen last, which is
+/// the last error of `attempt`.
 pub async fn eventually<T>(deadline: Duration, what: &str, mut attempt: impl AsyncFnMut() -> Result<T, String>) -> T {
     let mut seen = "nothing: the first look did not come back".to_owned();
     let looking = async {

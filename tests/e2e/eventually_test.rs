@@ -1,11 +1,11 @@
-//! Waiting fails with what was seen.
+//! When waiting fails, the message says what was seen last.
 
 use std::time::Duration;
 
 use crate::eventually::eventually;
 
 #[tokio::test]
-async fn waiting_in_vain_says_what_was_seen_last() {
+async fn a_timeout_says_what_was_seen_last() {
     let mut looks = 0;
     let waiting = async move {
         eventually(Duration::from_millis(200), "the cows come home", async || {

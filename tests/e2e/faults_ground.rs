@@ -1,4 +1,4 @@
-//! A cluster for operators that see the whole of it: with clocks of their own, behind a proxy, killed at any write.
+//! A cluster for operators that watch all of it: with their own clocks, behind a proxy, killed at any write.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -29,12 +29,12 @@ use crate::{Cluster, rights};
 
 /// The operator's own namespace.
 pub const HOME: &str = crate::installation::SEATKEEPER;
-/// How long anything may take that is done at once on a quiet machine.
+/// The longest that anything may take that a quiet machine does at once.
 pub const SOON: Duration = Duration::from_secs(20);
 /// The vendor's signing key.
 const SECRET_KEY: [u8; 32] = [7; 32];
 
-/// The cluster, for the test whose turn it is: two operators at once would do each other's work.
+/// The cluster, locked for one test at a time: two operators at once would do each other's work.
 pub struct Ground {
     pub cluster: Arc<Cluster>,
     pub admin: Client,
@@ -44,7 +44,7 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Waits for its turn; what the test before has left is gone.
+    /// Waits for its turn, and deletes what the previous test has left.
     pub async fn take() -> Self {
         let (cluster, operator, turn) = rights::ground().await;
         let ground = Ground { admin: cluster.admin().await, cluster, operator, _turn: turn };
@@ -56,18 +56,18 @@ impl Ground {
         ground
     }
 
-    /// The namespaces in which there are Plans: tests that have ended made them.
+    /// Returns the namespaces with Plans, which earlier tests created.
     async fn namespaces_in_use(&self) -> BTreeSet<String> {
         let plans = Api::<Plan>::all(self.admin.clone()).list(&Default::default()).await.expect("the CRDs are there");
         plans.items.into_iter().filter_map(|plan| plan.metadata.namespace).collect()
     }
 
-    /// The administrator with kubectl.
+    /// Returns kubectl as the administrator uses it.
     pub fn kubectl(&self, namespace: &str) -> Kubectl {
         Kubectl::new(&self.cluster, namespace)
     }
 
-    /// Clears away the Lease of an operator that was killed: nobody has to wait until it has run out.
+    /// Deletes the Lease of an operator that was killed, so that nobody has to wait until it expires.
     pub async fn nobody_leads(&self) {
         let leases: Api<Lease> = Api::namespaced(self.admin.clone(), HOME);
         match leases.delete(LEASE_NAME, &DeleteParams::default()).await {
@@ -77,7 +77,7 @@ impl Ground {
         }
     }
 
-    /// A new namespace with the vendor's signing key and the Plan of the lead case.
+    /// Creates a namespace with the vendor's signing key and the Plan of the lead case.
     pub async fn vendor(&self, name: &str) -> Vendor {
         let namespace = self.cluster.namespace(name).await;
         let kubectl = self.kubectl(&namespace);
@@ -123,12 +123,12 @@ pub struct Vendor {
     admin: Client,
 }
 
-/// An order of seats of innoACD.
+/// An order for seats of innoACD.
 pub struct Order<'a> {
     pub name: &'a str,
     pub starts_on: &'a str,
     pub seats: u32,
-    /// The Secret that its keys are delivered to.
+    /// The Secret to which its keys are delivered.
     pub secret: &'a str,
 }
 
@@ -163,7 +163,7 @@ impl Vendor {
         self.kubectl.expect(&["patch", &kind, name, "--type=merge", "-p", patch]).await;
     }
 
-    /// Makes an object without kubectl, where it happens often.
+    /// Creates an object without kubectl, because it happens often.
     pub async fn create<K>(&self, object: &K)
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -173,7 +173,7 @@ impl Vendor {
         api.create(&Default::default(), object).await.expect("the object is in order");
     }
 
-    /// Changes an object without kubectl, where it happens often.
+    /// Changes an object without kubectl, because it happens often.
     pub async fn patch<K>(&self, name: &str, patch: serde_json::Value)
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -195,7 +195,7 @@ impl Vendor {
         Api::namespaced(self.admin.clone(), &self.namespace).get("innoacd").await.expect("the Plan is there")
     }
 
-    /// The License innoacd, where there is one.
+    /// Returns the License innoacd, if it exists.
     pub async fn license(&self) -> Option<License> {
         Api::namespaced(self.admin.clone(), &self.namespace).get_opt("innoacd").await.expect("the API server answers")
     }
@@ -206,7 +206,7 @@ impl Vendor {
         secret.and_then(|secret| secret.data).into_iter().flatten().collect()
     }
 
-    /// The keys in a Secret, oldest first, with the names of their entries; every one is genuine.
+    /// Returns the keys in a Secret, oldest first, with the names of their entries; checks that each is genuine.
     pub async fn keys_with_entries(&self, secret: &str) -> Vec<(String, Claims)> {
         let read = |(entry, text): (String, ByteString)| {
             let claims = verify_key(&text.0, &trust()).unwrap_or_else(|e| panic!("{secret}/{entry}: {e}"));
@@ -221,14 +221,14 @@ impl Vendor {
         self.keys_with_entries(secret).await.into_iter().map(|(_, key)| key).collect()
     }
 
-    /// The list of revoked keys that is published beside the signing key.
+    /// Returns the list of revoked keys that is published beside the signing key.
     pub async fn revocations(&self) -> Revocations {
         let entries = self.entries("issuer-trust").await;
         let list = entries.iter().find(|(entry, _)| entry == "revoked.jwt");
         list.map(|(_, list)| read_revocations(&list.0, &trust()).expect("our own list")).unwrap_or_default()
     }
 
-    /// Waits until the License is as `wanted`, which else says what it sees.
+    /// Waits until `wanted` accepts the License.
     pub async fn license_comes(&self, what: &str, wanted: impl Fn(&License) -> bool) -> License {
         eventually(SOON, what, async || match self.license().await {
             Some(license) if wanted(&license) => Ok(license),
@@ -243,7 +243,7 @@ fn trust() -> Trust {
     Trust::new([key.verifying_key()])
 }
 
-/// `True`, `False` or `absent`, and the reason and since when.
+/// Returns `True`, `False` or `absent`, the reason, and the time of the last transition.
 pub fn condition(conditions: &[Condition], type_: &str) -> (String, String, Option<Timestamp>) {
     let found = seatkeeper::api::conditions::find(conditions, type_);
     found.map_or(("absent".into(), String::new(), None), |c| {
@@ -251,7 +251,7 @@ pub fn condition(conditions: &[Condition], type_: &str) -> (String, String, Opti
     })
 }
 
-/// Conditions of a License, or none where there is no status yet.
+/// Returns the conditions of a License; none if it has no status yet.
 pub fn conditions_of(license: &License) -> &[Condition] {
     license.status.as_ref().map_or(&[], |status| &status.conditions)
 }

@@ -1,4 +1,4 @@
-//! Operators of a test: the real program, which may be killed, and one in this process, whose clock the test holds.
+//! Operators of a test: the real program, which may be killed, and one in this process, whose clock the test controls.
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -23,7 +23,7 @@ use crate::faults_ground::{HOME, SOON};
 pub struct InProcess {
     stop: watch::Sender<bool>,
     ended: JoinHandle<End>,
-    /// Its own, so that nothing of it is left when it has ended.
+    /// A separate runtime, so that nothing of the operator is left when it has ended.
     runtime: Option<Runtime>,
 }
 
@@ -71,7 +71,7 @@ impl Replica {
         Self::start_with(kubeconfig, name, &[])
     }
 
-    /// With more arguments.
+    /// Starts a replica with more arguments.
     pub fn start_with(kubeconfig: &Path, name: &str, more: &[&str]) -> Self {
         let free = || std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
         let (health, seats) = (free(), free());
@@ -82,7 +82,7 @@ impl Replica {
         Replica { child, name: name.to_owned(), port, seats: seats_port }
     }
 
-    /// As kubelet starts it again, at the same address.
+    /// Restarts it at the same address, as a kubelet does.
     pub fn starts_again(&mut self, kubeconfig: &Path, more: &[&str]) {
         self.child = Self::program(kubeconfig, &self.name, (self.port, self.seats), more);
     }
@@ -102,7 +102,7 @@ impl Replica {
             .expect("the program was built with this test")
     }
 
-    /// What `path` of its health server says; None: nobody listens there.
+    /// Returns the status and the body that its health server answers at `path`; `None` if nothing listens.
     pub async fn ask(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
         stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.ok()?;
@@ -112,7 +112,7 @@ impl Replica {
         Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
     }
 
-    /// Waits until `/readyz` says `answer`.
+    /// Waits until `/readyz` answers `answer`.
     pub async fn says(&self, within: Duration, answer: &str) {
         eventually(within, &format!("/readyz of {} says {answer:?}", self.name), async || {
             match self.ask("/readyz").await {
@@ -123,19 +123,19 @@ impl Replica {
         .await;
     }
 
-    /// kill -9.
+    /// Ends it with SIGKILL.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("the replica is our own process");
     }
 
-    /// SIGTERM, as kubelet sends it.
+    /// Sends SIGTERM, as a kubelet does.
     pub async fn terminate(&self) {
         let pid = self.child.id().expect("it runs").to_string();
         let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status().await;
         assert!(sent.expect("sh can be started").success(), "process {pid} could not be told to end");
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself, and returns its exit status.
     pub async fn ended(&mut self, within: Duration) -> ExitStatus {
         let ended = tokio::time::timeout(within, self.child.wait()).await;
         ended.unwrap_or_else(|_| panic!("{} did not end within {within:?}", self.name)).expect("it is our child")

@@ -1,4 +1,5 @@
-//! A proxy between an operator and the API server: it counts, records, holds back, refuses, breaks off, and goes away.
+//! A proxy between an operator and the API server: it counts, records, delays, refuses and breaks off requests, and can
+//! disappear.
 
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,12 +20,12 @@ use tokio::sync::watch;
 use crate::cluster::config_of;
 use crate::faults_ground::Ground;
 
-/// Plain HTTP on loopback in front of the API server, which it asks with the operator's own token.
+/// A plain HTTP server on loopback in front of the API server, to which it forwards with the operator's own token.
 pub struct Proxy {
     shared: Arc<Shared>,
     upstream: kube::Config,
     address: SocketAddr,
-    /// Ending it ends every connection.
+    /// Dropping the runtime ends every connection.
     runtime: Option<Runtime>,
     kubeconfig: PathBuf,
 }
@@ -37,15 +38,15 @@ struct Shared {
 
 #[derive(Default)]
 struct Inner {
-    /// Every request: method, path, and `watch` where it is one.
+    /// Every request: method, path, and `watch` if it is a watch.
     seen: Vec<String>,
     trap: Option<Trap>,
-    /// Writes to a path that ends so are refused.
+    /// Writes to a path with this ending are refused.
     refused: Option<&'static str>,
     secrets: Vec<Exchange>,
 }
 
-/// A request for Secrets and what was answered, of a watch so far.
+/// A request for Secrets and its answer; for a watch, the answer so far.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     pub method: String,
@@ -61,21 +62,21 @@ impl Exchange {
     }
 }
 
-/// Which write of one namespace the operator does not live to see answered.
+/// The write in one namespace at which the operator is interrupted.
 struct Trap {
     namespace: String,
     writes_left: usize,
     when: When,
 }
 
-/// What becomes of a write.
+/// What happens to the trapped write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// The API server does not hear of it, nor of anything else from then on.
+    /// The API server receives neither the write nor any later request.
     Before,
-    /// It is done, and the operator hears nothing of it, nor of anything else from then on.
+    /// The write succeeds, but the operator gets no answer to it or to any later request.
     After,
-    /// It is done, and the operator is told that the time was up; everything else comes through.
+    /// The write succeeds, but the operator is answered with a timeout; everything else passes.
     Unanswered,
 }
 
@@ -106,7 +107,7 @@ impl Proxy {
         &self.kubeconfig
     }
 
-    /// Nobody answers any more; every connection is broken off.
+    /// Stops answering, and breaks off every connection.
     pub fn go_away(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -126,43 +127,43 @@ impl Proxy {
         self.runtime = Some(runtime);
     }
 
-    /// Every request so far, as `POST /api/v1/namespaces/…`.
+    /// Returns every request so far, such as `POST /api/v1/namespaces/…`.
     pub fn requests(&self) -> Vec<String> {
         self.shared.lock().seen.clone()
     }
 
-    /// The writes so far but those of the leader's Lease.
+    /// Returns the writes so far, except those of the leader's Lease.
     pub fn writes(&self) -> Vec<String> {
         self.requests().into_iter().filter(|request| is_write(request)).collect()
     }
 
-    /// The writes so far in one namespace.
+    /// Returns the writes so far in one namespace.
     pub fn writes_in(&self, namespace: &str) -> Vec<String> {
         self.writes().into_iter().filter(|request| request.contains(&of_namespace(namespace))).collect()
     }
 
-    /// Every request for Secrets so far, with its answer.
+    /// Returns every request for Secrets so far, with its answer.
     pub fn secrets(&self) -> Vec<Exchange> {
         self.shared.lock().secrets.clone()
     }
 
-    /// From now on, writes to a path that ends so are refused; None: no more.
+    /// From now on, refuses writes to a path with this ending; with `None`, refuses none.
     pub fn refuse(&self, ending: Option<&'static str>) {
         self.shared.lock().refused = ending;
     }
 
-    /// Waits for the `nth` write in `namespace`, counted from 1 and from now.
+    /// Sets a trap for the `nth` write in `namespace` from now on, counted from 1.
     pub fn set_trap(&self, namespace: &str, nth: usize, when: When) {
         self.shared.sprung.send_replace(None);
         self.shared.lock().trap = Some(Trap { namespace: namespace.to_owned(), writes_left: nth, when });
     }
 
-    /// Returns once the write of the trap has come.
+    /// Waits until the trapped write has come.
     pub async fn sprung(&self) {
         let _ = self.shared.sprung.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// Takes the trap away unless a write is in it; true: one is, and the trap has sprung.
+    /// Removes the trap unless a write is in it. Returns whether a write is in it, so that the trap has sprung.
     pub async fn take_away_unless_sprung(&self) -> bool {
         let is_caught = {
             let mut state = self.shared.lock();
@@ -178,13 +179,13 @@ impl Proxy {
         is_caught
     }
 
-    /// Lets everything through again, once the trap has sprung.
+    /// Lets everything pass again after the trap has sprung.
     pub fn clear_trap(&self) {
         self.shared.lock().trap = None;
         self.shared.sprung.send_replace(None);
     }
 
-    /// Lists are answered only once they are no longer held.
+    /// While `held` is true, lists are not answered.
     pub fn hold_lists(&self, held: bool) {
         self.shared.lists_held.send_replace(held);
     }
@@ -209,7 +210,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of a request. Some: the trap springs at it.
+    /// Records a request. Returns the trap's action if the trap springs at it.
     fn see(&self, request: &str) -> Option<When> {
         let mut state = self.lock();
         state.seen.push(request.to_owned());
@@ -275,7 +276,7 @@ async fn forward(State((shared, client)): State<(Arc<Shared>, Client)>, request:
     }
 }
 
-/// As an admission policy refuses.
+/// Returns a refusal as an admission policy answers it.
 fn refusal() -> Response {
     let status = serde_json::json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

@@ -1,4 +1,4 @@
-//! Whatever happens to the operator or to its writes, the end is the same, and then it is quiet.
+//! Whatever happens to the operator or its writes, it reaches the same state, and then makes no more requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::faults_ground::{Ground, Order, SOON, Vendor};
 use crate::faults_operators::Replica;
 use crate::faults_proxy::{Proxy, When};
 
-/// What a vendor does, one after the other.
+/// The vendor's steps, one after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// A contract that began ten months ago: two keys are due.
+    /// Orders a contract that began ten months ago: two keys are due.
     Order,
-    /// Ten more seats since yesterday: both keys are issued anew, and the future one is taken back.
+    /// Adds ten seats from yesterday on: both keys are issued again, and the future one is revoked.
     MoreSeats,
-    /// A cancellation that was received in time and entered late: the future key is taken back.
+    /// Enters late a cancellation that was received in time: the future key is revoked.
     LateCancellation,
 }
 
@@ -50,7 +50,7 @@ impl Step {
         }
     }
 
-    /// Waits until it is done and shown, where nothing goes wrong.
+    /// Waits until the step is done and shown, if nothing goes wrong.
     async fn has_its_effect(self, vendor: &Vendor) {
         let wanted = match self {
             Step::Order => ("agents 50", 2, 0),
@@ -70,10 +70,10 @@ impl Step {
     }
 }
 
-/// A vendor whose operator is tried, and everything there is of them once it has settled.
+/// A vendor whose operator is interrupted, and the vendor's objects once everything has settled.
 struct Trial {
     vendor: Vendor,
-    /// Serials of the keys that were seen, and what they are for.
+    /// The serials of the keys seen so far, and what each is for.
     known: BTreeMap<String, String>,
     writes_when_settled: usize,
 }
@@ -83,7 +83,7 @@ impl Trial {
         Trial { vendor: ground.vendor(name).await, known: BTreeMap::new(), writes_when_settled: 0 }
     }
 
-    /// Keys, revocations, contract and licence, without times; serials by what they are for.
+    /// Returns keys, revocations, contract and licence without times, and with each serial replaced by what it is for.
     async fn state(&mut self) -> Value {
         let keys = self.vendor.keys_with_entries("innoacd-license").await;
         for (_, key) in &keys {
@@ -109,7 +109,7 @@ impl Trial {
         serde_json::from_str(&text).expect("it was JSON before")
     }
 
-    /// Waits until everything is as `wanted`.
+    /// Waits until the state equals `wanted`.
     async fn settles(&mut self, proxy: &Proxy, wanted: &Value, what: &str) {
         let trial = &mut *self;
         eventually(SOON, what, async || {
@@ -120,7 +120,7 @@ impl Trial {
         self.writes_when_settled = self.writes(proxy).len();
     }
 
-    /// Writes but those of Events, which are told in the background.
+    /// Returns the writes, except those of Events, which are sent in the background.
     fn writes(&self, proxy: &Proxy) -> Vec<String> {
         let writes = proxy.writes_in(&self.vendor.namespace);
         writes.into_iter().filter(|write| !write.ends_with("/events")).collect()
@@ -149,7 +149,7 @@ fn without_times(value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn k3_killed_before_or_after_any_write_or_told_wrongly_that_it_failed_the_operator_comes_to_the_same_end() {
+async fn k3_killed_at_any_write_or_told_wrongly_that_it_failed_the_operator_reaches_the_same_state() {
     let ground = Ground::take().await;
     let proxy = Proxy::start(&ground).await;
     let today = machine_time().date_naive();
@@ -194,7 +194,7 @@ async fn k3_killed_before_or_after_any_write_or_told_wrongly_that_it_failed_the_
                         comes_to_rest(&proxy, Duration::from_millis(300)).await;
                     } => {}
                 }
-                // What is written as this is decided is still in the trap, and its writer has to go.
+                // A write at this very moment is still in the trap, and then its writer has to be killed.
                 reached = proxy.take_away_unless_sprung().await;
                 if reached && when != When::Unanswered {
                     replica.kill().await;
@@ -206,7 +206,7 @@ async fn k3_killed_before_or_after_any_write_or_told_wrongly_that_it_failed_the_
                     proxy.clear_trap();
                 }
                 if when == When::Unanswered {
-                    // What was done unheard of is soon tried again, which is no write too many.
+                    // The write whose answer was lost is soon tried again; that is not an unnecessary write.
                     comes_to_rest(&proxy, Duration::from_millis(300)).await;
                 }
                 trial.settles(&proxy, &wanted, &what).await;
@@ -215,7 +215,7 @@ async fn k3_killed_before_or_after_any_write_or_told_wrongly_that_it_failed_the_
         println!("{step:?}: {} writes, {rounds} rounds in {:?}: {writes:#?}", writes.len(), monotonic() - began);
     }
 
-    // Not a write more, neither by itself nor because an operator has started anew.
+    // There is not one more write, neither by itself nor because an operator has restarted.
     tokio::time::sleep(Duration::from_secs(1)).await;
     for trial in &trials {
         trial.is_quiet_since(&proxy);
@@ -223,7 +223,7 @@ async fn k3_killed_before_or_after_any_write_or_told_wrongly_that_it_failed_the_
     }
 }
 
-/// Waits until nothing but the Lease has been asked for during so long.
+/// Waits until only the Lease has been requested for the time `rest`.
 async fn comes_to_rest(proxy: &Proxy, rest: Duration) {
     let mut seen = (0, monotonic());
     eventually(SOON, "the operator comes to rest", async || {
@@ -271,7 +271,7 @@ async fn an_object_whose_status_is_always_refused_stops_no_other_and_is_tried_le
     let full = |l: &seatkeeper::api::License| l.status.as_ref().and_then(|s| s.seats.as_deref()) == Some("agents 50");
     vendor.license_comes("another order is served", full).await;
     assert!(monotonic() - asked < Duration::from_secs(5));
-    // 50 ms, twice as long each time, shortened by up to a half: in five seconds at most 9.
+    // The pause starts at 50 ms and doubles each time, shortened by up to a half: at most 9 tries in five seconds.
     tokio::time::sleep(Duration::from_secs(5).saturating_sub(monotonic() - asked)).await;
     let tried = tries();
     println!("tried {tried} times");
@@ -309,7 +309,7 @@ async fn with_fifty_licences_at_rest_nothing_is_asked_of_the_api_server_but_the_
         if modes.split(' ').filter(|mode| *mode == "Full").count() == 50 { Ok(()) } else { Err(modes) }
     })
     .await;
-    // Events are told with pauses between them, of five times what one took: longer than one takes while a disk is slow.
+    // The pause between two Events is five times as long as one took, so wait longer than one takes on a slow disk.
     comes_to_rest(&proxy, Duration::from_secs(8)).await;
     let before = asked(&proxy).len();
     println!("{before} requests for 50 orders");
@@ -318,7 +318,7 @@ async fn with_fifty_licences_at_rest_nothing_is_asked_of_the_api_server_but_the_
     assert!(more.is_empty(), "{more:#?}");
 }
 
-/// Every request but those of the Lease.
+/// Returns every request, except those for the Lease.
 fn asked(proxy: &Proxy) -> Vec<String> {
     proxy.requests().into_iter().filter(|request| !request.contains("/leases")).collect()
 }

@@ -1,4 +1,4 @@
-//! The lead passes from one replica to the next, and outages pass too (K3).
+//! The lead passes from one replica to the next, and the operator survives outages (K3).
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::faults_proxy::Proxy;
 
 const LEADS: &str = "ok: leads";
 const STANDS_BY: &str = "ok: stands by";
-/// Orders that are under way while the lead passes on.
+/// The number of orders in progress while the lead passes on.
 const ORDERS: usize = 8;
 
-/// Two replicas, the first of which leads.
+/// Starts two replicas, the first of which leads.
 async fn two(ground: &Ground) -> (Replica, Replica) {
     let first = Replica::start(&ground.operator, "first");
     first.says(SOON, LEADS).await;
@@ -33,13 +33,13 @@ async fn order_many(vendor: &Vendor) {
     vendor.kubectl.apply(&orders.join("---")).await;
 }
 
-/// The day a contract of this year has begun on: ten months ago, so that the next key is due too.
+/// Returns the first day of a running contract: ten months ago, so that the next key is due too.
 fn this_year() -> String {
     let today = seatkeeper::machine::machine_time().date_naive();
     (today - chrono::Months::new(10)).to_string()
 }
 
-/// Every order has its two keys and not one more.
+/// Checks that every order has exactly its two keys.
 async fn each_key_is_there_once(vendor: &Vendor) {
     eventually(SOON, "every order has its keys", async || {
         for n in 0..ORDERS {
@@ -137,7 +137,7 @@ async fn k3_after_an_outage_of_the_api_server_the_operator_goes_on_by_itself() {
     let patch = r#"{"spec":{"plans":[{"name":"innoacd","pools":[{"name":"agents","seats":50,"changes":[{"on":"TODAY","seats":60}]}]}]}}"#;
     let today = seatkeeper::machine::machine_time().date_naive().to_string();
     vendor.edit("subscriptions", "stadtwerke", &patch.replace("TODAY", &today)).await;
-    // Shorter than a leader may be silent: this one stays.
+    // This outage is shorter than a leader may be silent, so the leader stays.
     tokio::time::sleep(Duration::from_secs(4)).await;
     proxy.come_back();
     let back = monotonic();
@@ -145,7 +145,7 @@ async fn k3_after_an_outage_of_the_api_server_the_operator_goes_on_by_itself() {
     println!("went on {:?} after the outage", monotonic() - back);
     replica.says(SOON, LEADS).await;
 
-    // Longer: another might lead by now, so it ends, and whoever runs it starts it again.
+    // This one is longer: another might lead by now, so the leader ends, and Kubernetes restarts it.
     proxy.go_away();
     let status = replica.ended(Duration::from_secs(20)).await;
     assert_eq!(status.code(), Some(1), "{status}");

@@ -1,4 +1,4 @@
-//! A person with helm.
+//! A person who uses helm.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub struct Helm {
 }
 
 impl Helm {
-    /// The administrator, working in this namespace.
+    /// Returns helm as the administrator uses it in this namespace.
     pub fn new(cluster: &Cluster, namespace: &str) -> Self {
         let program =
             Program::new(&cluster.bin("helm"), cluster.kubeconfig(), cluster.state(), Duration::from_secs(150));

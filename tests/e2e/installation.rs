@@ -13,20 +13,20 @@ use crate::keys::Signer;
 use crate::tied::Tied;
 use crate::{Cluster, rights};
 
-/// The namespace and the name of the release, and so of the ServiceAccount.
+/// The namespace and the name of the release, and therefore of the ServiceAccount.
 pub const SEATKEEPER: &str = "seatkeeper";
-/// The product whose trust the shared installation pins, to `Signer::of("pinned")`.
+/// The product for which the shared installation pins trust, to `Signer::of("pinned")`.
 pub const PINNED_PRODUCT: &str = "pinned";
 
 pub struct Installation {
     pub kubeconfig: PathBuf,
-    /// Where the operator serves health and metrics.
+    /// The address at which the operator serves health and metrics.
     pub address: SocketAddr,
     _operator: Operator,
 }
 
 impl Installation {
-    /// The one that all tests of this binary share, on the cluster that they share.
+    /// Returns the installation that all tests of this binary share, on the cluster that they share.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Installation> = OnceCell::const_new();
         SHARED
@@ -44,7 +44,7 @@ impl Installation {
     }
 }
 
-/// The values of an installation that pins whom to trust, as a file.
+/// Writes the values of an installation that pins trust, and returns the path of the file.
 pub fn values(cluster: &Cluster) -> String {
     let file = cluster.state().join("seatkeeper-values.json");
     let jwks: serde_json::Value = serde_json::from_str(&Signer::of("pinned").jwks()).expect("a JWK Set is JSON");
@@ -60,7 +60,7 @@ impl Operator {
     /// Starts it and waits until it leads.
     async fn start(kubeconfig: &Path, log: &Path) -> (Self, SocketAddr) {
         for _ in 0..5 {
-            // Somebody else may take the port before the operator does: then another one.
+            // Another process may take the port before the operator does; then it tries another port.
             let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("there are free ports");
             let mut operator = Self::spawn(kubeconfig, log, port);
             let leads =
@@ -89,7 +89,7 @@ impl Operator {
     }
 }
 
-/// The answer to an HTTP request, head and all.
+/// Returns the whole answer to an HTTP request, head included.
 fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;

@@ -11,7 +11,7 @@ use seatkeeper::domain::license::pool::{CountBy, PoolGrant, PoolModel};
 use seatkeeper::domain::license::trust::{Revocations, sign_revocations};
 use sha2::{Digest, Sha256};
 
-/// Who signs keys; the same name is always the same key pair.
+/// An issuer of keys; the same name always has the same key pair.
 pub struct Signer {
     key: SigningKey,
     pub pem: String,
@@ -27,7 +27,7 @@ impl Signer {
         sign_key(claims, &self.key)
     }
 
-    /// The same claims under a header of one's own making, unsigned.
+    /// Returns the claims under a forged header, without a valid signature.
     pub fn forge(&self, alg: &str, claims: &Claims) -> String {
         let kid = thumbprint(&self.key.verifying_key());
         let header = serde_json::json!({"alg": alg, "typ": "license+jwt", "kid": kid});
@@ -35,20 +35,20 @@ impl Signer {
         format!("{}.{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims), BASE64.encode([7; 32]))
     }
 
-    /// A list that takes these serials back.
+    /// Returns a signed list that revokes these serials.
     pub fn revoke(&self, serials: &[&str]) -> String {
         let serials = serials.iter().map(|serial| (*serial).to_owned()).collect();
         sign_revocations(&Revocations { version: 1, iat: machine_time().timestamp(), serials }, &self.key)
     }
 
-    /// The public half, for those who are to trust.
+    /// Returns the public half, as customers get it.
     pub fn jwks(&self) -> String {
         serde_json::to_string(&publish([&self.key.verifying_key()])).expect("a JWK Set is JSON")
     }
 }
 
-/// A key for 50 agents in force from yesterday for `days`, with a week of grace and two seats in demo. Its grant is
-/// named after its customer.
+/// Returns the claims of a key for 50 agents, in force from yesterday for `days`, with a week of grace and two demo
+/// seats. Its grant is named after its customer.
 pub fn claims(product: &str, customer: &str, days: i64) -> Claims {
     let now = machine_time().timestamp();
     let day = |n: i64| now + n * 86_400;
@@ -87,7 +87,7 @@ pub fn claims(product: &str, customer: &str, days: i64) -> Claims {
     }
 }
 
-/// The civil day so many months before today; never one that some months lack.
+/// Returns the civil day `months` before today; never a day that some months lack.
 pub fn months_ago(months: u32) -> NaiveDate {
     let today = (machine_time() - Duration::days(1)).date_naive();
     let today = today.with_day(today.day().min(28)).unwrap_or(today);

@@ -1,4 +1,4 @@
-//! A person with kubectl.
+//! A person who uses kubectl.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,12 +14,12 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
-    /// The administrator, working in this namespace.
+    /// Returns kubectl as the administrator uses it in this namespace.
     pub fn new(cluster: &Cluster, namespace: &str) -> Self {
         Self::with(cluster, cluster.kubeconfig(), namespace)
     }
 
-    /// Whoever this kubeconfig is for.
+    /// Returns kubectl as the user of this kubeconfig uses it.
     pub fn with(cluster: &Cluster, kubeconfig: &Path, namespace: &str) -> Self {
         let program = Program::new(&cluster.bin("kubectl"), kubeconfig, cluster.state(), Duration::from_secs(90));
         Self { program, namespace: namespace.into() }
@@ -29,7 +29,7 @@ impl Kubectl {
         self.program.run(&self.in_namespace(args), "").await
     }
 
-    /// What it printed; panics with its error when it fails.
+    /// Runs kubectl and returns what it printed; panics with its error when it fails.
     pub async fn expect(&self, args: &[&str]) -> String {
         self.program.expect(&self.in_namespace(args), "").await
     }
@@ -39,12 +39,12 @@ impl Kubectl {
         self.program.expect(&self.in_namespace(&["apply", "--validate=strict", "-f", "-"]), yaml).await
     }
 
-    /// Applies YAML with flags of one's own.
+    /// Applies YAML with further flags.
     pub async fn apply_with(&self, flags: &[&str], yaml: &str) -> String {
         self.expect_with(&[&["apply", "-f", "-"], flags].concat(), yaml).await
     }
 
-    /// What it printed, given this on its standard input.
+    /// Runs kubectl with `input` on its standard input, and returns what it printed.
     pub async fn expect_with(&self, args: &[&str], input: &str) -> String {
         self.program.expect(&self.in_namespace(args), input).await
     }

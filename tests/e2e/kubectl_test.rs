@@ -1,4 +1,4 @@
-//! What a person at the command line is shown (K1).
+//! What a person at the command line sees (K1).
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::keys::{Signer, claims};
 
 const EXAMPLES: &str = include_str!("api-by-example.yaml");
 
-/// The documents of the examples in a namespace of the test's own, without the status that they show.
+/// Returns the documents of the examples, moved into the test's namespace and without their status.
 fn examples(namespace: &str) -> Vec<serde_json::Value> {
     let mut documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(EXAMPLES).expect("the examples are YAML");
     for document in &mut documents {
@@ -20,7 +20,7 @@ fn examples(namespace: &str) -> Vec<serde_json::Value> {
     documents
 }
 
-/// K1: every object of the examples is accepted and stored as it is written, by client-side and
+/// K1, P2: every object of the examples is accepted and stored as it is written, by client-side and
 /// by server-side apply.
 #[tokio::test]
 async fn k1_every_example_is_accepted_and_stored_unchanged() {
@@ -42,7 +42,7 @@ async fn k1_every_example_is_accepted_and_stored_unchanged() {
     }
 }
 
-/// Static defaults that the API server adds are no change of what was written.
+/// Removes the static defaults that the API server adds; they do not change what was written.
 fn without_defaults(stored: &mut serde_json::Value, written: &serde_json::Value) {
     use serde_json::Value::{Array, Object};
     match (stored, written) {
@@ -60,7 +60,7 @@ fn without_defaults(stored: &mut serde_json::Value, written: &serde_json::Value)
     }
 }
 
-/// Parts whose behaviour comes later are stored, and the Plan says which they are.
+/// Parts that a later version will act on are stored, and the Plan lists them.
 #[tokio::test]
 async fn k1_a_plan_says_which_of_its_parts_are_not_acted_on() {
     let case = Case::new("parts").await;
@@ -74,20 +74,20 @@ async fn k1_a_plan_says_which_of_its_parts_are_not_acted_on() {
         ("scalgo-live", "spec.price, spec.meters, spec.license.onePerOrganisation"),
     ] {
         let message = case.plan(plan).is_not("FullyActedOn", "PartsNotActedOn").await;
-        assert_eq!(message, format!("stored and shown, and not acted on by this version: {parts}"), "{plan}");
+        assert_eq!(message, format!("stored and shown, but not acted on by this version: {parts}"), "{plan}");
         case.plan(plan).is("Ready", "Valid").await;
     }
     case.kubectl.apply(&PLAN.replace("name: innoacd}", "name: simple}")).await;
     case.plan("simple").is("FullyActedOn", "EveryPart").await;
 }
 
-/// The words of each line of a table.
+/// Returns the columns of each line of a table.
 fn table(printed: &str) -> Vec<Vec<&str>> {
     let cells = |line| str::split(line, "  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
     printed.lines().map(cells).collect()
 }
 
-/// K1: the columns answer the first question, in every spelling of the kinds.
+/// K1: the columns answer the first question, for every spelling of the kinds.
 #[tokio::test]
 async fn k1_kubectl_get_answers_the_first_question() {
     let case = Case::new("columns").await;
@@ -143,7 +143,7 @@ async fn k1_kubectl_get_answers_the_first_question() {
     assert!(described.contains("KeyIssued"), "{described}");
 }
 
-/// K1: every field is explained where it is typed.
+/// K1: `kubectl explain` describes every kind.
 #[tokio::test]
 async fn k1_kubectl_explains_every_kind() {
     let case = Case::new("explain").await;
@@ -165,7 +165,8 @@ async fn k1_kubectl_explains_every_kind() {
     assert_eq!(names, ["licenses", "plans", "rosters", "seatledgers", "subscriptions"]);
 }
 
-/// kstatus: what nobody has looked at yet says so, and what was looked at says which generation was.
+/// kstatus: an object that the operator has not looked at yet says so, and later says which generation it has looked
+/// at.
 #[tokio::test]
 async fn k1_tools_that_wait_for_kstatus_see_when_an_object_was_looked_at() {
     let case = Case::new("kstatus").await;

@@ -1,4 +1,5 @@
-//! What is proven on a real API server, with real kubectl and helm. One binary, so that its tests share a control plane.
+//! What is proven on a real API server, with real kubectl and helm. One binary, so that its tests share a control
+//! plane.
 //! `tests/embedded` runs the same tests on the embedded API.
 
 mod bad_keys_test;
@@ -17,7 +18,7 @@ mod control_plane;
 mod control_plane_test;
 mod delivery_test;
 mod documents_test;
-// The conformance test asks it and nothing else.
+// Only the conformance test uses it.
 #[allow(dead_code)]
 mod embedded_api;
 mod eventually;

@@ -1,4 +1,4 @@
-//! From order to licence: what a vendor and a customer do with kubectl, and what they see.
+//! From order to licence: what a vendor and a customer do with kubectl, and what each sees.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,9 +34,9 @@ async fn i11_i4_one_subscription_applied_is_a_full_license_in_under_5_s() {
     assert!(case.subscription("stadtwerke").told("KeyIssued").await.contains("for term 1 of Plan innoacd"));
 }
 
-/// Whoever asks who wrote something is not told `unknown`.
+/// The manager of every field that the operator writes is `seatkeeper`, not `unknown`.
 #[tokio::test]
-async fn all_that_the_operator_writes_bears_its_name() {
+async fn everything_that_the_operator_writes_has_its_name() {
     let case = Case::new("whose").await;
     case.signing_key().await;
     case.kubectl.apply(PLAN).await;
@@ -56,7 +56,7 @@ async fn all_that_the_operator_writes_bears_its_name() {
     }
 }
 
-/// I4, K4: a key entered in demo counts at once; nothing is restarted.
+/// I4, K4: a key entered in demo mode counts at once, without a restart.
 #[tokio::test]
 async fn i4_a_key_entered_in_demo_is_full_in_under_2_s() {
     let case = Case::new("enter").await;
@@ -83,7 +83,7 @@ async fn i4_a_key_entered_in_demo_is_full_in_under_2_s() {
     license.told("FullAgain").await;
 }
 
-/// I11: where the Plan says so, an order waits for its approval.
+/// I11: an order waits for its approval if the Plan says so.
 #[tokio::test]
 async fn i11_an_order_waits_for_approval_and_then_activates() {
     let case = Case::new("approval").await;
@@ -95,7 +95,7 @@ async fn i11_an_order_waits_for_approval_and_then_activates() {
     assert_eq!(waits, "waits for approval: set spec.order.approvedOn");
     assert_eq!(subscription.told("Ordered").await, waits);
     subscription.is_not("Issued", "Ordered").await;
-    // The License is there and says that it has nothing yet.
+    // The License exists and says that it has no key yet.
     let license = case.license("innoacd");
     assert!(license.is("Reconciling", "SecretMissing").await.contains("innoacd-license"));
     license.is_not("Licensed", "NoLicense").await;
@@ -109,9 +109,9 @@ async fn i11_an_order_waits_for_approval_and_then_activates() {
     subscription.told("Started").await;
 }
 
-/// L1, L2: two orders for one product stand beside each other in one License, and their seats add up.
+/// I4, I11: two orders for one product stand beside each other in one License, and their seats add up.
 #[tokio::test]
-async fn l1_l2_the_seats_of_two_orders_add_up() {
+async fn i4_i11_the_seats_of_two_orders_add_up() {
     let case = Case::new("two-orders").await;
     case.signing_key().await;
     case.trust().await;
@@ -128,7 +128,7 @@ async fn l1_l2_the_seats_of_two_orders_add_up() {
     assert_eq!(status.grants.len(), 2, "{:?}", status.grants);
     assert_eq!(condition_of(&seen, "KeyRefused").reason, "NoneRefused");
 
-    // A Secret that the License does not read helps nobody, and the vendor is told.
+    // Delivery into a Secret that the License does not read is useless, and the Subscription says so.
     case.kubectl.apply(&order("l3", "").replace("deliverTo: {license: {name: innoacd}}", &to("l3"))).await;
     let message = case.subscription("l3").is_not("Delivered", "SecretNotRead").await;
     assert!(message.contains("does not read Secret l3: name it in its spec.keys"), "{message}");

@@ -1,4 +1,4 @@
-//! What becomes of seats while the API server is away (K4: what runs goes on).
+//! What happens to seats while the API server is away (K4: running sessions go on).
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::seats_test::{Agent, licensed_over, logged_in};
 const TTL: &str = "5";
 
 #[tokio::test]
-async fn k4_while_the_api_server_is_away_seats_are_kept_and_nobody_is_let_in_or_told_that_a_seat_is_lost() {
+async fn k4_while_the_api_server_is_away_seats_are_kept_and_none_is_granted_or_reported_lost() {
     let ground = Ground::take().await;
     let mut proxy = Proxy::start(&ground).await;
     let (vendor, replica) = licensed_over(&ground, proxy.kubeconfig(), "away", 2, &[]).await;
@@ -35,7 +35,7 @@ async fn k4_while_the_api_server_is_away_seats_are_kept_and_nobody_is_let_in_or_
         assert_eq!((answer.status, &answer.body["reason"]), (503, &json!("LedgerUnavailable")), "{answer:?}");
         assert_eq!(answer.body["unsure"], about, "{answer:?}");
     }
-    eventually(SOON, "nobody new waits in vain", async || {
+    eventually(SOON, "a new request is refused", async || {
         let asked = tokio::time::timeout(Duration::from_millis(200), agent.logs_in(&replica, "j.wolf")).await;
         match asked {
             Ok(Some(answer)) if answer.body["reason"] == "LedgerUnavailable" => Ok(()),
@@ -47,7 +47,7 @@ async fn k4_while_the_api_server_is_away_seats_are_kept_and_nobody_is_let_in_or_
     assert_eq!((kept.status, &kept.body["lost"]), (200, &Value::Null), "{kept:?}");
 
     proxy.come_back();
-    eventually(SOON, "it is told what became of them", async || {
+    eventually(SOON, "the holder learns what happened to its seats", async || {
         let answer = agent.ask(&replica, "PUT", "/v1/seats", &both).await;
         match answer {
             Some(answer) if answer.status == 200 && answer.body["lost"] == json!([given_back]) => Ok(()),
@@ -58,9 +58,9 @@ async fn k4_while_the_api_server_is_away_seats_are_kept_and_nobody_is_let_in_or_
     replica.kill().await;
 }
 
-/// At night, for longer than anybody is allowed to hold a seat without being heard of; the operator ends, and is started again.
+/// An outage at night, longer than a seat may be held without a heartbeat; the operator ends, and is restarted.
 #[tokio::test]
-async fn k4_after_a_long_outage_the_command_of_hold_runs_still_and_has_the_very_same_seat() {
+async fn k4_after_a_long_outage_the_command_of_hold_still_runs_and_has_the_same_seat() {
     let ground = Ground::take().await;
     let mut proxy = Proxy::start(&ground).await;
     let more = ["--seat-ttl", TTL];

@@ -1,11 +1,11 @@
-//! A person at a terminal, who types what README, docs and examples say.
+//! A person at a terminal, who types the commands in README, docs and examples.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The blocks marked `sh`, in their order.
+/// Returns the blocks marked `sh`, in their order.
 pub fn commands(document: &str) -> Vec<String> {
     let path = Path::new(ROOT).join(document);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -15,7 +15,7 @@ pub fn commands(document: &str) -> Vec<String> {
     blocks
 }
 
-/// A person at a terminal: a folder of their own, our programs in PATH, and a cluster.
+/// A person at a terminal, with their own folder, our programs in PATH, and a cluster.
 pub struct Person {
     pub folder: PathBuf,
     path: String,
@@ -35,14 +35,14 @@ impl Person {
         Person { folder, path, kubeconfig: kubeconfig.to_owned() }
     }
 
-    /// Types a block of commands, which have to do their work and end.
+    /// Types a block of commands, which must succeed and end.
     pub fn types(&self, document: &str, block: &str) {
         let output = self.shell("timeout", &["300", "bash", "-euo", "pipefail", "-c", block]).output().expect("bash");
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{document}:\n{block}\nsaid:\n{said}");
     }
 
-    /// A program as this person runs it.
+    /// Returns a program as this person runs it.
     pub fn shell(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command

@@ -11,8 +11,8 @@ use crate::faults_ground::{Ground, SOON};
 use crate::faults_operators::Replica;
 use crate::faults_proxy::{Exchange, Proxy};
 
-/// Nothing is believed: whatever the operator asks and is answered passes through a proxy that records it, and no answer
-/// holds a word of the Secret.
+/// Nothing is taken on trust: every request of the operator and its answer pass through a proxy that records them, and
+/// no answer contains a word of the Secret.
 #[tokio::test]
 async fn a_users_own_secret_named_in_any_field_is_never_read_changed_or_deleted() {
     let ground = Ground::take().await;
@@ -23,7 +23,7 @@ async fn a_users_own_secret_named_in_any_field_is_never_read_changed_or_deleted(
     let secret = format!("hunter2 of {}", case.namespace);
     for (name, entries) in [("mine", &["signing-key.pem", "jwks.json", "key.jwt"][..]), ("mine-trust", &["jwks.json"])]
     {
-        // Applied, so that an annotation has a copy of it in plain text.
+        // Applied with kubectl, so that an annotation holds a copy of it in plain text.
         let entries: Vec<_> = entries.iter().map(|entry| (*entry, secret.as_str())).collect();
         case.secret(name, "Opaque", &entries).await;
     }
@@ -46,7 +46,7 @@ async fn a_users_own_secret_named_in_any_field_is_never_read_changed_or_deleted(
     });
     case.kubectl.apply(&license.to_string()).await;
     case.license("customer").is("Reconciling", "SecretTypeMismatch").await;
-    // The issuer of a Subscription; where its keys go; and the name that an issuer's trust is published under.
+    // The issuer of a Subscription, the target of its keys, and the name under which an issuer's trust is published.
     case.kubectl.apply(PLAN).await;
     case.signing_key().await;
     let issuer = order("issuer", "").replace("secretRef: {name: issuer}", "secretRef: {name: mine}");
@@ -67,12 +67,12 @@ async fn a_users_own_secret_named_in_any_field_is_never_read_changed_or_deleted(
 
     let encoded = BASE64_STANDARD.encode(&secret);
     let seen = proxy.secrets();
-    // The record is not blind: the signing key, which the operator has to read, is in it.
+    // The recording works: it contains the signing key, which the operator has to read.
     let signing_key = BASE64_STANDARD.encode(pem);
     assert!(seen.iter().any(|exchange| exchange.answer().contains(&signing_key)), "the signing key was read");
     for Exchange { method, uri, .. } in seen.iter().filter(|exchange| exchange.method == "GET") {
         let of_type = uri.contains("fieldSelector=type%3Dseatkeeper.dev%2F");
-        // A table of one name, without the object.
+        // A list by name, as a table without the objects.
         let of_name = uri.contains("fieldSelector=metadata.name%3D") && !uri.contains("watch=");
         assert!(of_type || of_name, "Secrets are read by type: {method} {uri}");
     }
@@ -83,7 +83,7 @@ async fn a_users_own_secret_named_in_any_field_is_never_read_changed_or_deleted(
         let of_name = exchange.uri.contains("fieldSelector=metadata.name%3D");
         assert!(!of_name || exchange.uri.contains("includeObject=None") && !answer.contains("annotations"), "{asked}");
     }
-    // Creating one of that name was tried, and the API server said that it is there.
+    // The operator tried to create a Secret of that name, and the API server answered that it exists.
     let tried: Vec<_> = seen
         .iter()
         .filter(|exchange| exchange.method != "GET")
@@ -91,6 +91,6 @@ async fn a_users_own_secret_named_in_any_field_is_never_read_changed_or_deleted(
         .filter(|(request, exchange)| request["metadata"]["name"] == "mine" || exchange.uri.contains("/secrets/mine"))
         .map(|(_, exchange)| (exchange.method.as_str(), exchange.status))
         .collect();
-    assert!(!tried.is_empty(), "delivery to a name that is taken was tried");
+    assert!(!tried.is_empty(), "delivery to a taken name was tried");
     assert!(tried.iter().all(|tried| *tried == ("POST", 409)), "{tried:?}");
 }

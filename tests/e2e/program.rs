@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// What a program said, and whether it ended well.
+/// What a program printed, and whether it succeeded.
 #[derive(Debug)]
 pub struct Output {
     pub stdout: String,
@@ -15,7 +15,7 @@ pub struct Output {
     pub ok: bool,
 }
 
-/// A program as one person uses it: with their kubeconfig and a home folder of their own.
+/// A program as one person uses it, with their own kubeconfig and home folder.
 #[derive(Clone, Debug)]
 pub struct Program {
     command: std::path::PathBuf,
@@ -51,7 +51,7 @@ impl Program {
             .unwrap_or_else(|e| panic!("{} could not be started: {e}", said()));
         let mut stdin = child.stdin.take().expect("stdin is piped");
         let write = async move {
-            // A program that ends without reading its input is no failure of ours.
+            // A program may end without reading its input; that is not a failure.
             let _ = stdin.write_all(input.as_bytes()).await;
             drop(stdin);
         };

@@ -1,4 +1,4 @@
-//! How the operator comes by its rights on a real control plane: the chart's ServiceAccount.
+//! How the operator gets its rights on a real control plane: as the chart's ServiceAccount.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -13,7 +13,7 @@ use crate::kubectl::Kubectl;
 
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/seatkeeper");
 
-/// Installs the chart; the kubeconfig is that of its ServiceAccount.
+/// Installs the chart, and returns the kubeconfig of its ServiceAccount.
 pub async fn installed(cp: &ControlPlane) -> PathBuf {
     installed_from(cp, CHART).await
 }
@@ -24,10 +24,10 @@ pub async fn installed_from(cp: &ControlPlane, chart: impl AsRef<Path>) -> PathB
     cp.service_account_kubeconfig(SEATKEEPER, SEATKEEPER).await
 }
 
-/// Whose turn it is: two operators at once would do each other's work.
+/// The turn of one test at a time: two operators at once would do each other's work.
 pub type Turn = MutexGuard<'static, ()>;
 
-/// The control plane for operators that see the whole of it, once it is the test's turn, and their rights.
+/// Waits for the test's turn, and returns the control plane for operators that watch all of it, and their rights.
 pub async fn ground() -> (Arc<ControlPlane>, PathBuf, Turn) {
     static TURN: Mutex<()> = Mutex::const_new(());
     static GROUND: OnceLock<Result<Arc<ControlPlane>, String>> = OnceLock::new();
@@ -38,8 +38,7 @@ pub async fn ground() -> (Arc<ControlPlane>, PathBuf, Turn) {
     (cp.clone(), operator.clone(), turn)
 }
 
-/// The CRDs, and the ServiceAccount with the chart's rights and the bounds of its admission policies; no operator is
-/// to run.
+/// Installs the CRDs, and the ServiceAccount with the chart's rights and admission policies, but no operator.
 async fn bare(cp: &ControlPlane) -> PathBuf {
     let kubectl = Kubectl::new(cp, SEATKEEPER);
     kubectl.expect(&["create", "namespace", SEATKEEPER]).await;

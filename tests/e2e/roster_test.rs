@@ -1,4 +1,4 @@
-//! Rosters: who is a member, from which instant, on whose licence, and what is said of what is wrong (T1–T9).
+//! Rosters: who is a member, from which instant, and of which License, and how faults are reported (T1–T9).
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn member(user: &str, mode: &str, since: &str) -> Value {
     json!({"user": user, "loginMode": mode, "entryDate": since})
 }
 
-/// A key of the vendor's with these pools.
+/// Returns a key of the vendor with these pools.
 fn key(customer: &str, days: i64, pools: Value) -> String {
     let pools = serde_json::from_value(pools).expect("pools as keys have them");
     Signer::of("vendor").sign(&Claims { pools, ..claims("teamplaner", customer, days) })
@@ -52,7 +52,7 @@ fn per_user(active: u32, passive: u32) -> Value {
     ])
 }
 
-/// A License `teamplaner` with these pools.
+/// Makes a License `teamplaner` with these pools.
 async fn licensed(name: &str, pools: Value) -> Case {
     let case = Case::new(name).await;
     case.trust().await;
@@ -65,7 +65,7 @@ fn counts(of: &Roster) -> Option<MemberCounts> {
     of.status.as_ref()?.members
 }
 
-/// T1, T3, K1: the columns say who is a member, and every field is explained where it is typed.
+/// T1, T3, K1: the columns show how many members there are, and `kubectl explain` describes every field.
 #[tokio::test]
 async fn t1_t3_kubectl_shows_who_is_a_member_and_explains_every_field() {
     let case = licensed("people", per_employee(50)).await;
@@ -74,7 +74,7 @@ async fn t1_t3_kubectl_shows_who_is_a_member_and_explains_every_field() {
         member("a.schmidt", "Active", "2019-04-01"),
         member("c.vogel", "None", "2023-09-01"),
         member("d.neu", "Active", &day(3)),
-        // Left, and came back.
+        // Left and came back.
         json!({"user": "e.wieder", "loginMode": "Active", "entryDate": "2019-04-01", "exitDate": "2020-01-01"}),
         member("e.wieder", "Passive", "2024-04-01"),
     ];
@@ -85,7 +85,7 @@ async fn t1_t3_kubectl_shows_who_is_a_member_and_explains_every_field() {
     assert_eq!(said, format!("1 active and 1 passive members, and 1 who need no licence; changes next at {next}"));
     let seen = case.roster("staff").get().await;
     assert_eq!(counts(&seen), Some(MemberCounts { current: 3, active: 1, passive: 1, none: 1 }));
-    assert!(!is_true(&seen.status.expect("it has one").conditions, "DuplicateMember"), "to come back is no overlap");
+    assert!(!is_true(&seen.status.expect("it has one").conditions, "DuplicateMember"), "coming back is not an overlap");
 
     for name in ["rosters.seatkeeper.dev", "lroster"] {
         let printed = case.kubectl.expect(&["get", name]).await;
@@ -98,8 +98,8 @@ async fn t1_t3_kubectl_shows_who_is_a_member_and_explains_every_field() {
     let field = ["get", "lroster", "--field-selector", "spec.licenseRef.name=teamplaner", "-o", "name"];
     assert_eq!(case.kubectl.expect(&field).await, "roster.seatkeeper.dev/staff\n");
     for (field, words) in [
-        ("roster.spec.members", "Everybody, with an entry for each period"),
-        ("roster.spec.members.exitDate", "The first day on which the user is gone"),
+        ("roster.spec.members", "Every member, with one entry for each period"),
+        ("roster.spec.members.exitDate", "The first day on which the user is no longer a member"),
         ("roster.spec.members.loginMode", "Active changes data, Passive only reads, None needs no"),
     ] {
         eventually(Duration::from_secs(20), "kubectl knows the kind", async || {
@@ -111,8 +111,8 @@ async fn t1_t3_kubectl_shows_who_is_a_member_and_explains_every_field() {
     }
 }
 
-/// T1: somebody is gone at the first instant of the exit date in the Roster's zone, without anybody acting, and the
-/// License says from that instant that its seats suffice.
+/// T1: a member is gone at the first instant of the exit date in the Roster's time zone, without anybody acting, and
+/// the License says from that instant on that its seats are enough.
 #[tokio::test]
 async fn t1_t5_membership_ends_at_the_instant_of_the_local_day() {
     let ground = Ground::take().await;
@@ -144,7 +144,7 @@ async fn t1_t5_membership_ends_at_the_instant_of_the_local_day() {
     assert_eq!(license.told("RosterExceedsSeats").await, said);
 
     hands.set(leaves - chrono::Duration::seconds(1));
-    // Something else is looked at after the clock was set.
+    // Another object, which the operator looks at after the clock was set.
     case.kubectl.apply(&roster("other", json!({"name": "nobody"}), json!([]))).await;
     case.roster("other").is("Reconciling", "LicenseMissing").await;
     assert_eq!(counts(&case.roster("staff").get().await).expect("counted").current, 2, "one second before");
@@ -167,7 +167,8 @@ async fn t1_t5_membership_ends_at_the_instant_of_the_local_day() {
     operator.stop().await;
 }
 
-/// T5, T6, T7: current members against the seats of each model; other licences do not speak of Rosters.
+/// T5, T6, T7: a License compares its current members with the seats of each model; Licenses of other models have no
+/// condition about Rosters.
 #[tokio::test]
 async fn t5_t6_t7_a_license_says_when_it_has_more_members_than_seats() {
     let case = licensed("exceeds", per_user(2, 1)).await;
@@ -178,7 +179,7 @@ async fn t5_t6_t7_a_license_says_when_it_has_more_members_than_seats() {
         Value::Array(of("Active", active).chain(of("Passive", passive)).chain(of("None", 9)).collect())
     };
     let name = json!({"name": "teamplaner"});
-    // One active seat is not needed, so a second passive user may use it.
+    // One active seat is spare, so a second passive user may use it.
     case.kubectl.apply(&roster("staff", name.clone(), users(1, 2))).await;
     license.is_not("RosterExceedsSeats", "Fits").await;
     case.kubectl.apply(&roster("staff", name.clone(), users(2, 2))).await;
@@ -203,7 +204,7 @@ async fn t5_t6_t7_a_license_says_when_it_has_more_members_than_seats() {
     assert!(!conditions.iter().any(|condition| condition.type_ == "RosterExceedsSeats"), "{conditions:?}");
 }
 
-/// T1: a user on two Rosters is one member, named on both, until one of them lets go.
+/// T1: a user on two Rosters is one member and is named on both, until one Roster is deleted.
 #[tokio::test]
 async fn t1_a_user_on_two_rosters_is_named_on_both_and_counts_once() {
     let case = licensed("twice", per_employee(1)).await;
@@ -221,7 +222,7 @@ async fn t1_a_user_on_two_rosters_is_named_on_both_and_counts_once() {
     case.license("teamplaner").is_not("RosterExceedsSeats", "Fits").await;
     case.kubectl.expect(&["delete", "lroster/south"]).await;
     case.roster("north").is_not("DuplicateMember", "NobodyTwice").await;
-    // Twice on one Roster, and for another License it is nobody's business.
+    // A user who is twice on one Roster is named too; a Roster of another License does not count.
     let twice = json!([member("b.meier", "Active", "2019-04-01"), member("b.meier", "None", "2020-04-01")]);
     case.kubectl.apply(&roster("south", json!({"name": "another"}), twice)).await;
     let said = case.roster("south").is("DuplicateMember", "EntriesOverlap").await;
@@ -231,7 +232,7 @@ async fn t1_a_user_on_two_rosters_is_named_on_both_and_counts_once() {
     case.roster("north").is_not("DuplicateMember", "NobodyTwice").await;
 }
 
-/// People in another namespace count where the License admits it, and from the moment on at which it does.
+/// Members of a Roster in another namespace count only if the License allows it, and as soon as it does.
 #[tokio::test]
 async fn t1_a_roster_in_another_namespace_counts_only_where_the_license_admits_it() {
     let home = licensed("home", per_employee(1)).await;
@@ -264,7 +265,7 @@ async fn t1_a_roster_in_another_namespace_counts_only_where_the_license_admits_i
     allow(json!({"from": "All", "selector": null})).await;
     staff.is("Ready", "Counted").await;
     license.is("RosterExceedsSeats", "MoreMembersThanSeats").await;
-    // Its only member at home makes it three.
+    // The one member in the License's own namespace makes it three.
     home.kubectl
         .apply(&roster(
             "more",
@@ -280,12 +281,12 @@ async fn t1_a_roster_in_another_namespace_counts_only_where_the_license_admits_i
     assert_eq!(staff.told("LicenseMissing").await, waits);
 }
 
-/// T1: what the API server can judge is refused with the field and what to write; the zone is judged by the operator.
+/// T1: the API server refuses what it can judge, with the field and what to write; the operator judges the time zone.
 #[tokio::test]
 async fn t1_a_roster_that_makes_no_sense_is_refused_with_what_to_write() {
     let case = Case::new("bad-rosters").await;
     let date = "must be a civil date YYYY-MM-DD from 1970-01-01 to 2099-12-31";
-    let exit = "exitDate is the first day on which the user is gone: give one after entryDate, or none";
+    let exit = "exitDate is the first day on which the user is no longer a member: write a day after entryDate, or leave it out";
     let right =
         json!({"user": "a", "loginMode": "Active", "entryDate": "2019-04-01", "exitDate": "2026-06-30", "team": "x"});
     for (field, wrong, at, message) in [
@@ -323,7 +324,7 @@ async fn t1_a_roster_that_makes_no_sense_is_refused_with_what_to_write() {
         .replace(r#""spec":{"#, r#""spec":{"timeZone":"Europe/Bielefeld","#);
     case.kubectl.apply(&zone).await;
     let said = case.roster("zone").is("Stalled", "UnknownTimeZone").await;
-    let expected = r#"spec.timeZone: "Europe/Bielefeld" is no time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC"#;
+    let expected = r#"spec.timeZone: "Europe/Bielefeld" is not a time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC"#;
     assert_eq!(said, expected);
     assert_eq!(case.roster("zone").told("UnknownTimeZone").await, expected);
     case.kubectl.apply(&zone.replace("Bielefeld", "Berlin")).await;
@@ -365,7 +366,7 @@ async fn t1_fifty_thousand_people_in_25_rosters_are_ready_in_reasonable_time() {
     .await;
     let all = monotonic() - began;
     case.license("teamplaner").is_not("RosterExceedsSeats", "Fits").await;
-    // One more than there are seats, who then needs none.
+    // Adds one member more than there are seats, who then no longer needs one.
     let began = monotonic();
     case.kubectl.apply(&roster("late", name.clone(), json!([member("late", "Active", "2024-04-01")]))).await;
     let said = case.license("teamplaner").is("RosterExceedsSeats", "MoreMembersThanSeats").await;

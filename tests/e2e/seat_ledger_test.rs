@@ -1,4 +1,4 @@
-//! `SeatLedger`: what the API server itself refuses of a writer that was overtaken (I2; `design.md` §5).
+//! `SeatLedger`: the API server itself refuses the writes of an owner that was replaced (I2; docs/design/seats.md).
 
 use serde_json::{Value, json};
 
@@ -24,9 +24,10 @@ async fn i2_an_epoch_never_falls_nor_a_sequence_within_it() {
         spec["base"][field] = value;
         spec
     };
-    let epoch = "spec.epoch: Invalid value: a ledger's epoch never falls: another owner has sealed it since";
-    let sequence = "spec.sequence: Invalid value: a ledger's sequence never falls within an epoch";
-    let same = "a ledger stays that of its License, pool and number: make another object";
+    let epoch =
+        "spec.epoch: Invalid value: a ledger's epoch must not decrease: another owner has sealed this ledger since";
+    let sequence = "spec.sequence: Invalid value: a ledger's sequence must not decrease within an epoch";
+    let same = "a ledger's License, pool and number cannot be changed: create another object";
     for (spec, message) in [
         (base(2, 9), epoch),
         (base(3, 6), sequence),
@@ -44,7 +45,7 @@ async fn i2_an_epoch_never_falls_nor_a_sequence_within_it() {
     }
 }
 
-/// K1: it says whose it is and never who sits where, and carries nothing that nobody wrote.
+/// K1: a SeatLedger shows its License and pool but never who holds which seat, and no field is filled in by defaults.
 #[tokio::test]
 async fn i2_a_ledger_is_one_thing_and_stays_small() {
     let case = Case::new("ledger-shape").await;

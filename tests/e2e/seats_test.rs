@@ -14,13 +14,13 @@ use crate::faults_operators::Replica;
 
 const LEADS: &str = "ok: leads";
 
-/// Someone with a ServiceAccount, at the seat server of a replica.
+/// A person with a ServiceAccount, who uses the seat server of a replica.
 pub struct Agent {
     pub token: String,
     pub namespace: String,
 }
 
-/// What was answered: status, `Retry-After`, body.
+/// An answer: status, `Retry-After`, body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -29,7 +29,7 @@ pub struct Answer {
 }
 
 impl Agent {
-    /// A ServiceAccount that may take seats of every License of its namespace.
+    /// Makes a ServiceAccount that may take seats of every License of its namespace.
     pub async fn employed(vendor: &Vendor, name: &str) -> Self {
         vendor.kubectl.expect(&["create", "serviceaccount", name]).await;
         let verbs = "--verb=create,delete,list";
@@ -48,13 +48,13 @@ impl Agent {
         self.ask(at, "POST", "/v1/seats", &self.wish(user)).await
     }
 
-    /// The body that asks for a seat.
+    /// Returns the body of a request for a seat.
     pub fn wish(&self, user: &str) -> String {
         let license = json!({"namespace": self.namespace, "name": "innoacd"});
         json!({"license": license, "user": user, "session": format!("{user}-1")}).to_string()
     }
 
-    /// Asks for a seat, and waits in the queue for so many seconds.
+    /// Asks for a seat, and waits in the queue for `seconds`.
     async fn waits(&self, at: &Replica, user: &str, seconds: u64) -> Option<Answer> {
         let license = json!({"namespace": self.namespace, "name": "innoacd"});
         let body = json!({"license": license, "user": user, "session": format!("{user}-1"), "wait": seconds});
@@ -66,7 +66,7 @@ impl Agent {
         self.ask_over(stream, method, path, body).await
     }
 
-    /// Asks over a connection and closes it.
+    /// Sends a request over a connection and closes it.
     pub async fn ask_over(
         &self,
         mut stream: impl AsyncRead + AsyncWrite + Unpin,
@@ -93,17 +93,17 @@ impl Agent {
     }
 }
 
-/// A License of so many agents that is in force, and an operator that hands out its seats.
+/// Makes a License in force with this many agents, and an operator that grants its seats.
 async fn licensed(ground: &Ground, name: &str, seats: u32) -> (Vendor, Replica) {
     licensed_by(ground, name, seats, &[]).await
 }
 
-/// The same, by an operator with more arguments.
+/// Like `licensed`, with more arguments for the operator.
 pub async fn licensed_by(ground: &Ground, name: &str, seats: u32, more: &[&str]) -> (Vendor, Replica) {
     licensed_over(ground, &ground.operator, name, seats, more).await
 }
 
-/// The same, by an operator that reaches the API server as that kubeconfig says.
+/// Like `licensed_by`, with an operator that uses this kubeconfig.
 pub async fn licensed_over(
     ground: &Ground,
     kubeconfig: &Path,
@@ -120,7 +120,7 @@ pub async fn licensed_over(
     (vendor, replica)
 }
 
-/// The answer once the replica owns the seats and the License is known.
+/// Returns the answer once the replica owns the seats and knows the License.
 pub async fn logged_in(agent: &Agent, at: &Replica, user: &str) -> Answer {
     eventually(SOON, &format!("{user} is logged in"), async || match agent.logs_in(at, user).await {
         Some(answer) if answer.status == 201 => Ok(answer),
@@ -171,7 +171,7 @@ async fn i1_i2_i3_agents_take_seats_with_their_service_account_and_never_more_th
 }
 
 #[tokio::test]
-async fn k2_a_wrong_token_another_audience_and_a_missing_right_are_each_refused_for_what_they_are() {
+async fn a_wrong_token_another_audience_and_a_missing_right_are_each_refused_for_what_they_are() {
     let ground = Ground::take().await;
     let (vendor, replica) = licensed(&ground, "strangers", 2).await;
     let agent = Agent::employed(&vendor, "agent").await;
@@ -203,7 +203,7 @@ async fn i2_after_kill_9_the_next_replica_grants_within_a_second_or_so_and_gives
 
     let held = logged_in(&agent, &first, "m.huber").await;
     let id = held.body["seats"][0]["id"].as_str().expect("a seat has an id").to_owned();
-    // The one that stands by passes it on.
+    // The replica that stands by passes the request on to the owner.
     let passed_on = logged_in(&agent, &second, "a.kern").await;
     assert_eq!(passed_on.status, 201);
 
@@ -217,7 +217,7 @@ async fn i2_after_kill_9_the_next_replica_grants_within_a_second_or_so_and_gives
     let fourth = agent.logs_in(&second, "one.too.many").await.expect("it answers");
     assert_eq!((fourth.status, &fourth.body["reason"]), (409, &json!("SeatsExhausted")), "{fourth:?}");
     let kept = agent.ask(&second, "PUT", &format!("/v1/seats/{id}"), "").await.expect("it answers");
-    assert_eq!(kept.status, 200, "who held a seat holds it still: {kept:?}");
+    assert_eq!(kept.status, 200, "a holder still holds the seat: {kept:?}");
     second.kill().await;
 }
 
@@ -240,9 +240,9 @@ async fn i2_an_owner_that_is_told_to_end_hands_over_at_once() {
     second.kill().await;
 }
 
-/// Behind a replica that passes it on, for longer than any other answer takes.
+/// The request waits behind a replica that passes it on, for longer than any other answer takes.
 #[tokio::test]
-async fn i2_who_waits_hears_its_place_after_the_wait_and_of_another_owner_at_once() {
+async fn i2_a_waiter_learns_its_place_after_the_wait_and_of_another_owner_at_once() {
     let ground = Ground::take().await;
     let (vendor, mut first) = licensed(&ground, "queueing", 1).await;
     let second = Replica::start(&ground.operator, "queueing-second");
@@ -257,7 +257,7 @@ async fn i2_who_waits_hears_its_place_after_the_wait_and_of_another_owner_at_onc
     assert_eq!((&in_vain.body["reason"], &in_vain.body["place"]), (&json!("SeatsExhausted"), &json!(1)));
 
     let ending = async {
-        eventually(SOON, "somebody waits", async || match first.ask("/metrics").await {
+        eventually(SOON, "a waiter is in the queue", async || match first.ask("/metrics").await {
             Some((_, text)) if text.contains("\nseatkeeper_seats_queued 1\n") => Ok(()),
             other => Err(format!("{other:?}")),
         })

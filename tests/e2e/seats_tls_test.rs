@@ -1,4 +1,4 @@
-//! Seats over HTTPS: nobody on the way reads a token, and whoever cannot be believed gets none (K2).
+//! Seats over HTTPS: nobody on the network reads a token, and no untrusted server gets one.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::seats_test::{Agent, Answer, licensed_by};
 
 /// The name of the Service.
 const NAME: &str = "seatkeeper.seatkeeper.svc";
-/// Renewed files are looked for every ten seconds, on a machine that does other things too.
+/// The operator looks for renewed files every ten seconds; a busy machine takes longer.
 const RENEWED: Duration = Duration::from_secs(45);
 
 fn mount(ground: &Ground, name: &str, pair: &Pair) -> Mount {
@@ -45,7 +45,7 @@ async fn logged_in(agent: &Agent, authority: &Authority, at: &Replica, user: &st
     .await
 }
 
-/// Someone with files of their own, on a command line.
+/// A person at a command line, with their own files.
 struct Shell<'a> {
     vendor: &'a Vendor,
     folder: PathBuf,
@@ -61,7 +61,7 @@ impl<'a> Shell<'a> {
         Shell { vendor, folder }
     }
 
-    /// `seatkeeper hold` on the licence, for a moment. Its status and what it said.
+    /// Runs `seatkeeper hold` on the licence for a moment. Returns its status and what it printed.
     async fn hold(&self, server: &str, more: &[&str]) -> (Option<i32>, String) {
         let mut hold = Command::new(env!("CARGO_BIN_EXE_seatkeeper"));
         hold.args(["hold", "--server", server, "--user", "m.huber", "--token-file", "token"])
@@ -83,7 +83,7 @@ impl<'a> Shell<'a> {
 }
 
 #[tokio::test]
-async fn k2_https_is_believed_with_the_right_authority_alone_and_plain_http_gets_nothing() {
+async fn https_is_trusted_only_with_the_right_authority_and_plain_http_gets_nothing() {
     let ground = Ground::take().await;
     let (authority, other) = (Authority::new(), Authority::new());
     let mount = mount(&ground, "believed", &authority.issues(NAME));
@@ -114,16 +114,16 @@ async fn k2_https_is_believed_with_the_right_authority_alone_and_plain_http_gets
     let mut stream = TcpStream::connect(("127.0.0.1", replica.seats)).await.expect("it listens");
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: seats\r\n{token}\r\n\r\n").as_bytes()).await.expect("sent");
     let mut answer = Vec::new();
-    // It may be reset, with the rest of the request unread.
+    // The server may reset the connection, because the rest of the request is unread.
     let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut answer)).await.expect("it does not wait for more");
     assert!(!String::from_utf8_lossy(&answer).contains("HTTP"), "{answer:?}");
     logged_in(&agent, &authority, &replica, "j.wolf").await;
     replica.kill().await;
 }
 
-/// More than there is room for, half of them in the middle of a handshake.
+/// There are more connections than the server has room for, half of them in the middle of a handshake.
 #[tokio::test]
-async fn k2_those_who_never_finish_a_handshake_keep_out_nobody_with_a_token() {
+async fn unfinished_handshakes_keep_out_nobody_with_a_token() {
     let ground = Ground::take().await;
     let authority = Authority::new();
     let mount = mount(&ground, "silent", &authority.issues(NAME));
@@ -148,15 +148,15 @@ async fn k2_those_who_never_finish_a_handshake_keep_out_nobody_with_a_token() {
         let stream = tokio::time::timeout(SOON, TcpStream::connect(("127.0.0.1", replica.seats))).await;
         let mut stream = stream.expect("it goes on taking connections").expect("it listens");
         if nth % 2 == 0 {
-            // The beginning of a handshake of 512 bytes.
+            // The beginning of a 512-byte handshake.
             stream.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1]).await.expect("the system takes it");
         }
         silent.push(stream);
     }
     let began = monotonic();
-    tokio::time::timeout(SOON, is_answered()).await.expect("nobody is in the way");
+    tokio::time::timeout(SOON, is_answered()).await.expect("nothing is in the way");
     let answer = tokio::time::timeout(SOON, asks(&agent, &authority, &replica, "a.kern")).await;
-    let answer = answer.expect("nobody is in the way").expect("there is room");
+    let answer = answer.expect("nothing is in the way").expect("there is room");
     let took = monotonic() - began;
     assert_eq!(answer.status, 201, "{answer:?}");
     assert!(took < Duration::from_secs(5), "{took:?}");
@@ -165,7 +165,7 @@ async fn k2_those_who_never_finish_a_handshake_keep_out_nobody_with_a_token() {
 }
 
 #[tokio::test]
-async fn k2_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not() {
+async fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
     let ground = Ground::take().await;
     let (authority, next) = (Authority::new(), Authority::new());
     let (first, second) = (authority.issues(NAME), next.issues(NAME));
@@ -212,7 +212,7 @@ async fn k2_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
-async fn k2_requests_are_passed_on_over_tls_and_to_nobody_who_cannot_be_believed() {
+async fn requests_are_passed_on_over_tls_and_never_to_an_untrusted_server() {
     let ground = Ground::take().await;
     let (authority, stranger) = (Authority::new(), Authority::new());
     let pair = authority.issues(NAME);
@@ -233,7 +233,7 @@ async fn k2_requests_are_passed_on_over_tls_and_to_nobody_who_cannot_be_believed
     }
     logged_in(&agent, &authority, &second, "a.kern").await;
     for (replica, why) in [
-        (&third, "cannot be asked over TLS: invalid peer certificate: UnknownIssuer"),
+        (&third, "cannot be reached over TLS: invalid peer certificate: UnknownIssuer"),
         (&fourth, "invalid peer certificate: certificate not valid for name \"elsewhere.svc\""),
     ] {
         let answer = eventually(SOON, why, async || {
@@ -244,7 +244,7 @@ async fn k2_requests_are_passed_on_over_tls_and_to_nobody_who_cannot_be_believed
         .await;
         assert_eq!((answer.status, &answer.body["reason"], answer.retry_after), (503, &json!("NotOwner"), Some(1)));
     }
-    // One that was started without TLS, as before an upgrade: it is not answered.
+    // A replica that was started without TLS, as before an upgrade, gets no seat through the owner.
     let stream = TcpStream::connect(("127.0.0.1", plain.seats)).await.expect("it listens");
     let answer = agent.ask_over(stream, "POST", "/v1/seats", &agent.wish("j.wolf")).await.expect("it answers");
     assert_eq!((answer.status, &answer.body["reason"]), (503, &json!("NotOwner")), "{answer:?}");
@@ -254,7 +254,7 @@ async fn k2_requests_are_passed_on_over_tls_and_to_nobody_who_cannot_be_believed
 }
 
 #[tokio::test]
-async fn k2_an_operator_without_a_usable_certificate_says_what_is_wrong_and_ends() {
+async fn an_operator_without_a_usable_certificate_says_what_is_wrong_and_ends() {
     let ground = Ground::take().await;
     let (one, other) = (Authority::new().issues(NAME), Authority::new().issues(NAME));
     let unfit = mount(&ground, "unfit", &Pair { key: other.key, ..one.clone() });
@@ -267,8 +267,8 @@ async fn k2_an_operator_without_a_usable_certificate_says_what_is_wrong_and_ends
         (&arguments(&unfit, NAME), "keys may not be consistent: KeyMismatch"),
         (&arguments(&empty, NAME), "tls.crt: has no certificate in it"),
         (&arguments(&wrong, NAME), "ca.crt: has no certificate in it"),
-        (&arguments(&wrong, "a b"), "\"a b\" is no name of a server"),
-        (&arguments(&unfit, "elsewhere.svc"), "tls.crt is not for elsewhere.svc, by which other replicas know it"),
+        (&arguments(&wrong, "a b"), "\"a b\" is not the name of a server"),
+        (&arguments(&unfit, "elsewhere.svc"), "tls.crt is not for elsewhere.svc, the name that other replicas expect"),
     ] {
         let mut operator = Command::new(env!("CARGO_BIN_EXE_seatkeeper"));
         operator.args(["operator", "--listen", "127.0.0.1:0", "--seats-listen", "127.0.0.1:0"]).args(arguments);

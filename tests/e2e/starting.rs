@@ -1,4 +1,4 @@
-//! What starting a cluster takes, whichever it is: its programs, a state folder, and waiting until it is ready.
+//! What it takes to start any cluster: its programs, a state folder, and waiting until it is ready.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 pub const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/control-plane");
-/// The first build, on a slow machine, with another build to wait for.
+/// The longest that a first build may take, on a slow machine and with another build to wait for.
 const BUILD: Duration = Duration::from_secs(3600);
 
-/// Which programs `build.sh` makes sure of.
+/// The programs that `build.sh` provides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Programs {
     All,
@@ -19,7 +19,7 @@ pub enum Programs {
     Clients,
 }
 
-/// The folder with the programs; the first time they are built, which takes minutes and shows its progress.
+/// Returns the folder with the programs. The first time it builds them, which takes minutes and shows its progress.
 pub fn programs(which: Programs) -> Result<PathBuf, String> {
     static BUILT: Mutex<Vec<(Programs, Result<PathBuf, String>)>> = Mutex::new(Vec::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,8 +55,8 @@ fn build(which: Programs) -> Result<PathBuf, String> {
     }
 }
 
-/// A state folder named after this process; those of processes that are gone are cleared away, so that the logs of the
-/// last run stay and no more.
+/// Makes a state folder named after this process. Deletes those of processes that are gone, so that only the logs of
+/// the last run stay.
 pub fn new_state(kind: &str) -> Result<PathBuf, String> {
     static LAST: AtomicUsize = AtomicUsize::new(0);
     let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -68,17 +68,17 @@ pub fn new_state(kind: &str) -> Result<PathBuf, String> {
         }
     }
     let state = all.join(format!("{kind}-{}-{}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed) + 1));
-    // A process of the same number may have left one.
+    // An earlier process with the same number may have left one.
     let _ = std::fs::remove_dir_all(&state);
     std::fs::create_dir_all(&state).map_err(|e| format!("{}: {e}", state.display()))?;
     Ok(state)
 }
 
-/// Waits until a program says `ready:` on its standard output, which is read to its end.
+/// Waits until a program prints `ready:` on its standard output, which is then read to its end.
 pub fn await_ready(name: &str, stdout: impl Read + Send + 'static, log: &Path, within: Duration) -> Result<(), String> {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
-        // Read on after it is ready, or the program would write into a closed pipe.
+        // Read on after it is ready; otherwise the program would write into a closed pipe.
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             let _ = tell.send(line);
         }
@@ -94,5 +94,5 @@ pub fn await_ready(name: &str, stdout: impl Read + Send + 'static, log: &Path, w
     let log = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
     let last = lines[lines.len().saturating_sub(60)..].join("\n");
-    Err(format!("{name} did not get ready (it said {said:?}); its last lines:\n{last}"))
+    Err(format!("{name} did not get ready (it printed {said:?}); its last lines:\n{last}"))
 }

@@ -1,12 +1,12 @@
-//! Processes that end with this one, whatever ends it.
+//! Processes that end with this one, however that ends.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// Ends the program when the pipe on its standard input closes: with the process that holds the other end, whatever ends
-/// that one. Its first line is the number of the program's process.
+/// A shell script that ends the program when the pipe on its standard input closes, so with the process that holds the
+/// other end, however that ends. The first line that it prints is the program's process id.
 const UNTIL_STDIN_CLOSES: &str = r#"
 exec 3<&0
 sh -c 'echo $$; exec setpriv --pdeathsig KILL "$@"' sh "$@" 3<&- < /dev/null & program=$!
@@ -32,7 +32,7 @@ impl Tied {
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
-            .expect("there is a shell");
+            .expect("a shell is installed");
         let stdin = shell.stdin.take();
         let mut stdout = BufReader::new(shell.stdout.take().expect("stdout is piped"));
         let mut pid = String::new();
@@ -45,7 +45,7 @@ impl Tied {
         !matches!(self.shell.try_wait(), Ok(None))
     }
 
-    /// Sends the program a signal, as `kill` names it, and waits until it has ended.
+    /// Sends the program a signal, by its name for `kill`, and waits until it has ended.
     pub fn end_by(&mut self, signal: &str) {
         let sent = Command::new("kill").args([format!("-{signal}"), self.pid.to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "process {} could not be sent {signal}", self.pid);

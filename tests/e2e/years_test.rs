@@ -1,4 +1,4 @@
-//! Years pass, and everything happens at its instant without anybody acting (K3, I5–I10, M5, S9).
+//! Years pass, and everything happens at its instant without anybody acting (K3, I5, I6, I8–I10).
 
 use std::collections::BTreeSet;
 
@@ -16,18 +16,18 @@ use crate::faults_ground::{Ground, Order, SOON, Vendor, at, condition, condition
 use crate::faults_operators::InProcess;
 use crate::faults_proxy::Proxy;
 
-/// What a person sees of contract and licence.
+/// What a person sees of a contract and its licence.
 #[derive(Clone, Debug, PartialEq)]
 struct View {
     state: String,
     term: u32,
-    /// Keys in the Secret: their terms and when they were issued.
+    /// The keys in the Secret: their terms and when they were issued.
     keys: Vec<(u32, Instant)>,
     mode: String,
     seats: String,
     until: Option<Instant>,
     keys_read: u32,
-    /// Since when Licensed, InGrace, InDemo and ExpiringSoon are as they are.
+    /// The status of Licensed, InGrace, InDemo and ExpiringSoon, each with the time of its last change.
     licensed: (String, Option<Instant>),
     in_grace: (String, Option<Instant>),
     in_demo: (String, Option<Instant>),
@@ -62,11 +62,11 @@ fn term_of(key: &Claims) -> u32 {
     key.subscription.as_ref().map_or(0, |s| s.term)
 }
 
-/// Sets the clock of an operator and waits until the operator has looked at it.
+/// Sets the clock of an operator, and waits until the operator has noticed.
 struct Time {
     hands: Hands,
-    /// A License and a Subscription beside the ones under test: what the operator says of a change to them, it says
-    /// after the clock was set.
+    /// A License and a Subscription beside those under test: when the operator reacts to a change to them, it has seen
+    /// the new time.
     witness: Vendor,
     told: u32,
 }
@@ -119,17 +119,17 @@ const END_2: &str = "2032-12-31T23:00:00Z";
 const END_3: &str = "2033-12-31T23:00:00Z";
 const GRACE_ENDS: &str = "2034-01-14T23:00:00Z";
 
-/// A contract over the years: what a person should see, and what they see.
+/// A contract over the years: what a person should see and what they do see.
 struct Story {
     vendor: Vendor,
     time: Time,
     expected: View,
-    /// When something changed by itself.
+    /// The instants at which something changed by itself.
     instants: BTreeSet<Instant>,
 }
 
 impl Story {
-    /// Nothing changes until `instant`; then exactly this does, and by itself.
+    /// Checks that nothing changes until `instant`, and that then exactly this changes, by itself.
     async fn at(&mut self, instant: &str, what: &str, change: impl FnOnce(&mut View, Instant)) {
         let now = at(instant);
         self.instants.insert(now);
@@ -139,7 +139,7 @@ impl Story {
         self.follows(|view| change(view, now)).await;
     }
 
-    /// What somebody has just done has this effect.
+    /// Checks that the last step of a person has this effect.
     async fn follows(&mut self, change: impl FnOnce(&mut View)) {
         change(&mut self.expected);
         eventually(SOON, "contract and licence are as they should be", async || {
@@ -159,7 +159,7 @@ fn since(status: &str, at: Instant) -> (String, Option<Instant>) {
 }
 
 #[tokio::test]
-async fn k3_i5_to_i10_three_years_pass_and_everything_happens_at_its_instant_and_only_then() {
+async fn k3_i5_i6_i8_to_i10_three_years_pass_and_everything_happens_at_its_instant_and_only_then() {
     let ground = Ground::take().await;
     let vendor = ground.vendor("years").await;
     let proxy = Proxy::start(&ground).await;
@@ -193,7 +193,7 @@ async fn k3_i5_to_i10_three_years_pass_and_everything_happens_at_its_instant_and
         .await;
     let writes_at_first = proxy.writes_in(&story.vendor.namespace).len();
     story
-        .at("2031-09-30T22:00:00Z", "the key of term 2 (I6, I7)", |v, now| {
+        .at("2031-09-30T22:00:00Z", "the key of term 2 (I6)", |v, now| {
             v.keys.push((2, now));
             (v.keys_read, v.until) = (2, Some(at(END_2)));
         })
@@ -207,12 +207,13 @@ async fn k3_i5_to_i10_three_years_pass_and_everything_happens_at_its_instant_and
         .await;
     story.at(END_2, "term 3", |v, _| v.term = 3).await;
     let writes = proxy.writes_in(&story.vendor.namespace).split_off(writes_at_first);
-    // Each of the two years: a key, a new term, and for both of these one status of each, with an Event at most.
+    // Each of the two years brings a key and a new term; each of these is one status of each object and at most one
+    // Event.
     let of = |what: &str| writes.iter().filter(|write| write.ends_with(what)).count();
     let statuses = (of("/subscriptions/stadtwerke/status"), of("/licenses/innoacd/status"));
     assert_eq!((of("/secrets/innoacd-license"), statuses), (2, (4, 4)), "{writes:#?}");
 
-    // Cancelled on the last day on which that is in time (S9).
+    // Cancelled on the last possible day (S9).
     story.at("2033-09-30T09:00:00Z", "anybody does anything", |_, _| {}).await;
     story.instants.remove(&at("2033-09-30T09:00:00Z"));
     story.vendor.cancel("stadtwerke", "2033-09-30").await;
@@ -234,7 +235,7 @@ async fn k3_i5_to_i10_three_years_pass_and_everything_happens_at_its_instant_and
         .await;
     assert_eq!(story.instants, instants_of(&story.vendor).await, "`seatkeeper timeline` tells the same instants");
 
-    // Too late to go on with the old contract; a new one brings everything back (I10).
+    // It is too late to continue the old contract; a new one restores everything (I10).
     story.vendor.edit("subscriptions", "stadtwerke", r#"{"spec":{"cancellation":null}}"#).await;
     story.at("2034-02-28T22:59:59Z", "the second contract is ordered", |_, _| {}).await;
     let again = Order { name: "again", starts_on: "2034-03-01", seats: 40, secret: "innoacd-again" };
@@ -252,7 +253,7 @@ async fn k3_i5_to_i10_three_years_pass_and_everything_happens_at_its_instant_and
     operator.stop().await;
 }
 
-/// When the domain says that something happens to the contract.
+/// Returns the instants at which, according to the domain, something happens to the contract.
 async fn instants_of(vendor: &Vendor) -> BTreeSet<Instant> {
     let (subscription, plan) = (vendor.subscription("stadtwerke").await, vendor.plan().await);
     let resolved =
@@ -280,7 +281,7 @@ async fn k3_after_fourteen_months_without_an_operator_everything_is_caught_up_an
     assert_eq!(issued, [(1, at("2031-06-01T00:00:00Z")), (2, back)]);
     operator.stop().await;
 
-    // Cancelled and ended while nobody was there: straight to demo, and no key for what is over.
+    // Cancelled and ended while no operator ran: straight to demo mode, and no key for the past.
     vendor.cancel("stadtwerke", "2032-09-01").await;
     let (clock, _hands) = clock_with_hands(at("2033-05-01T00:00:00Z"));
     let operator = InProcess::start(&ground.operator, clock).await;
@@ -290,7 +291,7 @@ async fn k3_after_fourteen_months_without_an_operator_everything_is_caught_up_an
 }
 
 #[tokio::test]
-async fn two_orders_beside_each_other_add_up_and_end_at_their_own_instants() {
+async fn two_orders_side_by_side_add_up_and_end_at_their_own_instants() {
     let ground = Ground::take().await;
     let vendor = ground.vendor("two-orders").await;
     let (clock, hands) = clock_with_hands(at("2026-05-31T21:59:59Z"));

@@ -1,4 +1,4 @@
-//! Every end-to-end test runs on the embedded API too, but these.
+//! Every end-to-end test also runs on the embedded API, with these exceptions.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use proc_macro2::{TokenStream, TokenTree};
 
-/// Files of `tests/e2e` whose very subject is not in the embedded API.
+/// Files of `tests/e2e` whose subject does not exist in the embedded API.
 const ONLY_REAL: [(&str, &str); 8] = [
     ("chart_test", "the chart: RBAC, admission policies and Deployments, of which the embedded API has none"),
     ("conformance_test", "compares the embedded API with the real one, so it needs both"),
@@ -17,11 +17,11 @@ const ONLY_REAL: [(&str, &str); 8] = [
     ),
     (
         "seats_test",
-        "ServiceAccount tokens and RBAC, which the embedded API has none of: tests/seats is the same on one machine",
+        "ServiceAccount tokens and RBAC, which the embedded API does not have: tests/seats is the same on one machine",
     ),
-    ("outage_test", "seats of ServiceAccounts, and an API server that goes away by itself"),
+    ("outage_test", "seats of ServiceAccounts, and an API server that goes away without the operator"),
     ("seats_tls_test", "replicas that pass requests on, and ServiceAccount tokens"),
-    ("documents_test", "`make dev` and installing the chart, as README and guides tell it"),
+    ("documents_test", "`make dev` and installing the chart, as README and guides describe it"),
 ];
 
 #[test]
@@ -37,17 +37,17 @@ fn every_end_to_end_test_but_these_runs_here_too() {
             expected.extend(tests(&text).into_iter().map(|test| format!("{name}::{test}")));
         }
     }
-    assert!(left_out.is_empty(), "there are no such files any more: {left_out:?}");
+    assert!(left_out.is_empty(), "these files no longer exist: {left_out:?}");
     let me = std::env::current_exe().expect("a running program has a path");
     let listed = Command::new(me).args(["--list", "--format=terse"]).output().expect("the test can list itself");
     let listed = String::from_utf8(listed.stdout).expect("names are text");
     let listed: BTreeSet<_> = listed.lines().filter_map(|line| line.strip_suffix(": test")).map(Into::into).collect();
-    assert!(expected.len() > 30, "the suite was read as it is meant: {expected:?}");
+    assert!(expected.len() > 30, "the suite could not be read correctly: {expected:?}");
     let missing: Vec<_> = expected.difference(&listed).collect();
-    assert!(missing.is_empty(), "these run on the real control plane alone: {missing:#?}");
+    assert!(missing.is_empty(), "these run only on the real control plane: {missing:#?}");
 }
 
-/// The names of the functions of a source that are marked as tests.
+/// Returns the names of the functions of a source file that are marked as tests.
 fn tests(source: &str) -> Vec<String> {
     let tokens: Vec<_> = source.parse::<TokenStream>().expect("the suite is Rust").into_iter().collect();
     let mut names = Vec::new();

@@ -1,7 +1,7 @@
-//! The end-to-end suite on the embedded API: the same tests as in `tests/e2e`, offline. What is not in the embedded API
-//! is not tested here; `exceptions_test.rs` says what, why, and that it is nothing else.
+//! The end-to-end suite on the embedded API: the same tests as in `tests/e2e`, offline. What the embedded API does not
+//! have is not tested here; `exceptions_test.rs` lists it with the reasons, and checks that nothing else is left out.
 
-// Some of what the suite is made of serves the tests on the real control plane alone; there it is checked that it does.
+// Some helpers of the suite serve only tests on the real control plane; dead code among them is found there.
 #![allow(dead_code)]
 
 #[path = "../e2e/bad_keys_test.rs"]

@@ -1,4 +1,4 @@
-//! README and the guide to one machine, typed as they stand there.
+//! The commands in README and in the guide to one machine, typed as they are written.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use crate::starting::{Programs, programs};
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Starts `seatkeeper up` and waits until kubectl sees a License in force, as the reader of the first screen does.
+/// Starts `seatkeeper up`, and waits until kubectl shows a License in force, as a reader of the first screen does.
 async fn up(person: &Person, command: &str, data: &str) -> Running {
     let running = person.starts(command);
     let kubectl = format!("kubectl --kubeconfig {data}/kubeconfig -n innoacd get licenses.seatkeeper.dev innoacd");
@@ -23,7 +23,7 @@ async fn up(person: &Person, command: &str, data: &str) -> Running {
     running
 }
 
-/// K3, M2: the README's first command runs the lead case, its second passes every test, and all between them works.
+/// I11: the README's first command runs the lead case, its second passes every test, and all between them works.
 #[tokio::test]
 async fn readme_and_the_guide_to_one_machine_work_as_written() {
     let clients = programs(Programs::Clients).expect("kubectl");
@@ -36,7 +36,7 @@ async fn readme_and_the_guide_to_one_machine_work_as_written() {
         let _running = up(&person, &format!("seatkeeper {first}"), ".seatkeeper").await;
         person.types("README.md", kubectl);
     }
-    std::fs::remove_dir_all(person.folder.join(".seatkeeper")).expect("the state is where it is said to be");
+    std::fs::remove_dir_all(person.folder.join(".seatkeeper")).expect("the state is in the documented folder");
 
     let guide = commands("docs/one-machine.md");
     let [plain, kubectl, fast] = &guide[..] else { panic!("{guide:#?}") };
@@ -48,15 +48,15 @@ async fn readme_and_the_guide_to_one_machine_work_as_written() {
 }
 
 impl Person {
-    /// Whether a command does its work; where it fails nothing is said.
+    /// Whether a command succeeds; a failure is not reported.
     pub fn tries(&self, command: &str) -> bool {
         let output = self.shell("timeout", &["60", "bash", "-euo", "pipefail", "-c", command]).output().expect("bash");
         output.status.success()
     }
 
-    /// Types a command that goes on until the program is dropped.
+    /// Types a command that runs until the returned program is dropped.
     pub fn starts(&self, command: &str) -> Running {
-        // Told to end when this process does, whatever ends it.
+        // The kernel kills it when this process ends, however that ends.
         let arguments = ["--pdeathsig", "KILL", "bash", "-euo", "pipefail", "-c", &format!("exec {command}")];
         Running(self.shell("setpriv", &arguments).stdout(Stdio::null()).spawn().expect("setpriv"))
     }
@@ -66,7 +66,7 @@ impl Person {
 pub struct Running(Child);
 
 impl Drop for Running {
-    /// Ctrl-C.
+    /// Ends it with Ctrl-C.
     fn drop(&mut self) {
         let sent = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
         if sent.is_ok_and(|sent| sent.success()) {

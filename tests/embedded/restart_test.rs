@@ -1,4 +1,4 @@
-//! The API is killed and comes back: nothing is lost, and whoever watches goes on.
+//! The API is killed and comes back: nothing is lost, and watchers continue.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
@@ -28,7 +28,7 @@ async fn k3_an_api_that_is_killed_and_comes_back_has_lost_nothing_and_the_operat
 
         ground.cluster.again(signal).await;
         assert_eq!(stored().await, before, "after {signal}");
-        // The operator's watch is broken off; it hears of what is new all the same.
+        // The operator's watch was broken off, but the operator still learns of changes.
         vendor.edit("subscriptions", "before", &r#"{"spec":{"plans":[{"name":"innoacd","pools":[{"name":"agents","seats":50,"changes":[{"on":"TODAY","seats":60}]}]}]}}"#.replace("TODAY", &starts_on)).await;
         vendor.license_comes("60 agents", |license| seats(license).as_deref() == Some("agents 60")).await;
         replica.says(SOON, "ok: leads").await;

@@ -1,5 +1,5 @@
-//! How the operator comes by its rights on the embedded API, which knows no ServiceAccounts: it has the API's own
-//! credential, and of the chart only what is neither rights nor workload.
+//! How the operator gets its rights on the embedded API, which has no ServiceAccounts: it uses the API's own
+//! credential, and only those parts of the chart that are neither rights nor workload.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::helm::Helm;
 use crate::installation::{SEATKEEPER, values};
 use crate::kubectl::Kubectl;
 
-/// The operator's namespace with the Secrets that pin whom to trust.
+/// Makes the operator's namespace with the Secrets that pin trust.
 pub async fn installed(api: &Cluster) -> PathBuf {
     let kubeconfig = bare(api).await;
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/seatkeeper");
@@ -21,17 +21,17 @@ pub async fn installed(api: &Cluster) -> PathBuf {
     kubeconfig
 }
 
-/// Nobody waits: an embedded API is started in no time, so each test has one of its own.
+/// No test waits for a turn: an embedded API starts at once, so each test has its own.
 pub type Turn = ();
 
-/// An API for operators that see the whole of it, and their rights.
+/// Starts an API for operators that watch all of it, and returns it with their rights.
 pub async fn ground() -> (Arc<Cluster>, PathBuf, Turn) {
     let api = Cluster::start().unwrap_or_else(|why| panic!("there is no cluster to test on: {why}"));
     let operator = bare(&api).await;
     (Arc::new(api), operator, ())
 }
 
-/// The operator's namespace.
+/// Makes the operator's namespace.
 async fn bare(api: &Cluster) -> PathBuf {
     Kubectl::new(api, SEATKEEPER).expect(&["create", "namespace", SEATKEEPER]).await;
     api.kubeconfig().to_owned()

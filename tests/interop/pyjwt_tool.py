@@ -1,6 +1,6 @@
 """Verifies and signs licence keys with PyJWT, as an application in Python would.
 
-verify JWKS KEYFILE PRODUCT   prints the claims of a genuine key in force, else fails
+verify JWKS KEYFILE PRODUCT   prints the claims of a genuine key in force; fails for any other key
 sign JWKS KEYFILE             makes a key pair, signs the claims on standard input, writes jwks.json and key
 """
 

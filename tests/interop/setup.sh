@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the JWT libraries of other languages that our keys are tested with, once, and prints the folder they are in.
+# Fetches, once, the JWT libraries of other languages with which our keys are tested, and prints their folder.
 set -euo pipefail
 pyjwt=2.10.1
 cryptography=50.0.2

@@ -1,27 +1,28 @@
 //! A model of the protocol by which seats are granted, searched exhaustively: every state that two owners, two clients
 //! and their clocks can reach, in whatever order things happen.
 //!
-//! **The store** is the API server: a Lease, a base and a ring of journal objects, each written only on the version that
-//! the writer names. A write may arrive late, even after its sender has crashed, or never; so may its reply.
+//! **The store** is the API server: a Lease, a base and a ring of journal objects. Each is written only if its version
+//! is the one that the writer names. A write may arrive late, even after its sender has crashed, or never; so may its
+//! reply.
 //!
-//! **An owner** reads the ring, takes the Lease, and seals: it writes an entry without records into the object next to
-//! the last, having folded what stood there into the base. Since entry n + 1 is sent only once n is known to be
-//! durable, the write that the old owner makes next is to that very object, and fails. Free slots it grants at once;
-//! taken slots it keeps for `(PROOF + TTL) * DRIFT` of its own clock. A grant is answered once its entry is durable. A
-//! session that asks again is answered from memory, but only while the owner's last renewal of the Lease was sent at
-//! most `PROOF` ago. A slot not heard of for `TTL * DRIFT` is freed. An entry that was sent is never withdrawn. A session
-//! is told that it has lost its seat once that is durable, and the Lease was renewed after it asked.
+//! **An owner** reads the ring, takes the Lease, and seals: it folds the oldest entry into the base, and writes an
+//! entry without records into that object, the one after the newest. Since entry n + 1 is sent only once n is known to
+//! be durable, the next write of the old owner goes to that very object, and fails. The owner grants free slots at
+//! once, and keeps taken slots for `(PROOF + TTL) * DRIFT` of its own clock. It answers a grant once the entry is
+//! durable. It answers a session that asks again from memory, but only while its last renewal of the Lease was sent at
+//! most `PROOF` ago. It frees a slot that got no heartbeat for `TTL * DRIFT`. It never withdraws an entry that was
+//! sent. It tells a session that its seat is lost once that is durable and the Lease was renewed after the request.
 //!
 //! **A client** believes to hold its slot until `TTL` after it sent the request, by its own clock. It stops believing
-//! before it releases, and then uses that session no more.
+//! before it releases, and then no longer uses that session.
 //!
-//! **Time.** A client's clock advances by one where an owner's advances by 1 up to `DRIFT`: here one clock may be twice
-//! as fast as another, which keeps the numbers small; the rules are the same for 1 %. A crash forgets everything but the
-//! store. A pause needs no step: whoever does nothing while time passes is paused.
+//! **Time.** While a client's clock advances by 1, an owner's advances by 1 to `DRIFT`: here one clock may be twice as
+//! fast as another, which keeps the numbers small; the rules are the same for 1 %. A crash forgets everything except
+//! the store. A pause needs no step: a process that does nothing while time passes is paused.
 //!
 //! **Bounds**: two owners (a restarted one is a new one), two clients, and one write whose sender is gone. Nothing else
-//! is bounded: crashes, take-overs, sessions, entries and time are as many as one likes, since states are compared
-//! relative to now and up to the names of owners, clients and slots. One reading of the ring and the base is one step.
+//! is bounded: there is no limit on crashes, take-overs, sessions, entries and time, since states are compared relative
+//! to now and up to the names of owners, clients and slots. One reading of the ring and the base is one step.
 //!
 //! | world (see `World`) | states, `ReadLeaseSeal` | states, `SealThenConfirm` |
 //! |---|---|---|
@@ -44,22 +45,22 @@ use search::{Search, Trace};
 use state::{ENDED, FREE, IDLE, OWNER, State};
 use step::{Step, readable};
 
-/// Journal objects.
+/// The number of journal objects.
 const RING: usize = 3;
-/// How long a client believes, by its own clock.
+/// How long a client believes to hold its slot, by its own clock.
 const TTL: u8 = 2;
-/// For how long a renewal proves ownership, by the owner's own clock.
+/// How long a renewal proves ownership, by the owner's own clock.
 const PROOF: u8 = 1;
-/// How many times as fast as another a clock may be.
+/// How many times as fast as another clock a clock may be.
 const DRIFT: u8 = 2;
-/// How far a client's calendar is behind an owner's, for who compares them.
+/// How far a client's wall clock is behind an owner's, for the variant that compares them.
 const SKEW: u8 = 1;
 
 const TWO_SLOTS: World = World { slots: 2, travel: false, log: false };
 const TRAVEL: World = World { slots: 1, travel: true, log: false };
 const LOG: World = World { slots: 1, travel: false, log: true };
 
-// Each order of taking over is a test of its own, so that they run side by side.
+// Each order of taking over is a separate test, so that they run in parallel.
 #[test]
 fn s_i2_no_slot_is_believed_held_twice_with_two_slots() {
     is_safe(Order::ReadLeaseSeal, TWO_SLOTS);
@@ -85,14 +86,14 @@ fn s_i2_no_slot_is_believed_held_twice_when_the_ring_wraps_and_writes_outlive_th
     is_safe(Order::SealThenConfirm, LOG);
 }
 
-/// The model is not safe because nothing happens in it: this does.
+/// The model is not safe merely because nothing happens in it: these steps do happen.
 #[test]
 fn s_i2_a_seat_is_granted_kept_by_heartbeats_lost_in_a_crash_and_reclaimed_for_the_other() {
     for order in [Order::ReadLeaseSeal, Order::SealThenConfirm] {
         let protocol = Protocol { order, wrong: Wrong::Nothing, world: TWO_SLOTS };
         let reach = |from: State, sought: &dyn Fn(Step, &State) -> bool| {
             let trace = Search::find(protocol, from, sought).expect("it can be reached");
-            println!("{order:?}, and on:\n{}", readable(&trace));
+            println!("{order:?}, continued:\n{}", readable(&trace));
             trace[trace.len() - 1].1
         };
         let granted = reach(State::first(), &|_, s| s.clients.iter().any(|client| client.slot != 0));
@@ -164,6 +165,6 @@ fn is_safe(order: Order, world: World) {
 fn is_found(order: Order, wrong: Wrong) {
     match search(order, wrong, LOG) {
         Ok(trace) => println!("{order:?} with {wrong:?}, {} steps:\n{}", trace.len(), readable(&trace)),
-        Err(states) => panic!("{order:?} with {wrong:?} is found in none of {states} states"),
+        Err(states) => panic!("{order:?} with {wrong:?}: no defect in any of {states} states"),
     }
 }

@@ -1,13 +1,13 @@
-//! The steps that the world can take from a state, under the right rules or with one of them left out.
+//! The steps that the world can take from a state, under the right rules or with one rule left out.
 
 use crate::state::*;
 use crate::step::Step;
 use crate::{DRIFT, PROOF, SKEW, TTL};
 
-/// In what order a candidate takes over.
+/// The order in which a candidate takes over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Order {
-    /// Reads the ring, takes the Lease, seals what it had read. Whatever fails, it begins anew with reading.
+    /// Reads the ring, takes the Lease, seals what it had read. If anything fails, it begins again with reading.
     ReadLeaseSeal,
     /// Takes the Lease, reads the ring, seals, and owns only once the Lease is found unchanged after the seal.
     SealThenConfirm,
@@ -39,17 +39,17 @@ pub enum Wrong {
     LostWithoutProof,
 }
 
-/// What is looked at closely. All of it at once, with two slots, would be too many states.
+/// What is modelled in detail. All of it at once, with two slots, would be too many states.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct World {
     pub slots: usize,
-    /// Requests and replies take time and get lost, and each owner's clock has a rate of its own in each tick. Without
-    /// it they arrive at once, and clocks are at their worst, which allows more: what is late is believed for a shorter
-    /// time, a clock that is not at its worst proves for a shorter time or waits for a longer one, and nothing is ever
-    /// forbidden to a client because of what it believes.
+    /// Requests and replies take time and get lost, and each owner's clock has its own rate in each tick. Without this
+    /// they arrive at once and clocks are at their worst, which allows more behaviour: a late reply is believed for a
+    /// shorter time, a clock that is not at its worst proves for a shorter time or waits for a longer one, and a
+    /// client's belief never forbids it anything.
     pub travel: bool,
     /// Records stay in the ring until they must be folded into the base, and the write of a crashed owner may still
-    /// arrive. Without it the ring is always folded, and the write of a crashed owner is lost.
+    /// arrive. Without this the ring is always folded, and the write of a crashed owner is lost.
     pub log: bool,
 }
 
@@ -61,8 +61,8 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// Every step that can be taken, with the state after it. Nothing is forced: whoever takes no step while the clocks
-    /// advance is paused, and what is not carried out is late, or lost.
+    /// Adds every possible step, with the state after it. Nothing is forced: a process that takes no step while the
+    /// clocks advance is paused, and a write that is not carried out is late or lost.
     pub fn steps(&self, s: &State, out: &mut Vec<(Step, State)>) {
         self.ticks(s, out);
         for client in 0..2 {
@@ -87,7 +87,7 @@ impl Protocol {
         self.wrong == wrong
     }
 
-    /// What an owner's own clock must show before a client's clock has shown TTL for certain.
+    /// Returns the time on an owner's own clock after which a client's clock has certainly advanced by TTL.
     fn ttl(&self) -> u8 {
         if self.is(Wrong::NoDriftMargin) { TTL } else { TTL * DRIFT }
     }
@@ -101,7 +101,7 @@ impl Protocol {
         }
     }
 
-    /// The clients' clocks are the slow ones: a fast one would only end what it believes earlier.
+    /// Lets time pass. The clients' clocks are the slow ones: a fast one would only end the client's belief earlier.
     fn ticks(&self, s: &State, out: &mut Vec<(Step, State)>) {
         let mut pass = |step, proof: [u8; 2], wait: [u8; 2]| {
             let mut t = *s;
@@ -127,7 +127,7 @@ impl Protocol {
     fn client_steps(&self, s: &State, c: usize, out: &mut Vec<(Step, State)>) {
         if self.world.travel {
             let mut t = *s;
-            // Asking again gives the request before it up: a late reply to that one is not looked at.
+            // Asking again abandons the earlier request: a late reply to that one is ignored.
             (t.clients[c].request, t.clients[c].age) = (SENT, 0);
             out.push((Step::Asks(c), t));
         }
@@ -141,7 +141,7 @@ impl Protocol {
         if self.is(Wrong::SessionUsedAgain) {
             t.clients[c].releasing = 1;
         } else {
-            // Its next session is another one. Whether and when an owner hears of the release is left open.
+            // Its next session is a different one. Whether and when an owner receives the release is left open.
             t.rename(|holder| if usize::from(holder) == c + 1 { ENDED } else { holder });
         }
         out.push((Step::Releases(c), t));
@@ -150,14 +150,14 @@ impl Protocol {
     pub fn receives(&self, t: &mut State, c: usize) {
         let client = &mut t.clients[c];
         let age = if self.is(Wrong::TtlFromReply) { 0 } else { client.age };
-        // "Until this time" of the owner's calendar, on a client whose calendar is behind.
+        // The owner says "until this time" by its wall clock, and the client's wall clock is behind.
         let skew = if self.is(Wrong::WallClocks) { SKEW } else { 0 };
         client.slot |= client.request - ANSWERED + 1;
         client.left = TTL - age + skew;
         (client.request, client.age) = (NONE, 0);
     }
 
-    /// Whether an owner may find a request of this client before it.
+    /// Whether an owner may find that this client has sent it a request.
     fn asks(&self, s: &State, c: usize) -> bool {
         s.clients[c].request == SENT || !self.world.travel
     }
@@ -191,7 +191,7 @@ impl Protocol {
         } else if self.is(Wrong::NoSeal) {
             self.owns(t, o, t.replay());
         } else {
-            // The seal is sent in the same step: a message may be late at any rate.
+            // The seal is sent in the same step: a message may be late in any case.
             if !self.is(Wrong::SealOverUnfolded) {
                 t.fold();
             }
@@ -215,7 +215,7 @@ impl Protocol {
             self.decides(s, o, out);
         }
         if s.owners[o].phase != IDLE {
-            // The same step is learning of a conflict: whoever is fenced forgets everything and is a candidate.
+            // Learning of a conflict is the same step: a fenced owner forgets everything and is a candidate again.
             let mut t = *s;
             if self.world.log {
                 t.abandon(o);
@@ -225,7 +225,7 @@ impl Protocol {
         }
     }
 
-    /// Sent and carried out at one instant: sent earlier, it would only prove less.
+    /// The renewal is sent and carried out at one instant: sent earlier, it would only prove less.
     fn renews(&self, s: &State, o: usize, out: &mut Vec<(Step, State)>) {
         let mut t = *s;
         t.owners[o].proof = PROOF + 1;
@@ -255,15 +255,16 @@ impl Protocol {
             let Some(slot) = held.filter(|slot| owner.records[*slot] == 0 && self.asks(s, c)) else { continue };
             let mut t = *s;
             t.clients[c].answer(slot, self.world.travel);
-            // It does not shorten the wait after a take-over: the owner before may have answered after this one.
+            // It does not shorten the wait after a take-over: the previous owner may have answered after this
+            // heartbeat.
             let wait = if self.is(Wrong::HeartbeatShortensWait) { 0 } else { owner.wait[slot] };
             t.owners[o].wait[slot] = wait.max(self.ttl());
             out.push((Step::Heartbeat(o, c), t));
         }
     }
 
-    /// A session that has no seat, and none on its way, is told so once a renewal of the Lease has succeeded that was sent
-    /// after the question: that is, while the Lease is the owner's.
+    /// A session that has no seat, and none on its way, is told so once a renewal of the Lease that was sent after the
+    /// request has succeeded, that is, while the owner has the Lease.
     fn losses(&self, s: &State, o: usize, out: &mut Vec<(Step, State)>) {
         let owner = &s.owners[o];
         let leads = s.lease == o as u8 + 1;
@@ -286,7 +287,7 @@ impl Protocol {
     /// Decides on the records of the next entry and sends it; one entry at a time.
     fn decides(&self, s: &State, o: usize, out: &mut Vec<(Step, State)>) {
         let owner = &s.owners[o];
-        // A fenced owner's write comes to nothing. That it learns so is the step of a crash.
+        // A fenced owner's write fails. Learning of that is the same step as a crash.
         if owner.put != NONE || !(owner.is_fresh() || self.is(Wrong::ReplyBeforeDurable)) {
             return;
         }
@@ -325,7 +326,7 @@ impl Protocol {
             }
             t.owners[o].wait[slot] = 0;
             if let Some(c) = client(records[slot] - 1) {
-                // Time counts from the decision, which is after the request was sent.
+                // The time counts from the decision, which comes after the request was sent.
                 t.owners[o].wait[slot] = self.ttl();
                 if !self.world.travel {
                     t.clients[c].age = 0;
@@ -337,8 +338,8 @@ impl Protocol {
         out.push((Step::Writes(o, records), t));
     }
 
-    /// What becomes of the write that an owner waits for. That it asks again, by reading or by sending the same once
-    /// more, is no step of its own: it learns what became of it, sooner or later.
+    /// Adds what may happen to the write that an owner waits for. That the owner asks again, by reading or by sending
+    /// the same write again, is not a separate step: it learns the outcome sooner or later.
     fn write_steps(&self, s: &State, o: usize, out: &mut Vec<(Step, State)>) {
         let owner = &s.owners[o];
         if owner.put == SENT && owner.is_fresh() {
@@ -384,10 +385,10 @@ impl Protocol {
     }
 }
 
-/// A sequence above it would not fit in its bits; the variant that skips objects is found long before.
+/// A higher sequence would not fit in its bits; the variant that skips objects is caught long before.
 const MOST_SKIPPED: u8 = 6;
 
-/// The client whose session the holder of a slot is.
+/// Returns the client whose session holds a slot.
 fn client(holder: u8) -> Option<usize> {
     (holder != FREE && holder != ENDED).then(|| usize::from(holder) - 1)
 }

@@ -1,4 +1,4 @@
-//! Breadth-first search through every state that can be reached.
+//! Breadth-first search through every reachable state.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -7,17 +7,18 @@ use crate::protocol::Protocol;
 use crate::state::State;
 use crate::step::Step;
 
-/// The steps that lead somewhere, each with the state after it.
+/// The steps that lead to a state, each with the state after it.
 pub type Trace = Vec<(Step, State)>;
 
 pub struct Search {
     protocol: Protocol,
-    /// Every state that was reached, in the order of its distance, and the place of the one it was reached from.
+    /// Every state reached so far, in order of distance, each with the index of the state it was reached from.
     reached: Vec<(u128, u32)>,
 }
 
 impl Search {
-    /// From a state to the nearest step that is sought. `Err` with the number of states: it is in none of them.
+    /// Returns the shortest trace from a state to a step that is sought. `Err` holds the number of states if none of
+    /// them has such a step.
     pub fn find(protocol: Protocol, from: State, sought: impl Fn(Step, &State) -> bool) -> Result<Trace, usize> {
         let mut search = Self { protocol, reached: vec![(from.pack(), 0)] };
         let mut seen: HashSet<u128, BuildHasherDefault<Multiply>> = HashSet::from_iter([from.canonical()]);
@@ -43,7 +44,7 @@ impl Search {
         Err(search.reached.len())
     }
 
-    /// The steps that led to a state: they are not kept, but taken again.
+    /// Returns the steps that led to a state. They are not stored, but taken again.
     fn trace(&self, mut at: usize) -> Trace {
         let mut trace = Vec::new();
         while at != 0 {

@@ -1,52 +1,52 @@
-//! One state of the whole world, small enough to be compared by the million.
+//! One state of the whole world, small enough to compare millions of them.
 
 use std::cmp::Ordering;
 
 use crate::RING;
 
-/// Who holds a slot: nobody, the session of client 0 or 1, or a session that has ended.
+/// The holder of a slot: nobody, the session of client 0 or 1, or a session that has ended.
 pub const FREE: u8 = 0;
 pub const ENDED: u8 = 3;
 
-/// How far an owner has come. A process without memory is `IDLE`: newly started, crashed, or found to be fenced.
+/// The phase of an owner. A process without memory is `IDLE`: newly started, crashed, or fenced and aware of it.
 pub const IDLE: u8 = 0;
-/// The first of the two things done before the seal: the ring is read, or the Lease is taken (see `Order`).
+/// The first of the two steps before the seal is done: the ring is read, or the Lease is taken (see `Order`).
 pub const BEGUN: u8 = 1;
 pub const SEALING: u8 = 2;
 /// The seal is known to be durable; the Lease must still be found unchanged (`Order::SealThenConfirm`).
 pub const SEALED: u8 = 3;
 pub const OWNER: u8 = 4;
 
-/// A write: none, on its way, or carried out while its sender does not know.
+/// The state of a write: none, on its way, or carried out without its sender knowing.
 pub const NONE: u8 = 0;
 pub const SENT: u8 = 1;
 pub const DONE: u8 = 2;
 
-/// A client's request: `NONE`, `SENT`, in the entry that owner o is writing, or answered with a slot.
+/// The state of a client's request: `NONE`, `SENT`, in the entry that owner o is writing, or answered with a slot.
 pub const IN_ENTRY_OF: u8 = 2;
 pub const ANSWERED: u8 = 4;
 
-/// The version known of every object is the one that is there.
+/// The owner knows the present version of every object.
 pub const ALL_FRESH: u8 = (1 << RING) - 1;
 
-/// What an entry says of each slot: 0 is nothing, else the new holder plus one.
+/// An entry's record for each slot: 0 for none, else the new holder plus one.
 pub type Records = [u8; 2];
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Owner {
     pub phase: u8,
-    /// Ticks of its own clock for which its last renewal of the Lease still proves ownership.
+    /// For how many ticks of its own clock its last renewal of the Lease still proves ownership.
     pub proof: u8,
-    /// One bit per object of the ring: the version it knows is still the version that is there.
+    /// One bit per object of the ring: the version it knows is still the present one.
     pub fresh: u8,
-    /// Sequence of the entry it writes next, or is writing.
+    /// The sequence of the entry it writes next, or is writing.
     pub next: u8,
     pub table: [u8; 2],
     /// Ticks of its own clock until it may free the slot.
     pub wait: [u8; 2],
     pub put: u8,
     pub records: Records,
-    /// A renewal was carried out and its reply is on its way (`Wrong::ProofFromReply` alone).
+    /// A renewal was carried out and its reply is on its way (only with `Wrong::ProofFromReply`).
     pub renewing: u8,
 }
 
@@ -55,15 +55,16 @@ pub struct Client {
     pub request: u8,
     /// Ticks of its own clock since it sent the request.
     pub age: u8,
-    /// The slot it believes to hold plus one, or 0 (3: both, which must not be), and for how many ticks of its own clock.
+    /// The slot it believes to hold plus one, or 0 (3 is both, which must never happen), and for how many ticks of its
+    /// own clock.
     pub slot: u8,
     pub left: u8,
-    /// A release that names nothing but the client is on its way (`Wrong::SessionUsedAgain` alone).
+    /// A release that names only the client is on its way (only with `Wrong::SessionUsedAgain`).
     pub releasing: u8,
 }
 
 impl Owner {
-    /// Nobody else has written the object that this owner writes next.
+    /// Whether no other process has written the object that this owner writes next.
     pub fn is_fresh(&self) -> bool {
         self.fresh & bit(self.next) != 0
     }
@@ -86,7 +87,7 @@ pub struct Entry {
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct State {
-    /// The table as of the last entry that was folded into it, and whether the oldest entry of the ring is in it.
+    /// The table after the last entry that was folded into it, and whether it contains the oldest entry of the ring.
     pub base: [u8; 2],
     pub folded: u8,
     pub ring: [Entry; RING],
@@ -94,13 +95,13 @@ pub struct State {
     pub lease: u8,
     pub owners: [Owner; 2],
     pub clients: [Client; 2],
-    /// A write on its way whose sender has crashed or given it up: its sequence plus one, or 0.
+    /// A write on its way whose sender has crashed or given up: its sequence plus one, or 0.
     pub orphan: u8,
     pub orphan_records: Records,
 }
 
 impl State {
-    /// An empty log: entries 0 … RING − 1 without records.
+    /// Returns the state with an empty log: entries 0 … RING − 1 without records.
     pub fn first() -> Self {
         let mut state = Self { folded: 1, ..Self::default() };
         for (sequence, entry) in state.ring.iter_mut().enumerate() {
@@ -109,7 +110,7 @@ impl State {
         state
     }
 
-    /// The table that a reader of the store computes: the base, and on it the entries that are not in it, in order.
+    /// Returns the table that a reader of the store computes: the base, plus the entries that are not in it, in order.
     pub fn replay(&self) -> [u8; 2] {
         let mut table = self.base;
         let oldest = self.oldest();
@@ -130,14 +131,14 @@ impl State {
         self.ring.iter().map(|entry| entry.sequence).max().unwrap_or_default()
     }
 
-    /// What must never be: two clients believe to hold the same slot, or one session believes to hold two.
+    /// Whether two clients believe to hold the same slot, or one session believes to hold two. It must never happen.
     pub fn held_twice(&self) -> bool {
         let [first, second] = self.clients.map(|client| client.slot);
         first & second != 0 || first == 3 || second == 3
     }
 
-    /// The store carries a write out: whoever knew the object's version before knows it no more, and a write on its way
-    /// that names that version will fail.
+    /// The store carries out a write: no process knows the object's version any longer, and a write on its way that
+    /// names the version before will fail.
     pub fn store(&mut self, sequence: u8, records: Records) {
         self.ring[usize::from(sequence) % RING] = Entry { sequence, records };
         for owner in &mut self.owners {
@@ -158,7 +159,7 @@ impl State {
         }
     }
 
-    /// Owner `o` waits for its write no more. One such write may still arrive; a second one is lost.
+    /// Owner `o` no longer waits for its write. One such write may still arrive; a second one is lost.
     pub fn abandon(&mut self, o: usize) {
         let owner = self.owners[o];
         if owner.put == SENT && owner.is_fresh() && self.orphan == 0 {
@@ -166,7 +167,7 @@ impl State {
         }
         self.owners[o].put = NONE;
         if owner.put == DONE {
-            // Carried out, which it does not know: nor does it know the version that is there now.
+            // The write was carried out without its knowledge, so it does not know the present version either.
             self.owners[o].fresh &= !bit(owner.next);
         }
     }
@@ -188,7 +189,7 @@ impl State {
         }
         for owner in &mut self.owners {
             owner.fresh = (owner.fresh >> turn | owner.fresh << (RING - turn)) & ALL_FRESH;
-            // With nothing fresh left it will never write again.
+            // An owner with no fresh object left will never write again.
             owner.next = if owner.fresh == 0 { 0 } else { owner.next - oldest };
         }
         if self.orphan != 0 {
@@ -196,7 +197,8 @@ impl State {
         }
     }
 
-    /// All of it in 123 bits. Written out, since a search spends most of its time here, unoptimized as tests are.
+    /// Packs the state into 123 bits. It is written out by hand, because an unoptimized search spends most of its time
+    /// here.
     pub fn pack(&self) -> u128 {
         let [entry0, entry1, entry2] = self.ring;
         let sequences = [entry0.sequence, entry1.sequence, entry2.sequence];
@@ -260,7 +262,8 @@ impl State {
         state
     }
 
-    /// The same state under all names: which owner, client and slot is called the first makes no difference.
+    /// Returns the same value for states that differ only in names: which owner, client and slot comes first is
+    /// irrelevant.
     pub fn canonical(&self) -> u128 {
         let owner = |o: &Owner| [o.phase, o.proof, o.fresh, o.next, o.put, o.wait[0] + o.wait[1]];
         let client = |c: &Client| [u8::from(c.request == NONE), c.age, c.slot.min(1), c.left];
@@ -273,7 +276,7 @@ impl State {
         let slots = slot(0).cmp(&slot(1));
         let mut least = u128::MAX;
         for names in 0..8 {
-            // Cheap marks, the same under all names, settle most; only where they are equal are both orders tried.
+            // Cheap marks that do not depend on names decide most cases; only if they are equal are both orders tried.
             let fits =
                 |bit: i32, order: Ordering| order == Ordering::Equal || (names & bit != 0) == (order == Ordering::Less);
             if !(fits(1, owners) && fits(2, clients) && fits(4, slots)) {
@@ -324,7 +327,7 @@ impl State {
         }
     }
 
-    /// Gives every holder, wherever it is named, another name.
+    /// Renames every holder, wherever it is named.
     pub fn rename(&mut self, name: impl Fn(u8) -> u8) {
         let record = |record: u8| if record == 0 { 0 } else { name(record - 1) + 1 };
         self.base = self.base.map(&name);
@@ -339,7 +342,7 @@ impl State {
     }
 }
 
-/// The bit of the object in which the entry of this sequence stands.
+/// Returns the bit of the object that holds the entry of this sequence.
 pub fn bit(sequence: u8) -> u8 {
     1 << (usize::from(sequence) % RING)
 }

@@ -1,10 +1,10 @@
-//! What can happen, one thing at a time, and how a trace of it reads.
+//! The steps that can happen, and how a trace of them reads.
 
 use std::fmt;
 
 use crate::state::{FREE, Records, State};
 
-/// Owners and clients by number.
+/// One step; owners and clients are named by number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
     /// How far the owners' clocks advance while the clients' advance by one.
@@ -32,8 +32,8 @@ pub enum Step {
 }
 
 impl Step {
-    /// What must never be: somebody is told that its seat is lost who counts on it still, or whose seat the store has, so
-    /// that the next owner would keep it. `after` is the state after this step.
+    /// Whether a session is wrongly told that its seat is lost: it still relies on the seat, or the store still has the
+    /// seat, so that the next owner would keep it. It must never happen. `after` is the state after this step.
     pub fn is_lost_wrongly(self, after: &State) -> bool {
         let Self::Loses(_, c) = self else { return false };
         after.clients[c].slot != 0 || after.replay().iter().any(|holder| usize::from(*holder) == c + 1)
@@ -71,14 +71,14 @@ impl fmt::Display for Step {
             Self::CarriedOut(o) => write!(f, "the store carries out what owner {o} sent"),
             Self::Acknowledged(o) => write!(f, "owner {o} learns that its write is durable"),
             Self::Crashes(o) => write!(f, "owner {o} crashes, or learns that it is fenced"),
-            Self::OrphanCarriedOut => write!(f, "the store carries out a write that nobody waits for any more"),
-            Self::GivesUp(o) => write!(f, "owner {o} takes its write for failed"),
+            Self::OrphanCarriedOut => write!(f, "the store carries out a write whose sender no longer waits"),
+            Self::GivesUp(o) => write!(f, "owner {o} gives up on its write"),
             Self::Skips(o) => write!(f, "owner {o} sends the same entry to the next object"),
         }
     }
 }
 
-/// A line for each step, and what the clients believe where it has changed.
+/// Returns a line for each step, with the clients' beliefs if they have changed.
 pub fn readable(trace: &[(Step, State)]) -> String {
     let mut text = String::new();
     let mut before = [0, 0];

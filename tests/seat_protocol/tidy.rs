@@ -1,4 +1,4 @@
-//! Forgetting what can make no difference any more, so that fewer states are different.
+//! Forgets what can no longer make a difference, so that fewer states are distinct.
 
 use crate::protocol::{Order, Protocol, Wrong};
 use crate::state::*;
@@ -12,14 +12,14 @@ impl Protocol {
             }
             let client = &mut t.clients[c];
             if client.age == TTL && !self.is(Wrong::TtlFromReply) {
-                // A reply would come too late to be believed.
+                // A reply would now come too late to be believed.
                 (client.request, client.age) = (NONE, 0);
             }
             if client.left == 0 {
                 client.slot = 0;
             }
         }
-        // Under these rules even a fenced owner's write has consequences.
+        // Under these two wrong rules even a fenced owner's write has consequences.
         let writes_in_vain = !self.is(Wrong::ReplyBeforeDurable) && !self.is(Wrong::SkipsToNextObject);
         for o in 0..2 {
             if writes_in_vain {
@@ -47,8 +47,8 @@ impl Protocol {
         t.renumber();
     }
 
-    /// Where somebody else has written the object that an owner would write next, all that it can still do is answer
-    /// from memory; without that it is as good as crashed.
+    /// If another process has written the object that an owner would write next, the owner can only answer from memory;
+    /// once it cannot, it is as good as crashed.
     fn forget_fenced(&self, t: &mut State, o: usize) {
         let owner = &t.owners[o];
         let leads = t.lease == o as u8 + 1;

@@ -1,4 +1,4 @@
-//! `/v1/seats` as a program uses it.
+//! `/v1/seats`, as a program uses it.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -18,25 +18,25 @@ fn a_seat_is_taken_kept_given_back_and_the_same_session_gets_the_same_seat() {
     assert_eq!((first.status, first.header("content-type")), (201, Some("application/json")), "{first:?}");
     let granted = first.json();
     assert_eq!((&granted["access"], &granted["ttlSeconds"]), (&"Full".into(), &TTL.as_secs().into()));
-    // As if the reply had been lost.
+    // Ask again, as if the reply had been lost.
     let again = ground.asks("a", json!({"client": "pc1", "request": "1"}));
     assert_eq!((again.status, again.json()), (201, granted.clone()));
     let path = format!("/v1/seats/{}", id(&granted));
     assert_eq!(ground.ask("PUT", &path, "").status, 200);
     assert_eq!(ground.ask("DELETE", &path, "").status, 204);
     assert!(ground.holders().is_empty());
-    assert_eq!(ground.ask("DELETE", &path, "").status, 204, "giving back twice is as well");
-    ground.ask("PUT", &path, "").is_problem(410, "SeatLost", &["never revived, ask for a new one"]);
+    assert_eq!(ground.ask("DELETE", &path, "").status, 204, "giving a seat back twice succeeds");
+    ground.ask("PUT", &path, "").is_problem(410, "SeatLost", &["never revived: ask for a new one"]);
     assert!(ground.holders().is_empty());
 }
 
-/// A request to give back that was held up on its way must not free what the session has taken since.
+/// A release that was delayed on its way must not free the seat that the session has taken since.
 #[test]
-fn i1_what_was_said_of_a_seat_does_not_count_for_the_next_one_of_the_same_session() {
+fn i1_requests_about_a_seat_do_not_affect_the_next_seat_of_the_same_session() {
     let ground = Ground::take();
     let before = format!("/v1/seats/{}", ground.seat("a"));
     assert_eq!(ground.ask("DELETE", &before, "").status, 204);
-    // Seats are told apart by the second.
+    // Seat ids distinguish grants by the second.
     let mut now = ground.seat("a");
     until("a second is over", || {
         ground.ask("DELETE", &format!("/v1/seats/{now}"), "");
@@ -49,11 +49,11 @@ fn i1_what_was_said_of_a_seat_does_not_count_for_the_next_one_of_the_same_sessio
     assert_eq!(ground.holders(), ["a"]);
 }
 
-/// The journal of the ledger is gone round several times, and its bases are written behind it.
+/// The ring of the journal wraps several times, and its bases are written behind it.
 ///
-/// What one gives back and the next one takes goes into one write.
+/// The release of one agent and the grant of the next go into one write.
 #[test]
-fn i1_a_hundred_agents_log_in_and_out_one_after_the_other() {
+fn i1_a_hundred_agents_log_in_and_out_one_after_another() {
     let ground = Ground::take();
     let before = ground.writes();
     for n in 0..100 {
@@ -67,7 +67,7 @@ fn i1_a_hundred_agents_log_in_and_out_one_after_the_other() {
     assert!((100..150).contains(&writes), "{writes} writes for 100 agents");
 }
 
-/// I2, I3: by users, several requests in one body are judged one by one, in their order.
+/// I2, I3, M4: by users, several requests in one body are judged one by one, in their order.
 #[test]
 fn i2_several_requests_in_one_body_get_an_answer_each() {
     let ground = Ground::take();
@@ -100,9 +100,9 @@ fn i2_several_requests_in_one_body_get_an_answer_each() {
     assert_eq!(answers.iter().map(short).collect::<Vec<_>>(), expected, "{body}");
 
     let detail = answers[6]["detail"].as_str().unwrap();
-    assert!(detail.contains("all sessions of a user share one seat of pool `agents`: `count` is 1"), "{detail}");
+    assert!(detail.contains("sessions of a user share one seat of pool `agents`, so `count` must be 1"), "{detail}");
 
-    // Heartbeats of all at once tell which of them are lost.
+    // The answer to one heartbeat for several seats says which of them are lost.
     let [a, second, b] = [0, 1, 2].map(|number| id(&answers[number]));
     let keep = json!({"ids": [&a, &second, &b]}).to_string();
     let kept = ground.ask("PUT", "/v1/seats", &keep);
@@ -111,11 +111,7 @@ fn i2_several_requests_in_one_body_get_an_answer_each() {
     let kept = ground.ask("PUT", "/v1/seats", &keep);
     assert_eq!((kept.status, kept.json()), (200, json!({"lost": [second], "ttlSeconds": TTL.as_secs()})));
     // The seat of `a` is still held by their first session.
-    ground.asks("c", json!({})).is_problem(
-        409,
-        "SeatsExhausted",
-        &["2 seats of pool `agents` are in use and it has 2"],
-    );
+    ground.asks("c", json!({})).is_problem(409, "SeatsExhausted", &["pool `agents` has 2 seats and 2 are in use"]);
 }
 
 #[test]
@@ -125,7 +121,7 @@ fn a_lost_seat_is_never_revived_by_a_heartbeat() {
     until("its time is over", || ground.holders().is_empty());
     ground.ask("PUT", &a, "").is_problem(410, "SeatLost", &["ask for a new one"]);
     assert!(ground.holders().is_empty());
-    // Nor by one that comes while somebody else sits there.
+    // Nor is it revived by a heartbeat that comes while another holder has the slot.
     ground.seat("b");
     ground.ask("PUT", &a, "").is_problem(410, "SeatLost", &[]);
     assert_eq!(ground.ask("DELETE", &a, "").status, 204);
@@ -151,9 +147,9 @@ fn the_list_is_read_in_pages_and_by_user() {
     let of_b = ground.ask("GET", &format!("{OF_LICENSE}&user=b"), "").json();
     assert_eq!((of_b["holders"].as_array().unwrap().len(), &of_b["holders"][0]["user"]), (1, &"b".into()));
     for (query, says) in [
-        ("&limit=ten", "`limit` is no number"),
-        ("&limit=0", "`limit` is from 1 to 1000"),
-        ("&limit=-1", "`limit` is no number"),
+        ("&limit=ten", "`limit` is not a number"),
+        ("&limit=0", "`limit` must be from 1 to 1000"),
+        ("&limit=-1", "`limit` is not a number"),
         ("&colour=red", "unknown field `colour`"),
     ] {
         ground.ask("GET", &format!("{OF_LICENSE}{query}"), "").is_problem(400, "InvalidRequest", &[says]);

@@ -1,4 +1,4 @@
-//! What bad input gets: a precise problem, and no seat.
+//! Bad input gets a precise problem, and no seat.
 
 use seatkeeper::server::seats::body::MOST_BYTES;
 use serde_json::json;
@@ -32,7 +32,7 @@ fn without_the_token_nothing_is_said_but_that() {
 }
 
 #[test]
-fn a_malformed_body_is_told_with_field_and_line() {
+fn a_malformed_body_is_refused_with_field_and_line() {
     let ground = Ground::take();
     let license = r#""license": {"namespace": "centre", "name": "innoacd"}"#;
     let one = format!("{license}, \"session\": \"s\"");
@@ -53,20 +53,20 @@ fn a_malformed_body_is_told_with_field_and_line() {
         (format!("{{{license}, \"session\": \"s\", \"color\": 1}}"), &["unknown field `color`", "line 1"]),
         (format!("{{{one},\n \"wait\": -1}}"), &["`wait`:", "`-1`", "line 2"]),
         (format!("{{{one},\n \"wait\": \"x\"}}"), &["`wait`:", "string \"x\"", "line 2"]),
-        (format!("{{{one}, \"wait\": 0}}"), &["`wait` is from 1 to 30 seconds"]),
-        (format!("{{{one}, \"wait\": 31}}"), &["`wait` is from 1 to 30 seconds"]),
+        (format!("{{{one}, \"wait\": 0}}"), &["`wait` must be from 1 to 30 seconds"]),
+        (format!("{{{one}, \"wait\": 31}}"), &["`wait` must be from 1 to 30 seconds"]),
         (
             format!("{{\"requests\": [{{{one}}}, {{{one}, \"wait\": 5}}]}}"),
-            &["`requests[1].wait`", "only a request by itself can wait"],
+            &["`requests[1].wait`", "only a request on its own can wait"],
         ),
-        (format!("{{\"requests\": [{{{one}}}], \"wait\": 5}}"), &["`wait` ", "only a request by itself can wait"]),
+        (format!("{{\"requests\": [{{{one}}}], \"wait\": 5}}"), &["`wait`: ", "only a request on its own can wait"]),
         (r#"{"license": {"name": "innoacd"}, "session": "s"}"#.into(), &["`license`:", "missing field `namespace`"]),
         (r#"{"license": "centre/innoacd", "session": "s"}"#.into(), &["`license`:", "expected struct License"]),
         (
             format!("{{\"requests\": [{{{license}, \"session\": \"s\"}},\n{{{license}}}]}}"),
             &["`requests[1]`:", "missing field `session`", "line 2"],
         ),
-        (format!("{{\"requests\": [], {license}}}"), &["`license` stands beside `requests`"]),
+        (format!("{{\"requests\": [], {license}}}"), &["`license` is outside of `requests`"]),
         (
             format!("{{\"requests\": [{}]}}", vec![format!("{{{license}, \"session\": \"s\"}}"); 1_001].join(",")),
             &["`requests` has more than 1000"],
@@ -94,7 +94,7 @@ fn a_malformed_body_is_told_with_field_and_line() {
 #[test]
 fn an_oversized_body_is_a_problem_too() {
     let ground = Ground::take();
-    let says = ["the body has more than 1048576 bytes: send it in several"];
+    let says = ["the body has more than 1048576 bytes: split it into several requests"];
     for bytes in [MOST_BYTES + 1, MOST_BYTES + 10_000] {
         for method in ["POST", "PUT"] {
             ground.ask(method, SEATS, vec![b' '; bytes]).is_problem(413, "BodyTooLarge", &says);
@@ -110,7 +110,7 @@ fn unknown_paths_methods_and_seats_are_problems() {
         ground.ask("GET", path, "").is_problem(404, "NotFound", &["seats are at /v1/seats"]);
     }
     let answer = ground.ask("PATCH", SEATS, "");
-    answer.is_problem(405, "MethodNotAllowed", &["PATCH is not known here: GET lists, POST takes"]);
+    answer.is_problem(405, "MethodNotAllowed", &["PATCH is not allowed here: GET lists, POST takes"]);
     let allowed = answer.header("allow").expect("RFC 9110 asks for it");
     assert!(["GET", "POST", "PUT", "DELETE"].iter().all(|method| allowed.contains(method)), "{allowed}");
     ground.ask("POST", "/v1/seats/x", "").is_problem(405, "MethodNotAllowed", &["PUT keeps a seat"]);
@@ -127,7 +127,7 @@ fn unknown_paths_methods_and_seats_are_problems() {
             answer.is_problem(400, "InvalidRequest", &["the path names no seat: use the `id`"]);
         }
     }
-    // Well formed, and held by nobody.
+    // Well-formed ids that nobody holds.
     for id in ["centre~innoacd~agents~0~a~s~0", "centre~innoacd~no~7~a~s~0", "no~no~no~4294967295~~s~0"] {
         ground.ask("PUT", &format!("/v1/seats/{id}"), "").is_problem(410, "SeatLost", &[]);
     }
@@ -145,17 +145,17 @@ fn impossible_requests_are_refused_with_what_is_possible() {
         (of("centre", &"x".repeat(100_000)), 400, "InvalidRequest", &["a name of 253 at most"]),
         (json!({"pool": "desks"}), 404, "UnknownPool", &["no pool `desks`; it has: agents"]),
         (json!({"pool": "de\nsks\u{1b}[2J"}), 404, "UnknownPool", &["no pool `de\\nsks\\u{1b}[2J`"]),
-        (json!({"count": 0}), 400, "InvalidRequest", &["`count` is from 1 to 1000"]),
-        (json!({"count": 4_294_967_295_u32}), 400, "InvalidRequest", &["`count` is from 1 to 1000"]),
-        (json!({"session": ""}), 400, "InvalidRequest", &["`session` needs 1 to 256 bytes"]),
-        (json!({"session": "s".repeat(257)}), 400, "InvalidRequest", &["`session` needs 1 to 256 bytes"]),
-        (json!({"user": "u".repeat(257)}), 400, "InvalidRequest", &["`user` needs 1 to 256 bytes"]),
-        (json!({"client": ""}), 400, "InvalidRequest", &["`client` needs 1 to 256 bytes"]),
+        (json!({"count": 0}), 400, "InvalidRequest", &["`count` must be from 1 to 1000"]),
+        (json!({"count": 4_294_967_295_u32}), 400, "InvalidRequest", &["`count` must be from 1 to 1000"]),
+        (json!({"session": ""}), 400, "InvalidRequest", &["`session` must be 1 to 256 bytes long"]),
+        (json!({"session": "s".repeat(257)}), 400, "InvalidRequest", &["`session` must be 1 to 256 bytes long"]),
+        (json!({"user": "u".repeat(257)}), 400, "InvalidRequest", &["`user` must be 1 to 256 bytes long"]),
+        (json!({"client": ""}), 400, "InvalidRequest", &["`client` must be 1 to 256 bytes long"]),
     ] {
         let answer = ground.asks("a", more);
         answer.is_problem(status, reason, says);
         assert_eq!(answer.retry_after(), None, "it will not pass by itself: {answer:?}");
-        assert!(answer.body.len() < 1_000, "nothing long is sent back");
+        assert!(answer.body.len() < 1_000, "the answer does not repeat long input");
     }
     assert!(ground.holders().is_empty());
     let _held = (ground.seat("a"), ground.seat("b"));
@@ -179,7 +179,7 @@ fn names_in_any_script_and_with_controls_come_back_as_they_were() {
         assert_eq!(ground.ask("DELETE", &format!("/v1/seats/{id}"), "").status, 204);
         assert!(ground.holders().is_empty());
     }
-    // Of different users they are different seats, whatever the sessions are called.
+    // Different users have different seats, even if their sessions have the same name.
     let slots = ["a", "b"]
         .map(|user| ground.asks(user, json!({"session": "same"})).json()["seats"][0]["slot"].as_u64().unwrap());
     assert_eq!(slots, [0, 1]);
@@ -223,9 +223,9 @@ fn hold_says_what_is_wrong_and_what_to_do() {
     assert!(ground.holders().is_empty());
 }
 
-/// Over https the server has to prove itself before it is shown the token.
+/// Over https, the server has to prove its identity before it is sent the token.
 #[test]
-fn https_is_believed_with_the_right_authority_alone() {
+fn https_is_trusted_only_with_the_right_authority() {
     let ground = Ground::take();
     let credential = std::fs::read_to_string(ground.desk.data("credential.json")).unwrap();
     let credential: serde_json::Value = serde_json::from_str(&credential).unwrap();

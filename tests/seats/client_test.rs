@@ -1,4 +1,4 @@
-//! The client against a server that behaves badly.
+//! The client, against a server that behaves badly.
 
 use seatkeeper_client::{Lost, Request, SeatClient, Token, Trouble};
 use seatkeeper::machine::monotonic;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// How the server treats a request.
 enum Reply {
-    /// It hangs up without a word.
+    /// It closes the connection without an answer.
     Nothing,
     /// It answers after a while.
     After(Duration, &'static str),
@@ -21,17 +21,17 @@ const BUSY: &str = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-
 const LOST: &str = "HTTP/1.1 200 OK\r\nContent-Length: 41\r\n\r\n{\"lost\":[\"n~l~p~0~u~s\"],\"ttlSeconds\":3}  ";
 const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<html>Hi</html>";
 
-/// A server that gives these replies, one connection each, and tells what it was sent and when.
+/// Starts a server that sends these replies, one on each connection, and reports what it received and when.
 fn server(replies: Vec<Reply>) -> (SeatClient, Receiver<(Duration, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let (tell, told) = channel();
     std::thread::spawn(move || {
         for reply in replies {
-            let (mut stream, _) = listener.accept().expect("somebody comes");
+            let (mut stream, _) = listener.accept().expect("a client connects");
             let mut bytes = [0; 4096];
             let mut text = String::new();
-            // Head and body may come one after the other.
+            // Head and body may arrive separately.
             while !text.contains("\r\n\r\n") || (text.starts_with('P') && !text.ends_with('}')) {
                 let read = stream.read(&mut bytes).expect("a request");
                 assert!(read > 0, "it broke off: {text}");
@@ -63,7 +63,7 @@ async fn a_lost_reply_is_asked_for_again_with_the_same_session() {
     assert!(body(&first).contains(r#""session":"of-a""#) && first.contains("uthorization: Bearer secret"), "{first}");
 }
 
-/// `design.md` §5: counted from the reply, two could hold one seat.
+/// If the time were counted from the reply, two clients could hold one seat (docs/design/seats.md).
 #[tokio::test]
 async fn the_time_of_a_seat_counts_from_when_the_request_was_sent() {
     let (client, _told) = server(vec![Reply::After(Duration::from_millis(1_500), GRANTED)]);
@@ -73,7 +73,7 @@ async fn the_time_of_a_seat_counts_from_when_the_request_was_sent() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_sooner_than_the_server_says() {
+async fn the_client_asks_again_no_sooner_than_the_server_says() {
     let (client, told) = server(vec![Reply::After(Duration::ZERO, BUSY), Reply::After(Duration::ZERO, GRANTED)]);
     client.take(&request()).await.expect("a seat");
     let (first, second) = (told.recv().unwrap().0, told.recv().unwrap().0);
@@ -81,8 +81,8 @@ async fn nothing_is_asked_sooner_than_the_server_says() {
 }
 
 #[tokio::test]
-async fn the_owner_is_told_when_a_seat_is_lost() {
-    // The server says so.
+async fn the_caller_is_told_when_a_seat_is_lost() {
+    // The server answers that the seat is lost.
     let (client, told) = server(vec![Reply::After(Duration::ZERO, GRANTED), Reply::After(Duration::ZERO, LOST)]);
     let mut lease = client.take(&request()).await.expect("a seat");
     let left = lease.left();
@@ -90,7 +90,7 @@ async fn the_owner_is_told_when_a_seat_is_lost() {
     assert!(left - lease.left() <= Duration::from_millis(1_200), "a third of the time at most");
     let heartbeat = told.iter().nth(1).expect("two requests").1;
     assert!(heartbeat.starts_with("PUT /v1/seats HTTP/1.1\r\n") && heartbeat.contains(r#"{"ids":["n~l~p~0~u~s"]}"#));
-    // It says nothing any more.
+    // The server no longer answers.
     let (client, _told) = server(vec![Reply::After(Duration::ZERO, GRANTED)]);
     let began = monotonic();
     let mut lease = client.take(&request()).await.expect("a seat");
@@ -101,7 +101,7 @@ async fn the_owner_is_told_when_a_seat_is_lost() {
 }
 
 #[tokio::test]
-async fn what_is_no_seat_server_is_said_to_be_none() {
+async fn a_server_that_is_not_a_seat_server_is_reported() {
     let (client, _told) = server(vec![Reply::After(Duration::ZERO, PAGE)]);
     let trouble = client.take(&request()).await.expect_err("no seat");
     assert!(matches!(trouble, Trouble::Nonsense { .. }), "{trouble:?}");

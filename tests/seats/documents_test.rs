@@ -1,4 +1,4 @@
-//! docs/seats.md, typed as it stands there.
+//! The commands in docs/seats.md, typed as they are written.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,8 @@ fn the_commands_of_the_guide_to_seats_work_as_written() {
     let text = std::fs::read_to_string(root.join("docs/seats.md")).unwrap();
     let blocks: Vec<&str> = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(blocks.len() > 3, "{blocks:?}");
-    // The guide has the default port, folder and example; this runs on others, and each block in a shell of its own.
+    // The guide uses the default port, folder and example; this test uses others, and runs each block in a separate
+    // shell.
     std::os::unix::fs::symlink("data", ground.desk.0.join(".seatkeeper")).unwrap();
     let seatkeeper = Path::new(env!("CARGO_BIN_EXE_seatkeeper")).parent().unwrap().display().to_string();
     let path = format!("{seatkeeper}:{}", std::env::var("PATH").unwrap());

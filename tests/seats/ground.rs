@@ -1,4 +1,4 @@
-//! A licence of two agents, served by `seatkeeper up`, and those who want a seat of it.
+//! A licence for two agents, served by `seatkeeper up`, and the callers who want its seats.
 
 use chrono::Days;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -11,9 +11,9 @@ use super::http::{Answer, send};
 use super::openapi::conforms;
 use super::running::{Desk, LONGEST, Up};
 
-/// For which seats are held here without a heartbeat; the shortest that there is.
+/// The TTL of seats here; the shortest that is allowed.
 pub const TTL: Duration = Duration::from_secs(5);
-/// The License.
+/// The License, as NAMESPACE/NAME.
 pub const LICENSE: &str = "centre/innoacd";
 const SEATS: &str = "/v1/seats";
 
@@ -21,7 +21,7 @@ pub struct Ground {
     pub desk: Desk,
     /// Runs until the test ends.
     up: Up,
-    /// Of the seat server.
+    /// The address of the seat server.
     pub address: String,
     pub token: String,
 }
@@ -42,12 +42,12 @@ impl Ground {
         ground
     }
 
-    /// Somebody who has the token, for a thread of their own.
+    /// Returns a caller with the token, for use on another thread.
     pub fn caller(&self) -> Caller {
         Caller { address: self.address.clone(), token: self.token.clone() }
     }
 
-    /// `kill -9`, and another start with this time.
+    /// Kills it with SIGKILL, and starts it again with this TTL.
     pub fn is_killed_and_starts_with_ttl(&mut self, ttl: Duration) {
         self.up.end_at_once();
         (self.up, self.address) = serve(&self.desk, ttl);
@@ -58,12 +58,12 @@ impl Ground {
         self.caller().ask(method, path, body)
     }
 
-    /// Asks for a seat; what is in `more` comes into the request too.
+    /// Asks for a seat; the fields of `more` are added to the request.
     pub fn asks(&self, user: &str, more: Value) -> Answer {
         self.caller().asks(user, more)
     }
 
-    /// Gets a seat, and names it.
+    /// Gets a seat, and returns its id.
     pub fn seat(&self, user: &str) -> String {
         let answer = self.asks(user, json!({}));
         assert_eq!(answer.status, 201, "{answer:?}");
@@ -74,25 +74,25 @@ impl Ground {
         self.ask("GET", "/v1/seats?namespace=centre&license=innoacd", "")
     }
 
-    /// The users who hold a seat.
+    /// Returns the users who hold a seat.
     pub fn holders(&self) -> Vec<String> {
         let list = self.list().json();
         let holders = list["holders"].as_array().expect("a list");
         holders.iter().map(|holder| holder["user"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Of the Kubernetes API, which is no seat server but has TLS: `https://…`.
+    /// Returns the `https://…` address of the Kubernetes API, which is not a seat server but has TLS.
     pub fn api(&self) -> &str {
         let line = self.up.said.iter().find(|line| line.contains("  API ")).expect("the first screen says it");
         line.split_whitespace().last().expect("an address")
     }
 
-    /// Writes of the operator to the Kubernetes API so far.
+    /// Returns the number of the operator's writes to the Kubernetes API so far.
     pub fn writes(&self) -> u64 {
         self.metric("seatkeeper_api_writes_total")
     }
 
-    /// Those who wait for a seat.
+    /// Returns the number of waiters in the queue.
     pub fn queued(&self) -> u64 {
         self.metric("seatkeeper_seats_queued")
     }
@@ -110,7 +110,7 @@ impl Ground {
         count.unwrap_or_else(|| panic!("{name} is not counted"))
     }
 
-    /// `seatkeeper hold` on this licence, with a command that the shell runs.
+    /// Returns `seatkeeper hold` on this licence, with a command that the shell runs.
     pub fn hold(&self, arguments: &str, command: &str) -> Command {
         let mut hold = self.seatkeeper_hold();
         hold.arg(format!("--token-file={}", self.desk.data("token").display()))
@@ -120,8 +120,9 @@ impl Ground {
         hold
     }
 
-    /// `seatkeeper hold` that knows the server alone. What ignores Ctrl-C from its start, as everything does that a
-    /// script runs in the background, goes on ignoring it: it begins as in a terminal, however this test was started.
+    /// Returns `seatkeeper hold` that knows only the server. A process that ignores Ctrl-C from its start, as
+    /// everything that a script runs in the background does, keeps ignoring it. So the signals are reset to what they
+    /// are in a terminal, however this test was started.
     pub fn seatkeeper_hold(&self) -> Command {
         let mut hold = Command::new("env");
         hold.args(["--default-signal=INT,HUP", env!("CARGO_BIN_EXE_seatkeeper"), "hold"])
@@ -149,13 +150,13 @@ impl Caller {
         answer
     }
 
-    /// Asks for a seat; what is in `more` comes into the request too.
+    /// Asks for a seat; the fields of `more` are added to the request.
     pub fn asks(&self, user: &str, more: Value) -> Answer {
         self.ask("POST", SEATS, request(user, more).to_string())
     }
 }
 
-/// `seatkeeper up`, and the address of its seat server.
+/// Starts `seatkeeper up`, and returns it with the address of its seat server.
 fn serve(desk: &Desk, ttl: Duration) -> (Up, String) {
     let mut up = desk.up(&format!("--seat-ttl {}", ttl.as_secs()));
     let line = up.until(&["  seats "]);
@@ -164,7 +165,7 @@ fn serve(desk: &Desk, ttl: Duration) -> (Up, String) {
     (up, address)
 }
 
-/// What a client sends.
+/// Returns the JSON of a client's request, with the fields of `more`.
 pub fn request(user: &str, more: Value) -> Value {
     let mut request =
         json!({"license": {"namespace": "centre", "name": "innoacd"}, "user": user, "session": format!("of-{user}")});
@@ -173,7 +174,7 @@ pub fn request(user: &str, more: Value) -> Value {
     request
 }
 
-/// Runs until it is dropped, or waited for.
+/// A process that runs until it is dropped or waited for.
 pub struct Running(Option<Child>);
 
 impl Running {
@@ -194,7 +195,7 @@ impl Running {
         self.child().try_wait().expect("it is ours").is_some()
     }
 
-    /// Waits for its end: status, standard output and standard error.
+    /// Waits for its end, and returns status, standard output and standard error.
     pub fn end(mut self) -> (Option<i32>, String, String) {
         until("it ends", || self.has_ended());
         said(self.0.take().expect("it ran").wait_with_output().expect("it can be read"))
@@ -210,13 +211,13 @@ impl Drop for Running {
     }
 }
 
-/// Status, standard output and standard error.
+/// Returns status, standard output and standard error.
 pub fn said(output: Output) -> (Option<i32>, String, String) {
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// Looks until it is so, and says how long that took.
+/// Waits until `so` is true, and returns how long that took.
 pub fn until(what: &str, mut so: impl FnMut() -> bool) -> Duration {
     let began = monotonic();
     while !so() {
@@ -226,7 +227,7 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) -> Duration {
     monotonic() - began
 }
 
-/// A Plan and a Subscription that is in force today.
+/// Returns a Plan, and a Subscription that is in force today.
 fn contract() -> String {
     let today = machine_time().date_naive();
     let (began, before) = (today - Days::new(10), today - Days::new(20));

@@ -7,7 +7,7 @@ use super::ground::{Ground, Running, said, until};
 
 const FOR_LONG: &str = "exec sleep 600";
 
-/// I1: logged in while the command runs, logged out the moment it ends.
+/// I1: the user is logged in while the command runs, and logged out the moment it ends.
 #[test]
 fn i1_the_seat_is_listed_while_the_command_runs_and_gone_when_hold_has_ended() {
     let ground = Ground::take();
@@ -21,7 +21,7 @@ fn i1_the_seat_is_listed_while_the_command_runs_and_gone_when_hold_has_ended() {
     assert!(ground.holders().is_empty());
 }
 
-/// I2: the third of two is refused with the reason, and gets a seat when one comes free.
+/// I2: with two seats, the third user is refused with the reason, and gets a seat when one comes free.
 #[test]
 fn i2_with_all_seats_held_another_is_refused_with_the_reason_and_may_wait() {
     let ground = Ground::take();
@@ -31,14 +31,14 @@ fn i2_with_all_seats_held_another_is_refused_with_the_reason_and_may_wait() {
 
     let (status, out, errors) = said(ground.hold("--user c", "echo ran").output().unwrap());
     assert_eq!((status, out.as_str()), (Some(75), ""), "{errors}");
-    let reason = "no seat of centre/innoacd. SeatsExhausted: 2 seats of pool `agents` are in use and it has 2;";
+    let reason = "no seat of centre/innoacd. SeatsExhausted: pool `agents` has 2 seats and 2 are in use;";
     for part in [reason, "wait until one is released, or order more", "--wait waits for one"] {
         assert!(errors.contains(part), "{part:?} is not in {errors}");
     }
-    // Nobody comes through for having waited.
+    // Waiting alone does not let anybody in.
     let (status, _, errors) = said(ground.hold("--user c --wait=1s", "echo ran").output().unwrap());
     assert_eq!((status, errors.lines().count()), (Some(75), 2), "{errors}");
-    // Whoever has a seat starts as often as they like.
+    // A holder may start as often as they like.
     assert_eq!(said(ground.hold("--user b", "echo ran").output().unwrap()).1, "ran\n");
 
     first.signal("TERM");
@@ -46,16 +46,16 @@ fn i2_with_all_seats_held_another_is_refused_with_the_reason_and_may_wait() {
     assert_eq!(said(ground.hold("--user c", "echo ran").output().unwrap()).1, "ran\n", "free at once");
 }
 
-/// I2: one message at once, one with the place, one when it is their turn.
+/// I2: the waiter sees one message at once, one with their place, and one when it is their turn.
 #[test]
-fn i2_who_waits_gets_the_seat_that_comes_free_and_ctrl_c_ends_the_waiting() {
+fn i2_a_waiter_gets_the_seat_that_comes_free_and_ctrl_c_ends_the_waiting() {
     let ground = Ground::take();
     let (a, b) = (ground.seat("a"), ground.seat("b"));
     let path = |id: &str| format!("/v1/seats/{id}");
     let waiting = Running::start(&mut ground.hold("--user c --wait=5m", "echo ran"));
     until("the first one waits", || ground.queued() == 1);
     let mut leaving = Running::start(&mut ground.hold("--user d --wait", "echo ran"));
-    // Longer than the server says to wait for, so that each has asked several times.
+    // This takes longer than the server lets a request wait, so each of them has asked several times.
     for _ in 0..35 {
         assert_eq!([&a, &b].map(|id| ground.ask("PUT", &path(id), "").status), [200, 200]);
         std::thread::sleep(Duration::from_millis(200));
@@ -68,16 +68,17 @@ fn i2_who_waits_gets_the_seat_that_comes_free_and_ctrl_c_ends_the_waiting() {
     assert_eq!((status, out.as_str()), (Some(0), "ran\n"), "{errors}");
     let [wait, place, turn] = errors.lines().collect::<Vec<_>>()[..] else { panic!("{errors}") };
     for (line, of) in [(wait, ""), (place, ": place 1 in the queue")] {
-        let says =
-            format!("seatkeeper: waiting for a seat of centre/innoacd{of}; Ctrl-C ends it. SeatsExhausted: 2 seats");
+        let says = format!(
+            "seatkeeper: waiting for a seat of centre/innoacd{of}; Ctrl-C stops waiting. SeatsExhausted: pool "
+        );
         assert!(line.starts_with(&says), "{line}");
     }
     assert_eq!(turn, "seatkeeper: it is your turn: seat 0 of pool `agents`");
 }
 
-/// I2: whoever came first is served first, whatever others do meanwhile.
+/// I2: the first to come is served first, whatever others do meanwhile.
 #[test]
-fn i2_two_who_wait_get_a_seat_in_the_order_in_which_they_came() {
+fn i2_two_waiters_get_a_seat_in_the_order_in_which_they_came() {
     let ground = Ground::take();
     let mut first = Running::start(&mut ground.hold("--user a", FOR_LONG));
     let _second = Running::start(&mut ground.hold("--user b", FOR_LONG));
@@ -98,7 +99,7 @@ fn i2_two_who_wait_get_a_seat_in_the_order_in_which_they_came() {
     std::fs::write(ground.desk.0.join("d"), "").unwrap();
     let (status, _, errors) = d.end();
     assert_eq!(status, Some(0), "{errors}");
-    assert!(errors.contains("waiting for a seat of centre/innoacd; Ctrl-C ends it."), "{errors}");
+    assert!(errors.contains("waiting for a seat of centre/innoacd; Ctrl-C stops waiting."), "{errors}");
     // Which of the two seats that is depends on who of the first two was first.
     let turn = errors.lines().last().unwrap_or_default();
     assert!(turn.starts_with("seatkeeper: it is your turn: seat "), "{errors}");
@@ -141,13 +142,13 @@ fn signals_reach_the_command_which_may_end_as_it_likes() {
     }
 }
 
-/// What is started with `nohup` is not ended by the terminal that goes away.
+/// A command that was started with `nohup` does not end when the terminal closes.
 #[test]
 fn a_signal_that_is_ignored_stays_ignored() {
     let ground = Ground::take();
     let hold = ground.hold("--user a", "while [ ! -e done ]; do sleep 0.02; done; exit 5");
     let mut command = Command::new("sh");
-    // As `nohup` does, in place of the `env` that lets nothing be ignored.
+    // Ignore the signal as `nohup` does, in place of `env`, which resets ignored signals.
     command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).args(hold.get_args().skip(1));
     command.env("SEATKEEPER_SERVER", format!("http://{}", ground.address)).current_dir(&ground.desk.0);
     let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));

@@ -1,4 +1,4 @@
-//! HTTP as it goes over the wire, so that nothing a client library mends is missed.
+//! HTTP as it goes over the wire, so that no client library hides a defect.
 
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of a header.
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -24,7 +24,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 
-    /// It is this problem, as RFC 9457 has it, and says all these parts.
+    /// Checks that the answer is this problem, as RFC 9457 defines it, and contains all these parts.
     pub fn is_problem(&self, status: u16, reason: &str, says: &[&str]) {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
@@ -35,7 +35,7 @@ impl Answer {
         for part in says {
             assert!(detail.contains(part), "{part:?} is not in {detail:?}");
         }
-        // In the head for HTTP, in the body for programs that see nothing else.
+        // It is in the head for HTTP, and in the body for programs that see only that.
         let after = self.header("retry-after").map(|after| after.parse::<u64>().expect("seconds"));
         assert_eq!(problem["retryAfter"].as_u64(), after, "{self:?}");
     }
@@ -54,7 +54,7 @@ pub fn send(address: &str, method: &str, path: &str, headers: &[String], body: &
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
     );
-    // A server that refuses a body need not read it to its end.
+    // A server that refuses a body does not have to read it to its end.
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);

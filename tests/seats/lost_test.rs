@@ -1,4 +1,4 @@
-//! What becomes of a seat whose holder is gone, and of a holder whose seat is (K4: what runs is not ended).
+//! What happens to a seat whose holder is gone, and to a holder whose seat is lost (K4: what runs is not ended).
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use seatkeeper::seats::proof::PROOF_LASTS;
 
 use super::ground::{Ground, Running, TTL, until};
 
-/// How long after it has begun an owner may be seen to serve.
+/// How long after an owner has begun its first answer may be seen.
 const ALLOWANCE: Duration = Duration::from_secs(2);
 const FOR_LONG: &str = "while [ ! -e done ]; do sleep 0.02; done; echo went on";
 
-/// T3: nobody else gets the seat of a killed holder before its time is over, and then somebody does.
+/// I1: nobody else gets the seat of a killed holder before its TTL is over, and after that another user does.
 #[test]
 fn a_seat_whose_holder_was_killed_is_free_after_its_time_and_not_before() {
     let ground = Ground::take();
@@ -19,15 +19,15 @@ fn a_seat_whose_holder_was_killed_is_free_after_its_time_and_not_before() {
     until("the seat is held", || ground.holders() == ["a"]);
     killed.signal("KILL");
     let free = until("the seat comes free", || ground.holders().is_empty());
-    // The last heartbeat was up to a third of the time before.
+    // The last heartbeat was up to a third of the TTL earlier.
     assert!(free > TTL / 2 && free < TTL * 3, "{free:?}");
     assert_eq!(ground.asks("b", serde_json::json!({})).status, 201);
 }
 
-/// T3: a holder counts on the time that it was told, also where the next owner was started with a shorter one; and where
-/// that one has ended before anybody could be told of it, the one after it waits too.
+/// I2: a holder relies on the TTL that it was told, even if the next owner was started with a shorter one. If that
+/// owner ends before it has told any holder, the one after it waits for the longer TTL too.
 #[test]
-fn a_seat_is_free_after_the_time_that_its_holder_was_told_whatever_the_next_owners_say() {
+fn a_seat_is_free_after_the_ttl_that_its_holder_was_told_whatever_ttl_the_next_owners_have() {
     let told = TTL * 2;
     let mut ground = Ground::with_ttl(told);
     ground.seat("a");
@@ -38,7 +38,7 @@ fn a_seat_is_free_after_the_time_that_its_holder_was_told_whatever_the_next_owne
     let began = monotonic();
     until("the seat comes free", || ground.holders().is_empty());
     let free = monotonic() - began;
-    // The owner before may have answered heartbeats for as long as its proof lasted.
+    // The previous owner may have answered heartbeats for as long as its proof lasted.
     assert!(free > PROOF_LASTS + told - ALLOWANCE, "{free:?}");
 }
 
@@ -50,7 +50,7 @@ fn heartbeats_keep_a_seat_for_longer_than_its_time() {
     let since = ground.list().json()["holders"][0]["since"].clone();
     std::thread::sleep(TTL * 2);
     let holder = &ground.list().json()["holders"][0];
-    assert_eq!((&holder["user"], &holder["since"]), (&"a".into(), &since), "the very same seat");
+    assert_eq!((&holder["user"], &holder["since"]), (&"a".into(), &since), "still the same seat");
     std::fs::write(ground.desk.0.join("done"), "").unwrap();
     assert_eq!(running.end(), (Some(0), "went on\n".to_owned(), String::new()));
 }
@@ -79,7 +79,7 @@ fn k4_a_command_whose_seat_is_lost_goes_on_and_gets_another_seat() {
 }
 
 #[test]
-fn where_it_is_asked_for_a_command_ends_with_its_seat() {
+fn with_stop_when_lost_a_command_ends_with_its_seat() {
     let ground = Ground::take();
     let running = Running::start(&mut ground.hold("--user a --stop-when-lost", "exec sleep 600"));
     until("the seat is held", || ground.holders() == ["a"]);
@@ -89,9 +89,9 @@ fn where_it_is_asked_for_a_command_ends_with_its_seat() {
     assert!(ground.holders().is_empty());
 }
 
-/// A projected token is replaced by a new one before it ends: what stands in the file counts, now.
+/// A projected token is replaced by a new one before it expires: the present content of the file counts.
 #[test]
-fn a_token_is_read_anew_for_each_request() {
+fn a_token_is_read_again_for_each_request() {
     let ground = Ground::take();
     let file = ground.desk.data("token");
     let running = Running::start(&mut ground.hold("--user a", FOR_LONG));
@@ -102,10 +102,10 @@ fn a_token_is_read_anew_for_each_request() {
     std::fs::write(ground.desk.0.join("done"), "").unwrap();
     let (status, out, errors) = running.end();
     assert_eq!((status, out.as_str()), (Some(0), "went on\n"), "{errors}");
-    assert!(errors.contains("is no token but several words"), "{errors}");
+    assert!(errors.contains("has several words, so it is not a token"), "{errors}");
 }
 
-/// A process that stood still for longer than its seat is held has lost it, whatever it remembers.
+/// A process that was stopped for longer than its TTL has lost its seat, whatever it remembers.
 #[test]
 fn a_process_that_was_stopped_for_too_long_says_that_its_seat_is_lost() {
     let ground = Ground::take();
@@ -113,7 +113,7 @@ fn a_process_that_was_stopped_for_too_long_says_that_its_seat_is_lost() {
     until("the seat is held", || ground.holders() == ["a"]);
     running.signal("STOP");
     until("the seat comes free", || ground.holders().is_empty());
-    // Others take what is there.
+    // Others take the seats.
     let (_b, c) = (ground.seat("b"), ground.seat("c"));
     running.signal("CONT");
     std::thread::sleep(Duration::from_millis(500));

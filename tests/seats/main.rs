@@ -1,5 +1,5 @@
-//! Seats, as programs and people get them: the real binary serves a licence of two agents, and `seatkeeper hold`, the
-//! client and plain HTTP ask for them.
+//! Seats, as programs and people get them: the real binary serves a licence for two agents, and `seatkeeper hold`, the
+//! client and plain HTTP ask for its seats.
 
 mod api_test;
 mod bad_input_test;
@@ -11,7 +11,7 @@ mod http;
 mod lost_test;
 mod openapi;
 mod queue_test;
-// What serves the tests of `seatkeeper up` alone is not used here.
+// Some helpers serve only the tests of `seatkeeper up`.
 #[allow(dead_code)]
 #[path = "../up/running.rs"]
 mod running;

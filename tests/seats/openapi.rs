@@ -1,4 +1,4 @@
-//! Whether what is answered is what the OpenAPI document says.
+//! Whether answers match the OpenAPI document.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use super::http::Answer;
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
 
-/// Fails where the document does not know of such an answer to such a request.
+/// Fails if the document does not describe such an answer to such a request.
 pub fn conforms(method: &str, path: &str, answer: &Answer) {
     let path = path.split('?').next().unwrap_or_default();
     let template = match path.strip_prefix("/v1/seats") {
@@ -25,7 +25,7 @@ pub fn conforms(method: &str, path: &str, answer: &Answer) {
         return;
     }
     let response = &operation["responses"][answer.status.to_string()];
-    assert!(response.is_object(), "{method} {path} is not said to answer {}: {answer:?}", answer.status);
+    assert!(response.is_object(), "the document knows no answer {} to {method} {path}: {answer:?}", answer.status);
     let Some(contents) = response["content"].as_object() else {
         assert_eq!(answer.body, "", "{method} {path}: {answer:?}");
         return;
@@ -48,10 +48,10 @@ fn the_document_is_served_and_the_one_in_docs_is_the_same() {
     assert_eq!(served, *DOCUMENT);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
     let kept: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(kept, served, "docs/openapi.json is not what the types say: make crds");
+    assert_eq!(kept, served, "docs/openapi.json does not match the types: run `make crds`");
 }
 
-/// Each with its status, as `409 SeatsExhausted`.
+/// Each reason with its status, such as `409 SeatsExhausted`.
 #[test]
 fn the_guide_and_the_document_know_the_same_reasons() {
     let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/seats.md")).unwrap();

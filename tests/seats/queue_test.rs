@@ -1,4 +1,4 @@
-//! Those who wait for a seat, over HTTP. Their turns in every order of events: `tests/simulation/queue_test.rs`.
+//! Waiting for a seat, over HTTP. `tests/simulation/queue_test.rs` has the turns in every order of events.
 
 use serde_json::json;
 use std::io::Write;
@@ -11,7 +11,7 @@ use super::http::Answer;
 
 const FOR_LONG: &str = "exec sleep 600";
 
-/// Two who hold all the seats, and keep them.
+/// Starts two holders, who keep all the seats.
 fn full(ground: &Ground) -> [Running; 2] {
     let holders = ["a", "b"].map(|user| Running::start(&mut ground.hold(&format!("--user {user}"), FOR_LONG)));
     until("both hold a seat", || ground.holders().len() == 2);
@@ -25,7 +25,7 @@ fn gives_back(ground: &Ground, granted: &Answer) {
 }
 
 #[test]
-fn i2_first_come_first_served_and_who_only_asks_comes_after_them() {
+fn i2_waiters_are_served_first_come_first_served_before_those_who_only_ask() {
     let ground = Ground::take();
     let [mut a, _b] = full(&ground);
     let (tell, told) = channel();
@@ -45,14 +45,14 @@ fn i2_first_come_first_served_and_who_only_asks_comes_after_them() {
     });
     a.signal("TERM");
     for expected in ["c", "d", "e", "x"] {
-        let (user, answer) = told.recv_timeout(Duration::from_secs(20)).expect("somebody has the seat");
+        let (user, answer) = told.recv_timeout(Duration::from_secs(20)).expect("a waiter gets the seat");
         assert_eq!((user, answer.status), (expected, 201), "{answer:?}");
         gives_back(&ground, &answer);
     }
 }
 
 #[test]
-fn who_waits_in_vain_is_told_why_and_its_place() {
+fn a_waiter_that_gets_no_seat_is_told_why_and_its_place() {
     let ground = Ground::take();
     let _full = full(&ground);
     for (user, place) in [("c", 1), ("d", 2), ("c", 1)] {
@@ -60,15 +60,15 @@ fn who_waits_in_vain_is_told_why_and_its_place() {
         answer.is_problem(409, "SeatsExhausted", &["wait until one is released, or order more"]);
         assert_eq!((answer.retry_after(), &answer.json()["place"]), (Some(0), &place.into()), "{answer:?}");
     }
-    // What does not pass by itself is not waited for.
+    // A refusal that does not pass by itself is answered without waiting.
     ground.asks("e", json!({"wait": 30, "pool": "desks"})).is_problem(404, "UnknownPool", &[]);
     ground.asks("a", json!({"wait": 30, "count": 3})).is_problem(400, "InvalidRequest", &[]);
-    assert_eq!(ground.asks("a", json!({"wait": 30})).status, 201, "who has a seat need not wait");
+    assert_eq!(ground.asks("a", json!({"wait": 30})).status, 201, "a holder does not have to wait");
     until("they are forgotten", || ground.queued() == 0);
 }
 
 #[test]
-fn whoever_hangs_up_loses_its_turn() {
+fn a_waiter_that_hangs_up_loses_its_turn() {
     let ground = Ground::take();
     let [mut a, _b] = full(&ground);
     let body = request("c", json!({"wait": 30})).to_string();

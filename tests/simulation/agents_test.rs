@@ -13,27 +13,30 @@ use tokio::task::LocalSet;
 use crate::centre::{centre, is_kept, license, open};
 use crate::dice::Dice;
 
-/// Unoptimized, an hour of ten thousand takes minutes.
+/// Fewer in unoptimized builds, where an hour of ten thousand agents takes minutes.
 const SEATS: u32 = if cfg!(debug_assertions) { 100 } else { 10_000 };
-/// One in twenty more than there are seats.
+/// A twentieth more agents than seats.
 const AGENTS: u32 = SEATS + SEATS / 20;
 const MINUTE: u64 = 60_000;
-/// What a real API server takes for one PUT (`design.md` §10).
+/// How long a real API server takes for one PUT (docs/performance.md).
 const A_WRITE: Duration = Duration::from_millis(4);
-/// A refused agent asks again when the answer says so.
+/// How long a refused agent waits before it asks again, as the answer says.
 const ASKS_AGAIN: Duration = Duration::from_secs(5);
-/// A seat of whom nothing is heard is free after TTL, a twentieth for drift, and the next look at all seats.
+/// A seat without heartbeats is free after the TTL, a twentieth of it for drift, and this time until the owner next
+/// looks at all seats.
 const LOOKED_AT: Duration = Duration::from_secs(2);
 
-/// What has to be true, counted beside the operator: everything is on one thread, and a seat is judged when it is asked for.
+/// The true state of the seats, counted independently of the operator. Everything is on one thread, and a request is
+/// judged by the state at the moment it is made.
 #[derive(Default)]
 struct Truth {
-    /// Who holds a seat, or will when the answer is here.
+    /// The agents who hold a seat, or will hold one when the answer comes.
     holders: BTreeSet<u32>,
-    /// Those who ask while nobody can tell whether there is a seat: they may have got one that is being written.
+    /// The number of agents whose request is open and may or may not be granted: the grant may be on its way to the
+    /// ledger.
     asking: usize,
     slots: BTreeMap<u32, u32>,
-    /// Those who vanished with a seat: since when it may be free, and since when it is.
+    /// The slots of agents who vanished with a seat: from when the slot may be free, and from when it is.
     vanished: Vec<(u32, Duration, Duration)>,
     logins: Vec<Duration>,
     granted: u64,
@@ -42,7 +45,7 @@ struct Truth {
 }
 
 impl Truth {
-    /// Of those who vanished: seats that are taken for certain, and seats that may be.
+    /// Counts the seats of vanished agents: those that are certainly taken, and those that may be.
     fn of_the_vanished(&mut self, now: Duration) -> (usize, usize) {
         let gone = |(_, _, free): &(u32, Duration, Duration)| *free <= now;
         for (slot, _, _) in self.vanished.extract_if(.., |entry| gone(entry)) {
@@ -67,7 +70,7 @@ impl Agent {
         tokio::time::sleep(Duration::from_millis(self.dice.below(MINUTE))).await;
         loop {
             let Some(seat) = self.logs_in().await else { return };
-            // Most stay for the hour; some have a break, and some pull the plug.
+            // Most agents stay for the hour; some take a break, and some vanish.
             let stays = match self.dice.below(100) {
                 0..90 => self.until,
                 _ => monotonic() + Duration::from_millis(self.dice.below(60 * MINUTE)),
@@ -85,7 +88,7 @@ impl Agent {
         }
     }
 
-    /// None: the hour is over.
+    /// Asks until a seat is granted. Returns `None` if the hour is over.
     async fn logs_in(&mut self) -> Option<Seat> {
         self.starts += 1;
         let began = monotonic();
@@ -138,7 +141,7 @@ impl Agent {
         seat
     }
 
-    /// Gives the seat back or, where the last heartbeat was `heard` then, vanishes with it.
+    /// Gives the seat back, or vanishes with it if `heard` is the time of the last heartbeat.
     fn goes(&self, seat: &Seat, heard: Option<Duration>) {
         let mut truth = self.truth.borrow_mut();
         truth.holders.remove(&self.number);
@@ -151,7 +154,7 @@ impl Agent {
         assert_eq!(self.desk.release(seat), Ok(true), "agent {}", self.number);
     }
 
-    /// Heartbeats until then; when the last one was sent.
+    /// Sends heartbeats until `until`, and returns when the last one was sent.
     async fn keeps(&mut self, seat: &Seat, until: Duration) -> Duration {
         let mut heard = monotonic();
         loop {
@@ -211,7 +214,7 @@ fn i1_ten_thousand_agents_log_in_within_a_minute_and_stay_an_hour_and_every_refu
     let p99 = truth.logins[truth.logins.len() * 99 / 100];
     let load = run.shared.lock().load.take().unwrap_or_default();
     eprintln!(
-        "{AGENTS} agents, {SEATS} seats: {} logins, p99 {:.0} ms or longer where one had to wait; {} refusals, {} heartbeats",
+        "{AGENTS} agents, {SEATS} seats: {} logins, p99 {:.0} ms, waits included; {} refusals, {} heartbeats",
         truth.granted,
         p99.as_secs_f64() * 1e3,
         truth.refused,
@@ -222,7 +225,7 @@ fn i1_ten_thousand_agents_log_in_within_a_minute_and_stay_an_hour_and_every_refu
         eprintln!("  {span}: {}", said.collect::<Vec<_>>().join("; "));
     }
     assert!(truth.granted >= u64::from(SEATS) && truth.refused > 0 && truth.heartbeats > u64::from(SEATS) * 100);
-    // One write for each login and logout at most, and none for a heartbeat.
+    // There is at most one write for each login and logout, and none for a heartbeat.
     let ledger: u64 =
         [&in_the_minute, &load].iter().filter_map(|load| load.get("PUT seatledgers")).map(|(n, _)| n).sum();
     assert!(ledger > 0 && ledger <= 3 * truth.granted, "{ledger} writes of the ledger for {} logins", truth.granted);

@@ -1,4 +1,4 @@
-//! Requests to the embedded API as they stand, past the operator's client and past all faults.
+//! Requests to the embedded API itself, past the operator's client and past all faults.
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -7,7 +7,7 @@ use kube::client::Body;
 use seatkeeper_embedded::Embedded;
 use serde_json::Value;
 
-/// One request, taken apart.
+/// One request, split into its parts.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub method: Method,
@@ -37,7 +37,7 @@ impl Call {
         };
         let mut request = Request::new(Body::from(self.body.clone()));
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = uri.parse().expect("it was one before");
+        *request.uri_mut() = uri.parse().expect("it was a URI before");
         *request.headers_mut() = self.headers.clone();
         request
     }
@@ -50,7 +50,7 @@ impl Call {
         self.query.split('&').any(|part| matches!(part, "watch=true" | "watch=1"))
     }
 
-    /// Of everything in the cluster, which only the caches ask for.
+    /// Whether it lists everything in the cluster, which only the caches ask for.
     pub fn is_list(&self) -> bool {
         self.method == Method::GET && !self.is_watch() && !self.path.contains("/namespaces/")
     }
@@ -63,20 +63,20 @@ impl Call {
         self.path.contains("/events")
     }
 
-    /// The plural of the kind, as it stands in the path.
+    /// Returns the plural of the kind, as in the path.
     pub fn kind(&self) -> String {
         let mut parts = self.path.split('/').skip_while(|part| *part != "namespaces").skip(2);
         parts.next().or(self.path.rsplit('/').next()).unwrap_or_default().to_owned()
     }
 
-    /// What one list and its watches have in common: path and selector.
+    /// Returns what a list and its watches have in common: path and selector.
     pub fn cache(&self) -> String {
         let selector = self.query.split('&').find(|part| part.starts_with("fieldSelector=")).unwrap_or_default();
         format!("{}?{selector}", self.path)
     }
 }
 
-/// A request of the simulator itself.
+/// Sends a request of the simulator itself, and returns the status and the body.
 pub async fn ask(api: &Embedded, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
     let mut headers = http::HeaderMap::new();
     let content = match method {
@@ -93,14 +93,14 @@ pub async fn ask(api: &Embedded, method: Method, path: &str, body: Option<&Value
     (code, serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
 
-/// The same, which has to succeed.
+/// Sends a request that must succeed, and returns the body.
 pub async fn must(api: &Embedded, method: Method, path: &str, body: Option<&Value>) -> Value {
     let (code, answer) = ask(api, method.clone(), path, body).await;
     assert!((200..300).contains(&code), "{method} {path}: {code} {answer} for {body:?}");
     answer
 }
 
-/// The path of an object of ours.
+/// Returns the path of an object of our kinds.
 pub fn ours(namespace: &str, plural: &str, name: &str) -> String {
     format!("/apis/seatkeeper.dev/v1alpha1/namespaces/{namespace}/{plural}/{name}")
 }
@@ -109,7 +109,7 @@ pub fn secret(namespace: &str, name: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/secrets/{name}")
 }
 
-/// The folder of an object.
+/// Returns the path of an object without its last part.
 pub fn folder(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(folder, _)| folder)
 }

@@ -1,4 +1,4 @@
-//! What stands between the operator and the API: everything that a network, an API server and a process can do wrong.
+//! The layer between the operator and the API: everything that a network, an API server and a process can do wrong.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
@@ -22,11 +22,11 @@ use crate::oracle::Oracle;
 
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
-/// What becomes of one request.
+/// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fate {
     Pass,
-    /// It never arrives, and nobody says so.
+    /// It never arrives, and the caller gets no error.
     Lost,
     /// It is carried out, and the reply never arrives.
     ReplyLost,
@@ -39,13 +39,13 @@ pub enum Fate {
     Twice,
     /// The API server refuses it.
     Refused(u16),
-    /// The connection breaks before or after it is carried out.
+    /// The connection breaks before or after the request is carried out.
     Broken {
         carried_out: bool,
     },
     /// The call panics.
     Panic,
-    /// The process ends at once, before or after it is carried out.
+    /// The process ends at once, before or after the request is carried out.
     Crash {
         carried_out: bool,
     },
@@ -54,15 +54,15 @@ pub enum Fate {
 /// One fault at one moment, for exhaustive runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// The write it happens at, counted from 0.
+    /// The write at which it happens, counted from 0, and what happens to it.
     pub write: Option<(u64, Option<Fate>)>,
-    /// The event that the caches do not see before a later one of its object.
+    /// The event that the caches do not see until a later one of the same object.
     pub hidden: Option<u64>,
-    /// After the crash the caches begin with this older state: the number of a change of anything.
+    /// The older state with which the caches begin after the crash: the number of a change of any object.
     pub stale: Option<u64>,
 }
 
-/// How often which fault happens, in a thousand requests.
+/// How often each fault happens, per thousand requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Storm {
     pub requests: u64,
@@ -73,11 +73,11 @@ pub struct Storm {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub requests: u64,
-    /// Of the operator, but for its Lease and Events.
+    /// The operator's writes, except those of its Lease and of Events.
     pub writes: u64,
     pub faults: u64,
     pub crashes: u64,
-    /// Watch events told.
+    /// The watch events delivered.
     pub events: u64,
 }
 
@@ -93,12 +93,12 @@ impl Counts {
     }
 }
 
-/// What simulator, faults and oracle share.
+/// The state that simulator, faults and oracle share.
 pub struct Shared {
     pub api: Embedded,
     pub calendar: Calendar,
     pub state: Mutex<State>,
-    /// The operator has crashed.
+    /// Notified when the operator has crashed.
     pub crash: Notify,
     /// Caches see nothing new while this is true.
     pub frozen: AtomicBool,
@@ -110,23 +110,23 @@ pub struct State {
     pub storm: Option<Storm>,
     pub plan: Plan,
     pub counts: Counts,
-    /// A hash of every request, its time, and every answer's code.
+    /// A hash of every request, its time, and the code of its answer.
     pub trace: u64,
     /// How much later each cache learns what has happened.
     pub lags: HashMap<String, Duration>,
-    /// Older answers to lists, by number of change; then which of them a restarted operator gets.
+    /// Older answers to lists, by number of the change; `list_from` is the one that a restarted operator gets.
     pub snapshots: Vec<HashMap<String, Bytes>>,
     pub list_from: Option<usize>,
-    /// How many there were at each write.
+    /// How many snapshots there were at each write.
     pub changes_at: Vec<u64>,
-    /// Snapshots are taken at each change.
+    /// Whether a snapshot is taken at each change.
     pub keep_snapshots: bool,
     pub crashed: bool,
-    /// An event is hidden and was not told yet.
+    /// Whether an event is hidden and not yet delivered.
     pub hiding: bool,
     /// How long a write takes.
     pub write_takes: Duration,
-    /// Requests and bytes sent with them, by method and kind, where somebody wants to know.
+    /// The requests and their bytes, by method and kind; `None` if they are not counted.
     pub load: Option<BTreeMap<String, (u64, u64)>>,
     pub oracle: Oracle,
 }
@@ -136,7 +136,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Carries a request out, with everybody watching.
+    /// Carries out a request, and lets the oracle judge it.
     async fn carry_out(&self, call: &Call) -> Response<Body> {
         if call.is_lease() {
             self.calendar.lease_asked();
@@ -153,7 +153,7 @@ impl Shared {
         response.map(|body| body.map_err(|never| match never {}).boxed_unsync())
     }
 
-    /// Keeps what every list would answer now.
+    /// Stores what every list would answer now.
     pub async fn snapshot(&self) {
         if !self.lock().keep_snapshots {
             return;
@@ -181,7 +181,7 @@ pub const LISTS: [(&str, &str); 8] = [
 ];
 
 impl State {
-    /// Decides what becomes of a request.
+    /// Decides what happens to a request.
     fn fate(&mut self, call: &Call) -> Fate {
         let counted = call.is_write() && !call.is_lease() && !call.is_event();
         let number = self.counts.writes;
@@ -290,7 +290,7 @@ async fn meet(shared: &Arc<Shared>, call: &Call, fate: Fate) -> Result<Response<
             return std::future::pending().await;
         }
         Fate::Late { before, after } => {
-            // It arrives whether anybody still waits or not.
+            // It arrives whether or not a caller still waits.
             let (shared, call) = (shared.clone(), call.clone());
             let arrives = tokio::spawn(async move {
                 tokio::time::sleep(before).await;
@@ -310,7 +310,7 @@ async fn meet(shared: &Arc<Shared>, call: &Call, fate: Fate) -> Result<Response<
             }
             return broken();
         }
-        // Not `panic!`, which would write to the terminal each time.
+        // `panic!` would write to the terminal each time.
         Fate::Panic => std::panic::resume_unwind(Box::new("a simulated panic".to_owned())),
         Fate::Crash { carried_out } => {
             if carried_out {
@@ -325,7 +325,7 @@ async fn meet(shared: &Arc<Shared>, call: &Call, fate: Fate) -> Result<Response<
     see(shared, call).await
 }
 
-/// Carries it out; lists and watches through the lens of their cache.
+/// Carries out a request; lists and watches go through the lens of their cache.
 async fn see(shared: &Arc<Shared>, call: &Call) -> Result<Response<Body>, BoxError> {
     if call.is_list() {
         let state = shared.lock();

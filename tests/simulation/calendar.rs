@@ -1,6 +1,6 @@
 //! The one true time of a simulation: tokio's paused time moves it by seconds, and the simulator jumps it by months.
 //!
-//! The API server's Date is this time. The operator's own clock is this time and its error.
+//! The API server's Date is this time. The operator's own clock is this time plus an error.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,14 +20,14 @@ struct Inner {
 struct State {
     base: Instant,
     since: std::time::Duration,
-    /// How far the operator's own clock is ahead.
+    /// How far the operator's clock is ahead of the true time.
     error: TimeDelta,
-    /// Where to jump at the next request for the Lease: the answer tells the operator at once.
+    /// The time to jump to at the next request for the Lease, whose answer tells the operator at once.
     ahead: Option<Instant>,
 }
 
 impl Calendar {
-    /// Inside a runtime, like everything here: outside of one the machine's time would count.
+    /// Must be called inside a runtime, like everything here: outside of one, the machine's time would count.
     pub fn new(start: Instant) -> Self {
         let state = State { base: start, since: monotonic(), error: TimeDelta::zero(), ahead: None };
         Calendar(Arc::new(Inner { state: Mutex::new(state), jumped: Notify::new() }))
@@ -37,7 +37,7 @@ impl Calendar {
         self.lock().now()
     }
 
-    /// What the operator's machine believes.
+    /// Returns the time that the operator's machine shows.
     pub fn own(&self) -> Instant {
         let state = self.lock();
         state.now() + state.error
@@ -47,7 +47,7 @@ impl Calendar {
         self.lock().error = error;
     }
 
-    /// Jumps; never back.
+    /// Jumps to a time, but never back.
     pub fn jump(&self, to: Instant) {
         let mut state = self.lock();
         state.base = to.max(state.now());
@@ -55,7 +55,7 @@ impl Calendar {
         state.ahead = None;
     }
 
-    /// The same time in another runtime.
+    /// Continues at the same time in another runtime.
     pub fn go_on(&self, from: Instant) {
         let mut state = self.lock();
         state.base = from;
@@ -66,7 +66,7 @@ impl Calendar {
         self.lock().ahead = Some(to);
     }
 
-    /// A request for the Lease is here.
+    /// Call when a request for the Lease has arrived.
     pub fn lease_asked(&self) {
         let ahead = self.lock().ahead;
         if let Some(to) = ahead {

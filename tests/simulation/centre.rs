@@ -13,7 +13,7 @@ use crate::vendor;
 use crate::weather::Weather;
 use crate::world::{Edit, World};
 
-/// A contract of so many agents, for a year, with two weeks of grace and two demo seats.
+/// Returns a world with a yearly contract for `seats` agents, with two weeks of grace and two demo seats.
 pub fn centre(seats: u32, on_demo_minutes: Option<u32>) -> World {
     let day = NaiveDate::from_ymd_opt(2030, 1, 1).expect("a date");
     let start = day.and_hms_opt(9, 0, 0).expect("a time").and_utc();
@@ -54,12 +54,12 @@ pub fn centre(seats: u32, on_demo_minutes: Option<u32>) -> World {
     }
 }
 
-/// The centre's License.
+/// Returns the name of the centre's License.
 pub fn license() -> LicenseName {
     LicenseName::new("centre", "innoacd")
 }
 
-/// Somebody's wish for a seat, in a session of theirs.
+/// Returns a user's request for a seat, in the user's own session.
 pub fn ask(user: &str) -> Ask {
     let (user, session) = (Some(user.to_owned()), format!("of-{user}"));
     Ask { license: license(), user, session, client: None, pool: None, request: None, version: None, count: 1 }
@@ -69,12 +69,12 @@ pub async fn asks(desk: &Desk, user: &str) -> Result<Granted, Denied> {
     desk.acquire(&[ask(user)]).await.pop().expect("an answer for each")
 }
 
-/// Whether a heartbeat is answered with that the seat is kept.
+/// Whether a heartbeat is answered that the seat is kept.
 pub async fn is_kept(desk: &Desk, seat: &Seat) -> bool {
     desk.heartbeat([seat]).await.is_ok_and(|heard| heard.kept == [true])
 }
 
-/// The centre with its licence in force, and seats to be had.
+/// Starts the centre with its licence in force and seats available.
 pub fn open(world: &World) -> Run {
     let mut run = Run::begin(world, Weather::Calm, 5);
     run.found(world);
@@ -83,7 +83,7 @@ pub fn open(world: &World) -> Run {
         vendor::carry_out(&run.shared, &Edit::Order(0)).await;
     });
     run.settle().unwrap_or_else(|failure| panic!("{failure}"));
-    // The License was there before the ledger, so nothing is granted until everybody's time would be over.
+    // The License existed before the ledger, so nothing is granted until any earlier holder's TTL would be over.
     run.within(async { tokio::time::sleep(Duration::from_secs(120)).await });
     run
 }

@@ -1,4 +1,5 @@
-//! Contracts as the simulator understands them: read by brute force from `design.md` §4, with none of the product's code.
+//! Contracts as the simulator understands them: brute force after docs/design/domain.md, with none of the product's
+//! code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +7,7 @@ use chrono::{Days, Months, NaiveDate, NaiveTime, TimeZone};
 use chrono_tz::Tz;
 use seatkeeper::domain::Instant;
 
-/// Months, then days.
+/// A period of months, and then days.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
     pub months: u32,
@@ -35,11 +36,11 @@ pub struct Plan {
     pub namespace: String,
     pub name: String,
     pub product: String,
-    /// None: perpetual.
+    /// `None` if the licence is perpetual.
     pub terms: Option<Terms>,
     pub grace_days: u32,
     pub demo_seats: u32,
-    /// None: running work finishes.
+    /// `None` if running work may finish.
     pub on_demo_minutes: Option<u32>,
     pub issue_before: Option<Span>,
     pub manual: bool,
@@ -54,7 +55,7 @@ pub struct Change {
     pub received_on: Option<NaiveDate>,
 }
 
-/// One Plan of a contract: seats of each pool, and how they change.
+/// One Plan of a contract: the seats of each pool, and their changes.
 #[derive(Clone, Debug)]
 pub struct Line {
     pub plan: usize,
@@ -71,15 +72,15 @@ pub struct Contract {
     pub lines: Vec<Line>,
     pub cancelled_on: Option<NaiveDate>,
     pub approved_on: Option<NaiveDate>,
-    /// Namespace and name of the License, and the Secret the keys go to.
+    /// Namespace and name of the License to which the keys go; `secret` is their Secret.
     pub license: Option<(String, String)>,
     pub secret: String,
-    /// Also beside the Subscription.
+    /// Whether the keys are also kept in a Secret beside the Subscription.
     pub keep: bool,
     pub there: bool,
 }
 
-/// A key that the contract owes: of a term, from an instant until one.
+/// A key that the contract owes: for a term, from one instant until another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Owed {
     pub plan: String,
@@ -93,7 +94,7 @@ pub struct Owed {
 }
 
 impl Contract {
-    /// The first instant whose local date is `day` or later.
+    /// Returns the first instant whose local date is `day` or later.
     pub fn begin(&self, day: NaiveDate) -> Instant {
         let mut local = day.and_time(NaiveTime::MIN);
         loop {
@@ -108,7 +109,7 @@ impl Contract {
         terms.interval.after(self.starts_on, term - 1)
     }
 
-    /// The last term, as known at `now`.
+    /// Returns the last term, as known at `now`.
     pub fn last_term(&self, terms: &Terms, now: Instant) -> Option<u32> {
         let by_length = terms.length.map(|length| {
             let end = length.after(self.starts_on, 1);
@@ -120,7 +121,7 @@ impl Contract {
         by_length.into_iter().chain(by_notice).min()
     }
 
-    /// Every key whose time to be issued has come, but for terms whose grace is long over.
+    /// Returns every key that is due, except for terms whose grace is long over.
     pub fn owed(&self, plans: &[Plan], now: Instant) -> Vec<Owed> {
         let mut owed = Vec::new();
         let manual = self.lines.iter().any(|line| plans[line.plan].manual);
@@ -140,7 +141,8 @@ impl Contract {
             for term in 1..=last {
                 let next = self.day(terms, term + 1);
                 let ends_on = fixed.map_or(next, |end| end.min(next));
-                // No zone is two days from UTC, and all years before cost more than the one that counts.
+                // No time zone is two days from UTC, and computing all earlier years would cost more than the year that
+                // counts.
                 if ends_on + Days::new(u64::from(plan.grace_days) + 2) < now.date_naive() {
                     continue;
                 }
@@ -155,7 +157,7 @@ impl Contract {
         owed
     }
 
-    /// When the key of a term is due.
+    /// Returns when the key of a term is due.
     pub fn due(&self, terms: &Terms, term: u32) -> Instant {
         let start = self.begin(self.starts_on);
         if term == 1 {
@@ -199,7 +201,8 @@ impl Contract {
         days.into_iter().map(key).collect()
     }
 
-    /// The seats of a pool over time: more from any day, fewer only from the start of a term and in time.
+    /// Returns the seats of a pool over time: more from any day, fewer only from the start of a term and if received in
+    /// time.
     fn steps(&self, plan: &Plan, seats: u32, changes: &[Change], now: Instant) -> Vec<(NaiveDate, u32)> {
         let mut steps = vec![(self.starts_on, seats)];
         let mut changes: Vec<&Change> = changes.iter().collect();
@@ -224,7 +227,7 @@ impl Contract {
         steps
     }
 
-    /// The instants until `end` at which something may change by itself.
+    /// Returns the instants until `end` at which something may change by itself.
     pub fn instants(&self, plans: &[Plan], end: Instant) -> BTreeSet<Instant> {
         let mut days = BTreeSet::from([self.starts_on]);
         days.extend(self.cancelled_on.into_iter().chain(self.approved_on));
@@ -242,7 +245,7 @@ impl Contract {
                     days.insert(grace);
                     break;
                 }
-                // Grace begins only where no term follows; that it could end then is worth a look all the same.
+                // Grace begins only if no term follows; the instant at which it could end is checked anyway.
                 if self.last_term(terms, end) == Some(term - 1) {
                     days.insert(grace);
                     break;
@@ -252,7 +255,7 @@ impl Contract {
         days.into_iter().map(|day| self.begin(day)).filter(|at| *at <= end).collect()
     }
 
-    /// When the contract ends, grace included; none: not before `now`.
+    /// Returns when the contract ends, grace included; `None` if no end is known at `now`.
     pub fn over_at(&self, plans: &[Plan], now: Instant) -> Option<Instant> {
         let last = |line: &Line| {
             let plan = &plans[line.plan];

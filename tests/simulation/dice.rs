@@ -1,11 +1,11 @@
-//! Repeatable chance.
+//! Repeatable random numbers.
 
 /// A stream of numbers that follows from a seed (SplitMix64).
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// Streams of one seed for different purposes have nothing to do with one another.
+    /// Streams of one seed for different purposes are independent.
     pub fn new(seed: u64, purpose: u64) -> Self {
         let mut dice = Dice(seed ^ purpose.wrapping_mul(0xA24B_AED4_963E_E407));
         dice.next();
@@ -20,7 +20,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// From 0 to `sides - 1`.
+    /// Returns a number from 0 to `sides - 1`.
     pub fn below(&mut self, sides: u64) -> u64 {
         self.next() % sides.max(1)
     }

@@ -1,4 +1,4 @@
-//! How a world ends, without what may differ: serials, times of issue, names of entries, versions.
+//! How a world ends, without anything that may differ: serials, times of issue, names of entries, versions.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use http::Method;
 
 pub type EndState = BTreeMap<String, Value>;
 
-/// What a person would see at the end, read from the API itself.
+/// Returns what a person would see at the end, read from the API itself.
 pub async fn end_state(shared: &Shared) -> EndState {
     let mut state = EndState::new();
     for (path, query) in &LISTS[..4] {
@@ -58,21 +58,22 @@ fn status(status: &Value) -> Value {
     let conditions = conditions.filter(|condition| condition["type"] != "ClockTrusted");
     let conditions: Vec<Value> = conditions
         .map(|c| match c["reason"] == "Malformed" {
-            // What somebody adds to a Secret is there at the end or not: faults decide whether it found the Secret.
+            // What a person added to a Secret may or may not be there at the end: faults decide whether the Secret
+            // existed then.
             true => json!([c["type"], "False", "NoneRefused"]),
             false => json!([c["type"], c["status"], c["reason"]]),
         })
         .collect();
     seen.insert("conditions".into(), json!(conditions));
     if status["grants"].as_array().is_some_and(|grants| grants.len() > 1) {
-        // Of two contracts that end together the one whose key came last speaks, and faults decide which that is.
+        // If two contracts end together, the status names the one whose key came last, and faults decide which that is.
         seen.remove("organisation");
         seen.remove("plan");
     }
     Value::Object(seen)
 }
 
-/// The first difference.
+/// Returns the first difference.
 pub fn difference(calm: &EndState, other: &EndState) -> Option<String> {
     let names: std::collections::BTreeSet<&String> = calm.keys().chain(other.keys()).collect();
     names.into_iter().find_map(|name| {

@@ -27,13 +27,13 @@ fn days(days: u32) -> Span {
     Span { months: 0, days }
 }
 
-/// The world of a seed.
+/// Returns the world of a seed.
 pub fn world(seed: u64) -> World {
     let mut dice = Dice::new(seed, 1);
     let year = i32::try_from(dice.between(2026, 2040)).unwrap_or(2026);
     let day = NaiveDate::from_ymd_opt(year, 1, 1).expect("a date") + Days::new(dice.below(365));
     let start = day.and_hms_opt(9, 0, 0).expect("a time").and_utc();
-    // Small worlds, and many of them: what goes wrong at all goes wrong in a small one.
+    // Worlds are small and many: every defect that can happen at all can happen in a small world.
     let end = start + TimeDelta::days(dice.between(300, 2 * 365));
     let mut making = Making {
         dice,
@@ -57,7 +57,7 @@ pub fn world(seed: u64) -> World {
 
 struct Making {
     dice: Dice,
-    /// Two contracts share the License of the customer: whoever makes it anew decides what it reads.
+    /// Whether two contracts share the customer's License: the one that makes it again decides what it reads.
     shared: bool,
     world: World,
 }
@@ -67,7 +67,7 @@ impl Making {
         self.world.steps.push(Step { at, edits });
     }
 
-    /// Some time between two instants, at a whole second.
+    /// Returns a random instant between two others, at a whole second.
     fn between(&mut self, from: Instant, to: Instant) -> Instant {
         from + TimeDelta::seconds(self.dice.between(0, (to - from).num_seconds().max(1)))
     }
@@ -165,7 +165,7 @@ impl Making {
         let start = self.world.start.date_naive();
         let starts_on = start + Days::new(self.dice.below(500)) - Days::new(120);
         let starts_on = match self.dice.below(10) {
-            // The days on which calendars are odd.
+            // Days on which calendars are irregular.
             0 => NaiveDate::from_ymd_opt(starts_on.year(), 1, 31).expect("a date"),
             1..7 => starts_on.with_day(1).expect("every month has one"),
             _ => starts_on,
@@ -196,7 +196,7 @@ impl Making {
         self.world.contracts.len() - 1
     }
 
-    /// What happens to a contract over the years.
+    /// Generates what happens to a contract over the years.
     fn life(&mut self, contract: usize, home: &str) {
         let (start, end) = (self.world.start, self.world.end);
         let ordered_at = self.between(start, start + TimeDelta::days(100));
@@ -235,12 +235,12 @@ impl Making {
         }
     }
 
-    /// Cancelled, perhaps entered late, perhaps taken out again before the contract has ended for good.
+    /// Generates a cancellation, perhaps entered late, perhaps withdrawn before the contract has finally ended.
     fn cancellation(&mut self, contract: usize, ordered_at: Instant) {
         let end = self.world.end;
         let at = self.between(ordered_at, end - TimeDelta::days(200));
         let received_on = at.date_naive() - Days::new(self.dice.below(80)) + Days::new(self.dice.below(20));
-        // What is entered once the contract has ended by itself counts only where no operator has seen it end.
+        // A cancellation entered after the contract has ended by itself counts only if no operator has seen it end.
         if self.world.contracts[contract].over_at(&self.world.plans, at).is_some_and(|over| over <= at) {
             return;
         }

@@ -1,4 +1,4 @@
-//! Keys and trust as they stand in Secrets, taken apart by hand.
+//! Keys and trust in Secrets, parsed independently of the product's code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,11 +6,11 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-/// A key, believed as it stands: simulated vendors sign nothing false, and rubbish is no key.
+/// A key, taken at its word: simulated vendors sign nothing false, and rubbish does not parse as a key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
     pub entry: String,
-    /// As it stands in the entry.
+    /// The text of the entry.
     pub token: String,
     pub kid: String,
     pub serial: String,
@@ -26,7 +26,7 @@ pub struct Key {
     /// Namespace and name of the contract, and its term.
     pub contract: (String, String),
     pub term: u64,
-    /// What it says, but for serial and time of issue.
+    /// Its claims, except serial and time of issue.
     pub content: String,
 }
 
@@ -63,7 +63,7 @@ impl Key {
         Some(key)
     }
 
-    /// Whether it still matters at `now`, in seconds.
+    /// Whether it still matters at `now`, which is in seconds.
     pub fn lives(&self, now: i64) -> bool {
         self.grace.is_none_or(|grace| grace > now)
     }
@@ -77,14 +77,14 @@ fn part(text: &str) -> Option<Value> {
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
 
-/// The entries of a Secret.
+/// Returns the entries of a Secret.
 pub fn entries(secret: &Value) -> Vec<(String, String)> {
     let data = secret["data"].as_object().into_iter().flatten();
     let text = |value: &Value| String::from_utf8(BASE64_STANDARD.decode(value.as_str()?).ok()?).ok();
     data.filter_map(|(entry, value)| Some((entry.clone(), text(value)?))).collect()
 }
 
-/// Public keys and revoked serials that a Secret publishes.
+/// The public keys and revoked serials that a Secret publishes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Published {
     pub kids: BTreeSet<String>,
@@ -113,7 +113,7 @@ impl Published {
     }
 }
 
-/// What keys grant together at an instant, read by brute force from `design.md` §4 "Which keys count" and "Mode".
+/// Returns what keys grant together at an instant: brute force after docs/design/domain.md, Which keys count and Mode.
 pub fn judge(keys: &[&Key], now: i64) -> (&'static str, String) {
     let mut grants: BTreeMap<&str, Vec<&Key>> = BTreeMap::new();
     for key in keys {

@@ -1,4 +1,4 @@
-//! How a cache sees what happens: later, not at all for a while, only in part, or not any more.
+//! How a cache sees what happens: later, not at all for a while, only in part, or no longer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tower::BoxError;
 
 use crate::between::{Body, Shared};
 
-/// A hidden event is told this late, where no later one of its object comes before.
+/// How late a hidden event is delivered if no later event of its object comes first.
 const HIDDEN_FOR: Duration = Duration::from_secs(20);
 
 struct Lens {
@@ -23,12 +23,12 @@ struct Lens {
     cache: String,
     body: Body,
     waiting: VecDeque<Bytes>,
-    /// An event that is hidden, the object it is of, and until when.
+    /// A hidden event, its object, and until when it is hidden.
     hidden: Option<(Bytes, String, Duration)>,
     over: bool,
 }
 
-/// The body of a watch as the operator gets it.
+/// Returns the body of a watch as the operator gets it.
 pub fn through(shared: Arc<Shared>, cache: String, body: Body) -> Body {
     let lens = Lens { shared, cache, body, waiting: VecDeque::new(), hidden: None, over: false };
     let lines = stream::unfold(lens, |mut lens| async move { Some((lens.next().await?, lens)) });
@@ -91,7 +91,8 @@ impl Lens {
         }
     }
 
-    /// The next lines of the API server, or the hidden event whose time has come. None: the watch is over.
+    /// Reads the next lines of the API server, or the hidden event whose time has come. Returns `None` if the watch is
+    /// over.
     async fn read(&mut self) -> Option<()> {
         let frame = match &self.hidden {
             None => self.body.frame().await,
@@ -116,7 +117,7 @@ impl Lens {
     }
 }
 
-/// The object that an event is of.
+/// Returns the object of an event.
 fn object(line: &Bytes) -> String {
     let event: Value = serde_json::from_slice(line).unwrap_or_default();
     event["object"]["metadata"]["uid"].as_str().unwrap_or_default().to_owned()

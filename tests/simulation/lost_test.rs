@@ -1,4 +1,4 @@
-//! What is told of a seat that is lost: it stays lost, whoever owns the ledger.
+//! A seat that was reported lost stays lost, whichever replica owns the ledger.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use seatkeeper::seats::{Desk, Heard, Seat};
 
 use crate::centre::{asks, centre, license, open};
 
-/// How long the ledger takes for a write here.
+/// How long a write of the ledger takes here.
 const A_WRITE: Duration = Duration::from_secs(2);
 
-/// What the owner says of a seat, once there is one.
+/// Waits for an owner, and returns whether it answers that the seat is kept.
 async fn says_kept(desk: &Desk, seat: &Seat) -> bool {
     loop {
         match desk.heartbeat([seat]).await {
@@ -20,7 +20,7 @@ async fn says_kept(desk: &Desk, seat: &Seat) -> bool {
     }
 }
 
-/// Waits until the owner has freed it in the table; the ledger has it still.
+/// Waits until the owner has freed the seat in its table; the ledger still has it.
 async fn is_freed(desk: &Desk) {
     while !desk.holders(&license()).expect("it owns").is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -28,7 +28,7 @@ async fn is_freed(desk: &Desk) {
 }
 
 #[test]
-fn a_seat_is_told_lost_once_the_ledger_has_it_free_and_then_the_next_owner_says_so_too() {
+fn a_seat_is_reported_lost_once_the_ledger_shows_it_free_and_the_next_owner_agrees() {
     let mut run = open(&centre(2, None));
     let (mut desk, slow) = (run.desk(), run.shared.clone());
     let held = run.within(async {
@@ -36,32 +36,32 @@ fn a_seat_is_told_lost_once_the_ledger_has_it_free_and_then_the_next_owner_says_
         slow.lock().write_takes = A_WRITE;
         is_freed(&desk).await;
         let told = tokio::time::timeout(A_WRITE / 2, desk.heartbeat([&held])).await;
-        assert!(told.is_err(), "{told:?}, and the next owner will find it held");
+        assert!(told.is_err(), "{told:?}, but the next owner will find it held");
         held
     });
     run.kill();
     run.restart();
     desk = run.desk();
     run.within(async {
-        assert!(says_kept(&desk, &held).await, "nobody was told that it is lost");
+        assert!(says_kept(&desk, &held).await, "it was never reported lost");
         is_freed(&desk).await;
         assert!(!says_kept(&desk, &held).await);
     });
     run.kill();
     run.restart();
     desk = run.desk();
-    run.within(async { assert!(!says_kept(&desk, &held).await, "it was told that it is lost") });
+    run.within(async { assert!(!says_kept(&desk, &held).await, "it was reported lost") });
 }
 
-/// Its time is over, and the owner has not looked yet.
+/// The seat's TTL is over, but the owner has not looked at it yet.
 #[test]
-fn whoever_asks_too_late_has_lost_its_seat_and_frees_it() {
+fn a_heartbeat_after_the_ttl_finds_the_seat_lost_and_frees_it() {
     let run = open(&centre(2, None));
     let desk = run.desk();
     run.within(async {
         let held = asks(&desk, "a").await.expect("there are two").seats.remove(0);
         tokio::time::sleep(with_drift(desk.ttl())).await;
-        assert_eq!(desk.holders(&license()).expect("it owns").len(), 1, "it was not looked at yet");
+        assert_eq!(desk.holders(&license()).expect("it owns").len(), 1, "the owner has not looked at it yet");
         assert_eq!(desk.heartbeat([&held]).await, Ok(Heard { kept: vec![false], unsure: None }));
         assert!(desk.holders(&license()).expect("it owns").is_empty());
     });

@@ -1,5 +1,5 @@
-//! Simulation: the real operator over the embedded API on one thread, in simulated time, with everything going wrong that
-//! can, and an oracle of its own that knows what is right.
+//! Simulation: the real operator over the embedded API on one thread, in simulated time, with everything going wrong
+//! that can, and an independent oracle that knows what is right.
 
 mod agents_test;
 mod api;
@@ -29,11 +29,11 @@ mod world;
 #[cfg(feature = "known-wrong")]
 mod wrong_test;
 
-/// A third of the time went into the allocator of the C library, which grows and gives back memory with each seed's thread.
+/// The C library's allocator, which grows and gives back memory with each seed's thread, took a third of the time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 thread_local! {
-    /// Whether this thread writes down every request: `TALK=1`, for looking into one seed.
+    /// Whether this thread prints every request: set by `TALK=1`, to look into one seed.
     pub static TALK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }

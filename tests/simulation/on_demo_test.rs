@@ -1,4 +1,4 @@
-//! What becomes of sessions when demo mode begins.
+//! What happens to sessions when demo mode begins.
 
 use chrono::{NaiveDate, TimeDelta};
 use seatkeeper::seats::{Denied, Seat};
@@ -10,7 +10,7 @@ use crate::run::Run;
 use crate::vendor;
 use crate::world::Edit;
 
-/// Heartbeats for a while; whether the seat was kept all along.
+/// Sends heartbeats for `minutes`, and returns whether the seat was kept all the time.
 fn keeps(run: &Run, seat: &Seat, minutes: u64) -> bool {
     let desk = run.desk();
     run.within(async {

@@ -1,4 +1,4 @@
-//! Judges every write at the moment it takes effect, and everything once it has come to rest.
+//! Judges every write at the moment it takes effect, and the whole state once everything has come to rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,34 +12,34 @@ use crate::world::{LicenseModel, Licenses, World};
 
 type Name = (String, String);
 
-/// What the simulator knows of the world, and what it has seen.
+/// What the simulator knows about the world, and what it has seen.
 pub struct Oracle {
     pub plans: Vec<Plan>,
     pub contracts: Vec<Contract>,
     pub licenses: Licenses,
     /// Namespaces with a signing key.
     pub issuers: BTreeSet<String>,
-    /// Contracts as they stood since the last time everything was at rest: a cache may show any of these.
+    /// The versions of contracts since everything was last at rest: a cache may show any of these.
     earlier: Vec<(usize, Contract)>,
     pub keys: BTreeMap<Name, Vec<Key>>,
     published: BTreeMap<Name, Published>,
     modes: BTreeMap<Name, (String, String)>,
-    /// The serials under which a content was issued.
+    /// The serials under which each content was issued.
     serials: BTreeMap<String, BTreeSet<String>>,
-    /// By contract and serial.
+    /// The issued keys, by contract and serial.
     issued: BTreeMap<Name, BTreeMap<String, Key>>,
-    /// Serials that were in a Secret which somebody has deleted: a cache may show it a little longer.
+    /// The serials in Secrets that were deleted: a cache may show them a little longer.
     deleted: BTreeSet<String>,
-    /// Segments of contracts for which there was a key: contract, plan, from, until.
+    /// The parts of contracts for which there was a key: contract, plan, from, until.
     covered: BTreeSet<(usize, String, Instant, Option<Instant>)>,
-    /// When what may happen to each contract by itself; none: not asked since it was changed.
+    /// When something may happen to each contract by itself; `None` if not computed since the contract changed.
     instants: Vec<Option<BTreeSet<Instant>>>,
-    /// Clocks that agree may differ by this.
+    /// The most by which clocks that agree may differ.
     pub early: chrono::TimeDelta,
     pub violation: Option<String>,
 }
 
-/// What is judged of a status; most of one is not.
+/// The part of a status that is judged; most of a status is not.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Told {
@@ -92,7 +92,7 @@ impl Oracle {
         self.published.values().any(|published| published.revoked.contains(serial))
     }
 
-    /// A write to a path took effect; `body` is what was sent.
+    /// Judges a write to a path that took effect; `body` is what was sent.
     pub fn wrote(&mut self, path: &str, body: &[u8], now: Instant) {
         let whole = || serde_json::from_slice::<Value>(body).unwrap_or_default();
         let status = || serde_json::from_slice::<Told>(body).expect("a status").status;
@@ -113,7 +113,7 @@ impl Oracle {
                     let issued = self.issued.get(&contract).is_some_and(|issued| issued.contains_key(&serial));
                     if !issued && !self.deleted.contains(&serial) {
                         self.violate(format!(
-                            "Subscription {namespace}/{name} tells of key {serial}, which is in no Secret"
+                            "Subscription {namespace}/{name} names key {serial}, which is in no Secret"
                         ));
                     }
                 }
@@ -134,7 +134,7 @@ impl Oracle {
     pub fn wrote_secret(&mut self, name: Name, body: &Value, now: Instant) {
         match body["type"].as_str() {
             Some("seatkeeper.dev/license") => {
-                // Most of them were there before, and reading one takes long.
+                // Most of the keys were there before, and parsing one takes long.
                 let before = self.keys.get(&name).map_or(&[][..], Vec::as_slice);
                 let read = |(entry, token): &(String, String)| {
                     let known = before.iter().find(|key| key.entry == *entry && key.token == *token).cloned();
@@ -144,7 +144,7 @@ impl Oracle {
                 for key in &keys {
                     self.saw(key, now);
                 }
-                // All others have the keys that they had.
+                // All other contracts have the keys that they had.
                 let concerned = |n: &usize| self.contracts[*n].may_keep_keys_in(&name.1);
                 let concerned: Vec<usize> = (0..self.contracts.len()).filter(concerned).collect();
                 self.keys.insert(name, keys);
@@ -180,7 +180,7 @@ impl Oracle {
         }
     }
 
-    /// The keys of a contract that are owed whatever version of it a cache shows.
+    /// Returns the keys that a contract owes whichever version of it a cache shows.
     fn surely_owed(&self, n: usize, now: Instant) -> Vec<Owed> {
         let mut owed = self.contracts[n].owed(&self.plans, now);
         for (_, earlier) in self.earlier.iter().filter(|(of, _)| *of == n) {
@@ -190,7 +190,7 @@ impl Oracle {
         owed
     }
 
-    /// At no moment is a customer without a key that is owed, once there was one.
+    /// Checks that no customer is without a key that is owed, once there was one.
     pub fn look_for_gaps_of_all(&mut self, now: Instant) {
         (0..self.contracts.len()).for_each(|n| self.look_for_gaps(n, now));
     }
@@ -205,7 +205,7 @@ impl Oracle {
             }
             let is = self.is_covered(n, &owed);
             let segment = (n, owed.plan.clone(), owed.from, owed.until);
-            // A contract whose Plan is not there cannot be judged, and nothing can be issued for it.
+            // A contract without its Plan cannot be judged, and nothing can be issued for it.
             let of = |plan: &&Plan| plan.namespace == self.contracts[n].namespace && plan.name == owed.plan;
             if self.plans.iter().find(of).is_some_and(|plan| !plan.there) {
                 self.covered.remove(&segment);
@@ -214,7 +214,7 @@ impl Oracle {
             } else if self.covered.remove(&segment) {
                 let contract = &self.contracts[n];
                 let text =
-                    format!("{}/{} has no key for {owed:?} any more at {now}", contract.namespace, contract.name);
+                    format!("{}/{} no longer has a key for {owed:?} at {now}", contract.namespace, contract.name);
                 self.violate(text);
             }
         }
@@ -241,7 +241,7 @@ impl Oracle {
         trust.is_some_and(|published| published.kids.contains(&key.kid))
     }
 
-    /// Somebody deleted a Secret with keys.
+    /// Call when a person has deleted a Secret with keys.
     pub fn deleted(&mut self, name: &Name) {
         for key in self.keys.remove(name).unwrap_or_default() {
             // A contract's keys may be in a second Secret.
@@ -253,7 +253,7 @@ impl Oracle {
         self.covered.clear();
     }
 
-    /// Somebody revoked a key by hand.
+    /// Call when a person has revoked a key by hand, so that a customer may be without one.
     pub fn gap_is_wanted(&mut self) {
         self.covered.clear();
     }
@@ -267,7 +267,7 @@ impl Oracle {
         self.violation.get_or_insert(what);
     }
 
-    /// The next instant from `from` on, and until `end`, at which something may happen by itself.
+    /// Returns the next instant from `from` on, and until `end`, at which something may happen by itself.
     pub fn next_instant(&mut self, from: Instant, end: Instant) -> Option<Instant> {
         let there = self.contracts.iter().zip(&mut self.instants).filter(|(contract, _)| contract.there);
         let next = there.filter_map(|(contract, instants)| {
@@ -277,12 +277,12 @@ impl Oracle {
         next.min()
     }
 
-    /// Everything is at rest: what was is over.
+    /// Call when everything is at rest: earlier versions of contracts no longer count.
     pub fn at_rest(&mut self) {
         self.earlier.clear();
     }
 
-    /// What is not as it should be once everything has come to rest.
+    /// Returns what is wrong once everything has come to rest.
     pub fn wrong(&self, now: Instant) -> Option<String> {
         (0..self.contracts.len()).find_map(|n| self.wrong_keys(n, now)).or_else(|| self.wrong_mode(now))
     }
@@ -360,7 +360,7 @@ impl Oracle {
     }
 }
 
-/// Whether `key` is the one that is owed.
+/// Whether `key` is the key that is owed.
 fn is(key: &Key, owed: &Owed) -> bool {
     let seconds = |at: Option<Instant>| at.map(|at| at.timestamp());
     let times = (owed.from.timestamp(), seconds(owed.until), seconds(owed.grace));

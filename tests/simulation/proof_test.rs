@@ -1,4 +1,4 @@
-//! What an owner of the ledger answers that has stood still: another may own it by now.
+//! What an owner of the ledger answers after it has stood still: another replica may own the ledger by now.
 
 use std::time::Duration;
 
@@ -11,27 +11,28 @@ use seatkeeper::seats::{Denied, Heard, Seat};
 use crate::api::must;
 use crate::centre::{asks, centre, is_kept, license, open};
 
-/// Time passes, and nothing runs meanwhile.
+/// Lets time pass while nothing runs.
 fn stands_still(time: Duration) {
-    // Its first step moves the clock; in the second, others would run.
+    // The first poll moves the clock; at the second, other tasks would run.
     assert_eq!(tokio::time::advance(time).now_or_never(), None);
 }
 
 #[test]
-fn i1_an_owner_that_stood_still_for_longer_than_its_proof_lasts_says_nothing_of_the_seats_it_remembers() {
+fn i1_an_owner_that_stood_still_for_longer_than_its_proof_lasts_answers_nothing_about_the_seats_it_remembers() {
     let run = open(&centre(2, None));
     let desk = run.desk();
     run.within(async {
         let held = asks(&desk, "a").await.expect("there are two").seats.remove(0);
         assert!(is_kept(&desk, &held).await);
         stands_still(PROOF_LASTS);
-        assert!(desk.owns(), "nobody has told it yet");
+        assert!(desk.owns(), "it has not noticed yet");
         assert_eq!(desk.heartbeat([&held]).now_or_never(), Some(Err(Denied::NotOwner)));
         assert_eq!(asks(&desk, "a").now_or_never(), Some(Err(Denied::NotOwner)), "the seat that it holds already");
     });
 }
 
-/// A replica takes the owner for gone where a firewall refuses what it says to it: the owner does not know yet that it is none.
+/// A replica believes the owner to be gone if a firewall refuses its requests to the owner; the owner does not know yet
+/// that it has been replaced.
 #[test]
 fn i1_an_owner_whose_lease_another_has_taken_tells_nobody_that_a_seat_is_lost_or_free() {
     let run = open(&centre(2, None));
@@ -46,10 +47,10 @@ fn i1_an_owner_whose_lease_another_has_taken_tells_nobody_that_a_seat_is_lost_or
         let mut lease = must(&run.shared.api, Method::GET, &path, None).await;
         lease["spec"]["holderIdentity"] = "another".into();
         must(&run.shared.api, Method::PUT, &path, Some(&lease)).await;
-        assert!(desk.owns(), "nobody has told it yet");
+        assert!(desk.owns(), "it has not noticed yet");
         let heard = desk.heartbeat([&held, &unheard_of]).await.expect("there is proof still");
         assert_eq!(heard.kept, [true, false]);
         assert!(heard.unsure.is_some(), "the other may have granted it");
-        assert!(desk.evict(&license(), Some("b")).await.is_err(), "no more can it say that nobody was to be sent away");
+        assert!(desk.evict(&license(), Some("b")).await.is_err(), "it can no longer say that no seat was there");
     });
 }

@@ -1,4 +1,4 @@
-//! Those who wait for a seat, in simulated time: who gets it, when, and what of a turn that nobody takes.
+//! Waiting for a seat, in simulated time: who gets it, when, and what happens to a turn that nobody takes.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,11 +13,11 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use crate::centre::{ask, asks, centre, is_kept, license, open};
 use crate::run::Run;
 
-/// The longest that the server lets anybody wait.
+/// The longest that the server lets a request wait.
 const WAIT: Duration = Duration::from_secs(30);
-/// Longer than anything takes here that needs no time of its own.
+/// Longer than anything takes that does not have to wait.
 const SOON: Duration = Duration::from_millis(100);
-/// Seats whose time is over are freed so long after it, at most.
+/// The longest after its TTL that a seat is freed.
 const SWEEP: Duration = Duration::from_secs(1);
 
 fn waits(desk: &Desk, user: &str, most: Duration) -> JoinHandle<Result<Granted, Denied>> {
@@ -25,7 +25,7 @@ fn waits(desk: &Desk, user: &str, most: Duration) -> JoinHandle<Result<Granted, 
     spawn_local(async move { desk.acquire_in_turn(ask, most).await })
 }
 
-/// One who has come to wait before anything else happens.
+/// Starts a request that waits, and returns once it is in the queue.
 async fn joins(desk: &Desk, user: &str) -> JoinHandle<Result<Granted, Denied>> {
     let waiting = waits(desk, user, WAIT);
     tokio::task::yield_now().await;
@@ -48,7 +48,7 @@ fn place<T>(answer: &Result<T, Denied>) -> Option<usize> {
     }
 }
 
-/// Two seats, taken by `a` and `b`, which are kept for as long as `story` goes on.
+/// Runs `story` while `a` and `b` keep the only two seats.
 fn full(story: impl AsyncFnOnce(&Run, &Desk, [Seat; 2])) {
     let run = open(&centre(2, None));
     let desk = run.desk();
@@ -70,13 +70,13 @@ fn full(story: impl AsyncFnOnce(&Run, &Desk, [Seat; 2])) {
 }
 
 #[test]
-fn i2_they_get_a_seat_in_the_order_in_which_they_came_and_a_newcomer_after_them() {
+fn i2_waiters_get_a_seat_in_the_order_in_which_they_came_and_a_newcomer_after_them() {
     full(async |_, desk, [mut free, _]| {
         let mut waiting = Vec::new();
         for user in ["c", "d", "e"] {
             waiting.push((user, joins(desk, user).await));
         }
-        // It asks all the time, and never waits.
+        // The newcomer asks all the time, and never waits in the queue.
         let (log, newcomer) = (Rc::new(RefCell::new(Vec::new())), desk.clone());
         let asked = log.clone();
         let newcomer = spawn_local(async move {
@@ -105,27 +105,27 @@ fn i2_they_get_a_seat_in_the_order_in_which_they_came_and_a_newcomer_after_them(
 }
 
 #[test]
-fn who_asks_again_within_the_grace_has_kept_its_turn() {
+fn a_waiter_that_asks_again_within_the_grace_keeps_its_turn() {
     full(async |_, desk, [free, _]| {
         assert_eq!(place(&within(WAIT, waits(desk, "c", Duration::from_secs(1))).await), Some(1));
         let behind = joins(desk, "d").await;
         assert_eq!(place(&within(WAIT, waits(desk, "c", Duration::from_secs(1))).await), Some(1), "it came first");
         assert_eq!(place(&within(WAIT, waits(desk, "e", Duration::from_secs(1))).await), Some(3));
         assert_eq!(place(&within(WAIT, waits(desk, "c", Duration::from_secs(1))).await), Some(1));
-        // Free between two asks of `c`.
+        // The seat comes free between two requests of `c`.
         desk.release(&free).expect("it owns");
         tokio::time::sleep(Duration::from_millis(GRACE) - SOON).await;
         assert!(is_exhausted(&asks(desk, "x").await));
         assert!(!behind.is_finished());
         let granted = within(SOON, waits(desk, "c", WAIT)).await.expect("its turn");
-        // And not for the rest of the grace alone.
+        // The seat is held for a whole TTL, not only for the rest of the grace.
         tokio::time::sleep(desk.ttl() - Duration::from_secs(1)).await;
         assert!(is_kept(desk, &granted.seats[0]).await);
     });
 }
 
 #[test]
-fn who_goes_away_loses_its_turn_after_the_grace_and_the_next_one_gets_it() {
+fn a_waiter_that_goes_away_loses_its_turn_after_the_grace_and_the_next_one_gets_it() {
     full(async |_, desk, [free, _]| {
         let gone = joins(desk, "c").await;
         let behind = joins(desk, "d").await;
@@ -138,13 +138,13 @@ fn who_goes_away_loses_its_turn_after_the_grace_and_the_next_one_gets_it() {
         let grace = Duration::from_millis(GRACE);
         assert!(grace - SOON < took && took < grace + SWEEP + SOON, "{took:?}");
         assert_eq!(granted.seats[0].user.as_deref(), Some("d"));
-        assert_eq!(place(&within(WAIT, waits(desk, "c", SOON)).await), Some(1), "at the end now");
+        assert_eq!(place(&within(WAIT, waits(desk, "c", SOON)).await), Some(1), "it is now at the end of the queue");
     });
 }
 
-/// It went away after its turn had come, before it was told.
+/// The waiter goes away after its turn has come and before it is answered.
 #[test]
-fn a_seat_that_nobody_is_told_of_comes_free_again() {
+fn a_seat_whose_waiter_went_away_comes_free_again() {
     full(async |run, desk, [free, _]| {
         let gone = joins(desk, "c").await;
         run.shared.lock().write_takes = Duration::from_secs(1);
@@ -159,7 +159,7 @@ fn a_seat_that_nobody_is_told_of_comes_free_again() {
 }
 
 #[test]
-fn i2_a_turn_is_told_once_it_stands_in_the_ledger() {
+fn i2_a_waiter_is_answered_once_its_seat_is_in_the_ledger() {
     full(async |run, desk, [free, _]| {
         let waiting = joins(desk, "c").await;
         run.shared.lock().write_takes = Duration::from_secs(2);
@@ -172,35 +172,35 @@ fn i2_a_turn_is_told_once_it_stands_in_the_ledger() {
     });
 }
 
-/// Asked anew while the ask before is under way: the new one has its place.
+/// If a session asks again while its earlier request still waits, the new request takes over the place.
 #[test]
 fn a_session_waits_once() {
     full(async |_, desk, [free, _]| {
         let lost = joins(desk, "c").await;
         let _behind = joins(desk, "d").await;
         let again = joins(desk, "c").await;
-        assert!(is_exhausted(&within(SOON, lost).await), "told to whoever listens still");
+        assert!(is_exhausted(&within(SOON, lost).await), "the earlier request is answered");
         desk.release(&free).expect("it owns");
         let granted = within(SOON, again).await.expect("its turn");
-        // Held as any other, not for the grace alone.
+        // The seat is held like any other, not only for the grace.
         tokio::time::sleep(desk.ttl() - Duration::from_secs(1)).await;
         assert!(is_kept(desk, &granted.seats[0]).await);
     });
 }
 
 #[test]
-fn a_thousand_wait_and_the_next_one_is_turned_away() {
+fn a_thousand_wait_and_the_next_one_is_refused() {
     full(async |_, desk, [free, _]| {
         let mut waiting = Vec::new();
         for n in 0..MOST_QUEUED {
             waiting.push(joins(desk, &n.to_string()).await);
         }
         assert_eq!(desk.acquire_in_turn(ask("late"), WAIT).await, Err(Denied::Overloaded));
-        assert!(is_exhausted(&asks(desk, "late").await), "who does not wait is refused as always");
+        assert!(is_exhausted(&asks(desk, "late").await), "a request that does not wait is refused as always");
         desk.release(&free).expect("it owns");
         within(SOON, waiting.remove(0)).await.expect("its turn");
         let last = joins(desk, "late").await;
-        assert_eq!(desk.evict(&license(), None).await, Ok(2), "those who had a seat, and not who got theirs");
+        assert_eq!(desk.evict(&license(), None).await, Ok(2), "the two holders, not the waiters who get their seats");
         for waiting in waiting.drain(..2) {
             within(SOON, waiting).await.expect("its turn");
         }

@@ -1,4 +1,4 @@
-//! How fast years pass: a decade of many customers of the lead case, on one core.
+//! How fast years pass: a decade with many customers of the lead case, on one core.
 
 use chrono::{Days, NaiveDate};
 use chrono_tz::Tz;
@@ -9,10 +9,10 @@ use crate::run::run;
 use crate::weather::Weather;
 use crate::world::{Edit, Step, World};
 
-/// Unoptimized, a hundred take minutes.
+/// Fewer in unoptimized builds, where a hundred customers take minutes.
 const CUSTOMERS: usize = if cfg!(debug_assertions) { 3 } else { 100 };
 
-/// Yearly contracts that begin on different days of 2030, until 2040.
+/// Returns a world of yearly contracts that begin on different days of 2030 and run until 2040.
 fn decade() -> World {
     let first = NaiveDate::from_ymd_opt(2030, 1, 1).expect("a date");
     let terms = Terms { interval: Span { months: 12, days: 0 }, notice: Span { months: 3, days: 0 }, length: None };

@@ -1,10 +1,10 @@
-//! The same seed is the same history: every request at the same time, with the same answer.
+//! The same seed gives the same history: every request at the same time, with the same answer.
 
 use crate::generate::world;
 use crate::run::run;
 use crate::weather::Weather;
 
-/// A hash of every request of a seed, on a thread of its own.
+/// Runs a seed on a separate thread, and returns a hash of every request.
 fn trace(seed: u64) -> u64 {
     let traced =
         std::thread::spawn(move || run(&world(seed), Weather::Storms(seed), None).map(|outcome| outcome.trace));

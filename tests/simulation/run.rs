@@ -28,20 +28,20 @@ use crate::vendor;
 use crate::weather::Weather;
 use crate::world::World;
 
-/// Within this the last retry comes: they are at most five minutes apart.
+/// The time within which the last retry comes: retries are at most five minutes apart.
 const LAST_RETRY: Duration = Duration::from_secs(330);
 
-/// What came of a run.
+/// The result of a run.
 pub struct Outcome {
     pub end: EndState,
     pub counts: Counts,
     pub trace: u64,
     pub contract_years: f64,
-    /// The number of older states there were at each write.
+    /// The number of older states that there were at each write.
     pub changes_at: Vec<u64>,
 }
 
-/// Why a run failed, and when.
+/// The reason why a run failed, and the time.
 pub type Failure = String;
 
 pub struct Run {
@@ -59,7 +59,8 @@ struct Running {
     ended: JoinHandle<End>,
 }
 
-/// Runs `world` from its start to its end, and judges it. Where it does not end as `expected`, it gets time for one more retry.
+/// Runs `world` from its start to its end, and judges it. If it does not end as `expected`, it gets time for one more
+/// retry.
 pub fn run(world: &World, weather: Weather, expected: Option<&EndState>) -> Result<Outcome, Failure> {
     let seed = match weather {
         Weather::Storms(seed) => seed,
@@ -126,7 +127,7 @@ impl Run {
         self.shared.calendar.now()
     }
 
-    /// Begins the operator; another identity has to wait until the Lease of the one before has run out.
+    /// Starts the operator; one with another identity has to wait until the previous operator's Lease expires.
     fn start(&mut self, identity: &str) {
         self.incarnations += 1;
         let calendar = self.shared.calendar.clone();
@@ -143,12 +144,12 @@ impl Run {
         self.operator = Some(Running { desk, stop, ended });
     }
 
-    /// Where the operator hands out seats.
+    /// Returns the desk at which the operator grants seats.
     pub fn desk(&self) -> Desk {
         self.operator.as_ref().expect("an operator runs").desk.clone()
     }
 
-    /// Ends the operator's process at once, with everything it had under way.
+    /// Ends the operator's process at once, with everything it was doing.
     pub fn kill(&mut self) {
         let now = self.now();
         self.operator = None;
@@ -161,7 +162,7 @@ impl Run {
         self.shared.lock().crashed = false;
     }
 
-    /// Lets time pass. True where it was less, for the operator has ended meanwhile and was begun anew.
+    /// Lets time pass. Returns true if it was less, because the operator ended meanwhile and was restarted.
     fn pass(&mut self, time: Duration) -> bool {
         let shared = self.shared.clone();
         let mut operator = self.operator.take();
@@ -213,7 +214,7 @@ impl Run {
         self.shared.thawed.notify_waiters();
     }
 
-    /// The calendar jumps, at a request for the Lease where one comes soon.
+    /// Makes the calendar jump, at a request for the Lease if one comes soon.
     pub fn jump(&mut self, to: Instant) {
         if self.now() >= to {
             return;
@@ -235,7 +236,7 @@ impl Run {
         }
     }
 
-    /// What is there from the first moment, and an operator.
+    /// Creates what exists from the first moment, and starts an operator.
     pub fn found(&mut self, world: &World) {
         self.within(async {
             for namespace in &world.namespaces {
@@ -263,7 +264,7 @@ impl Run {
                 self.weather_changes(&mut stormy, &mut out);
             }
             let frozen = stormy > 0 && self.dice.percent(15);
-            // Caches stand still for seconds, not for months.
+            // Caches are frozen for seconds, not for months.
             self.thaw();
             self.jump(next);
             if frozen {
@@ -316,7 +317,7 @@ impl Run {
         Ok(Outcome { end, counts: state.counts, trace: state.trace, contract_years, changes_at })
     }
 
-    /// Waits until everything is as it should be: at once where nothing went wrong, after all retries otherwise.
+    /// Waits until everything is as it should be: at once if nothing went wrong, otherwise until all retries are done.
     pub fn settle(&mut self) -> Result<(), Failure> {
         let patience = match self.weather {
             Weather::Calm => [50, 500, 3_000].as_slice(),
@@ -336,7 +337,7 @@ impl Run {
                 return self.judged();
             }
         }
-        // A watch that ended takes what it hid along; the next one goes on behind it.
+        // A watch that ended takes its hidden event with it; the next watch continues after that event.
         self.shared.lock().hiding = false;
         wrong.map_or(Ok(()), Err)
     }
@@ -348,10 +349,11 @@ impl Run {
         }
     }
 
-    /// At rest nothing is written but the Lease. Rest begins when the last retry is through; who never rests is found out.
+    /// Checks that at rest only the Lease is written. Rest begins after the last retry; an operator that never rests is
+    /// caught.
     fn is_quiet(&mut self) -> Result<(), Failure> {
         let (until, then) = if matches!(self.weather, Weather::Calm) { (1, 10) } else { (1, 30) };
-        // An operator that has lost the lead begins anew, and then comes to rest.
+        // An operator that has lost the lead restarts, and then comes to rest.
         let mut begun = 0;
         while self.pass(Duration::from_secs(until)) && begun < 10 {
             begun += 1;

@@ -1,4 +1,4 @@
-//! Short histories, each of which is run with every fault at every moment.
+//! Short histories, each of which runs with every fault at every moment.
 
 use chrono::{NaiveDate, TimeDelta};
 use chrono_tz::Tz;
@@ -19,7 +19,7 @@ fn seats(on: &str, seats: u32) -> Edit {
     Edit::Seats { contract: 0, line: 0, pool: 0, on: day(on), seats, received_on: Some(day(on) - TimeDelta::days(150)) }
 }
 
-/// A year's contract from 1 January 2030 with three months' notice and 14 days of grace, and what is done.
+/// Returns a yearly contract from 1 January 2030 with three months' notice and 14 days of grace, and the given steps.
 fn history(end: &str, steps: &[(&str, &[Edit])]) -> World {
     let terms = Terms { interval: Span { months: 12, days: 0 }, notice: Span { months: 3, days: 0 }, length: None };
     let plan = Plan {
@@ -106,7 +106,7 @@ pub fn all() -> Vec<(&'static str, World)> {
             ),
         ),
         (
-            "a cancellation entered late, and taken out again",
+            "a cancellation entered late, and withdrawn again",
             history(
                 "2030-12-20T00:00:00Z",
                 &[
@@ -157,7 +157,7 @@ pub fn all() -> Vec<(&'static str, World)> {
             ),
         ),
         (
-            "everything deleted, and made anew",
+            "everything deleted, and made again",
             history(
                 "2030-09-01T00:00:00Z",
                 &[

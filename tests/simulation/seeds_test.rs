@@ -11,7 +11,7 @@ use crate::generate::world;
 use crate::run::{Failure, Outcome, run};
 use crate::weather::Weather;
 
-/// What came of a seed: years simulated and what happened in them.
+/// The result of a seed: years simulated and what happened in them.
 #[derive(Default)]
 pub struct Report {
     pub contract_years: f64,
@@ -25,7 +25,7 @@ impl Report {
     }
 }
 
-/// The world of a seed without faults, then with them: both have to be right all along, and to end the same.
+/// Runs the world of a seed without faults, then with them: both must be right all the time, and end the same.
 pub fn simulate(seed: u64) -> Result<Report, Failure> {
     let world = world(seed);
     let mut report = Report::default();
@@ -64,7 +64,7 @@ fn worlds_with_faults_are_right_all_along_and_end_as_those_without() {
                     if seed >= first + seeds {
                         return;
                     }
-                    // A thread of its own: what is seeded for a thread is then seeded for this world alone.
+                    // Each world has its own thread, so that what is seeded per thread is seeded for this world only.
                     let outcome = std::thread::spawn(move || simulate(seed)).join();
                     let mut total = total.lock().expect("no thread panics while it counts");
                     total.1 += 1;

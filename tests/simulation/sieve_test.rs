@@ -1,4 +1,4 @@
-//! Intermediate, stale and unobserved states (Sun et al., OSDI 22), and lost replies: each at every moment there is.
+//! Intermediate, stale and unobserved states (Sun et al., OSDI 22), and lost replies: each at every possible moment.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use crate::scenarios;
 use crate::weather::Weather;
 use crate::world::World;
 
-/// What may happen at a write.
+/// The faults that may happen at a write.
 const AT_A_WRITE: [Fate; 8] = [
     Fate::Crash { carried_out: false },
     Fate::Crash { carried_out: true },
@@ -22,7 +22,7 @@ const AT_A_WRITE: [Fate; 8] = [
     Fate::Refused(500),
 ];
 
-/// Every plan for a history of which `calm` is the run without faults.
+/// Returns every plan for a history; `calm` is its run without faults.
 fn plans(calm: &Outcome) -> Vec<Plan> {
     let mut plans = Vec::new();
     for write in 0..calm.counts.writes {
@@ -40,11 +40,11 @@ fn calm(world: &World) -> Result<Outcome, Failure> {
     run(world, Weather::One(Plan { stale: Some(u64::MAX), ..Plan::default() }), None)
 }
 
-/// Runs every n-th plan of every scenario until one fails. Counts them.
+/// Runs every n-th plan of every scenario until one fails, and returns how many ran.
 pub fn sieve(every: usize, mine: impl Fn(usize) -> bool) -> Result<usize, (usize, Failure)> {
     let mut done = 0;
     let mut number = 0;
-    // All of them, or some of one that has everything.
+    // All scenarios, or only the one that has everything.
     let scenarios = scenarios::all().into_iter().filter(|(name, _)| every == 1 || name.starts_with("a cancellation"));
     for (name, world) in scenarios {
         let calm = calm(&world).map_err(|failure| (done, format!("{name}: {failure}")))?;
@@ -68,7 +68,7 @@ pub fn sieve(every: usize, mine: impl Fn(usize) -> bool) -> Result<usize, (usize
 
 #[test]
 fn a_fault_at_any_moment_changes_nothing_in_the_end() {
-    // All of them with `make simulate`, some with `cargo test`.
+    // `make simulate` runs all plans, `cargo test` some.
     let every = if std::env::var("SIEVE").is_ok() { 1 } else { 97 };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
     let next = AtomicUsize::new(0);
@@ -80,12 +80,12 @@ fn a_fault_at_any_moment_changes_nothing_in_the_end() {
                 let me = next.fetch_add(1, Ordering::Relaxed);
                 match sieve(every, |number| number % threads == me) {
                     Ok(done) => _ = total.fetch_add(done, Ordering::Relaxed),
-                    Err((_, failure)) => failures.lock().expect("nobody panics with it").push(failure),
+                    Err((_, failure)) => failures.lock().expect("no thread panics with it").push(failure),
                 }
             });
         }
     });
     eprintln!("{} plans", total.into_inner());
-    let failures = failures.into_inner().expect("nobody panics with it");
+    let failures = failures.into_inner().expect("no thread panics with it");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

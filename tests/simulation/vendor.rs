@@ -1,4 +1,4 @@
-//! What people do, carried out: requests to the API past all faults, and the oracle told.
+//! Carries out what people do: sends requests to the API past all faults, and informs the oracle.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -13,10 +13,10 @@ use crate::contract::Change;
 use crate::key::Key;
 use crate::world::{Edit, LicenseModel};
 
-/// The signing key number `key` of a namespace and its vendor.
+/// Returns signing key number `key` of a namespace and its vendor.
 fn signing_key(namespace: &str, key: u8) -> [u8; 32] {
     let mut bytes = [key; 32];
-    // A branch trusts the vendor of the namespace it belongs to.
+    // A branch trusts the vendor of the namespace to which it belongs.
     for (byte, letter) in bytes.iter_mut().zip(namespace.trim_end_matches("-branch").bytes()) {
         *byte ^= letter;
     }
@@ -32,7 +32,7 @@ fn secret_json(namespace: &str, name: &str, type_: &str, entries: &[(&str, Strin
     })
 }
 
-/// An object without the fields that say nothing.
+/// Returns an object without its null fields.
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -43,7 +43,7 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// Makes an object, or changes it where it is there.
+/// Creates an object, or changes it if it exists.
 async fn apply(shared: &Shared, path: &str, object: Value) {
     let (code, answer) = ask(&shared.api, Method::POST, folder(path), Some(&without_nulls(object.clone()))).await;
     match code {
@@ -183,7 +183,7 @@ async fn put_contract(shared: &Shared, n: usize, change: impl FnOnce(&mut crate:
     }
 }
 
-/// The vendor takes back the newest key of a contract, by hand, in the list that the operator keeps.
+/// Revokes the newest key of a contract by hand, in the list that the operator keeps.
 async fn revoke(shared: &Shared, n: usize) {
     let (namespace, serials) = {
         let state = shared.lock();

@@ -1,4 +1,4 @@
-//! When anything goes wrong: storms come and go, and clocks are wrong.
+//! When faults happen: storms come and go, and clocks are wrong.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::run::Run;
 pub enum Weather {
     /// Nothing goes wrong.
     Calm,
-    /// Anything may.
+    /// Anything may go wrong, as the seed decides.
     Storms(u64),
-    /// Exactly this.
+    /// Exactly this goes wrong.
     One(Plan),
 }
 
 impl Run {
-    /// Storms come and go, and now and then the operator is away for a while.
+    /// Lets storms come and go, and sometimes takes the operator away for a while.
     pub fn weather_changes(&mut self, stormy: &mut u32, out: &mut u32) {
         if *out > 0 {
             *out -= 1;
@@ -74,7 +74,8 @@ impl Run {
         state.lags = lags;
     }
 
-    /// The operator's own clock is wrong, by a little that nobody minds or by so much that the API server's counts.
+    /// Sets the operator's clock wrong: by a little that does not matter, or by so much that the API server's clock
+    /// counts.
     fn wrong_clock(&mut self) {
         let error = match self.dice.below(6) {
             0 => TimeDelta::zero(),
@@ -89,7 +90,7 @@ impl Run {
         self.shared.lock().oracle.early = TimeDelta::minutes(5);
     }
 
-    /// Everything works again.
+    /// Makes everything work again.
     pub fn calm(&mut self) {
         self.shared.calendar.set_error(TimeDelta::zero());
         self.thaw();

@@ -1,4 +1,4 @@
-//! What a simulation is about: vendors, contracts and what people do to them over the years.
+//! The subject of a simulation: vendors, contracts, and what people do to them over the years.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::contract::{Contract, Plan, Span};
 
-/// What somebody does.
+/// An action of a person.
 #[derive(Clone, Debug)]
 pub enum Edit {
-    /// The Subscription is applied as the contract stands.
+    /// Applies the Subscription in the contract's present version.
     Order(usize),
     Seats {
         contract: usize,
@@ -30,12 +30,12 @@ pub enum Edit {
         contract: usize,
         on: NaiveDate,
     },
-    /// The signing key of a namespace: made, or changed for another.
+    /// Creates the signing key of a namespace, or replaces it with another.
     Issuer {
         namespace: String,
         key: u8,
     },
-    /// A License that the customer makes: the Secrets it reads.
+    /// Applies a License of the customer, with the Secrets that it reads.
     License {
         namespace: String,
         name: String,
@@ -54,32 +54,32 @@ pub enum Edit {
         namespace: String,
         secret: String,
     },
-    /// Something in a Secret of the customer that is no key.
+    /// Puts something that is not a key into a Secret of the customer.
     Rubbish {
         namespace: String,
         secret: String,
     },
-    /// The vendor writes into the list of revoked keys by hand: the newest key of a contract.
+    /// The vendor enters the newest key of a contract into the list of revoked keys by hand.
     RevokeByHand(usize),
-    /// The vendor's public keys where another namespace needs them.
+    /// Copies the vendor's public keys to another namespace that needs them.
     Trust {
         namespace: String,
     },
-    /// What concerns nobody.
+    /// Changes an object that the operator does not use.
     Noise {
         namespace: String,
         number: u32,
     },
 }
 
-/// What people do, and when.
+/// What people do at one instant.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub at: Instant,
     pub edits: Vec<Edit>,
 }
 
-/// A world and its history to come.
+/// A world and its future history.
 #[derive(Clone, Debug)]
 pub struct World {
     pub start: Instant,
@@ -90,14 +90,14 @@ pub struct World {
     pub steps: Vec<Step>,
 }
 
-/// Licenses by namespace and name: product, Secrets, and the namespace of whom they accept keys from.
+/// Licenses by namespace and name: product, Secrets, and the Subscription from which they accept keys.
 pub type Licenses = BTreeMap<(String, String), LicenseModel>;
 
 #[derive(Clone, Debug)]
 pub struct LicenseModel {
     pub product: String,
     pub secrets: Vec<String>,
-    /// Namespace and name of the Subscription it names.
+    /// Namespace and name of the Subscription that it names.
     pub subscription: Option<(String, String)>,
 }
 
@@ -186,12 +186,13 @@ impl Contract {
         })
     }
 
-    /// Whether a Secret of this name can be one of its [`places`](Self::places), whatever else is there.
+    /// Whether a Secret of this name can be one of its [`places`](Self::places), whatever else exists.
     pub fn may_keep_keys_in(&self, secret: &str) -> bool {
         secret == self.secret || secret.strip_suffix("-keys") == Some(&self.name)
     }
 
-    /// The Secrets its keys go to: namespace, name, and whether all of its Plans' keys do.
+    /// Returns the Secrets to which its keys go: namespace, name, and the product whose keys go there; `None` for the
+    /// keys of all its Plans.
     pub fn places(&self, plans: &[Plan], license: Option<&LicenseModel>) -> Vec<(String, String, Option<String>)> {
         let kept = (self.namespace.clone(), format!("{}-keys", self.name), None);
         let Some((namespace, _)) = &self.license else { return vec![kept] };

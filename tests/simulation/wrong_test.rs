@@ -1,11 +1,11 @@
-//! An operator that is wrong in a known way is found out.
+//! An operator that is wrong in a known way is caught.
 
 use seatkeeper::wrong::{Variant, be};
 
 use crate::seeds_test::simulate;
 use crate::sieve_test::sieve;
 
-/// Seeds that a wrong operator may pass before every plan is tried.
+/// The number of seeds that a wrong operator may pass before every plan is tried.
 const SEEDS: u64 = 300;
 
 #[test]

@@ -1,5 +1,5 @@
-//! The process that is killed: it opens a folder, says what it found there, and writes objects until it is no more. Before
-//! each write it says what it is about to do, and after the reply that it was told so.
+//! The process that is killed: it opens a folder, prints what it found there, and writes objects until it is killed.
+//! It prints each write before it sends it, and the acknowledgement after the reply.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -17,20 +17,20 @@ use seatkeeper_embedded::storage::{Change, Durable, Storage};
 
 use super::Dice;
 
-/// Set for the process that is killed: the folder, and the seed of what it does.
+/// The variable that is set for the process that is killed: the folder, and the seed of what it does.
 pub const FOLDER: &str = "SEATKEEPER_STORAGE_CHILD";
 pub const SEED: &str = "SEATKEEPER_STORAGE_SEED";
-/// Set as well where it writes to the storage itself, without the API over it, which takes most of a start.
+/// The variable that is also set if it writes to the storage directly, without the API, which takes most of a start.
 pub const BARE: &str = "SEATKEEPER_STORAGE_BARE";
-/// What a bare commit writes, all of it each time.
+/// The number of objects that a bare commit writes, all of them each time.
 const TOGETHER: u64 = 4;
-/// They write at the same time.
+/// The number of tasks that write at the same time.
 const TASKS: u64 = 6;
-/// Objects of each task.
+/// The number of objects of each task.
 const KEYS: u64 = 3;
-/// Objects that go with their owner.
+/// The number of objects that are deleted with their owner.
 pub const DEPENDENTS: u64 = 3;
-/// All of them count with this one.
+/// The object with which all tasks count.
 pub const COUNTER: &str = "counter";
 
 /// Writes until the process is killed, or a write is refused.
@@ -40,7 +40,7 @@ pub fn run(folder: &Path, seed: u64) {
         let api = Embedded::open(folder, setup(machine_time)).unwrap();
         let objects: Api<ConfigMap> = Api::default_namespaced(api.client());
         let found = objects.list(&ListParams::default()).await.unwrap();
-        // The test harness has begun a line.
+        // The test harness has already begun a line.
         say(&format!("\nopen {}", found.metadata.resource_version.unwrap_or_default()));
         found.items.iter().for_each(|object| say(&format!("has {}", state(object))));
         say("ready");
@@ -58,7 +58,7 @@ pub fn run(folder: &Path, seed: u64) {
     });
 }
 
-/// The same with the storage alone: each commit writes all of its objects anew, or takes them all away.
+/// Like `run`, but on the storage alone: each commit writes all of its objects again, or deletes them all.
 pub fn run_bare(folder: &Path, seed: u64) {
     let (storage, mut dice) = (Durable::open(folder).unwrap(), Dice(seed));
     let contents = storage.load().unwrap();
@@ -87,7 +87,7 @@ pub fn run_bare(folder: &Path, seed: u64) {
 }
 
 impl Dice {
-    /// Mostly small, at times over several pages of the database.
+    /// Returns parts that are mostly small, and sometimes span several pages of the database.
     fn parts(&mut self) -> [String; 3] {
         let longest = if self.below(10) == 0 { 6_000 } else { 60 };
         [(); 3].map(|()| {
@@ -103,7 +103,8 @@ pub fn say(line: &str) {
     out.flush().unwrap();
 }
 
-/// `NAME VERSION SUM`; the sum is `torn` where its parts do not belong together. That of the counter is its number.
+/// Returns `NAME VERSION SUM`. The sum is `torn` if the object's parts do not belong together; the counter's is its
+/// number.
 pub fn state(object: &ConfigMap) -> String {
     let data = object.data.clone().unwrap_or_default();
     let part = |name: &str| data.get(name).cloned().unwrap_or_default();
@@ -120,7 +121,7 @@ fn sum(parts: &[&str]) -> String {
     Sha256::digest(parts.join("|")).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An object of three parts, and its sum.
+/// Returns an object of three parts, and its sum.
 pub fn object(name: &str, parts: [String; 3]) -> (ConfigMap, String) {
     let sum = sum(&[&parts[0], &parts[1], &parts[2]]);
     let [a, b, c] = parts;
@@ -136,7 +137,7 @@ struct Writer {
     objects: Api<ConfigMap>,
     task: u64,
     dice: Dice,
-    /// Its objects that are there.
+    /// The names of its objects that exist.
     here: BTreeSet<String>,
 }
 
@@ -151,7 +152,7 @@ impl Writer {
         }
     }
 
-    /// Nobody else writes these: what was acknowledged last has to be there.
+    /// Writes an object that no other task writes: the state acknowledged last must be there.
     async fn one(&mut self) {
         let name = format!("t{}-{}", self.task, self.dice.below(KEYS));
         if !self.here.contains(&name) {
@@ -175,7 +176,7 @@ impl Writer {
         say(&format!("did {}", state(&written.unwrap())));
     }
 
-    /// All tasks add to one number, each with the version it has read: no two may get the same one.
+    /// Adds to the number that all tasks share, at the version that was read: no two may get the same number.
     async fn count(&mut self) {
         let number = |object: &ConfigMap| -> u64 { object.data.as_ref().unwrap()["number"].parse().unwrap() };
         let mut object = match self.objects.get_opt(COUNTER).await.unwrap() {
@@ -195,7 +196,7 @@ impl Writer {
         }
     }
 
-    /// An owner and its dependents, which go in one commit.
+    /// Writes an owner and its dependents, or deletes them in one commit.
     async fn family(&mut self) {
         let owner = format!("t{}-owner", self.task);
         if self.here.contains(&owner) {

@@ -1,4 +1,4 @@
-//! Kill -9 under writes: nothing acknowledged is lost, nothing is half there.
+//! SIGKILL during writes: nothing acknowledged is lost, and nothing is half written.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -12,16 +12,16 @@ use super::model::{Line, Model};
 use super::{Desk, Dice, child};
 
 const KILLS: usize = LANES[0].0 + LANES[1].0 + LANES[2].0 + LANES[3].0;
-/// Folders, each with a process that writes to it until it is killed; how many kills it gets, and whether it writes to the
-/// storage alone. A start with the API takes ten times as long.
+/// One lane per folder, each with a process that writes until it is killed: the number of kills, and whether it writes
+/// to the storage alone. A start with the API takes ten times as long.
 const LANES: [(usize, bool); 4] = [(100, false), (100, false), (400, true), (400, true)];
-/// Every so many kills come while the process starts: while it makes, opens or repairs the database.
+/// One in this many kills comes while the process starts, that is, while it makes, opens or repairs the database.
 const AT_START: u64 = 4;
-/// Acknowledged writes before a kill, at most.
+/// The most acknowledged writes before a kill.
 const WRITES: u64 = 20;
-/// To repeat a run as far as the operating system lets it.
+/// The variable that repeats a run, as far as the operating system allows.
 const SEED: &str = "SEATKEEPER_STORAGE_CRASH_SEED";
-/// The name of the test below: the process that is killed runs it again.
+/// The name of the test below, which the killed process runs again.
 const THIS: &str = "crash_test::a_thousand_kills_lose_no_acknowledged_write_and_leave_none_half_done";
 
 #[test]
@@ -49,7 +49,7 @@ fn a_thousand_kills_lose_no_acknowledged_write_and_leave_none_half_done() {
     assert!(acknowledged > 2 * KILLS as u64, "only {acknowledged} writes were acknowledged: too few to show anything");
 }
 
-/// Kills the processes of one folder, one after another, and has each check what the one before left.
+/// Kills the processes of one folder, one after another, and checks what each finds of the previous one's writes.
 fn run_lane(seed: u64, lane: usize, failed: &AtomicBool) -> Model {
     let (kills, bare) = LANES[lane];
     let desk = Desk::new("crash");
@@ -61,7 +61,7 @@ fn run_lane(seed: u64, lane: usize, failed: &AtomicBool) -> Model {
             break;
         }
         let at_start = dice.below(AT_START) == 0;
-        // The last one is asked what is there.
+        // The last process only reports what is there.
         let last = kill + 1 == kills;
         if let Err(why) = once(&desk.0, bare, &mut dice, &mut model, &mut starting, at_start && !last) {
             failed.store(true, Ordering::Relaxed);
@@ -99,7 +99,7 @@ fn once(
     } else {
         let mut left = None;
         while left != Some(0) {
-            // It ended by itself, which is told below.
+            // It ended by itself, which is reported below.
             let Some(line) = lines.next() else { break };
             match model.take(&line.unwrap()) {
                 Ok(Line::Ready) => {
@@ -117,7 +117,7 @@ fn once(
         std::thread::sleep(Duration::from_micros(dice.below(3_000)));
     }
     child.kill().unwrap();
-    // What it was told before it was killed is still in the pipe. A last line without its end was not said.
+    // What it printed before it was killed is still in the pipe. A last line without its end does not count.
     let mut rest = lines.map_while(Result::ok);
     done = done.and_then(|()| rest.try_for_each(|line| model.take(&line).map(drop)));
     let status = child.wait().unwrap();

@@ -1,4 +1,4 @@
-//! A database that is not as it was written is refused with its path and what to do, and left as it is.
+//! A damaged database is refused with its path and what to do, and is not changed.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -16,10 +16,10 @@ use super::{Desk, Dice, child};
 
 const NUMBERS: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("numbers");
 const OBJECTS: redb::TableDefinition<&str, &[u8]> = redb::TableDefinition::new("objects");
-/// Files with random damage.
+/// The number of files with random damage.
 const DAMAGED: u64 = 150;
 
-/// A folder with a database of some objects, closed cleanly.
+/// Makes a folder with a database of some objects, closed cleanly.
 fn with_objects(name: &str) -> (Desk, PathBuf) {
     let desk = Desk::new(name);
     drop(written(&desk));
@@ -27,7 +27,7 @@ fn with_objects(name: &str) -> (Desk, PathBuf) {
     (desk, path)
 }
 
-/// The same, as a kill leaves it.
+/// Makes a folder with a database of some objects, as a kill leaves it.
 fn killed_with_objects(name: &str) -> (Desk, PathBuf) {
     let (open, desk) = (Desk::new(name), Desk::new(name));
     let storage = written(&open);
@@ -53,7 +53,8 @@ fn written(desk: &Desk) -> Durable {
     storage
 }
 
-/// Another test may be starting a process just now, which holds our files open until it runs its own program.
+/// Repeats `open` while the file is in use: another test may be starting a process just now, which holds our files open
+/// until it runs its own program.
 fn when_free<T>(open: impl Fn() -> Result<T, StorageError>) -> Result<T, StorageError> {
     loop {
         match open() {
@@ -63,19 +64,20 @@ fn when_free<T>(open: impl Fn() -> Result<T, StorageError>) -> Result<T, Storage
     }
 }
 
-/// It is refused in these words, which name the file and what to do, and the file stays as it is.
+/// Checks that the database is refused with these words, the file's path and what to do, and that the file is not
+/// changed.
 fn expect_refusal(folder: &Path, says: &str) {
     let path = folder.join(DATABASE);
     let before = fs::read(&path).unwrap();
     let refused = when_free(|| Embedded::open(folder, setup(machine_time))).map(drop).unwrap_err().to_string();
-    for part in [path.to_str().unwrap(), says, "put a copy of it back, or move it away"] {
+    for part in [path.to_str().unwrap(), says, "restore a copy of it, or move it away"] {
         assert!(refused.contains(part), "{part:?} is not in: {refused}");
     }
     assert!(fs::read(&path).unwrap() == before, "the file was changed: {refused}");
 }
 
 #[test]
-fn what_is_no_database_is_refused_and_left_as_it_is() {
+fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
     let (desk, path) = with_objects("no-database");
     let whole = fs::read(&path).unwrap();
     let half = whole[..whole.len() / 2].to_vec();
@@ -113,7 +115,7 @@ fn damage_at_random((desk, path): (Desk, PathBuf)) {
     let mut refused = 0;
     for round in 0..DAMAGED {
         let mut bytes = whole.clone();
-        // One bit, or a stretch of noise, where something is written: most of the file is unused.
+        // Flip one bit, or write a stretch of noise, in a used part: most of the file is unused.
         let at = written[dice.below(written.len() as u64) as usize];
         let length = if round % 4 < 2 { 1 } else { dice.below(9_000) as usize + 1 };
         for byte in bytes.iter_mut().skip(at).take(length) {
@@ -128,17 +130,17 @@ fn damage_at_random((desk, path): (Desk, PathBuf)) {
             }
         }
     }
-    println!("{refused} of {DAMAGED} damaged files were refused, the others held what they had held");
+    println!("{refused} of {DAMAGED} damaged files were refused; the contents of the others were unchanged");
     assert!(refused > DAMAGED / 4, "only {refused} were refused");
 }
 
-/// The last commit is what is damaged: the library alone would go back to the one before it, without a word.
+/// The last commit is damaged: the library alone would silently go back to the one before.
 #[test]
 fn a_database_whose_last_commit_is_damaged_is_refused() {
     let (desk, path) = killed_with_objects("last-commit");
     let whole = fs::read(&path).unwrap();
     let witness = fs::read(desk.0.join(WITNESS)).unwrap();
-    // What nothing but that commit wrote.
+    // Text that only that commit wrote.
     let (object, _) = child::object("object-8", [1, 2, 3].map(|part| format!("{part}").repeat(20 * 30)));
     let mark = object.data.unwrap().remove("a").unwrap_or_default();
     let mut marks = whole.windows(mark.len()).enumerate().filter(|(_, window)| *window == mark.as_bytes());
@@ -146,33 +148,36 @@ fn a_database_whose_last_commit_is_damaged_is_refused() {
     let mut bytes = whole.clone();
     bytes[at] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    expect_refusal(&desk.0, "it ends with revision 19, and 20 was acknowledged");
+    expect_refusal(&desk.0, "it ends with revision 19, but revision 20 was acknowledged");
     assert!(fs::read(desk.0.join(WITNESS)).unwrap() == witness);
     expect_refusal(&desk.0, desk.0.join(WITNESS).to_str().unwrap());
-    // Whoever removes what was said of it goes on with what there is.
+    // A user who removes the witness continues with the database as it is.
     fs::remove_file(desk.0.join(WITNESS)).unwrap();
     assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 19);
 }
 
 #[test]
-fn an_older_copy_is_taken_once_nobody_says_that_more_was_acknowledged() {
+fn an_older_copy_is_accepted_once_no_witness_says_that_more_was_acknowledged() {
     let (desk, path) = with_objects("older");
     let older = fs::read(&path).unwrap();
     let change = Change { key: "/configmaps/default/x".into(), value: None };
     when_free(|| Durable::open(&desk.0)).unwrap().commit(21, &[change]).unwrap();
     fs::write(&path, older).unwrap();
-    expect_refusal(&desk.0, "it ends with revision 20, and 21 was acknowledged; if this is an older copy, remove");
+    expect_refusal(
+        &desk.0,
+        "it ends with revision 20, but revision 21 was acknowledged; if this is an older copy, remove",
+    );
     fs::remove_file(desk.0.join(WITNESS)).unwrap();
     assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 20);
     assert!(desk.0.join(WITNESS).exists());
-    // A database that begins anew is not measured by one that was moved away.
+    // A new database is not compared with the one that was moved away.
     fs::remove_file(&path).unwrap();
     assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 0);
     assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 0);
 }
 
 #[test]
-fn a_damaged_witness_is_named_and_left_as_it_is() {
+fn a_damaged_witness_is_named_and_not_changed() {
     let (desk, path) = with_objects("witness");
     let (witness, database) = (desk.0.join(WITNESS), fs::read(&path).unwrap());
     let whole = fs::read(&witness).unwrap();
@@ -180,8 +185,8 @@ fn a_damaged_witness_is_named_and_left_as_it_is() {
     for bytes in [Vec::new(), whole[..8].to_vec(), flipped(0), flipped(15), [&whole[..], &[0]].concat()] {
         fs::write(&witness, &bytes).unwrap();
         let refused = when_free(|| Durable::open(&desk.0)).map(drop).unwrap_err().to_string();
-        assert!(refused.starts_with(&format!("{}: is damaged", witness.display())), "{refused}");
-        assert!(refused.contains("remove it to go on with the database as it is"), "{refused}");
+        assert!(refused.starts_with(&format!("{}: this file is damaged", witness.display())), "{refused}");
+        assert!(refused.contains("remove this file to continue with the database as it is"), "{refused}");
         assert!(fs::read(&witness).unwrap() == bytes && fs::read(&path).unwrap() == database);
     }
     fs::remove_file(&witness).unwrap();
@@ -221,7 +226,7 @@ fn objects_that_are_not_ours_are_refused() {
 }
 
 #[test]
-fn a_start_that_was_cut_off_before_there_was_a_database_is_made_again() {
+fn a_start_that_was_cut_off_before_there_was_a_database_is_repeated() {
     let desk = Desk::new("cut-off");
     fs::write(desk.0.join(format!("{DATABASE}.new")), "half a database").unwrap();
     let storage = when_free(|| Durable::open(&desk.0)).unwrap();
@@ -232,7 +237,7 @@ fn a_start_that_was_cut_off_before_there_was_a_database_is_made_again() {
 }
 
 #[test]
-fn what_was_written_is_read_again_by_the_next() {
+fn what_was_written_is_read_by_the_next_process() {
     let (desk, path) = with_objects("again");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let written = runtime.block_on(async {
@@ -245,7 +250,7 @@ fn what_was_written_is_read_again_by_the_next() {
         serde_json::to_value(created).unwrap()
     });
     drop(runtime);
-    // The thread that writes ends when nobody can ask any more, and then lets go of the file.
+    // The writer thread ends, and closes the file, when no handle is left.
     let database = (0..1_000).find_map(|_| {
         std::thread::sleep(std::time::Duration::from_millis(5));
         redb::Database::open(&path).ok()

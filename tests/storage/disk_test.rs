@@ -1,4 +1,4 @@
-//! A folder that somebody else has, that cannot be written to, or whose disk is full.
+//! A folder that another process uses, that cannot be written to, or whose disk is full.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -15,12 +15,12 @@ use seatkeeper_embedded::storage::{DATABASE, Durable};
 
 use super::{Desk, child};
 
-/// Set for a process that fills its disk: the folder.
+/// The variable that is set for a process that fills its disk: the folder.
 const FILL: &str = "SEATKEEPER_STORAGE_FILL";
-/// Set for a process that only opens a folder.
+/// The variable that is set for a process that only opens a folder.
 const OPEN: &str = "SEATKEEPER_STORAGE_OPEN";
 
-/// This test binary again, with one test of it, behind a shell command that sets limits.
+/// Returns a command that runs one test of this binary again, behind a shell command that sets limits.
 fn again(limits: &str, test: &str, variable: &str, folder: &Path) -> Command {
     let mut command = Command::new("sh");
     let run = format!("{limits} exec \"$0\" --exact disk_test::{test} --nocapture");
@@ -41,10 +41,10 @@ fn a_folder_in_use_is_refused_to_another_process() {
         String::from_utf8(output.stdout).unwrap()
     };
     let refused = ask();
-    let says = format!("{}: is in use by another process; end that one, or name another folder", desk.0.display());
+    let says = format!("{} is in use by another process: end that process, or name another folder", desk.0.display());
     assert!(refused.contains(&says), "{refused}");
     drop(storage);
-    // A process that another test is starting may hold it for a moment longer.
+    // A process that another test is starting may hold the file a moment longer.
     while ask().contains("in use") {}
 }
 
@@ -56,7 +56,7 @@ fn a_folder_that_cannot_be_written_to_is_refused() {
     let desk = Desk::new("read-only");
     let permissions = |mode| std::fs::set_permissions(&desk.0, std::fs::Permissions::from_mode(mode)).unwrap();
     permissions(0o500);
-    // Root may write anywhere, unless that right is taken away.
+    // Root may write anywhere, unless it is deprived of that right.
     let limits = "[ \"$(id -u)\" != 0 ] || set -- setpriv --bounding-set=-dac_override,-dac_read_search;";
     let test = "a_folder_that_cannot_be_written_to_is_refused";
     let mut command = Command::new("sh");
@@ -69,7 +69,7 @@ fn a_folder_that_cannot_be_written_to_is_refused() {
     assert!(!desk.0.join(DATABASE).exists());
 }
 
-/// A limit on the length of files stands for the full disk: both fail the write itself.
+/// A limit on the length of files simulates the full disk: both make the write itself fail.
 #[test]
 fn on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_acknowledged_is_lost() {
     if let Ok(folder) = std::env::var(FILL) {
@@ -78,7 +78,8 @@ fn on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_acknowledged_is_los
     let desk = Desk::new("full");
     drop(Durable::open(&desk.0).unwrap());
     let length = std::fs::metadata(desk.0.join(DATABASE)).unwrap().len();
-    // In kilobytes (dash) or half of them (POSIX): room for some objects, either way. The signal would end the process.
+    // The unit is a kilobyte (dash) or half of one (POSIX); both leave room for some objects. The signal would end the
+    // process, so it is ignored.
     let limits = format!("trap '' XFSZ; ulimit -S -f {};", length / 512 + 2_000);
     let test = "on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_acknowledged_is_lost";
     let mut child = again(&limits, test, FILL, &desk.0).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

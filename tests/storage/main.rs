@@ -1,4 +1,4 @@
-//! The durable storage of the embedded API, from outside: killed, damaged, taken, full.
+//! The durable storage of the embedded API, seen from outside: killed, damaged, in use, full.
 
 mod child;
 mod crash_test;
@@ -9,7 +9,7 @@ mod model;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A folder of its own for one test, gone when the test has passed.
+/// The folder of one test, deleted when the test has passed.
 struct Desk(PathBuf);
 
 impl Desk {
@@ -30,7 +30,7 @@ impl Drop for Desk {
     }
 }
 
-/// Repeatable chance (SplitMix64).
+/// Repeatable random numbers (SplitMix64).
 #[derive(Clone)]
 struct Dice(u64);
 

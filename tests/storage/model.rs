@@ -1,4 +1,4 @@
-//! What may be in a folder after a kill, from what the killed process was told.
+//! What a folder may contain after a kill, judging by what the killed process printed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ const GONE: &str = "gone";
 
 #[derive(Default)]
 pub struct Model {
-    /// The state that was acknowledged last, and one that was asked for and not yet acknowledged.
+    /// The state that was acknowledged last, and one that was requested and not yet acknowledged.
     objects: BTreeMap<String, (Seen, Option<String>)>,
-    /// No state found or acknowledged so far has a higher one.
+    /// The highest revision that was found or acknowledged so far.
     revision: u64,
-    /// Where the process that runs now began.
+    /// The revision at which the present process began.
     opened: u64,
     /// Every number that was acknowledged.
     counted: BTreeSet<u64>,
@@ -24,7 +24,7 @@ pub struct Model {
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
     revision: u64,
-    /// `gone` where there is none.
+    /// `gone` if the object does not exist.
     sum: String,
 }
 
@@ -34,7 +34,7 @@ impl Seen {
     }
 }
 
-/// What a line of the child means for whoever reads it.
+/// The meaning of a line of the child.
 #[derive(PartialEq)]
 pub enum Line {
     Ready,
@@ -43,7 +43,7 @@ pub enum Line {
 }
 
 impl Model {
-    /// Takes a line of the child. Fails where it says what must not be.
+    /// Processes a line of the child. Fails if the line reports an impossible state.
     pub fn take(&mut self, line: &str) -> Result<Line, String> {
         let words: Vec<&str> = line.split(' ').collect();
         let number = |text: &str| text.parse::<u64>().map_err(|e| format!("{line}: {e}"));
@@ -76,7 +76,7 @@ impl Model {
                     false => Err(format!("{count} was counted twice")),
                 }
             }
-            // Of the test harness.
+            // A line of the test harness.
             _ => Ok(Line::Other),
         }
     }
@@ -100,7 +100,7 @@ impl Model {
         Ok(())
     }
 
-    /// Compares what was found with what may be, and goes on from there.
+    /// Compares what was found with what is allowed, and continues from there.
     fn compare(&mut self) -> Result<(), String> {
         let mut found = self.found.take().ok_or("nothing was opened")?;
         let counter = found.remove(COUNTER).and_then(|counter| counter.sum.parse::<u64>().ok());
@@ -110,7 +110,7 @@ impl Model {
         let bare: BTreeSet<u64> =
             found.iter().filter(|(name, _)| name.starts_with("bare-")).map(|(_, seen)| seen.revision).collect();
         if bare.len() > 1 {
-            return Err(format!("what was written in one commit is there from several: {bare:?}"));
+            return Err(format!("objects of one commit have several revisions: {bare:?}"));
         }
         let dropped: Vec<String> = found.keys().filter_map(|name| Some(owner(name)?.to_owned())).collect();
         if let Some(owner) = dropped.iter().find(|owner| !found.contains_key(*owner)) {
@@ -122,7 +122,7 @@ impl Model {
             if seen.sum == "torn" {
                 return Err(format!("{name} is torn"));
             }
-            // A dependent may go with its owner, whose deletion was under way.
+            // A dependent may be gone together with its owner, whose deletion was requested.
             let with_owner = owner(name).and_then(|owner| self.objects.get(owner)?.1.clone());
             let as_known = seen.sum == known.sum && (seen.sum == GONE || seen.revision == known.revision);
             let as_asked = [asked, &with_owner].into_iter().flatten().any(|asked| *asked == seen.sum);
@@ -134,14 +134,14 @@ impl Model {
             settled.insert(name.clone(), (seen, None));
         }
         if let Some((name, seen)) = found.pop_first() {
-            return Err(format!("{name}: nobody asked for it, and {seen:?} is there"));
+            return Err(format!("{name}: {seen:?} is there although it was never requested"));
         }
         self.objects = settled;
         Ok(())
     }
 }
 
-/// The owner of a dependent.
+/// Returns the owner of a dependent.
 fn owner(name: &str) -> Option<&str> {
     name.rsplit_once('-').map(|(owner, _)| owner).filter(|owner| owner.ends_with("-owner"))
 }

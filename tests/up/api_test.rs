@@ -1,4 +1,4 @@
-//! Who may talk to the API of `seatkeeper up`, and that nobody else holds it up.
+//! Who may use the API of `seatkeeper up`, and that nobody else can block it.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::running::{Desk, LONGEST};
 
-/// Status and body, as curl would show them, with this header.
+/// Sends a GET request, with this token if there is one, and returns status and body, as curl would show them.
 async fn get(desk: &Desk, path: &str, token: Option<&str>) -> (u16, String) {
     let kubeconfig = kube::config::Kubeconfig::read_from(desk.data("kubeconfig")).unwrap();
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
@@ -31,7 +31,7 @@ async fn get(desk: &Desk, path: &str, token: Option<&str>) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn only_who_has_the_credential_is_answered() {
+async fn only_requests_with_the_credential_are_answered() {
     let desk = Desk::with_example();
     let mut up = desk.up("");
     up.until(&["License innoacd/innoacd  Activated"]);
@@ -70,7 +70,7 @@ async fn the_credential_is_private_and_the_certificate_is_checked() {
         assert_eq!(mode(name), 0o600, "{name}");
     }
     assert!(Api::<Namespace>::all(desk.client().await).list(&ListParams::default()).await.unwrap().items.len() > 1);
-    // With another authority the client hangs up.
+    // With another authority, the client refuses the connection.
     let (other, mine) = (Desk::new(), desk.data("kubeconfig"));
     let mut second = other.up("");
     second.until(&["holds no YAML yet"]);
@@ -85,7 +85,7 @@ async fn the_credential_is_private_and_the_certificate_is_checked() {
 }
 
 #[tokio::test]
-async fn idle_connections_and_slow_handshakes_hold_up_nobody() {
+async fn idle_connections_and_slow_handshakes_block_nobody() {
     let desk = Desk::new();
     let mut up = desk.up("");
     let address = up.address();
@@ -93,15 +93,15 @@ async fn idle_connections_and_slow_handshakes_hold_up_nobody() {
     let namespaces: Api<Namespace> = Api::all(desk.client().await);
     namespaces.list(&ListParams::default()).await.unwrap();
     let address = address["https://".len()..].to_socket_addrs().unwrap().next().unwrap();
-    // More than there is room for, and none says a word.
+    // More connections than there is room for, and none sends anything.
     let idle: Vec<TcpStream> = (0..MOST_CONNECTIONS + 200).map(|_| TcpStream::connect(address).unwrap()).collect();
-    // Long before the handshakes are given up, on an old connection and on a new one.
+    // Requests succeed long before the handshakes time out, on an old connection and on a new one.
     for client in [namespaces, Api::all(desk.client().await)] {
         let params = ListParams::default();
         let answered = tokio::time::timeout(Duration::from_secs(5), client.list(&params)).await;
-        assert!(answered.expect("it was held up").unwrap().items.len() > 1);
+        assert!(answered.expect("it was blocked").unwrap().items.len() > 1);
     }
-    // The oldest were sent away.
+    // The oldest connections were closed.
     idle[0].set_read_timeout(Some(LONGEST)).unwrap();
     assert!(matches!(std::io::Read::read(&mut &idle[0], &mut [0; 1]), Ok(0) | Err(_)));
     idle[idle.len() - 1].set_nonblocking(true).unwrap();
@@ -110,23 +110,23 @@ async fn idle_connections_and_slow_handshakes_hold_up_nobody() {
 }
 
 #[test]
-fn wrong_use_is_told() {
+fn wrong_use_is_refused() {
     let desk = Desk::with_example();
     for (speed, says) in [
         ("fast", "write a number, a unit (s, m, h, d or w) and /s, for example 1d/s"),
         ("1d", "for example 1d/s"),
         ("d/s", "for example 1d/s"),
         ("1y/s", "for example 1d/s"),
-        ("0d/s", "from once (1s/s) to 366 days a second (366d/s)"),
-        ("-3d/s", "from once (1s/s) to 366 days a second (366d/s)"),
-        ("400d/s", "from once (1s/s) to 366 days a second (366d/s)"),
+        ("0d/s", "from 1s/s, that of the clock, to 366d/s, 366 days each second"),
+        ("-3d/s", "from 1s/s, that of the clock, to 366d/s, 366 days each second"),
+        ("400d/s", "from 1s/s, that of the clock, to 366d/s, 366 days each second"),
     ] {
         desk.refused(&format!("--speed={speed}"), 2, &["--speed", says]);
     }
     desk.refused("--from 2026-01-01", 2, &["--speed"]);
     desk.refused("--speed 1d/s --from 2026-02-30", 2, &["--from"]);
-    assert!(!desk.data("").exists(), "what is wrong use leaves nothing behind");
-    for (folder, says) in [("nowhere", "nowhere: No such file"), ("yaml/contract.yaml", "is no folder")] {
+    assert!(!desk.data("").exists(), "wrong use leaves nothing behind");
+    for (folder, says) in [("nowhere", "nowhere: No such file"), ("yaml/contract.yaml", "is not a folder")] {
         let output = Command::new(env!("CARGO_BIN_EXE_seatkeeper")).args(["up", folder]).current_dir(&desk.0).output();
         let (output, said) = output.map(|o| (o.status.code(), String::from_utf8(o.stderr).unwrap())).unwrap();
         assert_eq!((output, said.contains(says)), (Some(2), true), "{said}");
@@ -139,22 +139,18 @@ fn a_data_directory_has_one_kind_of_time() {
     let mut up = desk.up("");
     up.until(&["holds no YAML yet"]);
     up.interrupt();
-    desk.refused("--speed 1d/s", 2, &["data lives in real time, which cannot be sped up: name another folder"]);
+    desk.refused("--speed 1d/s", 2, &["data runs in real time, which cannot be sped up: name another folder"]);
     let desk = Desk::new();
     let mut up = desk.up("--speed 1d/s --from 2026-03-01");
     up.until(&["holds no YAML yet"]);
     up.interrupt();
-    desk.refused(
-        "",
-        2,
-        &["data lives on a calendar of its own, now 2026-03-0", "give --speed, or name another folder"],
-    );
+    desk.refused("", 2, &["data runs on its own calendar, now 2026-03-0", "give --speed, or name another folder"]);
     std::fs::write(desk.data("calendar"), "soon").unwrap();
-    desk.refused("--speed 1d/s", 1, &["calendar: is no time; write one, like 2026-"]);
+    desk.refused("--speed 1d/s", 1, &["calendar: is not a time; write one, such as 2026-"]);
 }
 
 #[test]
-fn what_is_taken_or_damaged_is_named_with_what_to_do() {
+fn what_is_in_use_or_damaged_is_named_with_what_to_do() {
     let desk = Desk::new();
     let mut up = desk.up("");
     let address = up.address();
@@ -163,7 +159,7 @@ fn what_is_taken_or_damaged_is_named_with_what_to_do() {
     desk.refused(
         "--listen 127.0.0.1:0",
         1,
-        &["/data: is in use by another process; end that one, or name another folder"],
+        &["/data is in use by another process: end that process, or name another folder"],
     );
     let second = Desk::new();
     second.refused(&format!("--listen {address}"), 1, &[address, "in use", "name another address, port 0 takes any"]);
@@ -177,10 +173,6 @@ fn what_is_taken_or_damaged_is_named_with_what_to_do() {
     up.interrupt();
     let database = desk.data("seatkeeper.redb");
     std::fs::write(&database, "no database").unwrap();
-    desk.refused(
-        "--listen 127.0.0.1:0",
-        1,
-        &["seatkeeper.redb: is damaged:", "put a copy of it back, or move it away"],
-    );
+    desk.refused("--listen 127.0.0.1:0", 1, &["seatkeeper.redb is damaged:", "restore a copy of it, or move it away"]);
     assert_eq!(std::fs::read(&database).unwrap(), b"no database");
 }

@@ -1,4 +1,4 @@
-//! Files that cannot be applied: each is named with file, line and field, once, and the others go on.
+//! Files that cannot be applied: each is named once, with file, line and field, and the others are still applied.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -7,7 +7,7 @@ use super::running::Desk;
 
 const GOOD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: good}\ndata: {a: b}\n";
 
-/// A Plan of `default`; `terms` is a line of its spec.
+/// Returns a Plan in `default`; `terms` is a line of its spec.
 fn plan(terms: &str) -> String {
     format!(
         "apiVersion: seatkeeper.dev/v1alpha1
@@ -26,7 +26,7 @@ spec:
 #[test]
 fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
     let desk = Desk::new();
-    // A rule (CEL) of the CRD refuses terms where nothing ever ends.
+    // A CEL rule of the CRD refuses terms for a perpetual licence.
     let perpetual = plan("terms: {interval: {months: 12}, notice: {months: 3}}")
         .replace("name: plan}", "name: rule}")
         .replace("    pools", "    lifetime: Perpetual\n    pools");
@@ -48,18 +48,18 @@ fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
     let told: [&[&str]; 11] = [
         &["! yaml/broken.yaml:", "is not YAML"],
         &["! yaml/kind.yaml:2:", "there is no kind \"Deployment\" of \"apps/v1\" here"],
-        &["! yaml/text.yaml:1:", "is no object with apiVersion and kind"],
+        &["! yaml/text.yaml:1:", "is not an object with apiVersion and kind"],
         &["! yaml/nameless.yaml:3:", "metadata.name: is missing"],
         &["! yaml/binary.yaml", "is not text in UTF-8"],
         &["! yaml/type.yaml:5:", "stringData.a"],
         &["! yaml/schema.yaml:7:", "spec.terms.interval.months"],
-        &["! yaml/rule.yaml:", "spec", "a Perpetual one has none"],
+        &["! yaml/rule.yaml:", "spec", "a Perpetual licence takes no terms"],
         &["! yaml/large.yaml", "is larger than 1048576 bytes"],
         &["! yaml/dangling.yaml", "cannot be read"],
         &["applied ConfigMap default/good"],
     ];
     up.until_all(&told);
-    // Some looks later nothing has been said again.
+    // Some looks later, no fault has been reported again.
     for round in 0..3 {
         desk.write("zz-good.yaml", GOOD.replace("a: b", &format!("a: round{round}")));
         up.until(&["applied ConfigMap default/good"]);
@@ -72,7 +72,7 @@ fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
 }
 
 #[test]
-fn what_was_mended_elsewhere_is_taken_up_without_touching_the_file() {
+fn what_was_fixed_elsewhere_is_applied_without_touching_the_file() {
     let desk = Desk::new();
     desk.write("a.yaml", GOOD.replace("name: good", "name: good, namespace: later"));
     let mut up = desk.up("");
@@ -96,7 +96,7 @@ fn a_field_that_never_changes_is_named() {
     let line = up.until(&["! yaml/a.yaml:", "document 1 (Secret x)", "immutable"]);
     assert!(line.contains("data"), "{line}");
     desk.write("a.yaml", secret("one"));
-    up.until(&["one object is as its file says"]);
+    up.until(&["one object matches its file already"]);
     up.interrupt();
 }
 
@@ -131,5 +131,5 @@ fn a_folder_that_goes_away_and_comes_back_has_lost_nothing() {
     desk.write("a.yaml", GOOD.replace("a: b", "a: c"));
     up.until(&["applied ConfigMap default/good"]);
     let said = up.interrupt().join("\n");
-    assert!(!said.contains("stands in no file"), "{said}");
+    assert!(!said.contains("is no longer in any file"), "{said}");
 }

@@ -6,7 +6,7 @@ use seatkeeper::api::license::License;
 
 use super::running::Desk;
 
-/// A ConfigMap of `default`.
+/// Returns a ConfigMap in `default`.
 fn config_map(name: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: {value}}}\n")
 }
@@ -24,8 +24,8 @@ fn the_first_screen_says_what_runs_where_and_what_to_try() {
     let data = desk.data("").canonicalize().unwrap();
     let screen = up.said.join("\n");
     for part in [
-        "is up. Ctrl-C ends it, the same command goes on where it stopped.",
-        "  applies    yaml, and again what changes there",
+        "is up. Ctrl-C ends it; the same command goes on where it stopped.",
+        "  applies    yaml, and every change there",
         "  API        https://127.0.0.1:",
         "  seats      http://127.0.0.1:",
         &format!("  data       {}", data.display()),
@@ -57,20 +57,20 @@ fn the_example_lives_through_renewal_grace_demo_and_full_again_in_a_minute() {
         ("2026-11-08", "License innoacd/messe  FullAgain: agents 30"),
         ("2026-12-31", "Subscription innoacd/stadtwerke  Renewed: term 2 ends at 2027-12-31T23:00:00Z"),
     ];
-    // The renewal that the calendar begins before: the second term's key is there four weeks ahead.
+    // The calendar begins shortly before the renewal: the second term's key is there four weeks ahead.
     up.until(&["Subscription innoacd/stadtwerke  KeyIssued", "for term 2", "valid from 2026-12-31T23:00:00Z"]);
     for (due, what) in story {
         let line = up.until(&[what]);
         let date = |text: &str| text[..10].parse::<chrono::NaiveDate>().unwrap();
         let late = (date(&line) - date(due)).num_days();
-        // A machine that does other things may be some seconds late, and each is five days.
+        // A busy machine may be some seconds late, and each second is five days.
         assert!((0..25).contains(&late), "{line}");
     }
     up.interrupt();
 }
 
 #[tokio::test]
-async fn what_changes_in_the_folder_is_taken_up() {
+async fn changes_in_the_folder_are_applied() {
     let desk = Desk::new();
     let mut up = desk.up("");
     up.until(&["yaml: holds no YAML yet; waiting for some"]);
@@ -79,17 +79,17 @@ async fn what_changes_in_the_folder_is_taken_up() {
     desk.write("a.yaml", config_map("first", "three"));
     up.until(&["applied ConfigMap default/first"]);
     assert_eq!(value(&desk, "first").await, "three");
-    // A comment changes nothing, and is not told as a change.
+    // A comment changes nothing, and is not reported as a change.
     desk.write("a.yaml", format!("# a comment\n{}", config_map("first", "three")));
-    up.until(&["one object is as its file says"]);
+    up.until(&["one object matches its file already"]);
     std::fs::remove_file(desk.0.join("yaml/deep/b.yml")).unwrap();
-    up.until(&["! ConfigMap default/second stands in no file any more; it stays until it is deleted with kubectl"]);
+    up.until(&["! ConfigMap default/second is no longer in any file; it stays until it is deleted with kubectl"]);
     assert_eq!(value(&desk, "second").await, "two");
-    // The same object in another file is not gone.
+    // An object that moved to another file is not gone.
     std::fs::rename(desk.0.join("yaml/a.yaml"), desk.0.join("yaml/c.yaml")).unwrap();
-    up.until(&["one object is as its file says"]);
+    up.until(&["one object matches its file already"]);
     let said = up.interrupt().join("\n");
-    assert!(!said.contains("first stands in no file"), "{said}");
+    assert!(!said.contains("first is no longer in any file"), "{said}");
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn the_next_start_goes_on_after_ctrl_c_and_after_a_kill() {
     let licenses: Api<License> = Api::all(client.clone());
     let before = licenses.list(&ListParams::default()).await.unwrap();
     let uids = |list: &kube::core::ObjectList<License>| list.items.iter().map(|l| l.uid().unwrap()).collect::<Vec<_>>();
-    // A watch that somebody has open must not hold up the end.
+    // An open watch must not delay the end.
     let (resource, _) = (kube::core::ApiResource::erase::<License>(&()), ());
     let watched: Api<DynamicObject> = Api::all_with(client, &resource);
     let watch = watched.watch(&kube::api::WatchParams::default(), "0").await.unwrap();
@@ -114,7 +114,7 @@ async fn the_next_start_goes_on_after_ctrl_c_and_after_a_kill() {
 
     let mut up = desk.up("--speed 1d/s");
     up.until(&[&format!("calendar   {}, then a day each second", &calendar[..10])]);
-    up.until(&["objects are as their files say"]);
+    up.until(&["objects match their files already"]);
     for kind in ["Plan", "Subscription", "License"] {
         assert_eq!(up.count(&format!("applied {kind}")), 0, "{:?}", up.said);
     }
@@ -127,7 +127,7 @@ async fn the_next_start_goes_on_after_ctrl_c_and_after_a_kill() {
     assert!(killed >= calendar, "{killed} {calendar}");
     let mut up = desk.up("--speed 1d/s");
     up.until(&[&format!("calendar   {}, then a day each second", &killed[..10])]);
-    up.until(&["objects are as their files say"]);
+    up.until(&["objects match their files already"]);
     let licenses: Api<License> = Api::all(desk.client().await);
     assert_eq!(uids(&licenses.list(&ListParams::default()).await.unwrap()), uids(&before));
     up.interrupt();

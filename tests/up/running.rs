@@ -1,4 +1,4 @@
-//! A folder of YAML and the real binary that runs on it.
+//! A folder of YAML, and the real binary that runs on it.
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// Nothing here takes longer, on a machine that does other things too.
+/// The longest that anything takes here, even on a busy machine.
 pub const LONGEST: Duration = Duration::from_secs(60);
 
-/// A folder of its own for one test, gone when the test has passed. `yaml` in it is what is applied, `data` the data.
+/// The folder of one test, deleted when the test has passed. It contains `yaml`, which is applied, and `data`.
 pub struct Desk(pub PathBuf);
 
 impl Desk {
@@ -24,7 +24,7 @@ impl Desk {
         Desk(folder)
     }
 
-    /// With the example in it.
+    /// Makes a folder with the example in it.
     pub fn with_example() -> Self {
         let desk = Desk::new();
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/innoacd");
@@ -51,12 +51,12 @@ impl Desk {
         command
     }
 
-    /// Runs it on any free port.
+    /// Runs `seatkeeper up` on any free port.
     pub fn up(&self, more: &str) -> Up {
         Up::start(self.command("--listen 127.0.0.1:0 --seats-listen 127.0.0.1:0").args(more.split_whitespace()))
     }
 
-    /// It ends by itself with this status and says this on standard error.
+    /// Checks that `seatkeeper up` ends by itself with this status, and prints this on standard error.
     pub fn refused(&self, more: &str, status: i32, says: &[&str]) {
         let output = self.command(more).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
@@ -67,7 +67,7 @@ impl Desk {
         assert!(!said.contains("panicked"), "{said}");
     }
 
-    /// A client as kubectl is one: it believes the kubeconfig and nothing else.
+    /// Returns a client that, like kubectl, trusts only the kubeconfig.
     pub async fn client(&self) -> Client {
         // The binary does the same for itself.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -85,11 +85,11 @@ impl Drop for Desk {
     }
 }
 
-/// The binary while it runs. It is killed when the test ends.
+/// The running binary. It is killed when the test ends.
 pub struct Up {
     child: Child,
     lines: Receiver<String>,
-    /// What it has said so far.
+    /// The lines that it has printed so far.
     pub said: Vec<String>,
 }
 
@@ -102,7 +102,7 @@ impl Up {
         Up { child, lines, said: Vec::new() }
     }
 
-    /// Reads on until a line has all these parts, and returns it.
+    /// Reads until a line contains all these parts, and returns that line.
     pub fn until(&mut self, parts: &[&str]) -> String {
         loop {
             let line = match self.lines.recv_timeout(LONGEST) {
@@ -117,7 +117,7 @@ impl Up {
         }
     }
 
-    /// Reads until all of these have been said, in any order.
+    /// Reads until all of these lines have been printed, in any order.
     pub fn until_all(&mut self, lines: &[&[&str]]) {
         let from = self.said.len();
         let has =
@@ -127,12 +127,12 @@ impl Up {
         }
     }
 
-    /// How many lines so far have this.
+    /// Returns how many lines so far contain `part`.
     pub fn count(&self, part: &str) -> usize {
         self.said.iter().filter(|line| line.contains(part)).count()
     }
 
-    /// After the first screen: `https://…`.
+    /// Returns the `https://…` address of the API, after the first screen.
     pub fn address(&mut self) -> String {
         self.until(&["  API "]).split_whitespace().last().unwrap().to_owned()
     }
@@ -143,7 +143,7 @@ impl Up {
         said
     }
 
-    /// Ctrl-C. It has to end cleanly, with nothing on standard error. Returns all it said.
+    /// Sends Ctrl-C. The binary must end cleanly, with nothing on standard error. Returns all lines that it printed.
     pub fn interrupt(mut self) -> Vec<String> {
         assert!(Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success());
         self.until(&["ended; the same command goes on from here"]);
@@ -156,7 +156,7 @@ impl Up {
         self.end_at_once();
     }
 
-    /// `kill -9`.
+    /// Ends it with SIGKILL.
     pub fn end_at_once(&mut self) {
         self.child.kill().unwrap();
         self.wait();
@@ -169,7 +169,7 @@ impl Up {
 
 impl Drop for Up {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-{{/* The name of the chart's objects: the release's name where it says seatkeeper, else release and chart. */}}
+{{/* The name of the chart's objects: the release's name if it contains the chart's, else release and chart name. */}}
 {{- define "seatkeeper.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
@@ -14,12 +14,12 @@
 {{- default (include "seatkeeper.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
-{{/* Who the operator is to the API server. */}}
+{{/* The operator's user name at the API server. */}}
 {{- define "seatkeeper.username" -}}
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "seatkeeper.serviceAccountName" . }}
 {{- end -}}
 
-{{/* What selects the operator's pods; it never changes. */}}
+{{/* The labels that select the operator's pods. They never change. */}}
 {{- define "seatkeeper.selectorLabels" -}}
 app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -40,7 +40,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* The Secret that seats are served over HTTPS with; nothing: they are served over HTTP. */}}
+{{/* The Secret for serving seats over HTTPS. Empty if they are served over HTTP. */}}
 {{- define "seatkeeper.seatsTlsSecret" -}}
 {{- with .Values.seats.tls -}}
 {{- if .secretName -}}
@@ -51,7 +51,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* The name that its certificate is for. */}}
+{{/* The name that its certificate must be valid for. */}}
 {{- define "seatkeeper.seatsTlsName" -}}
 {{ include "seatkeeper.fullname" . }}.{{ .Release.Namespace }}.svc
 {{- end -}}

@@ -18,13 +18,14 @@ use super::token::Token;
 use super::trouble::{Refused, Trouble};
 
 const CONNECT: Duration = Duration::from_secs(5);
-/// A connection that nobody uses. Shorter than servers and what stands between them and us give up one.
+/// How long an idle connection is kept: shorter than servers, and whatever is between them and us, keep one.
 const IDLE: Duration = Duration::from_secs(30);
-/// A longer answer is none of a seat server.
+/// The longest answer that is read. That of a seat server is shorter.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
-/// So much of a text that nobody understands is shown.
+/// How much of an unreadable answer is shown, in characters.
 const SHOWN: usize = 200;
 
+/// HTTP connections to one seat server. Clones share them.
 #[derive(Clone)]
 pub struct Connection {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -35,7 +36,7 @@ pub struct Connection {
 impl Connection {
     pub fn new(url: &str, token: Token, authority: Option<&Path>) -> Result<Self, Trouble> {
         let url = url.trim_end_matches('/');
-        let wrong = || Trouble::Setup(format!("{url:?} is no address of a server; write http://HOST:PORT"));
+        let wrong = || Trouble::Setup(format!("{url:?} is not the address of a server; write http://HOST:PORT"));
         let uri: Uri = url.parse().map_err(|_| wrong())?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() || uri.query().is_some() {
             return Err(wrong());
@@ -44,7 +45,7 @@ impl Connection {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT));
-        // The certificates of the system are read only where they are needed.
+        // The certificates of the system are read only if they are needed.
         let tls = match uri.scheme_str() {
             Some("https") => tls(authority)?,
             _ => config()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
@@ -57,7 +58,7 @@ impl Connection {
         Ok(Connection { client, url: url.to_owned(), token })
     }
 
-    /// One request and its answer, which is the body of a success or the problem.
+    /// Sends one request. Returns the body if it succeeds, else the problem.
     pub async fn ask(&self, method: &Method, path: &str, body: &[u8], within: Duration) -> Result<Bytes, Trouble> {
         let no_answer = |why: String| Trouble::NoAnswer { url: self.url.clone(), why };
         let mut request = Request::builder()
@@ -69,7 +70,7 @@ impl Connection {
         }
         let request = request
             .body(Full::from(Bytes::copy_from_slice(body)))
-            .map_err(|e| Trouble::Setup(format!("this cannot be sent: {e}")))?;
+            .map_err(|e| Trouble::Setup(format!("the request cannot be sent: {e}")))?;
         let answering = async {
             let answer = self.client.request(request).await.map_err(|e| no_answer(innermost(&e)))?;
             let (head, body) = answer.into_parts();
@@ -86,18 +87,18 @@ impl Connection {
         Err(Trouble::Refused(refused(head.status, after, &body)))
     }
 
-    /// An answer as it should be.
+    /// Reads the body of an answer. Fails if it is not that of a seat server.
     pub fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, Trouble> {
         serde_json::from_slice(answer).map_err(|e| Trouble::Nonsense { url: self.url.clone(), why: e.to_string() })
     }
 }
 
-/// The problem in an answer; where something that is no seat server answered, what it said.
+/// The problem in an answer or, if something other than a seat server answered, what it said.
 fn refused(status: StatusCode, after: Option<u64>, body: &[u8]) -> Refused {
     let mut refused = serde_json::from_slice(body).unwrap_or_else(|_| {
         let text: String = String::from_utf8_lossy(body).chars().take(SHOWN).collect();
         let detail = match text.trim() {
-            "" => format!("status {status} without a word of why"),
+            "" => format!("status {status} without an explanation"),
             text => format!("status {status}: {text}"),
         };
         let reason = status.canonical_reason().unwrap_or("Refused").replace(' ', "");
@@ -110,7 +111,7 @@ fn refused(status: StatusCode, after: Option<u64>, body: &[u8]) -> Refused {
 fn config() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Trouble> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    builder.map_err(|e| Trouble::Setup(format!("no TLS: {e}")))
+    builder.map_err(|e| Trouble::Setup(format!("TLS cannot be used: {e}")))
 }
 
 fn tls(authority: Option<&Path>) -> Result<ClientConfig, Trouble> {
@@ -118,7 +119,7 @@ fn tls(authority: Option<&Path>) -> Result<ClientConfig, Trouble> {
         let config = config()?.with_native_roots();
         let config = config.map_err(|e| {
             Trouble::Setup(format!(
-                "the system has no certificates to trust: {e}; name a file of the server's authority"
+                "the system has no certificates to trust: {e}; name a file with those of the server's authority"
             ))
         })?;
         return Ok(config.with_no_client_auth());

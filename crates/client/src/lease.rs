@@ -1,11 +1,11 @@
-//! What is asked for, and what is held.
+//! Requests for seats, and the seats that are held.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use crate::time::{Moment, now};
 
-/// Somebody wants seats.
+/// A request for seats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Request {
     license: License,
@@ -19,7 +19,7 @@ pub struct Request {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
     count: u32,
-    /// Seconds in the queue.
+    /// Seconds to wait in the queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     wait: Option<u64>,
 }
@@ -31,8 +31,8 @@ struct License {
 }
 
 impl Request {
-    /// One seat of a License. `session` is chosen by who asks, for one start of one program: the same session gets the
-    /// seat it holds already.
+    /// Asks for one seat of a License. The caller chooses `session`, for one start of one program: the same session
+    /// gets the seat that it holds already.
     pub fn of(namespace: impl Into<String>, name: impl Into<String>, session: impl Into<String>) -> Self {
         Request {
             license: License { namespace: namespace.into(), name: name.into() },
@@ -46,31 +46,31 @@ impl Request {
         }
     }
 
-    /// Who it is for. Without one a start counts by itself.
+    /// The user that the seat is for. Without a user, each start counts on its own.
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// The computer that the seat is used on.
+    /// The machine that the seat is used on.
     pub fn client(mut self, client: impl Into<String>) -> Self {
         self.client = Some(client.into());
         self
     }
 
-    /// Needed where the License has several and the user may choose.
+    /// Needed if the License has several pools and the user may choose.
     pub fn pool(mut self, pool: impl Into<String>) -> Self {
         self.pool = Some(pool.into());
         self
     }
 
-    /// The major version of what is started.
+    /// The major version of the program that is started.
     pub fn version(mut self, version: u32) -> Self {
         self.version = Some(version);
         self
     }
 
-    /// More than one seat for the session, all or none.
+    /// The number of seats for the session: all are granted, or none.
     pub fn count(mut self, count: u32) -> Self {
         self.count = count;
         self
@@ -81,7 +81,7 @@ impl Request {
     }
 }
 
-/// What may be done on a seat.
+/// What a seat allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Access {
     Full,
@@ -91,7 +91,7 @@ pub enum Access {
 /// A numbered seat.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Seat {
-    /// Names it to the server.
+    /// Names the seat to the server.
     pub id: String,
     pub pool: String,
     pub slot: u32,
@@ -106,12 +106,13 @@ pub(super) struct Granted {
     ttl_seconds: u64,
 }
 
-/// Seats that are held until their time is over, and longer with each heartbeat.
+/// Seats that are held until their time is over. Each heartbeat extends it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lease {
     seats: Vec<Seat>,
     access: Access,
     ttl: Duration,
+    /// The end of their time.
     until: Moment,
 }
 
@@ -133,12 +134,12 @@ impl Lease {
         self.access
     }
 
-    /// For how long the seats are held from when a request was sent.
+    /// How long the seats are held, from when a request was sent.
     pub fn ttl(&self) -> Duration {
         self.ttl
     }
 
-    /// For how long they are still held if nothing is heard any more.
+    /// How long the seats are still held if no further heartbeat is answered.
     pub fn left(&self) -> Duration {
         self.until.saturating_duration_since(now())
     }

@@ -1,4 +1,4 @@
-//! A client of the seat server, `/v1/seats`: takes seats, keeps them, gives them back. `seatkeeper hold` is made on it.
+//! A client of the seat server, `/v1/seats`: takes seats, keeps them, gives them back. `seatkeeper hold` uses it.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), seatkeeper_client::Trouble> {
@@ -16,15 +16,16 @@
 //! # async fn work() {}
 //! ```
 //!
-//! What it promises (`design.md` §5):
-//! - A reply that was lost is asked for again with the same session, which gets the same seats: none is taken twice.
-//! - The time for which seats are held counts from when the request was *sent*, on a clock that is never set. Once it has
-//!   run out without an answer they are lost, whatever the server may still believe.
-//! - `keep` ends when seats are lost, and not before. They are never revived: take new ones.
-//! - Nothing is tried without end but waiting in the queue, and nothing sooner than the server's `Retry-After` but a heartbeat
-//!   that would come too late.
+//! What it promises (docs/design/seats.md):
+//! - If a reply is lost, the client asks again with the same session, which gets the same seats: none is taken twice.
+//! - The time for which seats are held counts from when the request was *sent*, on a clock that is never set. Once it
+//!   has run out without an answer, the seats are lost, whatever the server may still believe.
+//! - `keep` ends when seats are lost, and not before. Lost seats are never revived: take new ones.
+//! - Nothing is retried without end except waiting in the queue, and nothing is sent sooner than the server's
+//!   `Retry-After` except a heartbeat that would come too late.
 //!
-//! Nothing runs in the background. What is dropped stops; a seat whose `Lease` is dropped comes free when its time is over.
+//! Nothing runs in the background. A future that is dropped stops; a seat whose `Lease` is dropped comes free when its
+//! time is over.
 
 mod connection;
 mod lease;
@@ -46,29 +47,29 @@ use connection::Connection;
 use lease::Granted;
 use time::{Moment, jittered, now};
 
-/// For one answer. The server itself gives up after 10 s.
+/// How long to wait for one answer. The server itself gives up after 10 s.
 const ANSWER: Duration = Duration::from_secs(12);
-/// Taking is tried for so long where there is no answer, or the server says that it is only a matter of a moment.
+/// How long taking is retried if there is no answer, or the server says that the trouble passes in a moment.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The same for giving back: who does it wants to end.
+/// The same for giving back. Shorter, because the caller wants to end.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 6;
 /// The pause after the first attempt; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// How long the server is asked to let a request wait in the queue at first, to hear the place soon, and then each time. It
-/// takes up to 30 s.
+/// How long the server is asked to let a request wait in the queue: at first, short, to learn the place soon; and then
+/// each time. The server allows up to 30 s.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
-/// Before asking again where the server does not say.
+/// The pause before asking again if the server names none.
 const PAUSE: Duration = Duration::from_secs(5);
-/// The same where nothing is said to pass by itself, but somebody may mend it.
+/// The same if the trouble does not pass by itself, but somebody may fix it.
 const UNTIL_MENDED: Duration = Duration::from_secs(60);
 
 /// Talks to one seat server. Clones share its connections.
 #[derive(Clone)]
 pub struct SeatClient(Connection);
 
-/// What became of heartbeats.
+/// The result of heartbeats.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Kept {
@@ -78,19 +79,19 @@ struct Kept {
 }
 
 impl SeatClient {
-    /// `url` is the server's, `http://` or `https://`, without `/v1/seats`. `authority` is a PEM file of the certificates
-    /// to trust for https; without one those of the system count.
+    /// `url` is the server's, `http://` or `https://`, without `/v1/seats`. `authority` is a PEM file of the
+    /// certificates to trust for https; without it, those of the system count.
     pub fn new(url: &str, token: Token, authority: Option<&Path>) -> Result<Self, Trouble> {
         Connection::new(url, token, authority).map(SeatClient)
     }
 
-    /// Takes what is asked for, all or nothing. Tries again for a short while where an answer was lost or the server asks
-    /// for a moment; a refusal for want of seats comes back at once.
+    /// Takes what is asked for, all or nothing. Retries for a short while if an answer was lost or the server asks for
+    /// a moment; a refusal because no seat is free is returned at once.
     pub async fn take(&self, request: &Request) -> Result<Lease, Trouble> {
         self.take_within(request, Duration::ZERO).await
     }
 
-    /// The same after `wait` in the queue at most.
+    /// The same, after at most `wait` in the queue.
     async fn take_within(&self, request: &Request, wait: Duration) -> Result<Lease, Trouble> {
         let body = serde_json::to_vec(&request.waiting(wait)).unwrap_or_default();
         let (patience, answer) = (PATIENCE + wait, ANSWER + wait);
@@ -99,9 +100,9 @@ impl SeatClient {
         Ok(Lease::of(granted, sent))
     }
 
-    /// Takes it as soon as it can be had, first come, first served, and waits for that as long as `most` (none: without
-    /// end). `told` hears why, at first and when the reason or the place in the queue changes. Where nothing but somebody's
-    /// doing can help, it waits only if `stubborn`.
+    /// Takes the seats as soon as they are free, first come, first served, and waits at most `most` for them (`None`:
+    /// without end). Calls `told` with the reason, at first and when the reason or the place in the queue changes. If
+    /// the trouble does not pass unless somebody acts, it waits only if `stubborn`.
     pub async fn take_in_turn(
         &self,
         request: &Request,
@@ -110,12 +111,13 @@ impl SeatClient {
         mut told: impl FnMut(&Trouble),
     ) -> Result<Lease, Trouble> {
         let began = now();
-        // For how long the server lets it wait in the queue, and did before.
+        // How long the request is to wait in the queue, and the longest wait asked for so far.
         let (mut wait, mut before) = (Duration::ZERO, Duration::ZERO);
         let mut said: Option<(String, Option<u64>)> = None;
         loop {
             let trouble = match self.take_within(request, wait).await {
-                // The time of the seats counts from before the wait. The same ones are asked for again, with all of it.
+                // The seats' time counts from before the wait. The same seats are asked for again, for their whole
+                // time.
                 Ok(lease) if !wait.is_zero() && lease.left() < lease.ttl() - lease.ttl() / 3 => {
                     wait = Duration::ZERO;
                     continue;
@@ -139,18 +141,18 @@ impl SeatClient {
             let whole_seconds = left.map_or(longest, |left| Duration::from_secs(left.as_secs()));
             let next = if trouble.is_for_want_of_seats() { longest.min(whole_seconds) } else { Duration::ZERO };
             let pause = match wait.is_zero() && !next.is_zero() {
-                // It asks for something else now: to wait.
+                // The next request is a different one, which waits: it needs no pause.
                 true => Duration::ZERO,
                 false => trouble.retry_after().unwrap_or(if trouble.may_pass() { PAUSE } else { UNTIL_MENDED }),
             };
             (before, wait) = (before.max(next), next);
-            // Never sooner than asked for, and not together with all the others that wait.
+            // Never sooner than the server asks, and not together with all the others that wait.
             let pause = pause + jittered(pause / 4);
             tokio::time::sleep(left.map_or(pause, |left| pause.min(left))).await;
         }
     }
 
-    /// One heartbeat: from when it is sent the seats are held for their whole time again.
+    /// Sends one heartbeat. From when it is sent, the seats are held for their whole time again.
     pub async fn heartbeat(&self, lease: &mut Lease) -> Result<(), Trouble> {
         let ids: Vec<&str> = lease.seats().iter().map(|seat| seat.id.as_str()).collect();
         let body = json!({ "ids": ids }).to_string();
@@ -164,8 +166,8 @@ impl SeatClient {
         Ok(())
     }
 
-    /// Sends heartbeats for as long as the seats are held, each after at most a third of their time; ends when they are
-    /// lost.
+    /// Sends heartbeats for as long as the seats are held, each after at most a third of their time. Returns when they
+    /// are lost.
     pub async fn keep(&self, lease: &mut Lease) -> Lost {
         let mut trouble: Option<Trouble> = None;
         loop {
@@ -173,7 +175,7 @@ impl SeatClient {
                 None => jittered(lease.ttl() / 3),
                 Some(trouble) => jittered(lease.ttl() / 12).max(trouble.retry_after().unwrap_or_default()),
             };
-            // What asks for a longer pause than is left is asked once more before it is too late.
+            // If the server asks for a longer pause than is left, it gets one more heartbeat before it is too late.
             tokio::time::sleep(pause.min(lease.left() / 2)).await;
             if lease.left() < lease.ttl() / 100 {
                 return Lost::Unheard(trouble);
@@ -186,7 +188,7 @@ impl SeatClient {
         }
     }
 
-    /// Gives seats back. Those that are not held any more are none to give back: that is as well.
+    /// Gives seats back. Releasing seats that are no longer held succeeds.
     pub async fn release(&self, lease: Lease) -> Result<(), Trouble> {
         for seat in lease.seats() {
             self.ask(&Method::DELETE, &format!("/v1/seats/{}", seat.id), b"", RELEASE_PATIENCE, ANSWER).await?;
@@ -194,7 +196,7 @@ impl SeatClient {
         Ok(())
     }
 
-    /// Asks until there is an answer that counts, and says when the request was sent that brought it.
+    /// Asks until there is an answer that counts. Returns it, and when its request was sent.
     async fn ask(
         &self,
         method: &Method,

@@ -1,11 +1,11 @@
-//! What a client shows to be let in.
+//! The token that a client shows.
 
 use std::path::PathBuf;
 
 use super::trouble::Trouble;
 
-/// A bearer token, by itself or in a file. A file is read for each request: a projected ServiceAccount token is replaced
-/// by a new one before it ends.
+/// A bearer token, given as text or in a file. A file is read for each request, because a projected ServiceAccount
+/// token is replaced before it expires.
 #[derive(Clone)]
 pub struct Token(Source);
 
@@ -16,11 +16,12 @@ enum Source {
 }
 
 impl Token {
-    /// One that never changes.
+    /// A token that never changes.
     pub fn fixed(token: impl Into<String>) -> Self {
         Token(Source::Text(token.into()))
     }
 
+    /// A token in a file, which may change.
     pub fn in_file(path: impl Into<PathBuf>) -> Self {
         Token(Source::File(path.into()))
     }
@@ -35,7 +36,7 @@ impl Token {
         match text.trim() {
             "" => Err(no_token("is empty".to_owned())),
             token if token.contains(|c: char| c.is_control() || c.is_whitespace()) => {
-                Err(no_token("is no token but several words".to_owned()))
+                Err(no_token("has several words, so it is not a token".to_owned()))
             }
             token => Ok(token.to_owned()),
         }

@@ -8,18 +8,19 @@ use std::time::Duration;
 /// Why something could not be done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
-    /// The server said no.
+    /// The server refused.
     #[error("{0}")]
     Refused(Refused),
-    /// The seats are not held any more. They are never revived.
-    #[error("the seat is not held any more; ask for a new one")]
+    /// The seats are no longer held. They are never revived.
+    #[error("the seat is no longer held; ask for a new one")]
     Lost,
-    /// It is not known whether the request was heard.
+    /// It is not known whether the server received the request.
     #[error("{url} does not answer: {why}")]
     NoAnswer { url: String, why: String },
-    /// What answers is no seat server.
+    /// What answers is not a seat server.
     #[error("{url} does not answer as a seat server does: {why}")]
     Nonsense { url: String, why: String },
+    /// The token cannot be read.
     #[error("{}: {why}; name the file of a token for audience `seatkeeper`", path.display())]
     NoToken { path: PathBuf, why: String },
     /// The client cannot be made this way.
@@ -27,18 +28,18 @@ pub enum Trouble {
     Setup(String),
 }
 
-/// What the server said (RFC 9457).
+/// A refusal of the server (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refused {
     pub status: u16,
-    /// One word for programs, `SeatsExhausted`.
+    /// The reason in one word, for programs: `SeatsExhausted`.
     pub reason: String,
     /// For people: why, and what to do.
     pub detail: String,
-    /// Seconds after which it may help to ask again; none: it will not pass by itself.
+    /// Seconds after which asking again may help; `None` if the trouble does not pass by itself.
     pub retry_after: Option<u64>,
-    /// The place in the queue, where the request waited in it: 1 is next.
+    /// The place in the queue if the request waited there: 1 is next.
     pub place: Option<u64>,
 }
 
@@ -49,7 +50,7 @@ impl fmt::Display for Refused {
 }
 
 impl Trouble {
-    /// One word for programs.
+    /// The reason in one word, for programs.
     pub fn reason(&self) -> String {
         match self {
             Trouble::Refused(refused) => refused.reason.clone(),
@@ -61,7 +62,7 @@ impl Trouble {
         }
     }
 
-    /// Whether it may pass without anybody changing the licence, the rights or the request.
+    /// Whether the trouble may pass without anybody changing the licence, the rights or the request.
     pub fn may_pass(&self) -> bool {
         match self {
             Trouble::Refused(refused) => refused.retry_after.is_some() || refused.is_overload(),
@@ -70,7 +71,7 @@ impl Trouble {
         }
     }
 
-    /// How long the server wants to be left alone.
+    /// How long the server asks to wait before the next request.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Trouble::Refused(refused) => refused.retry_after.map(Duration::from_secs),
@@ -86,12 +87,12 @@ impl Trouble {
         }
     }
 
-    /// Whether somebody has to give a seat back, which can be waited for in the queue.
+    /// Whether another holder has to give a seat back, which can be waited for in the queue.
     pub(super) fn is_for_want_of_seats(&self) -> bool {
         matches!(self, Trouble::Refused(Refused { status: 409, retry_after: Some(_), .. }))
     }
 
-    /// Whether the same request may well be answered in a moment, and nobody has to give anything back for that.
+    /// Whether the same request may be answered in a moment, without any holder giving a seat back.
     pub(super) fn is_momentary(&self) -> bool {
         match self {
             Trouble::Refused(refused) => refused.is_overload(),
@@ -114,9 +115,9 @@ impl Refused {
 /// How seats were lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lost {
-    /// The server says so: an administrator freed them, or it had heard nothing for their whole time.
+    /// The server says so: an administrator freed them, or no heartbeat arrived for their whole time.
     Taken,
-    /// Their time is over and no heartbeat was answered; why the last one was not.
+    /// Their time is over and no heartbeat was answered. Has why the last one was not.
     Unheard(Option<Trouble>),
 }
 

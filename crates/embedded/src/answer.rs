@@ -1,4 +1,4 @@
-//! Answers: objects and lists, plain, as tables or as metadata only.
+//! Answers: objects and lists, written whole, as tables or as metadata only.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -17,10 +17,10 @@ use super::state::{Object, written};
 use super::yaml;
 use crate::Instant;
 
-/// What is answered: whole, or line by line for a watch.
+/// The body of an answer: whole, or line by line for a watch.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Where an answer is one page of a list.
+/// Which page of a list an answer is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     pub revision: u64,
@@ -50,7 +50,7 @@ impl Include {
     }
 }
 
-/// Shows objects of a kind as the client wants them.
+/// Writes objects of a kind in the form that the client wants.
 pub struct Shown<'k> {
     pub kind: &'k Kind,
     pub wanted: Wanted,
@@ -59,7 +59,7 @@ pub struct Shown<'k> {
 }
 
 impl Shown<'_> {
-    /// One object.
+    /// Returns one object as the client wants it.
     pub fn object(&self, object: &Arc<Object>) -> Bytes {
         match self.wanted.form {
             Form::Plain | Form::Aggregated if !self.is_new_event() => object.json(),
@@ -69,7 +69,7 @@ impl Shown<'_> {
         }
     }
 
-    /// An object of a watch: tables carry their columns only once.
+    /// Returns an object of a watch; `first` is the watch's first object, as tables carry their columns only once.
     pub fn watched(&self, object: &Arc<Object>, first: bool) -> Bytes {
         match self.wanted.form {
             Form::Table { .. } => written(&self.table(std::slice::from_ref(object), &Value::Null, first)),
@@ -77,7 +77,7 @@ impl Shown<'_> {
         }
     }
 
-    /// An object in a list: built-in kinds do not repeat what they are.
+    /// Returns an object of a list: objects of built-in kinds do not repeat their `apiVersion` and `kind` there.
     fn listed(&self, object: &Arc<Object>) -> Bytes {
         if self.kind.custom || self.wanted.form != Form::Plain {
             return self.object(object);
@@ -93,7 +93,7 @@ impl Shown<'_> {
         written(&value)
     }
 
-    /// Refuses a form in which this cannot be shown.
+    /// Refuses a form that one object, or a list if `many`, cannot be shown in.
     pub fn refuse_misfit(&self, many: bool) -> Result<(), Failure> {
         match self.wanted.form {
             Form::Metadata { list: false } if many => {
@@ -106,7 +106,7 @@ impl Shown<'_> {
         }
     }
 
-    /// A list.
+    /// Returns a list as the client wants it.
     pub fn list(&self, objects: &[Arc<Object>], page: &Page) -> Bytes {
         let mut metadata = json!({"resourceVersion": page.revision.to_string()});
         let plain = self.wanted.form == Form::Plain;
@@ -154,7 +154,7 @@ impl Shown<'_> {
             })
             .collect();
         let metadata = match metadata {
-            // One object: the version is its own.
+            // The answer shows one object, so the version is that of the object.
             Value::Null => {
                 let version = objects.first().map(|object| object.value["metadata"]["resourceVersion"].clone());
                 json!({"resourceVersion": version})
@@ -171,7 +171,7 @@ impl Shown<'_> {
         })
     }
 
-    /// An answer with this body.
+    /// Returns an answer with this body.
     pub fn respond(&self, code: StatusCode, body: Bytes) -> Response<Body> {
         encoded(code, body, self.wanted.yaml)
     }
@@ -185,7 +185,8 @@ fn encoded(code: StatusCode, json: Bytes, yaml: bool) -> Response<Body> {
     respond(code, "application/yaml", yaml::write(&value).into())
 }
 
-/// Why there is nothing under a path: the API server's own groups and those of custom resources say it differently.
+/// Returns the 404 for a path that leads nowhere. The API server words it one way for its own groups and another way
+/// for those of custom resources.
 pub fn nothing_there(path: &str) -> Response<Body> {
     let own = ["api/", "apis/coordination.k8s.io/v1/", "apis/events.k8s.io/v1/"];
     match path == "api" || own.iter().any(|group| path.starts_with(group)) {
@@ -194,7 +195,7 @@ pub fn nothing_there(path: &str) -> Response<Body> {
     }
 }
 
-/// What is shown of an object where only its metadata is wanted.
+/// The fields of an object that are shown when only its metadata is wanted.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Partial<'v> {
@@ -218,7 +219,7 @@ pub fn respond(code: StatusCode, content_type: &'static str, body: Bytes) -> Res
     response
 }
 
-/// A refusal, in YAML where the client wants that.
+/// Returns a refusal, in YAML if the client wants YAML.
 pub fn refuse(failure: &Failure, yaml: bool) -> Response<Body> {
     let code = StatusCode::from_u16(failure.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = encoded(code, failure.body(), yaml);
@@ -229,7 +230,7 @@ pub fn refuse(failure: &Failure, yaml: bool) -> Response<Body> {
     response
 }
 
-/// Adds what the client should be warned of (RFC 9111 §5.5, as Kubernetes uses it).
+/// Adds `Warning` headers (RFC 9111 §5.5, as Kubernetes uses it), one for each of `warnings`.
 pub fn warn(response: &mut Response<Body>, warnings: &[String]) {
     for warning in warnings {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"");

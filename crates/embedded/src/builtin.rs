@@ -1,16 +1,16 @@
-//! The kinds of Kubernetes itself that Seatkeeper touches.
+//! The built-in kinds of Kubernetes that Seatkeeper uses.
 
 use super::columns;
 use super::kind::Kind;
 use super::openapi;
 
-/// How many of them there are.
+/// The number of built-in kinds.
 pub const COUNT: usize = 7;
-/// Where each stands among all kinds.
+/// The positions of these kinds among all kinds.
 pub const NAMESPACE: usize = 0;
 pub const EVENT: usize = 4;
 
-/// The kinds of Kubernetes, in the order of the constants above.
+/// Returns the built-in kinds, in the order of the constants above.
 pub fn kinds() -> Vec<Kind> {
     let kind = |id: usize, (group, version, package): (&str, &str, &str), name: &str, short: &str| {
         let singular = name.to_lowercase();
@@ -105,11 +105,11 @@ pub fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// A core Event as `events.k8s.io` shows it.
+/// Converts a core Event to the form of `events.k8s.io`.
 pub fn to_new_event(mut object: serde_json::Value) -> serde_json::Value {
     rename(&mut object, &NEW_NAMES, "events.k8s.io/v1", |(old, new)| (old, new));
     if let Some(fields) = object.as_object_mut() {
-        // The new group leaves out who reports where nobody does.
+        // `events.k8s.io` leaves out the reporting controller and instance when they are empty.
         for field in ["reportingController", "reportingInstance"] {
             if fields.get(field).is_some_and(|text| text == "") {
                 fields.shift_remove(field);
@@ -119,13 +119,13 @@ pub fn to_new_event(mut object: serde_json::Value) -> serde_json::Value {
     object
 }
 
-/// An Event of `events.k8s.io` as it is stored.
+/// Converts an Event of `events.k8s.io` to the core form, in which Events are stored.
 pub fn to_core_event(mut object: serde_json::Value) -> serde_json::Value {
     rename(&mut object, &NEW_NAMES, "v1", |(old, new)| (new, old));
     object
 }
 
-/// The fields of an Event that the two groups call differently: core, `events.k8s.io`.
+/// The fields of an Event that the two groups name differently, as pairs of the core name and the `events.k8s.io` name.
 pub const NEW_NAMES: [(&str, &str); 7] = [
     ("involvedObject", "regarding"),
     ("message", "note"),

@@ -1,5 +1,5 @@
-//! What a write makes of an object that is new or changes: what is completed, kept, checked and owned, up to the draft that
-//! is committed.
+//! What a write does to a new or changed object: it is completed, checked and given field owners, and goes into the
+//! draft that is committed.
 
 use serde_json::Value;
 use std::sync::Arc;
@@ -12,13 +12,14 @@ use super::state::{Draft, Object};
 use super::writing::{Change, Write, key_of, version};
 use super::{builtin, deleting, events, fields, metadata, strategy};
 
-/// One object may not be larger as JSON (etcd's limit for a request).
+/// The largest object in bytes of JSON (etcd's limit for a request).
 const LARGEST: usize = 1_572_864;
 
 const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
 
 impl Write {
-    /// Completes a new object and puts it where there is none. `managed` has the field owners where it was applied.
+    /// Completes a new object and puts it into the draft. Fails if there is one with that name. `managed` holds the
+    /// field owners if the object was applied.
     pub fn make(
         &self,
         draft: &mut Draft<'_>,
@@ -58,7 +59,7 @@ impl Write {
             Some(managed) => fields::put_managed(&mut object, Some(managed).filter(|managed| !managed.is_null())),
             None => object = self.owned(None, object)?,
         }
-        // What comes now, nobody owns.
+        // Nobody owns the fields that are added from here on.
         let meta = &mut object["metadata"];
         let generate = meta["generateName"].as_str().unwrap_or_default().to_owned();
         if meta["name"].as_str().unwrap_or_default().is_empty() && !generate.is_empty() {
@@ -78,14 +79,14 @@ impl Write {
         if dry {
             return Ok(Arc::new(Object::new(0, object)));
         }
-        // The status that a new object has is a default, and those are not stored with it.
+        // The status of a new object consists of defaults, and those are not stored with the object.
         match kind.custom && object.get("status").is_some() {
             true => Ok(draft.put_without_defaults(self.kind().stored_as, key, object)),
             false => Ok(draft.put(self.kind().stored_as, key, object)),
         }
     }
 
-    /// Gives what the object has otherwise than `live` to the manager of the request.
+    /// Makes the manager of the request the owner of the fields in which `object` differs from `live`.
     fn owned(&self, live: Option<&Value>, object: Value) -> Result<Value, Failure> {
         let kind = self.kind();
         let manager = self.manager()?;
@@ -104,7 +105,7 @@ impl Write {
         Ok(object)
     }
 
-    /// Changes an object that is there to `object`, as an update or a patch wants it.
+    /// Changes an existing object to `object`, as an update or a patch asks.
     pub fn change(
         &self,
         draft: &mut Draft<'_>,
@@ -159,11 +160,12 @@ impl Write {
         self.finish_change(draft, live, object, dry)
     }
 
-    /// On the object itself status is not theirs, on a status everything else but the metadata that may be written with it.
+    /// Keeps what this request may not change: a write to the object itself keeps the status, and a write to the status
+    /// keeps everything else except the metadata that may be written with a status.
     fn keep_what_is_not_theirs(&self, kind: &Kind, live: &Value, object: &mut Value) {
         let Some(object) = object.as_object_mut() else { return };
         let mut keep = |field: &str| match live.get(field) {
-            // A copy of a whole spec costs more than to see that it is there already.
+            // Comparing a whole spec costs less than copying it.
             Some(value) if object.get(field).is_some_and(|own| identical(own, value)) => {}
             Some(value) => {
                 object.insert(field.to_owned(), value.clone());
@@ -172,7 +174,7 @@ impl Write {
                 object.shift_remove(field);
             }
         };
-        // Only the finalize subresource changes what holds a namespace.
+        // Only the `finalize` subresource changes the finalizers in a namespace's spec.
         if kind.plural == "namespaces" && self.resource.subresource.is_none() {
             keep("spec");
         }
@@ -232,7 +234,7 @@ impl Write {
         Ok(draft.put(kind.stored_as, key, object))
     }
 
-    /// Refuses what is wrong with a new object, or with one that was `old`.
+    /// Refuses an object that is invalid. `old` is the object that it replaces; `None` if it is new.
     fn refuse_faults(&self, kind: &Kind, object: &Value, old: Option<&Value>) -> Result<(), Failure> {
         let faults = match (strategy::kind_fault(kind, object), &kind.schema) {
             (Some(fault), Some(schema)) => schema.validate_rules(object, old, vec![fault]),
@@ -258,7 +260,7 @@ impl Write {
     }
 
     fn refuse_large(&self, object: &Value) -> Result<(), Failure> {
-        // Counting is cheap next to writing, and only what is near the limit is counted.
+        // Counting costs little next to writing, and only objects near the limit are counted.
         if self.body.len() < LARGEST / 8 || object.to_string().len() <= LARGEST {
             return Ok(());
         }

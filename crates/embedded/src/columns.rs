@@ -13,20 +13,20 @@ pub struct Column {
     type_: String,
     format: String,
     description: String,
-    /// 1 and more: only with `-o wide`.
+    /// The column's priority: with 1 or more, kubectl shows the column only with `-o wide`.
     priority: i64,
     cell: Cell,
 }
 
 #[derive(Debug)]
 enum Cell {
-    /// What a CRD names: its type decides how it is shown.
+    /// A path from a CRD; the column's type decides how the value is shown.
     Path(JsonPath),
     Of(fn(&Value, Instant) -> Value),
 }
 
 impl Column {
-    /// The object's name, first of all columns.
+    /// Returns the column for the object's name, the first column of every kind.
     pub fn name() -> Self {
         let cell = |object: &Value, _: Instant| object["metadata"]["name"].clone();
         Column { format: "name".into(), ..of("Name", &openapi::description(OBJECT_META, "name"), cell) }
@@ -37,7 +37,7 @@ impl Column {
         of("Age", &openapi::description(OBJECT_META, "creationTimestamp"), cell)
     }
 
-    /// The columns of a CRD, behind the name.
+    /// Returns the columns of a CRD that follow the name.
     pub fn of_crd(columns: &Value) -> Vec<Self> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let own = columns.as_array().into_iter().flatten().map(|column| {
@@ -65,12 +65,12 @@ impl Column {
         })
     }
 
-    /// What stands there where there is no object: a bookmark's row.
+    /// Returns the cell for the row of a bookmark, which has no object.
     pub fn empty_cell(&self) -> Value {
         if self.format == "name" { "".into() } else { Value::Null }
     }
 
-    /// What stands in this column for `object`.
+    /// Returns the cell of this column for `object`.
     pub fn cell(&self, object: &Value, now: Instant) -> Value {
         let path = match &self.cell {
             Cell::Of(cell) => return cell(object, now),
@@ -103,7 +103,7 @@ fn wide(column: Column) -> Column {
     Column { priority: 1, ..column }
 }
 
-/// The first of these fields of a type of Kubernetes' own.
+/// Returns the description of `field` in a built-in type.
 fn described(type_: &str, field: &str) -> String {
     openapi::description(&format!("io.k8s.api.{type_}"), field)
 }
@@ -260,13 +260,13 @@ fn none_if_empty(value: &Value) -> Value {
     }
 }
 
-/// How long ago, as `kubectl` shows it; `<unknown>` where there is no time.
+/// Returns the age as `kubectl` shows it; `<unknown>` if there is no time.
 fn age(time: &Value, now: Instant) -> Value {
     let Some(time) = time.as_str().and_then(|text| text.parse::<Instant>().ok()) else { return "<unknown>".into() };
     human((now - time).num_seconds()).into()
 }
 
-/// A duration in at most two units, the coarser the longer (`k8s.io/apimachinery/pkg/util/duration`).
+/// Returns a duration in at most two units, coarser for longer durations (`k8s.io/apimachinery/pkg/util/duration`).
 fn human(seconds: i64) -> String {
     let pair = |big: i64, big_unit: &str, small: i64, small_unit: &str| match small {
         0 => format!("{big}{big_unit}"),

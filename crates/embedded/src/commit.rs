@@ -1,4 +1,5 @@
-//! Writes one after another: each sees what the one before left, and nobody sees anything before the storage has it.
+//! Commits writes one after another. Each write sees what the previous one left, and no reader sees a write before the
+//! storage has it.
 
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -10,15 +11,15 @@ use super::schema;
 use super::state::{Draft, Object, State};
 use super::storage::{Change, Storage, StorageError};
 
-/// Writes that wait for the disk. More wait in their own tasks.
+/// The most writes that queue for the disk. Further writes wait in their own tasks.
 const WAITING: usize = 1024;
-/// So many writes share one commit to the disk.
+/// The most writes that share one commit to the disk.
 const BATCH: usize = 256;
 
 /// The state and the storage behind it.
 pub struct Ledger {
     shared: Arc<Shared>,
-    /// To the thread that writes to the disk. None: writes are done where they are asked for.
+    /// To the thread that writes to the disk. `None` in memory, where the caller's thread does the write.
     writer: Option<mpsc::Sender<Job>>,
 }
 
@@ -26,11 +27,11 @@ struct Shared {
     kinds: Arc<Kinds>,
     state: RwLock<State>,
     storage: Box<dyn Storage>,
-    /// Held by whoever writes.
+    /// Held during a write, so that there is one writer at a time.
     turn: Mutex<()>,
 }
 
-/// Does its work on a draft, and is told whether that was committed.
+/// One write: does its work on a draft, and learns whether that was committed.
 trait Work: Send {
     fn run(&mut self, draft: &mut Draft<'_>);
     fn end(self: Box<Self>, committed: Result<(), Failure>);
@@ -56,12 +57,12 @@ where
 
     fn end(self: Box<Self>, committed: Result<(), Failure>) {
         let Some(made) = self.made else { return };
-        // Who asked may be gone.
+        // The caller may no longer be waiting.
         let _ = self.answer.send(made.and_then(|made| committed.map(|()| made)));
     }
 }
 
-/// A refused write leaves nothing behind.
+/// Runs `make`, and undoes its part of the draft if it fails: a refused write leaves nothing behind.
 fn or_undo<T>(draft: &mut Draft<'_>, make: impl FnOnce(&mut Draft<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
     let mark = draft.mark();
     let made = make(draft);
@@ -72,14 +73,18 @@ fn or_undo<T>(draft: &mut Draft<'_>, make: impl FnOnce(&mut Draft<'_>) -> Result
 }
 
 impl Ledger {
-    /// Keeps nothing; writes are done at once, by whoever asks.
+    /// Returns a ledger without a disk, in which writes happen at once, in the caller's thread.
     pub fn of_memory(kinds: &Arc<Kinds>, storage: impl Storage) -> Self {
         let state = RwLock::new(State::new(kinds.iter().count(), 0));
         let shared = Shared { kinds: kinds.clone(), state, storage: Box::new(storage), turn: Mutex::new(()) };
         Ledger { shared: Arc::new(shared), writer: None }
     }
 
-    /// Takes up what the storage holds; a thread of its own writes to it.
+    /// Loads what the storage holds, and starts the thread that writes to it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the storage cannot be read, or holds an object that it should not.
     pub fn of_disk(kinds: &Arc<Kinds>, storage: impl Storage) -> Result<Self, StorageError> {
         let contents = storage.load()?;
         let mut state = State::new(kinds.iter().count(), contents.revision);
@@ -118,7 +123,8 @@ impl Ledger {
         self.shared.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns once what `make` did is committed.
+    /// Runs `make` on a draft, and returns once its changes are committed. Fails if `make` does, or if the storage
+    /// cannot write; nothing is changed then.
     pub async fn commit<T: Send + 'static>(
         &self,
         make: impl FnOnce(&mut Draft<'_>) -> Result<T, Failure> + Send + 'static,
@@ -126,12 +132,12 @@ impl Ledger {
         let Some(writer) = &self.writer else { return self.commit_now(make) };
         let (answer, answered) = oneshot::channel();
         let call = Call { make: Some(make), made: None, answer };
-        let gone = || Failure::internal("the storage has ended");
+        let gone = || Failure::internal("the storage has stopped; restart this process");
         writer.send(Box::new(call)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 
-    /// The same, in this thread.
+    /// Like [`Ledger::commit`], in the caller's thread.
     pub fn commit_now<T>(&self, make: impl FnOnce(&mut Draft<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
         let _turn = self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.read();
@@ -166,7 +172,7 @@ impl Shared {
     }
 }
 
-/// Takes what waits, commits it together, and answers; until nobody can ask any more.
+/// Takes the waiting writes, commits them together and answers them, until every sender is dropped.
 fn write_out(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
     let mut batch = Vec::new();
     while let Some(job) = jobs.blocking_recv() {
@@ -190,7 +196,7 @@ fn write_out(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
-/// Under which name an object is stored: `<group>/<plural>/<key>`.
+/// Returns the key under which an object is stored: `<group>/<plural>/<key>`.
 fn name(kinds: &Kinds, kind: usize, key: &str) -> String {
     let kind = kinds.get(kind);
     format!("{}/{}/{key}", kind.group, kind.plural)

@@ -1,4 +1,4 @@
-//! Bodies of requests: from bytes to the object that is meant, with what the server knows better.
+//! Bodies of requests: from bytes to the object that they describe, with the fields that the server itself sets.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -11,10 +11,10 @@ use super::request::{Query, Resource, content_type};
 use super::schema::{self, FieldError, Node};
 use super::{doubled, openapi, protobuf, yaml};
 
-/// A longer body is refused (`--max-request-bytes` of the API server).
+/// The longest body that is accepted, in bytes (`--max-request-bytes` of the API server).
 pub const LONGEST_BODY: usize = 3 << 20;
 
-/// How unknown and doubled fields are taken.
+/// What happens to unknown and duplicate fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldValidation {
     Ignore,
@@ -22,17 +22,17 @@ pub enum FieldValidation {
     Strict,
 }
 
-/// The options that all writes have in common.
+/// The options that all writes share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The request only asks what would happen.
+    /// Whether the request only asks what would happen.
     pub dry: bool,
     pub validation: FieldValidation,
 }
 
 impl Options {
-    /// Reads them for `CreateOptions` and the like; `faults` are what was found in the others
-    /// (`apimachinery/pkg/apis/meta/v1/validation`).
+    /// Reads the options of `of`, such as `CreateOptions`. `faults` are errors found in other options; they are
+    /// reported together (`apimachinery/pkg/apis/meta/v1/validation`).
     pub fn read(query: &Query, of: &str, mut faults: Vec<FieldError>) -> Result<Self, Failure> {
         faults.extend(manager_fault(query.get("fieldManager").unwrap_or_default()));
         let dry = dry(query).map_err(|fault| faults.push(fault));
@@ -63,7 +63,7 @@ fn manager_fault(manager: &str) -> Option<FieldError> {
     Some(FieldError::invalid("fieldManager", Some(&manager.into()), &why))
 }
 
-/// Whether a request with these options only asks what would happen.
+/// Returns whether a request with these options only asks what would happen.
 pub fn dry_run(query: &Query, of: &str) -> Result<bool, Failure> {
     dry(query).map_err(|fault| Failure::invalid("meta.k8s.io", of, "", &[fault]))
 }
@@ -76,7 +76,7 @@ fn dry(query: &Query) -> Result<bool, FieldError> {
     }
 }
 
-/// The value in a body of JSON or YAML.
+/// Returns the value in a body of JSON or YAML.
 fn value(kind: &Kind, headers: &HeaderMap, body: &Bytes) -> Result<Value, Failure> {
     let refuse = |why: String| Err(unrecognized(kind, body, &why));
     match content_type(headers) {
@@ -94,7 +94,7 @@ fn value(kind: &Kind, headers: &HeaderMap, body: &Bytes) -> Result<Value, Failur
     }
 }
 
-/// The options of a delete, in a body that is there.
+/// Returns the options of a delete, from a body that is not empty.
 pub fn options(headers: &HeaderMap, body: &Bytes) -> Result<Value, Failure> {
     let refuse = |why: String| Err(Failure::bad_request(why));
     match content_type(headers) {
@@ -112,7 +112,7 @@ fn unrecognized(kind: &Kind, body: &[u8], why: &str) -> Failure {
     Failure::bad_request(message)
 }
 
-/// The beginning of a body: as text where it looks like JSON, else in hexadecimal.
+/// Returns the beginning of a body: as text if it looks like JSON, else in hexadecimal.
 fn summary(body: &[u8]) -> String {
     const LONGEST: usize = 30;
     let start = &body[..body.len().min(LONGEST)];
@@ -124,7 +124,7 @@ fn summary(body: &[u8]) -> String {
     }
 }
 
-/// What Go's decoder says of broken JSON, where it matters to a reader.
+/// Returns what Go's decoder says about broken JSON, as far as it matters to a reader.
 pub fn json_fault(body: &[u8], error: &serde_json::Error) -> String {
     match error.classify() {
         serde_json::error::Category::Eof => "unexpected end of JSON input".to_owned(),
@@ -143,13 +143,14 @@ pub fn json_fault(body: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
-/// What was read, and what the client should hear of it.
+/// What was read, and the warnings for the client.
 pub struct Incoming {
     pub object: Value,
     pub warnings: Vec<String>,
 }
 
-/// The object in a body, for a create or an update: of the right kind and place, without what the schema does not know.
+/// Returns the object in a body, for a create or an update: checked for its kind and place, without the fields that the
+/// schema does not know.
 pub fn object(
     kinds: &Kinds,
     resource: &Resource,
@@ -165,7 +166,7 @@ pub fn object(
         let message = format!("{name} in version {version:?} cannot be handled as a {}: {why}", kind.kind);
         Failure::bad_request(message)
     };
-    // Another version of the kind is read as that.
+    // An object in another version of the kind is read by that version's schema.
     let read_as = match given.api_version == kind.api_version() {
         true => Some(kind),
         false => built_in(kinds, &given.api_version, &given.kind),
@@ -198,7 +199,7 @@ pub fn object(
     Ok(Incoming { object, warnings: told })
 }
 
-/// What an object says that it is.
+/// The type that an object states.
 struct Given {
     api_version: String,
     kind: String,
@@ -210,8 +211,8 @@ impl Given {
     }
 }
 
-/// Reads what the object says that it is. Nothing but what the resource holds can be made of it, or for a custom resource
-/// what is of its group.
+/// Reads the type that the object states. Only an object that the resource can hold is accepted or, for a custom
+/// resource, an object of its group.
 fn of_type(kinds: &Kinds, kind: &Kind, object: &mut Value, body: &[u8]) -> Result<Given, Failure> {
     let found = match object {
         Value::Object(_) => None,
@@ -237,7 +238,7 @@ fn of_type(kinds: &Kinds, kind: &Kind, object: &mut Value, body: &[u8]) -> Resul
         }
         return Ok(given);
     }
-    // What a built-in kind leaves out is taken from the path.
+    // If a built-in kind's object leaves its type out, the path supplies it.
     if given.api_version.is_empty() {
         given.api_version = kind.api_version();
         object["apiVersion"] = given.api_version.clone().into();
@@ -262,7 +263,7 @@ fn built_in<'k>(kinds: &'k Kinds, api_version: &str, name: &str) -> Option<&'k K
     all.find(|kind| !kind.custom && kind.kind == name && kind.api_version() == api_version)
 }
 
-/// Why an object that says that it is of this type is none of this built-in kind.
+/// Returns why an object of the stated type cannot be converted to this built-in kind; `None` if it can.
 fn not_convertible(kinds: &Kinds, kind: &Kind, api_version: &str, name: &str) -> Option<String> {
     match built_in(kinds, api_version, name) {
         None => Some(format!(
@@ -270,7 +271,7 @@ fn not_convertible(kinds: &Kinds, kind: &Kind, api_version: &str, name: &str) ->
         )),
         Some(known) if known.stored_as == kind.stored_as => None,
         Some(known) => {
-            // Go's package of the kinds of a group.
+            // The name of the Go package with the kinds of a group.
             let package = match kind.group.split('.').next().unwrap_or_default() {
                 "" | "events" => "core",
                 group => group,
@@ -281,7 +282,7 @@ fn not_convertible(kinds: &Kinds, kind: &Kind, api_version: &str, name: &str) ->
     }
 }
 
-/// Drops the fields that the schema does not know and returns them; an error says what does not fit into the Go types.
+/// Drops the fields that the schema does not know, and returns their paths. Fails if a value does not fit the Go types.
 fn known(kind: &Kind, wording: schema::Wording, object: &mut Value) -> Result<Vec<String>, String> {
     if !kind.custom {
         return schema::decode(&kind.node, wording, object);
@@ -297,8 +298,8 @@ fn known(kind: &Kind, wording: schema::Wording, object: &mut Value) -> Result<Ve
     Ok(unknown)
 }
 
-/// The object that a patch has made, without what the schema does not know, and what to tell of that. `shown` is how the
-/// API server shows it where it is none of the kind.
+/// Returns the object that a patch has produced, without the fields that the schema does not know, and the warnings
+/// about them. `shown` is the text in which the API server shows the object if it is not one of the kind.
 pub fn patched(
     kinds: &Kinds,
     resource: &Resource,
@@ -327,7 +328,7 @@ pub fn patched(
     Ok(Incoming { object, warnings: told })
 }
 
-/// Namespace and name of the path go into the object, unless it says others.
+/// Puts the namespace and name of the path into the object. Fails if the object states others.
 fn place(resource: &Resource, object: &mut Value) -> Result<(), Failure> {
     if !object["metadata"].is_object() {
         object["metadata"] = json!({});

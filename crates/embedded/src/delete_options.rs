@@ -1,4 +1,4 @@
-//! What a delete says about how: propagation, preconditions, dry run.
+//! The options of a delete: propagation, preconditions, dry run.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::schema::{FieldError, Reason};
 use super::state::Object;
 use super::writing::Write;
 
-/// How something is deleted.
+/// How an object is deleted.
 pub struct Options {
     pub policy: Policy,
     uid: Option<String>,
@@ -61,7 +61,7 @@ impl Options {
         })
     }
 
-    /// Refuses where the object is not the one that the preconditions name.
+    /// Refuses the delete if the object is not the one that the preconditions name.
     pub fn refuse_unmet(&self, kind: &Kind, name: &str, object: &Object) -> Result<(), Failure> {
         let refuse = |what: &str, wanted: &str, found: &str, hint: &str| {
             if kind.stored_as == NAMESPACE {
@@ -86,7 +86,7 @@ impl Options {
     }
 }
 
-/// Refuses a body that is not of options.
+/// Refuses a body that does not hold delete options.
 fn check_options_type(body: &Value) -> Result<(), Failure> {
     let text = |field: &str| body[field].as_str().unwrap_or_default();
     let (version, kind) = (text("apiVersion"), text("kind"));

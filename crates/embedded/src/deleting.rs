@@ -1,4 +1,4 @@
-//! Delete, and what follows from it: finalizers, owners (garbage collection) and namespaces.
+//! Deletes and their consequences: finalizers, owners (garbage collection) and namespaces.
 
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -16,20 +16,20 @@ use super::writing::{Write, key_of, time_text};
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
-/// Namespaces that are there from the beginning.
+/// The namespaces that exist from the beginning.
 pub const FIRST_NAMESPACES: [&str; 2] = ["default", "kube-system"];
-/// Namespaces that nobody may delete.
+/// The namespaces that nobody may delete.
 const PROTECTED_NAMESPACES: [&str; 3] = ["default", "kube-public", "kube-system"];
 
-/// What a delete answers with.
+/// The outcome of a delete.
 pub enum Deleted {
-    /// It is gone.
+    /// The object is gone.
     Gone(Arc<Object>),
-    /// It goes once its finalizers are done.
+    /// The object is marked, and goes once its finalizers are done.
     Going(Arc<Object>),
 }
 
-/// DELETE of one object.
+/// Handles DELETE of one object.
 pub fn delete(write: &Write, draft: &mut Draft<'_>) -> Result<Deleted, Failure> {
     let options = Options::read(write)?;
     let kind = write.kind();
@@ -50,13 +50,15 @@ pub fn delete(write: &Write, draft: &mut Draft<'_>) -> Result<Deleted, Failure> 
         });
     }
     Ok(match deleted {
-        // A Pod is told to stop first; one that no node has is gone at the same moment, and shown as told.
+        // The API server marks a Pod before it removes it. A Pod without a node is removed in the same moment, but the
+        // answer shows it as marked.
         Deleted::Gone(_) if kind.plural == "pods" => Deleted::Going(as_marked(write, kind, &object)),
         deleted => deleted,
     })
 }
 
-/// DELETE of all objects that a list with the same selectors shows; they come back as they were last.
+/// Handles DELETE of a collection: all objects that a list with the same selectors would show. Returns them as they
+/// were before the delete.
 pub fn delete_collection(write: &Write, draft: &mut Draft<'_>) -> Result<Vec<Arc<Object>>, Failure> {
     let options = Options::read(write)?;
     let kind = write.kind();
@@ -73,7 +75,7 @@ pub fn delete_collection(write: &Write, draft: &mut Draft<'_>) -> Result<Vec<Arc
     Ok(gone)
 }
 
-/// Removes an object, or marks it where something has to be done first.
+/// Removes an object, or marks it for deletion if finalizers have to run first.
 fn mark(draft: &mut Draft<'_>, write: &Write, kind: &Kind, key: &str, object: &Arc<Object>, policy: Policy) -> Deleted {
     let mut value = object.value.clone();
     let mut finalizers: Vec<String> = finalizers(&value);
@@ -101,7 +103,7 @@ fn mark(draft: &mut Draft<'_>, write: &Write, kind: &Kind, key: &str, object: &A
     Deleted::Going(draft.put(kind.stored_as, key.to_owned(), value))
 }
 
-/// Notes since when an object is being deleted, where that is not noted yet.
+/// Records the time of deletion, unless it is recorded already.
 fn note_deletion(write: &Write, kind: &Kind, value: &mut Value) {
     let meta = &mut value["metadata"];
     if meta.get("deletionTimestamp").is_some() {
@@ -127,7 +129,7 @@ fn finalizers(value: &Value) -> Vec<String> {
     all.filter_map(|finalizer| finalizer.as_str().map(str::to_owned)).collect()
 }
 
-/// Whether a marked object has nothing left that holds it.
+/// Returns whether nothing holds a marked object any longer.
 pub fn is_over(value: &Value) -> bool {
     value["metadata"]["deletionTimestamp"].is_string()
         && finalizers(value).is_empty()
@@ -136,7 +138,7 @@ pub fn is_over(value: &Value) -> bool {
             .is_some_and(|all| value["kind"] == json!("Namespace") && !all.is_empty())
 }
 
-/// A namespace that is not there, or is going, takes nothing new.
+/// Refuses a new object in a namespace that does not exist or is being deleted.
 pub fn refuse_where_namespace_is_gone(
     draft: &Draft<'_>,
     kinds: &Kinds,
@@ -162,8 +164,9 @@ pub fn refuse_where_namespace_is_gone(
     Err(failure)
 }
 
-/// What the controllers of Kubernetes do after a write: dependents of what is gone go, or are let go; what is left over by
-/// an owner goes; a namespace takes its content along. Returns when nothing more follows.
+/// Does what the controllers of Kubernetes do after a write: dependents of a deleted object are deleted or lose that
+/// owner, an object whose owners no longer exist is deleted, and a namespace takes its content with it. Returns when
+/// nothing more follows.
 pub fn collect(write: &Write, draft: &mut Draft<'_>) {
     let mut from = 0;
     loop {
@@ -189,16 +192,16 @@ pub fn collect(write: &Write, draft: &mut Draft<'_>) {
     }
 }
 
-/// Whether an object is being deleted.
+/// Returns whether an object is being deleted.
 pub fn is_going(value: &Value) -> bool {
     value["metadata"]["deletionTimestamp"].is_string()
 }
 
-/// Events are the only objects that nobody deletes. A cluster forgets them after an hour; here, where a calendar may run
-/// fast, the newest stay whatever their age.
+/// Deletes the oldest Events. Nobody else deletes Events: a cluster forgets them after an hour, but here a calendar may
+/// run fast, so the newest are kept, whatever their age.
 pub fn forget_old_events(draft: &mut Draft<'_>) {
     const KEPT: usize = 5_000;
-    /// So many more are let in before they are sorted again.
+    /// How many more Events may collect before they are sorted again.
     const SLACK: usize = 1_000;
     if draft.len_before(EVENT) < KEPT + SLACK {
         return;
@@ -210,7 +213,7 @@ pub fn forget_old_events(draft: &mut Draft<'_>) {
     }
 }
 
-/// Does what the finalizers of Kubernetes stand for.
+/// Does the work that the finalizers of Kubernetes stand for.
 fn go_on(write: &Write, draft: &mut Draft<'_>, kind: &Kind, key: &str, object: &Arc<Object>) {
     let mut value = object.value.clone();
     let uid = value["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
@@ -260,7 +263,7 @@ fn go_on(write: &Write, draft: &mut Draft<'_>, kind: &Kind, key: &str, object: &
     }
 }
 
-/// Deletes what is in a namespace. True where nothing is left.
+/// Deletes everything in a namespace. Returns whether nothing is left.
 fn empty_namespace(write: &Write, draft: &mut Draft<'_>, namespace: &str) -> bool {
     let prefix = format!("{namespace}/");
     let mut empty = true;
@@ -276,7 +279,7 @@ fn empty_namespace(write: &Write, draft: &mut Draft<'_>, namespace: &str) -> boo
     empty
 }
 
-/// The owner is gone: what it alone owned goes as well, the rest forgets it.
+/// Handles the removal of an owner: its dependents are deleted if it was their only owner; the others lose this owner.
 fn release_dependents(write: &Write, draft: &mut Draft<'_>, owner: &Object) {
     let uid = owner.value["metadata"]["uid"].as_str().unwrap_or_default();
     for (id, key, dependent) in draft.owned(uid) {
@@ -293,7 +296,7 @@ fn release_dependents(write: &Write, draft: &mut Draft<'_>, owner: &Object) {
     }
 }
 
-/// Owners that go once their dependents are gone, and the namespace that goes once it is empty.
+/// Continues with the owners that waited for this dependent to go, and with the namespace if it waits to become empty.
 fn wake_those_waiting_for(write: &Write, draft: &mut Draft<'_>, kind: &Kind, gone: &Object) {
     let metadata = &gone.value["metadata"];
     let namespace = metadata["namespace"].as_str().unwrap_or_default();
@@ -311,7 +314,7 @@ fn wake_those_waiting_for(write: &Write, draft: &mut Draft<'_>, kind: &Kind, gon
     }
 }
 
-/// Where the object is that an owner reference names; None: its kind is not served here.
+/// Returns where the object is that an owner reference names; `None` if its kind is not served here.
 fn place_of(kinds: &Kinds, owner: &Value, namespace: &str) -> Option<(usize, String)> {
     let text = |field: &str| owner[field].as_str().unwrap_or_default();
     let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
@@ -321,7 +324,7 @@ fn place_of(kinds: &Kinds, owner: &Value, namespace: &str) -> Option<(usize, Str
     Some((kind.stored_as, key_of(kind, &place)))
 }
 
-/// An object whose owners are all unknown has been left over.
+/// Deletes an object if none of its owners exists.
 fn drop_if_owner_is_missing(write: &Write, draft: &mut Draft<'_>, kind: &Kind, key: &str, object: &Arc<Object>) {
     let metadata = &object.value["metadata"];
     let references = metadata["ownerReferences"].as_array().map_or(&[] as &[Value], Vec::as_slice);
@@ -330,7 +333,7 @@ fn drop_if_owner_is_missing(write: &Write, draft: &mut Draft<'_>, kind: &Kind, k
     }
     let namespace = metadata["namespace"].as_str().unwrap_or_default();
     let there = |owner: &Value| match place_of(&write.kinds, owner, namespace) {
-        // A kind that is not served here may own things that are: nobody can say that it is gone.
+        // An owner of a kind that is not served here counts as present: nothing here can show that it is gone.
         None => true,
         Some((id, key)) => draft.get(id, &key).is_some_and(|found| found.value["metadata"]["uid"] == owner["uid"]),
     };
@@ -339,7 +342,7 @@ fn drop_if_owner_is_missing(write: &Write, draft: &mut Draft<'_>, kind: &Kind, k
     }
 }
 
-/// The object without this owner, as the garbage collector of Kubernetes leaves it.
+/// Returns the object without this owner, as the garbage collector of Kubernetes leaves it.
 fn without_owner(write: &Write, kind: &Kind, live: &Value, uid: &str) -> Value {
     let mut value = live.clone();
     let left: Vec<Value> = value["metadata"]["ownerReferences"]

@@ -1,4 +1,4 @@
-//! What clients ask first: which groups, versions and resources there are.
+//! Discovery: the groups, versions and resources, which clients ask for first.
 
 use serde_json::{Value, json};
 
@@ -6,14 +6,15 @@ use super::kind::{Kind, Kinds};
 
 /// The release of Kubernetes whose API this is.
 pub const KUBERNETES: &str = "1.36.4";
-/// The media type of everything at once.
+/// The media type of the discovery answer that holds everything.
 pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-/// The same in the order in which the API server lists those of custom resources.
+/// The same verbs in the order in which the API server lists those of custom resources.
 const CUSTOM_VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
-/// The answer to a path that is discovery's; None: it is not. `host` is where the client believes this to be.
+/// Returns the answer to a path of discovery; `None` if the path is not one. `host` is the address by which the client
+/// reaches this server.
 pub fn answer(kinds: &Kinds, path: &str, aggregated: bool, host: &str) -> Option<Value> {
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
@@ -42,7 +43,7 @@ pub fn answer(kinds: &Kinds, path: &str, aggregated: bool, host: &str) -> Option
     }
 }
 
-/// What there is below the root.
+/// Returns the paths below the root.
 fn paths(kinds: &Kinds) -> Vec<String> {
     let groups =
         named_groups(kinds).flat_map(|(group, version)| [format!("/apis/{group}"), format!("/apis/{group}/{version}")]);
@@ -66,7 +67,7 @@ fn version() -> Value {
     })
 }
 
-/// As Go calls it.
+/// Returns the processor architecture by Go's name.
 fn go_architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -87,7 +88,7 @@ fn group_entry(group: &str, version: &str) -> Value {
 fn verbs(kind: &Kind) -> Vec<&'static str> {
     match kind.custom {
         true => CUSTOM_VERBS.to_vec(),
-        // Namespaces go one by one.
+        // Namespaces can only be deleted one by one.
         false => VERBS.into_iter().filter(|verb| kind.namespaced || *verb != "deletecollection").collect(),
     }
 }
@@ -132,7 +133,7 @@ fn resource_list(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
         return None;
     }
     let mut list = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": resources});
-    // The list of the core group is older than this field.
+    // The discovery format of the core group is older than this field.
     if !group.is_empty() {
         list["apiVersion"] = "v1".into();
     }
@@ -148,7 +149,7 @@ fn add_names(kind: &Kind, entry: &mut Value) {
     }
 }
 
-/// Everything at once (`apidiscovery.k8s.io/v2`).
+/// Returns everything in one answer (`apidiscovery.k8s.io/v2`).
 fn aggregated_list(kinds: &Kinds, core: bool) -> Value {
     let groups = kinds.group_versions().into_iter().filter(|(group, _)| group.is_empty() == core);
     let items: Vec<Value> = groups
@@ -163,7 +164,7 @@ fn aggregated_list(kinds: &Kinds, core: bool) -> Value {
 }
 
 fn aggregated_entry(kind: &Kind) -> Value {
-    // Only of custom resources the API server says the group as well.
+    // The API server states the group here only for custom resources.
     let response = match kind.custom {
         true => json!({"group": kind.group, "version": kind.version, "kind": kind.kind}),
         false => json!({"group": "", "version": "", "kind": kind.kind}),

@@ -1,5 +1,5 @@
-//! Fields that stand twice in one object or that nobody knows: readers take the last and drop the others, and whoever
-//! wrote them should know.
+//! Duplicate and unknown fields. Readers take the last of duplicate fields and drop unknown ones, and the author of
+//! such a body should learn about it.
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -11,11 +11,12 @@ use std::fmt;
 
 use super::schema::{Node, Path};
 
-/// Told at most.
+/// The most faults that are reported.
 const MOST: usize = 100;
 
-/// The doubled fields of a text of JSON, and with a schema those that it does not have, in their order: `duplicate field
-/// "spec.product"`. Of bytes that are no JSON nothing is said.
+/// Returns the duplicate fields in a text of JSON and, if there is a schema, the fields that the schema does not have,
+/// in the order of the text: `duplicate field "spec.product"`. Where the text is not JSON, reading stops
+/// without an error.
 pub fn faults(json: &[u8], node: Option<&Node>) -> Vec<String> {
     let found = RefCell::new(Vec::new());
     let mut reader = serde_json::Deserializer::from_slice(json);
@@ -29,7 +30,7 @@ struct Look<'f> {
     found: &'f RefCell<Vec<String>>,
 }
 
-/// A name, as it stands in the text where nothing in it is escaped.
+/// A field name, borrowed from the text unless something in it is escaped.
 #[derive(Deserialize)]
 struct Name<'n>(#[serde(borrow)] Cow<'n, str>);
 
@@ -41,7 +42,7 @@ impl<'f> Look<'f> {
         }
     }
 
-    /// The schema of a field; an error where there is none.
+    /// Returns the schema of a field; `Ok(None)` if any value may follow, an error if there is no such field.
     fn field(&self, name: &str) -> Result<Option<&'f Node>, ()> {
         match self.node.filter(|node| node.type_.is_some() && !node.any_object) {
             Some(node) => node.field(name).map(Some).ok_or(()),
@@ -120,8 +121,8 @@ impl<'de> Visitor<'de> for Look<'_> {
     }
 }
 
-/// The value in a text of JSON, and whether a field stands in it twice: told apart while it is read, which costs nothing.
-/// None: this is no JSON.
+/// Returns the value in a text of JSON, and whether any object in it has a duplicate field, which is noticed while
+/// reading at no extra cost. `None` if this is not JSON.
 pub fn read(json: &[u8]) -> Option<(Value, bool)> {
     let doubled = Cell::new(false);
     let mut reader = serde_json::Deserializer::from_slice(json);

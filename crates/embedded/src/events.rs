@@ -1,5 +1,5 @@
-//! Events: what they have by themselves, what may be written by which of the two groups (`pkg/apis/core/validation/events.go`),
-//! and who owns their fields, which the groups call differently.
+//! Events: their defaults, what each of the two groups may write (`pkg/apis/core/validation/events.go`), and the owners
+//! of their fields, which the groups name differently.
 
 use serde_json::{Value, json};
 
@@ -8,16 +8,16 @@ use super::kind::Kind;
 use super::metadata::{qualified_name_faults, subdomain_faults};
 use super::schema::FieldError;
 
-/// The group that came later, and its version.
+/// The newer group of Events, and its version.
 pub const NEW_GROUP: &str = "events.k8s.io";
 const NEW_VERSION: &str = "events.k8s.io/v1";
 const CORE_VERSION: &str = "v1";
 
-/// Bytes of a text that says who or why, and of the note.
+/// The most bytes in a name such as that of the reporter or the reason, and in the note.
 const LONGEST_NAME: usize = 128;
 const LONGEST_NOTE: usize = 1024;
 
-/// Fills in what an Event has by itself.
+/// Fills in the defaults of an Event.
 pub fn complete(object: &mut Value) {
     let Some(fields) = object.as_object_mut() else { return };
     for field in ["firstTimestamp", "lastTimestamp", "eventTime"] {
@@ -35,12 +35,12 @@ pub fn complete(object: &mut Value) {
     }
 }
 
-/// The other version under which Events are written.
+/// Returns the other version in which Events are written; `None` if `kind` is not an Event.
 pub fn other_version(kind: &Kind) -> Option<&'static str> {
     (kind.stored_as == builtin::EVENT).then_some(if kind.group == NEW_GROUP { CORE_VERSION } else { NEW_VERSION })
 }
 
-/// A stored Event as `kind` has it, the fields that the other version owns named in this one.
+/// Returns a stored Event in the form of `kind`. Fields owned in the other version get their names in this one.
 pub fn as_written(kind: &Kind, stored: &Value) -> Value {
     let mut object = match kind.group == NEW_GROUP {
         true => builtin::to_new_event(stored.clone()),
@@ -50,7 +50,7 @@ pub fn as_written(kind: &Kind, stored: &Value) -> Value {
     object
 }
 
-/// The way back of [`as_written`].
+/// The reverse of [`as_written`].
 pub fn as_stored(kind: &Kind, mut object: Value) -> Value {
     rename_owned(kind, &mut object, |(core, new)| if kind.group == NEW_GROUP { (new, core) } else { (core, new) });
     match kind.group == NEW_GROUP {
@@ -59,7 +59,7 @@ pub fn as_stored(kind: &Kind, mut object: Value) -> Value {
     }
 }
 
-/// Renames what is owned in the other version.
+/// Renames the fields that are owned in the other version.
 fn rename_owned<'n>(kind: &Kind, object: &mut Value, order: impl Fn((&'n str, &'n str)) -> (&'n str, &'n str) + Copy) {
     let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
     let others = entries.into_iter().flatten().filter(|entry| entry["apiVersion"].as_str() == other_version(kind));
@@ -73,7 +73,7 @@ fn rename_owned<'n>(kind: &Kind, object: &mut Value, order: impl Fn((&'n str, &'
     }
 }
 
-/// What is wrong with an Event that is written through `kind`; `old` is there for an update.
+/// Returns what is wrong with an Event that is written through `kind`. `old` is the Event that it replaces, if any.
 pub fn faults(kind: &Kind, event: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let new = kind.group == NEW_GROUP;
     let mut faults = faults_of_old(event, new);
@@ -94,12 +94,13 @@ fn text<'e>(event: &'e Value, field: &str) -> &'e str {
     event[field].as_str().unwrap_or_default()
 }
 
-/// Empty values in these errors are the API server's own: it does not repeat what is wrong.
+/// Returns an error with an empty value, as in the API server's errors here: it does not repeat the bad value.
 fn wrong(field: &str, why: &str) -> FieldError {
     FieldError::invalid(field, Some(&"".into()), why)
 }
 
-/// What both groups ask for. An Event with a time of its own is of the new sort, whoever writes it.
+/// Returns what is wrong by the rules of both groups. An Event with an `eventTime` follows the new rules, whichever
+/// group it is written through.
 fn faults_of_old(event: &Value, new: bool) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let namespace = event["metadata"]["namespace"].as_str().unwrap_or_default();
@@ -139,7 +140,7 @@ fn faults_of_old(event: &Value, new: bool) -> Vec<FieldError> {
     faults
 }
 
-/// What the new group asks for besides.
+/// Returns what is wrong by the additional rules of the new group.
 fn faults_of_new(event: &Value) -> Vec<FieldError> {
     let mut faults = series_faults(event);
     if event["eventTime"].is_null() {
@@ -175,7 +176,7 @@ fn series_faults(event: &Value) -> Vec<FieldError> {
     faults
 }
 
-/// The new group lets only the series change.
+/// Returns the changes that the new group forbids: only the series may change.
 fn changes(event: &Value, old: &Value) -> Vec<FieldError> {
     let fixed = [
         ("involvedObject", "involvedObject"),

@@ -1,4 +1,4 @@
-//! What the API refuses, as a `Status` in the API server's words.
+//! Requests that the API refuses, as a `Status` in the API server's words.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -11,11 +11,11 @@ use super::schema::{FieldError, Reason, quoted};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
     pub code: u16,
-    /// Empty where the API server gives none.
+    /// Empty if the API server gives no reason.
     pub reason: &'static str,
     pub message: String,
     pub details: Option<Box<Value>>,
-    /// What the client should hear besides.
+    /// Warnings that the client receives with the refusal.
     pub warnings: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl Failure {
         Failure::new(404, "NotFound", message).with(kind.details(name))
     }
 
-    /// No such path.
+    /// There is nothing at this path.
     pub fn no_resource() -> Self {
         Failure::new(404, "NotFound", "the server could not find the requested resource").with(json!({}))
     }
@@ -64,7 +64,7 @@ impl Failure {
         Failure::new(406, "NotAcceptable", format!("only the following media types are accepted: {known}"))
     }
 
-    /// A verb that a kind does not have.
+    /// The kind does not have this verb.
     pub fn unsupported(kind: &Kind, verb: &str) -> Self {
         let message = format!("{verb} is not supported on resources of kind {:?}", kind.resource());
         Failure::new(405, "MethodNotAllowed", message).with(kind.details(""))
@@ -80,7 +80,8 @@ impl Failure {
         Failure::new(409, "Conflict", message).with(kind.details(name))
     }
 
-    /// A delete that names another object than is there. The API server says the kind here, not the resource.
+    /// A delete whose preconditions name another object than the present one. Here the API server names the kind of a
+    /// custom resource, not the resource.
     pub fn unmet_precondition(kind: &Kind, name: &str, why: &str) -> Self {
         let of = if kind.custom { kind.kind.clone() } else { kind.plural.clone() };
         let qualified = if kind.group.is_empty() { of.clone() } else { format!("{of}.{}", kind.group) };
@@ -101,7 +102,7 @@ impl Failure {
             .iter()
             .map(|e| json!({"reason": e.reason.cause(), "message": e.message, "field": e.field}))
             .collect();
-        // The API server tells the same thing once.
+        // The API server lists the same error once.
         let mut told: Vec<String> = Vec::new();
         for error in errors.iter().map(FieldError::to_string) {
             if !told.contains(&error) {
@@ -123,7 +124,7 @@ impl Failure {
         Failure::new(422, "Invalid", format!("{qualified} {name:?} is invalid: {all}")).with(details)
     }
 
-    /// What came of a patch is no object of the kind. `patched` is shown as it is.
+    /// A patch whose result is not an object of the kind. `patched` is the text in which the result is shown.
     pub fn bad_patch(patched: &str, why: &str) -> Self {
         let why = format!("Invalid value: {}: {why}", quoted(patched));
         let message = format!(" \"\" is invalid: patch: {why}");
@@ -135,7 +136,7 @@ impl Failure {
         Failure::new(410, "Expired", message)
     }
 
-    /// What the fields or the patch of a request make the server refuse.
+    /// A request that the field owners or its patch rule out.
     pub fn of_refusal(refusal: Refusal) -> Self {
         let causes: Vec<Value> = refusal
             .causes
@@ -145,7 +146,7 @@ impl Failure {
         let mut failure = Failure::new(refusal.code, refusal.reason.unwrap_or_default(), refusal.message);
         failure.details = match causes.is_empty() {
             false => Some(Box::new(json!({"causes": causes}))),
-            // An Invalid has details, even of nothing.
+            // An `Invalid` always has details, even empty ones.
             true => (refusal.code == 422).then(|| Box::new(json!({}))),
         };
         failure

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// A path that was read once.
+/// A path, parsed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonPath(Vec<Step>);
 
@@ -15,7 +15,8 @@ enum Step {
 }
 
 impl JsonPath {
-    /// Reads `.status.conditions[?(@.type=='Ready')].status`. What cannot be read finds nothing.
+    /// Parses a path such as `.status.conditions[?(@.type=='Ready')].status`. A path that cannot be parsed finds
+    /// nothing.
     pub fn read(text: &str) -> Self {
         let mut steps = Vec::new();
         let mut rest = text;
@@ -45,7 +46,7 @@ impl JsonPath {
         JsonPath(steps)
     }
 
-    /// The first value that the path leads to.
+    /// Returns the first value that the path leads to.
     pub fn first<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         follow(&self.0, value)
     }

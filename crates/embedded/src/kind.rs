@@ -1,4 +1,5 @@
-//! The kinds that the embedded API serves: ours from their CRDs, the built-in ones from what a real API server publishes.
+//! The kinds that the embedded API serves: Seatkeeper's own from their CRDs, the built-in ones from what a real API
+//! server publishes.
 
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, OnceLock};
@@ -7,7 +8,7 @@ use super::columns::Column;
 use super::schema::{Node, Schema};
 use super::{builtin, openapi};
 
-/// One resource of one group.
+/// One resource of one API group.
 #[derive(Debug)]
 pub struct Kind {
     pub group: String,
@@ -18,33 +19,33 @@ pub struct Kind {
     pub short_names: Vec<String>,
     pub categories: Vec<String>,
     pub namespaced: bool,
-    /// One of ours, defined by a CRD.
+    /// Whether the kind is one of Seatkeeper's own, defined by a CRD.
     pub custom: bool,
-    /// Has a status subresource.
+    /// Whether the kind has a status subresource.
     pub status: bool,
     /// The schema of a whole object, `metadata` included.
     pub node: Node,
     /// What its CRD publishes; `null` for a built-in kind.
     pub published: Value,
-    /// Bounds and rules of its CRD.
+    /// The bounds and rules of a custom resource; `None` for a built-in kind.
     pub schema: Option<Schema>,
     pub columns: Vec<Column>,
-    /// The field labels that a selector may name besides `metadata.name` and `metadata.namespace`.
+    /// The field labels that a selector may name, besides `metadata.name` and `metadata.namespace`.
     pub selectable: Vec<String>,
-    /// PUT makes an object that is not there.
+    /// Whether PUT creates an object that does not exist.
     pub created_by_update: bool,
-    /// PUT without a resourceVersion overwrites.
+    /// Whether PUT without a resourceVersion overwrites.
     pub updated_unconditionally: bool,
-    /// `metadata.generation` counts the changes of what is wanted.
+    /// Whether `metadata.generation` counts the changes to the desired state.
     pub generation: bool,
-    /// The kind whose objects these are: core Events for those of `events.k8s.io`.
+    /// The index of the kind under which objects are stored: core Events for those of `events.k8s.io`.
     pub stored_as: usize,
-    /// Hash of group, version and kind that clients may cache by.
+    /// A hash of group, version and kind, by which clients may cache.
     pub storage_version_hash: String,
 }
 
-/// The kinds that an API serves: those built into Kubernetes, and those of CustomResourceDefinitions. Reading schemas takes
-/// a while, so APIs of one process may share one.
+/// The kinds that an API serves: those built into Kubernetes, and those of CustomResourceDefinitions. Reading schemas
+/// takes a while, so the APIs of one process may share one.
 #[derive(Debug)]
 pub struct Kinds {
     all: Vec<Kind>,
@@ -53,8 +54,8 @@ pub struct Kinds {
 }
 
 impl Kinds {
-    /// The built-in kinds, and one for each of `crds` (`apiextensions.k8s.io/v1`, as JSON), of which the first version is
-    /// served.
+    /// Returns the built-in kinds, and one for each of `crds` (`apiextensions.k8s.io/v1`, as JSON), of which the first
+    /// version is served.
     pub fn with(crds: &[Value]) -> Arc<Kinds> {
         let mut all = builtin::kinds();
         all.extend(crds.iter().enumerate().map(|(n, crd)| of_crd(crd, builtin::COUNT + n)));
@@ -73,7 +74,7 @@ impl Kinds {
         self.all.iter().position(|k| k.group == group && k.version == version && k.plural == plural)
     }
 
-    /// Group and version pairs, each once, in the order of the API server's lists.
+    /// Returns the pairs of group and version, each once, in the order of the API server's lists.
     pub fn group_versions(&self) -> Vec<(&str, &str)> {
         let mut all: Vec<(&str, &str)> = Vec::new();
         for kind in &self.all {
@@ -86,7 +87,7 @@ impl Kinds {
 }
 
 impl Kind {
-    /// `v1`, `seatkeeper.dev/v1alpha1`.
+    /// Returns the group and version: `v1`, `seatkeeper.dev/v1alpha1`.
     pub fn api_version(&self) -> String {
         match self.group.as_str() {
             "" => self.version.clone(),
@@ -94,7 +95,7 @@ impl Kind {
         }
     }
 
-    /// `secrets`, `plans.seatkeeper.dev`.
+    /// Returns the resource with its group: `secrets`, `plans.seatkeeper.dev`.
     pub fn resource(&self) -> String {
         match self.group.as_str() {
             "" => self.plural.clone(),
@@ -102,12 +103,13 @@ impl Kind {
         }
     }
 
-    /// `secrets.`, `plans.seatkeeper.dev`: the group stands behind a dot, also where it has no name.
+    /// Returns the resource, a dot and the group, also for the group without a name: `secrets.`,
+    /// `plans.seatkeeper.dev`.
     pub fn qualified_resource(&self) -> String {
         format!("{}.{}", self.plural, self.group)
     }
 
-    /// The details of a Status about this resource.
+    /// Returns the details of a `Status` about this resource.
     pub fn details(&self, name: &str) -> Value {
         let mut details = Map::new();
         if !name.is_empty() {
@@ -120,12 +122,12 @@ impl Kind {
         Value::Object(details)
     }
 
-    /// Whether a field selector may name this label.
+    /// Returns whether a field selector may name this label.
     pub fn selects(&self, label: &str) -> bool {
         matches!(label, "metadata.name" | "metadata.namespace") || self.selectable.iter().any(|known| known == label)
     }
 
-    /// What the API server says of a label that it may not name.
+    /// Returns the API server's message for a field label that a selector may not name.
     pub fn refuses_field_label(&self, label: &str) -> String {
         match (self.selectable.is_empty() || self.plural == "leases") && !self.custom {
             true => {
@@ -135,7 +137,7 @@ impl Kind {
         }
     }
 
-    /// The value of a field label as a selector compares it: text, empty where there is none.
+    /// Returns the value of a field label as a selector compares it: as text, empty if there is no value.
     pub fn field_value(&self, object: &Value, label: &str) -> String {
         if self.plural == "events" && label == "source" {
             let source = object["source"]["component"].as_str().filter(|source| !source.is_empty());
@@ -183,7 +185,7 @@ fn of_crd(crd: &Value, id: usize) -> Kind {
         generation: true,
         stored_as: id,
         storage_version_hash: openapi::storage_version_hash(&group, &text(&version["name"]), &kind),
-        // A test reads every CRD: none has a rule that cannot be carried out.
+        // A test compiles the schema of every CRD, so an error cannot occur here.
         schema: Schema::of_crd(schema).ok(),
         published: schema.clone(),
         node,

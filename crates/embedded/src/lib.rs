@@ -1,8 +1,52 @@
-//! The part of the Kubernetes API that Seatkeeper uses, inside this process: for one machine without a cluster, and for
-//! simulation. What it answers is checked call by call against a real API server.
+//! The embedded API: the part of the Kubernetes API that Seatkeeper uses, served inside this process.
 //!
-//! A request is read (`request`, `decode`), a read answers from the state (`reading`, `watching`), a write makes a draft
-//! (`writing`, `deleting`) that is committed to the storage and only then seen by anybody.
+//! It has two uses: `seatkeeper up` runs Seatkeeper on one machine without a cluster, and tests and the simulation run
+//! the real operator on it. Clients see no difference from a cluster: [`Embedded::client`] is an ordinary kube client,
+//! [`Embedded::answer`] takes any HTTP request, and kubectl, Helm and client libraries work over the HTTPS server that
+//! `seatkeeper up` puts in front of it.
+//!
+//! A request is parsed (`request`, `decode`). A read is answered from the state (`reading`, `watching`). A write makes
+//! a draft on the state (`writing`, `change`, `deleting`), which is committed to the storage (`commit`, `storage`) and
+//! only then applied and shown. `schema` decides what is invalid, `fields` who owns which field.
+//!
+//! # Kinds
+//!
+//! Seatkeeper's own kinds, as their CRDs define them, and Namespaces, Secrets, ConfigMaps, Pods, Leases and Events
+//! (core and `events.k8s.io`). They have get, list, watch, create, update, patch, server-side apply and delete, status
+//! subresources, tables, discovery and OpenAPI.
+//!
+//! # Guarantees
+//!
+//! - **Answers are those of Kubernetes 1.36**, in the same words. A conformance test sends the same requests to this
+//!   API and to a real API server and compares status, body, warnings, tables and watches. Where the two differ, this
+//!   API is wrong.
+//! - **Nothing is shown that is not stored.** An answer to a write, a read and a watch show a change only after its
+//!   commit. A refused write leaves nothing behind.
+//! - **Acknowledged writes survive.** With [`Embedded::open`], whatever ends the process, the next one finds every
+//!   write that was answered. A damaged or incomplete database is refused with what to do, and left as it is.
+//! - **Writes happen one after another**, and revisions only grow. Waiting writes share a commit, so a client does not
+//!   wait for each of the others' commits.
+//! - **Consequences are part of the write.** Deleting dependents, finalizers of Kubernetes' own and emptying a
+//!   namespace happen in the same commit as the write that causes them: there is no state in between, and nothing to
+//!   wait for.
+//! - **No request makes it fail.** Whatever a request contains, it gets an answer; bodies, histories and watches are
+//!   bounded.
+//!
+//! # Caveats
+//!
+//! - **It has no authentication, authorisation or admission**: no RBAC, no ServiceAccounts, no admission policies and
+//!   no webhooks. Any caller that reaches it may do everything; `seatkeeper up` checks the token in front of it.
+//! - **It runs no controllers of Kubernetes** except owner garbage collection and the deletion of namespaces. Without a
+//!   scheduler and nodes, a Pod stays `Pending`.
+//! - **Kinds are fixed at compile time**: a CRD cannot be created. Seatkeeper's CRDs may only use formats and CEL
+//!   functions that are supported here; a test refuses others.
+//! - **It is one process with one storage.** All objects are kept in memory, and one process at a time can open a
+//!   folder.
+//! - **History is short.** The last 4,096 changes of each kind are kept, in memory only: a watch or a page of a list
+//!   from before that, or from before a restart, gets 410 and the client lists again.
+//! - **Only the newest 5,000 Events are kept**, whatever their age, because a calendar may run fast here.
+//! - **Protobuf is accepted in bodies of a few kinds only**, those that kubectl sends in that form; answers are never
+//!   Protobuf.
 
 mod answer;
 mod builtin;
@@ -77,7 +121,7 @@ pub struct Setup {
     pub random: Random,
 }
 
-/// The API. Clones are the same one.
+/// The embedded API. Clones share the same objects.
 #[derive(Clone)]
 pub struct Embedded(Arc<Inner>);
 
@@ -87,13 +131,17 @@ struct Inner {
 }
 
 impl Embedded {
-    /// An API that keeps its objects as long as it lives.
+    /// Returns an API that keeps its objects in memory only.
     pub fn in_memory(setup: Setup) -> Self {
         let ledger = Ledger::of_memory(&setup.kinds, Memory);
         Self::with(setup, ledger)
     }
 
-    /// An API that keeps its objects in `folder`: what it has answered survives whatever ends the process.
+    /// Opens an API that keeps its objects in `folder`: an answered write survives whatever ends the process.
+    ///
+    /// # Errors
+    ///
+    /// Fails if another process has the folder, if it cannot be used, or if its database is damaged.
     pub fn open(folder: &Path, setup: Setup) -> Result<Self, StorageError> {
         let ledger = Ledger::of_disk(&setup.kinds, Durable::open(folder)?)?;
         Ok(Self::with(setup, ledger))
@@ -107,13 +155,14 @@ impl Embedded {
         api
     }
 
-    /// Makes a namespace where there is none.
+    /// Creates a namespace unless it exists.
     pub fn ensure_namespace(&self, name: &str) {
-        // An error says that it is there already.
+        // An error means that it exists already.
         let _ = self.0.ledger.commit_now(|draft| self.first_namespace(name).create(draft));
     }
 
-    /// How to reach the objects of a kind, and whether they live in namespaces; None: there is no such kind.
+    /// Returns how to reach the objects of a kind, and whether they live in namespaces; `None` if there is no such
+    /// kind.
     pub fn resource_of(&self, api_version: &str, kind: &str) -> Option<(ApiResource, bool)> {
         let found = self.kinds().iter().find(|(_, known)| known.api_version() == api_version && known.kind == kind);
         found.map(|(_, kind)| {
@@ -128,7 +177,7 @@ impl Embedded {
         })
     }
 
-    /// The kinds that are served.
+    /// Returns the names of the kinds that are served.
     pub fn known_kinds(&self) -> Vec<&str> {
         self.kinds().iter().filter(|(id, kind)| kind.stored_as == *id).map(|(_, kind)| kind.kind.as_str()).collect()
     }
@@ -148,7 +197,7 @@ impl Embedded {
         }
     }
 
-    /// A client of this API.
+    /// Returns a kube client of this API.
     pub fn client(&self) -> Client {
         Client::new(self.clone(), "default")
     }
@@ -165,7 +214,7 @@ impl Embedded {
         self.0.ledger.read()
     }
 
-    /// Answers a request. Nothing it can say makes this fail or panic.
+    /// Answers a request. Whatever the request contains, this neither fails nor panics.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send,
@@ -204,7 +253,7 @@ impl Embedded {
         response
     }
 
-    /// Discovery, OpenAPI and health.
+    /// Answers discovery, OpenAPI and health checks.
     fn other(&self, path: &str, head: &http::request::Parts) -> Response<Body> {
         let json = |value: Value| respond(StatusCode::OK, "application/json", value.to_string().into());
         match path {
@@ -272,7 +321,7 @@ impl Embedded {
         let plain = write.resource.subresource.is_none();
         match (&head.method, named) {
             (&Method::POST, true) if kind.custom && !plain => Err(Failure::unsupported(kind, "create")),
-            // Of custom resources the name in the path is passed over.
+            // For custom resources, the name in the path is ignored.
             (&Method::POST, named) if (kind.custom || !named) && write.is_in_its_place() => {
                 let done = self.0.ledger.commit(move |draft| finished(&write, draft, Write::create)).await?;
                 Ok(done_response(&shown, done))
@@ -327,7 +376,7 @@ impl Embedded {
     }
 }
 
-/// A write and what follows from it.
+/// Runs a write, and does what follows from it.
 fn finished<T>(
     write: &Write,
     draft: &mut state::Draft<'_>,
@@ -348,14 +397,14 @@ fn done_response(shown: &Shown<'_>, done: Done) -> Response<Body> {
     response
 }
 
-/// An answer without a body.
+/// Returns an answer without a body.
 fn nothing(code: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::default());
     *response.status_mut() = code;
     response
 }
 
-/// What a delete says of an object that is gone.
+/// Returns the answer to a delete whose object is gone.
 fn gone(kind: &kind::Kind, object: &Value) -> Bytes {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let mut details = kind.details(name);

@@ -1,4 +1,4 @@
-//! What every object's metadata must be (`k8s.io/apimachinery/pkg/api/validation`).
+//! Validation of the metadata of objects (`k8s.io/apimachinery/pkg/api/validation`).
 
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const QUALIFIED: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const LABEL_VALUE: &str = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?";
 const CONFIG_KEY: &str = "[-._a-zA-Z0-9]+";
-/// All annotations of an object together.
+/// The most bytes in all annotations of an object together.
 const ANNOTATIONS_BYTES: usize = 256 << 10;
 
 fn matches(pattern: &'static str, text: &str) -> bool {
@@ -33,7 +33,7 @@ fn pattern_fault(what: &str, examples: &[&str], pattern: &str) -> String {
     format!("{what} {examples}regex used for validation is '{pattern}')")
 }
 
-/// Why this is no DNS-1123 subdomain.
+/// Returns why `text` is not a DNS-1123 subdomain.
 pub fn subdomain_faults(text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if text.len() > 253 {
@@ -46,7 +46,7 @@ pub fn subdomain_faults(text: &str) -> Vec<String> {
     faults
 }
 
-/// Why this is no DNS-1123 label.
+/// Returns why `text` is not a DNS-1123 label.
 pub fn label_faults(text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if text.len() > 63 {
@@ -61,7 +61,7 @@ pub fn label_faults(text: &str) -> Vec<String> {
     faults
 }
 
-/// Why this is no key of a label or an annotation.
+/// Returns why `key` cannot be the key of a label or an annotation.
 fn qualified_faults(key: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let examples = ["MyName", "my.name", "123-abc"];
@@ -94,12 +94,12 @@ fn qualified_faults(key: &str) -> Vec<String> {
     faults
 }
 
-/// What is wrong with the key of a label, the first thing.
+/// Returns the first thing that is wrong with the key of a label.
 pub fn label_key_fault(key: &str) -> Option<String> {
     qualified_faults(key).into_iter().next()
 }
 
-/// What is wrong with the value of a label.
+/// Returns what is wrong with the value of a label.
 pub fn label_value_fault(value: &str) -> Option<String> {
     if value.len() > 63 {
         return Some("must be no more than 63 bytes".to_owned());
@@ -110,12 +110,12 @@ pub fn label_value_fault(value: &str) -> Option<String> {
     })
 }
 
-/// Why this is no qualified name, in a field of this name.
+/// Returns why `name`, in the field `field`, is not a qualified name.
 pub fn qualified_name_faults(field: &str, name: &str) -> Vec<FieldError> {
     qualified_faults(name).into_iter().map(|why| invalid(field, name, why)).collect()
 }
 
-/// What is wrong with the name of an entry of a Secret or ConfigMap.
+/// Returns what is wrong with the name of an entry of a Secret or ConfigMap.
 pub fn entry_name_faults(key: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if key.len() > 253 {
@@ -138,14 +138,14 @@ fn invalid(field: impl Into<String>, value: &str, why: impl std::fmt::Display) -
     FieldError::new(field, Reason::Invalid, format!("Invalid value: {value:?}: {why}"))
 }
 
-/// What is wrong with the metadata of a new object of `kind`.
+/// Returns what is wrong with the metadata of a new object of `kind`.
 pub fn faults(kind: &Kind, object: &Value) -> Vec<FieldError> {
     let meta = &object["metadata"];
     let name_faults =
         |text: &str| if kind.plural == "namespaces" { label_faults(text) } else { subdomain_faults(text) };
     let mut faults = Vec::new();
     if let Some(generate) = meta["generateName"].as_str().filter(|generate| !generate.is_empty()) {
-        // A dash at the end is followed by letters.
+        // The API server appends letters to this stem, so a dash at its end is allowed.
         let stem = generate.strip_suffix('-').map_or(generate.to_owned(), |stem| format!("{stem}a"));
         faults.extend(name_faults(&stem).into_iter().map(|why| invalid("metadata.generateName", generate, why)));
     }
@@ -162,8 +162,8 @@ pub fn faults(kind: &Kind, object: &Value) -> Vec<FieldError> {
     faults
 }
 
-/// What is wrong with the metadata of an object of `kind` that was `old`. The API server looks at an object for all kinds
-/// alike and then for the kind, and tells of what it finds twice twice.
+/// Returns what is wrong with the metadata of an object of `kind` that replaces `old`. The API server checks first what
+/// holds for every kind and then what holds for the kind, and repeats an error that both checks find.
 pub fn change_faults(kind: &Kind, old: &Value, new: &Value) -> Vec<FieldError> {
     let (old, meta) = (&old["metadata"], &new["metadata"]);
     let changed = || {
@@ -176,7 +176,7 @@ pub fn change_faults(kind: &Kind, old: &Value, new: &Value) -> Vec<FieldError> {
     faults.extend(owner_faults(&meta["ownerReferences"]));
     faults.extend(finalizer_faults(meta));
     faults.extend(changed());
-    // Core Events are looked at by themselves as they always were.
+    // Core Events have older checks of their own, without this one.
     if kind.plural != "events" || !kind.group.is_empty() {
         faults.extend(changed());
     }
@@ -221,7 +221,7 @@ fn finalizer_faults(meta: &Value) -> Vec<FieldError> {
     all.collect()
 }
 
-/// Finalizers without a domain are Kubernetes' own, or none on its own kinds.
+/// Returns an error for each unknown finalizer: a finalizer without a domain has to be one of Kubernetes' own.
 fn known_finalizer_faults(meta: &Value) -> Vec<FieldError> {
     let unknown = finalizers(meta).enumerate().filter(|(_, finalizer)| {
         !finalizer.contains('/') && !["orphan", "foregroundDeletion", "kubernetes"].contains(finalizer)
@@ -263,12 +263,12 @@ fn owner_faults(owners: &Value) -> Vec<FieldError> {
     faults
 }
 
-/// A list as an error of the API server shows it.
+/// Returns a list as an error of the API server shows it.
 fn go_list(value: &Value) -> String {
     value.to_string()
 }
 
-/// What may not change, and does.
+/// Returns the fields that have changed but may not.
 fn changed_faults(old: &Value, new: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let immutable = |field: &str| {

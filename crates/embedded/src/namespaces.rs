@@ -1,5 +1,5 @@
-//! What a namespace says of itself while it goes: which content is left, and what holds it (the namespace controller of
-//! Kubernetes).
+//! The status of a namespace that is being deleted: what content is left, and which finalizers hold it (as the
+//! namespace controller of Kubernetes writes it).
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -10,17 +10,17 @@ use super::kind::{Kind, Kinds};
 use super::state::Draft;
 use super::writing::{Write, time_text};
 
-/// What is left in a namespace.
+/// The content left in a namespace.
 #[derive(Default)]
 pub struct Remaining {
-    /// How many objects of each resource.
+    /// The number of objects of each resource.
     objects: BTreeMap<String, usize>,
-    /// How many objects each finalizer holds.
+    /// The number of objects that each finalizer holds.
     finalizers: BTreeMap<String, usize>,
 }
 
 impl Remaining {
-    /// Looks at everything in the namespace.
+    /// Counts everything in the namespace.
     pub fn of(kinds: &Kinds, draft: &Draft<'_>, namespace: &str) -> Self {
         let mut remaining = Remaining::default();
         for (id, kind) in kinds.iter().filter(|(id, kind)| kind.namespaced && kind.stored_as == *id) {
@@ -38,7 +38,7 @@ impl Remaining {
         remaining
     }
 
-    /// The namespace with what is left in its status.
+    /// Returns the namespace with the remaining content in its status.
     pub fn tell(&self, write: &Write, live: &Value) -> Value {
         let list = |counts: &BTreeMap<String, usize>, verb: &str| {
             let all: Vec<String> =

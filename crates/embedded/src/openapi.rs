@@ -1,5 +1,6 @@
-//! The OpenAPI v3 documents: what kubectl explains and validates with. The schemas of built-in kinds are those that a real
-//! API server of Kubernetes 1.36 publishes (`openapi/builtin.json`, one a line, each with the documents that hold it).
+//! The OpenAPI v3 documents, by which kubectl explains and validates. The schemas of built-in kinds are those that a
+//! real API server of Kubernetes 1.36 publishes (`openapi/builtin.json`, one schema a line, each with the documents
+//! that hold it).
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Map, Value, json};
@@ -12,7 +13,7 @@ use super::schema::{Node, Type};
 pub const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
-/// Every published schema of Kubernetes' own, by its name.
+/// Returns every published schema of Kubernetes' own types, by name.
 fn builtin() -> &'static Map<String, Value> {
     static BUILTIN: OnceLock<Map<String, Value>> = OnceLock::new();
     BUILTIN.get_or_init(|| {
@@ -21,12 +22,13 @@ fn builtin() -> &'static Map<String, Value> {
     })
 }
 
-/// The schema of one of Kubernetes' own types, with what it refers to.
+/// Returns the schema of one of Kubernetes' own types, including the types that it refers to.
 pub fn builtin_node(name: &str) -> Node {
     Node::of_document(builtin(), name)
 }
 
-/// What the type of that name, or one of its fields, is for: the texts of table columns come from there.
+/// Returns the description of `field` in the type `name`; empty if there is none. Table columns take their descriptions
+/// from here.
 pub fn description(name: &str, field: &str) -> String {
     let schema = builtin().get(name).map(|schema| &schema["properties"][field]["description"]);
     schema.and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -36,13 +38,13 @@ pub fn text_node() -> Node {
     Node { type_: Some(Type::String), ..Node::default() }
 }
 
-/// By which clients tell whether a kind is stored in another version.
+/// Returns the hash by which clients notice that a kind is stored in another version.
 pub fn storage_version_hash(group: &str, version: &str, kind: &str) -> String {
     let digest = Sha256::digest(format!("{group}/{version}/{kind}"));
     BASE64_STANDARD.encode(&digest[..8])
 }
 
-/// The index: each document with a hash of its content, so that clients may keep it.
+/// Returns the index: each document with a hash of its content, so that clients may cache it.
 pub fn index(kinds: &Kinds) -> Value {
     let paths = kinds.group_versions().into_iter().filter_map(|(group, version)| {
         let path = path_of(group, version);
@@ -53,7 +55,7 @@ pub fn index(kinds: &Kinds) -> Value {
     json!({"paths": paths.collect::<Map<_, _>>()})
 }
 
-/// The document of `api/v1`, `apis/<group>/<version>`; None: there is none.
+/// Returns the document of a path such as `api/v1` or `apis/<group>/<version>`; `None` if there is none.
 pub fn document<'k>(kinds: &'k Kinds, path: &str) -> Option<&'k str> {
     let make = || {
         let versions = kinds.group_versions();
@@ -98,7 +100,7 @@ fn make_document(kinds: &Kinds, group: &str, version: &str) -> Value {
     })
 }
 
-/// Adds what the schemas refer to, until nothing is missing.
+/// Adds the schemas that others refer to, until none is missing.
 fn add_referred(schemas: &mut Map<String, Value>) {
     let mut unread: Vec<String> = schemas.keys().cloned().collect();
     while let Some(name) = unread.pop() {
@@ -126,7 +128,7 @@ fn references(schema: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// `io.k8s.api.core.v1.Secret`, `dev.seatkeeper.v1alpha1.Plan`.
+/// Returns the name of a kind's schema: `io.k8s.api.core.v1.Secret`, `dev.seatkeeper.v1alpha1.Plan`.
 fn schema_name(kind: &Kind) -> String {
     if kind.custom {
         let reversed: Vec<&str> = kind.group.split('.').rev().collect();
@@ -168,13 +170,13 @@ fn add_selectable(kind: &Kind, schema: &mut Value) {
     }
 }
 
-/// Bounds of integers are written without a fraction.
+/// Writes the bounds of integers without a fraction.
 fn whole_numbers(schema: &mut Value) {
     match schema {
         Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
         Value::Array(items) => items.iter_mut().for_each(whole_numbers),
         Value::Number(number) => {
-            // Beyond 2^53 a double is no exact integer any more.
+            // Beyond 2^53 a double no longer represents every integer.
             let whole = number.as_f64().filter(|value| number.is_f64() && value.fract() == 0.0 && value.abs() < 9.0e15);
             if let Some(value) = whole {
                 *schema = (value as i64).into();
@@ -206,7 +208,7 @@ fn list_schema(kind: &Kind) -> Value {
     schema
 }
 
-/// The paths of a kind, as far as clients look at them: which methods there are, and which parameters they take.
+/// Adds the paths of a kind, as far as clients look at them: the methods, and the parameters that they take.
 fn add_paths(kind: &Kind, paths: &mut Map<String, Value>) {
     let text = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
     let truth = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "boolean", "uniqueItems": true}});

@@ -1,9 +1,9 @@
-//! Two objects, field by field.
+//! Comparing two objects field by field.
 
 use serde_json::{Map, Value};
 
-/// Each field of `one` with the value that `other` has under its name. Mostly both were written in the same order, and then
-/// the next field is the right one: to look at it costs less than to find it by its hash.
+/// Yields each field of `one` with the value that `other` has under the same name. Usually both were written in the
+/// same order, so the next field is tried first: that costs less than looking it up by its hash.
 pub fn pairs<'v>(
     one: &'v Map<String, Value>,
     other: &'v Map<String, Value>,
@@ -15,7 +15,7 @@ pub fn pairs<'v>(
     })
 }
 
-/// Both values are written the same, the order of their fields included.
+/// Returns whether both values are written the same way, including the order of fields.
 pub fn identical(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {

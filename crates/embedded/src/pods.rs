@@ -1,4 +1,4 @@
-//! Pods: what one has that nobody wrote, and what may change of it.
+//! Pods: their defaults, what admission adds, and which of their fields may change.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ fn set(fields: &mut Map<String, Value>, field: &str, value: Value) {
     }
 }
 
-/// The structs in a list, where there is one.
+/// Yields the structs in a list; nothing if there is no such list.
 fn each<'o>(fields: &'o mut Map<String, Value>, list: &str) -> impl Iterator<Item = &'o mut Map<String, Value>> {
     let items = fields.get_mut(list).and_then(Value::as_array_mut);
     items.into_iter().flatten().filter_map(Value::as_object_mut)
@@ -54,7 +54,8 @@ pub fn complete(pod: &mut Value) {
     }
 }
 
-/// A new Pod waits for a node; the admission of the API server gives it what every Pod has that asks for nothing else.
+/// Gives a new Pod its first status, in which it waits for a node, and the fields that the API server's admission sets
+/// on every Pod that does not set them itself.
 pub fn begin(pod: &mut Value) {
     pod["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
     let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
@@ -76,7 +77,7 @@ pub fn begin(pod: &mut Value) {
     }
 }
 
-/// What is wrong with a Pod.
+/// Returns what is wrong with a Pod. `old` is the Pod that it replaces, if any.
 pub fn faults(pod: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let containers = pod["spec"]["containers"].as_array().map_or(&[] as &[Value], Vec::as_slice);
@@ -98,7 +99,7 @@ pub fn faults(pod: &Value, old: Option<&Value>) -> Vec<FieldError> {
     faults
 }
 
-/// A Pod's spec without what may change.
+/// Returns a Pod's spec without the fields that may change.
 fn without_mutable(pod: &Value) -> Value {
     let Some(mut spec) = pod["spec"].as_object().cloned() else { return Value::Null };
     for list in ["containers", "initContainers"] {

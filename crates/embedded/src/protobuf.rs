@@ -1,12 +1,12 @@
-//! Bodies in Kubernetes' Protobuf form: kubectl sends those kinds so that it knows by heart. Field numbers are those of
-//! the published `generated.proto` files, which never change.
+//! Bodies in Kubernetes' Protobuf encoding, in which kubectl sends the kinds that are built into it. Field numbers are
+//! those of the published `generated.proto` files, which never change.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use prost::Message;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// Every such body begins like this.
+/// The first bytes of every such body.
 const MAGIC: &[u8] = b"k8s\0";
 
 #[derive(Message)]
@@ -117,7 +117,7 @@ struct Preconditions {
     resource_version: Option<String>,
 }
 
-/// The object in such a body, as JSON has it. An error says why there is none.
+/// Returns the object in such a body as JSON. Fails with the reason if there is none.
 pub fn read(body: &[u8]) -> Result<Value, String> {
     let content = body.strip_prefix(MAGIC).ok_or("the provided data does not have the expected prefix 'k8s\\0'")?;
     let bad = |error: prost::DecodeError| error.to_string();
@@ -196,7 +196,7 @@ fn encoded(data: BTreeMap<String, Vec<u8>>) -> Value {
     data.into_iter().map(|(name, bytes)| (name, BASE64_STANDARD.encode(bytes).into())).collect::<Map<_, _>>().into()
 }
 
-/// Empty is as good as not there, as in Protobuf itself.
+/// Sets a field unless the value is empty: Protobuf does not distinguish empty from absent.
 fn put(object: &mut Value, field: &str, value: Value) {
     let empty = match &value {
         Value::Null => true,

@@ -15,7 +15,7 @@ use super::state::{Object, State};
 
 const TOO_OLD_TO_CONTINUE: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
 
-/// The object that `resource` names.
+/// Returns the object that `resource` names.
 pub fn get(state: &State, kind: &Kind, resource: &Resource, query: &Query) -> Result<Arc<Object>, Failure> {
     let name = resource.name.as_deref().unwrap_or_default();
     if let Some(wanted) = query.get("resourceVersion") {
@@ -25,7 +25,7 @@ pub fn get(state: &State, kind: &Kind, resource: &Resource, query: &Query) -> Re
     found.cloned().ok_or_else(|| Failure::not_found(kind, name))
 }
 
-/// The objects that a list shows, and which page of it that is.
+/// Returns the objects that a list shows, and which page of the list that is.
 pub fn list(
     state: &State,
     kind: &Kind,
@@ -43,7 +43,7 @@ pub fn list(
         (Some(_), Some(_)) => {
             return Err(Failure::bad_request("specifying resource version is not allowed when using continue"));
         }
-        // A page of a version without more words is of exactly that one.
+        // A page at a version, without `resourceVersionMatch`, means exactly that version.
         (None, Some(version)) if version > 0 && exactly(query, limit) => Some(version),
         (None, version) => {
             not_in_the_future(state, version.unwrap_or(0))?;
@@ -76,10 +76,10 @@ pub fn list(
             break;
         }
     }
-    // Whether a selector meets what follows is not looked at: the next page may be empty.
+    // The rest is not checked against the selector, so the next page may be empty.
     let more = if last.is_empty() { 0 } else { rest.count() };
     let next = (more > 0).then(|| Start { revision: Some(revision), key: last + "\0" }.token());
-    // Of what a selector leaves out, the API server does not know how much is left.
+    // With a selector, the API server does not know how many objects remain.
     let remaining = (more > 0 && selector.is_empty()).then_some(more as u64);
     Ok((objects, Page { revision, continue_: next, remaining }))
 }
@@ -91,12 +91,12 @@ fn exactly(query: &Query, limit: usize) -> bool {
     }
 }
 
-/// What a list says to a resourceVersion that is no number.
+/// Parses the resourceVersion of a list. Fails if it is not a number.
 fn parse_version(text: &str) -> Result<u64, Failure> {
     own_version(text).map_err(|refused| Failure::bad_request(format!("invalid resource version: {}", refused.message)))
 }
 
-/// The same of a get or a watch, for which the API server has no better status.
+/// Parses the resourceVersion of a get or a watch, for which the API server has no better status.
 pub fn own_version(text: &str) -> Result<u64, Failure> {
     text.parse().map_err(|_| {
         let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
@@ -104,7 +104,7 @@ pub fn own_version(text: &str) -> Result<u64, Failure> {
     })
 }
 
-/// What is wrong with the options of a list or watch, as the API server checks them together.
+/// Refuses options of a list or watch that do not fit together, as the API server checks them.
 pub fn check_options(query: &Query) -> Result<(), Failure> {
     let (version, how) = (query.get("resourceVersion"), query.get("resourceVersionMatch"));
     let watches = query.flag("watch");
@@ -144,7 +144,7 @@ pub fn check_options(query: &Query) -> Result<(), Failure> {
     if faults.is_empty() { Ok(()) } else { Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &faults)) }
 }
 
-/// Nobody has seen a version that was not given yet: the client knows another history.
+/// Refuses a version that has not been issued yet: the client must have seen another history.
 pub fn not_in_the_future(state: &State, version: u64) -> Result<(), Failure> {
     if version <= state.revision {
         return Ok(());
@@ -156,9 +156,9 @@ pub fn not_in_the_future(state: &State, version: u64) -> Result<(), Failure> {
     Err(failure)
 }
 
-/// Where the next page begins.
+/// The place where the next page begins.
 struct Start {
-    /// None: at the newest, for a list that began too long ago.
+    /// The version of the list; `None` to continue at the newest, for a list that began too long ago.
     revision: Option<u64>,
     key: String,
 }

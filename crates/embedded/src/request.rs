@@ -12,15 +12,15 @@ use super::kind::Kinds;
 pub enum Target {
     /// Objects of a kind.
     Resource(Resource),
-    /// The same by the path `/watch/`, which is older than the option.
+    /// Objects of a kind, by the path `/watch/`, which is older than the option `watch`.
     Watch(Resource),
-    /// Something else that is served, such as discovery, by its path without a slash at the ends.
+    /// Something else that is served, such as discovery, by its path without slashes at the ends.
     Other(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
-    /// Its place among `Kinds`.
+    /// The kind's index in `Kinds`.
     pub kind: usize,
     pub namespace: Option<String>,
     pub name: Option<String>,
@@ -28,7 +28,7 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// The key of one object, or the beginning of those of a namespace or of all.
+    /// Returns the key of one object or, without a name, the prefix of all keys of the namespace or the kind.
     pub fn key(&self) -> String {
         let name = self.name.as_deref().unwrap_or_default();
         match &self.namespace {
@@ -38,7 +38,7 @@ impl Resource {
     }
 }
 
-/// A path, read. None where nothing of the kind is served.
+/// Parses a path. `None` if nothing is served at it.
 pub fn target(kinds: &Kinds, uri: &Uri) -> Option<Target> {
     let path = uri.path().trim_matches('/');
     let segments: Vec<Cow<'_, str>> = path.split('/').map(decoded).collect();
@@ -66,13 +66,13 @@ fn resource(kinds: &Kinds, group: &str, version: &str, path: &[&str]) -> Option<
     let served = kinds.get(kind);
     let (name, subresource) = match rest {
         [] => (None, None),
-        // Objects in namespaces are listed over all of them, and nothing else.
+        // For namespaced kinds, only a list is possible over all namespaces.
         _ if served.namespaced && namespace.is_none() => return None,
         [name] => (Some(*name), None),
         [name, "status"] if served.status => (Some(*name), Some("status")),
         [name, "finalize"] if served.plural == "namespaces" => (Some(*name), Some("finalize")),
         [name, other] if served.custom => (Some(*name), Some(*other)),
-        // Of custom resources, whatever stands behind a subresource is passed over.
+        // For custom resources, whatever follows a subresource is ignored.
         [name, _, _, ..] if served.custom => (Some(*name), None),
         _ => return None,
     };
@@ -98,12 +98,12 @@ impl Query {
         Query(all)
     }
 
-    /// An option that is there and not empty.
+    /// Returns an option that is present and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The same options for a watch by its old path, which may be of one object.
+    /// Returns the same options for a watch by the path `/watch/`, which may be of one object.
     pub fn watching(mut self) -> Self {
         self.0.insert("watch".into(), "path".into());
         self
@@ -113,12 +113,12 @@ impl Query {
         self.get("watch") == Some("path")
     }
 
-    /// As Go reads a boolean in a query: there and not false.
+    /// Returns a boolean as Go reads it in a query: true if present and not false.
     pub fn flag(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
     }
 
-    /// A number; what is none is refused as Go does.
+    /// Returns a number. Fails as Go does if the text is not a number.
     pub fn number(&self, name: &str) -> Result<Option<i64>, Failure> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let why = || Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"));
@@ -126,15 +126,15 @@ impl Query {
     }
 }
 
-/// In which form an answer is wanted.
+/// The form in which an answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Plain,
-    /// A table, of `meta.k8s.io` v1 or, for old clients, v1beta1.
+    /// A table of `meta.k8s.io` v1 or, for old clients, of v1beta1.
     Table {
         beta: bool,
     },
-    /// PartialObjectMetadata, or with `list` a list of them.
+    /// `PartialObjectMetadata` or, with `list`, a list of them.
     Metadata {
         list: bool,
     },
@@ -142,7 +142,7 @@ pub enum Form {
     Aggregated,
 }
 
-/// Form and encoding of an answer.
+/// The form and encoding of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub form: Form,
@@ -150,7 +150,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The first form that the client takes and that can be served.
+    /// Returns the first form that the client accepts and that can be served.
     pub fn read(headers: &HeaderMap) -> Result<Self, Failure> {
         let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
         for choice in accept.split(',') {
@@ -178,13 +178,13 @@ impl Wanted {
     }
 }
 
-/// The media type of a body, without its parameters.
+/// Returns the media type of a body, without its parameters.
 pub fn content_type(headers: &HeaderMap) -> &str {
     let value = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// Who writes: the `fieldManager` option, else the first word of the User-Agent.
+/// Returns the field manager: the `fieldManager` option, else the User-Agent up to its first slash.
 pub fn manager(query: &Query, headers: &HeaderMap) -> Result<String, Failure> {
     const LONGEST: usize = 128;
     if let Some(manager) = query.get("fieldManager") {
@@ -195,7 +195,7 @@ pub fn manager(query: &Query, headers: &HeaderMap) -> Result<String, Failure> {
     Ok(word.chars().take(LONGEST).collect())
 }
 
-/// Which verb a request is.
+/// Returns whether a request writes.
 pub fn is_write(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
 }

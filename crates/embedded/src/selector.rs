@@ -1,11 +1,11 @@
-//! Label and field selectors, as they stand in a query.
+//! Label and field selectors, as written in a query.
 
 use serde_json::Value;
 
 use super::failure::Failure;
 use super::kind::Kind;
 
-/// Which objects a request is about.
+/// The objects that a request is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
     labels: Vec<Requirement>,
@@ -48,7 +48,7 @@ impl Selector {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// Whether `object` is meant.
+    /// Returns whether the selector matches `object`.
     pub fn meets(&self, kind: &Kind, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
         self.labels.iter().all(|requirement| requirement.met_by(labels))
@@ -71,7 +71,7 @@ impl Requirement {
     }
 }
 
-/// The value of a field selector without its backslashes.
+/// Returns the value of a field selector without its backslashes.
 fn unescaped(value: &str) -> Result<String, Failure> {
     let mut letters = value.chars();
     let mut text = String::with_capacity(value.len());
@@ -91,7 +91,7 @@ fn unescaped(value: &str) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Splits at commas that no backslash precedes.
+/// Splits at the commas that no backslash precedes.
 fn split_terms(text: &str) -> Vec<&str> {
     let mut terms = Vec::new();
     let (mut from, mut escaped) = (0, false);
@@ -106,14 +106,14 @@ fn split_terms(text: &str) -> Vec<&str> {
     terms
 }
 
-/// What stands in a label selector.
+/// A token of a label selector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token<'a> {
     Word(&'a str),
     Sign(&'static str),
 }
 
-/// Two letters before one, so that `!=` is not `!` and `=`.
+/// Signs of two letters come first, so that `!=` is not read as `!` and `=`.
 const SIGNS: [&str; 9] = ["==", "!=", "=", "!", ",", "(", ")", ">", "<"];
 
 fn tokens(text: &str) -> Vec<Token<'_>> {
@@ -132,7 +132,7 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// Reads a label selector as `k8s.io/apimachinery/pkg/labels` does, and refuses in its words.
+/// Parses a label selector as `k8s.io/apimachinery/pkg/labels` does, and refuses in its words.
 struct Reader<'a> {
     tokens: Vec<Token<'a>>,
     at: usize,

@@ -1,4 +1,4 @@
-//! What a patch has made, as the API server shows it where it is no object of the kind.
+//! The result of a patch as the API server shows it if the result is not an object of the kind.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::fields::{plain_map, read_json};
 use super::kind::Kind;
 use super::schema::{Wording, json};
 
-/// The fields of metadata in the order of the Go type.
+/// The fields of metadata, in the order of the Go type.
 const METADATA: [&str; 15] = [
     "name",
     "generateName",
@@ -26,8 +26,8 @@ const METADATA: [&str; 15] = [
 ];
 const MANAGER: [&str; 7] = ["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"];
 
-/// Of a strategic merge patch that is the patch itself, of others the object: sorted, but metadata of a built-in kind that
-/// the patch leaves alone in the order of its Go type.
+/// Returns the text: for a strategic merge patch the patch itself; for other patches the object with its fields sorted,
+/// except that metadata of a built-in kind is in the order of its Go type if the patch leaves it alone.
 pub fn text(kind: &Kind, wording: Wording, patch: &[u8], object: &Value) -> String {
     let patch = read_json(patch).unwrap_or_default();
     match (wording, &patch) {

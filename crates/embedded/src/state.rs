@@ -1,4 +1,4 @@
-//! The objects as they are now, and what happened to them lately: for reads, for watches and for pages of a list.
+//! The objects as they are now, and their recent changes: for reads, for watches and for pages of a list.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::storage::Change;
 
-/// So many changes of each kind are remembered. Who asks for more has to list anew (410).
+/// The most changes that are remembered of each kind. A client that needs older ones has to list again (410).
 pub const HISTORY: usize = 4096;
 
 /// One object at one revision.
@@ -17,7 +17,7 @@ pub const HISTORY: usize = 4096;
 pub struct Object {
     pub revision: u64,
     pub value: Value,
-    /// Made by a create, which stores no status: what is shown of it are defaults.
+    /// Whether the object comes from a create, which stores no status: the status shown consists of defaults.
     pub without_defaults: bool,
     json: OnceLock<Bytes>,
 }
@@ -27,12 +27,12 @@ impl Object {
         Object { revision, value, without_defaults: false, json: OnceLock::new() }
     }
 
-    /// The same object, whose defaults are stored with it or not.
+    /// Returns the same object, marked as stored with or without its defaults.
     pub fn stored_without_defaults(self, without_defaults: bool) -> Self {
         Object { without_defaults, ..self }
     }
 
-    /// The object as JSON, as it is stored.
+    /// Returns the object as the JSON that is stored.
     fn stored(&self) -> Vec<u8> {
         if !self.without_defaults {
             return self.json().to_vec();
@@ -42,34 +42,34 @@ impl Object {
         written(&value).into()
     }
 
-    /// The object as JSON, written once.
+    /// Returns the object as JSON, which is written once.
     pub fn json(&self) -> Bytes {
         self.json.get_or_init(|| written(&self.value)).clone()
     }
 }
 
-/// A value as JSON. Its `to_string` takes twice as long.
+/// Returns a value as JSON. `Value::to_string` takes twice as long.
 pub fn written(value: &impl Serialize) -> Bytes {
-    // A value of strings, numbers and lists can always be written.
+    // A value of strings, numbers and lists always serialises.
     serde_json::to_vec(value).unwrap_or_default().into()
 }
 
-/// A change of one object.
+/// A change to one object.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub revision: u64,
     pub key: String,
     pub before: Option<Arc<Object>>,
-    /// What it has become; None: it is no more.
+    /// The object after the change; `None` if it was removed.
     pub after: Option<Arc<Object>>,
 }
 
-/// All objects of one kind. Keys are `<namespace>/<name>`, or the name where there are no namespaces.
+/// All objects of one kind. Keys are `<namespace>/<name>`, or the name alone for kinds without namespaces.
 #[derive(Debug)]
 pub struct Shelf {
     objects: BTreeMap<String, Arc<Object>>,
     history: VecDeque<Event>,
-    /// What happened up to this revision is forgotten.
+    /// Changes up to and including this revision are forgotten.
     forgotten: u64,
     changed: Arc<Notify>,
 }
@@ -83,7 +83,7 @@ impl Shelf {
         self.objects.get(key)
     }
 
-    /// The objects whose keys start like this, in order.
+    /// Returns the objects whose keys start with `prefix`, in order.
     pub fn range<'s>(&'s self, prefix: &'s str) -> impl Iterator<Item = (&'s String, &'s Arc<Object>)> {
         let from = (std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded);
         self.objects.range::<str, _>(from).take_while(move |(key, _)| key.starts_with(prefix))
@@ -93,7 +93,7 @@ impl Shelf {
         self.objects.len()
     }
 
-    /// The objects as they were at an earlier revision; None where that is forgotten.
+    /// Returns the objects as they were at an earlier revision; `None` if that is forgotten.
     pub fn at(&self, revision: u64) -> Option<BTreeMap<String, Arc<Object>>> {
         if revision < self.forgotten {
             return None;
@@ -108,25 +108,25 @@ impl Shelf {
         Some(objects)
     }
 
-    /// What happened after `revision`; None where some of it is forgotten.
+    /// Returns the changes after `revision`; `None` if some of them are forgotten.
     pub fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Event>> {
         let from = self.history.partition_point(|event| event.revision <= revision);
         (revision >= self.forgotten).then(|| self.history.range(from..))
     }
 
-    /// Tells that something of this kind changed. Watches are told in the order in which they came, so that simulation
-    /// can be repeated: a `watch` channel picks one of several lists at random.
+    /// Returns what is notified when something of this kind changes. Watches are notified in the order in which they
+    /// subscribed, so that a simulation can be repeated: a `watch` channel would pick one of several lists at random.
     pub fn subscribe(&self) -> Arc<Notify> {
         self.changed.clone()
     }
 }
 
-/// Everything there is.
+/// All objects of all kinds.
 #[derive(Debug)]
 pub struct State {
     pub revision: u64,
     shelves: Vec<Shelf>,
-    /// Which objects name an owner of this UID.
+    /// By UID: the objects that name an owner with this UID.
     owned: HashMap<String, BTreeSet<(usize, String)>>,
 }
 
@@ -136,7 +136,7 @@ impl State {
         State { revision, shelves, owned: HashMap::new() }
     }
 
-    /// Takes up an object that was stored.
+    /// Adds an object that was read from the storage.
     pub fn restore(&mut self, kind: usize, key: String, object: Object) {
         self.note_owners(kind, &key, None, Some(&object));
         self.shelves[kind].objects.insert(key, Arc::new(object));
@@ -146,12 +146,12 @@ impl State {
         &self.shelves[kind]
     }
 
-    /// The objects that name an owner of this UID.
+    /// Returns the objects that name an owner with this UID.
     pub fn owned(&self, uid: &str) -> impl Iterator<Item = &(usize, String)> {
         self.owned.get(uid).into_iter().flatten()
     }
 
-    /// Takes what was committed, and tells the watches.
+    /// Applies what was committed, and notifies the watches.
     pub fn apply(&mut self, events: Vec<(usize, Event)>) {
         let mut touched = BTreeSet::new();
         for (kind, event) in events {
@@ -194,13 +194,13 @@ impl State {
     }
 }
 
-/// The UIDs of an object's owners.
+/// Returns the UIDs of an object's owners.
 pub fn owners(object: &Object) -> Vec<&str> {
     let references = object.value["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     references.filter_map(|owner| owner["uid"].as_str()).collect()
 }
 
-/// What a request does, before it is committed: the objects as they are and as it leaves them.
+/// The changes of a request before they are committed. Reads see them on top of the state.
 pub struct Draft<'s> {
     state: &'s State,
     revision: u64,
@@ -220,7 +220,7 @@ impl<'s> Draft<'s> {
         }
     }
 
-    /// The objects of a kind whose keys start like this.
+    /// Returns the objects of a kind whose keys start with `prefix`.
     pub fn range(&self, kind: usize, prefix: &str) -> Vec<(String, Arc<Object>)> {
         let mut found: BTreeMap<String, Arc<Object>> =
             self.state.shelf(kind).range(prefix).map(|(key, object)| (key.clone(), object.clone())).collect();
@@ -233,7 +233,7 @@ impl<'s> Draft<'s> {
         found.into_iter().collect()
     }
 
-    /// The objects that name an owner of this UID.
+    /// Returns the objects that name an owner with this UID.
     pub fn owned(&self, uid: &str) -> Vec<(usize, String, Arc<Object>)> {
         let mut places: BTreeSet<(usize, String)> = self.state.owned(uid).cloned().collect();
         places.extend(self.pending.keys().cloned());
@@ -244,12 +244,13 @@ impl<'s> Draft<'s> {
         found.collect()
     }
 
-    /// Puts an object; its `resourceVersion` is that of this change.
+    /// Puts an object. Its `resourceVersion` becomes that of this change.
     pub fn put(&mut self, kind: usize, key: String, value: Value) -> Arc<Object> {
         self.put_as(kind, key, value, false)
     }
 
-    /// Puts an object whose status is a default and not stored: a change of nothing then stores it.
+    /// Puts an object whose status consists of defaults and is not stored. A later write that changes nothing then
+    /// stores it.
     pub fn put_without_defaults(&mut self, kind: usize, key: String, value: Value) -> Arc<Object> {
         self.put_as(kind, key, value, true)
     }
@@ -262,7 +263,7 @@ impl<'s> Draft<'s> {
         object
     }
 
-    /// Removes an object that is there. Returns it as it was last, with the version of its removal.
+    /// Removes an object, and returns it as it was, with the version of its removal. `None` if there is no such object.
     pub fn remove(&mut self, kind: usize, key: &str) -> Option<Arc<Object>> {
         let before = self.get(kind, key)?;
         self.revision += 1;
@@ -276,22 +277,22 @@ impl<'s> Draft<'s> {
         self.events.push((kind, Event { revision: self.revision, key, before, after }));
     }
 
-    /// How many objects of a kind there were before this draft.
+    /// Returns how many objects of a kind there were before this draft.
     pub fn len_before(&self, kind: usize) -> usize {
         self.state.shelf(kind).len()
     }
 
-    /// What was done since `mark`.
+    /// Returns the changes since `mark`.
     pub fn since(&self, mark: usize) -> Vec<(usize, Event)> {
         self.events[mark..].to_vec()
     }
 
-    /// Where this draft stands, to return to.
+    /// Returns a mark of the present position, for [`Draft::since`] and [`Draft::undo`].
     pub fn mark(&self) -> usize {
         self.events.len()
     }
 
-    /// Takes back what was done since `mark`.
+    /// Undoes the changes since `mark`.
     pub fn undo(&mut self, mark: usize) {
         for (kind, event) in self.events.drain(mark..).rev() {
             self.revision = event.revision - 1;
@@ -303,7 +304,7 @@ impl<'s> Draft<'s> {
         self.revision
     }
 
-    /// What has to be stored: the last state of everything that was touched, under the key that `name` gives it.
+    /// Returns what has to be stored: the last state of every touched object, under the key that `name` returns.
     pub fn changes(&self, name: impl Fn(usize, &str) -> String) -> Vec<Change> {
         let changes = self.pending.iter().map(|((kind, key), object)| Change {
             key: name(*kind, key),
@@ -317,7 +318,7 @@ impl<'s> Draft<'s> {
     }
 }
 
-/// The same object under the revision of a later event.
+/// Returns the same object under the revision of a later change.
 pub fn at_revision(object: &Object, revision: u64) -> Arc<Object> {
     let mut value = object.value.clone();
     value["metadata"]["resourceVersion"] = revision.to_string().into();

@@ -1,5 +1,5 @@
-//! What the built-in kinds do by themselves: defaults that no schema says, rules over their content, and which metadata a
-//! status may bring along.
+//! What is specific to each kind: defaults that no schema states, rules for the content, and the metadata that may come
+//! with a status.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Map, Value, json};
@@ -13,14 +13,14 @@ use super::pods;
 use super::schema::{FieldError, Reason};
 use crate::Random;
 
-/// All entries of a Secret or ConfigMap together.
+/// The most bytes in all entries of a Secret or ConfigMap together.
 const LARGEST_DATA: usize = 1 << 20;
-/// The letters of generated names: no vowels, so that no words come out, and nothing that looks like something else.
+/// The letters of generated names: no vowels, so that no words come out, and no letters that look like others.
 const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-/// The API server cuts what was asked for so that the whole stays within a DNS label.
+/// The API server shortens the requested stem so that the whole name fits a DNS label.
 const LONGEST_STEM: usize = 58;
 
-/// A name that starts as wanted.
+/// Returns a generated name that starts with `stem`.
 pub fn generated_name(stem: &str, random: Random) -> String {
     let end = stem.char_indices().nth(LONGEST_STEM).map_or(stem.len(), |(at, _)| at);
     let mut bytes = [0; 5];
@@ -29,7 +29,7 @@ pub fn generated_name(stem: &str, random: Random) -> String {
     stem[..end].chars().chain(letters).collect()
 }
 
-/// A new UID (RFC 9562, version 4).
+/// Returns a new UID (RFC 9562, version 4).
 pub fn new_uid(random: Random) -> String {
     let mut bytes = [0; 16];
     random(&mut bytes);
@@ -39,7 +39,7 @@ pub fn new_uid(random: Random) -> String {
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// Fills in what the kind has by itself.
+/// Fills in the defaults of the kind that no schema states.
 pub fn complete(kind: &Kind, object: &mut Value) {
     match kind.plural.as_str() {
         "secrets" => {
@@ -66,13 +66,13 @@ pub fn complete(kind: &Kind, object: &mut Value) {
         "leases" if !object.get("spec").is_some_and(Value::is_object) => object["spec"] = json!({}),
         _ => {}
     }
-    // Nothing is as good as empty, and is not shown.
+    // An empty metadata field means the same as an absent one, and is not shown.
     if let Some(Value::Object(meta)) = object.get_mut("metadata") {
         meta.retain(|_, value| !is_nothing(value));
     }
 }
 
-/// What a new object begins with, owned by nobody.
+/// Fills in the first state of a new object, which no manager owns.
 pub fn begin(kind: &Kind, object: &mut Value) {
     match kind.plural.as_str() {
         "namespaces" => {
@@ -85,7 +85,7 @@ pub fn begin(kind: &Kind, object: &mut Value) {
     }
 }
 
-/// Every namespace can be selected by its name.
+/// Labels a namespace with its name, so that it can be selected by it.
 fn label_with_name(namespace: &mut Value) {
     let metadata = &mut namespace["metadata"];
     let Some(name) = metadata.get("name").filter(|name| !is_nothing(name)).cloned() else { return };
@@ -114,14 +114,14 @@ fn drop_null(object: &mut Value, fields: &[&str]) {
     }
 }
 
-/// What is wrong with a custom resource that says that it is of another kind.
+/// Returns an error for a custom resource that states another kind.
 pub fn kind_fault(kind: &Kind, object: &Value) -> Option<FieldError> {
     let given = Some(&object["kind"]).filter(|given| kind.custom && **given != kind.kind.as_str())?;
     Some(FieldError::invalid("kind", Some(given), &format!("must be {}", kind.kind)))
 }
 
-/// What is wrong with the content of an object of a built-in kind; `old` is there for an update. Of an Event it matters
-/// through which of its two kinds it was written.
+/// Returns what is wrong with the content of an object of a built-in kind. `old` is the object that it replaces, if
+/// any. The rules for an Event depend on which of its two kinds it was written through.
 pub fn faults(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     match kind.plural.as_str() {
         "events" => events::faults(kind, object, old),
@@ -175,7 +175,7 @@ fn data_faults(object: &Value, fields: &[&str]) -> Vec<FieldError> {
     faults
 }
 
-/// Types of Secrets that promise an entry.
+/// The types of Secrets that promise certain entries.
 const PROMISES: [(&str, &[&str]); 4] = [
     ("kubernetes.io/dockercfg", &[".dockercfg"]),
     ("kubernetes.io/dockerconfigjson", &[".dockerconfigjson"]),
@@ -227,7 +227,7 @@ fn lease_faults(object: &Value) -> Vec<FieldError> {
     faults
 }
 
-/// Whether two versions of an object differ in more than metadata and status: what counts as a new generation.
+/// Returns whether two versions of an object differ in more than metadata and status, which counts as a new generation.
 pub fn wants_something_else(old: &Value, new: &Value) -> bool {
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return old != new };
     let wanted = |name: &str| !matches!(name, "metadata" | "status");
@@ -235,7 +235,8 @@ pub fn wants_something_else(old: &Value, new: &Value) -> bool {
     count(old) != count(new) || pairs(old, new).any(|(name, old, new)| wanted(name) && new != Some(old))
 }
 
-/// A status of a custom resource brings no metadata along but the owners of its fields.
+/// Keeps the live metadata when the status of a custom resource is written: of the metadata, only the field owners
+/// change.
 pub fn keep_metadata_on_status(kind: &Kind, live: &Value, object: &mut Map<String, Value>) {
     if !kind.custom {
         return;
@@ -244,7 +245,8 @@ pub fn keep_metadata_on_status(kind: &Kind, live: &Value, object: &mut Map<Strin
         object.get_mut("metadata").map(|meta| meta.get_mut("managedFields").map(Value::take).unwrap_or_default());
     let metadata = match (managed, &live["metadata"]) {
         (Some(managed), Value::Object(live)) => {
-            // The owners are most of the metadata: those that give way are not copied, but for their place.
+            // The field owners are most of the metadata: the old ones are not copied, only given a place, because the
+            // new ones replace them.
             let copied = live.iter().map(|(name, value)| match name.as_str() {
                 "managedFields" => (name.clone(), Value::Null),
                 _ => (name.clone(), value.clone()),

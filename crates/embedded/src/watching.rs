@@ -1,4 +1,4 @@
-//! Watches: what happened to the objects of a kind, from a version on, as a stream of JSON lines.
+//! Watches: the changes to the objects of a kind, from a version on, as a stream of JSON lines.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream;
@@ -22,13 +22,13 @@ use super::request::{Form, Query, Resource, Wanted};
 use super::selector::Selector;
 use super::state::{Event, Object, State, at_revision};
 
-/// A client that asked for bookmarks gets one this often.
+/// How often a client that asked for bookmarks gets one.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
-/// A watch that did not say how long it lasts.
+/// How long a watch lasts that does not say how long.
 const LASTS: Duration = Duration::from_secs(30 * 60);
-/// No watch lasts longer.
+/// The longest that a watch may last.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// So many changes are taken at once, so that a slow client holds little.
+/// The most changes taken at a time, so that a slow client takes up little memory.
 const BATCH: usize = 100;
 
 /// A moment on the runtime's clock, which is never set back: how long a watch lasts has nothing to do with the calendar.
@@ -37,7 +37,7 @@ fn moment() -> Instant {
     Instant::now()
 }
 
-/// A watch under way.
+/// A running watch.
 struct Watch {
     api: Embedded,
     kind: usize,
@@ -45,13 +45,14 @@ struct Watch {
     selector: Selector,
     wanted: Wanted,
     include: Include,
-    /// What happened up to here was told.
+    /// Changes up to and including this revision have been handled.
     told: u64,
     changed: Arc<Notify>,
     waiting: VecDeque<Bytes>,
+    /// The next bookmark; `None` if none were asked for.
     bookmarks: Option<Instant>,
     ends: Instant,
-    /// Nothing was sent yet: tables carry their columns.
+    /// Whether nothing has been sent yet: the first table carries the columns.
     first: bool,
     over: bool,
 }
@@ -115,7 +116,7 @@ pub fn begin(
 }
 
 impl Watch {
-    /// The next line; None: the watch is over.
+    /// Returns the next line; `None` when the watch is over.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(line) = self.waiting.pop_front() {
@@ -151,7 +152,7 @@ impl Watch {
         }
     }
 
-    /// Takes up what happened since the last look.
+    /// Takes the changes since the last look.
     fn gather(&mut self) {
         let api = self.api.clone();
         let kind = api.kinds().get(self.kind);
@@ -182,7 +183,7 @@ impl Watch {
         }
     }
 
-    /// Whether this is a watch of the object under that key.
+    /// Returns whether this watch includes the object with that key.
     fn concerns(&self, key: &str) -> bool {
         match self.prefix.strip_suffix('\0') {
             Some(one) => key == one,
@@ -201,7 +202,7 @@ impl Watch {
         self.first = false;
     }
 
-    /// Says how far the watch has come, so that the client can go on from there.
+    /// Queues a bookmark: the revision that the watch has reached, from which the client can continue later.
     fn bookmark(&mut self, revision: u64, initial_end: bool) {
         let kind = self.api.kinds().get(self.kind);
         let mut metadata = json!({"resourceVersion": revision.to_string()});

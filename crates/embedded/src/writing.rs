@@ -1,4 +1,4 @@
-//! Create, update, patch and apply: what a write makes of an object.
+//! Create, update, patch and apply: what a write does to an object.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -17,7 +17,7 @@ use super::state::{Draft, Object};
 use super::{builtin, events, shown_patch, yaml};
 use crate::{Instant, Random};
 
-/// A write, as it came.
+/// A write, as received.
 pub struct Write {
     pub kinds: Arc<Kinds>,
     pub resource: Resource,
@@ -28,14 +28,14 @@ pub struct Write {
     pub random: Random,
 }
 
-/// What a change of an object is asked for by.
+/// The kind of request that changes an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     Update,
     Patch,
 }
 
-/// What came of a write.
+/// The outcome of a write.
 pub struct Done {
     pub code: u16,
     pub object: Arc<Object>,
@@ -47,7 +47,7 @@ impl Write {
         self.kinds.get(self.resource.kind)
     }
 
-    /// Whether the path has the namespace that the kind needs, and none where there are none.
+    /// Returns whether the path has a namespace if and only if the kind has namespaces.
     pub fn is_in_its_place(&self) -> bool {
         self.kind().namespaced == self.resource.namespace.is_some()
     }
@@ -64,7 +64,7 @@ impl Write {
         self.resource.subresource.as_deref() == Some("status")
     }
 
-    /// POST.
+    /// Handles POST.
     pub fn create(&self, draft: &mut Draft<'_>) -> Result<Done, Failure> {
         let Options { dry, validation } = Options::read(&self.query, "CreateOptions", Vec::new())?;
         let Incoming { object, warnings } = self.incoming(validation)?;
@@ -72,7 +72,7 @@ impl Write {
         done(201, made, warnings)
     }
 
-    /// PUT.
+    /// Handles PUT.
     pub fn update(&self, draft: &mut Draft<'_>) -> Result<Done, Failure> {
         let Options { dry, validation } = Options::read(&self.query, "UpdateOptions", Vec::new())?;
         let Incoming { object, warnings } = self.incoming(validation)?;
@@ -101,7 +101,7 @@ impl Write {
         done(200, changed, warnings)
     }
 
-    /// PATCH, of whatever type.
+    /// Handles PATCH with any of the patch types.
     pub fn patch(&self, draft: &mut Draft<'_>) -> Result<Done, Failure> {
         let media = content_type(&self.headers);
         const APPLY: &str = "application/apply-patch+yaml";
@@ -135,7 +135,7 @@ impl Write {
         };
         let wording = if media.contains("strategic") { Wording::Map } else { Wording::Json };
         let object = patched().map_err(Failure::of_refusal)?;
-        // Only a refusal shows the object as it came, so that it is not kept but made again.
+        // Only a refusal shows the patched object, so it is not kept but made again.
         let tried = || shown_patch::text(self.kind(), wording, &self.body, &patched().unwrap_or_default());
         let Incoming { object, warnings } =
             decode::patched(&self.kinds, &self.resource, wording, object, validation, tried)?;
@@ -143,10 +143,10 @@ impl Write {
         done(200, changed, warnings)
     }
 
-    /// Server-side apply.
+    /// Handles server-side apply.
     fn apply(&self, draft: &mut Draft<'_>, validation: FieldValidation, dry: bool) -> Result<Done, Failure> {
         let in_yaml = |why: String| format!("error converting YAML to JSON: {why}");
-        // Bodies of programs are JSON, where a doubled field is seen while it is read.
+        // Programs send JSON, in which a duplicate field is noticed while reading.
         let (applied, doubled) = match doubled::read(&self.body) {
             Some((applied, doubled)) => (Ok(applied), Some(doubled)),
             None => (yaml::read(&self.body), None),
@@ -188,12 +188,12 @@ impl Write {
         done(200, changed, warnings)
     }
 
-    /// The kind under which objects are stored: core Events for those of `events.k8s.io`.
+    /// Returns the kind under which objects are stored: core Events for those of `events.k8s.io`.
     pub fn stored_kind(&self) -> &Kind {
         self.kinds.get(self.kind().stored_as)
     }
 
-    /// A stored object as this resource shows it.
+    /// Returns a stored object as this resource shows it.
     fn shown(&self, live: &Arc<Object>) -> Value {
         match self.kind().group == events::NEW_GROUP {
             true => builtin::to_new_event(live.value.clone()),
@@ -201,7 +201,7 @@ impl Write {
         }
     }
 
-    /// A stored object as it is compared with what is written through this resource.
+    /// Returns a stored object in the form in which it is compared with what is written through this resource.
     pub fn as_written<'v>(&self, stored: &'v Value) -> Cow<'v, Value> {
         match self.kind().stored_as == builtin::EVENT {
             true => Cow::Owned(events::as_written(self.kind(), stored)),
@@ -209,7 +209,7 @@ impl Write {
         }
     }
 
-    /// The way back.
+    /// The reverse of [`Write::as_written`].
     pub fn as_stored(&self, written: Value) -> Value {
         match self.kind().stored_as == builtin::EVENT {
             true => events::as_stored(self.kind(), written),
@@ -225,12 +225,12 @@ impl Write {
         manager(&self.query, &self.headers)
     }
 
-    /// `name` as a manager of fields of this kind.
+    /// Calls `then` with `name` as a field manager of this kind.
     pub fn as_manager<T>(&self, kind: &Kind, name: &str, then: impl FnOnce(&Manager<'_>) -> T) -> T {
         self.as_manager_of(kind, name, self.resource.subresource.as_deref(), then)
     }
 
-    /// The same through another subresource than that of the request.
+    /// Like [`Write::as_manager`], through another subresource than that of the request.
     pub fn as_manager_of<T>(
         &self,
         kind: &Kind,
@@ -260,7 +260,7 @@ fn done(code: u16, object: Result<Arc<Object>, Failure>, warnings: Vec<String>) 
     }
 }
 
-/// The key of an object.
+/// Returns the key of an object.
 pub fn key_of(kind: &Kind, object: &Value) -> String {
     let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
     match kind.namespaced {
@@ -269,7 +269,7 @@ pub fn key_of(kind: &Kind, object: &Value) -> String {
     }
 }
 
-/// An object's resourceVersion as a number; 0 where it has none.
+/// Returns an object's resourceVersion as a number; 0 if it has none.
 pub fn version(object: &Value) -> Result<u64, Failure> {
     match object["metadata"]["resourceVersion"].as_str() {
         None | Some("") => Ok(0),
@@ -279,7 +279,7 @@ pub fn version(object: &Value) -> Result<u64, Failure> {
     }
 }
 
-/// A time as metadata has it: whole seconds, UTC.
+/// Returns a time as metadata has it: whole seconds, UTC.
 pub fn time_text(time: Instant) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }

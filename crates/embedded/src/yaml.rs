@@ -1,11 +1,12 @@
-//! YAML as the API server reads it, with the words of its reader for the usual slips.
+//! YAML as the API server reads it, with its reader's words for the usual mistakes.
 
 use serde_json::{Map, Value};
 use serde_saphyr::{DuplicateKeyPolicy, Error};
 
 use super::schema::quoted;
 
-/// The value in a text of YAML; the last of doubled fields counts. JSON is YAML, too, and faster read as what it is.
+/// Returns the value in a text of YAML; the last of duplicate fields counts. JSON is also YAML, and faster to read as
+/// JSON.
 pub fn read(body: &[u8]) -> Result<Value, String> {
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);
@@ -15,7 +16,7 @@ pub fn read(body: &[u8]) -> Result<Value, String> {
     serde_saphyr::from_str_with_options(text, options).map_err(|error| format!("yaml: {}", fault(text, &error)))
 }
 
-/// What strict reading says of the first doubled field.
+/// Returns what strict reading says about the first duplicate field.
 pub fn doubled(body: &[u8]) -> Option<String> {
     let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::Error };
     let read = serde_saphyr::from_str_with_options::<Value>(std::str::from_utf8(body).ok()?, options);
@@ -39,7 +40,7 @@ fn fault(text: &str, error: &Error) -> String {
     format!("line {line}: {what}")
 }
 
-/// A value as the API server writes it: fields sorted, texts plain where they can be.
+/// Returns a value as YAML as the API server writes it: fields sorted, texts plain where possible.
 pub fn write(value: &Value) -> String {
     let mut out = String::new();
     match value {
@@ -56,7 +57,7 @@ fn is_empty(value: &Value) -> bool {
     value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
 }
 
-/// The fields or items, each on its line; the first goes on where the line stands.
+/// Writes the fields or items, each on its own line; the first one continues the present line.
 fn write_parts(value: &Value, indent: usize, out: &mut String) {
     let start = |n: usize, out: &mut String| {
         if n > 0 {
@@ -110,7 +111,7 @@ fn write_parts(value: &Value, indent: usize, out: &mut String) {
 fn write_scalar(value: &Value, indent: usize, out: &mut String) {
     match value {
         Value::String(text) => write_text(text, indent, out),
-        // Empty objects and lists, numbers and truths are written as in JSON.
+        // Empty objects and lists, numbers and booleans are written as in JSON.
         other => out.push_str(&other.to_string()),
     }
 }
@@ -118,7 +119,7 @@ fn write_scalar(value: &Value, indent: usize, out: &mut String) {
 fn write_text(text: &str, indent: usize, out: &mut String) {
     let odd = |c: char| c.is_control() && c != '\n';
     if text.contains('\n') && !text.contains(odd) && !text.starts_with([' ', '\n']) {
-        // A line break at the end is kept by itself, more of them have to be asked for.
+        // One line break at the end is implied; none or several have to be marked.
         out.push_str(match text.strip_suffix('\n') {
             None => "|-",
             Some(rest) if rest.ends_with('\n') => "|+",
@@ -142,7 +143,7 @@ fn write_text(text: &str, indent: usize, out: &mut String) {
     }
 }
 
-/// A plain text that would be read as a number, a truth, a time or nothing.
+/// Returns whether a plain text would be read as a number, a boolean, a time or null.
 fn means_something_else(text: &str) -> bool {
     const WORDS: [&str; 11] = ["", "~", "null", "true", "false", "y", "n", "yes", "no", "on", "off"];
     let number = text.strip_prefix(['+', '-']).unwrap_or(text);

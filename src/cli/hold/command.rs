@@ -11,17 +11,18 @@ use tokio::process::{Child, Command};
 use super::signals::Received;
 use crate::cli::{Failure, printable};
 
-/// As shells, `env` and `timeout` have it.
+/// The exit statuses of shells, `env` and `timeout`.
 const NOT_FOUND: u8 = 127;
 const CANNOT_RUN: u8 = 126;
 
-/// It runs. Standard input, output and error are ours.
+/// A running command, which shares our standard input, output and error.
 pub struct Started {
     child: Child,
     process: Process,
 }
 
-/// Where signals are sent. It is there for as long as nobody has waited for its end, and only `Started` does.
+/// Where signals are sent. The process id is valid until the end of the process has been waited for, and only `Started`
+/// does that.
 #[derive(Clone, Copy)]
 pub struct Process(Pid);
 
@@ -48,8 +49,8 @@ impl Started {
 }
 
 impl Process {
-    /// Passes a signal on. The Ctrl-C of a terminal has reached the command already, as it reaches everybody in the
-    /// foreground; a second one would mean "at once" to many programs.
+    /// Passes a signal on, except the Ctrl-C of a terminal: that has reached the command already, as it reaches every
+    /// process in the foreground, and a second one means "at once" to many programs.
     pub fn pass_on(self, received: Received) {
         if received.signal() == Signal::SIGINT && is_in_foreground() {
             return;
@@ -62,7 +63,7 @@ impl Process {
     }
 
     fn send(self, signal: Signal) {
-        // It may have ended.
+        // The command may have ended.
         let _ = kill(self.0, signal);
     }
 }

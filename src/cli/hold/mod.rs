@@ -19,61 +19,61 @@ use signals::Signals;
 
 /// Where `seatkeeper up` serves seats.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:6441";
-/// Where a pod has its namespace and, as docs/seats.md says, its token.
+/// Where a pod has its namespace and, if set up as in docs/seats.md, its token.
 const NAMESPACE_OF_POD: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 const TOKEN_OF_POD: &str = "/var/run/secrets/seatkeeper/token";
-/// Where `seatkeeper up` has its token, in the folder that it was started in.
+/// Where `seatkeeper up` has its token, relative to the folder that it was started in.
 const TOKEN_OF_UP: &str = ".seatkeeper/token";
-/// Exit status where asking again later may help (EX_TEMPFAIL of sysexits.h), and where it will not (EX_NOPERM).
+/// Exit status if asking again later may help (EX_TEMPFAIL of sysexits.h), and if it will not (EX_NOPERM).
 const MAY_PASS: u8 = 75;
 const WILL_NOT_PASS: u8 = 77;
-/// A request that is under way when a signal comes has so long to be answered, so that its seat can be given back.
+/// A request that is under way when a signal comes has this long to be answered, so that its seat can be given back.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
 
 /// Takes a seat of a License, runs a command, and frees the seat when the command ends.
 ///
-/// Exit status: that of the command, 128 and the signal's number where one ended it, 126 or 127 where it cannot be started;
-/// 75 where there is no seat at present, 77 where there will be none until somebody changes the licence, the rights or the
-/// request; 2 wrong use.
+/// Exit status: that of the command, or 128 plus the signal's number if a signal ended it; 126 or 127 if it cannot be
+/// started; 75 if no seat is free at present; 77 if there will be no seat until the licence, the rights or the request
+/// change; 2 wrong use.
 #[derive(Args)]
 pub struct Arguments {
-    /// Whose seat. The namespace is that of the pod, else `default`.
+    /// The License to take a seat of. Default namespace: that of the pod, else `default`.
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     license: String,
-    /// The pool, where the License has several and the user may choose.
+    /// The pool, if the License has several and the user may choose.
     #[arg(long)]
     pool: Option<String>,
-    /// Who it is for. Without one this start counts by itself.
+    /// The user that the seat is for. Without a user, each start counts on its own.
     #[arg(long)]
     user: Option<String>,
-    /// The computer that it is used on, where a seat is bound to one.
+    /// The machine that the seat is used on, if seats are bound to machines.
     #[arg(long)]
     client: Option<String>,
-    /// The major version of what is started, where the licence covers some.
+    /// The major version of the program, if the licence covers only some versions.
     #[arg(long)]
     version: Option<u32>,
-    /// The seat server.
+    /// The address of the seat server.
     #[arg(long, value_name = "URL", env = "SEATKEEPER_SERVER", default_value_t = format!("http://{DEFAULT_ADDRESS}"))]
     server: String,
-    /// The token to show, read anew for each request. Default: that of the pod in /var/run/secrets/seatkeeper, else that of
-    /// `seatkeeper up` in .seatkeeper.
+    /// The file with the token, read again for each request. Default: the pod's token in /var/run/secrets/seatkeeper,
+    /// else that of `seatkeeper up` in .seatkeeper.
     #[arg(long, value_name = "FILE", env = "SEATKEEPER_TOKEN_FILE")]
     token_file: Option<PathBuf>,
-    /// The certificates to trust for https, as PEM. Default: those of the system.
+    /// The file with the certificates to trust for https, in PEM. Default: those of the system.
     #[arg(long, value_name = "FILE", env = "SEATKEEPER_CA_FILE")]
     ca_file: Option<PathBuf>,
-    /// Waits until a seat comes free, at most so long: 30s, 5m, 2h; without a value for ever.
+    /// Wait until a seat is free, at most this long: 30s, 5m, 2h; without a value, for ever.
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "forever")]
     wait: Option<Wait>,
-    /// Ends the command (SIGTERM) when its seat is lost. Without it the command goes on, and a new seat is asked for.
+    /// End the command (SIGTERM) when its seat is lost. By default the command goes on, and a new seat is asked for.
     #[arg(long)]
     stop_when_lost: bool,
-    /// What to run.
+    /// The command to run, with its arguments.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
-/// How long to wait in the queue; none: for ever.
+/// The longest time to wait in the queue; `None` to wait for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wait(Option<Duration>);
 
@@ -102,7 +102,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(format!("no runtime can be started: {e}")))?;
     let done = runtime.block_on(hold(&arguments));
-    // A look-up of a name that nobody waits for any more must not hold up the end.
+    // A host-name look-up that nobody waits for any longer must not delay the end.
     runtime.shutdown_background();
     done
 }
@@ -135,7 +135,7 @@ async fn hold(arguments: &Arguments) -> Result<ExitCode, Failure> {
     done?.map(exit_code).map_err(|e| Failure::new(format!("the command cannot be waited for: {e}")))
 }
 
-/// Takes the first seat; the error inside is a signal that ended the waiting.
+/// Takes the first seat; the inner error is a signal that ended the wait.
 async fn take(
     client: &SeatClient,
     request: &Request,
@@ -150,7 +150,7 @@ async fn take(
                 let told = |trouble: &Trouble| {
                     waited.set(true);
                     let (license, place) = (&arguments.license, place(trouble));
-                    warn(&format!("waiting for a seat of {license}{place}; Ctrl-C ends it. {}", shown(trouble)));
+                    warn(&format!("waiting for a seat of {license}{place}; Ctrl-C stops waiting. {}", shown(trouble)));
                 };
                 client.take_in_turn(request, most, false, told).await
             }
@@ -161,7 +161,7 @@ async fn take(
         taken = &mut taking => taken,
         received = signals.next() => {
             if let Ok(Ok(lease)) = tokio::time::timeout(LAST_ANSWER, taking).await {
-                // It comes free by itself where this does not work.
+                // If this fails, the seat comes free by itself.
                 let _ = client.release(lease).await;
             }
             return Ok(Err(received));
@@ -177,7 +177,7 @@ async fn take(
     Ok(Ok(lease))
 }
 
-/// Waits for the command, passes signals on to it, and keeps its seat.
+/// Waits for the command to end, passes signals on to it, and keeps its seat.
 async fn until_it_ends(
     mut started: Started,
     client: &SeatClient,
@@ -197,7 +197,7 @@ async fn until_it_ends(
     }
 }
 
-/// Keeps the seat and, where it is lost, tries to get one again. Never returns.
+/// Keeps the seat and, if it is lost, tries to get another one. Never returns.
 async fn keep(
     client: &SeatClient,
     request: &Request,
@@ -237,7 +237,7 @@ fn request(arguments: &Arguments) -> Result<Request, Failure> {
     if namespace.is_empty() || name.is_empty() || name.contains('/') {
         return Err(Failure::usage(format!("--license {:?}: write NAMESPACE/NAME, or NAME", arguments.license)));
     }
-    let bytes = random_bytes::<16>().map_err(|e| Failure::new(format!("no randomness: {e}")))?;
+    let bytes = random_bytes::<16>().map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
     let session = bytes.iter().fold("hold-".to_owned(), |session, byte| format!("{session}{byte:02x}"));
     let mut request = Request::of(namespace, name, session);
     if let Some(user) = &arguments.user {
@@ -263,7 +263,7 @@ fn token(arguments: &Arguments) -> Result<Token, Failure> {
     there.map(Token::in_file).ok_or_else(|| {
         let message = format!(
             "no token: there is neither {TOKEN_OF_POD} nor {TOKEN_OF_UP}; name its file with --token-file or \
-             SEATKEEPER_TOKEN_FILE (docs/seats.md says where it comes from)"
+             SEATKEEPER_TOKEN_FILE (docs/seats.md says where to get one)"
         );
         Failure { status: WILL_NOT_PASS, message }
     })
@@ -282,7 +282,7 @@ fn shown(trouble: &Trouble) -> String {
     printable(&trouble.to_string())
 }
 
-/// `: place 3 in the queue`, where that is known.
+/// `: place 3 in the queue`, if the place is known.
 fn place(trouble: &Trouble) -> String {
     trouble.place().map_or(String::new(), |place| format!(": place {place} in the queue"))
 }

@@ -5,14 +5,14 @@ use std::io;
 use std::process::ExitCode;
 use tokio::signal::unix::{self, SignalKind};
 
-/// Those that come to this process from now on. One that was ignored when it began (`nohup`) stays so.
+/// The signals that this process receives from now on. A signal that was ignored when it began (`nohup`) stays ignored.
 pub struct Signals {
     terminate: unix::Signal,
     interrupt: Option<unix::Signal>,
     hang_up: Option<unix::Signal>,
 }
 
-/// One of them.
+/// A signal that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received(Signal);
 
@@ -45,7 +45,7 @@ impl Signals {
     }
 }
 
-/// The signals that this process ignores, a bit each (proc_pid_status(5)). None where that cannot be read.
+/// The signals that this process ignores, one bit each (proc_pid_status(5)); zero if that cannot be read.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -57,7 +57,7 @@ impl Received {
         self.0
     }
 
-    /// As shells show that it ended a program.
+    /// The exit status by which shells show that this signal ended a program.
     pub fn exit_code(self) -> ExitCode {
         u8::try_from(128 + self.0 as i32).map_or(ExitCode::FAILURE, ExitCode::from)
     }

@@ -15,14 +15,14 @@ use crate::domain::contract::Contract;
 use crate::domain::contract::term::LAST_DATE;
 use crate::domain::contract::timeline::{Event, timeline};
 
-/// In the data directory: where the calendar stood last.
+/// The file in the data directory that records where the calendar stands.
 const FILE: &str = "calendar";
-/// Faster, and nothing could be followed any more.
+/// The highest speed: nobody could follow a faster one.
 const FASTEST: f64 = 366.0 * 86_400.0;
-/// The calendar begins so many days before the first renewal, so that something happens soon.
+/// The calendar begins this many days before the first renewal, so that something happens soon.
 const BEFORE: Days = Days::new(3);
 
-/// How many seconds of the calendar pass in one: `1d/s`.
+/// How many seconds of the calendar pass in one second: `1d/s`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed(pub f64);
 
@@ -45,20 +45,20 @@ impl std::str::FromStr for Speed {
         let speed = number * unit;
         match (1.0..=FASTEST).contains(&speed) {
             true => Ok(Speed(speed)),
-            false => Err("the calendar can run from once (1s/s) to 366 days a second (366d/s)".to_owned()),
+            false => Err("the speed must be from 1s/s, that of the clock, to 366d/s, 366 days each second".to_owned()),
         }
     }
 }
 
-/// Where the calendar stood when it was stopped; None: this data directory lives in real time, or is new.
+/// Where the calendar stood when it was stopped; `None` if this data directory runs in real time or is new.
 pub fn stored(data: &Data) -> Result<Option<Instant>, Failure> {
     let Some(text) = data.read(FILE) else { return Ok(None) };
     let path = data.folder.join(FILE);
-    let wrong = |_| Failure::new(format!("{}: is no time; write one, like 2026-10-09T00:00:00Z", path.display()));
+    let wrong = |_| Failure::new(format!("{}: is not a time; write one, such as 2026-10-09T00:00:00Z", path.display()));
     text.trim().parse().map(Some).map_err(wrong)
 }
 
-/// Notes where the calendar stands, so that a second start goes on from there.
+/// Records where the calendar stands, so that the next start goes on from there.
 pub fn store(data: &Data, clock: &Clock) -> Result<(), Failure> {
     data.write(FILE, &format!("{}\n", clock.now().at.to_rfc3339_opts(SecondsFormat::Millis, true)))
 }
@@ -68,7 +68,7 @@ pub fn midnight(day: NaiveDate) -> Instant {
     day.and_time(chrono::NaiveTime::MIN).and_utc()
 }
 
-/// Where a new calendar begins: three days before the first time that one of these contracts renews, else today.
+/// Where a new calendar begins: three days before the first renewal of these contracts, or today if none renews.
 pub fn beginning(files: &[File]) -> Instant {
     let all = || files.iter().flat_map(|file| &file.documents);
     let plans: Vec<&Document> = all().filter(|document| document.kind() == "Plan").collect();

@@ -1,4 +1,4 @@
-//! The data directory of `seatkeeper up`: the database, and who may talk to the API.
+//! The data directory of `seatkeeper up`: the database, and the credential of the API.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -24,7 +24,7 @@ pub struct Data {
     pub folder: PathBuf,
 }
 
-/// What the API proves itself with, and what a client has to say.
+/// What the API proves its identity with, and the token that a client has to show.
 #[derive(Serialize, Deserialize)]
 pub struct Credential {
     /// The address that the certificate is for.
@@ -36,7 +36,7 @@ pub struct Credential {
 }
 
 impl Data {
-    /// Takes the folder, and makes it where there is none. Only its owner can read it: it holds the credential.
+    /// Opens the folder, and makes it if it does not exist. Only its owner can read it: it holds the credential.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|e| Failure::new(format!("{}: {e}; name another folder with --data", folder.display())))?;
@@ -53,8 +53,8 @@ impl Data {
         self.folder.join("token")
     }
 
-    /// The credential of earlier starts, so that a client that was set up once goes on working; a new one where there is
-    /// none or the API has moved to another address. Its token stands in a file of its own too.
+    /// Returns the credential of earlier starts, so that a client that was set up once goes on working; a new one if
+    /// there is none or the API has moved to another address. Also writes its token to a separate file.
     pub fn credential(&self, address: IpAddr) -> Result<Credential, Failure> {
         let credential = self.stored_or_new(address)?;
         self.write("token", &credential.token)?;
@@ -72,7 +72,7 @@ impl Data {
         Ok(credential)
     }
 
-    /// Writes what kubectl needs.
+    /// Writes the kubeconfig for kubectl, and returns its path.
     pub fn write_kubeconfig(&self, credential: &Credential, address: SocketAddr) -> Result<PathBuf, Failure> {
         use base64::prelude::{BASE64_STANDARD, Engine};
         let authority = BASE64_STANDARD.encode(&credential.authority);
@@ -105,7 +105,7 @@ impl Data {
         written.map_err(|e| Failure::new(format!("{}: {e}", path.display())))
     }
 
-    /// Whether there is a database in it already.
+    /// Whether the folder has a database already.
     pub fn is_used(&self) -> bool {
         self.folder.join(DATABASE).exists()
     }
@@ -117,7 +117,7 @@ impl Data {
 
 impl Credential {
     fn new(address: IpAddr) -> Result<Self, Failure> {
-        let failed = |error: rcgen::Error| Failure::new(format!("no certificate could be made: {error}"));
+        let failed = |error: rcgen::Error| Failure::new(format!("the certificate could not be made: {error}"));
         let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
         params.distinguished_name.push(DnType::CommonName, "seatkeeper up");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -131,7 +131,7 @@ impl Credential {
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &authority).map_err(failed)?;
 
-        let token = random_bytes::<32>().map_err(|e| Failure::new(format!("no randomness: {e}")))?;
+        let token = random_bytes::<32>().map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
         Ok(Credential {
             address,
             authority: authority.pem(),
@@ -141,7 +141,7 @@ impl Credential {
         })
     }
 
-    /// What the server shows in a TLS handshake.
+    /// What the server shows in TLS handshakes.
     pub fn tls(&self) -> Result<Arc<ServerConfig>, Failure> {
         let bad = |error: String| {
             Failure::new(format!("the stored certificate cannot be used: {error}; remove credential.json"))

@@ -1,4 +1,4 @@
-//! The folder whose YAML is applied: every file that is new or changed, again and again.
+//! The folder whose YAML is applied: every new or changed file, again and again.
 
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt, core::Status};
@@ -13,34 +13,34 @@ use crate::cli::files::{MAX_FILE_BYTES, read_start};
 use crate::cli::yaml::{Document, File};
 use seatkeeper_embedded::Embedded;
 
-/// Who applies.
+/// The field manager of what is applied.
 pub const FIELD_MANAGER: &str = "seatkeeper-up";
-/// Where an object goes that does not say.
+/// The namespace of an object that names none.
 const DEFAULT_NAMESPACE: &str = "default";
-/// More files are not looked at.
+/// The most files that are looked at.
 const MAX_FILES: usize = 1_000;
-/// Folders in folders.
+/// How deep folders may be nested.
 const DEEPEST: usize = 8;
 
-/// What was applied of the folder so far.
+/// A folder, and what of it has been applied so far.
 pub struct Folder {
     path: PathBuf,
-    /// Our own data, which may lie in it.
+    /// The data directory, which may be inside of the folder.
     data: PathBuf,
     read: BTreeMap<PathBuf, Known>,
-    /// Told already, so not told again until it changes.
+    /// The trouble reported last; it is not reported again until it changes.
     trouble: Option<String>,
 }
 
-/// A file as it was read last.
+/// A file as it was last read.
 #[derive(Default)]
 struct Known {
-    /// Of its content, or of why it could not be read.
+    /// The hash of its content, or of why it could not be read.
     hash: [u8; 32],
     /// The objects in it.
     titles: BTreeSet<String>,
-    /// Objects that could not be applied, by the number of their document, and what was told of each. They are tried again:
-    /// what they lack may come by another way.
+    /// Objects that could not be applied, by the number of their document, and what was reported of each. They are
+    /// tried again: what they lack may come by another way.
     refused: BTreeMap<usize, Vec<String>>,
 }
 
@@ -51,7 +51,7 @@ impl Folder {
                 let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
                 return Ok(Folder { path: path.to_owned(), data, read: BTreeMap::new(), trouble: None });
             }
-            Ok(_) => "is no folder; name the one that the file is in".to_owned(),
+            Ok(_) => "is not a folder; name the one that the file is in".to_owned(),
             Err(error) => error.to_string(),
         };
         Err(Failure::usage(format!("{}: {trouble}", path.display())))
@@ -61,7 +61,7 @@ impl Folder {
         &self.path
     }
 
-    /// The namespaces of our kinds in it, in order.
+    /// The namespaces of the objects of our kinds in the folder, in order.
     pub fn namespaces(&self) -> BTreeSet<String> {
         let files = self.documents();
         let all = files.iter().flat_map(|file| &file.documents);
@@ -70,7 +70,7 @@ impl Folder {
         ours.map(|document| document.namespace().unwrap_or(DEFAULT_NAMESPACE).to_owned()).collect()
     }
 
-    /// The first License that comes of what is in it, as `NAMESPACE/NAME`.
+    /// The first License that the folder leads to, as `NAMESPACE/NAME`.
     pub fn license(&self) -> Option<String> {
         let files = self.documents();
         files.iter().flat_map(|file| &file.documents).find_map(|document| {
@@ -83,19 +83,19 @@ impl Folder {
         })
     }
 
-    /// Every file, parsed as far as it can be: for what has to be known before anything is applied.
+    /// Every file that can be parsed: for what has to be known before anything is applied.
     pub fn documents(&self) -> Vec<File> {
         self.files().unwrap_or_default().iter().filter_map(|path| File::read(path).ok()).collect()
     }
 
-    /// The YAML and JSON files in it, in order; an error where it cannot be read.
+    /// The YAML and JSON files in the folder, in order; an error if the folder cannot be read.
     fn files(&self) -> std::io::Result<Vec<PathBuf>> {
         let mut found = Found { skipped: &self.data, files: Vec::new(), folders: BTreeSet::new() };
         found.gather(&self.path, 0)?;
         Ok(found.files)
     }
 
-    /// Applies what is new or has changed since the last look, and tells of what cannot be applied. One bad object stops
+    /// Applies what is new or has changed since the last look, and reports what cannot be applied. One bad object stops
     /// no other.
     pub async fn look(&mut self, api: &Embedded, client: &Client, screen: &Screen) {
         let found = self.files();
@@ -112,7 +112,7 @@ impl Folder {
             screen.warn(trouble);
         }
         self.trouble = trouble;
-        // A folder that is away for a moment has not lost its files.
+        // A folder that cannot be read for a moment has not lost its files.
         let Ok(mut found) = found else { return };
         found.truncate(MAX_FILES);
         let mut left: BTreeSet<String> = BTreeSet::new();
@@ -127,7 +127,7 @@ impl Folder {
         for path in found {
             files.extend(self.read_changed(path, screen, &mut left));
         }
-        // What others need comes first, in whatever file it stands.
+        // Objects that others need come first, whichever file they are in.
         let all = files.iter().flat_map(|(file, wanted)| {
             let wanted =
                 file.documents.iter().filter(|document| wanted.as_ref().is_none_or(|w| w.contains(&document.number)));
@@ -160,15 +160,16 @@ impl Folder {
         }
         match unchanged {
             0 => {}
-            1 => screen.tell("one object is as its file says"),
-            _ => screen.tell(&format!("{unchanged} objects are as their files say")),
+            1 => screen.tell("one object matches its file already"),
+            _ => screen.tell(&format!("{unchanged} objects match their files already")),
         }
         for title in left.into_iter().filter(|title| !self.read.values().any(|known| known.titles.contains(title))) {
-            screen.warn(&format!("{title} stands in no file any more; it stays until it is deleted with kubectl"));
+            screen.warn(&format!("{title} is no longer in any file; it stays until it is deleted with kubectl"));
         }
     }
 
-    /// A file that has changed since it was read last, or in which some documents are to be tried again: those numbers.
+    /// Reads a file if it has changed, or if some of its documents are to be tried again. Returns the numbers of those
+    /// documents, or `None` in their place if the whole file is to be applied.
     fn read_changed(
         &mut self,
         path: PathBuf,
@@ -228,12 +229,13 @@ fn full_title(document: &Document) -> String {
 struct Found<'f> {
     skipped: &'f Path,
     files: Vec<PathBuf>,
-    /// Where a link leads back to one of them, it is not followed again.
+    /// The folders gathered so far. A link that leads back to one of them is not followed.
     folders: BTreeSet<PathBuf>,
 }
 
 impl Found<'_> {
-    /// The files of a folder and of those in it, in order. A folder below that cannot be read is passed over.
+    /// Gathers the files of a folder and of those inside of it, in order. An inner folder that cannot be read is
+    /// skipped.
     fn gather(&mut self, folder: &Path, depth: usize) -> std::io::Result<()> {
         if !self.folders.insert(folder.canonicalize()?) {
             return Ok(());
@@ -241,7 +243,7 @@ impl Found<'_> {
         let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
         entries.sort();
         for path in entries {
-            // Files of editors and of version control, and our own data.
+            // Skip the files of editors and of version control, and the data directory.
             let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
             if hidden
                 || self.files.len() > MAX_FILES
@@ -254,13 +256,13 @@ impl Found<'_> {
                     let _ = self.gather(&path, depth + 1);
                 }
             } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
-                // Whoever reads a pipe waits for it. A link that leads nowhere is told of.
+                // Reading a pipe would block. A link that leads nowhere is kept, so that it is reported.
                 && path.metadata().ok().is_none_or(|found| found.is_file())
             {
                 self.files.push(path);
             }
         }
-        // Paths are compared by their parts, in folders and over them alike.
+        // Sorted by whole paths, which compare part by part, because `look` searches the list.
         if depth == 0 {
             self.files.sort();
         }
@@ -268,12 +270,12 @@ impl Found<'_> {
     }
 }
 
-/// Applies one object, and says whether that changed anything. What is wrong with it comes back as lines with file, line
-/// and field.
+/// Applies one object, and returns whether that changed anything. What is wrong with it is returned as lines with file,
+/// line and field.
 async fn apply(api: &Embedded, client: &Client, file: &File, document: &Document) -> Result<bool, Vec<String>> {
     let refuse = |field: &str, message: &str| vec![file.at(document, field, message)];
     if !document.object.is_object() {
-        return Err(refuse("", "is no object with apiVersion and kind"));
+        return Err(refuse("", "is not an object with apiVersion and kind"));
     }
     let (version, kind) = (document.text("/apiVersion").unwrap_or_default(), document.kind());
     let Some((resource, namespaced)) = api.resource_of(version, kind) else {

@@ -1,4 +1,4 @@
-//! Signing keys for contracts that name a Secret nobody has made: on one machine there may be no vendor who brings one.
+//! Signing keys for contracts that name a missing Secret: on one machine there may be no vendor who brings one.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
@@ -11,7 +11,7 @@ use crate::cli::yaml::Document;
 use crate::machine::random_bytes;
 use crate::domain::license::jwk::signing_key_pem;
 
-/// Makes the issuer's Secret of a Subscription that lacks it, and says so. One that is there is never touched.
+/// Makes the issuer's Secret of a Subscription if it is missing, and says so. An existing Secret is never touched.
 pub async fn make_missing(client: &Client, subscription: &Document, namespace: &str, screen: &Screen) {
     let Some(name) = subscription.text("/spec/issuer/secretRef/name") else { return };
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);

@@ -33,13 +33,13 @@ use screen::Screen;
 
 /// The operator's own namespace.
 const HOME: &str = "seatkeeper";
-/// The folder is looked at this often, and the calendar is noted.
+/// How often the folder is looked at and the calendar recorded.
 const LOOK: Duration = Duration::from_secs(1);
-/// The operator is given this long to end.
+/// The operator has this long to end.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// Runs the whole product on this machine, without a cluster: keeps applying the YAML of a folder, runs the operator, and
-/// serves the Kubernetes API for kubectl.
+/// Runs the whole product on this machine, without a cluster: applies the YAML of a folder and every change to it, runs
+/// the operator, and serves the Kubernetes API for kubectl.
 #[derive(Args)]
 pub struct Arguments {
     /// The folder whose YAML files are applied, and applied again when they change.
@@ -48,7 +48,7 @@ pub struct Arguments {
     /// Where state is kept: the database, the credential and the kubeconfig.
     #[arg(long, value_name = "FOLDER", default_value = ".seatkeeper")]
     data: PathBuf,
-    /// Where the API is served. Another address than one of this machine alone opens it to the network.
+    /// Where the API is served. An address that other machines can reach opens it to the network.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:6440")]
     listen: SocketAddr,
     /// Where seats are served: /v1/seats, with the token in the data folder.
@@ -56,16 +56,17 @@ pub struct Arguments {
     seats_listen: SocketAddr,
     #[command(flatten)]
     seats: SeatTtl,
-    /// Bytes a second that writes of SeatLedgers may cost on average; 0: no bound. Pressure makes writes larger, not errors.
+    /// The most bytes a second that writes of SeatLedgers may cost on average; 0: no limit. Under pressure, writes get
+    /// larger and nothing fails.
     #[arg(long, value_name = "BYTES", default_value_t = BYTES_A_SECOND)]
     ledger_bytes_a_second: u64,
-    /// Lets the calendar run faster than the clock, to see what will happen: 1d/s is a day each second.
+    /// Let the calendar run faster than the clock, to see what will happen: 1d/s is a day each second.
     #[arg(long, value_name = "TIME/s")]
     speed: Option<Speed>,
     /// The day on which a new calendar begins. Default: three days before the first renewal in DIR.
     #[arg(long, value_name = "YYYY-MM-DD", requires = "speed")]
     from: Option<chrono::NaiveDate>,
-    /// Serves the API alone: nothing is applied, and no operator runs.
+    /// Serve the API alone: nothing is applied, and no operator runs.
     #[arg(long, conflicts_with = "speed")]
     api_only: bool,
 }
@@ -76,7 +77,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(format!("threads cannot be started: {e}")))?;
     let done = runtime.block_on(up(arguments));
-    // Watches of clients would hold it for ever.
+    // The watches of clients would keep it running for ever.
     runtime.shutdown_background();
     done
 }
@@ -142,7 +143,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
         _ = stop.wait_for(|stop| *stop) => {}
         () = keeping => {}
     }
-    // It ends by itself, and gives up its lead. Whoever pressed Ctrl-C is not kept waiting for long.
+    // The operator ends by itself and gives up its lead. After Ctrl-C, the user is not kept waiting for long.
     let _ = tokio::time::timeout(ENDING, operating).await;
     telling.abort();
     server.abort();
@@ -162,7 +163,7 @@ fn answering(api: Embedded) -> Answer {
     })
 }
 
-/// Looks at the folder again and again, and notes where the calendar stands. Never returns.
+/// Looks at the folder again and again, and records where the calendar stands. Never returns.
 async fn keep(
     mut folder: Folder,
     api: &Embedded,
@@ -187,11 +188,11 @@ fn clock(arguments: &Arguments, data: &Data, folder: Option<&Folder>) -> Result<
     match (arguments.speed, stored) {
         (None, None) => Ok(Clock::of_machine()),
         (None, Some(at)) => Err(Failure::usage(format!(
-            "{there} lives on a calendar of its own, now {}: give --speed, or name another folder with --data",
+            "{there} runs on its own calendar, now {}: give --speed, or name another folder with --data",
             at.date_naive()
         ))),
         (Some(_), None) if data.is_used() => Err(Failure::usage(format!(
-            "{there} lives in real time, which cannot be sped up: name another folder with --data"
+            "{there} runs in real time, which cannot be sped up: name another folder with --data"
         ))),
         (Some(speed), None) => {
             let start = arguments.from.map(calendar::midnight);
@@ -231,7 +232,8 @@ fn first_screen(
     };
     let calendar = calendar.replace("then 1 days", "then a day");
     let hold = folder.license().map(|license| {
-        // What `hold` finds by itself is left out; the folder of the other terminal is not known.
+        // The default address is left out, as `hold` knows it. The token is named, as the other terminal's folder is
+        // not known.
         let server = match served.seats.to_string() == hold::DEFAULT_ADDRESS {
             true => String::new(),
             false => format!(" --server http://{}", served.seats),
@@ -240,9 +242,9 @@ fn first_screen(
     });
     let hold = hold.unwrap_or_default();
     format!(
-        "Seatkeeper {version} is up. Ctrl-C ends it, the same command goes on where it stopped.
+        "Seatkeeper {version} is up. Ctrl-C ends it; the same command goes on where it stopped.
 
-  applies    {folder}, and again what changes there
+  applies    {folder}, and every change there
   API        https://{api}
   seats      http://{seats}/v1/seats
   data       {data}

@@ -1,4 +1,4 @@
-//! What `seatkeeper up` says: a first screen, then a line for each thing that happens.
+//! What `seatkeeper up` prints: a first screen, then a line for each thing that happens.
 
 use chrono::SecondsFormat;
 use futures::TryStreamExt;
@@ -11,7 +11,7 @@ use crate::cli::{printable, say};
 use crate::cluster::clock::Clock;
 use crate::domain::Instant;
 
-/// Events that were told are remembered, so that a watch that begins anew does not tell them again.
+/// The most Events remembered as printed, so that a watch that starts again does not print them again.
 const REMEMBERED: usize = 5_000;
 
 /// Standard output, with the calendar's time before each line.
@@ -27,9 +27,9 @@ impl Screen {
         Screen { clock, days_only }
     }
 
-    /// Text as it is.
+    /// Prints text as it is.
     pub fn show(&self, text: &str) {
-        // There is nobody to tell when standard output is gone.
+        // If standard output is gone, there is nobody left to notify.
         let _ = say(text);
     }
 
@@ -49,17 +49,17 @@ impl Screen {
         self.line(self.clock.now().at, text);
     }
 
-    /// Something that the user should mend.
+    /// Prints something that the user should fix.
     pub fn warn(&self, text: &str) {
         self.line(self.clock.now().at, &format!("! {text}"));
     }
 
-    /// Tells every Event from now on. Never returns.
+    /// Prints every Event from now on. Never returns.
     pub async fn follow_events(&self, client: Client) {
         let mut told: BTreeSet<String> = BTreeSet::new();
         let events = watcher(Api::<Event>::all(client), watcher::Config::default()).default_backoff().applied_objects();
         let mut events = std::pin::pin!(events);
-        // Those of earlier starts come first and are not told again.
+        // Events of earlier starts come first and are not printed again.
         let began = self.clock.now().at;
         loop {
             match events.try_next().await {
@@ -74,7 +74,7 @@ impl Screen {
                     }
                     self.line(at.unwrap_or(began), &sentence(&event));
                 }
-                // A watch that broke goes on by itself.
+                // A watch that broke resumes by itself.
                 Ok(None) | Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
             }
         }

@@ -1,4 +1,4 @@
-//! A grant counts for one License in a cluster, the oldest by creation (`design.md` §4 "Which keys count").
+//! A grant counts for one License in a cluster: the one created first (docs/design/domain.md, Which keys count).
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -33,7 +33,7 @@ impl Holder {
     }
 }
 
-/// Which Licenses hold keys of which grant.
+/// The Licenses that hold keys of each grant.
 #[derive(Default)]
 pub struct Holdings(Mutex<State>);
 
@@ -44,7 +44,8 @@ struct State {
 }
 
 impl Holdings {
-    /// `holder` holds keys of exactly these grants. Returns the other Licenses for which that changes something.
+    /// Records that `holder` holds keys of exactly these grants. Returns the other Licenses for which that changes
+    /// something.
     pub fn claim(&self, holder: Holder, grants: BTreeSet<String>) -> Vec<ObjectRef<Guarded<License>>> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = state.grants.remove(&holder.uid).map(|(_, grants)| grants).unwrap_or_default();
@@ -56,7 +57,7 @@ impl Holdings {
                 true => holders.insert(holder.clone()),
                 false => holders.remove(&holder),
             };
-            // Whoever is not first before and after sees no change.
+            // A License that is first neither before nor after sees no change.
             if holders.first() != first.as_ref() {
                 affected.extend(first.into_iter().chain(holders.first().cloned()));
             }
@@ -71,7 +72,7 @@ impl Holdings {
         affected.iter().map(Holder::object).collect()
     }
 
-    /// The License `uid` is no more. Returns those for which that changes something.
+    /// The License `uid` is gone. Returns the other Licenses for which that changes something.
     pub fn release(&self, uid: &str) -> Vec<ObjectRef<Guarded<License>>> {
         let holder = {
             let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +81,7 @@ impl Holdings {
         holder.map(|holder| self.claim(holder, BTreeSet::new())).unwrap_or_default()
     }
 
-    /// `namespace/name` of the License that holds the grant before `me`.
+    /// The License that holds the grant before `me`, as `namespace/name`; `None` if `me` is the oldest.
     pub fn older_holder(&self, grant: &str, me: &Holder) -> Option<String> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = state.holders.get(grant)?.first()?;

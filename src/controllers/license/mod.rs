@@ -62,8 +62,9 @@ impl Controller for LicenseController {
 }
 
 impl LicenseController {
-    /// Finds out who holds the grants that several Licenses claim, before the first License is judged: of two with the
-    /// same key the older one counts, in whatever order they are looked at. A forged key only makes us look closely.
+    /// Finds out which License holds each grant that several claim, before the first License is judged: of two Licenses
+    /// with the same key the older one counts, in whatever order they are looked at. A forged key only causes a closer
+    /// look.
     pub fn take_stock(&self) {
         let licenses = all(&self.observed.licenses);
         let readable: Vec<&License> = licenses.iter().filter_map(|object| object.0.as_ref().ok()).collect();
@@ -115,7 +116,7 @@ impl LicenseController {
         Ok(())
     }
 
-    /// Takes note that a License is no more.
+    /// Drops what is kept of a License that is gone.
     pub fn forget(&self, license: &License) {
         let object = ObjectRef::from_obj(license);
         self.wakes.set(&guarded(&object), None);
@@ -130,7 +131,7 @@ impl LicenseController {
     }
 }
 
-/// The same object as the caches name it.
+/// The reference by which the caches name the object.
 pub fn guarded(object: &ObjectRef<License>) -> ObjectRef<Guarded<License>> {
     ObjectRef::new(&object.name).within(object.namespace.as_deref().unwrap_or_default())
 }

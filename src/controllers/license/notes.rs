@@ -5,7 +5,7 @@ use crate::api::license::LicenseStatus;
 use crate::cluster::events::Note;
 use crate::domain::license::mode::Mode;
 
-/// What to tell of a change from `before` to `after`.
+/// The Events of a change from `before` to `after`.
 pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
     let mut notes = Vec::new();
     let message = |type_: &str| find(&after.conditions, type_).map(|c| c.message.clone()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a License points at, as the caches have it.
+//! The keys and the trust that a License points at, from the caches.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -21,7 +21,7 @@ pub struct Reading {
     pub keys: Vec<Presented>,
     /// What is missing or wrong about the sources, each with the field that names it.
     pub faults: Vec<Fault>,
-    /// Secrets that no cache has, with their type and the field that names them.
+    /// Secrets that no cache has: type, name and the field that names each.
     missing: Vec<(&'static str, String, String)>,
     namespace: String,
     /// `spec.trust` is set although the installation pins the trust of this product.
@@ -52,7 +52,8 @@ impl Reading {
             }
             for (entry, text) in chosen {
                 if seen.insert((name, entry.clone())) {
-                    // Of its own: which of two entries with the same key counts is told apart by them.
+                    // Each entry gets its own copy of the claims: its address tells apart two entries with the same
+                    // key.
                     let claims =
                         observed.verified.verify(&text.0, to.trust).map(|known| Arc::new(Claims::clone(&known)));
                     reading.keys.push(presented(name, entry, claims, &to));
@@ -62,7 +63,7 @@ impl Reading {
         reading
     }
 
-    /// The trust that the installation pins for the product, else the License's own.
+    /// The trust that the installation pins for the product or, if it pins none, the License's own.
     fn trust(&mut self, license: &License, observed: &Observed, trusts: &Trusts) -> Arc<Trust> {
         let mut chosen = observed.pinned_trust(&license.spec.product);
         self.trust_pinned = !chosen.is_empty() && license.spec.trust.is_some();
@@ -71,8 +72,8 @@ impl Reading {
                 None if license.spec.keys.is_empty() => {}
                 None => {
                     let message = format!(
-                        "nobody is trusted for product {}: name a Secret of type {} with the vendor's jwks.json, or have the \
-                         installation pin it",
+                        "no keys are trusted for product {}: name a Secret of type {} with the vendor's jwks.json, or \
+                         pin the trust in the installation",
                         license.spec.product,
                         secret_type::TRUST
                     );
@@ -92,7 +93,7 @@ impl Reading {
         trust
     }
 
-    /// Finds out why Secrets are missing: there is none, or it is of another type.
+    /// Finds out why Secrets are missing: they do not exist, or are of another type.
     pub async fn explain_missing(&mut self, observed: &Observed) -> Result<(), CallError> {
         for (type_, name, field) in std::mem::take(&mut self.missing) {
             let fault = secrets::explain_missing(&observed.client, type_, &self.namespace, &name).await?;
@@ -102,7 +103,7 @@ impl Reading {
     }
 }
 
-/// The grants that the keys of a License claim, not verified.
+/// The grants that the keys of a License claim, without verifying them.
 pub fn claimed_grants(license: &License, observed: &Observed) -> BTreeSet<String> {
     let namespace = license.namespace().unwrap_or_default();
     let secrets =
@@ -113,15 +114,15 @@ pub fn claimed_grants(license: &License, observed: &Observed) -> BTreeSet<String
     secrets.flat_map(claimed).collect()
 }
 
-/// Trust put together from Secrets, kept until any of them changes: thousands of Licenses share one.
+/// Trust built from Secrets, kept until any of them changes: thousands of Licenses share one.
 #[derive(Default)]
 pub struct Trusts(Mutex<HashMap<String, Built>>);
 
-/// Trust and what is wrong with its Secrets.
+/// The trust, and what is wrong with its Secrets.
 type Built = (Arc<Trust>, Vec<Fault>);
 
 impl Trusts {
-    /// A trust Secret has changed.
+    /// Drops all of it: a trust Secret has changed.
     pub fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -155,18 +156,15 @@ fn build(secrets: &[Arc<Secret>], observed: &Observed) -> (Trust, Vec<Fault>) {
         }
     }
     let mut trust = Trust::new(keys);
-    // A list that a trusted key signed counts wherever it is: it need not be carried to every place a key is used.
+    // A list signed by a trusted key counts wherever it is, so it need not be copied to every place where a key is
+    // used.
     for secret in all(&observed.trusts) {
         if let Some(list) = secret.data.as_ref().and_then(|data| data.get("revoked.jwt"))
             && let Err(refusal) = trust.heed(&list.0)
             && secrets.iter().any(|chosen| chosen.uid() == secret.uid())
         {
             let place = format!("Secret {}/{}, revoked.jwt", secret.namespace().unwrap_or_default(), secret.name_any());
-            faults.push(Fault::new(
-                "TrustInvalid",
-                place,
-                format!("this list of revoked keys is not heeded: {refusal}"),
-            ));
+            faults.push(Fault::new("TrustInvalid", place, format!("this list of revoked keys is ignored: {refusal}")));
         }
     }
     (trust, faults)

@@ -1,4 +1,4 @@
-//! Whether the seats of a License suffice for the people on its Rosters.
+//! Whether a License has enough seats for the people on its Rosters.
 
 use super::super::enrolment::counts_of;
 use super::super::observed::Observed;
@@ -11,12 +11,12 @@ use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
 use crate::domain::seats::pool::Terms;
 
-/// What a License shows of its Rosters. Only Licenses with pools that go by Rosters show it.
+/// What a License shows of its Rosters. Only Licenses with pools that count members show it.
 pub struct OnRosters {
     has_roster: bool,
     in_demo: bool,
     exceeded: Vec<Bound>,
-    /// When the membership of anybody changes next.
+    /// When the next change of any membership comes.
     pub next_change: Option<Instant>,
 }
 
@@ -44,14 +44,14 @@ impl OnRosters {
         })
     }
 
-    /// Sets the condition that says so.
+    /// Sets the condition `RosterExceedsSeats`.
     pub fn say(&self, list: &mut Conditions) {
         let mut fits = |reason, message| list.set("RosterExceedsSeats", false, reason, message);
         match self.exceeded.as_slice() {
             _ if !self.has_roster => {
-                fits("RosterMissing", "no Roster that counts names this License, so nobody is a member")
+                fits("RosterMissing", "no Roster that counts names this License, so it has no members")
             }
-            _ if self.in_demo => fits("InDemo", "in demo mode the demo seats are for whoever comes first"),
+            _ if self.in_demo => fits("InDemo", "in demo mode the demo seats are granted first come, first served"),
             [] => fits("Fits", "there is a seat for every member on the Rosters"),
             exceeded => {
                 let each = exceeded.iter().map(|bound| {
@@ -59,7 +59,7 @@ impl OnRosters {
                     format!("pool {pool}: {members} members, {} seats", seats.unwrap_or_default())
                 });
                 let message = format!(
-                    "{}; who joined last is not licensed: order more seats, or give those who leave an exitDate",
+                    "{}; those who joined last are not licensed: order more seats, or set an exitDate for leavers",
                     each.collect::<Vec<_>>().join("; ")
                 );
                 list.set("RosterExceedsSeats", true, "MoreMembersThanSeats", message);

@@ -1,4 +1,4 @@
-//! What happens at the desk is shown on the License: seats in use, and why somebody was refused.
+//! Shows on the License what happens at the desk: seats in use, and why requests were refused.
 
 use kube::runtime::reflector::ObjectRef;
 use std::collections::{BTreeMap, HashMap};
@@ -9,13 +9,13 @@ use crate::machine::{jittered, monotonic};
 use crate::cluster::events::Note;
 use crate::domain::license::name::LicenseName;
 
-/// Status shows how many seats are in use at most this old.
+/// How old the number of seats in use in status is at most.
 const SHOWN: Duration = Duration::from_secs(5);
-/// The same reason is told of a License again after this long.
+/// The same reason is reported for a License again only after this long.
 const TOLD_AGAIN: Duration = Duration::from_secs(10 * 60);
 
 impl LicenseController {
-    /// Looks at Licenses again whose seats were taken or given back, and tells of refusals. Never returns.
+    /// Looks again at Licenses whose seats were taken or given back, and reports refusals as Events. Never returns.
     pub async fn watch_desk(&self) {
         let mut told: HashMap<(LicenseName, &'static str), Duration> = HashMap::new();
         loop {

@@ -1,4 +1,4 @@
-//! What a License shows.
+//! The status of a License.
 
 use std::collections::BTreeMap;
 
@@ -17,24 +17,24 @@ use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
 use crate::domain::trusted_time::TOLERANCE;
 
-/// Keys, grants and pools that are shown; there may be more.
+/// The most keys, grants, pools, features and characters that are shown; there may be more.
 const SHOWN_KEYS: usize = 32;
 const SHOWN_GRANTS: usize = 32;
 const SHOWN_POOLS: usize = 1024;
 const SHOWN_FEATURES: usize = 64;
 const SHOWN_TEXT: usize = 1000;
 
-/// What a License shows of, besides itself.
+/// What the status of a License is made of, besides its spec.
 pub struct Shown<'s> {
     pub reading: &'s Reading,
     pub granted: &'s Entitlement,
     pub next: Option<Transition>,
     pub on_rosters: Option<&'s OnRosters>,
-    /// How its pools stand; None: nobody owns the ledger at present.
+    /// The use of each pool; `None` while no replica owns the ledger.
     pub uses: Option<BTreeMap<String, Use>>,
 }
 
-/// The status of `license`. Equal to `before` where nothing has changed.
+/// The status of `license`. Equal to `before` if nothing has changed.
 pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) -> LicenseStatus {
     let Shown { reading, granted, next, on_rosters, uses } = shown;
     let pools: Vec<PoolStatus> =
@@ -74,7 +74,7 @@ fn cut(text: &str) -> String {
     text.chars().take(SHOWN_TEXT).collect()
 }
 
-/// While nobody owns the ledger, what was shown last stays.
+/// The status of a pool. While no replica owns the ledger, the numbers shown last stay.
 fn pool(pool: &PoolLimit, before: &LicenseStatus, uses: Option<&BTreeMap<String, Use>>) -> PoolStatus {
     let name = cut(&pool.name);
     let shown = before.pools.iter().find(|shown| shown.name == name);
@@ -87,7 +87,7 @@ fn pool(pool: &PoolLimit, before: &LicenseStatus, uses: Option<&BTreeMap<String,
     PoolStatus { name, model: pool.model, limit: pool.limit, in_use: Some(in_use), peak: Some(peak) }
 }
 
-/// `agents 37/50`; where nobody has a seat, `agents 50`.
+/// `agents 37/50`; `agents 50` if no seat is held.
 fn seats_in_use(granted: &Entitlement, pools: &[PoolStatus]) -> String {
     let held: u64 = pools.iter().filter_map(|pool| pool.in_use).sum();
     if held == 0 {
@@ -105,7 +105,7 @@ fn seats_in_use(granted: &Entitlement, pools: &[PoolStatus]) -> String {
     cut(&pools.iter().map(of_pool).collect::<Vec<_>>().join(", "))
 }
 
-/// `agents 50, planners unlimited`; in demo `demo 2`.
+/// `agents 50, planners unlimited`; `demo 2` in demo mode.
 fn seats(granted: &Entitlement) -> String {
     if granted.mode == Mode::Demo {
         return format!("demo {}", granted.demo_seats);
@@ -118,7 +118,7 @@ fn seats(granted: &Entitlement) -> String {
     cut(&shown.join(", "))
 }
 
-/// The most important first: what counts, what will, what needs somebody's eye, and the rest.
+/// The keys, the most important first: those that count, those that will, those that need attention, and the rest.
 fn keys(reading: &Reading, granted: &Entitlement) -> Vec<KeyStatus> {
     let mut keys: Vec<KeyStatus> =
         reading.keys.iter().zip(&granted.keys).map(|(key, state)| key_status(key, state)).collect();
@@ -149,8 +149,8 @@ fn key_status(key: &Presented, state: &KeyState) -> KeyStatus {
     }
 }
 
-/// Ready means that the spec was read and that status says what it grants: demo is Ready too, and only `Licensed` is
-/// False in it (`design.md` §3).
+/// `Ready` means that the spec was read and that status says what it grants: a License in demo mode is `Ready` too, and
+/// only its `Licensed` is False.
 fn conditions(
     license: &License,
     reading: &Reading,
@@ -185,7 +185,8 @@ fn conditions(
     };
     list.set("InGrace", granted.in_grace, if granted.in_grace { "Grace" } else { "NotInGrace" }, grace);
     let in_demo = granted.mode == Mode::Demo;
-    let demo = if in_demo { format!("{} seats over all pools", granted.demo_seats) } else { "not in demo mode".into() };
+    let demo =
+        if in_demo { format!("{} seats across all pools", granted.demo_seats) } else { "not in demo mode".into() };
     list.set("InDemo", in_demo, if in_demo { "Demo" } else { "NotInDemo" }, demo);
     expiring_soon(&mut list, granted, now.at);
     key_refused(&mut list, reading, granted);
@@ -194,7 +195,7 @@ fn conditions(
     }
     if reading.trust_pinned {
         let message = format!(
-            "spec.trust is not heeded: this installation pins whom to trust for product {}; take it out",
+            "spec.trust is ignored: this installation pins the trust for product {}; remove spec.trust",
             license.spec.product
         );
         list.set("TrustRefused", true, "TrustPinned", message);
@@ -203,7 +204,7 @@ fn conditions(
     list.into_list()
 }
 
-/// One line that says it all.
+/// The whole state in one line.
 fn summary(granted: &Entitlement) -> String {
     let whom = granted.organisation.as_deref().map(cut).unwrap_or_default();
     let at = |at: Option<Instant>| at.map(|at| crate::api::common::Timestamp::from(at).to_string());
@@ -223,7 +224,7 @@ fn summary(granted: &Entitlement) -> String {
         ),
         (Mode::Demo, Some(end), _) => {
             format!(
-                "the licence for {whom} ended at {end}; {} seats of demo mode are left until a new key is entered",
+                "the licence for {whom} ended at {end}; only {} demo seats are left until a new key is entered",
                 granted.demo_seats
             )
         }
@@ -262,7 +263,7 @@ fn key_refused(list: &mut Conditions, reading: &Reading, granted: &Entitlement) 
             "KeyRefused",
             false,
             "NoneRefused",
-            "no key that was read is refused, but for revoked ones that others have replaced",
+            "no key that was read is refused, except revoked keys that others have replaced",
         );
         return;
     };
@@ -287,7 +288,7 @@ fn clock_trusted(list: &mut Conditions, license: &License, reading: &Reading, no
     match now.doubt {
         Some(doubt) => list.set("ClockTrusted", false, doubt.reason(), doubt.message()),
         None if ahead => {
-            let message = "a key or this object was made later than the clock says; check NTP here and at the vendor";
+            let message = "a key or this License is dated later than the clock; check NTP here and at the vendor";
             list.set("ClockTrusted", false, "ClockBehind", message);
         }
         None => list.set("ClockTrusted", true, "ClocksAgree", "the operator's clock agrees with the API server's"),

@@ -15,7 +15,7 @@ use crate::domain::license::entitlement::{entitlement, granted_pools, next_wake,
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::pool::{Assignment, Reservation, Terms};
 
-/// Looks Licenses up for whoever hands out their seats.
+/// Looks Licenses up for the desk, which grants their seats.
 pub struct SeatTerms(pub Arc<LicenseController>);
 
 impl Licenses for SeatTerms {

@@ -1,4 +1,4 @@
-//! A Subscription with its Plans as the caches have them.
+//! A Subscription with its Plans, from the caches.
 
 use kube::ResourceExt;
 
@@ -7,7 +7,7 @@ use crate::api::Subscription;
 use crate::api::contract::{Resolved, resolve};
 use crate::domain::fault::Fault;
 
-/// The contract, or why there is none yet.
+/// Returns the contract, or why there is none yet.
 pub fn dereference(subscription: &Subscription, observed: &Observed) -> Result<Resolved, Vec<Fault>> {
     let namespace = subscription.namespace().unwrap_or_default();
     let mut faults = Vec::new();

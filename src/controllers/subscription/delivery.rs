@@ -1,7 +1,7 @@
-//! Carrying out: keys into Secrets, revoked serials into the issuer's list, and the License where there is none.
+//! Delivery: keys into Secrets, revoked serials into the issuer's list, and the License if there is none.
 //!
-//! Every step is found again from what is there, so it may be cut short after any write. Keys are added first, revoked
-//! second and removed last: at no moment is the customer without one.
+//! Every step is found again from what exists, so the work may be cut short after any write. Keys are added first,
+//! revoked second and removed last: the customer is never without one.
 
 use k8s_openapi::ByteString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -27,40 +27,40 @@ use crate::domain::fault::Fault;
 use crate::domain::license::key::{Claims, sign_key};
 use crate::wrong::{self, Variant::*};
 
-/// What was done and what there is now.
+/// What was done, and what exists now.
 #[derive(Default)]
 pub struct Done {
-    /// The keys that are there, newest last.
+    /// The keys that exist, the newest last.
     pub keys: Vec<Claims>,
-    /// How many keys were issued now.
+    /// How many keys were issued this time.
     pub newly_issued: usize,
-    /// How many serials were taken back now.
+    /// How many serials were revoked this time.
     pub newly_revoked: usize,
-    /// Every serial that the issuer has taken back so far.
+    /// Every serial that the issuer has revoked so far.
     pub revoked: BTreeSet<String>,
     /// Changes of seats that are not followed.
     pub refused: Vec<Fault>,
     /// Why no keys are issued.
     pub not_issued: Option<Fault>,
-    /// Why keys do not get where they should.
+    /// Why keys do not get to where they should be.
     pub not_delivered: Option<Fault>,
 }
 
 impl Done {
-    /// Somebody else's Secret has the name of one that is to be kept.
+    /// Whether another owner's Secret has the name of one that is to be written.
     pub fn in_the_way(&self) -> bool {
         self.not_issued.iter().chain(&self.not_delivered).any(|fault| fault.reason == "SecretNotOurs")
     }
 }
 
-/// A Secret that keys go to, and the product whose keys it takes; none: all.
+/// A Secret that keys go to, and the product whose keys it takes; `None` takes the keys of all products.
 struct Place {
     namespace: String,
     secret: String,
     product: Option<String>,
 }
 
-/// The License that the keys are for: namespace and name.
+/// The namespace and name of the License that the keys are for; `None` if they are delivered to no License.
 pub fn license_of(subscription: &Subscription) -> Option<(String, String)> {
     let license = subscription.spec.deliver_to.as_ref()?.license.as_ref()?;
     let namespace = license.namespace.clone().or_else(|| subscription.namespace()).unwrap_or_default();
@@ -89,7 +89,7 @@ fn owner(subscription: &Subscription) -> String {
     format!("Subscription {}/{}", subscription.namespace().unwrap_or_default(), subscription.name_any())
 }
 
-/// A label value that finds what was made for a Subscription; names longer than a label are cut and told apart by a hash.
+/// A label value that finds what was made for a Subscription. A name too long for a label is cut and gets a hash.
 fn label(subscription: &Subscription) -> String {
     let name = subscription.name_any();
     match name.len() <= 63 {
@@ -101,7 +101,7 @@ fn label(subscription: &Subscription) -> String {
     }
 }
 
-/// Brings keys, revocations and the License to where the contract stands.
+/// Brings keys, revocations and the License in line with the contract.
 pub async fn carry_out(
     subscription: &Subscription,
     contract: &Contract,
@@ -149,7 +149,7 @@ pub async fn carry_out(
     Ok(done)
 }
 
-/// Another's Secret is a fault to show; a failed call is tried again.
+/// A Secret of another owner is a fault to show; a failed call is an error, so that it is tried again.
 fn not_kept(error: KeepError) -> Result<Fault, CallError> {
     match error {
         KeepError::NotOurs(fault) => Ok(fault),
@@ -157,7 +157,8 @@ fn not_kept(error: KeepError) -> Result<Fault, CallError> {
     }
 }
 
-/// Where keys go: to the License's Secret those of its product, all others and the ones to keep beside the Subscription.
+/// Where keys go: those of the License's product to its Secret, and all others, and those to keep, to a Secret beside
+/// the Subscription.
 fn places(subscription: &Subscription, contract: &Contract, observed: &Observed) -> Result<Vec<Place>, Fault> {
     let own = subscription.namespace().unwrap_or_default();
     let keep = Place { namespace: own.clone(), secret: kept_secret_name(subscription), product: None };
@@ -227,7 +228,7 @@ async fn deliver(
             entries.insert(key.entry.clone(), ByteString(sign_key(&key.claims, issuer.key()).into_bytes()));
         }
         kept.write(&observed.client, version.as_deref(), entries.clone()).await?;
-        // The rest follows on the version that this write made, once the cache shows it.
+        // What is left follows once the cache shows the version that this write made.
         version = None;
     }
     done.keys.extend(issued.iter().filter(|key| !remove.contains(&key.entry)).map(|key| key.claims.clone()));
@@ -246,7 +247,7 @@ async fn deliver(
     Ok(())
 }
 
-/// The entries that this issuer signed. Whatever else is there is left alone.
+/// The entries that this issuer signed. All other entries are left alone.
 fn read_issued(entries: &Entries, issuer: &Issuer, observed: &Observed) -> Vec<IssuedKey> {
     let read = |(entry, text): (&String, &ByteString)| {
         let claims = observed.verified.verify(&text.0, issuer.trust()).ok()?;
@@ -255,8 +256,8 @@ fn read_issued(entries: &Entries, issuer: &Issuer, observed: &Observed) -> Vec<I
     entries.iter().filter_map(read).collect()
 }
 
-/// Makes the License in the Subscription's own namespace where there is none. Returns why the keys are of no use to the
-/// one that is there.
+/// Makes the License if there is none and it belongs in the Subscription's own namespace. If there is one that does not
+/// read the keys, returns that fault.
 async fn make_license(
     subscription: &Subscription,
     contract: &Contract,
@@ -277,7 +278,7 @@ async fn make_license(
             let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
             match call(api.create(&params, &license)).await {
                 Err(error) if !error.already_exists() => Err(error),
-                // Made already; the cache will show it.
+                // The License exists; the cache will show it.
                 _ => Ok(None),
             }
         }

@@ -1,7 +1,8 @@
-//! The issuer of a contract: its signing key, and the Secret beside it that publishes whom to trust.
+//! The issuer of a contract: its signing key, and the Secret beside it that publishes the keys to trust.
 //!
-//! The operator keeps `<issuer>-trust` (type seatkeeper.dev/trust): the public keys, old ones too, and the list of revoked
-//! serials. The issuer's own Secret belongs to the vendor, often to a tool that would undo every change, and is only read.
+//! The operator writes `<issuer>-trust` (type seatkeeper.dev/trust): the public keys, old ones too, and the list of
+//! revoked serials. The issuer's own Secret belongs to the vendor, often to a tool that would undo every change, so it
+//! is only read.
 
 use ed25519_dalek::SigningKey;
 use k8s_openapi::ByteString;
@@ -37,7 +38,7 @@ pub fn trust_secret_name(issuer: &str) -> String {
 }
 
 impl Issuer {
-    /// The issuer that `subscription` names, or why it cannot sign.
+    /// Returns the issuer that `subscription` names, or why it cannot sign.
     pub async fn of(subscription: &Subscription, observed: &Observed) -> Result<Result<Self, Fault>, CallError> {
         let Some(source) = &subscription.spec.issuer else {
             let message = "no signing key is named, so no keys are issued here";
@@ -81,17 +82,17 @@ impl Issuer {
         Ok(Ok(Issuer { name: issuer_name, keyring, namespace, secret_name, trust_secret }))
     }
 
-    /// What signs the keys of a contract.
+    /// The key that signs the keys of the contract.
     pub fn key(&self) -> &SigningKey {
         &self.keyring.key
     }
 
-    /// Everything this issuer has signed with and revoked so far.
+    /// The keys that this issuer has signed with, and the serials it has revoked, so far.
     pub fn trust(&self) -> &Trust {
         &self.keyring.trust
     }
 
-    /// Publishes the signing key's public half, where that is not done yet, and the serials in `revoke`.
+    /// Publishes the signing key's public half, if it is not published yet, and the serials in `revoke`.
     pub async fn publish(&mut self, client: &Client, revoke: &BTreeSet<String>, now: Instant) -> Result<(), KeepError> {
         if self.keyring.is_published && revoke.iter().all(|serial| self.trust().is_revoked(serial)) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The Subscription controller: judges a contract, issues and delivers its keys, takes them back, and shows where it stands.
+//! The Subscription controller: judges a contract, issues, delivers and revokes its keys, and shows its state.
 //!
 //! dereference (`contract.rs`) -> judge (`domain::contract`) -> carry out (`delivery.rs`) -> show (`status.rs`).
 
@@ -23,7 +23,8 @@ use crate::cluster::status::StatusWriter;
 use crate::cluster::watch::{Guarded, cached};
 use crate::domain::contract::timeline::{next_event, next_wake};
 
-/// A Secret of another type is not watched: whether it is still in the way is found out by trying again this much later.
+/// A Secret of another type is not watched: whether it is still in the way is found out by trying again after this
+/// long.
 const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(15);
 
 /// Keeps Subscriptions.
@@ -85,7 +86,8 @@ impl SubscriptionController {
         let api: Api<Subscription> =
             Api::namespaced(self.observed.client.clone(), &subscription.namespace().unwrap_or_default());
         let told = notes.into_iter().chain(status::notes_of_faults(&before, &status)).collect();
-        // That a contract has ended for good is not taken back: an old cache may not show that it goes on.
+        // That a contract has ended for good is never undone, so it is written only on the version that was read: an
+        // old cache may not show that the contract goes on.
         let ends_for_good = status.closed_as_of.is_some() && before.closed_as_of.is_none();
         let only_on = subscription.metadata.resource_version.as_deref().filter(|_| ends_for_good);
         if self.statuses.write_on(only_on, &api, subscription, Some(&before), &status).await? {
@@ -95,7 +97,7 @@ impl SubscriptionController {
         Ok(())
     }
 
-    /// Takes note that a Subscription is no more. What the customer has stays: keys, trust and the License.
+    /// Drops what is kept of a Subscription that is gone. What the customer has stays: keys, trust and the License.
     pub fn forget(&self, subscription: &Subscription) {
         let object = ObjectRef::<Guarded<Subscription>>::new(&subscription.name_any())
             .within(&subscription.namespace().unwrap_or_default());

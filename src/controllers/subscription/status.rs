@@ -1,4 +1,4 @@
-//! What a Subscription shows, and the Events of its changes.
+//! The status of a Subscription, and the Events of its changes.
 
 use super::delivery::Done;
 use crate::api::Subscription;
@@ -14,12 +14,12 @@ use crate::domain::contract::timeline::Moment;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::Claims;
 
-/// The newest keys are shown.
+/// How many keys are shown: the newest.
 const SHOWN_KEYS: usize = 8;
-/// What waits for something that may still come.
+/// The reasons that wait for something which may still come.
 const WAITING: [&str; 3] = ["PlanMissing", "SecretMissing", "SecretTypeMismatch"];
 
-/// The status of a Subscription that cannot be acted on. What was known of it stays.
+/// The status of a Subscription that cannot be acted on. What was known before stays.
 pub fn of_faults(
     subscription: &Subscription,
     faults: &[Fault],
@@ -42,7 +42,7 @@ pub fn of_faults(
     }
 }
 
-/// The status of a Subscription that stands as `standing` says, once `done` was carried out.
+/// The status of a Subscription whose contract is in the state `standing`, after delivery has done `done`.
 pub fn of(
     subscription: &Subscription,
     resolved: &Resolved,
@@ -121,13 +121,13 @@ fn conditions(
     }
     let waiting = not_acted_on(subscription);
     if !waiting.is_empty() {
-        let message = format!("stored and shown, and not acted on by this version: {}", waiting.join(", "));
+        let message = format!("stored and shown, but not acted on by this version: {}", waiting.join(", "));
         list.set("FullyActedOn", false, "PartsNotActedOn", message);
     }
     list.into_list()
 }
 
-/// Where the contract stands, in a word and in a sentence.
+/// The state of the contract, in a word and in a sentence.
 fn words(contract: &Contract, standing: &Standing) -> (&'static str, String) {
     let at = |at: Option<Instant>| at.map(|at| Timestamp::from(at).to_string()).unwrap_or_default();
     match standing.state {
@@ -161,7 +161,7 @@ fn words(contract: &Contract, standing: &Standing) -> (&'static str, String) {
             format!(
                 "ended at {}{}",
                 at(standing.ends_at),
-                if standing.closed { " for good" } else { "; without the cancellation it goes on" }
+                if standing.closed { " for good" } else { "; remove the cancellation and it goes on" }
             ),
         ),
     }
@@ -180,8 +180,8 @@ fn not_acted_on(subscription: &Subscription) -> Vec<&'static str> {
     parts.into_iter().filter(|(_, present)| *present).map(|(part, _)| part).collect()
 }
 
-/// Events of keys that were issued or taken back since status was written last. Status is written after both, so a crash
-/// in between tells them again rather than never.
+/// Events of keys that were issued or revoked since status was written last. Status is written after both, so after a
+/// crash in between they are reported again rather than never.
 pub fn notes_of_keys(done: &Done, before: &SubscriptionStatus) -> Vec<Note> {
     let told = |claims: &&Claims| before.keys.iter().any(|key| key.serial == claims.jti);
     let newest = before.keys.iter().map(|key| key.issued_at.0).max();
@@ -205,7 +205,7 @@ pub fn notes_of_keys(done: &Done, before: &SubscriptionStatus) -> Vec<Note> {
     issued.chain(revoked).collect()
 }
 
-/// Events of where the contract stands now, other than `before`.
+/// Events of changes in the contract's state since `before`.
 pub fn notes_of_standing(before: &SubscriptionStatus, contract: &Contract, standing: &Standing) -> Vec<Note> {
     let (_, ready) = words(contract, standing);
     let renewed = standing.term.map(|t| t.number) > before.term.as_ref().map(|t| t.number);

@@ -1,4 +1,4 @@
-//! The keys a contract owes its customer, and what to do about the ones that were issued.
+//! The keys that a contract owes its customer, and what to do about the keys that were issued already.
 
 use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
@@ -11,24 +11,25 @@ use crate::domain::fault::Fault;
 use crate::domain::license::key::{Claims, Lifetime, SubscriptionClaim, grant_of};
 use crate::domain::license::pool::PoolGrant;
 
-/// Keys whose grace is over are kept up to this number, the newest ones: what a License in demo still shows.
+/// How many keys whose grace is over are kept, newest first, so that a License in demo mode can still show them.
 pub const PAST_KEYS: u32 = 12;
 
-/// A key as it was found where keys are delivered.
+/// A key as found in the Secret that keys are delivered to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IssuedKey {
     pub entry: String,
     pub claims: Claims,
 }
 
-/// What to do, in this order, so that a crash in between leaves the customer with a key: add, then revoke, then remove.
+/// What to do, in this order: issue, then revoke, then remove. So a crash in between never leaves the customer without
+/// a key.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Work {
-    /// Entry name and claims of the keys to sign.
+    /// The entry names and claims of the keys to sign.
     pub issue: Vec<IssuedKey>,
-    /// Serials to take back.
+    /// The serials to revoke.
     pub revoke: BTreeSet<String>,
-    /// Entries to take out.
+    /// The entries to remove.
     pub remove: BTreeSet<String>,
 }
 
@@ -38,8 +39,9 @@ impl Work {
     }
 }
 
-/// The keys that are due by `now`, oldest first, without serial and time of issue. One for each Plan, term and number of
-/// seats: `design.md` §4, a change of seats re-issues the current key and every future key already issued.
+/// Returns the keys that are due by `now`, oldest first, without serial and time of issue, and the changes of seats
+/// that are refused. There is one key for each Plan, term and number of seats: a change of seats issues the current key
+/// and every future key again (docs/design/domain.md, Renewal).
 pub fn wanted(contract: &Contract, standing: &Standing, issuer: &str, now: Instant) -> (Vec<Claims>, Vec<Fault>) {
     let mut keys = Vec::new();
     let mut faults = Vec::new();
@@ -55,7 +57,7 @@ pub fn wanted(contract: &Contract, standing: &Standing, issuer: &str, now: Insta
     (keys, faults)
 }
 
-/// The changes of seats, of those received by `now`, that cannot be followed.
+/// Returns the changes of seats received by `now` that are refused.
 pub fn refused_seat_changes(contract: &Contract, now: Instant) -> Vec<Fault> {
     contract.lines.iter().enumerate().flat_map(|(n, line)| steps_of_line(contract, n, line, now).1).collect()
 }
@@ -63,15 +65,15 @@ pub fn refused_seat_changes(contract: &Contract, now: Instant) -> Vec<Fault> {
 /// The keys of one term of one Plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TermKeys {
-    /// The last one that is in force by now; where the term is still to come, the one at its start.
+    /// The newest key that is in force now, or the key from the start of a term that has not begun.
     pub now: Claims,
-    /// Those that follow it within the term, where the seats change.
+    /// The keys that follow it within the term, one for each later change of seats.
     pub later: Vec<Claims>,
 }
 
-/// The keys of a term, as `work` would issue them where none was issued before: for issuing without a cluster. Without
-/// `number` it is the term that runs at `now`, else the first. Fails where the contract does not reach that far, is not
-/// approved or has ended. With them come the changes of seats that cannot be followed.
+/// Returns the keys of a term as `work` would issue them if none had been issued before, for issuing without a cluster,
+/// and the changes of seats that are refused. Without `number` it is the term that runs at `now`, or the first term if
+/// the contract has not begun. Fails if the contract does not reach that far, is not approved or has ended.
 pub fn keys_of_term(
     contract: &Contract,
     plan: &str,
@@ -86,7 +88,7 @@ pub fn keys_of_term(
         .find(|(_, line)| line.plan == plan)
         .ok_or_else(|| Fault::new("PlanMissing", "spec.plans", format!("the contract has no Plan {plan}")))?;
     if !contract.is_approved(now) {
-        let message = "the order is not approved: set approvedOn to the day on which it was";
+        let message = "the order is not approved: set approvedOn to the day of its approval";
         return Err(Fault::new("NotApproved", "spec.order.approvedOn", message));
     }
     let (number, starts_on, ends_on) = term_to_issue(contract, number, now)?;
@@ -96,11 +98,11 @@ pub fn keys_of_term(
         .map(|claims| stamp(claims, &[], &BTreeSet::new(), now))
         .collect();
     if keys.is_empty() {
-        let message = format!("term {number} has no time in zone {}: its day does not exist there", contract.zone);
+        let message = format!("term {number} is empty: its only day does not exist in time zone {}", contract.zone);
         return Err(Fault::new("TermEmpty", "term", message));
     }
     let later = keys.split_off(keys.iter().rposition(|key| key.starts_at() <= now).unwrap_or(0) + 1);
-    let Some(key) = keys.pop() else { return Err(Fault::new("TermEmpty", "term", "it has no key")) };
+    let Some(key) = keys.pop() else { return Err(Fault::new("TermEmpty", "term", "the term has no key")) };
     Ok((TermKeys { now: key, later }, refused))
 }
 
@@ -113,7 +115,7 @@ fn term_to_issue(
         return match number {
             None | Some(1) => Ok((1, contract.starts_on, None)),
             Some(number) => {
-                let message = format!("a perpetual licence has one term, the first, and no term {number}");
+                let message = format!("a perpetual licence has only term 1; there is no term {number}");
                 Err(Fault::new("TermAfterEnd", "term", message))
             }
         };
@@ -137,20 +139,21 @@ fn term_to_issue(
         return Err(Fault::new("TermAfterEnd", "term", message));
     }
     if term.starts_on >= term.ends_on {
-        return Err(Fault::new("TermAfterEnd", "term", format!("term {number} is beyond the calendar")));
+        return Err(Fault::new("TermAfterEnd", "term", format!("term {number} is beyond the end of the calendar")));
     }
     Ok((number, term.starts_on, Some(term.ends_on)))
 }
 
-/// The seats of every pool of a line over time, and the changes of them that cannot be followed.
+/// The seats of every pool of a line over time, and the changes that are refused.
 fn steps_of_line(contract: &Contract, n: usize, line: &Line, now: Instant) -> (Vec<Vec<SeatStep>>, Vec<Fault>) {
     let of_pool = |pool: &PoolOrder| seat_steps(contract, &format!("spec.plans[{n}].pools[{}]", pool.name), pool, now);
     let (steps, faults): (Vec<_>, Vec<_>) = line.pools.iter().map(of_pool).unzip();
     (steps, faults.concat())
 }
 
-/// The keys of a term: one from its start, and one from every later day on which some pool changes. Days that do not exist
-/// in the contract's zone begin with the next one: then the later day counts, and a term of such days has no key.
+/// The keys of a term: one from its start, and one from every later day on which a pool changes. A day that does not
+/// exist in the contract's zone begins when the next day does: then the later of the two counts, and a term that
+/// consists only of such days has no key.
 fn segments(
     contract: &Contract,
     line: &Line,
@@ -168,7 +171,7 @@ fn segments(
     within.map(|(_, from)| claims(contract, line, steps, issuer, number, from, ends_on)).collect()
 }
 
-/// Number, first day and end of the terms whose keys are due; the end of a perpetual one is None.
+/// The number, first day and end of each term whose key is due. The end is `None` if the contract is perpetual.
 fn due_terms(contract: &Contract, standing: &Standing, now: Instant) -> Vec<(u32, NaiveDate, Option<NaiveDate>)> {
     let (Some(terms), Some(current)) = (&contract.terms, &standing.term) else {
         return vec![(1, contract.starts_on, None)];
@@ -238,8 +241,8 @@ fn claims(
     }
 }
 
-/// What has to be done so that exactly the `wanted` keys are there. Keys of other origin among the `issued` ones are left
-/// alone. A key that the contract no longer wants is revoked, unless it has run out anyway.
+/// Returns what has to be done so that exactly the `wanted` keys are there. Issued keys of another origin are left
+/// alone. A key that the contract no longer wants is revoked, unless it and its grace have ended anyway.
 pub fn work(wanted: &[Claims], issued: &[IssuedKey], revoked: &BTreeSet<String>, now: Instant) -> Work {
     let mut work = Work::default();
     let mut met = vec![false; wanted.len()];
@@ -278,13 +281,13 @@ fn term_of(claims: &Claims) -> Option<u32> {
     claims.subscription.as_ref().map(|s| s.term)
 }
 
-/// What a key says, but for its serial and the time of its issue.
+/// What a key says, apart from its serial and its time of issue.
 fn content(claims: &Claims) -> Claims {
     Claims { jti: String::new(), iat: 0, other: Default::default(), ..claims.clone() }
 }
 
-/// Contract (namespace, name, start) and Plan a key was issued under. Not its grant: that has the issuer's name in it, and a
-/// contract whose issuer takes a new name must not have its seats twice.
+/// The contract (namespace, name, start) and the Plan that a key was issued under. This is not the key's grant: a grant
+/// contains the issuer's name, and a contract whose issuer changes its name must not have its seats twice.
 type Origin<'c> = (&'c str, &'c str, NaiveDate, &'c str);
 
 fn origin(claims: &Claims) -> Option<Origin<'_>> {
@@ -296,8 +299,8 @@ fn same_slot(a: &Claims, b: &Claims) -> bool {
     (origin(a), a.nbf, a.exp) == (origin(b), b.nbf, b.exp)
 }
 
-/// Gives a wanted key its serial and time of issue. The serial follows from the content, so that the same key is never
-/// issued under two serials, whatever was interrupted; content that was revoked before gets another.
+/// Gives a wanted key its serial and time of issue. The serial is derived from the content, so the same key is never
+/// issued under two serials, whatever was interrupted. Content whose serial was revoked gets another serial.
 fn stamp(claims: &Claims, issued: &[IssuedKey], revoked: &BTreeSet<String>, now: Instant) -> Claims {
     let json = serde_json::to_string(&content(claims)).unwrap_or_default();
     let serial = |revision: u32| {
@@ -305,16 +308,17 @@ fn stamp(claims: &Claims, issued: &[IssuedKey], revoked: &BTreeSet<String>, now:
         digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>()
     };
     let jti = (0..).map(serial).find(|serial| !revoked.contains(serial)).unwrap_or_default();
-    // Later than every key it supersedes, also within one second.
+    // Issued later than every key it supersedes, even within the same second.
     let superseded = issued.iter().filter(|key| same_slot(&key.claims, claims)).map(|key| key.claims.iat + 1);
     Claims { jti, iat: superseded.fold(now.timestamp(), i64::max), ..claims.clone() }
 }
 
-/// `term-3.jwt`, with the Plan's name in front where the contract has several, numbered where the term has several keys.
+/// A free entry name such as `term-3.jwt`. The Plan's name is put in front for every Plan but the first, and a number
+/// is added if the term has several keys.
 fn free_entry(claims: &Claims, wanted: &[Claims], issued: &[IssuedKey], new: &[IssuedKey]) -> String {
     let term = term_of(claims).unwrap_or(1);
     let of_first_plan = wanted.first().is_none_or(|first| first.plan == claims.plan);
-    // A Secret takes names of up to 253 characters, and so does a Plan.
+    // The name of a Secret's entry may have up to 253 characters, and so may the name of a Plan.
     let plan: String = claims.plan.chars().take(200).collect();
     let stem = if of_first_plan { format!("term-{term}") } else { format!("{plan}.term-{term}") };
     let taken = |name: &str| issued.iter().chain(new).any(|key| key.entry == name);

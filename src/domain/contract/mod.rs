@@ -12,7 +12,7 @@ use super::license::key::{Holder, Lifetime, OnDemo};
 use super::license::pool::{CountBy, LoginMode, PoolModel};
 use term::Period;
 
-/// One customer's contract, ready to be judged: a Subscription together with its Plans, every reference resolved.
+/// One customer's contract, ready to be judged: a Subscription with its Plans, every reference resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contract {
     pub namespace: String,
@@ -21,27 +21,27 @@ pub struct Contract {
     pub holder: Option<Holder>,
     pub starts_on: NaiveDate,
     pub zone: Tz,
-    /// Orders that wait for somebody's approval (`Plan.spec.orders.approval: Manual`).
+    /// The order waits for the vendor's approval (`Plan.spec.orders.approval: Manual`).
     pub approval_required: bool,
     pub approved_on: Option<NaiveDate>,
-    /// None: perpetual, nothing renews and nothing ends.
+    /// `None` if the contract is perpetual: nothing renews and nothing ends.
     pub terms: Option<Terms>,
     pub cancellation_received_on: Option<NaiveDate>,
     pub lines: Vec<Line>,
 }
 
-/// How long a contract runs and how it goes on (`requirements.md` P1).
+/// How long a contract runs and how it renews (P1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// The length of one term; the contract renews by it (I6).
+    /// The length of one term, by which the contract also renews (I6).
     pub interval: Period,
     /// How long before the end of a term a cancellation must have been received.
     pub notice: Period,
-    /// A fixed contract ends by itself at `start + length`.
+    /// The length of a fixed contract, which ends by itself at `start + length`. `None` if it renews until cancelled.
     pub length: Option<Period>,
 }
 
-/// What one Plan of the contract grants. Every line has keys of its own.
+/// What one Plan of the contract grants. Every line has its own keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     pub plan: String,
@@ -66,11 +66,12 @@ pub struct PoolOrder {
     pub major: Option<u32>,
     pub users: Vec<String>,
     pub seats: u32,
-    /// In order of `on`, each already checked by `renewal::seat_changes`.
+    /// In any order: `renewal::seat_steps` sorts and checks them.
     pub changes: Vec<SeatChange>,
 }
 
-/// From civil day `on` the pool has `seats` seats. It counts from the day it was received.
+/// From civil day `on` the pool has `seats` seats. The change counts from the day on which it was received; if no day
+/// is given, it always counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatChange {
     pub on: NaiveDate,
@@ -78,8 +79,8 @@ pub struct SeatChange {
     pub received_on: Option<NaiveDate>,
 }
 
-/// The `iss` of keys whose issuer does not name itself: the namespace of the contract, so that a key made offline from
-/// the same contract belongs to the same grant, and a new signing key does not make a second one.
+/// The `iss` of keys whose issuer has no name: the namespace of the contract. So a key made offline from the same
+/// contract belongs to the same grant, and a new signing key does not create a second grant.
 pub fn default_issuer(namespace: &str) -> &str {
     namespace
 }

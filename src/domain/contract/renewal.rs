@@ -1,4 +1,4 @@
-//! How a contract renews, is cancelled and ends (`design.md` §4 "Renewal"; `requirements.md` I5, I6, S9, P1).
+//! How a contract renews, is cancelled and ends (docs/design/domain.md, Renewal; docs/requirements.md, I5, I6, S9, P1).
 
 use chrono::{Duration, NaiveDate};
 use schemars::JsonSchema;
@@ -9,35 +9,37 @@ use super::{Contract, PoolOrder, SeatChange, Terms};
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
 
-/// Dates of terms are held to this one; nothing is ever due then.
+/// The latest date of any term: later dates are replaced by it. Nothing is ever due then.
 const END_OF_CALENDAR: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).expect("a date");
 
-/// Where a contract stands.
+/// The state of a contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum State {
-    /// Waits for approval.
+    /// The order waits for approval.
     Ordered,
-    /// Approved, and its first term is still to come.
+    /// The order is approved; the first term has not begun.
     Pending,
     Active,
-    /// Runs until its end.
+    /// The contract is cancelled and runs until its end.
     Cancelled,
     Ended,
 }
 
-/// Where a contract stands at an instant.
+/// The situation of a contract at an instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     pub state: State,
-    /// The term that runs now; the first before it, the last after it. None: a perpetual contract.
+    /// The current term: the first one before the contract starts, the last one after it has ended. `None` if the
+    /// contract is perpetual.
     pub term: Option<Term>,
-    /// The first instant at which a cancellation is too late for that term. None: it needs none.
+    /// The first instant at which a cancellation is too late for that term. `None` if the contract ends with that term
+    /// by itself, or never ends.
     pub notice_deadline: Option<Instant>,
-    /// It is too late to cancel for that term: another one follows.
+    /// It is too late to cancel for the end of that term: another term follows.
     pub renews: bool,
-    /// When the contract ends, where that is certain.
+    /// When the contract ends. `None` while that is open.
     pub ends_at: Option<Instant>,
-    /// Ended for good: taking the cancellation out no longer brings it back.
+    /// The contract has ended for good: removing the cancellation no longer revives it.
     pub closed: bool,
 }
 
@@ -61,7 +63,7 @@ impl Contract {
         start_of_day(day, self.zone)
     }
 
-    /// Whether civil day `day` has begun; a day that is not named always has.
+    /// Whether civil day `day` has begun. Always true if no day is given.
     pub fn has_begun(&self, day: Option<NaiveDate>, now: Instant) -> bool {
         day.is_none_or(|day| self.begin(day) <= now)
     }
@@ -71,7 +73,8 @@ impl Contract {
         !self.approval_required || self.approved_on.is_some_and(|day| self.has_begun(Some(day), now))
     }
 
-    /// Term `number`, counted from 1, from the contract's start; the last term of a fixed contract is cut short if need be.
+    /// Returns term `number`, counted from 1 at the contract's start. The last term of a fixed contract may be shorter
+    /// than the interval.
     pub fn term(&self, terms: &Terms, number: u32) -> Term {
         let starts_on = self.day_of_term(terms, number.max(1)).min(END_OF_CALENDAR);
         let ends_on = self.end_of_term(terms, number);
@@ -88,12 +91,12 @@ impl Contract {
         terms.length.map(|length| length.after(self.starts_on, 1).unwrap_or(END_OF_CALENDAR))
     }
 
-    /// The term that runs at `now`; the first before the contract's start.
+    /// The number of the term that runs at `now`, or 1 before the contract's start.
     fn term_number_at(&self, terms: &Terms, now: Instant) -> u32 {
         first_where(|k| self.begin(self.day_of_term(terms, k + 1)) > now)
     }
 
-    /// The first day of term `number`, whatever the contract's length.
+    /// The first day of term `number`, regardless of the contract's length.
     fn day_of_term(&self, terms: &Terms, number: u32) -> NaiveDate {
         terms.interval.after(self.starts_on, number - 1).unwrap_or(END_OF_CALENDAR)
     }
@@ -103,15 +106,15 @@ impl Contract {
         terms.notice.before(ends_on).unwrap_or(NaiveDate::MIN)
     }
 
-    /// The first instant at which a cancellation is too late for a term that ends on `ends_on`. None on the term that ends
-    /// a fixed contract.
+    /// The first instant at which a cancellation is too late for a term that ends on `ends_on`. `None` for the last
+    /// term of a fixed contract.
     pub fn notice_deadline(&self, terms: &Terms, ends_on: NaiveDate) -> Option<Instant> {
         let ends_by_itself = self.fixed_end(terms).is_some_and(|end| end <= ends_on);
         (!ends_by_itself).then(|| self.begin(self.notice_day(terms, ends_on)))
     }
 
-    /// The number of the last term, where the contract ends: by its length, or by a cancellation that has been received
-    /// by `now`. `receivedOn` decides, whenever it was entered.
+    /// The number of the last term, if the contract ends: by its length, or by a cancellation received by `now`.
+    /// `receivedOn` decides, whenever it was entered.
     pub fn last_term(&self, terms: &Terms, now: Instant) -> Option<u32> {
         let by_length = self.fixed_end(terms).map(|end| first_where(|k| self.day_of_term(terms, k + 1) >= end));
         let received = self.cancellation_received_on.filter(|day| self.has_begun(Some(*day), now));
@@ -119,7 +122,7 @@ impl Contract {
         [by_length, by_notice].into_iter().flatten().min()
     }
 
-    /// When the key of `term` is issued: once renewal is certain, never before the contract's start.
+    /// When the key of `term` is issued: as soon as renewal is certain, but never before the contract's start.
     pub fn key_due_at(&self, terms: &Terms, term: &Term) -> Instant {
         match term.number {
             0 | 1 => self.starts_at(),
@@ -130,18 +133,18 @@ impl Contract {
         }
     }
 
-    /// The days of grace after the contract's end: those of the Plan that has most.
+    /// The days of grace after the contract's end: the most that any of its Plans grants.
     pub fn grace_days(&self) -> u32 {
         self.lines.iter().map(|line| line.grace_days).max().unwrap_or(0)
     }
 
-    /// When grace after an end on civil day `ends_on` is over.
+    /// When the grace of `days` days after an end on civil day `ends_on` is over.
     pub fn grace_ends_at(&self, ends_on: NaiveDate, days: u32) -> Instant {
         self.begin(ends_on.checked_add_signed(Duration::days(days.into())).unwrap_or(END_OF_CALENDAR))
     }
 
-    /// Where the contract stands at `now`. `closed` is what was stored of an earlier standing: what has ended for good
-    /// stays so.
+    /// The situation of the contract at `now`. `closed` is the end of a contract that was found closed and stored
+    /// before: what has ended for good stays ended.
     pub fn standing(&self, closed: Option<Instant>, now: Instant) -> Standing {
         let running = if now < self.starts_at() { State::Pending } else { State::Active };
         let Some(terms) = &self.terms else {
@@ -176,15 +179,15 @@ impl Contract {
     }
 }
 
-/// The seats of a pool from a civil day on.
+/// The number of seats of a pool from a civil day on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatStep {
     pub from: NaiveDate,
     pub seats: u32,
 }
 
-/// The seats of `pool` over time, as far as they have been ordered by `now`, and the changes that cannot be followed:
-/// more seats from any day; fewer only from the start of a term, received in time like a cancellation.
+/// Returns the seats of `pool` over time, as ordered by `now`, and the changes that are refused. More seats may start
+/// on any day; fewer only at the start of a term, and the change must be received in time, like a cancellation.
 pub fn seat_steps(contract: &Contract, field: &str, pool: &PoolOrder, now: Instant) -> (Vec<SeatStep>, Vec<Fault>) {
     let mut steps = vec![SeatStep { from: contract.starts_on, seats: pool.seats }];
     let mut faults = Vec::new();
@@ -207,28 +210,28 @@ pub fn seat_steps(contract: &Contract, field: &str, pool: &PoolOrder, now: Insta
 
 fn may_decrease(contract: &Contract, change: &SeatChange, before: u32) -> Result<(), String> {
     let Some(terms) = &contract.terms else {
-        return Err(format!("a perpetual licence keeps its {before} seats"));
+        return Err(format!("a perpetual licence keeps its {before} seats; remove this change"));
     };
     let number = first_where(|k| contract.day_of_term(terms, k + 1) >= change.on) + 1;
     let term_starts_on = contract.day_of_term(terms, number);
     if term_starts_on != change.on {
         return Err(format!(
-            "fewer seats than {before} only from the start of a term; the next one starts on {term_starts_on}"
+            "fewer seats than {before} are possible only from the start of a term; the next term starts on {term_starts_on}"
         ));
     }
     let notice_day = contract.notice_day(terms, change.on);
     match change.received_on {
         Some(received) if received < notice_day => Ok(()),
         Some(received) => Err(format!(
-            "fewer seats from {} had to be received before {notice_day} and came on {received}; write on: {}",
+            "the reduction from {} had to be received before {notice_day} but was received on {received}; write on: {}",
             change.on,
             contract.day_of_term(terms, number + 1)
         )),
-        None => Err(format!("fewer seats need receivedOn, a day before {notice_day}")),
+        None => Err(format!("a reduction needs receivedOn, a day before {notice_day}")),
     }
 }
 
-/// The least k ≥ 1 for which `holds`, which once true stays true. Saturates far beyond any calendar.
+/// The smallest k ≥ 1 for which `holds`, which must stay true once it is true. Saturates far beyond any calendar.
 fn first_where(holds: impl Fn(u32) -> bool) -> u32 {
     const LIMIT: u32 = 1 << 23;
     let mut high = 1;

@@ -1,4 +1,4 @@
-//! The calendar of contracts: civil dates, periods, and the instants they stand for (`design.md` §4 "Calendar").
+//! The calendar of contracts: civil dates, periods, and the instants that they mean (docs/design/domain.md, Calendar).
 
 use chrono::{Duration, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone};
 use chrono_tz::Tz;
@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Instant;
 
-/// The first and the last civil date that a contract may name. Outside them calendars and time zones are guesswork.
+/// The first civil date that a contract may name. Outside this range calendars and time zones are guesswork.
 pub const FIRST_DATE: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).expect("a date");
+/// The last civil date that a contract may name.
 pub const LAST_DATE: NaiveDate = NaiveDate::from_ymd_opt(2099, 12, 31).expect("a date");
 
-/// A calendar period with at least one positive part, written `{months: 3}`. Adding one means its months and years
-/// first, held to the last day of the month, then its weeks and days.
+/// A calendar period with at least one positive part, such as `{months: 3}`. To add a period, its years and months are
+/// added first, limited to the last day of the month, then its weeks and days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "self.?days.orValue(0) + self.?weeks.orValue(0) + self.?months.orValue(0) + self.?years.orValue(0) > 0",
@@ -42,19 +43,20 @@ impl Period {
         Period { days: Some(days), ..Period::default() }
     }
 
-    /// Years and months as months, weeks and days as days. Two periods are equal terms when these agree:
-    /// 12 months are 1 year, 30 days are not 1 month (P7).
+    /// The years and months as months, the weeks and days as days. Two periods are equal if both numbers are: 12 months
+    /// equal 1 year, 30 days do not equal 1 month (P7).
     pub fn months_and_days(self) -> (i64, i64) {
         let part = |p: Option<u32>| i64::from(p.unwrap_or(0));
         (part(self.years) * 12 + part(self.months), part(self.weeks) * 7 + part(self.days))
     }
 
+    /// Whether both periods are equal, in the sense of [`Period::months_and_days`].
     pub fn same_as(self, other: Period) -> bool {
         self.months_and_days() == other.months_and_days()
     }
 
-    /// Whether no calendar can make this period longer than `other`. A run of n months has at least 30·n − 2 days.
-    /// The same rule stands as CEL in the Plan.
+    /// Whether this period is never longer than `other`, wherever both begin. A run of n months has at least 30·n − 2
+    /// days. The Plan contains the same rule in CEL.
     pub fn never_longer_than(self, other: Period) -> bool {
         let ((months, days), (other_months, other_days)) = (self.months_and_days(), other.months_and_days());
         match other_months - months {
@@ -64,13 +66,13 @@ impl Period {
         }
     }
 
-    /// The days this period has at most, wherever it begins.
+    /// The most days that this period can have, wherever it begins.
     pub fn most_days(self) -> i64 {
         let (months, days) = self.months_and_days();
         months * 31 + days
     }
 
-    /// The days this period has at least, wherever it begins.
+    /// The fewest days that this period can have, wherever it begins.
     pub fn least_days(self) -> i64 {
         let (months, days) = self.months_and_days();
         months * 28 + days
@@ -81,8 +83,8 @@ impl Period {
         months + days > 0
     }
 
-    /// `date` plus `count` times this period, or None beyond what a calendar holds. The months are counted together,
-    /// so 31 January plus two months is 31 March, whatever lies between.
+    /// Returns `date` plus `count` times this period, or `None` if the calendar does not reach that far. The months are
+    /// added in one step, so 31 January plus two months is 31 March, whatever lies between.
     pub fn after(self, date: NaiveDate, count: u32) -> Option<NaiveDate> {
         let (months, days) = self.months_and_days();
         let months = u32::try_from(months.checked_mul(count.into())?).ok()?;
@@ -90,7 +92,7 @@ impl Period {
         date.checked_add_months(Months::new(months))?.checked_add_signed(days)
     }
 
-    /// `date` minus this period, or None before what a calendar holds.
+    /// Returns `date` minus this period, or `None` if the calendar does not reach that far back.
     pub fn before(self, date: NaiveDate) -> Option<NaiveDate> {
         let (months, days) = self.months_and_days();
         date.checked_sub_months(Months::new(u32::try_from(months).ok()?))?.checked_sub_signed(Duration::try_days(days)?)
@@ -110,14 +112,15 @@ impl std::fmt::Display for Period {
     }
 }
 
-/// The instant at which civil day `day` begins in `zone`: the first instant whose local date is that day or later.
-/// A midnight that does not exist is the first instant after the gap, one that comes twice is the first, and a day that
-/// does not exist at all begins where the next one does.
+/// Returns the instant at which civil day `day` begins in `zone`: the first instant whose local date is that day or
+/// later. If midnight does not exist, the day begins at the first instant after the gap; if midnight comes twice, at
+/// the first of the two. A day that does not exist at all begins when the next day does.
 pub fn start_of_day(day: NaiveDate, zone: Tz) -> Instant {
     let midnight = day.and_time(NaiveTime::MIN);
-    // No local time is further than 16 hours from UTC, and no zone ever skipped or repeated more than a day.
+    // No local time is more than 16 hours from UTC, and no zone has ever skipped or repeated more than a day.
     let (from, to) = (midnight - Duration::hours(42), midnight + Duration::hours(42));
-    // No zone has ever come back to an offset within these days: one that both ends have holds between them.
+    // No zone has ever returned to an offset within these days: if both ends have the same offset, so does everything
+    // between them.
     let offset = offset_at(from, zone);
     if offset == offset_at(to, zone) {
         return (midnight - offset).and_utc();
@@ -144,7 +147,7 @@ pub fn civil_date(at: Instant, zone: Tz) -> NaiveDate {
     at.with_timezone(&zone).date_naive()
 }
 
-/// Zones change their offset far less often than this.
+/// The step in which offsets are sampled. Zones change their offset far less often.
 const SAMPLE: Duration = Duration::minutes(15);
 
 fn offset_at(utc: NaiveDateTime, zone: Tz) -> Duration {
@@ -162,7 +165,7 @@ fn first_in_segment(
     (first < end).then_some(first)
 }
 
-/// The second within `(low, high]` from which the offset of `high` holds.
+/// The second within `(low, high]` from which the offset of `high` applies.
 fn first_with_another_offset(mut low: NaiveDateTime, mut high: NaiveDateTime, zone: Tz) -> NaiveDateTime {
     let after = offset_at(high, zone);
     while high - low > Duration::seconds(1) {
@@ -206,7 +209,8 @@ mod tests {
             ("2026-01-01", "UTC", "2026-01-01T00:00:00Z"),
             // midnight skipped: clocks went from 00:00 to 01:00
             ("2018-11-04", "America/Sao_Paulo", "2018-11-04T03:00:00Z"),
-            // midnight comes twice: at 00:00 on the 30th (summer time) clocks went back to 23:00 of the 29th, or at 01:00 to 00:00
+            // midnight comes twice: at 00:00 on the 30th (summer time) clocks went back to 23:00 of the 29th, or at
+            // 01:00 to 00:00
             ("2017-11-05", "America/Havana", "2017-11-05T04:00:00Z"),
             // the day does not exist
             ("2011-12-30", "Pacific/Apia", "2011-12-30T10:00:00Z"),

@@ -6,13 +6,13 @@ use super::Contract;
 use super::term::LAST_DATE;
 use crate::domain::Instant;
 
-/// More terms than this are not looked at in one go.
+/// The most terms that one call of `timeline` looks at.
 pub const MAX_TERMS: u32 = 10_000;
 
-/// What happens. In this order where several happen at one instant.
+/// What happens. Events of the same instant happen in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Event {
-    /// From now on a cancellation is too late for this term.
+    /// From this instant on a cancellation is too late for this term.
     NoticeDeadline,
     /// The key of the term is issued.
     KeyIssued,
@@ -36,7 +36,7 @@ impl Event {
     }
 }
 
-/// One event of one term. A key comes with the time it is valid; without an end it is perpetual.
+/// One event of one term. The event of a key has the time of its validity; a perpetual key has no end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment {
     pub at: Instant,
@@ -52,7 +52,8 @@ impl Moment {
     }
 }
 
-/// The events of terms `first..=last`, ordered by time, as known at `now`: a cancellation received later does not count.
+/// Returns the events of terms `first..=last`, ordered by time, as known at `now`: a cancellation received later does
+/// not count.
 pub fn timeline(contract: &Contract, first: u32, last: u32, now: Instant) -> Vec<Moment> {
     let Some(terms) = &contract.terms else {
         let start = contract.starts_at();
@@ -85,16 +86,18 @@ pub fn timeline(contract: &Contract, first: u32, last: u32, now: Instant) -> Vec
     moments
 }
 
-/// The next event after `now` that changes something: a key, a term, an end. A notice deadline by itself does not.
+/// Returns the next event after `now` that changes something: a key, a term, an end. A notice deadline alone changes
+/// nothing.
 pub fn next_event(contract: &Contract, now: Instant) -> Option<Moment> {
     let current = contract.standing(None, now).term.map_or(1, |term| term.number);
-    // Where the notice is longer than the interval, keys are due several terms ahead.
+    // If the notice is longer than the interval, keys are due several terms ahead.
     let ahead = contract.terms.map_or(1, |terms| terms.notice.most_days() / terms.interval.least_days().max(1) + 2);
     let last = current.saturating_add(u32::try_from(ahead).unwrap_or(MAX_TERMS));
     timeline(contract, current, last, now).into_iter().find(|m| m.at > now && m.event != Event::NoticeDeadline)
 }
 
-/// The next instant at which anything about the contract changes by itself: when to look again. `next` is its next event.
+/// Returns when to look at the contract again: the next instant at which anything about it changes by itself. `next` is
+/// its next event.
 pub fn next_wake(contract: &Contract, next: Option<Moment>, now: Instant) -> Option<Instant> {
     let changes = contract.lines.iter().flat_map(|line| &line.pools).flat_map(|pool| &pool.changes);
     let days =

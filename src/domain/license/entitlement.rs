@@ -1,4 +1,4 @@
-//! Which keys count, and what they grant together (`design.md` §4 "Which keys count" and "Mode").
+//! Which keys count, and what they grant together (docs/design/domain.md, Which keys count, Mode).
 
 use chrono::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,9 +10,9 @@ use super::pool::{PoolGrant, PoolModel};
 use super::trust::Trust;
 use crate::domain::Instant;
 
-/// A License that ends within this time without a key to follow is `ExpiringSoon` (I7: four weeks).
+/// A License that ends within this time, with no key to follow, is `ExpiringSoon` (I7: four weeks).
 pub const EXPIRING_SOON: Duration = Duration::weeks(4);
-/// How many instants ahead are looked at for the next change of what is granted.
+/// How many future instants are checked for the next change of what is granted.
 const LOOK_AHEAD: usize = 64;
 
 /// One entry that was read as a key.
@@ -20,7 +20,7 @@ const LOOK_AHEAD: usize = 64;
 pub struct Presented {
     pub secret: String,
     pub entry: String,
-    /// Where the signature held.
+    /// `None` if the text is not a genuine key.
     pub claims: Option<Arc<Claims>>,
     pub refusal: Option<Refusal>,
 }
@@ -28,17 +28,17 @@ pub struct Presented {
 /// The License a key is presented to.
 pub struct Presentation<'a> {
     pub product: &'a str,
-    /// The UID of kube-system, where known.
+    /// The UID of the kube-system namespace, if known.
     pub cluster: &'a str,
     pub trust: &'a Trust,
 }
 
-/// Reads one entry: is it a genuine key, for this product and this cluster, and not revoked?
+/// Reads one entry and checks that it is a genuine key, for this product and this cluster, and not revoked.
 pub fn present(secret: &str, entry: &str, text: &[u8], to: &Presentation) -> Presented {
     presented(secret, entry, super::key::verify_key(text, to.trust).map(Arc::new), to)
 }
 
-/// The same of an entry that was verified already, with `to.trust`.
+/// Like [`present`], for an entry that was already verified with `to.trust`.
 pub fn presented(secret: &str, entry: &str, verified: Result<Arc<Claims>, Refusal>, to: &Presentation) -> Presented {
     let (claims, refusal) = match verified {
         Err(refusal) => (None, Some(refusal)),
@@ -61,18 +61,19 @@ fn refuse(claims: &Claims, to: &Presentation) -> Option<Refusal> {
 }
 
 impl Presented {
-    /// The claims of a key that nothing speaks against.
+    /// The claims of the key, unless it is refused.
     fn sound(&self) -> Option<&Claims> {
         self.claims.as_deref().filter(|_| self.refusal.is_none())
     }
 }
 
-/// The grants for which these keys stand, refused ones left out.
+/// The grants that these keys belong to, without the refused keys.
 pub fn grants_of(keys: &[Presented]) -> BTreeSet<String> {
     keys.iter().filter_map(|key| key.sound()).map(Claims::grant).collect()
 }
 
-/// Whether each key was revoked and another of its grant lasts as long: it was replaced, and nobody misses it.
+/// For each key, whether it was revoked while another key of its grant lasts at least as long: it was replaced, so its
+/// loss needs no attention.
 pub fn replaced(keys: &[Presented]) -> Vec<bool> {
     let mut ends: BTreeMap<String, i64> = BTreeMap::new();
     for claims in keys.iter().filter_map(Presented::sound) {
@@ -88,7 +89,7 @@ pub fn replaced(keys: &[Presented]) -> Vec<bool> {
     keys.iter().map(is_replaced).collect()
 }
 
-/// Refuses the keys of grants that another License of the cluster uses already.
+/// Refuses the keys whose grant another License of the cluster already uses. `holder_of` returns that License.
 pub fn refuse_in_use_elsewhere(keys: &mut [Presented], holder_of: impl Fn(&str) -> Option<String>) {
     for key in keys {
         if let Some(holder) = key.sound().and_then(|claims| holder_of(&claims.grant())) {
@@ -101,9 +102,9 @@ pub fn refuse_in_use_elsewhere(keys: &mut [Presented], holder_of: impl Fn(&str) 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entitlement {
     pub mode: Mode,
-    /// Some grant is in grace, whatever the mode.
+    /// Whether any grant is in grace, whatever the mode.
     pub in_grace: bool,
-    /// Some key was once in force. Without one there are no seats at all.
+    /// Whether any key is or was in force. Without one there are no seats at all, not even demo seats.
     pub ever_licensed: bool,
     pub organisation: Option<String>,
     pub plan: Option<String>,
@@ -115,20 +116,20 @@ pub struct Entitlement {
     pub features: BTreeSet<String>,
     pub pools: Vec<PoolLimit>,
     pub grants: Vec<GrantView>,
-    /// In the order of the keys given.
+    /// The state of each key, in the order of the given keys.
     pub keys: Vec<KeyState>,
 }
 
-/// The seats of a pool. In demo the limit is 0, and the demo seats are counted over all pools.
+/// The seats of a pool. In demo mode the limit is 0, and the demo seats are counted over all pools together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolLimit {
     pub name: String,
     pub model: PoolModel,
-    /// None: unlimited.
+    /// `None` if unlimited.
     pub limit: Option<u64>,
 }
 
-/// One grant as it stands.
+/// The current state of one grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantView {
     pub grant: String,
@@ -137,7 +138,7 @@ pub struct GrantView {
     pub grace_ends_at: Option<Instant>,
 }
 
-/// What became of one key.
+/// The state of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyState {
     InForce,
@@ -156,17 +157,18 @@ pub struct Transition {
 
 struct Grant<'k> {
     name: String,
-    /// When its first key was issued. The older of two conflicting grants stays.
+    /// When its first key was issued. If two grants conflict, the older one stays.
     since: i64,
     state: GrantState<'k>,
     conflict: Option<Refusal>,
 }
 
-/// The grants that make a License what it is.
+/// The grants that count for a License, and the mode they result in.
 struct Judged<'g, 'k> {
     mode: Mode,
     counting: Vec<&'g Grant<'k>>,
-    /// The one that speaks for the License, and its key: in Full and Grace it lasts longest, in demo it ended last.
+    /// The grant whose data the License shows, and its key: in Full and Grace the one that lasts longest, in demo mode
+    /// the one that ended last.
     leading: Option<(&'g Grant<'k>, &'k Claims)>,
 }
 
@@ -182,19 +184,19 @@ impl<'g, 'k> Judged<'g, 'k> {
         Judged { mode, counting, leading }
     }
 
-    /// The keys whose seats and features are granted; none in demo.
+    /// The keys whose seats and features are granted. There are none in demo mode.
     fn granting(&self) -> impl Iterator<Item = &'k Claims> {
         self.counting.iter().filter(|g| g.state.mode != Mode::Demo).filter_map(|g| g.state.key)
     }
 
-    /// Their pools; in demo those of the key that ended last, for their names.
+    /// The pools of these keys; in demo mode those of the key that ended last, for their names.
     fn pools(&self) -> impl Iterator<Item = &'k [PoolGrant]> {
         let last = self.leading.map(|(_, key)| key).filter(|_| self.mode == Mode::Demo);
         last.into_iter().chain(self.granting()).map(|key| key.pools.as_slice())
     }
 }
 
-/// What `keys` grant together at `now`.
+/// Returns what `keys` grant together at `now`.
 pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
     let grants = judge_grants(keys, now);
     let judged = Judged::of(&grants);
@@ -218,8 +220,8 @@ pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
     }
 }
 
-/// The pools of the keys that count at `now`, as these say them: those of one name add up. In demo mode they are those of
-/// the key that counted last.
+/// Returns the pools of the keys that count at `now`, as the keys state them: pools of the same name add up. In demo
+/// mode they are the pools of the key that counted last.
 pub fn granted_pools(keys: &[Presented], now: Instant) -> Vec<PoolGrant> {
     Judged::of(&judge_grants(keys, now)).pools().flatten().cloned().collect()
 }
@@ -235,7 +237,8 @@ impl GrantView {
     }
 }
 
-/// Every grant for which a sound key stands, oldest first, and which of them contradict an older one.
+/// Every grant that has a key that is not refused, oldest first; a grant whose pools contradict an older grant has a
+/// conflict.
 fn judge_grants(keys: &[Presented], now: Instant) -> Vec<Grant<'_>> {
     let mut by_grant: BTreeMap<String, Vec<&Claims>> = BTreeMap::new();
     for claims in keys.iter().filter_map(Presented::sound) {
@@ -270,7 +273,7 @@ fn judge_grants(keys: &[Presented], now: Instant) -> Vec<Grant<'_>> {
     grants
 }
 
-/// Adds up pools of the same name; without `granted` only their names stay.
+/// Adds up pools of the same name. If not `granted`, every limit is 0 and only the names remain.
 fn limits<'p>(of: impl IntoIterator<Item = &'p [PoolGrant]>, granted: bool) -> Vec<PoolLimit> {
     let mut pools: BTreeMap<&str, PoolLimit> = BTreeMap::new();
     for pool in of.into_iter().flatten() {
@@ -309,7 +312,7 @@ fn key_state(key: &Presented, grants: &BTreeMap<&str, &Grant>, now: Instant) -> 
     }
 }
 
-/// The next instant at which mode, grace, or a limit changes by itself.
+/// Returns the next change of mode, grace, pools, features or demo seats that happens by itself.
 pub fn next_transition(keys: &[Presented], now: Instant) -> Option<Transition> {
     let granted = |at| {
         let e = entitlement(keys, at);
@@ -322,7 +325,7 @@ pub fn next_transition(keys: &[Presented], now: Instant) -> Option<Transition> {
     })
 }
 
-/// The next instant at which anything that is shown of these keys may change: when to look again.
+/// Returns when to look again: the next instant at which anything that is shown of these keys may change.
 pub fn next_wake(keys: &[Presented], now: Instant) -> Option<Instant> {
     let soon = entitlement(keys, now).expires_at.map(|end| end - EXPIRING_SOON).filter(|at| *at > now);
     turning_points(keys, now).into_iter().next().into_iter().chain(soon).min()

@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::fault::Fault;
 
-/// More keys than this in one set are a mistake.
+/// The most keys in one set; more are a mistake.
 pub const MAX_JWKS_KEYS: usize = 64;
-/// A larger file is not read as a key set or signing key.
+/// The largest key set or signing key that is read, in bytes.
 pub const MAX_JWKS_BYTES: usize = 64 * 1024;
 
-/// A JWK Set. Keys of other kinds than Ed25519 are kept out of trust, not refused: sets may serve several uses.
+/// A JWK Set. Keys that are not Ed25519 keys are ignored rather than refused: a set may serve several purposes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct JwkSet {
     pub keys: Vec<serde_json::Map<String, serde_json::Value>>,
@@ -27,7 +27,7 @@ pub fn thumbprint(key: &VerifyingKey) -> String {
     BASE64.encode(Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)))
 }
 
-/// A set of these keys, for publishing.
+/// Returns a set of these keys, for publishing.
 pub fn publish<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>) -> JwkSet {
     let jwk = |key: &VerifyingKey| {
         let members = [
@@ -43,7 +43,7 @@ pub fn publish<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>) -> JwkSet {
     JwkSet { keys: keys.into_iter().map(jwk).collect() }
 }
 
-/// The Ed25519 keys of a `jwks.json`. Fails with what is wrong with it, or when there is none.
+/// Returns the Ed25519 keys of a `jwks.json`. Fails if it is malformed, contains a private key or has no Ed25519 key.
 pub fn read_jwks(text: &[u8]) -> Result<Vec<VerifyingKey>, Fault> {
     let fault = |message: String| Fault::new("TrustInvalid", "jwks.json", message);
     if text.len() > MAX_JWKS_BYTES {
@@ -76,7 +76,7 @@ pub fn read_jwks(text: &[u8]) -> Result<Vec<VerifyingKey>, Fault> {
     }
 }
 
-/// Reads a `signing-key.pem`: an Ed25519 private key as PKCS #8 in PEM. The message never repeats what it read.
+/// Reads a `signing-key.pem`: an Ed25519 private key as PKCS #8 in PEM. The error message never repeats the content.
 pub fn read_signing_key(pem: &[u8]) -> Result<SigningKey, Fault> {
     let fault = |message: &str| Fault::new("SigningKeyInvalid", "signing-key.pem", message);
     let text = std::str::from_utf8(pem)
@@ -84,13 +84,13 @@ pub fn read_signing_key(pem: &[u8]) -> Result<SigningKey, Fault> {
         .filter(|text| text.len() <= MAX_JWKS_BYTES)
         .ok_or_else(|| fault("is not a PEM file"))?;
     SigningKey::from_pkcs8_pem(text.trim()).map_err(|_| {
-        fault("is not an Ed25519 private key as PKCS #8 in PEM; `seatkeeper keygen` and `openssl genpkey -algorithm ed25519` make one")
+        fault("is not an Ed25519 private key as PKCS #8 in PEM; create one with `seatkeeper keygen` or `openssl genpkey -algorithm ed25519`")
     })
 }
 
-/// A signing key of these 32 secret bytes and its PEM.
+/// Returns the signing key of these 32 secret bytes, and its PEM.
 pub fn signing_key_pem(secret: &[u8; 32]) -> Result<(SigningKey, String), Fault> {
-    // Without the public key (version 1): openssl and older readers do not take version 2.
+    // Without the public key (version 1): openssl and older readers do not accept version 2.
     let key = SigningKey::from_bytes(secret);
     let bytes = ed25519_dalek::pkcs8::KeypairBytes { secret_key: *secret, public_key: None };
     let pem = bytes

@@ -1,4 +1,4 @@
-//! Licence keys: JWS compact tokens signed with Ed25519 (`design.md` §4 "Keys", RFC 7515, RFC 8037).
+//! Licence keys: JWS compact tokens signed with Ed25519 (docs/design/domain.md, Keys; RFC 7515, RFC 8037).
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -14,16 +14,16 @@ use super::pool::PoolGrant;
 use super::trust::Trust;
 use crate::domain::Instant;
 
-/// A longer text is not read as a key.
+/// The longest text that is read as a key, in bytes.
 pub const MAX_KEY_BYTES: usize = 64 * 1024;
-/// `typ` of a licence key. A revocation list can never be taken for one.
+/// The `typ` of a licence key. Because of it, a revocation list can never be mistaken for a key.
 pub const KEY_TYPE: &str = "license+jwt";
-/// More pools than this in one key are refused.
+/// The most pools in one key; more are refused.
 pub const MAX_POOLS: usize = 64;
-/// A pool's seats, and so every sum of them over the keys of a licence, stay far from overflow.
+/// The most seats of one pool in a key. It keeps every sum over the keys of a licence far from overflow.
 pub const MAX_SEATS: u32 = 10_000_000;
 
-/// Whether a licence ends (M5, M6).
+/// Whether a licence ends: Term ends with its term, Perpetual never ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Lifetime {
     #[default]
@@ -31,7 +31,7 @@ pub enum Lifetime {
     Perpetual,
 }
 
-/// What becomes of work that runs when demo mode begins.
+/// What happens to running work when demo mode begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnDemo {
     #[default]
@@ -39,7 +39,7 @@ pub enum OnDemo {
     EndAfterMinutes(u32),
 }
 
-/// The person a key was made out to.
+/// The person that a key was issued to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ pub struct Holder {
     pub email: Option<String>,
 }
 
-/// The contract a key was issued under.
+/// The contract that a key was issued under.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionClaim {
@@ -61,7 +61,7 @@ pub struct SubscriptionClaim {
 /// What a key says. Times are seconds since 1970. Unknown claims are kept and ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claims {
-    /// Who issued it.
+    /// The issuer.
     pub iss: String,
     /// The serial.
     pub jti: String,
@@ -70,12 +70,14 @@ pub struct Claims {
     /// The product.
     #[serde(deserialize_with = "one_audience")]
     pub aud: String,
+    /// When the key was issued.
     pub iat: i64,
+    /// The first second that the key covers.
     pub nbf: i64,
-    /// The first second not covered; none: perpetual.
+    /// The first second that the key no longer covers. `None` if it is perpetual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exp: Option<i64>,
-    /// The first second after grace, worked out by the issuer in the contract's zone.
+    /// The first second after grace, calculated by the issuer in the contract's time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_until: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,7 +100,7 @@ pub struct Claims {
     pub purchased_on: Option<NaiveDate>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub support_until: Option<NaiveDate>,
-    /// The UID of the kube-system namespace of the only cluster it counts in; none: any.
+    /// The UID of the kube-system namespace of the only cluster in which the key counts. `None` if it counts in any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,7 +110,8 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The grant this key belongs to: its own word, else its contract and plan, else organisation, product and plan.
+    /// The grant that this key belongs to: the claim `grant`, otherwise its contract and Plan, otherwise its
+    /// organisation, product and Plan.
     pub fn grant(&self) -> String {
         match (&self.grant, &self.subscription) {
             (Some(grant), _) => grant.clone(),
@@ -125,12 +128,12 @@ impl Claims {
         instant(self.iat)
     }
 
-    /// None: never.
+    /// The first instant after the key. `None` if it never ends.
     pub fn ends_at(&self) -> Option<Instant> {
         self.exp.map(instant)
     }
 
-    /// The end of grace; the end itself where there is none.
+    /// The end of grace, or the end of the key if it has no grace. `None` if it never ends.
     pub fn grace_ends_at(&self) -> Option<Instant> {
         self.ends_at().map(|end| self.grace_until.map_or(end, instant))
     }
@@ -139,7 +142,7 @@ impl Claims {
         self.starts_at() <= now && self.ends_at().is_none_or(|end| now < end)
     }
 
-    /// Shapes that signature and schema do not rule out.
+    /// Checks what neither signature nor schema rules out.
     fn check(&self) -> Result<(), String> {
         for (name, time) in
             [("iat", Some(self.iat)), ("nbf", Some(self.nbf)), ("exp", self.exp), ("grace_until", self.grace_until)]
@@ -172,13 +175,13 @@ impl Claims {
     }
 }
 
-/// The default grant of keys issued under a contract. The Subscription's UID is not in it: a restored backup would
-/// otherwise be a second contract.
+/// The default grant of keys issued under a contract. It does not contain the Subscription's UID, because a restored
+/// backup would then be a second contract.
 pub fn grant_of(issuer: &str, namespace: &str, name: &str, starts_on: NaiveDate, plan: &str) -> String {
     format!("{issuer}/{namespace}/{name}/{starts_on}/{plan}")
 }
 
-/// Why a key grants nothing. A key that is not yet valid, or no longer, is not refused.
+/// Why a key grants nothing. A key that is not yet valid, or no longer valid, is not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     Malformed(String),
@@ -214,11 +217,11 @@ impl fmt::Display for Refusal {
             Refusal::UnknownKey(kid) => {
                 write!(
                     f,
-                    "it was signed with key {kid}, which is not trusted here; ask the vendor for the jwks.json that has it"
+                    "it was signed with key {kid}, which is not trusted here; ask the vendor for the jwks.json that contains it"
                 )
             }
             Refusal::BadSignature => {
-                write!(f, "the signature does not match: the key was changed or cut short on its way")
+                write!(f, "the signature does not match: the key was changed or cut short in transit")
             }
             Refusal::WrongProduct { product, wanted } => write!(f, "it is for product {product}, not {wanted}"),
             Refusal::WrongCluster => {
@@ -226,12 +229,12 @@ impl fmt::Display for Refusal {
             }
             Refusal::Revoked => write!(f, "the vendor has revoked it"),
             Refusal::PoolConflict { pool, grant } => {
-                write!(f, "its pool {pool} counts in another way than that of the older grant {grant}")
+                write!(f, "its pool {pool} is not counted in the same way as in the older grant {grant}")
             }
             Refusal::InUseElsewhere { holder } => {
                 write!(
                     f,
-                    "its grant is in use by License {holder}; open that one to this namespace with allowedNamespaces"
+                    "its grant is in use by License {holder}; admit this namespace there with spec.allowedNamespaces"
                 )
             }
         }
@@ -249,12 +252,12 @@ struct Header {
     crit: Option<Value>,
 }
 
-/// Signs `claims` as a key.
+/// Signs `claims` as a licence key.
 pub fn sign_key(claims: &Claims, key: &SigningKey) -> String {
     sign(KEY_TYPE, &serde_json::to_value(claims).unwrap_or_default(), key)
 }
 
-/// Signs a payload as JWS compact, EdDSA, with the thumbprint of the public key as `kid`.
+/// Signs a payload as a compact JWS with EdDSA. Its `kid` is the thumbprint of the public key.
 pub fn sign(typ: &str, payload: &Value, key: &SigningKey) -> String {
     let header = serde_json::json!({"alg": "EdDSA", "typ": typ, "kid": thumbprint(&key.verifying_key())});
     let signed = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(payload.to_string()));
@@ -262,26 +265,27 @@ pub fn sign(typ: &str, payload: &Value, key: &SigningKey) -> String {
     format!("{signed}.{}", BASE64.encode(signature.to_bytes()))
 }
 
-/// Whether `text` is a genuine key of somebody trusted: shape, algorithm, signature, claims. What it grants and when is
-/// judged elsewhere. Algorithm and key never come from the token.
+/// Returns the claims of `text` if it is a genuine key from a trusted issuer: shape, algorithm, signature and claims
+/// are checked. What it grants, and when, is decided elsewhere. Algorithm and public key are never taken from the
+/// token.
 pub fn verify_key(text: &[u8], trust: &Trust) -> Result<Claims, Refusal> {
     let claims: Claims = open(text, KEY_TYPE, MAX_KEY_BYTES, trust)?;
     claims.check().map_err(Refusal::Malformed)?;
     Ok(claims)
 }
 
-/// The claims of a token of type `typ` and at most `limit` bytes, once its signature holds.
+/// Returns the claims of a token of type `typ` and at most `limit` bytes, if its signature is valid.
 pub fn open<T: serde::de::DeserializeOwned>(text: &[u8], typ: &str, limit: usize, trust: &Trust) -> Result<T, Refusal> {
     let malformed = |why: &str| Refusal::Malformed(why.to_owned());
     let (header, [head, body, signature]) = split(text, limit)?;
     if header.alg != "EdDSA" {
-        return Err(malformed("its header must say alg EdDSA; no other algorithm is taken"));
+        return Err(malformed("its header must say alg EdDSA; no other algorithm is accepted"));
     }
     if header.typ != typ {
         return Err(Refusal::Malformed(format!("its header must say typ {typ}")));
     }
     if header.crit.is_some() {
-        return Err(malformed("its header names critical extensions (crit), and none is known"));
+        return Err(malformed("its header names critical extensions (crit), and none is supported"));
     }
     let key = trust.key(&header.kid).ok_or_else(|| Refusal::UnknownKey(printable(&header.kid)))?;
     let signature = BASE64
@@ -295,7 +299,7 @@ pub fn open<T: serde::de::DeserializeOwned>(text: &[u8], typ: &str, limit: usize
         .map_err(|e| Refusal::Malformed(format!("its claims are not those of a {typ}: {e}")))
 }
 
-/// Header and payload of a key as they stand, **not verified**: for looking at, never for deciding.
+/// Returns the header and the payload of a key **without verifying them**: for display, never for decisions.
 pub fn inspect(text: &[u8]) -> Result<(Value, Value), Refusal> {
     let (_, [head, body, _]) = split(text, MAX_KEY_BYTES)?;
     let json = |part: &str| {
@@ -308,8 +312,8 @@ pub fn inspect(text: &[u8]) -> Result<(Value, Value), Refusal> {
     Ok((json(head)?, json(body)?))
 }
 
-/// The grant that a text claims to belong to, **not verified**: for finding out quickly which keys have to be looked at
-/// together, never for deciding what one grants.
+/// Returns the grant that a text claims to belong to, **without verifying it**: for finding quickly which keys have to
+/// be judged together, never for deciding what a key grants.
 pub fn claimed_grant(text: &[u8]) -> Option<String> {
     let (_, [_, body, _]) = split(text, MAX_KEY_BYTES).ok()?;
     let claims: Claims = serde_json::from_slice(&BASE64.decode(body).ok()?).ok()?;
@@ -328,7 +332,7 @@ fn split(text: &[u8], limit: usize) -> Result<(Header, [&str; 3]), Refusal> {
     let mut parts = text.split('.');
     let (Some(head), Some(body), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(malformed("it does not have the three parts of a signed token; is it whole?"));
+        return Err(malformed("it does not have the three parts of a signed token; is it complete?"));
     };
     let header = BASE64.decode(head).map_err(|_| malformed("its header is not base64url"))?;
     let header =
@@ -336,7 +340,7 @@ fn split(text: &[u8], limit: usize) -> Result<(Header, [&str; 3]), Refusal> {
     Ok((header, [head, body, signature]))
 }
 
-/// At most 64 characters of what somebody else wrote, safe to show.
+/// At most 64 characters of foreign text, safe to show.
 fn printable(text: &str) -> String {
     match text.is_empty() {
         true => "(none named)".to_owned(),
@@ -351,7 +355,7 @@ fn instant(seconds: i64) -> Instant {
     DateTime::from_timestamp(seconds.clamp(0, MAX_TIME), 0).unwrap_or_default()
 }
 
-/// RFC 7519 lets `aud` be a string or a list of them. A key is for one product.
+/// RFC 7519 allows `aud` to be a string or a list of strings. A key is for one product.
 fn one_audience<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -1,33 +1,34 @@
-//! Whether the seats of a License suffice for the people on its Rosters (T1, T2, T6, T7; `design.md` §4 "Seats").
+//! Whether the seats of a License suffice for the people on its Rosters (T1, T2, T6, T7; docs/design/domain.md, Seats).
 
 use super::mode::Mode;
 use super::pool::{LoginMode, PoolModel};
 use crate::domain::seats::pool::{PoolTerms, Terms};
 
-/// The members who need a seat now, by login mode. Mode None needs none (T3, T8).
+/// The number of members who need a seat now, by login mode. Members with login mode None need no seat (T3, T8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heads {
     pub active: u64,
     pub passive: u64,
 }
 
-/// The members that a pool is for, and how many it licenses.
+/// The number of members that a pool is for, and how many of them it licenses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
     pub pool: String,
     pub members: u64,
-    /// Its own seats, and the active ones that overflow may use. None: any number.
+    /// The pool's own seats plus the active seats that it may overflow to. `None` if unlimited.
     pub seats: Option<u64>,
 }
 
 impl Bound {
-    /// Some members are not licensed.
+    /// Whether some members are not licensed.
     pub fn is_exceeded(&self) -> bool {
         self.seats.is_some_and(|seats| self.members > seats)
     }
 }
 
-/// The pools that a Roster decides about. In demo mode there are none: the demo seats are for whoever comes first.
+/// Returns a bound for each pool whose seats depend on the Rosters. In demo mode there are none: demo seats go to the
+/// first who ask.
 pub fn bounds(terms: &Terms, heads: Heads) -> Vec<Bound> {
     if terms.mode == Mode::Demo {
         return Vec::new();

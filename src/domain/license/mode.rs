@@ -1,4 +1,5 @@
-//! When a grant is Full, when in Grace, and when it has ended (`design.md` §4 "Mode", `requirements.md` I8–I10).
+//! When a grant is Full, when it is in Grace, and when it has ended (docs/design/domain.md, Mode; docs/requirements.md,
+//! I8–I10).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,11 +10,11 @@ use crate::domain::Instant;
 /// What a License grants now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
-    /// All that the keys say.
+    /// Everything that the keys state.
     Full,
-    /// The keys have ended and everything keeps working for a while (I8).
+    /// The keys have ended, and everything keeps working for a while.
     Grace,
-    /// Only the demo seats (I9).
+    /// Only the demo seats.
     #[default]
     Demo,
 }
@@ -28,25 +29,27 @@ impl Mode {
     }
 }
 
-/// What the keys of one grant amount to at an instant. The keys that supersede one another are all here; none is refused.
+/// The state of one grant at an instant. Its keys include those that were superseded, but no refused key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GrantState<'k> {
-    /// Demo: ended, or not begun.
+    /// `Demo` if the grant has ended or has not begun.
     pub mode: Mode,
-    /// The key that counts, or counted last. None: every key is still to come.
+    /// The key that counts, or counted last. `None` if no key has begun.
     pub key: Option<&'k Claims>,
-    /// When the grant ends, keys that continue it already counted in; once ended, when it did. None: never, or not begun.
+    /// When the grant ends, including keys that continue it, or when it ended. `None` if it never ends or has not
+    /// begun.
     pub expires_at: Option<Instant>,
     /// When grace after that ends.
     pub grace_ends_at: Option<Instant>,
 }
 
-/// Of keys in force together the latest `nbf` counts, then the latest `iat`, then the greatest serial.
+/// The order of keys that are in force at the same time. The key that counts is the one with the latest `nbf`, then the
+/// latest `iat`, then the greatest serial.
 fn rank(key: &Claims) -> (i64, i64, &str) {
     (key.nbf, key.iat, &key.jti)
 }
 
-/// What `keys`, all of one grant, amount to at `now`.
+/// Returns the state at `now` of the grant that all `keys` belong to.
 pub fn grant_state<'k>(keys: &[&'k Claims], now: Instant) -> GrantState<'k> {
     let in_force = keys.iter().copied().filter(|key| key.in_force_at(now)).max_by_key(|key| rank(key));
     if let Some(key) = in_force {
@@ -71,7 +74,7 @@ pub fn grant_state<'k>(keys: &[&'k Claims], now: Instant) -> GrantState<'k> {
     GrantState { mode, key: Some(key), expires_at: key.ends_at(), grace_ends_at }
 }
 
-/// The end of `end` once every key that begins before it and ends after it is counted in.
+/// Extends `end` by every key that is in force at it, again and again. `None` if one of these keys never ends.
 fn covered_until(keys: &[&Claims], end: Option<Instant>) -> Option<Instant> {
     let mut end = end?;
     loop {
@@ -86,7 +89,7 @@ fn covered_until(keys: &[&Claims], end: Option<Instant>) -> Option<Instant> {
     }
 }
 
-/// The greatest end of grace among the keys that have ended by `end`.
+/// The latest end of grace among the keys that have ended by `end`.
 fn grace_after(keys: &[&Claims], end: Instant) -> Option<Instant> {
     keys.iter().filter(|key| key.ends_at().is_some_and(|e| e <= end)).filter_map(|key| key.grace_ends_at()).max()
 }

@@ -1,4 +1,4 @@
-//! Whom to trust: public keys, and the serials their owners have taken back.
+//! Trust: the public keys of issuers, and the serials that these issuers have revoked.
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::jwk::thumbprint;
 use super::key::{Refusal, open, sign};
 
-/// `typ` of a revocation list.
+/// The `typ` of a revocation list.
 pub const REVOCATIONS_TYPE: &str = "revocations+jwt";
-/// The largest list that is read; a Secret holds no more.
+/// The largest list that is read, in bytes; a Secret cannot hold more.
 pub const MAX_REVOCATIONS_BYTES: usize = 1024 * 1024;
 
-/// The keys that are trusted, by thumbprint, and the serials revoked by lists that these keys signed.
+/// The trusted public keys, by thumbprint, and the serials revoked by lists that were signed with these keys.
 ///
-/// A list counts wherever it was found: its signature is what makes it count. Serials of several lists are united, for a
-/// revocation is never taken back.
+/// A list counts wherever it was found: its signature is what makes it count. The serials of several lists are united,
+/// because a revocation is never withdrawn.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     keys: BTreeMap<String, VerifyingKey>,
@@ -25,7 +25,7 @@ pub struct Trust {
 /// The claims of a `revoked.jwt`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocations {
-    /// Only grows: the list with the greater version is the newer one.
+    /// The version never decreases: of two lists, the one with the greater version is newer.
     pub version: u64,
     pub iat: i64,
     pub serials: BTreeSet<String>,
@@ -52,7 +52,7 @@ impl Trust {
         &self.revoked
     }
 
-    /// Takes up a `revoked.jwt`. One that no trusted key signed changes nothing and is the error.
+    /// Adds the serials of a `revoked.jwt`. Fails, and changes nothing, if no trusted key signed it.
     pub fn heed(&mut self, list: &[u8]) -> Result<(), Refusal> {
         let list = read_revocations(list, self)?;
         self.revoked.extend(list.serials);
@@ -60,12 +60,12 @@ impl Trust {
     }
 }
 
-/// The list in a `revoked.jwt`, once its signature holds.
+/// Returns the list in a `revoked.jwt`, if its signature is valid.
 pub fn read_revocations(list: &[u8], trust: &Trust) -> Result<Revocations, Refusal> {
     open(list, REVOCATIONS_TYPE, MAX_REVOCATIONS_BYTES, trust)
 }
 
-/// Signs a list as `revoked.jwt`.
+/// Signs a list as a `revoked.jwt`.
 pub fn sign_revocations(list: &Revocations, key: &SigningKey) -> String {
     sign(REVOCATIONS_TYPE, &serde_json::to_value(list).unwrap_or_default(), key)
 }

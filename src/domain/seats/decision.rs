@@ -1,4 +1,4 @@
-//! Who may take a seat (`design.md` §4 "Seats", "Mode" and "Versions").
+//! Who may take a seat (docs/design/domain.md: Seats, Mode, Versions and upgrades).
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::domain::Instant;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
 
-/// More sessions than this do not share a seat.
+/// The most sessions that may share a seat.
 pub const MAX_SHARING: usize = 32;
 
-/// One request, and all it depends on.
+/// A request, and all that its outcome depends on.
 pub(super) struct Decision<'d> {
     pub table: &'d Table,
     pub terms: &'d Terms,
@@ -28,7 +28,7 @@ pub(super) struct Decision<'d> {
 
 impl Decision<'_> {
     pub fn make(&self) -> Result<Grant, Refusal> {
-        // Who holds a seat keeps it, whatever has changed since (K4).
+        // A holder keeps its seat, whatever has changed since (K4).
         let kept = self.kept();
         if let Some(place) = kept.first().and_then(|seat| self.terms.place(&seat.pool)) {
             self.on_one_client(place)?;
@@ -49,7 +49,7 @@ impl Decision<'_> {
         Ok(grant)
     }
 
-    /// The seats the session has already, as many as it asks for.
+    /// The seats that the session already holds, at most as many as it asks for.
     fn kept(&self) -> Vec<Seat> {
         let per_user = |pool: &str| self.terms.pool(pool).is_some_and(|pool| pool.model == PoolModel::PerUser);
         let asked =
@@ -67,7 +67,8 @@ impl Decision<'_> {
         kept
     }
 
-    /// The pools that may serve the request, the lowest first. PerUser: exactly one, which the Roster decides.
+    /// The pools that may serve the request, the one with the lowest version first. For PerUser, exactly one, which the
+    /// Roster decides.
     fn places(&self) -> Result<Vec<usize>, Refusal> {
         let pools = &self.terms.pools;
         if let Some(name) = self.request.pool {
@@ -89,7 +90,7 @@ impl Decision<'_> {
         let mut places: Vec<usize> = (0..pools.len()).collect();
         let newest = |place: &usize| pools[*place].newest().map_or(u64::MAX, u64::from);
         places.sort_by_key(newest);
-        // Pools are an order to choose from where they differ in nothing but their versions.
+        // Pools are an order of preference only if they differ in nothing but their versions.
         let alike = pools.iter().all(|pool| (pool.model, pool.count_by) == (first.model, first.count_by));
         match alike && places.windows(2).all(|pair| newest(&pair[0]) < newest(&pair[1])) {
             true => Ok(places),
@@ -97,7 +98,8 @@ impl Decision<'_> {
         }
     }
 
-    /// The lowest PerUser pool of the member's kind that suffices, else the highest there is.
+    /// The PerUser pool for the member's login mode with the lowest version that suffices; if none suffices, the
+    /// highest.
     fn pool_of_member(&self) -> Result<usize, Refusal> {
         let mode = self.member("")?.mode.login().ok_or(Refusal::LoginModeNone)?;
         let of_kind =
@@ -108,7 +110,7 @@ impl Decision<'_> {
         suffices.or(places.last()).copied().ok_or(Refusal::NoPoolForLoginMode { mode })
     }
 
-    /// The asking member, who may log in.
+    /// The member who asks, if they may log in.
     fn member(&self, pool: &str) -> Result<&Enrolled, Refusal> {
         if !self.people.has_roster() {
             return Err(Refusal::RosterMissing);
@@ -150,13 +152,13 @@ impl Decision<'_> {
         Err(refusal.unwrap_or(Refusal::NoPools))
     }
 
-    /// Whether the user is one whom the pool is for.
+    /// Checks that the pool is for this user.
     fn admits(&self, place: usize) -> Result<(), Refusal> {
         let pool = self.pool(place);
         let name = || pool.name.to_string();
         let shared = pool.count_by == CountBy::User && self.request.user.is_some();
         if shared && self.request.count > 1 {
-            let why = format!("all sessions of a user share one seat of pool `{}`: `count` is 1", pool.name);
+            let why = format!("all sessions of a user share one seat of pool `{}`, so `count` must be 1", pool.name);
             return Err(Refusal::InvalidRequest(why));
         }
         match pool.model {
@@ -175,7 +177,7 @@ impl Decision<'_> {
         }
     }
 
-    /// A Fixed seat is used on one client at a time, whatever its sessions are called (M3).
+    /// Checks that a Fixed seat is used on one machine at a time, whatever its sessions are called (M3).
     fn on_one_client(&self, place: usize) -> Result<(), Refusal> {
         let pool = self.pool(place);
         let Some(user) = self.request.user.filter(|_| pool.model == PoolModel::Fixed) else { return Ok(()) };
@@ -188,7 +190,7 @@ impl Decision<'_> {
     }
 
     fn licensed(&self, place: usize, rank: u32) -> Result<(), Refusal> {
-        // In demo mode there is no licence for anybody, and the first come is the first served.
+        // In demo mode nobody has a licence: first come, first served.
         if self.terms.mode == Mode::Demo || self.standing.licenses(self.terms, place, rank) {
             return Ok(());
         }
@@ -197,7 +199,7 @@ impl Decision<'_> {
         Err(Refusal::RosterExceedsSeats { pool, members, limit })
     }
 
-    /// A user who is on a seat shares it with another session: no new seat, whatever the limit is now.
+    /// Lets a user who holds a seat share it with another session. That takes no new seat, whatever the limit is now.
     fn share(&self, place: usize) -> Result<Option<Grant>, Refusal> {
         let pool = self.pool(place);
         let Some(user) = self.request.user.filter(|_| pool.count_by == CountBy::User) else { return Ok(None) };
@@ -221,12 +223,15 @@ impl Decision<'_> {
         Ok(self.grant(place, slots.free().take(count as usize).collect()))
     }
 
-    /// PerUser (T6–T9): the seat of the member's kind, else one of the other kind that nobody needs.
+    /// PerUser (T6–T9): grants a seat of the member's kind, or else one of the other kind that nobody needs.
     fn per_user(&self, place: usize) -> Result<Grant, Refusal> {
         let pool = self.pool(place);
         let member = self.member(&pool.name)?;
         if self.request.count > 1 {
-            return Err(Refusal::InvalidRequest(format!("a user takes one seat of pool `{}` at a time", pool.name)));
+            return Err(Refusal::InvalidRequest(format!(
+                "a user holds only one seat of pool `{}`, so `count` must be 1",
+                pool.name
+            )));
         }
         self.licensed(place, member.rank_of_kind)?;
         let refusal = match self.take(place, 1) {
@@ -246,7 +251,7 @@ impl Decision<'_> {
         other.ok_or(refusal)
     }
 
-    /// Moves one session that overflowed to the pool it belongs to, where that makes room for an Active start.
+    /// Moves one session that overflowed back to its own pool, if that makes room for an Active member.
     fn take_after_move(&self, active: usize) -> Option<Grant> {
         let pool = self.pool(active);
         let slots = self.table.slots(&pool.name)?;
@@ -269,7 +274,8 @@ impl Decision<'_> {
         Some(grant)
     }
 
-    /// How many seats of a pool the request may take. `leaving`: after somebody of that team has left one.
+    /// How many seats of a pool the request may take. `leaving` is the team, if any, of a member who leaves a seat
+    /// first; `None` if nobody leaves.
     fn room(&self, place: usize, team: Option<&str>, leaving: Option<Option<&str>>) -> u64 {
         let pool = self.pool(place);
         if self.terms.mode == Mode::Demo {
@@ -290,7 +296,7 @@ impl Decision<'_> {
         limit.saturating_sub(held).saturating_sub(self.reserved(place, team, leaving.flatten()))
     }
 
-    /// Seats kept free for teams other than this one.
+    /// Seats reserved for other teams.
     fn reserved(&self, place: usize, team: Option<&str>, leaving: Option<&str>) -> u64 {
         let reservations = self.pool(place).reservations.iter().zip(&self.standing.pools[place].teams);
         let others = reservations.filter(|((other, _), _)| Some(other.as_str()) != team);
@@ -303,7 +309,7 @@ impl Decision<'_> {
         self.terms.demo_room(self.table.in_use_at_all())
     }
 
-    /// Why there is no room for so many.
+    /// Why there is no room for `count` seats.
     fn refuse(&self, place: usize, count: u32) -> Refusal {
         let pool = self.pool(place);
         let held = self.table.in_use(&pool.name);
@@ -340,7 +346,8 @@ impl Decision<'_> {
         }
     }
 
-    /// Passive members only read, wherever they sit (T2, T7). Somebody who has left goes on as before.
+    /// Passive members may only read, whichever pool their seat is in (T2, T7). A member who has left keeps their last
+    /// access.
     fn access(&self, pool: &str) -> Access {
         let Some(pool) = self.terms.pool(pool) else { return Access::Full };
         let was = || self.people.last_known(self.request.user?, self.now).map(|member| member.mode);
@@ -352,7 +359,7 @@ impl Decision<'_> {
         if read_only { Access::ReadOnly } else { Access::Full }
     }
 
-    /// Whether the version is no reason to refuse a seat of the pool. In demo mode it is none.
+    /// Whether the version of the workload allows a seat of the pool. In demo mode every version does.
     fn entitled(&self, place: usize) -> bool {
         self.terms.mode == Mode::Demo || self.pool(place).entitles(self.request.version)
     }

@@ -1,12 +1,12 @@
-//! The journal in front of the ledger, and the bases behind it (`design.md` §5).
+//! The journal in front of the ledger, and the bases behind it (docs/design/seats.md).
 //!
-//! Every commit is one entry. Entry n stands in object n modulo the size of a small ring, so writing it overwrites the
-//! oldest one. A base holds the slots of one range of a pool as they were after some entry. What a base does not hold yet
-//! must stand in the ring: an entry is overwritten only once the bases of every slot in it hold it.
+//! Every commit is one entry. Entry n is in object n modulo the size of a small ring, so writing it overwrites the
+//! oldest one. A base holds the slots of one range of a pool as they were after some entry. What a base does not hold
+//! yet must be in the ring: an entry is overwritten only once the bases of every slot in it hold it.
 //!
-//! Entries are written one after the other, each only once the one before is known to be durable, and each on the version
-//! of the object that the writer read. So whoever takes over needs to write one entry of a higher epoch, behind the last
-//! one, and no write of the owner before can succeed any more: it would go to that very object.
+//! Entries are written one after the other, each only once the previous one is known to be durable, and each on the
+//! version of the object that the writer read. So a new owner needs to write only one entry, of a higher epoch and
+//! after the last one, and no write of the previous owner can succeed any longer: it would go to that very object.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -20,11 +20,12 @@ use crate::domain::license::name::LicenseName;
 pub const RING: u64 = 16;
 /// Slots in a base.
 pub const BASE_SLOTS: u32 = 256;
-/// A base is written anew once the ring has gone this far since its first change: well before it has to be.
+/// A base is written again once the ring has advanced this far since the base's first missing change: well before it
+/// must be.
 const BEHIND: u64 = RING / 2;
-/// Begins a line that is about no seat: who took over, or for how long seats may be counted on.
+/// Begins a line that is not about a seat: it says who took over, or for how long a holder may rely on a seat.
 const ASIDE: char = '!';
-/// Seconds that a seat may be granted for at most (`--seat-ttl`). More than that in a ledger is not believed.
+/// The longest TTL of a seat in seconds (`--seat-ttl`). A longer one found in a ledger is taken as this.
 pub const LONGEST_TTL: u64 = 3_600;
 
 /// A range of slots of a pool.
@@ -32,7 +33,7 @@ pub const LONGEST_TTL: u64 = 3_600;
 pub struct BaseName {
     pub license: LicenseName,
     pub pool: Arc<str>,
-    /// It holds the slots from `number * BASE_SLOTS`.
+    /// The first slot of the range is `number * BASE_SLOTS`.
     pub number: u32,
 }
 
@@ -50,26 +51,26 @@ impl BaseName {
 /// What one commit changed.
 pub type Changes = Vec<(LicenseName, Vec<Record>)>;
 
-/// An entry as it stands in an object of the ring.
+/// An entry, as in its object of the ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub epoch: u64,
     pub sequence: u64,
-    /// How many bases there were. Fewer that are found later were lost.
+    /// How many bases existed. If fewer are found later, some were lost.
     pub bases: u64,
     pub lines: String,
 }
 
-/// A base as it stands in its object.
+/// A base, as in its object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
     pub name: BaseName,
-    /// The entry up to which it holds everything.
+    /// The last entry that the base includes; it includes all before.
     pub sequence: u64,
     pub lines: String,
 }
 
-/// The object of the ring that an entry stands in.
+/// The object of the ring that holds an entry.
 pub fn place(sequence: u64) -> u64 {
     sequence % RING
 }
@@ -84,7 +85,7 @@ pub fn write_changes(changes: &Changes) -> String {
     text
 }
 
-/// Bytes of an entry's lines for the records of a License.
+/// The bytes that the records of a License take in the lines of an entry.
 pub fn written(license: &LicenseName, records: &[Record]) -> usize {
     "@/\n".len() + license.namespace.len() + license.name.len() + write_records(records).len()
 }
@@ -124,23 +125,23 @@ fn read_changes(lines: &str) -> Result<Changes, LineError> {
     Ok(changes)
 }
 
-/// Seconds for which somebody may count on a seat, as an entry says it. The names of owners are no numbers.
+/// Seconds for which a holder may rely on a seat, as an entry states it. Names of owners are never numbers.
 fn read_ttl(lines: &str) -> Option<u64> {
     let ttl = lines.lines().find_map(|line| line.strip_prefix(ASIDE)?.parse::<u64>().ok());
     ttl.map(|ttl| ttl.min(LONGEST_TTL))
 }
 
-/// What is known of the ledger, for writing on it.
+/// What an owner knows of the ledger in order to write to it.
 #[derive(Debug, Default)]
 pub struct Journal {
     epoch: u64,
-    /// Of the last entry that is durable.
+    /// The sequence of the last durable entry.
     sequence: u64,
-    /// Bases that exist, and the entry up to which each holds everything.
+    /// Bases that exist, each with the last entry that it includes.
     bases: BTreeMap<BaseName, u64>,
-    /// Bases that do not hold everything: the first entry they lack, and the last.
+    /// Bases that lack entries, each with the first and the last entry that it lacks.
     behind: BTreeMap<BaseName, (u64, u64)>,
-    /// Seconds for which somebody may count on a seat that was granted or kept by this owner or one before.
+    /// Seconds for which a holder may rely on a seat that this owner or a previous one granted or kept.
     ttl: Option<u64>,
 }
 
@@ -148,15 +149,15 @@ pub struct Journal {
 #[derive(Debug)]
 pub struct Found {
     pub journal: Journal,
-    /// Everything that is held, in an order in which it can be applied.
+    /// Every seat that is held, in an order in which the records can be applied.
     pub holds: Vec<(LicenseName, Record)>,
-    /// Why the ledger may not tell of every seat that is held. Then nothing may be granted for a TTL.
+    /// Why the ledger may not show every seat that is held. If set, nothing may be granted for a TTL.
     pub incomplete: Option<Incomplete>,
 }
 
 impl Found {
-    /// The bases that have to be written before a seal may overwrite the entry in its place, as they stand after the last
-    /// entry. To write them harms nobody: they hold nothing but what is durable.
+    /// The bases that must be written before a seal may overwrite the entry in its place, as of the last entry. Writing
+    /// them does no harm, whoever owns the ledger: they hold only what is durable.
     pub fn fold(&self) -> Vec<Base> {
         let sequence = self.journal.sequence;
         let lines = |name: &BaseName| {
@@ -170,12 +171,12 @@ impl Found {
     }
 }
 
-/// Why a ledger does not tell everything.
+/// Why a ledger is incomplete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incomplete {
-    /// There is nothing at all: it is new, or it was lost.
+    /// There is no entry at all: the ledger is new, or it was lost.
     Empty,
-    /// Entries that no base holds are not there.
+    /// Entries that the bases may not include are missing.
     EntriesMissing {
         first: u64,
         last: u64,
@@ -200,20 +201,20 @@ impl fmt::Display for Incomplete {
         match self {
             Incomplete::Empty => f.write_str("there is no ledger: it is new, or it was deleted"),
             Incomplete::EntriesMissing { first, last } => {
-                write!(f, "entries {first} to {last} of the journal are gone")
+                write!(f, "entries {first} to {last} of the journal are missing")
             }
             Incomplete::BasesMissing { found, expected } => {
-                write!(f, "{found} bases were found of {expected}: the others were deleted")
+                write!(f, "only {found} of {expected} bases were found: the others were deleted")
             }
             Incomplete::SetBack { found, written } => {
-                write!(f, "the ledger ends with entry {found}, and {written} had been written: it was set back")
+                write!(f, "the ledger ends with entry {found}, but entry {written} had been written: it was set back")
             }
             Incomplete::Unreadable { object, error } => write!(f, "{object} cannot be read: {error}"),
         }
     }
 }
 
-/// Reads a ledger. Whatever cannot be read is left out and said in `incomplete`.
+/// Reads a ledger. What cannot be read is left out and reported in `incomplete`.
 pub fn read(entries: &[Entry], bases: &[Base]) -> Found {
     let mut entries: Vec<&Entry> = entries.iter().collect();
     entries.sort_by_key(|entry| entry.sequence);
@@ -239,7 +240,7 @@ pub fn read(entries: &[Entry], bases: &[Base]) -> Found {
             }
         }
     }
-    // Entries that no ring of this size can have overwritten have to be there.
+    // The ring is too large for these entries to have been overwritten, so they must be present.
     let oldest = last.saturating_sub(RING - 1).max(1);
     let there: BTreeSet<u64> = entries.iter().map(|entry| entry.sequence).collect();
     if let Some(first) = (oldest..=last).find(|sequence| !there.contains(sequence)) {
@@ -276,29 +277,32 @@ impl Journal {
         self.epoch
     }
 
-    /// Of the last entry that is durable.
+    /// The sequence of the last durable entry.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// Seconds for which somebody may count on a seat at most; None: no entry says so, as before entries did.
+    /// The most seconds for which a holder may rely on a seat; `None` if no entry states it, as in ledgers of earlier
+    /// versions.
     pub fn ttl(&self) -> Option<u64> {
         self.ttl
     }
 
-    /// Seats are granted for so many seconds from now on, and those of the owners before may be counted on for as long as
-    /// they said. Every entry carries the longer of both: the ring overwrites what an owner wrote when it began.
+    /// From now on seats are granted for `ttl` seconds, and holders of seats of previous owners may rely on them for as
+    /// long as those owners said. Every entry carries the longer of both, because the ring overwrites what an owner
+    /// wrote when it began.
     pub fn grant_for(&mut self, ttl: u64) {
         self.ttl = self.ttl.max(Some(ttl));
     }
 
-    /// Whoever was granted a seat by an owner before has lost it, or has been told the time of this one since.
+    /// Every holder that a previous owner granted a seat has lost it since, or has been answered with the TTL of this
+    /// owner.
     pub fn forget_ttl_before(&mut self, ttl: u64) {
         self.ttl = Some(ttl);
     }
 
-    /// The entry that makes this owner the only one that can write. `who` tells it from the same entry of another who
-    /// takes over at the same time.
+    /// The entry that makes this owner the only one that can write. `who` distinguishes it from the same entry of
+    /// another replica that takes over at the same time.
     pub fn seal(&self, who: &str) -> Entry {
         let mut seal = Entry { epoch: self.epoch + 1, ..self.entry(&Changes::new()) };
         let _ = writeln!(seal.lines, "{ASIDE}{who}");
@@ -315,13 +319,13 @@ impl Journal {
         }
     }
 
-    /// The bases that have to be written before the next entry may overwrite the one in its place.
+    /// The bases that must be written before the next entry may overwrite the one in its place.
     pub fn in_the_way(&self) -> Vec<BaseName> {
         let overwritten = (self.sequence + 1).saturating_sub(RING);
         self.lacking_since(overwritten)
     }
 
-    /// The bases that should be written now, so that none is ever in the way.
+    /// The bases that should be written now, so that none ever delays an entry.
     pub fn due(&self) -> Vec<BaseName> {
         self.lacking_since(self.sequence.saturating_sub(BEHIND))
     }
@@ -330,7 +334,7 @@ impl Journal {
         self.behind.iter().filter(|(_, (first, _))| *first <= sequence).map(|(base, _)| base.clone()).collect()
     }
 
-    /// `entry` with these changes is durable.
+    /// Records that `entry`, with these changes, is durable.
     pub fn wrote(&mut self, entry: &Entry, changes: &Changes) {
         (self.epoch, self.sequence) = (entry.epoch, entry.sequence);
         for (license, records) in changes {
@@ -340,7 +344,7 @@ impl Journal {
         }
     }
 
-    /// A base that holds everything up to the entry `sequence` is durable.
+    /// Records that a base which includes every entry up to `sequence` is durable.
     pub fn wrote_base(&mut self, base: &BaseName, sequence: u64) {
         self.bases.insert(base.clone(), sequence);
         if let Some((first, last)) = self.behind.get_mut(base) {
@@ -352,17 +356,17 @@ impl Journal {
         }
     }
 
-    /// The bases of a License, for a License that is no more.
+    /// The bases of a License, to delete them when the License no longer exists.
     pub fn bases_of(&self, license: &LicenseName) -> Vec<BaseName> {
         self.bases.keys().filter(|base| base.license == *license).cloned().collect()
     }
 
-    /// Every License that has a base or an entry that no base holds.
+    /// Every License that has a base, or an entry that no base includes.
     pub fn licenses(&self) -> BTreeSet<LicenseName> {
         self.bases.keys().chain(self.behind.keys()).map(|base| base.license.clone()).collect()
     }
 
-    /// The bases of a License are about to be deleted: the next entry does not count them any more.
+    /// Forgets the bases of a License, which are about to be deleted: the next entry no longer counts them.
     pub fn drop_bases(&mut self, license: &LicenseName) {
         self.bases.retain(|base, _| base.license != *license);
         self.behind.retain(|base, _| base.license != *license);

@@ -1,12 +1,12 @@
-//! How a seat stands in the ledger: one readable line (`design.md` §5).
+//! How a seat is written in the ledger: one readable line (docs/design/seats.md).
 //!
 //! A base holds one line for each session on its slots, `slot user session since [client] [request]`. A journal entry
-//! holds the records of a commit, in order: `=pool` names the pool of the lines after it, `+` and such a line puts a
-//! session on a slot, `-slot session` takes one off. `since` is in seconds since 1970.
+//! holds the records of a commit, in order: `=pool` names the pool of the lines after it, `+` followed by such a line
+//! puts a session on a slot, `-slot session` removes one. `since` is in seconds since 1970.
 //!
-//! Names are as their users wrote them, but for what would break or disguise a line: white space, controls, `%` and what
-//! is neither a letter, a digit nor ASCII is written as `%` and two digits for each byte of its UTF-8, and so is the first
-//! byte of a name that is `-` alone, which stands for no name.
+//! Names are written as their users wrote them, except for what would break or disguise a line: white space, control
+//! characters, `%`, and any character that is neither ASCII nor a letter or digit. Each byte of their UTF-8 is written
+//! as `%` and two hexadecimal digits. A lone `-` means no name, so a name that is just `-` is written that way too.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
@@ -145,7 +145,7 @@ fn read_free(pool: &Arc<str>, line: &str) -> Result<Free, String> {
     Ok(Free { pool: pool.clone(), slot: read_slot(slot)?, session })
 }
 
-/// A number of its own, not one that reads as the same.
+/// Reads a slot number in its only spelling: without leading zeros or a sign.
 fn read_slot(text: &str) -> Result<u32, String> {
     let slot = text.parse::<u32>().ok().filter(|slot| slot.to_string() == text);
     let slot = slot.ok_or_else(|| "the slot is not a number".to_owned())?;
@@ -179,7 +179,7 @@ fn read_name(what: &str, text: &str) -> Result<Option<Box<str>>, String> {
                 let pair = digit().zip(digit()).ok_or_else(|| format!("{what} has a `%` without two digits"))?;
                 (pair.0 * 16 + pair.1) as u8
             }
-            0..=b' ' | 0x7f => return Err(format!("{what} has white space or a control in it")),
+            0..=b' ' | 0x7f => return Err(format!("{what} contains white space or a control character")),
             byte => byte,
         });
     }

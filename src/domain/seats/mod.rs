@@ -1,18 +1,18 @@
-//! Who may take which seat, and who holds which (`design.md` §4 "Seats", `requirements.md` I2, I9, T1–T9, M3, M4, S5).
+//! Who may take which seat, and who holds which (docs/design/domain.md, Seats; I2, I9, T1–T9, M3, M4, S5).
 //!
 //! | question | file |
 //! |---|---|
 //! | Who is a member now, and in which order? | `roster.rs` |
 //! | What does the License grant? | `pool.rs` |
-//! | What is asked, what is answered? | `request.rs`, `refusal.rs` |
-//! | Who may take a seat? | `decision.rs`, asked through `seating.rs` |
-//! | Who of the members, and of which team, holds one? | `standing.rs` |
+//! | What can be asked, and what is answered? | `request.rs`, `refusal.rs` |
+//! | Who may take a seat? | `decision.rs`, called through `seating.rs` |
+//! | Which members, and of which team, hold a seat? | `standing.rs` |
 //! | Whose turn is it when a seat comes free? | `queue.rs` |
-//! | Which slot is whose, until when? | `table.rs`, `slots.rs` |
-//! | How does it stand in the ledger? | `line.rs`, `journal.rs` |
+//! | Who holds which slot, and until when? | `table.rs`, `slots.rs` |
+//! | How is this written in the ledger? | `line.rs`, `journal.rs` |
 //!
 //! **Architecture Invariant:** a decision is a function of the table, the terms, the people, the request and `now`. It
-//! changes nothing: what it means for the table is in its records, and the same records, read back, give the same table.
+//! changes nothing: its effect on the table is in its records, and the same records, read back, give the same table.
 
 mod decision;
 pub mod journal;

@@ -1,4 +1,5 @@
-//! What a License grants now, as far as seats go (`design.md` §4 "Seats", "Mode", "Versions").
+//! What a License grants now, as far as seats are concerned (docs/design/domain.md: Seats, Mode, Versions and
+//! upgrades).
 
 use chrono::Duration;
 use std::collections::BTreeMap;
@@ -10,14 +11,14 @@ use crate::domain::license::key::OnDemo;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::{CountBy, LoginMode, PoolGrant, PoolModel};
 
-/// The users that a License assigns the seats of a pool to (`License.spec.assignments`).
+/// The users to whom a License assigns the seats of a pool (`License.spec.assignments`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
     pub pool: String,
     pub users: Vec<String>,
 }
 
-/// That many seats of a pool are kept free for members of a team.
+/// A number of seats of a pool that is kept free for members of a team.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     pub pool: String,
@@ -25,13 +26,13 @@ pub struct Reservation {
     pub seats: u32,
 }
 
-/// What a License grants now, for deciding about seats.
+/// What a License grants now, for decisions about seats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Terms {
     pub mode: Mode,
     pub ever_licensed: bool,
     pub demo_seats: u32,
-    /// Where sessions do not simply finish in demo mode: when those from before it end.
+    /// When sessions from before demo mode end; `None` if they may go on until they finish.
     pub ending: Option<Ending>,
     pub pools: Vec<PoolTerms>,
 }
@@ -44,27 +45,27 @@ pub struct Ending {
     pub at: Instant,
 }
 
-/// One pool of it.
+/// What a License grants of one pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolTerms {
     pub name: Arc<str>,
     pub model: PoolModel,
     pub count_by: CountBy,
-    /// None: unlimited. In demo mode the demo seats are the bound, whatever stands here.
+    /// `None` if unlimited. In demo mode, the number of demo seats is the limit instead.
     pub limit: Option<u64>,
     pub login_mode: Option<LoginMode>,
     pub overflows_to: Option<Arc<str>>,
-    /// Fixed and Named: whom the seats belong to, and as the how manieth.
+    /// For Fixed and Named: each assigned user and their position in the list.
     assigned: BTreeMap<String, u64>,
-    /// Seats by the newest major version they entitle to (none: any).
+    /// Seats by the newest major version that they entitle to (`None` for any version).
     parts: Vec<(Option<u32>, u64)>,
-    /// Team and seats, cut to what the pool has.
+    /// Each team and its reserved seats, limited to the seats that the pool has.
     pub(super) reservations: Vec<(String, u64)>,
 }
 
 impl Terms {
-    /// `granted` are the pools of the keys that count (in demo: that counted last); names and limits are those of the
-    /// entitlement.
+    /// `granted` are the pools of the keys that count (in demo mode, of those that counted last); names and limits are
+    /// those of the entitlement.
     pub fn new<'g>(
         entitlement: &Entitlement,
         granted: impl IntoIterator<Item = &'g PoolGrant>,
@@ -98,7 +99,7 @@ impl Terms {
         let active = pools.iter().filter(|pool| is_for(pool, LoginMode::Active)).map(|pool| pool.name.clone());
         let active: Vec<Arc<str>> = active.collect();
         for pool in &mut pools {
-            // Passive may take active seats, never the other way round (T7).
+            // Passive members may take active seats, never the other way round (T7).
             let may = is_for(pool, LoginMode::Passive);
             pool.overflows_to = pool.overflows_to.take().filter(|to| may && active.contains(to));
         }
@@ -123,7 +124,7 @@ impl Terms {
         self.pools.iter().map(|pool| pool.name.to_string()).collect()
     }
 
-    /// The bound that is left when the licence has ended.
+    /// How many more demo seats are free when `held` seats are in use.
     pub(super) fn demo_room(&self, held: u64) -> u64 {
         u64::from(self.demo_seats).saturating_sub(held)
     }
@@ -136,18 +137,18 @@ fn ending(entitlement: &Entitlement) -> Option<Ending> {
 }
 
 impl PoolTerms {
-    /// The newest major version that any of its seats entitles to; None: any version.
+    /// The newest major version that any of the seats entitles to; `None` for any version.
     pub fn newest(&self) -> Option<u32> {
         self.parts.iter().map(|(major, _)| *major).max_by_key(|major| major.map_or(u64::MAX, u64::from)).flatten()
     }
 
-    /// Whether some seat entitles to `version`. A version that is not known is no reason to refuse.
+    /// Whether some seat entitles to `version`. An unknown version is no reason to refuse.
     pub fn entitles(&self, version: Option<u32>) -> bool {
         self.parts.is_empty() || self.parts.iter().any(|(major, _)| covers(*major, version))
     }
 
-    /// The limit for a workload of that version. Grants of one pool may entitle to different versions; then the seats
-    /// that others hold count against the ones that suffice here, so that these are never oversold.
+    /// The limit for a workload of that version. Grants of one pool may entitle to different versions; then seats held
+    /// by other versions also count against the seats that entitle to this one, so that these are never oversold.
     pub fn limit_for(&self, version: Option<u32>) -> Option<u64> {
         if self.parts.iter().all(|(major, _)| covers(*major, version)) {
             return self.limit;
@@ -156,8 +157,8 @@ impl PoolTerms {
         self.limit.map(|limit| limit.min(sufficing))
     }
 
-    /// Whether one of its seats belongs to `user`. With more users than seats, only the first ones have one. In demo
-    /// mode no seat belongs to anybody, and everybody named may come.
+    /// Whether one of the seats belongs to `user`. If there are more users than seats, only the first ones have a seat.
+    /// In demo mode no seat belongs to anybody, and every named user may take one.
     pub(super) fn is_assigned(&self, user: &str, mode: Mode) -> bool {
         self.assigned.get(user).is_some_and(|nth| mode == Mode::Demo || self.limit.is_none_or(|limit| *nth < limit))
     }
@@ -167,7 +168,7 @@ fn covers(major: Option<u32>, version: Option<u32>) -> bool {
     major.zip(version).is_none_or(|(major, version)| version <= major)
 }
 
-/// The users named in the keys, else those the License assigns.
+/// The users named in the keys; if there are none, those that the License assigns.
 fn assigned(pool: &str, grants: &[&PoolGrant], assignments: &[Assignment]) -> BTreeMap<String, u64> {
     let in_keys = || grants.iter().flat_map(|pool| &pool.users);
     let in_license = || assignments.iter().filter(|a| a.pool == pool).flat_map(|a| &a.users);
@@ -183,7 +184,7 @@ fn assigned(pool: &str, grants: &[&PoolGrant], assignments: &[Assignment]) -> BT
     assigned
 }
 
-/// Reservations in their order, as far as the seats go; several of one team add up.
+/// Reservations in their order, as far as there are seats for them; several for one team add up.
 fn reserved(pool: &str, limit: Option<u64>, reservations: &[Reservation]) -> Vec<(String, u64)> {
     let mut left = limit.unwrap_or(0);
     let mut reserved: Vec<(String, u64)> = Vec::new();

@@ -1,17 +1,16 @@
-//! Those who wait for seats of one License, first come, first served.
+//! The queue of sessions that wait for seats of one License, first come, first served.
 //!
-//! A place outlasts the pause between two asks: whoever asks, is told to ask again and does so keeps it. Whoever is not
-//! heard of for `GRACE` loses it.
+//! A waiter keeps its place across retries. One that is silent for `GRACE` loses it.
 
 use std::collections::BTreeMap;
 
-/// So many may wait for seats of one License.
+/// The most that may wait for seats of one License.
 pub const MOST_QUEUED: usize = 1_000;
-/// Milliseconds for which a place is kept after the last ask has ended: what a client that lost its connection needs to
-/// come back, with all the pauses it makes.
+/// How long a place is kept after the last request has ended, in milliseconds: what a client that lost its connection
+/// needs to come back, including all the pauses it makes.
 pub const GRACE: u64 = 5_000;
 
-/// Who waits. Sessions of different users are different, whatever they are called.
+/// The session that waits. Sessions of different users are different even if they have the same name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Session {
     pub user: Option<Box<str>>,
@@ -24,32 +23,32 @@ impl Session {
     }
 }
 
-/// Nobody else may join.
+/// The queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-/// The order of those who wait. `A` is what is kept of an ask: the request, and the way to who asks.
+/// The order of the waiters. `A` is what is kept of a request: its content, and the way to answer it.
 ///
 /// Ticks are milliseconds of a clock that is never set back.
 #[derive(Debug)]
 pub struct Queue<A> {
-    /// By the number that each has drawn.
+    /// By the number that each waiter drew.
     waiting: BTreeMap<u64, Waiting<A>>,
     numbers: BTreeMap<Session, u64>,
     next: u64,
 }
 
-/// One who waits.
+/// A waiter.
 #[derive(Debug)]
 pub struct Waiting<A> {
     session: Session,
     pub ask: A,
-    /// Until when the place is kept; None: the ask has not ended.
+    /// The tick until which the place is kept; `None` while the request is open.
     kept_until: Option<u64>,
 }
 
 impl<A> Waiting<A> {
-    /// Until when the place is kept without another ask; None: the session is asking now.
+    /// The tick until which the place is kept without another request; `None` while the session is asking.
     pub fn kept_until(&self) -> Option<u64> {
         self.kept_until
     }
@@ -66,12 +65,12 @@ impl<A> Queue<A> {
         self.waiting.is_empty()
     }
 
-    /// How many wait.
+    /// The number of waiters.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Waits at the end, or, where the session waits already, at its place; then what it asked before is given back.
+    /// Adds a session at the end. A session that already waits keeps its place, and its earlier request is returned.
     pub fn join(&mut self, session: Session, ask: A) -> Result<Option<A>, Full> {
         if let Some(waiting) = self.numbers.get(&session).and_then(|number| self.waiting.get_mut(number)) {
             waiting.kept_until = None;
@@ -86,31 +85,31 @@ impl<A> Queue<A> {
         Ok(None)
     }
 
-    /// The place of a session: 1 is next.
+    /// The place of a session; 1 is next.
     pub fn place(&self, session: &Session) -> Option<usize> {
         let number = self.numbers.get(session)?;
         Some(self.waiting.range(..=number).count())
     }
 
-    /// What a session asks.
+    /// The request of a session.
     pub fn ask(&self, session: &Session) -> Option<&A> {
         self.waiting.get(self.numbers.get(session)?).map(|waiting| &waiting.ask)
     }
 
-    /// The ask of a session has ended: its place is kept for `GRACE`.
+    /// The request of a session has ended: its place is kept for `GRACE`.
     pub fn ended(&mut self, session: &Session, now: u64) {
         if let Some(waiting) = self.numbers.get(session).and_then(|number| self.waiting.get_mut(number)) {
             waiting.kept_until = Some(now + GRACE);
         }
     }
 
-    /// A session waits no more; what it asked.
+    /// Removes a session from the queue, and returns its request.
     pub fn leave(&mut self, session: &Session) -> Option<A> {
         let number = self.numbers.remove(session)?;
         self.waiting.remove(&number).map(|waiting| waiting.ask)
     }
 
-    /// Forgets those whose places were kept until now.
+    /// Removes the sessions whose places were kept only until now.
     pub fn forget(&mut self, now: u64) {
         let Queue { waiting, numbers, .. } = self;
         waiting.retain(|_, one| {
@@ -122,8 +121,8 @@ impl<A> Queue<A> {
         });
     }
 
-    /// Calls the first `most` in their order. Who is not called any more leaves: `call` says whether one stays; None:
-    /// neither it nor any behind it is to be called now.
+    /// Calls the first `most` waiters in their order. `call` returns whether the waiter stays in the queue, or `None`
+    /// if neither it nor any behind it is to be called now.
     pub fn call(&mut self, most: usize, mut call: impl FnMut(&mut Waiting<A>) -> Option<bool>) {
         let mut after = 0;
         for _ in 0..most {

@@ -1,13 +1,13 @@
-//! Why a seat is refused, in words for whoever asked (`design.md` §4 "Seats").
+//! Why a seat is refused, in words for the caller (docs/design/domain.md, Seats).
 
 use std::fmt;
 
 use crate::domain::license::pool::LoginMode;
 
-/// Why no seat is granted. Nothing is changed by a refusal, and no message names another user.
+/// Why no seat is granted. A refusal changes nothing, and its message never names another user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No key was ever in force.
+    /// No key has ever been in force.
     NoLicense,
     SeatsExhausted {
         pool: String,
@@ -15,7 +15,7 @@ pub enum Refusal {
         limit: u64,
         asked: u32,
     },
-    /// The licence has ended, and the demo seats of all pools together are taken (I9).
+    /// The licence has ended, and the demo seats, counted over all pools, are taken (I9).
     DemoSeatsExhausted {
         held: u64,
         demo_seats: u32,
@@ -26,7 +26,7 @@ pub enum Refusal {
         limit: u64,
         reserved: u64,
     },
-    /// The workload is newer than any pool it may use, and no demo seat is left for it.
+    /// No pool that the workload may use covers a version this new, and no demo seat is left for it.
     VersionNotEntitled {
         version: u32,
         newest: Option<u32>,
@@ -34,7 +34,7 @@ pub enum Refusal {
     NotAssigned {
         pool: String,
     },
-    /// The asking user holds the seat on another client of theirs (M3).
+    /// The user holds the seat on another of their machines (M3).
     InUseOnOtherClient {
         pool: String,
         client: String,
@@ -43,13 +43,13 @@ pub enum Refusal {
     RosterMissing,
     NotInRoster,
     LoginModeNone,
-    /// There are more members than seats, and the asking one comes after those who have one.
+    /// There are more members than seats, and this user comes after those who have one.
     RosterExceedsSeats {
         pool: String,
         members: u32,
         limit: u64,
     },
-    /// The Roster decides on another pool.
+    /// The Roster assigns the user to another pool.
     WrongPool {
         pool: String,
         wanted: String,
@@ -57,7 +57,7 @@ pub enum Refusal {
     NoPoolForLoginMode {
         mode: LoginMode,
     },
-    /// The keys grant features, and no seats.
+    /// The keys grant features but no seats.
     NoPools,
     PoolRequired {
         pools: Vec<String>,
@@ -80,7 +80,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The word that answers, metrics and Events use.
+    /// The reason as it appears in answers, metrics and Events.
     pub fn reason(&self) -> &'static str {
         match self {
             Refusal::NoLicense => "NoLicense",
@@ -106,8 +106,8 @@ impl Refusal {
         }
     }
 
-    /// Whether asking again later may help without anybody changing the licence, the Roster or the request: when it
-    /// makes sense to wait, and to answer with `Retry-After`.
+    /// Whether asking again later may succeed without a change to the licence, the Roster or the request. If so, the
+    /// caller may wait, and the answer carries `Retry-After`.
     pub fn may_pass(&self) -> bool {
         match self {
             Refusal::SeatsExhausted { limit, asked, .. } => u64::from(*asked) <= *limit,
@@ -123,25 +123,30 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::NoLicense => write!(f, "no licence key was ever in force here; enter a key to get seats"),
+            Refusal::NoLicense => write!(f, "this licence has never had a key in force; add a key to get seats"),
             Refusal::SeatsExhausted { pool, held, limit, asked: 1 } => write!(
                 f,
-                "{held} seats of pool `{pool}` are in use and it has {limit}; wait until one is released, or order more"
+                "pool `{pool}` has {limit} seats and {held} are in use; wait until one is released, or order more"
             ),
-            Refusal::SeatsExhausted { pool, held, limit, asked } => {
-                write!(f, "{asked} seats were asked for at once; {held} of pool `{pool}` are in use and it has {limit}")
-            }
+            Refusal::SeatsExhausted { pool, held, limit, asked } => write!(
+                f,
+                "{asked} seats were requested at once, but pool `{pool}` has {limit} and {held} are in use; request \
+                 fewer"
+            ),
             Refusal::DemoSeatsExhausted { held, demo_seats } => write!(
                 f,
-                "the licence has ended; in demo mode {demo_seats} may be logged in and {held} are; enter a new key for full use"
+                "the licence has ended; demo mode allows {demo_seats} seats and {held} are in use; add a new key for \
+                 full use"
             ),
             Refusal::ReservedForTeam { pool, held, limit, reserved } => write!(
                 f,
-                "{held} of {limit} seats of pool `{pool}` are in use and {reserved} are reserved for other teams"
+                "pool `{pool}` has {limit} seats: {held} are in use and {reserved} are reserved for other teams; \
+                 wait until one is released"
             ),
             Refusal::VersionNotEntitled { version, newest: Some(newest) } => write!(
                 f,
-                "the licence covers versions up to {newest}, and this is {version}; order the upgrade, or run {newest}"
+                "the licence covers versions up to {newest}, but this is version {version}; order the upgrade, or \
+                 run {newest}"
             ),
             Refusal::VersionNotEntitled { version, newest: None } => {
                 write!(f, "the licence does not cover version {version}; order the upgrade")
@@ -151,36 +156,45 @@ impl fmt::Display for Refusal {
             }
             Refusal::InUseOnOtherClient { pool, client } => write!(
                 f,
-                "this user's seat of pool `{pool}` is in use on client `{client}`; close the program there first"
+                "this user's seat of pool `{pool}` is in use on the machine `{client}`; close the program on that \
+                 machine first"
             ),
             Refusal::RosterMissing => {
-                write!(f, "the licence counts people and no Roster belongs to it; apply one that names the licence")
+                write!(f, "the licence counts people but has no Roster; create a Roster that refers to this License")
             }
-            Refusal::NotInRoster => write!(f, "this user is in no Roster of the licence today"),
+            Refusal::NotInRoster => {
+                write!(f, "this user is in no Roster of the licence today; ask the licence administrator for an entry")
+            }
             Refusal::LoginModeNone => {
-                write!(f, "this user's login mode is None, which needs no licence and cannot log in")
+                write!(f, "this user's login mode in the Roster is None, which needs no licence and allows no login")
             }
             Refusal::RosterExceedsSeats { pool, members, limit } => write!(
                 f,
-                "{members} members need a licence and there are {limit} (pool `{pool}`); this user joined after those who have one"
+                "{members} members need a licence and pool `{pool}` has {limit}; members who come before this user \
+                 have them; order more"
             ),
             Refusal::WrongPool { pool, wanted } => {
-                write!(f, "the Roster puts this user into pool `{pool}`, not `{wanted}`; ask without naming a pool")
+                write!(f, "the Roster assigns this user to pool `{pool}`, not `{wanted}`; ask without naming a pool")
             }
             Refusal::NoPoolForLoginMode { mode } => {
                 write!(f, "the licence has no pool for users whose login mode is {mode:?}")
             }
-            Refusal::NoPools => write!(f, "the licence has no pool of seats"),
-            Refusal::PoolRequired { pools } => write!(f, "name a pool, one of: {}", pools.join(", ")),
+            Refusal::NoPools => write!(f, "the licence grants no seats: it has no pool"),
+            Refusal::PoolRequired { pools } => {
+                write!(f, "the licence has several pools; name one of: {}", pools.join(", "))
+            }
             Refusal::UnknownPool { pool, pools } => {
                 write!(f, "the licence has no pool `{}`; it has: {}", pool.escape_debug(), pools.join(", "))
             }
-            Refusal::UserRequired { pool } => write!(f, "pool `{pool}` is counted by people; name the user"),
+            Refusal::UserRequired { pool } => write!(f, "seats of pool `{pool}` belong to users; name the user"),
             Refusal::ClientRequired { pool } => {
-                write!(f, "a seat of pool `{pool}` is used on one computer at a time; name the client")
+                write!(f, "a seat of pool `{pool}` is used on one machine at a time; name the machine as `client`")
             }
             Refusal::TooManySessions { pool, limit } => {
-                write!(f, "this user has {limit} sessions on one seat of pool `{pool}`, which is as many as are kept")
+                write!(
+                    f,
+                    "this user already has {limit} sessions on a seat of pool `{pool}`, the most allowed; end one"
+                )
             }
             Refusal::InvalidRequest(why) => f.write_str(why),
         }

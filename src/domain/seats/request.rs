@@ -1,34 +1,34 @@
-//! What is asked and what is granted (`design.md` §4 "Seats").
+//! Requests for seats, and what they are granted (docs/design/domain.md, Seats).
 
 use std::sync::Arc;
 
 use super::refusal::Refusal;
 use super::table::Record;
 
-/// More seats than this are not asked for at once.
+/// The most seats that one request may ask for.
 pub const MAX_COUNT: u32 = 1000;
-/// A longer name of a user, session, client or request is refused.
+/// The longest name of a user, session, client or request, in bytes. A longer one is refused.
 pub const MAX_NAME_BYTES: usize = 256;
 
-/// Somebody wants a seat.
+/// A request for one or more seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'r> {
     pub user: Option<&'r str>,
-    /// Chosen by who asks, the same in every retry: a session that holds a seat gets that seat again. Sessions of
-    /// different users are different, whatever they are called.
+    /// Chosen by the caller, and the same in every retry: a session that holds a seat is granted that seat again.
+    /// Sessions of different users are different even if they have the same name.
     pub session: &'r str,
     pub client: Option<&'r str>,
     pub pool: Option<&'r str>,
-    /// Kept with the seat, so that a lost reply can be recognised.
+    /// Kept with the seat, so that the holder can recognise it after a lost reply.
     pub request: Option<&'r str>,
-    /// The major version of the workload, where it is known.
+    /// The major version of the workload, if known.
     pub version: Option<u32>,
-    /// How many seats the session is to hold, all or none.
+    /// How many seats the session is to hold: all of them or none.
     pub count: u32,
 }
 
 impl<'r> Request<'r> {
-    /// One seat for a session of nobody in particular, in the only pool.
+    /// Requests one seat of the only pool, for a session without a user.
     pub fn of(session: &'r str) -> Self {
         Request { user: None, session, client: None, pool: None, request: None, version: None, count: 1 }
     }
@@ -43,12 +43,12 @@ impl<'r> Request<'r> {
         ];
         for (what, name) in names {
             if name.is_some_and(|name| name.is_empty() || name.len() > MAX_NAME_BYTES) {
-                return Err(Refusal::InvalidRequest(format!("`{what}` needs 1 to {MAX_NAME_BYTES} bytes")));
+                return Err(Refusal::InvalidRequest(format!("`{what}` must be 1 to {MAX_NAME_BYTES} bytes long")));
             }
         }
         match (1..=MAX_COUNT).contains(&self.count) {
             true => Ok(()),
-            false => Err(Refusal::InvalidRequest(format!("`count` is from 1 to {MAX_COUNT}"))),
+            false => Err(Refusal::InvalidRequest(format!("`count` must be from 1 to {MAX_COUNT}"))),
         }
     }
 }
@@ -67,11 +67,11 @@ pub struct Seat {
     pub slot: u32,
 }
 
-/// A seat, or as many as were asked for.
+/// The seats granted to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     pub seats: Vec<Seat>,
     pub access: Access,
-    /// What it changes, in order and in one commit; nothing where the session had its seats already.
+    /// What the grant changes, in order and in one commit. Empty if the session already had its seats.
     pub records: Vec<Record>,
 }

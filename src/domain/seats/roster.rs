@@ -1,4 +1,4 @@
-//! People: who is a member at an instant, and in which order (`design.md` §4 "Seats", `requirements.md` T1–T3, T6, T8).
+//! People: who is a member at an instant, and in which order (docs/design/domain.md, Seats; T1–T3, T6, T8).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use crate::domain::Instant;
 use crate::domain::contract::term::start_of_day;
 use crate::domain::license::pool::LoginMode;
 
-/// What a member may do. The order is the precedence where entries of one user overlap.
+/// What a member may do. Where entries of one user overlap, Active counts before Passive, and Passive before None.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum MemberMode {
     /// May change data.
     Active,
     /// May only read.
     Passive,
-    /// Needs no licence and cannot log in (T3, T8).
+    /// Needs no licence and cannot log in.
     None,
 }
 
 impl MemberMode {
-    /// The kind of seat a member of this mode needs; none: no seat at all.
+    /// The kind of seat that a member of this mode needs; `None` if the member needs no seat.
     pub fn login(self) -> Option<LoginMode> {
         match self {
             MemberMode::Active => Some(LoginMode::Active),
@@ -40,12 +40,12 @@ pub struct Member {
     pub user: String,
     pub login_mode: MemberMode,
     pub entry_date: NaiveDate,
-    /// The first day on which the user is no member any more.
+    /// The first day on which the user is no longer a member.
     pub exit_date: Option<NaiveDate>,
     pub team: Option<String>,
 }
 
-/// One list of people. Its dates are civil dates in its zone.
+/// One list of people. Its dates are civil dates in its time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
     pub name: String,
@@ -53,7 +53,7 @@ pub struct Roster {
     pub members: Vec<Member>,
 }
 
-/// A user who has entries that overlap.
+/// A user with overlapping entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DuplicateMember {
     pub user: String,
@@ -106,8 +106,9 @@ struct Period<'r> {
 }
 
 impl People {
-    /// Everybody in `rosters`, by exact user. Where entries overlap, Active counts over Passive over None, then the
-    /// earlier entry date, then the Roster's name. Costs O(n log n), for 50,000 people some milliseconds.
+    /// Unites the members of `rosters`, by exact user name. Where entries overlap, Active counts over Passive over
+    /// None, then the earlier entry date, then the Roster's name. Costs O(n log n): some milliseconds for 50,000
+    /// people.
     pub fn unite(rosters: &[Roster]) -> People {
         let mut days: BTreeMap<(&str, NaiveDate), Instant> = BTreeMap::new();
         let mut day = |zone: Tz, date| *days.entry((zone.name(), date)).or_insert_with(|| start_of_day(date, zone));
@@ -143,29 +144,29 @@ impl People {
         people
     }
 
-    /// Whether the License has a Roster at all, be it empty.
+    /// Whether the License has a Roster at all, even an empty one.
     pub fn has_roster(&self) -> bool {
         self.has_roster
     }
 
-    /// What `user` is at `now`; None: no member.
+    /// The membership of `user` at `now`; `None` if they are not a member.
     pub fn current(&self, user: &str, now: Instant) -> Option<Membership<'_>> {
         self.persons[self.find(user)?].at(now).map(Spell::membership)
     }
 
-    /// The same, or what the user was last.
+    /// The membership of `user` at `now`, or their last one if it has ended.
     pub fn last_known(&self, user: &str, now: Instant) -> Option<Membership<'_>> {
         let person = &self.persons[self.find(user)?];
         let begun = person.spells.partition_point(|spell| spell.from <= now);
         Some(person.spells[begun.checked_sub(1)?].membership())
     }
 
-    /// The first instant after `now` at which the membership of anybody changes.
+    /// The first instant after `now` at which any membership changes.
     pub fn next_change(&self, now: Instant) -> Option<Instant> {
         self.changes.get(self.changes.partition_point(|at| *at <= now)).copied()
     }
 
-    /// Everybody who ever was or will be a member, by place.
+    /// Everybody who ever was or will be a member, in order of place.
     pub(super) fn users(&self) -> impl Iterator<Item = &str> {
         self.persons.iter().map(|person| &*person.user)
     }
@@ -189,13 +190,14 @@ impl Spell {
     }
 }
 
-/// What counts when, of the periods of one user in order of precedence; and the Rosters of those that overlap.
+/// Which of the periods of one user counts when, and the Rosters of those that overlap. `periods` are in order of
+/// precedence.
 fn spells<'r>(periods: &[Period<'r>], teams: &mut BTreeMap<&'r str, Arc<str>>) -> (Vec<Spell>, BTreeSet<&'r str>) {
     let mut events: Vec<(Instant, bool, usize)> = Vec::with_capacity(2 * periods.len());
     for (n, period) in periods.iter().enumerate() {
         events.extend([(period.until, false, n), (period.from, true, n)]);
     }
-    // An end comes before a beginning at the same instant: to come back on the day of the exit is no overlap.
+    // An end comes before a beginning at the same instant: returning on the day of the exit is no overlap.
     events.sort_unstable();
     let mut spells: Vec<Spell> = Vec::new();
     let mut doubled = BTreeSet::new();
@@ -226,13 +228,13 @@ fn spells<'r>(periods: &[Period<'r>], teams: &mut BTreeMap<&'r str, Arc<str>>) -
 /// The members at one instant, in the order in which they are licensed: by entry date, then user.
 #[derive(Debug, Default)]
 pub(super) struct Roll {
-    /// What follows holds from here …
+    /// The instant from which this holds; `None` if it always has.
     pub from: Option<Instant>,
-    /// … to the instant before this one.
+    /// The first instant at which this no longer holds; `None` if it always will.
     pub until: Option<Instant>,
     /// By place among all people.
     entries: Vec<Option<Enrolled>>,
-    /// How many members there are who need a seat, and of each kind.
+    /// How many members need a seat: all of them, and those of each kind.
     pub members: u32,
     pub active: u32,
     pub passive: u32,
@@ -243,13 +245,13 @@ pub(super) struct Roll {
 pub(super) struct Enrolled {
     pub mode: MemberMode,
     pub team: Option<Arc<str>>,
-    /// How many members come before this one, of all who need a seat and of those of the same kind.
+    /// How many members come before this one: of all who need a seat, and of those of the same kind.
     pub rank: u32,
     pub rank_of_kind: u32,
 }
 
 impl Roll {
-    /// Costs O(n log n); holds until the next change of any membership.
+    /// Computes the order of the members at `now`. Costs O(n log n); holds until the next change of any membership.
     pub fn call(people: &People, now: Instant) -> Roll {
         let before = people.changes.partition_point(|at| *at <= now);
         let mut roll = Roll {

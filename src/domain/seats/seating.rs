@@ -1,4 +1,4 @@
-//! The seats of one License: its table, and all that a decision looks at, kept together so that they agree.
+//! The seats of one License: its table and everything else a decision depends on, kept together so that they agree.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::domain::Instant;
 
 /// Who holds which seat of a License, and who may take one.
 ///
-/// Records are to be applied in the order in which they were given, each batch before the next decision; they count
-/// once they are durable. Where writing them fails, the table is thrown away and loaded again.
+/// Records must be applied in the order in which they were returned, each batch before the next decision; they count
+/// once they are durable. If writing them fails, the table is discarded and loaded again.
 ///
-/// Seats of an Unlimited pool have numbers too, so that they are counted, kept alive and shown like all others; nobody
-/// need wait for their records to be written.
+/// Seats of an Unlimited pool have numbers too, so that they are counted, kept alive and listed like all others; nobody
+/// needs to wait for their records to be written.
 #[derive(Debug)]
 pub struct Seating {
     table: Table,
@@ -27,7 +27,7 @@ pub struct Seating {
 }
 
 impl Seating {
-    /// An empty table. What the ledger holds is applied to it record by record.
+    /// Starts with an empty table. The contents of the ledger are applied to it record by record.
     pub fn new(terms: Arc<Terms>, people: Arc<People>, now: Instant) -> Seating {
         let table = Table::default();
         let standing = Standing::of(&terms, &people, &table, now);
@@ -46,14 +46,14 @@ impl Seating {
         &self.people
     }
 
-    /// Other terms or people. Nobody who holds a seat loses it.
+    /// Replaces the terms and the people. Nobody who holds a seat loses it.
     pub fn set(&mut self, terms: Arc<Terms>, people: Arc<People>, now: Instant) {
         self.standing = Standing::of(&terms, &people, &self.table, now);
         (self.terms, self.people) = (terms, people);
     }
 
-    /// Whether a seat is granted. The table stays as it is; what is worked out anew where somebody's membership began or
-    /// ended since the last decision is only the order of the members.
+    /// Grants or refuses a request. The table does not change. If a membership began or ended since the last decision,
+    /// the order of the members is computed again, and nothing else.
     pub fn decide(&mut self, request: &Request, now: Instant) -> Result<Grant, Refusal> {
         request.check()?;
         self.refresh(now);
@@ -61,7 +61,7 @@ impl Seating {
         Decision { table, terms, people, standing, request, now }.make()
     }
 
-    /// The sessions that demo mode has ended by `now`, as records that free their seats.
+    /// Records that free the seats of the sessions that demo mode has ended by `now`.
     pub fn ended(&self, now: Instant) -> Vec<Record> {
         match self.terms.ending {
             Some(ending) if ending.at <= now => self.table.began_before(ending.began_before),
@@ -69,8 +69,8 @@ impl Seating {
         }
     }
 
-    /// The members who have a licence of a PerEmployee or PerUser pool, in order of user; in demo mode, those who hold a
-    /// seat. Costs a look at everybody.
+    /// The members who have a licence of a PerEmployee or PerUser pool, in order of user; in demo mode, those who hold
+    /// a seat. Looks at every member.
     pub fn licensed(&mut self, pool: &str, now: Instant) -> Vec<&str> {
         self.refresh(now);
         let Some(place) = self.terms.place(pool) else { return Vec::new() };
@@ -82,7 +82,7 @@ impl Seating {
         people.users().enumerate().filter(|(n, _)| has_licence(*n)).map(|(_, user)| user).collect()
     }
 
-    /// Takes a record over, as `Table::apply`.
+    /// Applies a record, as `Table::apply` does.
     pub fn apply(&mut self, record: &Record, until: u64) {
         let (pool, slot) = (record.pool().clone(), record.slot());
         let before = self.person_on(&pool, slot);
@@ -99,18 +99,18 @@ impl Seating {
         }
     }
 
-    /// Takes the records of a grant over, and gives each of its seats until `until`, those held before too.
+    /// Applies the records of a grant, and extends each of its seats until `until`, including seats held before.
     pub fn assume(&mut self, grant: &Grant, request: &Request, until: u64) {
         grant.records.iter().for_each(|record| self.apply(record, until));
         for seat in &grant.seats {
-            // Whoever asks for a seat anew has it anew, also one that was about to be taken away.
+            // Asking again renews the seat, even one that was about to be revoked.
             let Request { user, session, .. } = *request;
             self.table.heartbeat(&HeldSeat { pool: &seat.pool, slot: seat.slot, user, session }, 0, until);
         }
     }
 
-    /// Keeps a seat until `until`, if the session still has it at `now`; also one that has moved to the pool for Passive
-    /// since it was granted. False: it is lost, and is never revived.
+    /// Keeps a seat until `until` if the session still has it at `now`, also if the seat has moved to the pool for
+    /// Passive since it was granted. Returns false if the seat is lost; it is never revived.
     pub fn heartbeat(&mut self, seat: &HeldSeat, now: u64, until: u64) -> bool {
         if self.table.heartbeat(seat, now, until) {
             return true;
@@ -119,7 +119,7 @@ impl Seating {
         self.table.heartbeat(&HeldSeat { pool: &pool, slot, ..*seat }, now, until)
     }
 
-    /// Frees one seat of a session; nothing where it has it no more.
+    /// The record that frees one seat of a session; `None` if the session no longer holds it.
     pub fn release(&self, seat: &HeldSeat) -> Option<Record> {
         self.table.release_seat(seat).or_else(|| {
             let (pool, slot) = self.moved(seat)?;
@@ -133,8 +133,9 @@ impl Seating {
         }
     }
 
-    /// Since when a seat is held, in seconds; None: it is not. A session may hold the same seat twice, one time after the
-    /// other, and what was said of the first must not count for the second.
+    /// When the current holding of a seat began, in seconds since 1970; `None` if the session does not hold it. A
+    /// session may hold the same seat twice, one time after the other, and an answer about the first holding must not
+    /// count for the second.
     pub fn since(&self, seat: &HeldSeat) -> Option<i64> {
         let since = |pool: &str, slot| {
             let mut there = self.table.slots(pool)?.on(slot);
@@ -143,8 +144,8 @@ impl Seating {
         since(seat.pool, seat.slot).or_else(|| self.moved(seat).and_then(|(pool, slot)| since(&pool, slot)))
     }
 
-    /// Where a session sits that was granted a seat of `pool` and moved. It has no other seat there: PerUser grants one
-    /// to a session.
+    /// The seat of a session that was granted a seat of `pool` and then moved to another pool. The session has no other
+    /// seat in that pool, because PerUser grants one per session.
     fn moved(&self, seat: &HeldSeat) -> Option<(Arc<str>, u32)> {
         self.terms.pools.iter().filter(|other| other.overflows_to.as_deref() == Some(seat.pool)).find_map(|other| {
             let occupant = self.table.slots(&other.name)?.of_session(seat.user, seat.session).next()?;

@@ -1,5 +1,5 @@
-//! The numbered slots of one pool, and the sessions on them, in as little memory as finding them fast allows: one
-//! allocation per session for all its names, and indexes of four bytes per session that run through the sessions
+//! The numbered slots of one pool, and the sessions on them, in as little memory as fast lookups allow: one allocation
+//! per session for all its names, and indexes of four bytes per session that are chained through the sessions
 //! themselves.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,13 +22,13 @@ struct Session {
     slot: u32,
     since: i64,
     alive_until: u64,
-    /// The next session on the same slot; of an entry not in use, the next such one.
+    /// The next session on the same slot; for an unused entry, the next unused entry.
     next: u32,
     /// The next session in the same bucket of each index.
     chained: [u32; 2],
 }
 
-/// Who is on a seat, and since when. Borrowed from the table.
+/// Who holds a seat, and since when. Borrowed from the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Occupant<'t> {
     pub slot: u32,
@@ -94,7 +94,7 @@ impl Slots {
         self.taken.has(slot)
     }
 
-    /// Free slots, the lowest first, without end.
+    /// Free slots, the lowest first. The iterator never ends.
     pub fn free(&self) -> impl Iterator<Item = u32> + '_ {
         std::iter::successors(Some(self.taken.first_missing(0)), |slot| Some(self.taken.first_missing(slot + 1)))
     }
@@ -119,13 +119,14 @@ impl Slots {
         held.filter(move |held| held.user() == user).map(Session::occupant)
     }
 
-    /// Everybody on these slots, in order of slots.
+    /// All holders of these slots, in order of slots.
     pub fn within(&self, slots: Range<u32>) -> impl Iterator<Item = Occupant<'_>> {
         let end = slots.end.min(self.heads.len() as u32);
         (slots.start.min(end)..end).filter(|slot| self.is_taken(*slot)).flat_map(|slot| self.on(slot))
     }
 
-    /// Puts a session on its slot. One of another user, who held the slot in an older state of the ledger, is off it then.
+    /// Puts a session on its slot. A session of another user, which held the slot in an older state of the ledger, is
+    /// removed from it.
     pub fn put(&mut self, hold: &Hold, until: u64) {
         let user = hold.user.as_deref().unwrap_or("");
         if let Some(at) = self.find(hold.slot, &hold.session, |session| session.user() == user) {
@@ -234,7 +235,7 @@ impl Slots {
         at
     }
 
-    /// Puts a session into the indexes. Sessions of nobody are not found by user.
+    /// Puts a session into the indexes. Sessions without a user are not in the index by user.
     fn enter(&mut self, at: usize) {
         for index in [BY_SESSION, BY_USER] {
             if index == BY_SESSION || !self.sessions[at].user().is_empty() {
@@ -282,7 +283,7 @@ impl Slots {
     }
 }
 
-/// Grows by an eighth, not to the double: what is held counts, not what might be.
+/// Grows by an eighth instead of doubling: memory matters for what is held, not for what might be.
 fn grow<T>(list: &mut Vec<T>, needed: usize) {
     if list.capacity() < needed {
         list.reserve_exact(needed - list.len() + list.len() / 8 + 16);

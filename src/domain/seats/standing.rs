@@ -1,4 +1,4 @@
-//! Which members hold seats, kept so that a decision looks nobody up in a list (`design.md` §4 "Seats").
+//! Which members hold seats, kept so that a decision searches no list (docs/design/domain.md, Seats).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ use super::table::Table;
 use crate::domain::Instant;
 use crate::domain::license::pool::{LoginMode, PoolModel};
 
-/// What follows from terms, people and table together. It is worked out anew where one of the first two changes, and
-/// carried along with each record otherwise.
+/// What follows from terms, people and table together. It is computed again when the terms or the people change, and
+/// updated with each record otherwise.
 #[derive(Debug)]
 pub(super) struct Standing {
     pub roll: Roll,
@@ -19,13 +19,14 @@ pub(super) struct Standing {
 
 #[derive(Debug, Default)]
 pub(super) struct PoolStanding {
-    /// The members of the pool's kind who hold one of its seats, or, of a PerUser pool for Passive, an active one.
+    /// The members of the pool's kind who hold one of its seats; for a PerUser pool for Passive, also those who hold an
+    /// active seat.
     pub holders: Holders,
     /// Seats of a PerUser pool for Active that current Active members hold.
     pub by_active: u64,
-    /// Slots of such a pool that current Passive members hold: they can move.
+    /// Slots of a PerUser pool for Active that current Passive members hold. These members can be moved.
     pub overflowed: BTreeSet<u32>,
-    /// Seats held by each team that the pool has reservations for.
+    /// The seats held by each team for which the pool has reservations.
     pub teams: Vec<u64>,
 }
 
@@ -41,7 +42,7 @@ impl Standing {
         for (place, pool) in terms.pools.iter().enumerate() {
             let mut last = None;
             for occupant in table.holders_within(&pool.name, 0..u32::MAX) {
-                // Sessions that share a slot are of one user.
+                // Sessions that share a slot belong to one user.
                 if last.replace(occupant.slot) != Some(occupant.slot)
                     && let Some(person) = occupant.user.and_then(|user| people.find(user))
                 {
@@ -62,7 +63,7 @@ impl Standing {
         }
     }
 
-    /// The licences there are for them: for Passive users also the active ones that nobody needs (T7).
+    /// The licences for these members: for Passive members, also the active ones that nobody needs (T7).
     pub fn licences(&self, terms: &Terms, place: usize) -> u64 {
         let overflow = terms.pools[place].overflows_to.as_ref().and_then(|name| terms.place(name));
         let spare = overflow.map_or(0, |active| self.spare(terms, active));
@@ -74,12 +75,12 @@ impl Standing {
         terms.pools[active].limit.unwrap_or(u64::MAX).saturating_sub(self.roll.active.into())
     }
 
-    /// Whether the member of this rank, counted as `members` are, has a licence.
+    /// Whether the member of this rank, among the `members` of the pool, has a licence.
     pub fn licenses(&self, terms: &Terms, place: usize, rank: u32) -> bool {
         self.pools[place].holders.licenses(rank, self.licences(terms, place))
     }
 
-    /// The rank of a person among the `members` of a pool; None: not one of them.
+    /// The rank of a person among the `members` of a pool; `None` if the person is not one of them.
     pub fn rank_in(&self, pool: &PoolTerms, person: usize) -> Option<u32> {
         let entry = self.roll.entry(person)?;
         let login = entry.mode.login()?;
@@ -90,7 +91,7 @@ impl Standing {
         }
     }
 
-    /// Somebody took a slot or left it.
+    /// Counts a person who takes a slot or leaves it.
     pub fn count(&mut self, terms: &Terms, place: usize, slot: u32, person: usize, takes: bool) {
         let Some(Enrolled { mode, team, rank, rank_of_kind }) = self.roll.entry(person) else { return };
         let step = |count: &mut u64| if takes { *count += 1 } else { *count -= 1 };
@@ -125,11 +126,11 @@ impl Standing {
     }
 }
 
-/// How many seats each member holds, by rank, and how many holders come after a rank: both in O(log n).
+/// How many seats each member holds, by rank, and how many holders come after a rank, both in O(log n).
 #[derive(Debug, Default)]
 pub(super) struct Holders {
     seats: BTreeMap<u32, u32>,
-    /// A Fenwick tree over who holds at least one.
+    /// A Fenwick tree over the members who hold at least one seat.
     tree: Vec<u32>,
 }
 
@@ -169,8 +170,8 @@ impl Holders {
         self.seats.len() as u64 - up_to
     }
 
-    /// Whether the member of this rank is among the first `seats`, when everybody who holds a seat keeps it: who holds
-    /// none shares what is left with those before, in their order.
+    /// Whether the member of this rank has one of the first `seats` licences, given that every holder keeps theirs: the
+    /// members who hold no seat share the rest in their order.
     fn licenses(&self, rank: u32, seats: u64) -> bool {
         self.seats.contains_key(&rank) || u64::from(rank) + self.after(rank) < seats
     }

@@ -1,4 +1,4 @@
-//! Who holds which numbered seat of a License (`design.md` §4 "Seats", §5).
+//! Who holds which numbered seat of a License (docs/design/domain.md, Seats; docs/design/seats.md).
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,14 +8,14 @@ pub use super::slots::Occupant;
 use super::slots::Slots;
 use crate::domain::Instant;
 
-/// One change of the table, as it goes into the ledger.
+/// One change of the table, as it is written to the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     Hold(Hold),
     Free(Free),
 }
 
-/// A session is on a slot from now on.
+/// A session holds a slot from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     pub pool: Arc<str>,
@@ -28,7 +28,7 @@ pub struct Hold {
     pub request: Option<Box<str>>,
 }
 
-/// A session is off its slot from now on.
+/// A session no longer holds its slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Free {
     pub pool: Arc<str>,
@@ -36,7 +36,7 @@ pub struct Free {
     pub session: Box<str>,
 }
 
-/// A seat as the session that was granted it names it.
+/// A seat, as the session that holds it names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldSeat<'a> {
     pub pool: &'a str,
@@ -59,16 +59,16 @@ impl Record {
     }
 }
 
-/// The slots of all pools of one License. Ticks are of the clock that the owner counts leases with; they are not in the
-/// records.
+/// The slots of all pools of one License. Ticks are those of the clock by which the owner measures TTLs; records do not
+/// contain them.
 #[derive(Debug, Default)]
 pub struct Table {
     pools: BTreeMap<Arc<str>, Slots>,
 }
 
 impl Table {
-    /// Takes a record over; a session put on a slot keeps it until `until` at least. Taking the same records over again,
-    /// from any earlier one up to the last and in their order, changes nothing.
+    /// Applies a record. A session that is put on a slot keeps it at least until `until`. Applying the same records
+    /// again, from any earlier one up to the last and in order, changes nothing.
     pub fn apply(&mut self, record: &Record, until: u64) {
         match record {
             Record::Hold(hold) => match self.pools.get_mut(&hold.pool) {
@@ -83,61 +83,62 @@ impl Table {
         }
     }
 
-    /// Held slots of a pool, however many sessions share them.
+    /// The number of held slots of a pool, however many sessions share them.
     pub fn in_use(&self, pool: &str) -> u64 {
         self.slots(pool).map_or(0, |slots| slots.held().into())
     }
 
-    /// Held slots of all pools: what the demo seats are counted against.
+    /// The number of held slots of all pools, which is what the demo seats limit.
     pub fn in_use_at_all(&self) -> u64 {
         self.pools.values().map(|slots| u64::from(slots.held())).sum()
     }
 
-    /// Everybody, by pool and slot.
+    /// All holders, by pool and slot.
     pub fn holders(&self) -> impl Iterator<Item = (&Arc<str>, Occupant<'_>)> {
         self.pools.iter().flat_map(|(pool, slots)| slots.within(0..u32::MAX).map(move |occupant| (pool, occupant)))
     }
 
-    /// Everybody on these slots of a pool, by slot: what one ledger object of it holds.
+    /// All holders of these slots of a pool, by slot: what one object of the ledger holds.
     pub fn holders_within(&self, pool: &str, slots: Range<u32>) -> impl Iterator<Item = Occupant<'_>> {
         self.slots(pool).into_iter().flat_map(move |pool| pool.within(slots.clone()))
     }
 
-    /// The sessions whose time is over at `now`, as records that free their seats.
+    /// Records that free the seats whose TTL is over at `now`.
     pub fn expired(&self, now: u64) -> Vec<Record> {
         self.freed(|slots| slots.lost(now))
     }
 
-    /// The sessions that began before an instant, as records that free their seats.
+    /// Records that free the seats of the sessions that began before an instant.
     pub fn began_before(&self, instant: Instant) -> Vec<Record> {
         let since = instant.timestamp();
         self.freed(|slots| slots.within(0..u32::MAX).filter(move |occupant| occupant.since < since))
     }
 
-    /// Frees the seats of one session in every pool: it logged out.
+    /// Records that free the seats of one session in every pool, because it logged out.
     pub fn release(&self, user: Option<&str>, session: &str) -> Vec<Record> {
         self.freed(|slots| slots.of_session(user, session))
     }
 
-    /// Frees one seat of a session; None where it has it no more.
+    /// The record that frees one seat of a session; `None` if the session no longer holds it.
     pub fn release_seat(&self, seat: &HeldSeat) -> Option<Record> {
         let (pool, slots) = self.pools.get_key_value(seat.pool)?;
         let occupant = slots.on(seat.slot).find(|held| held.user == seat.user && held.session == seat.session)?;
         Some(free(pool, &occupant))
     }
 
-    /// Frees every seat of a user.
+    /// Records that free every seat of a user.
     pub fn release_user(&self, user: &str) -> Vec<Record> {
         self.freed(|slots| slots.of_user(user))
     }
 
-    /// Frees a slot, whoever is on it.
+    /// Records that free a slot, whoever holds it.
     pub fn release_slot(&self, pool: &str, slot: u32) -> Vec<Record> {
         let Some((pool, slots)) = self.pools.get_key_value(pool) else { return Vec::new() };
         slots.on(slot).map(|occupant| free(pool, &occupant)).collect()
     }
 
-    /// Keeps a seat until `until`, if the session still has it at `now`. False: it is lost, and stays lost.
+    /// Keeps a seat until `until` if the session still holds it at `now`. Returns false if the seat is lost; it stays
+    /// lost.
     pub fn heartbeat(&mut self, seat: &HeldSeat, now: u64, until: u64) -> bool {
         self.pools.get_mut(seat.pool).is_some_and(|slots| slots.extend(seat, now, until))
     }

@@ -1,10 +1,11 @@
-//! Who asks, and what they may: ServiceAccount tokens (TokenReview) and RBAC on the virtual subresource `licenses/seats`
-//! (`design.md` §6).
+//! Who the caller is and what it may do: ServiceAccount tokens (TokenReview), and RBAC on the virtual subresource
+//! `licenses/seats`.
 //!
-//! `create` takes seats and keeps them, `get` and `list` show who holds which, `delete` releases one's own, `evict` those of
-//! others. Answers of the API server are kept for `kept::TRUSTED` and no longer: a token or a right that is taken away counts no
-//! more after that. An API server that was just started has not read every Role and says no to everybody: whoever had a right
-//! is only told that it is missing once the API server has said so for `DOUBT`.
+//! `create` takes and keeps seats, `list` shows the holders, `delete` releases the caller's own seats, and `evict`
+//! those of others. Answers of the API server are cached for `kept::TRUSTED` and no longer: after that, a token or a
+//! right that was taken away no longer counts. An API server that has just started has not read every Role and denies
+//! everything, so a caller that had a right is told that it is missing only once the API server has denied it for
+//! `DOUBT`.
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
@@ -23,35 +24,36 @@ use crate::machine::monotonic;
 use crate::domain::license::name::LicenseName;
 use crate::server::guests::Guest;
 
-/// The audience that a token has to be made for.
+/// The audience that a token has to be issued for.
 pub const AUDIENCE: &str = "seatkeeper";
-/// A longer token is not looked at.
+/// The longest token that is looked at, in bytes.
 const LONGEST_TOKEN: usize = 16 * 1024;
-/// A no of the API server counts so long: somebody may have been given the right meanwhile.
+/// How long a denial is cached. Short, because the right may be granted meanwhile.
 const NO_COUNTS: Duration = Duration::from_secs(1);
-/// So long the API server may say no to somebody who had a right before that is believed. Nothing is granted meanwhile.
+/// A caller that had the right is told that it is missing only after the API server has denied it for this long.
+/// Nothing is granted meanwhile.
 const DOUBT: Duration = Duration::from_secs(5);
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
-/// Somebody with a valid token.
+/// A caller with a valid token.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Caller {
     pub user: Arc<str>,
     uid: Option<String>,
     groups: Vec<String>,
     extra: BTreeMap<String, Vec<String>>,
-    /// May do anything: whoever has the credential of a machine of one's own.
+    /// All rights: the caller has the token of a one-machine installation.
     all: bool,
 }
 
 impl Caller {
-    /// The namespace of a ServiceAccount.
+    /// The namespace of a ServiceAccount; `None` for any other user.
     pub fn namespace(&self) -> Option<&str> {
         self.user.strip_prefix(SERVICE_ACCOUNT)?.split(':').next()
     }
 }
 
-/// What somebody wants to do with the seats of a License.
+/// What a caller wants to do with the seats of a License.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
     Create,
@@ -71,11 +73,11 @@ impl Verb {
     }
 }
 
-/// What the API server says of a right.
+/// What the API server has answered about a right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Right {
     Given,
-    /// It was given, and since then it is not: taken away, or not read yet by an API server that was just started.
+    /// It was given and is now denied: taken away, or not read yet by an API server that has just started.
     InDoubt {
         since: Duration,
     },
@@ -83,7 +85,7 @@ enum Right {
 }
 
 impl Right {
-    /// After another answer of the API server; and how long that counts.
+    /// The right after another answer of the API server, and how long that answer counts.
     fn after(before: Option<Right>, is_allowed: bool, now: Duration) -> (Right, Duration) {
         match before {
             _ if is_allowed => (Right::Given, TRUSTED),
@@ -96,19 +98,20 @@ impl Right {
     }
 }
 
-/// Where it is found out who asks.
+/// How callers are identified.
 pub enum Callers {
-    /// The API server tells.
+    /// By the API server.
     Cluster(Box<Cluster>),
-    /// One token, of which this is the SHA-256, may do everything.
+    /// By one token, which may do everything; this is its SHA-256.
     Credential([u8; 32]),
 }
 
-/// What was shown last over a connection, and who shows that: it is not looked up again as long as the answer counts.
+/// The header last shown over a connection, and the caller it identifies. It is not looked up again while the answer
+/// counts.
 #[derive(Default)]
 pub struct Shown {
     last: Mutex<Option<Last>>,
-    /// Who is at the other end.
+    /// The other end of the connection.
     guest: Option<Arc<Guest>>,
 }
 
@@ -120,7 +123,7 @@ struct Last {
 }
 
 impl Shown {
-    /// Over the connection of that guest.
+    /// Nothing shown yet over the connection of `guest`.
     pub fn by(guest: Arc<Guest>) -> Self {
         Shown { last: Mutex::default(), guest: Some(guest) }
     }
@@ -136,7 +139,7 @@ impl Shown {
     }
 }
 
-/// What the API server has answered.
+/// The API server, and what it has answered.
 pub struct Cluster {
     client: Client,
     known: Kept<[u8; 32], Arc<Caller>>,
@@ -152,7 +155,7 @@ impl Callers {
         Callers::Credential(Sha256::digest(token).into())
     }
 
-    /// Who sent these headers, over a connection over which that was shown before.
+    /// Identifies the caller by its headers. `shown` is what the same connection showed before.
     pub async fn identify(&self, headers: &HeaderMap, shown: &Shown) -> Result<Arc<Caller>, Problem> {
         let given = headers.get(header::AUTHORIZATION);
         if let Some(caller) = given.and_then(|given| shown.is(given)) {
@@ -170,16 +173,18 @@ impl Callers {
                 let (user, extra) = ("seatkeeper-up".into(), BTreeMap::new());
                 (Arc::new(Caller { user, uid: None, groups: Vec::new(), extra, all: true }), Duration::MAX)
             }
-            Callers::Credential(_) => return Err(unauthorized("this is not the token of this machine's credential")),
+            Callers::Credential(_) => {
+                return Err(unauthorized("this is not the token in the data folder of `seatkeeper up`: send that one"));
+            }
             Callers::Cluster(cluster) => cluster.identify(hash, token).await?,
         };
-        // Its first answer may be long in coming.
+        // Noted before the answer, because the first one may take long.
         shown.guest.iter().for_each(|guest| guest.is_known());
         *shown.last() = given.map(|given| Last { header: given.as_bytes().into(), caller: caller.clone(), until });
         Ok(caller)
     }
 
-    /// Refuses unless `caller` may do that.
+    /// Fails unless `caller` may do `verb` with the seats of `license`.
     pub async fn check(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<(), Problem> {
         if caller.all {
             return Ok(());
@@ -188,7 +193,8 @@ impl Callers {
         match cluster.right(caller, verb, license).await? {
             Right::Given => Ok(()),
             Right::InDoubt { .. } => {
-                let detail = "the API server says that this right is gone; it is asked again, as one that was just started says so too";
+                let detail =
+                    "the API server denies a right that it gave before, as one that has just started does; ask again";
                 Err(caller_unknown(detail))
             }
             Right::Missing => {
@@ -204,7 +210,7 @@ impl Callers {
 }
 
 impl Cluster {
-    /// Who has that token, and until when this counts.
+    /// The caller with this token, and until when the answer counts.
     async fn identify(&self, hash: [u8; 32], token: &str) -> Result<(Arc<Caller>, Duration), Problem> {
         self.known.answer(hash, |_| whose(self.client.clone(), token.to_owned())).await
     }
@@ -275,8 +281,8 @@ fn unauthorized(detail: &str) -> Problem {
 }
 
 fn unknown(error: &CallError) -> Problem {
-    tracing::warn!(%error, "who asks for a seat cannot be found out");
-    caller_unknown("the API server cannot be asked who this is at present")
+    tracing::warn!(%error, "the caller of a seat request cannot be identified");
+    caller_unknown("the caller cannot be identified at present: the API server does not answer as it should")
 }
 
 fn caller_unknown(detail: &str) -> Problem {
@@ -291,7 +297,7 @@ mod tests {
     fn a_right_that_was_given_is_missing_once_the_api_server_has_said_so_for_a_while() {
         let at = Duration::from_secs;
         let right = |before, is_allowed, now| Right::after(before, is_allowed, at(now)).0;
-        assert_eq!(right(None, false, 1), Right::Missing, "nobody waits who never had it");
+        assert_eq!(right(None, false, 1), Right::Missing, "a caller that never had it does not wait");
         let doubted = right(Some(Right::Given), false, 10);
         assert_eq!(doubted, Right::InDoubt { since: at(10) });
         assert_eq!(right(Some(doubted), false, 14), doubted);

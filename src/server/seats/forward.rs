@@ -1,4 +1,4 @@
-//! A replica that does not own the ledger passes requests on to the one that does.
+//! A replica that does not own the ledger passes requests on to the owner.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request};
@@ -16,52 +16,53 @@ use super::problem::Problem;
 use super::tls::Tls;
 use super::wire::wait_of;
 
-/// Marks what was passed on already: it is not passed on twice.
+/// Marks a request that was passed on, so that it is not passed on twice.
 const PASSED_ON: HeaderName = HeaderName::from_static("seatkeeper-passed-on");
-/// Who owns the ledger answers within this time, or is taken to be out of reach; a request that waits in the queue, so
-/// long after its wait.
+/// The owner of the ledger has this long to answer; then it counts as out of reach. For a request that waits in the
+/// queue, the time starts after its wait.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// Passes requests on to whoever leads.
+/// Passes requests on to the replica that leads.
 pub struct Forward {
     leader: watch::Receiver<Option<String>>,
     way: Way,
 }
 
-/// How other replicas are asked.
+/// How other replicas are reached.
 enum Way {
     Plain(Client<HttpConnector, Full<Bytes>>),
-    /// By the certificates that are used at the time.
+    /// With the certificates in use at the time.
     Tls(watch::Receiver<Tls>),
 }
 
-/// TCP to another replica.
+/// Plain TCP to another replica.
 pub(super) fn connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(Duration::from_secs(1)));
-    // What is wrapped in TLS is asked with https.
+    // Requests that TLS wraps have the scheme https.
     connector.enforce_http(false);
     connector
 }
 
 impl Forward {
-    /// `leader` is where another replica's seat server is reached; None: nobody else leads, as far as is known.
+    /// `leader` is the address of another replica's seat server; `None` while no other replica is known to lead.
     pub fn new(leader: watch::Receiver<Option<String>>) -> Self {
         Forward { leader, way: Way::Plain(Client::builder(TokioExecutor::new()).build(connector())) }
     }
 
-    /// Passes them on over TLS, and to nobody who cannot show the right certificate: with each goes a token.
+    /// Passes requests on over TLS, and only to a replica that shows the right certificate: each request carries a
+    /// token.
     pub fn over_tls(leader: watch::Receiver<Option<String>>, tls: watch::Receiver<Tls>) -> Self {
         Forward { leader, way: Way::Tls(tls) }
     }
 
-    /// Sends a request there, and its answer back.
+    /// Passes a request on and returns the answer. Fails with `NotOwner` if the leader is unknown or out of reach.
     pub async fn pass_on(&self, mut head: request::Parts, body: Incoming) -> Result<Reply, Problem> {
         let leader = self.leader.borrow().clone();
         let leader = leader
             .filter(|_| !head.headers.contains_key(PASSED_ON))
-            .ok_or_else(|| nobody("nobody owns the seats at present: another replica is taking over"))?;
+            .ok_or_else(|| nobody("no replica owns the seats at present: another one is taking over"))?;
         let body = whole(body).await?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let patience = PATIENCE + if head.method == Method::POST { wait_of(&body) } else { Duration::ZERO };
@@ -80,10 +81,10 @@ impl Forward {
         };
         Err(match error.as_ref().and_then(|error| of_tls(error)) {
             Some(why) => nobody(&format!(
-                "the replica that owns the seats cannot be asked over TLS: {why}; see --seats-tls-dir and --seats-tls-name \
-                 of both"
+                "the replica that owns the seats cannot be reached over TLS: {why}; check --seats-tls-dir and \
+                 --seats-tls-name of both replicas"
             )),
-            None => nobody("the replica that owns the seats does not answer: it is asked again, or another takes over"),
+            None => nobody("the replica that owns the seats does not answer: ask again, another one may take over"),
         })
     }
 
@@ -96,7 +97,7 @@ impl Forward {
     }
 }
 
-/// What TLS found wrong, where that is why something could not be sent.
+/// What TLS found wrong, if that is why a request could not be sent.
 fn of_tls<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {

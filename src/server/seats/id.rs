@@ -1,16 +1,17 @@
-//! The name of a seat that is held: readable, fit for a URL, and all that is needed to find it.
+//! The id of a held seat: readable, fit for a URL, and all that is needed to find the seat.
 //!
-//! `namespace~license~pool~slot~user~session~since`, where everything but letters, digits and `.-_` of ASCII is written as `=`
-//! and two digits for each byte. A seat without a user has nothing there.
+//! `namespace~license~pool~slot~user~session~since`, where every byte other than an ASCII letter, a digit or one of
+//! `.-_` is written as `=` and two hexadecimal digits. If a seat has no user, that part is empty.
 
 use std::fmt::Write;
 
 use crate::seats::Seat;
 use crate::domain::license::name::LicenseName;
 
-/// A longer text names no seat: seven parts of at most 256 bytes, each of which may have to be written as three.
+/// The longest id: seven parts of at most 256 bytes, each of which may have to be written as three.
 const LONGEST: usize = 7 * 3 * 256;
 
+/// The id of a seat.
 pub fn of(seat: &Seat) -> String {
     let mut id = String::with_capacity(80);
     write_part(&mut id, &seat.license.namespace);
@@ -26,7 +27,7 @@ pub fn of(seat: &Seat) -> String {
     id
 }
 
-/// None: that names no seat.
+/// The seat that an id names; `None` if it names none.
 pub fn read(id: &str) -> Option<Seat> {
     if id.len() > LONGEST {
         return None;

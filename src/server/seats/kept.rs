@@ -1,5 +1,5 @@
-//! Answers of the API server, each kept for a while. Whoever asks while the same is being asked waits for that answer: when
-//! one runs out under a thousand agents, it is asked for once.
+//! Answers of the API server, each cached for a while. A caller whose question is under way already waits for its
+//! answer: when an answer expires under a thousand agents, the API server is asked once.
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
@@ -13,20 +13,21 @@ use crate::machine::monotonic;
 
 /// How long an answer of the API server counts.
 pub const TRUSTED: Duration = Duration::from_secs(10);
-/// Answers kept; the oldest go first.
+/// The most answers kept; the oldest are dropped first.
 const MOST_KEPT: usize = 10_000;
 
-/// What was answered, with the time until which it counts.
+/// An answer, and the time until which it counts.
 type Answer<V> = (V, Duration);
-/// What is found out, with how long it counts.
+/// What was found out, and how long it counts.
 pub type Found<V> = Result<(V, Duration), Problem>;
 type Asked<V> = BoxFuture<'static, Result<Answer<V>, Problem>>;
 
+/// A cache of answers.
 pub struct Kept<K, V>(Arc<Mutex<Answers<K, V>>>);
 
 struct Answers<K, V> {
     kept: HashMap<K, Answer<V>>,
-    /// What is being asked. It ends where nobody waits for it any more.
+    /// The questions under way. Each ends when nobody waits for it any longer.
     asked: HashMap<K, WeakShared<Asked<V>>>,
 }
 
@@ -45,8 +46,9 @@ where
     K: Hash + Eq + Clone + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// What is known of `key`, with the time until which it counts; else what `ask` finds out, which is told what was known
-    /// last. A failure is told to all who wait for the answer, and is not kept.
+    /// Returns what is known of `key`, and the time until which it counts. If nothing is known or it has expired, `ask`
+    /// finds it out, given what was known last. A failure is returned to all who wait for the answer, and is not
+    /// cached.
     pub async fn answer<F>(&self, key: K, ask: impl FnOnce(Option<V>) -> F) -> Result<Answer<V>, Problem>
     where
         F: Future<Output = Found<V>> + Send + 'static,
@@ -113,7 +115,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-    /// An API server that takes a second, and counts.
+    /// An API server that takes a second for each question, and counts them.
     #[derive(Clone, Default)]
     struct Slow(Arc<AtomicUsize>);
 

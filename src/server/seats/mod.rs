@@ -1,6 +1,6 @@
-//! The seat server: `/v1/seats` (`design.md` §5, §6).
+//! The seat server: `/v1/seats` (docs/design/seats.md).
 //!
-//! Every replica answers. One that does not own the ledger passes the request on to the one that does.
+//! Every replica answers. One that does not own the ledger passes the request on to the owner.
 
 pub mod body;
 pub mod callers;
@@ -26,23 +26,23 @@ use forward::Forward;
 use problem::Problem;
 use wire::{Answer, Answers, Body, Evicted, Grant, Heartbeats, Holder, Holders, Kept, PoolUse, Query, Wanted};
 
-/// All seats, and before the id of one.
+/// The path of all seats. A slash and an id after it name one seat.
 const PATH: &str = "/v1/seats";
 const LONGEST_NAMESPACE: usize = 63;
 const LONGEST_NAME: usize = 253;
 
-/// What answers.
+/// Answers requests for seats.
 pub struct Seats {
     pub desk: Desk,
     pub callers: Callers,
-    /// None: there are no other replicas.
+    /// `None` if there are no other replicas.
     pub forward: Option<Forward>,
 }
 
 /// Which seats a path names.
 enum Place<'p> {
     All,
-    /// As it stands in the path.
+    /// The id as written in the path, percent-encoded.
     One(&'p str),
 }
 
@@ -59,7 +59,7 @@ impl<'p> Place<'p> {
         self.methods().0.split(',').any(|allowed| allowed == method.as_str())
     }
 
-    /// The methods that are known there, and what each does.
+    /// The methods that are allowed there, and what each does.
     fn methods(&self) -> (&'static str, &'static str) {
         match self {
             Place::All => ("GET,HEAD,POST,PUT,DELETE", "GET lists, POST takes, PUT keeps, DELETE evicts"),
@@ -75,20 +75,20 @@ fn no_such_path(path: &str) -> Problem {
 
 fn no_such_method(method: &Method, place: &Place) -> Reply {
     let (allowed, known) = place.methods();
-    let detail = format!("{} is not known here: {known}", shown(method.as_str()));
+    let detail = format!("{} is not allowed here: {known}", shown(method.as_str()));
     let mut reply = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", detail).reply();
     reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     reply
 }
 
-/// The beginning of what somebody wrote.
+/// The beginning of a text that a caller sent, escaped.
 fn shown(text: &str) -> String {
     text.chars().take(100).collect::<String>().escape_debug().to_string()
 }
 
 impl Seats {
-    /// Answers a request. Nobody without a valid token is told anything, and no body of theirs is read.
-    /// `shown` is what came before over the same connection.
+    /// Answers a request. A caller without a valid token learns nothing, and its body is not read.
+    /// `shown` is what the same connection showed before.
     pub async fn answer(&self, request: Request<Incoming>, shown: &Shown) -> Reply {
         self.act(request, shown).await.unwrap_or_else(|problem| problem.reply())
     }
@@ -119,17 +119,17 @@ impl Seats {
     }
 
     async fn check(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<(), Problem> {
-        // As long as Kubernetes lets them be; a longer one is not asked for, not kept and not sent back.
+        // The limits of Kubernetes. A longer name is not asked about, not cached and not sent back.
         if license.namespace.len() > LONGEST_NAMESPACE || license.name.len() > LONGEST_NAME {
             let detail =
-                format!("a License has a namespace of {LONGEST_NAMESPACE} bytes and a name of {LONGEST_NAME} at most");
+                format!("a License's namespace has at most {LONGEST_NAMESPACE} bytes, and its name {LONGEST_NAME}");
             return Err(Problem::invalid(detail));
         }
         self.callers.check(caller, verb, license).await?;
         match caller.namespace().filter(|namespace| *namespace != &*license.namespace) {
             Some(namespace) if !self.desk.admits(license, namespace) => {
                 let detail = format!(
-                    "License {license} may not be used from namespace {namespace}: name it in its spec.allowedNamespaces"
+                    "License {license} may not be used from namespace {namespace}: allow it in spec.allowedNamespaces"
                 );
                 Err(Problem::new(StatusCode::FORBIDDEN, "NamespaceNotAllowed", detail))
             }
@@ -141,7 +141,7 @@ impl Seats {
         self.desk.ttl().as_secs()
     }
 
-    /// `POST /v1/seats`: takes one or several.
+    /// `POST /v1/seats`: takes the seats of one request, or of several.
     async fn take(&self, caller: &Caller, body: Incoming) -> Result<Reply, Problem> {
         match read::<Body>(body).await?.wanted().map_err(Problem::invalid)? {
             Wanted::One(request) => {
@@ -162,7 +162,7 @@ impl Seats {
             }
             Wanted::Several(requests) => {
                 if requests.len() > wire::MOST_REQUESTS {
-                    return Err(Problem::invalid(format!("`requests` has more than {}", wire::MOST_REQUESTS)));
+                    return Err(Problem::invalid(format!("`requests` has more than {} items", wire::MOST_REQUESTS)));
                 }
                 let asks: Vec<Ask> = requests.into_iter().map(Ask::from).collect();
                 let mut last: Option<&LicenseName> = None;
@@ -193,11 +193,11 @@ impl Seats {
         }
     }
 
-    /// `PUT /v1/seats`: heartbeats of many.
+    /// `PUT /v1/seats`: heartbeats of several seats.
     async fn keep_many(&self, caller: &Caller, body: Incoming) -> Result<Reply, Problem> {
         let Heartbeats { ids } = read(body).await?;
         if ids.len() > wire::MOST_HEARTBEATS {
-            return Err(Problem::invalid(format!("`ids` has more than {}", wire::MOST_HEARTBEATS)));
+            return Err(Problem::invalid(format!("`ids` has more than {} items", wire::MOST_HEARTBEATS)));
         }
         let at = |(number, id): (usize, &String)| id::read(id).ok_or_else(|| no_seat(&format!("`ids[{number}]`")));
         let named: Vec<Seat> = ids.iter().enumerate().map(at).collect::<Result<_, _>>()?;
@@ -215,7 +215,7 @@ impl Seats {
         }
     }
 
-    /// `DELETE /v1/seats/{id}`: gives a seat back. One that is not held any more is none to give back: that is as well.
+    /// `DELETE /v1/seats/{id}`: gives a seat back. Releasing a seat that is no longer held succeeds.
     async fn release(&self, caller: &Caller, id: &str) -> Result<Reply, Problem> {
         let seat = named_in_path(id)?;
         self.check(caller, Verb::Delete, &seat.license).await?;
@@ -223,7 +223,7 @@ impl Seats {
         Ok(empty(StatusCode::NO_CONTENT))
     }
 
-    /// `GET /v1/seats?namespace=…&license=…`: who holds which seat since when.
+    /// `GET /v1/seats?namespace=…&license=…`: lists the holders, and since when each holds its seat.
     async fn list(&self, caller: &Caller, query: Option<&str>) -> Result<Reply, Problem> {
         let query = read_query(query)?;
         let license = LicenseName::new(&query.namespace, &query.license);
@@ -231,7 +231,7 @@ impl Seats {
         let holders = self.desk.holders(&license).map_err(|denied| Problem::from(&denied))?;
         let pools = self.desk.in_use(&license).unwrap_or_default();
         if query.limit == Some(0) {
-            return Err(Problem::invalid(format!("`limit` is from 1 to {}", wire::MOST_HOLDERS)));
+            return Err(Problem::invalid(format!("`limit` must be from 1 to {}", wire::MOST_HOLDERS)));
         }
         let (from, limit) =
             (query.from.unwrap_or(0), query.limit.unwrap_or(wire::MOST_HOLDERS).min(wire::MOST_HOLDERS));
@@ -243,7 +243,8 @@ impl Seats {
         Ok(json(StatusCode::OK, &Holders { holders: shown, pools, more }))
     }
 
-    /// `DELETE /v1/seats?namespace=…&license=…[&user=…]`: an administrator frees the seats of a user, or all.
+    /// `DELETE /v1/seats?namespace=…&license=…[&user=…]`: an administrator frees the seats of a user, or all of the
+    /// License.
     async fn evict(&self, caller: &Caller, query: Option<&str>) -> Result<Reply, Problem> {
         let query = read_query(query)?;
         let license = LicenseName::new(&query.namespace, &query.license);
@@ -275,7 +276,7 @@ fn read_query(query: Option<&str>) -> Result<Query, Problem> {
     let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let number = |key: &str, value: &str| match value.parse::<u64>() {
         Ok(number) => Ok(serde_json::json!(number)),
-        Err(_) => Err(Problem::invalid(format!("`{key}` is no number"))),
+        Err(_) => Err(Problem::invalid(format!("`{key}` is not a number"))),
     };
     let mut fields = serde_json::Map::new();
     for (key, value) in pairs {

@@ -1,4 +1,4 @@
-//! The seat server as an OpenAPI 3.1 document, for those who generate clients. Its schemas are those of `wire`.
+//! The seat server as an OpenAPI 3.1 document, for generating clients. Its schemas are those of `wire`.
 
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
@@ -10,7 +10,7 @@ use super::wire::{Answers, Body, Evicted, Grant, Heartbeats, Holders, Kept, MOST
 /// Where it is served.
 pub const PATH: &str = "/v1/openapi.json";
 
-/// Every reason for which something is refused, by status.
+/// Every reason for a refusal, by status.
 const REASONS: [(u16, &[&str]); 9] = [
     (400, &["InvalidRequest", "PoolRequired", "UserRequired", "ClientRequired"]),
     (401, &["Unauthorized"]),
@@ -64,26 +64,30 @@ pub fn document() -> Value {
 
     let take = Operation::new("takeSeats", "Take a seat, or several")
         .body::<Body>(schemas)
-        .answer::<Grant>(schemas, 201, "One request: its seats. The same session asking again gets the same ones.")
+        .answer::<Grant>(
+            schemas,
+            201,
+            "One request: its seats. If the same session asks again, it gets the same seats.",
+        )
         .answer::<Answers>(schemas, 200, "Several requests: an answer for each.")
         .problems(schemas, &[400, 401, 403, 404, 409, 413, 429, 503]);
     let keep_many = Operation::new("keepSeats", "Heartbeats of several seats")
         .body::<Heartbeats>(schemas)
-        .answer::<Kept>(schemas, 200, "They are kept, but for those that are lost.")
+        .answer::<Kept>(schemas, 200, "The seats are kept, except those listed as lost.")
         .problems(schemas, &[400, 401, 403, 404, 413, 503]);
-    let list = Operation::new("listSeats", "Who holds which seat since when")
+    let list = Operation::new("listSeats", "List who holds which seat, and since when")
         .parameters(of_license(page))
-        .answer::<Holders>(schemas, 200, "Some of the holders, and how each pool stands.")
+        .answer::<Holders>(schemas, 200, "A page of the holders, and how many seats of each pool are in use.")
         .problems(schemas, &[400, 401, 403, 404, 503]);
     let evict = Operation::new("evictSeats", "Free the seats of a user, or all of a License")
         .parameters(of_license(Vec::new()))
-        .answer::<Evicted>(schemas, 200, "They are free.")
+        .answer::<Evicted>(schemas, 200, "The seats are free.")
         .problems(schemas, &[400, 401, 403, 404, 503]);
     let keep = Operation::new("keepSeat", "A heartbeat")
-        .answer::<Kept>(schemas, 200, "It is held for `ttlSeconds` from when this was sent.")
+        .answer::<Kept>(schemas, 200, "The seat is held for `ttlSeconds` from when the request was sent.")
         .problems(schemas, &[400, 401, 403, 404, 410, 503]);
     let release = Operation::new("releaseSeat", "Give a seat back")
-        .nothing(204, "It is not held any more.")
+        .nothing(204, "The seat is no longer held.")
         .problems(schemas, &[400, 401, 403, 404, 503]);
 
     let mut paths = Map::new();
@@ -95,7 +99,7 @@ pub fn document() -> Value {
             "title": "Seatkeeper: seats",
             "version": "v1",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            "description": "Concurrent seats of a License: taken, kept by heartbeats, given back. docs/seats.md tells how to use it.",
+            "description": "Concurrent seats of a License: taken, kept by heartbeats, given back. docs/seats.md explains how to use them.",
         },
         "servers": [{"url": "http://127.0.0.1:6441", "description": "seatkeeper up"}],
         "security": [{"token": []}],
@@ -103,7 +107,7 @@ pub fn document() -> Value {
         "components": {
             "securitySchemes": {"token": {
                 "type": "http", "scheme": "bearer",
-                "description": "A ServiceAccount token for audience `seatkeeper`; with `seatkeeper up` the token of its data folder.",
+                "description": "A ServiceAccount token for audience `seatkeeper`; with `seatkeeper up`, the token in its data folder.",
             }},
             "schemas": schemas.take_definitions(true),
         },
@@ -149,7 +153,8 @@ impl Operation {
             let content = content("application/problem+json", schemas.subschema_for::<Problem>());
             let mut response = json!({"description": reasons.join(", "), "content": content});
             if [409, 429, 503].contains(status) {
-                let seconds = json!({"description": "Seconds after which it may help to ask again.", "schema": {"type": "integer"}});
+                let seconds =
+                    json!({"description": "Seconds after which asking again may help.", "schema": {"type": "integer"}});
                 response["headers"] = json!({"Retry-After": seconds});
             }
             self.0["responses"][status.to_string()] = response;

@@ -1,4 +1,4 @@
-//! Why something was not done, as problem details (RFC 9457).
+//! Why a request was not fulfilled, as problem details (RFC 9457).
 
 use http::{HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
@@ -9,12 +9,12 @@ use super::body::{self, Reply};
 use crate::seats::Denied;
 use crate::domain::seats::refusal::Refusal;
 
-/// How long to wait before asking again for a seat that somebody else may give back.
+/// How long to wait before asking again for a seat that another holder may give back.
 const SEAT_MAY_COME_FREE: Duration = Duration::from_secs(5);
-/// How long to wait where it is only a matter of a moment.
+/// How long to wait if the trouble passes in a moment.
 const A_MOMENT: Duration = Duration::from_secs(1);
 
-/// What was wrong.
+/// Why a request was not fulfilled.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
@@ -23,16 +23,16 @@ pub struct Problem {
     title: &'static str,
     pub status: u16,
     pub detail: String,
-    /// One word for programs.
+    /// The reason in one word, for programs.
     pub reason: &'static str,
-    /// Seconds after which it may help to ask again.
+    /// Seconds after which asking again may help.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
-    /// The place in the queue, where the request waited in it: 1 is next. It is kept for 5 s, so ask again at once.
+    /// The place in the queue if the request waited there: 1 is next. The place is kept for 5 s, so ask again at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<u32>,
-    /// The seats of which it cannot be said whether they are lost, where the request was about several. Without them, it
-    /// is answered.
+    /// If the request was about several seats: those of which it is not yet known whether they are lost. A request
+    /// about the others is answered.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     #[schemars(default)]
     pub unsure: Box<[String]>,
@@ -58,24 +58,25 @@ impl Problem {
     }
 
     pub fn lost() -> Self {
-        let detail = "this seat is not held any more; a lost seat is never revived, ask for a new one";
+        let detail = "this seat is no longer held; a lost seat is never revived: ask for a new one";
         Problem::new(StatusCode::GONE, "SeatLost", detail)
     }
 
-    /// It cannot be said whether seats are lost, and why. Of a request about several, these.
+    /// It is not yet known whether seats are lost, and `denied` says why. `unsure` names the seats, and is empty if the
+    /// request was about a single one.
     pub fn unsure(denied: &Denied, unsure: Box<[String]>) -> Self {
         let problem = Problem::from(denied);
         let which = if unsure.is_empty() { "this seat is" } else { "the seats in `unsure` are" };
-        let detail = format!("whether {which} lost cannot be said yet: {}", problem.detail);
+        let detail = format!("it is not yet known whether {which} lost: {}", problem.detail);
         Problem { detail, unsure, ..problem }
     }
 
-    /// The request asked for the impossible; `detail` says where and what is possible.
+    /// The request itself is wrong; `detail` says where, and what is possible.
     pub fn invalid(detail: impl Into<String>) -> Self {
         Problem::new(StatusCode::BAD_REQUEST, "InvalidRequest", detail)
     }
 
-    /// What is sent to whoever asked.
+    /// The response to the caller.
     pub fn reply(&self) -> Reply {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let text = serde_json::to_vec(self).unwrap_or_default();
@@ -117,8 +118,8 @@ impl From<&Denied> for Problem {
     }
 }
 
-/// 409 where somebody else may make room, 404 where what was named is not there, 400 where the request has to change,
-/// 403 where the licence or the Roster has to.
+/// 409 if another holder may make room, 404 if what was named does not exist, 400 if the request has to change, 403 if
+/// the licence or the Roster has to.
 fn status_of(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::SeatsExhausted { .. }

@@ -1,4 +1,4 @@
-//! The seat server's connections: bounded, and whoever has not shown a valid token makes room for others.
+//! The seat server's connections: bounded in number; one that has not shown a valid token makes room for others.
 
 use http::StatusCode;
 use hyper::server::conn::http1;
@@ -17,12 +17,12 @@ use super::callers::Shown;
 use super::tls::Tls;
 use crate::server::guests::{Connection, Guest, Guests};
 
-/// Connections at a time.
+/// The most connections at a time.
 pub const MOST_CONNECTIONS: usize = 4_096;
-/// How long to wait when no connection can be taken, for want of file descriptors.
+/// How long to wait when no connection can be accepted because file descriptors have run out.
 const OUT_OF_FILES: Duration = Duration::from_millis(500);
-/// A client that has not finished its TLS handshake by then is cut off. So are replicas that watch this one over a connection
-/// on which they say nothing (`cluster/watch_leader.rs`): they make another.
+/// A client has this long to finish its TLS handshake; then it is cut off. So are replicas that watch this one over a
+/// silent connection (`cluster/watch_leader.rs`): they open another.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves HTTP until the task is dropped.
@@ -34,8 +34,8 @@ pub async fn serve(listener: TcpListener, seats: Arc<Seats>) {
     accept(listener, take).await;
 }
 
-/// Serves HTTPS until the task is dropped, each connection with the certificate that is used when it comes. Whoever is slow
-/// to shake hands holds up nobody.
+/// Serves HTTPS until the task is dropped. Each connection gets the certificate that is in use when it comes. A slow
+/// handshake holds up no other connection.
 pub async fn serve_tls(listener: TcpListener, seats: Arc<Seats>, tls: watch::Receiver<Tls>) {
     let take = |connection: Connection| {
         let (guest, seats) = (connection.guest.clone(), seats.clone());
@@ -64,7 +64,7 @@ async fn accept(listener: TcpListener, take: impl Fn(Connection)) {
     }
 }
 
-/// Answers one request after another. Whoever was not turned away for want of a valid token is known.
+/// Answers one request after another. The guest counts as known once a request has shown a valid token.
 async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, guest: &Arc<Guest>, seats: &Seats) {
     let shown = &Shown::by(guest.clone());
     let service = service_fn(async move |request| {
@@ -74,6 +74,6 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, guest: &Arc<Guest>,
         }
         Ok::<_, Infallible>(reply)
     });
-    // There is nobody to tell where it breaks off.
+    // If the connection breaks, there is nobody left to notify.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

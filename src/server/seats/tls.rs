@@ -1,5 +1,5 @@
-//! TLS of the seat server: the certificate that it shows, whom it takes for another replica, and how renewed ones are
-//! taken up.
+//! TLS of the seat server: the certificate that it shows, how it recognises another replica, and how renewed files are
+//! picked up.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -22,35 +22,35 @@ use tokio::sync::watch;
 use super::forward::connector;
 use crate::machine::jittered;
 
-/// How often the files are looked at. A kubelet brings a renewed Secret within a minute or two.
+/// How often the files are checked. A kubelet brings a renewed Secret within a minute or two.
 const LOOK: Duration = Duration::from_secs(10);
-/// A Secret holds 1 MiB at most, so no file of one is longer.
+/// A Secret holds at most 1 MiB, so no file of a Secret is longer.
 const LONGEST_FILE: u64 = 1024 * 1024;
-/// What is spoken over TLS; whoever offers other protocols alone is refused in the handshake.
+/// The one protocol over TLS; a client that offers only others is refused in the handshake.
 const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// Asks another replica over TLS.
 pub type Peers = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// What is made of the files.
+/// What the files are turned into.
 #[derive(Clone)]
 pub struct Tls {
     pub server: Arc<ServerConfig>,
     pub peers: Peers,
 }
 
-/// A folder as a Secret of type `kubernetes.io/tls` is mounted: `tls.crt`, `tls.key` and perhaps `ca.crt`.
+/// A folder mounted from a Secret of type `kubernetes.io/tls`: `tls.crt`, `tls.key` and perhaps `ca.crt`.
 pub struct Folder {
     path: PathBuf,
     name: ServerName<'static>,
     used: Files,
     now: watch::Sender<Tls>,
-    /// Why what is in the folder is not what is used.
+    /// Why the files in the folder are not the ones in use.
     trouble: Option<String>,
     refused: Gauge,
 }
 
-/// What is in the files.
+/// The contents of the files.
 #[derive(PartialEq, Eq)]
 struct Files {
     certificate: Vec<u8>,
@@ -59,31 +59,31 @@ struct Files {
 }
 
 impl Folder {
-    /// Reads the folder. Another replica is believed where its certificate is for `name`, and from an authority in `ca.crt`;
-    /// where there is none, from one that the system trusts. `refused` is 1 while renewed files cannot be used. An error
-    /// names the file and says what is wrong with it.
+    /// Reads the folder. Another replica is trusted if its certificate is for `name` and from an authority in `ca.crt`;
+    /// if there is no such file, from one that the system trusts. `refused` is 1 while renewed files cannot be used. An
+    /// error names the file and says what is wrong with it.
     pub async fn open(path: &Path, name: &str, refused: Gauge) -> Result<Self, String> {
         let name =
-            ServerName::try_from(name.to_owned()).map_err(|e| format!("{name:?} is no name of a server: {e}"))?;
+            ServerName::try_from(name.to_owned()).map_err(|e| format!("{name:?} is not the name of a server: {e}"))?;
         let used = Files::read(path).await?;
         let now = watch::Sender::new(used.tls(path, &name)?);
         Ok(Folder { path: path.to_owned(), name, used, now, trouble: None, refused })
     }
 
-    /// What is used now, and whatever is from then on.
+    /// What is in use now, and every change from then on.
     pub fn subscribe(&self) -> watch::Receiver<Tls> {
         self.now.subscribe()
     }
 
-    /// Takes up renewed files. Those that cannot be used change nothing but the log and the metric. Never returns.
+    /// Picks up renewed files. Files that cannot be used change nothing but the log and the metric. Never returns.
     pub async fn take_up_renewed(mut self) {
         loop {
             tokio::time::sleep(jittered(LOOK)).await;
             let trouble = self.look().await.err();
             self.refused.set(i64::from(trouble.is_some()));
-            // Said once, and not at each look.
+            // Logged once, not at every look.
             if let Some(why) = trouble.as_ref().filter(|_| trouble != self.trouble) {
-                tracing::warn!(%why, "the seat server's new certificate cannot be used: it goes on with the one before");
+                tracing::warn!(%why, "the seat server's new certificate cannot be used: it keeps using the previous one");
             }
             self.trouble = trouble;
         }
@@ -94,21 +94,21 @@ impl Folder {
         if files != self.used {
             self.now.send_replace(files.tls(&self.path, &self.name)?);
             self.used = files;
-            tracing::info!("the seat server has taken up a renewed certificate");
+            tracing::info!("the seat server uses a renewed certificate");
         }
         Ok(())
     }
 }
 
 impl Files {
-    /// As they are now. A Secret that is renewed meanwhile may give the certificate of one pair with the key of the other:
-    /// they do not fit, and the next look finds the right ones.
+    /// Reads the files. If the Secret is renewed meanwhile, the certificate of one pair may come with the key of the
+    /// other: they do not fit, and the next look finds the right ones.
     async fn read(folder: &Path) -> Result<Self, String> {
         let folder = folder.to_owned();
         let read = tokio::task::spawn_blocking(move || {
             let there = |name: &str| read(&folder.join(name))?.ok_or_else(|| missing(&folder.join(name)));
             let (certificate, key) = (there("tls.crt")?, there("tls.key")?);
-            // Issuers that are known everywhere leave it empty.
+            // Issuers that are known everywhere leave the file empty.
             let authority = read(&folder.join("ca.crt"))?.filter(|pem| !pem.trim_ascii().is_empty());
             Ok(Files { certificate, key, authority })
         });
@@ -120,11 +120,11 @@ impl Files {
         let own = chain.first().map(ParsedCertificate::try_from);
         if let Some(Err(why)) = own.map(|own| own.and_then(|own| verify_server_name(&own, name))) {
             let (path, name) = (folder.join("tls.crt"), name.to_str());
-            return Err(format!("{} is not for {name}, by which other replicas know it: {why}", path.display()));
+            return Err(format!("{} is not for {name}, the name that other replicas expect: {why}", path.display()));
         }
         let key = PrivateKeyDer::from_pem_slice(&self.key);
         let key =
-            key.map_err(|e| format!("{}: {e}; it has to be a private key as PEM", folder.join("tls.key").display()))?;
+            key.map_err(|e| format!("{}: {e}; it has to be a private key in PEM", folder.join("tls.key").display()))?;
         let server = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
         let mut server = server.map_err(|e| format!("tls.crt and tls.key of {}: {e}", folder.display()))?;
         server.alpn_protocols = vec![HTTP_1_1.to_vec()];
@@ -140,7 +140,7 @@ impl Files {
             }
             None => ClientConfig::builder().with_native_roots().map_err(|e| {
                 format!(
-                    "{} has no ca.crt to know other replicas by, and the system no certificates: {e}",
+                    "{} has no ca.crt to verify other replicas with, and the system has no certificates: {e}",
                     folder.display()
                 )
             })?,
@@ -148,7 +148,7 @@ impl Files {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(client.with_no_client_auth())
             .https_only()
-            // They are reached by their addresses, and all have the certificate of the Service.
+            // Replicas are reached by their addresses, and all have the certificate of the Service.
             .with_server_name_resolver(FixedServerNameResolver::new(name.clone()))
             .enable_http1()
             .wrap_connector(connector());
@@ -157,13 +157,13 @@ impl Files {
 }
 
 fn certificates(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let wrong = |why: String| format!("{}: {why}; it has to be certificates as PEM", path.display());
+    let wrong = |why: String| format!("{}: {why}; it has to be certificates in PEM", path.display());
     let all: Vec<_> =
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|e| wrong(e.to_string()))?;
     if all.is_empty() { Err(wrong("has no certificate in it".to_owned())) } else { Ok(all) }
 }
 
-/// None: there is no such file.
+/// Reads a file; `None` if it does not exist.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes)) {

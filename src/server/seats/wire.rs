@@ -1,4 +1,4 @@
-//! What is said over HTTP: seats, as JSON.
+//! The JSON bodies of the seat server.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -11,16 +11,16 @@ use crate::seats::{Ask, Granted, Seat};
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::request::{Access, MAX_COUNT, MAX_NAME_BYTES};
 
-/// Requests in one body.
+/// The most requests in one body.
 pub const MOST_REQUESTS: usize = 1_000;
-/// Seconds for which a request waits in the queue at most.
+/// The longest that one request waits in the queue, in seconds.
 pub const LONGEST_WAIT: u32 = 30;
-/// Seats whose heartbeats come in one body.
+/// The most seats whose heartbeats come in one body.
 pub const MOST_HEARTBEATS: usize = 10_000;
-/// Holders in one answer, at most and by default.
+/// The most holders in one answer, and the default.
 pub const MOST_HOLDERS: usize = 1_000;
 
-/// For how long a request wants to wait; not at all where it cannot be read.
+/// How long a request wants to wait in the queue: zero if it does not say, or cannot be read.
 pub fn wait_of(body: &[u8]) -> Duration {
     #[derive(Deserialize)]
     struct Waits {
@@ -38,37 +38,37 @@ pub struct License {
     pub name: String,
 }
 
-/// Somebody wants a seat.
+/// A request for seats.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeatRequest {
     pub license: License,
-    /// Who it is for. Without one a start counts by itself.
+    /// The user that the seat is for. Without a user, each start counts on its own.
     #[serde(default)]
     #[schemars(length(min = 1, max = MAX_NAME_BYTES))]
     pub user: Option<String>,
-    /// Chosen by who asks, the same in every retry.
+    /// Chosen by the caller, for one start of one program; the same in every retry.
     #[schemars(length(min = 1, max = MAX_NAME_BYTES))]
     pub session: String,
-    /// The computer that it is used on.
+    /// The machine that the seat is used on.
     #[serde(default)]
     #[schemars(length(min = 1, max = MAX_NAME_BYTES))]
     pub client: Option<String>,
-    /// Needed where the License has several and the user may choose.
+    /// Needed if the License has several pools and the user may choose.
     #[serde(default)]
     pub pool: Option<String>,
-    /// Kept with the seat, for those who look.
+    /// A name for this request, kept with the seat so that it can be recognised.
     #[serde(default)]
     #[schemars(length(min = 1, max = MAX_NAME_BYTES))]
     pub request: Option<String>,
-    /// The major version of what is started.
+    /// The major version of the program that is started.
     #[serde(default)]
     pub version: Option<u32>,
-    /// Seats for the session, all or none.
+    /// The number of seats for the session: all are granted, or none.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub count: u32,
-    /// Seconds to wait in the queue where there is no seat at present. Only for a request by itself, not in `requests`.
+    /// Seconds to wait in the queue if no seat is free. Only for a request on its own, not in `requests`.
     #[serde(default)]
     #[schemars(range(min = 1, max = LONGEST_WAIT))]
     pub wait: Option<u32>,
@@ -78,8 +78,8 @@ fn one() -> u32 {
     1
 }
 
-/// One request, or several in `requests`: all the fields of both, so that what is wrong with one is said of that field.
-/// An untagged enum would only say that neither fits.
+/// One request, or several in `requests`: the fields of both forms, so that an error names the field that is wrong. An
+/// untagged enum would only say that neither form fits.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Body {
@@ -95,7 +95,7 @@ pub struct Body {
     wait: Option<u32>,
 }
 
-/// As it is written: one of two forms.
+/// Describes the body as it is sent: one of two forms.
 impl JsonSchema for Body {
     fn schema_name() -> Cow<'static, str> {
         "OneOrSeveral".into()
@@ -105,7 +105,7 @@ impl JsonSchema for Body {
         let one = generator.subschema_for::<SeatRequest>();
         let several = json_schema!({
             "type": "object",
-            "description": "Several requests, each judged for itself, in their order.",
+            "description": "Several requests, each decided on its own, in their order.",
             "properties": {"requests": {"type": "array", "items": one, "maxItems": MOST_REQUESTS}},
             "required": ["requests"],
             "additionalProperties": false,
@@ -121,7 +121,7 @@ pub enum Wanted {
 }
 
 impl Body {
-    /// Fails where it is neither one nor several, and says what is missing or too much.
+    /// Returns what the body asks for. If it has neither form, the error says which field is missing or to be removed.
     pub fn wanted(self) -> Result<Wanted, String> {
         let Body { requests, license, user, session, client, pool, request, version, count, wait } = self;
         let Some(requests) = requests else {
@@ -130,7 +130,7 @@ impl Body {
             let session = session.ok_or_else(|| missing("session"))?;
             let count = count.unwrap_or_else(one);
             if wait.is_some_and(|wait| !(1..=LONGEST_WAIT).contains(&wait)) {
-                return Err(format!("`wait` is from 1 to {LONGEST_WAIT} seconds: ask again to wait for longer"));
+                return Err(format!("`wait` must be from 1 to {LONGEST_WAIT} seconds: ask again to wait longer"));
             }
             let request = SeatRequest { license, user, session, client, pool, request, version, count, wait };
             return Ok(Wanted::One(Box::new(request)));
@@ -148,10 +148,10 @@ impl Body {
         let inside = requests.iter().position(|request| request.wait.is_some());
         let inside = inside.map(|number| format!("`requests[{number}].wait`"));
         if let Some(field) = inside.or(wait.map(|_| "`wait`".to_owned())) {
-            return Err(format!("{field} stands there in vain: only a request by itself can wait"));
+            return Err(format!("{field}: remove it; only a request on its own can wait, not one of several"));
         }
         match beside.into_iter().find(|(_, given)| *given) {
-            Some((field, _)) => Err(format!("`{field}` stands beside `requests`: put it into each of them")),
+            Some((field, _)) => Err(format!("`{field}` is outside of `requests`: move it into each of them")),
             None => Ok(Wanted::Several(requests)),
         }
     }
@@ -172,13 +172,13 @@ pub struct Grant {
     pub seats: Vec<GrantedSeat>,
     #[schemars(extend("enum" = ["Full", "ReadOnly"]))]
     pub access: &'static str,
-    /// Seconds from when the request was sent for which the seats are held without a heartbeat.
+    /// How long the seats are held without a heartbeat, in seconds from when the request was sent.
     pub ttl_seconds: u64,
 }
 
 #[derive(Serialize, JsonSchema)]
 pub struct GrantedSeat {
-    /// Names the seat in heartbeat and release.
+    /// Names the seat in heartbeats and in its release.
     pub id: String,
     pub pool: String,
     pub slot: u32,
@@ -217,7 +217,7 @@ pub struct Heartbeats {
     pub ids: Vec<String>,
 }
 
-/// What became of them.
+/// The result of heartbeats.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
@@ -227,13 +227,13 @@ pub struct Kept {
     pub ttl_seconds: u64,
 }
 
-/// Who holds which seat of a License.
+/// The holders of a License's seats, and the use of its pools.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Holders {
     pub holders: Vec<Holder>,
     pub pools: Vec<PoolUse>,
-    /// Give it as `continue` to get the next ones.
+    /// Present if there are more holders: send it as `continue` to get the next ones.
     #[serde(skip_serializing_if = "Option::is_none", rename = "continue")]
     pub more: Option<usize>,
 }
@@ -248,7 +248,7 @@ pub struct Holder {
     pub session: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
-    /// RFC 3339.
+    /// Since when the seat is held, as RFC 3339.
     #[schemars(extend("format" = "date-time"))]
     pub since: String,
 }
@@ -258,11 +258,11 @@ pub struct Holder {
 pub struct PoolUse {
     pub pool: String,
     pub in_use: u64,
-    /// The most that was in use since this owner of the ledger began.
+    /// The most seats in use at a time since the present owner took over the ledger.
     pub peak: u64,
 }
 
-/// Which License is asked about.
+/// The query of a listing or an eviction: the License, and which of its holders.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Query {
@@ -276,7 +276,7 @@ pub struct Query {
     pub from: Option<usize>,
 }
 
-/// What was freed by an administrator.
+/// How many seats an eviction freed.
 #[derive(Serialize, JsonSchema)]
 pub struct Evicted {
     pub released: usize,

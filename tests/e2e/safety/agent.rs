@@ -1,4 +1,4 @@
-//! Clients: each in a loop, at any replica, asking again in the same session where an answer was lost.
+//! Clients: each asks any replica in a loop, and asks again in the same session if an answer was lost.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,15 +9,15 @@ use super::dice::Dice;
 use super::history::{History, MOST_SEATS, Micros, Session};
 use super::line::{Heard, Line, PATIENCE, now};
 
-/// Who was refused asks again after a moment.
+/// How long a refused client waits before it asks again.
 const REFUSED: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(40));
-/// Who found nobody to ask, too.
+/// How long a client that reached no replica waits before it asks again.
 const NOBODY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(25));
-/// How long programs run whose seats are kept by heartbeats.
+/// How long programs run that keep their seats with heartbeats.
 const RUNS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(12));
-/// Sessions whose heartbeats go into one request.
+/// The number of sessions whose heartbeats go into one request.
 const TOGETHER: usize = 2;
-/// How long a request waits in the queue, in seconds, and the License it waits for.
+/// How long a request waits in the queue, in seconds, and the index of the License it waits for.
 const IN_QUEUE: (u64, usize) = (1, 0);
 
 /// What all clients share.
@@ -47,7 +47,7 @@ impl Town {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everybody gives back what they hold and ends.
+    /// Makes every client give back its seats and end.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
@@ -62,10 +62,10 @@ impl Town {
 pub enum Habit {
     /// Takes a seat and gives it back at once.
     Brief,
-    /// Runs for a while and keeps its seats with heartbeats, some of them late; now and then it ends without a word.
+    /// Runs for a while and keeps its seats with heartbeats, some of them late; sometimes it ends without a release.
     Lasting,
-    /// As brief, but waits in the queue for its turn; always for the same License, so that refusals of the others are
-    /// judged without the seats that may be kept for somebody in the queue.
+    /// Like `Brief`, but waits in the queue for its turn; always for the same License, so that refusals for the others
+    /// are judged without the seats that may be kept for a waiter.
     Patient,
 }
 
@@ -74,19 +74,19 @@ pub struct Agent {
     line: Line,
     number: usize,
     habit: Habit,
-    /// Asks this replica alone.
+    /// The only replica that it asks; `None` if it asks any.
     faithful: Option<usize>,
     dice: Dice,
     sessions: u64,
 }
 
-/// Seats that were granted.
+/// Granted seats of one session.
 struct Seats {
     session: Session,
     ids: Vec<String>,
 }
 
-/// What a request for a seat came to.
+/// The outcome of a request for a seat.
 enum Taken {
     Seats(Seats),
     Refused,
@@ -102,7 +102,7 @@ impl Agent {
         Agent { town, line, number, habit, faithful, dice, sessions: 0 }
     }
 
-    /// Until the town is closed.
+    /// Runs until the town is closed.
     pub async fn live(mut self) {
         while !self.town.is_closed() {
             match self.habit {
@@ -128,7 +128,7 @@ impl Agent {
         let ends = now() + self.dice.between(RUNS.0, RUNS.1).as_micros() as Micros;
         let ttl = self.town.ttl;
         while now() < ends && !held.is_empty() && !self.town.is_closed() {
-            // Most are in good time; some only just, and some too late.
+            // Most heartbeats are in good time; some are only just, and some too late.
             let pause = match self.dice.below(4) {
                 0 => ttl * 9 / 10,
                 1 if self.dice.one_in(4) => ttl * 11 / 10,
@@ -152,13 +152,13 @@ impl Agent {
         }
     }
 
-    /// A lost seat stays lost.
+    /// Checks that a lost seat stays lost.
     async fn has_lost(&mut self, seats: Seats) {
         self.keeps(&[&seats]).await;
         self.town.history().over(seats.session, None);
     }
 
-    /// A replica to ask.
+    /// Returns a replica to ask.
     fn replica(&mut self) -> usize {
         if let Some(replica) = self.faithful {
             return replica;
@@ -173,7 +173,7 @@ impl Agent {
         tokio::time::sleep(pause).await;
     }
 
-    /// Takes seats in a new session, which is asked for until there is an answer.
+    /// Takes seats in a new session, and repeats the request until there is an answer.
     async fn takes(&mut self) -> Option<Seats> {
         let (seconds, of_the_patient) = IN_QUEUE;
         let (license, wait) = match self.habit {
@@ -189,7 +189,7 @@ impl Agent {
         );
         let mut taken = self.asks(session, &body).await;
         if matches!(taken, Taken::Seats(_)) && self.dice.one_in(16) {
-            // As if the answer had been lost.
+            // Repeat the request, as if the answer had been lost.
             taken = self.asks(session, &body).await;
         }
         match taken {
@@ -212,7 +212,7 @@ impl Agent {
             };
             let heard = self.line.ask_for(patience, replica, "POST /v1/seats", body).await;
             match self.hears_of_seats(session, sent, heard) {
-                // It keeps its place, or leaves the queue without a word.
+                // It keeps its place, or leaves the queue without a release.
                 Some(Taken::Refused) if self.habit == Habit::Patient && !self.dice.one_in(4) => {}
                 Some(taken) => return taken,
                 None => {}
@@ -253,7 +253,7 @@ impl Agent {
         }
     }
 
-    /// One heartbeat for all of them, until there is an answer. The sessions that have lost a seat.
+    /// Sends one heartbeat for all of them until there is an answer. Returns the sessions that have lost a seat.
     async fn keeps(&mut self, all: &[&Seats]) -> Vec<Session> {
         let ids: Vec<&str> = all.iter().flat_map(|seats| seats.ids.iter().map(String::as_str)).collect();
         let (line, body) = match ids[..] {
@@ -280,7 +280,7 @@ impl Agent {
         history.count.requests += 1;
         let Heard::Answer { status: status @ (200 | 410), body } = heard else {
             not_now(&mut history, heard);
-            // One that is found late takes no seat.
+            // A heartbeat that the server finds late takes no seat.
             all.iter().for_each(|seats| history.unanswered(seats.session, sent, at, false));
             return None;
         };
@@ -296,7 +296,7 @@ impl Agent {
         Some(lost)
     }
 
-    /// Gives seats back, each until there is an answer.
+    /// Gives seats back, and repeats each release until there is an answer.
     async fn gives_back(&mut self, seats: Seats) {
         self.town.history().releases(seats.session, now());
         for id in &seats.ids {
@@ -323,23 +323,23 @@ impl Agent {
         let free = matches!(heard, Heard::Answer { status: 204, .. });
         if !free {
             not_now(&mut history, heard);
-            // One that is found late takes no seat.
+            // A heartbeat that the server finds late takes no seat.
             history.unanswered(session, sent, now(), false);
         }
         free
     }
 }
 
-/// Anything but no answer, or that of a server that cannot serve at present, is a defect.
+/// Records a defect, unless there was no answer or the server answered that it cannot serve at present.
 fn not_now(history: &mut History, heard: Heard) {
     if let Heard::Answer { status, body } = heard
         && !matches!(status, 429 | 503)
     {
-        history.defect(format!("somebody was answered with {status}: {body}"));
+        history.defect(format!("a client was answered with {status}: {body}"));
     }
 }
 
-/// Names and slots of the seats in an answer.
+/// Returns the ids and slots of the seats in an answer.
 fn seats_in(body: &str) -> (Vec<String>, Vec<u16>) {
     let value: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     let seats = value["seats"].as_array().into_iter().flatten();

@@ -1,56 +1,57 @@
-//! Whether a history can be: nobody holds a seat that another believes to hold, and nobody is refused one that is free.
+//! Decides whether a history is possible: no two clients believe to hold the same seat, and nobody is refused a free
+//! one.
 //!
-//! A slot is linearizable, as a lock that runs out, exactly where the times for which clients believe to hold it are
-//! disjoint: each grant can then be put at its answer and each release at its request. A client believes from the answer
-//! to its request for a seat until it asks to release it, and no longer than a TTL after it *sent* the last request that was
-//! answered well.
+//! A slot is linearizable, as a lock that expires, if and only if the times for which clients believe to hold it are
+//! disjoint: each grant can then be put at its answer and each release at its request. A client believes to hold a seat
+//! from the answer to its request until it asks to release the seat, and no longer than a TTL after it *sent* the last
+//! request that succeeded.
 //!
-//! A refusal is right if at some instant between its request and its answer so many seats may have been held, as far as
-//! can be seen from outside, that there was no room.
+//! A refusal is right if at some instant between its request and its answer, as far as can be seen from outside, enough
+//! seats may have been held to leave no room.
 
 use std::collections::BTreeMap;
 
 use super::history::{Belief, End, History, Micros, Possible, Refusal, Slot};
 
-/// The owner looks for seats whose holders were not heard of this often, and a busy machine a little later.
+/// How often the owner looks for seats without a heartbeat, with some time added for a busy machine.
 const SWEEP: Micros = 2_500_000;
-/// What was released so shortly before a fault may not have been written.
+/// A release this shortly before a fault may not have been written.
 const UNWRITTEN: Micros = 500_000;
 
-/// A time in which something was done to the servers, up to when all of them were well again.
+/// A time of trouble: from a fault of the servers until all of them were well again.
 #[derive(Clone, Copy, Debug)]
 pub struct Trouble {
     pub from: Micros,
     pub to: Micros,
 }
 
-/// What is promised.
+/// What the seat servers promise.
 #[derive(Clone, Debug)]
 pub struct Law {
-    /// Seats of each License.
+    /// The number of seats of each License.
     pub seats: Vec<u32>,
-    /// How long a seat stays taken on the server after it was last heard of its holder: a TTL and the drift of clocks.
+    /// How long a seat stays taken on the server after the last heartbeat: a TTL and the drift of clocks.
     pub stays: Micros,
-    /// How long a new owner takes no seat from anybody.
+    /// How long a new owner takes no seat away from a holder.
     pub waits: Micros,
 }
 
-/// What the checker has found.
+/// The checker's findings.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
     pub defects: Vec<String>,
     pub beliefs: u64,
     pub refusals: u64,
-    /// Refusals that were right even though nobody was in trouble in the time in which it counts.
+    /// Refusals that were right and had no trouble within the time in which it counts.
     pub refusals_in_quiet: u64,
-    /// The most seats believed to be held at one instant, of each License.
+    /// The most seats of each License that were believed to be held at one instant.
     pub most_believed: Vec<u32>,
 }
 
-/// So many defects of one sort are shown.
+/// The most defects of one kind that are shown.
 const MOST_TOLD: usize = 10;
 
-/// Judges a history that was closed. `troubles` are in order and do not overlap.
+/// Judges a closed history. `troubles` are in order and do not overlap.
 pub fn check(history: &mut History, law: &Law, troubles: &[Trouble]) -> Verdict {
     let mut verdict = Verdict { defects: history.defects.clone(), ..Verdict::default() };
     if history.more_defects > 0 {
@@ -76,7 +77,7 @@ fn tell(defects: &mut Vec<String>, told: &mut usize, text: impl FnOnce() -> Stri
     }
 }
 
-/// Nobody believes to hold what another believes to hold.
+/// Checks that no two sessions believe to hold the same slot at once.
 fn disjoint(beliefs: &mut [Belief], verdict: &mut Verdict) {
     beliefs.sort_unstable_by_key(|belief| (belief.slot, belief.from, belief.to));
     let mut told = 0;
@@ -93,7 +94,7 @@ fn disjoint(beliefs: &mut [Belief], verdict: &mut Verdict) {
     }
 }
 
-/// At no instant more seats are believed to be held than there are.
+/// Checks that at no instant more seats are believed to be held than there are.
 fn within_limit(beliefs: &[Belief], license: u8, seats: u32, verdict: &mut Verdict) {
     let of_license = || beliefs.iter().filter(|belief| belief.slot.license == license);
     let mut changes: Vec<(Micros, i32)> = of_license().map(|belief| (belief.to, -1)).collect();
@@ -114,13 +115,13 @@ fn within_limit(beliefs: &[Belief], license: u8, seats: u32, verdict: &mut Verdi
     verdict.most_believed.push(u32::try_from(most).unwrap_or(u32::MAX));
 }
 
-/// How many seats of a License may be held, from each instant on.
+/// The number of seats of a License that may be held, from each instant on.
 #[derive(Debug, Default)]
 struct Levels(Vec<(Micros, i32)>);
 
 impl Levels {
     fn of(mut changes: Vec<(Micros, i32)>) -> Self {
-        // What begins at an instant counts at it, and so does what ends then.
+        // A seat counts both at the instant at which it begins and at the one at which it ends.
         changes.sort_unstable_by_key(|(at, change)| (*at, -change));
         let mut now = 0;
         for (_, change) in &mut changes {
@@ -130,7 +131,7 @@ impl Levels {
         Levels(changes)
     }
 
-    /// The most that may be held at some instant between.
+    /// Returns the most seats that may be held at an instant between `from` and `to`; stops looking at `enough`.
     fn most(&self, from: Micros, to: Micros, enough: i32) -> i32 {
         let next = self.0.partition_point(|(at, _)| *at < from);
         let mut most = next.checked_sub(1).map_or(0, |before| self.0[before].1);
@@ -154,7 +155,7 @@ fn levels(mut possible: Vec<Possible>, law: &Law, troubles: &[Trouble]) -> BTree
         of_license.extend([(seat.from, i32::from(seat.count)), (seat.to, -i32::from(seat.count))]);
     }
     possible.retain(|seat| seat.slot.is_some());
-    // By the order in which they had it: who has a seat shows that those before have it no more.
+    // Sort by the order in which they held the slot: a holder proves that the ones before no longer hold it.
     possible.sort_unstable_by_key(|seat| (seat.slot, seat.known));
     for n in 1..possible.len() {
         if possible[n - 1].slot == possible[n].slot {
@@ -180,7 +181,7 @@ fn levels(mut possible: Vec<Possible>, law: &Law, troubles: &[Trouble]) -> BTree
     changes.into_iter().map(|(license, changes)| (license, Levels::of(changes))).collect()
 }
 
-/// Until when a seat may be taken on the server.
+/// Returns the instant until which a seat may be taken on the server.
 fn until(seat: &Possible, law: &Law, troubles: &[Trouble]) -> Micros {
     let mut to = match seat.end {
         End::Released => seat.to,
@@ -191,11 +192,11 @@ fn until(seat: &Possible, law: &Law, troubles: &[Trouble]) -> Micros {
         if to + UNWRITTEN < trouble.from {
             break;
         }
-        // Given back long after, to an owner that is well: that is the end of it.
+        // It was given back long after the trouble, to an owner that was well, so it is free from then on.
         if seat.end == End::Released && seat.to > trouble.to + UNWRITTEN {
             continue;
         }
-        // A new owner took it over as it was in the ledger, or an old one found a request that had waited.
+        // A new owner may have found it in the ledger, or an old one may have served a request that had waited.
         to = to.max(trouble.to + law.waits + SWEEP);
     }
     to

@@ -1,4 +1,4 @@
-//! The checker finds errors that are planted, and nothing where there is none.
+//! The checker finds planted errors, and nothing in correct histories.
 
 use super::checker::{Law, Trouble, Verdict, check};
 use super::history::{History, Session};
@@ -17,7 +17,7 @@ fn judged(seats: u32, troubles: &[Trouble], tell: impl FnOnce(&mut History)) -> 
     check(&mut history, &law(seats), troubles)
 }
 
-/// The defects, in words.
+/// Returns the defects that the checker finds, as text.
 fn found(seats: u32, tell: impl FnOnce(&mut History)) -> String {
     judged(seats, &[], tell).defects.join("\n")
 }
@@ -40,16 +40,16 @@ fn is_refused(history: &mut History, sent: u64, heard: u64) {
 }
 
 #[test]
-fn seats_that_go_from_hand_to_hand_are_in_order() {
+fn seats_that_change_hands_are_correct() {
     let verdict = judged(1, &[], |history| {
         let first = takes(history, 10, 20, 0);
         is_refused(history, 21, 22);
         history.kept(first, 30, 40);
         gives_back(history, first, 50, 60);
-        // Granted before the release was answered, and after it was asked for.
+        // Granted after the release was requested, and before it was answered.
         let second = takes(history, 51, 55, 0);
         gives_back(history, second, 70, 80);
-        // Silence: the next one has it once the time of the one before is over.
+        // After silence, the next session gets the seat once the TTL of the one before is over.
         takes(history, 90, 100, 0);
         takes(history, 91 + TTL, 92 + TTL, 0);
     });
@@ -71,7 +71,7 @@ fn a_seat_that_two_believe_to_hold_is_found() {
         takes(history, 20, 9 + TTL, 0);
     });
     assert!(one_tick_too_early.contains("held twice"), "{one_tick_too_early}");
-    // Kept by an owner of the past, after it was given to another.
+    // A previous owner kept it after it was granted to another session.
     let kept_too_long = found(1, |history| {
         let first = takes(history, 10, 20, 0);
         takes(history, 11 + TTL, 12 + TTL, 0);
@@ -91,7 +91,7 @@ fn a_seat_that_two_believe_to_hold_is_found() {
 
 #[test]
 fn time_counts_from_what_was_sent() {
-    // Answered late: the second may have the seat although the first was answered less than a TTL ago.
+    // The answer was late: the second may have the seat although the first was answered less than a TTL ago.
     assert_eq!(
         found(1, |history| {
             takes(history, 0, SECOND, 0);
@@ -102,7 +102,7 @@ fn time_counts_from_what_was_sent() {
 }
 
 #[test]
-fn more_than_there_are_is_found() {
+fn more_seats_than_there_are_is_found() {
     let text = found(2, |history| (0..3).for_each(|n| _ = takes(history, 10, 20 + u64::from(n), n)));
     assert!(text.contains("3 of 2 seats of License 0 were believed to be held at 22"), "{text}");
 }
@@ -153,7 +153,7 @@ fn a_refusal_with_a_free_seat_is_found() {
         is_refused(history, 41, 50);
     });
     assert!(free.contains("refused wrongly"), "{free}");
-    // Somebody's release was on its way, or somebody's request.
+    // Another session's release was on its way, or another session's request.
     assert_eq!(
         found(1, |history| {
             let session = takes(history, 10, 20, 0);
@@ -183,7 +183,7 @@ fn a_refusal_after_a_fault_is_right_as_long_as_the_new_owner_waits() {
     let after = |at: u64| {
         judged(1, &[trouble], |history| {
             let session = takes(history, 10, 20, 0);
-            // Answered, and perhaps never written.
+            // The release was answered, but perhaps never written.
             gives_back(history, session, 30, 40);
             is_refused(history, at, at + 1);
         })
@@ -193,7 +193,7 @@ fn a_refusal_after_a_fault_is_right_as_long_as_the_new_owner_waits() {
     let late = after(30 * SECOND);
     assert!(late.defects.join("\n").contains("refused wrongly"), "{late:?}");
     assert_eq!(late.refusals_in_quiet, 1);
-    // Somebody else has had the seat since then, and given it back: it was free.
+    // Another session has held the seat since then and has given it back, so it was free.
     let had_by_another = judged(1, &[trouble], |history| {
         let session = takes(history, 10, 20, 0);
         gives_back(history, session, 30, 40);
@@ -205,7 +205,7 @@ fn a_refusal_after_a_fault_is_right_as_long_as_the_new_owner_waits() {
 }
 
 #[test]
-fn a_seat_may_be_kept_for_whoever_was_told_its_place_and_for_nobody_else() {
+fn a_seat_may_be_kept_for_a_session_that_was_told_its_place_and_for_no_other() {
     let asks = |history: &mut History, place: bool| {
         let session = history.begin(0, 1);
         match place {
@@ -251,7 +251,7 @@ fn a_request_without_an_answer_may_hold_a_seat_until_it_is_known_to_hold_none() 
         is_refused(history, 60, 70);
     });
     assert!(resolved.contains("refused wrongly"), "{resolved}");
-    // It may have been carried out a second time, afterwards.
+    // The request may have been carried out a second time afterwards.
     assert_eq!(
         found(1, |history| {
             let session = asks(history, true);

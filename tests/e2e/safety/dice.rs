@@ -1,4 +1,4 @@
-//! Chances that follow from a seed (SplitMix64: Steele, Lea, Flood, OOPSLA 14).
+//! Random numbers that follow from a seed (SplitMix64: Steele, Lea, Flood, OOPSLA 14).
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// One of `0..n`.
+    /// Returns one of `0..n`.
     pub fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }

@@ -1,5 +1,5 @@
-//! What is done to the replicas and to the control plane. Each fault is seen to have happened: a run in which one comes to
-//! nothing fails.
+//! Faults of the replicas and of the control plane. Each fault is seen to have happened: a run in which one has no
+//! effect fails.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -18,23 +18,23 @@ use crate::eventually::eventually;
 pub enum Fault {
     /// SIGTERM to the owner.
     Ended,
-    /// kill -9 of the owner, whatever it is at.
+    /// SIGKILL to the owner, whatever it is doing.
     Killed,
-    /// kill -9 of the owner while it waits for the answer to a write that was carried out.
+    /// SIGKILL to the owner while it waits for the answer to a write that was carried out.
     KilledAfterCommit,
-    /// kill -9 of the owner while what it writes is held up, longer than clients wait. It comes through afterwards.
+    /// SIGKILL to the owner while its write is held back, longer than clients wait. The write arrives afterwards.
     KilledBeforeCommit,
-    /// SIGSTOP of the owner for twice the TTL.
+    /// SIGSTOP to the owner for twice the TTL.
     Stopped,
-    /// SIGSTOP of the owner until another has taken over, and longer.
+    /// SIGSTOP to the owner until another has taken over, and longer.
     StoppedAndReplaced,
-    /// The owner is cut off from everybody, until it has given up and longer.
+    /// The owner is cut off from everything until it has given up, and longer.
     CutOff,
-    /// The Lease is deleted, so that another takes it while the owner has proof still, and believes to lead.
+    /// The Lease is deleted, so that another replica takes it while the owner still has proof and believes to lead.
     Deposed,
-    /// kill -9 of the API server, which is started anew.
+    /// SIGKILL to the API server, which is restarted.
     NoApiServer,
-    /// Clocks of all replicas jump by hours, forwards and back.
+    /// The clocks of all replicas jump by hours, forwards and back.
     ClocksSet,
 }
 
@@ -53,26 +53,26 @@ impl Fault {
     ];
 }
 
-/// How far a clock jumps, in hours.
+/// The most hours by which a clock jumps.
 const HOURS: usize = 48;
-/// How often connections are broken until a replica has read what time it is.
+/// The time between two breaks of a replica's connections, until it has read its new time.
 const RECONNECTS: Duration = Duration::from_millis(500);
-/// Longer than a client waits for an answer, so that it asks again while the write is held up.
+/// Longer than a client waits for an answer, so that it asks again while the write is held back.
 const HELD_UP: Duration = Duration::from_millis(2500);
 
-/// What faults are done to.
+/// The replicas and the control plane that suffer the faults.
 pub struct Field<'f> {
     pub ground: &'f Ground,
     pub replicas: &'f mut [Replica],
     pub town: &'f Town,
     pub dice: &'f mut Dice,
-    /// How much longer than needed faults last, now and then: until a new owner's wait is over.
+    /// How much longer than needed faults sometimes last: until a new owner's wait is over. `None` if they never do.
     pub waits: Option<Duration>,
 }
 
 impl Field<'_> {
-    /// Waits until one replica hands out seats and all others stand by; which one it is. One that ends is started anew, as
-    /// kubelet does.
+    /// Waits until one replica grants seats and all others stand by, and returns its index. Restarts a replica that
+    /// ends, as a kubelet does.
     pub async fn owner(&mut self) -> usize {
         eventually(2 * SOON, "one replica leads and all others stand by", async || {
             let mut seen = Vec::new();
@@ -95,7 +95,7 @@ impl Field<'_> {
         eventually(SOON, "the ledger can be read", async || self.ground.reached().await.ok_or("no".to_owned())).await
     }
 
-    /// Does it, and returns once it has happened.
+    /// Causes the fault, and returns once it has happened.
     pub async fn strike(&mut self, fault: Fault) {
         let owner = self.owner().await;
         let before = self.reached().await;
@@ -103,7 +103,7 @@ impl Field<'_> {
             Fault::Ended => {
                 self.replicas[owner].signal(Signal::SIGTERM);
                 let status = self.replicas[owner].end().await;
-                assert_eq!(status.code(), Some(0), "it ends in order");
+                assert_eq!(status.code(), Some(0), "it ends cleanly");
                 self.is_followed_by_one(owner, before.epoch).await;
             }
             Fault::Killed => {
@@ -120,8 +120,8 @@ impl Field<'_> {
                 self.replicas[owner].upstream.hold(Held { requests: true, answers: false });
                 let before = self.still().await;
                 tokio::time::sleep(HELD_UP).await;
-                assert_eq!(self.reached().await, before, "nothing came through");
-                assert!(self.replicas[owner].upstream.stopped() > stopped, "no write was held up");
+                assert_eq!(self.reached().await, before, "the held write did not arrive");
+                assert!(self.replicas[owner].upstream.stopped() > stopped, "no write was held back");
                 self.kills(owner).await;
                 self.ground.taken_over_since(before.epoch).await;
             }
@@ -137,7 +137,7 @@ impl Field<'_> {
                 assert!(self.replicas[owner].is_stopped());
                 self.replicas[owner].signal(Signal::SIGCONT);
                 let status = self.replicas[owner].end().await;
-                assert_eq!(status.code(), Some(1), "it finds that it leads no more, and ends");
+                assert_eq!(status.code(), Some(1), "it finds that it no longer leads, and ends");
             }
             Fault::CutOff => {
                 self.replicas[owner].cut();
@@ -150,14 +150,14 @@ impl Field<'_> {
                 self.ground.delete_lease().await;
                 self.ground.taken_over_since(before.epoch).await;
                 let status = self.replicas[owner].end().await;
-                assert_eq!(status.code(), Some(1), "it finds that it leads no more, and ends");
+                assert_eq!(status.code(), Some(1), "it finds that it no longer leads, and ends");
             }
             Fault::NoApiServer => self.kills_api_server().await,
             Fault::ClocksSet => self.sets_clocks().await,
         }
     }
 
-    /// Undoes it, and returns once everything is well and a seat is granted.
+    /// Undoes the fault, and returns once everything is well and a seat is granted.
     pub async fn mend(&mut self) {
         for replica in self.replicas.iter_mut() {
             replica.set_right();
@@ -166,7 +166,7 @@ impl Field<'_> {
         self.grants(1).await;
     }
 
-    /// Waits until clients were granted so many seats more.
+    /// Waits until clients were granted `more` further seats.
     pub async fn grants(&self, more: u64) {
         let count = || self.town.history().count;
         let wanted = count().granted + more;
@@ -177,7 +177,7 @@ impl Field<'_> {
         .await;
     }
 
-    /// Another takes over, and nobody from that one.
+    /// Checks that one other replica takes over, and that none takes over from that one.
     async fn is_followed_by_one(&mut self, gone: usize, epoch: i64) {
         self.ground.taken_over_since(epoch).await;
         eventually(SOON, "one of the others leads", async || {
@@ -196,8 +196,9 @@ impl Field<'_> {
         assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "{status:?}");
     }
 
-    /// Where the answer that is held back is that to a write seen before, nothing more is written; where the answer has come
-    /// through before, nothing is held back: then again.
+    /// Holds answers back until one of them is that to a new write. If the held answer is that to an earlier write,
+    /// nothing more is written; if the write's answer has passed before, nothing is held back. Both times it tries
+    /// again.
     async fn holds_back_the_answer_to_a_write(&mut self, owner: usize) {
         let upstream = &self.replicas[owner].upstream;
         eventually(SOON, "a write is carried out whose answer is held back", async || {
@@ -221,7 +222,7 @@ impl Field<'_> {
         eventually(SOON, "the kernel stops it", stopped).await;
     }
 
-    /// Where the ledger stands once nothing more is written.
+    /// Returns how far the ledger has come once nothing more is written.
     async fn still(&self) -> Reached {
         let mut last = self.reached().await;
         eventually(SOON, "nothing more is written", async || {
@@ -247,7 +248,7 @@ impl Field<'_> {
             if pid != killed { Ok(()) } else { Err(format!("{pid}")) }
         })
         .await;
-        assert_eq!(self.ground.reached().await, None, "for a moment nobody answers");
+        assert_eq!(self.ground.reached().await, None, "for a moment no API server answers");
         self.reached().await;
     }
 
@@ -262,7 +263,7 @@ impl Field<'_> {
                 eventually(SOON, &what, async || match replica.clock() {
                     Some(seen) if (seen - ahead).abs() < TimeDelta::minutes(2) => Ok(()),
                     seen => {
-                        // Not so often that it cannot say anything.
+                        // Not so often that the replica never gets to log its time.
                         tokio::time::sleep(RECONNECTS).await;
                         replica.reconnects().await;
                         Err(format!("{seen:?}"))
@@ -272,7 +273,7 @@ impl Field<'_> {
             }
             self.grants(200).await;
         }
-        // Some stay as they are.
+        // Some clocks stay wrong.
         for replica in self.replicas.iter() {
             if self.dice.one_in(2) {
                 replica.set_clock(TimeDelta::zero());

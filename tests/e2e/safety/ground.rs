@@ -1,4 +1,4 @@
-//! A control plane of one's own, with two Licenses whose seats are fewer than those who want them.
+//! A separate control plane, with two Licenses that have fewer seats than clients want.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ use crate::eventually::eventually;
 pub const HOME: &str = "seatkeeper";
 const NAMESPACE: &str = "siege";
 const AGENTS: &str = "agents";
-/// How long anything may take that needs no fault to pass.
+/// The longest that anything may take that does not have to outlast a fault.
 pub const SOON: Duration = Duration::from_secs(60);
 
-/// Licenses and their seats.
+/// The Licenses and the number of their seats.
 pub const LICENSES: [(&str, u32); 2] = [("small", 24), ("large", 48)];
 
-/// How far the ledger has come.
+/// How far the ledger has come: epoch and sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reached {
     pub epoch: i64,
@@ -36,7 +36,7 @@ pub struct Reached {
 
 pub struct Ground {
     pub admin: Client,
-    /// Whoever takes seats.
+    /// The token of the ServiceAccount that takes seats.
     pub token: String,
     pub namespace: &'static str,
     operator: serde_json::Value,
@@ -45,7 +45,8 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// With the chart's rights for operators, and no operator. The Licenses are made once one runs.
+    /// Makes a control plane with the chart's rights for operators, but no operator. Once one runs, `order` makes the
+    /// Licenses.
     pub async fn make(fsync: bool) -> Self {
         let cluster = Cluster::start_with_lasting_api_server(fsync).unwrap_or_else(|why| panic!("{why}"));
         let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/seatkeeper");
@@ -76,7 +77,7 @@ impl Ground {
         ground
     }
 
-    /// The contracts, and waits until their Licenses show what they grant.
+    /// Applies the contracts, and waits until their Licenses show what they grant.
     pub async fn order(&self) {
         self.apply(&contracts()).await;
         let licenses: Api<License> = Api::namespaced(self.admin.clone(), NAMESPACE);
@@ -97,7 +98,7 @@ impl Ground {
     async fn apply(&self, yaml: &str) {
         let file = self.folder().join("apply.yaml");
         std::fs::write(&file, yaml).expect("the state folder is ours");
-        // The kinds may not be served yet.
+        // The API server may not serve the kinds yet.
         eventually(SOON, "kubectl apply", async || {
             let applied = Command::new(self.cluster.bin("kubectl"))
                 .args(["apply", "-f"])
@@ -125,10 +126,10 @@ impl Ground {
         answer.status.and_then(|status| status.token).expect("the API server fills in the token")
     }
 
-    /// The operator's kubeconfig, with the API server reached at `relay`.
+    /// Writes the operator's kubeconfig with `relay` as the address of the API server.
     pub fn kubeconfig_by(&self, relay: SocketAddr, name: &str) -> PathBuf {
         let mut config = self.operator.clone();
-        // What is tried are replicas whose clocks are set to before the certificate was made, too.
+        // Some clocks are set to a time before the certificate was made, so it is not checked.
         let server = serde_json::json!({"server": format!("https://{relay}"), "insecure-skip-tls-verify": true});
         config["clusters"][0]["cluster"] = server;
         let path = self.folder().join(format!("kubeconfig-{name}"));
@@ -136,7 +137,7 @@ impl Ground {
         path
     }
 
-    /// A place for files.
+    /// Returns the folder for files of tests.
     pub fn folder(&self) -> &Path {
         self.cluster.state()
     }
@@ -145,13 +146,13 @@ impl Ground {
         self.cluster.pid("kube-apiserver")
     }
 
-    /// As somebody does who wants another replica to lead.
+    /// Deletes the Lease, as an administrator does to make another replica lead.
     pub async fn delete_lease(&self) {
         let leases: Api<Lease> = Api::namespaced(self.admin.clone(), HOME);
         leases.delete(LEASE_NAME, &DeleteParams::default()).await.expect("an owner leads");
     }
 
-    /// How far the ledger has come; None: the API server does not tell.
+    /// Returns how far the ledger has come; `None` if the API server does not answer.
     pub async fn reached(&self) -> Option<Reached> {
         let ledgers: Api<SeatLedger> = Api::namespaced(self.admin.clone(), HOME);
         let asked = tokio::time::timeout(Duration::from_secs(2), ledgers.list(&ListParams::default())).await;

@@ -1,18 +1,18 @@
-//! What clients did with seats and what they were told, as little of it as the checker needs: ten million operations fit
-//! in memory.
+//! What clients did with seats and how they were answered. It keeps only what the checker needs, so that ten million
+//! operations fit in memory.
 //!
-//! Every instant is of one monotonic clock, in microseconds: all clients are in one process.
+//! All instants are microseconds of one monotonic clock, because all clients are in one process.
 
 use std::collections::HashMap;
 
 /// The most seats that one session takes.
 pub const MOST_SEATS: usize = 2;
-/// So many defects are kept in words; the rest is counted.
+/// The most defects that are kept as text; further ones are only counted.
 const MOST_TOLD: usize = 20;
 
 pub type Micros = u64;
 
-/// A session of one client: the start of a program.
+/// A session of one client: one start of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Session(pub u32);
 
@@ -23,7 +23,7 @@ pub struct Slot {
     pub number: u16,
 }
 
-/// A session believes to hold a slot.
+/// A time for which a session believes to hold a slot.
 #[derive(Clone, Copy, Debug)]
 pub struct Belief {
     pub slot: Slot,
@@ -32,10 +32,10 @@ pub struct Belief {
     pub to: Micros,
 }
 
-/// What the server may count as held, seen from outside.
+/// A seat that the server may count as held, as far as can be seen from outside.
 #[derive(Clone, Copy, Debug)]
 pub struct Possible {
-    /// None: no answer has told which.
+    /// `None` if no answer named the slot.
     pub slot: Option<Slot>,
     pub license: u8,
     pub count: u8,
@@ -46,18 +46,18 @@ pub struct Possible {
     pub end: End,
 }
 
-/// How a seat came free.
+/// How a session's time with a seat ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The client gave it back, and was told so.
+    /// The client gave it back and got an answer.
     Released,
-    /// Nothing was heard of the client after `to`.
+    /// The client sent nothing after `to`.
     Silence,
-    /// The answer to a request did not come in time: the server may still find the request, and carry it out.
+    /// The answer to a request did not come in time: the server may still receive the request and carry it out.
     Late,
 }
 
-/// Somebody was told that there is no seat.
+/// A session was answered that there is no seat.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal {
     pub license: u8,
@@ -66,15 +66,15 @@ pub struct Refusal {
     pub heard: Micros,
 }
 
-/// How much was done.
+/// The number of operations of each kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Count {
     pub requests: u64,
     pub granted: u64,
-    /// Granted to those who ask in the queue, of the above.
+    /// Of these, granted to waiters in the queue.
     pub in_turn: u64,
     pub refused: u64,
-    /// Times a session was told its place in the queue, in requests.
+    /// How many requests were answered with a place in the queue.
     pub queued: u64,
     pub kept: u64,
     pub lost: u64,
@@ -84,7 +84,7 @@ pub struct Count {
 }
 
 impl Count {
-    /// Operations on single seats: each is checked.
+    /// Returns the number of operations on single seats; each is checked.
     pub fn operations(&self) -> u64 {
         self.granted + self.refused + self.kept + self.lost + self.released
     }
@@ -94,11 +94,11 @@ impl Count {
 struct Open {
     license: u8,
     count: u8,
-    /// The first request that may have been carried out, and until when that was not known.
+    /// When the first request that may have been carried out was sent, and until when its outcome was not known.
     asked: Option<(Micros, Micros)>,
     seats: Option<Held>,
     late: Vec<(Micros, Micros)>,
-    /// It was told that its seats are lost.
+    /// The session was answered that its seats are lost.
     lost: bool,
 }
 
@@ -107,10 +107,10 @@ struct Held {
     slots: [u16; MOST_SEATS],
     asked: Micros,
     known: Micros,
-    /// Believed from then to then.
+    /// The session believes to hold its seats from `from` to `to`.
     from: Micros,
     to: Micros,
-    /// The last instant at which the server may have heard of it.
+    /// The last instant at which the server may have received a request of the session.
     contact: Micros,
 }
 
@@ -128,10 +128,10 @@ pub struct History {
     pub possible: Vec<Possible>,
     pub refusals: Vec<Refusal>,
     pub count: Count,
-    /// What no order of events explains, seen while it was noted.
+    /// Answers that no order of events explains, found while they were recorded.
     pub defects: Vec<String>,
     pub more_defects: u64,
-    /// The longest time without a new seat since this was set to nothing.
+    /// The longest time without a new seat since this was last reset to zero.
     pub longest_gap: Micros,
     last_grant: Option<Micros>,
     open: HashMap<Session, Open>,
@@ -143,7 +143,7 @@ impl History {
         History { ttl, ..History::default() }
     }
 
-    /// A new session, which will ask for `count` seats.
+    /// Begins a session, which will ask for `count` seats.
     pub fn begin(&mut self, license: u8, count: u8) -> Session {
         self.sessions += 1;
         let session = Session(self.sessions);
@@ -158,7 +158,7 @@ impl History {
         }
     }
 
-    /// It was told which seats it has.
+    /// Records that the session was granted these slots.
     pub fn granted(&mut self, session: Session, sent: Micros, heard: Micros, slots: &[u16]) {
         let gap = heard.saturating_sub(*self.last_grant.get_or_insert(heard));
         self.longest_gap = self.longest_gap.max(gap);
@@ -188,7 +188,7 @@ impl History {
         self.open.insert(session, open);
     }
 
-    /// After a positive answer to a request that was sent at `sent`.
+    /// Prolongs the belief after a positive answer to a request that was sent at `sent`.
     fn prolonged(&mut self, session: Session, license: u8, held: Held, sent: Micros, heard: Micros) -> Held {
         let to = sent + self.ttl;
         if heard <= held.to {
@@ -205,7 +205,7 @@ impl History {
         }
     }
 
-    /// Seats that are not this session's any more.
+    /// Records seats that the session no longer holds.
     fn part(&mut self, session: Session, license: u8, held: Held, to: Micros, end: End) {
         self.believed(session, license, held);
         let Held { asked: from, known, .. } = held;
@@ -213,11 +213,11 @@ impl History {
         self.possible.extend(held.slots(license).map(possible));
     }
 
-    /// It was told that there is no seat.
+    /// Records that the session was answered that there is no seat.
     pub fn refused(&mut self, session: Session, sent: Micros, heard: Micros) {
         let Some(open) = self.open.get_mut(&session) else { return };
         let Open { license, count, .. } = *open;
-        // Whatever became of the requests before: it has no seat now.
+        // Whatever happened to its earlier requests, it has no seat now.
         open.asked = None;
         let held = open.seats.is_some_and(|held| heard < held.to);
         self.count.refused += u64::from(count);
@@ -227,7 +227,7 @@ impl History {
         }
     }
 
-    /// It was refused, and told its place in the queue: a seat may be kept for it, for a while.
+    /// Records that the session was refused with its place in the queue: a seat may be kept for it for a while.
     pub fn queued(&mut self, session: Session, sent: Micros, heard: Micros) {
         self.refused(session, sent, heard);
         self.count.queued += 1;
@@ -236,7 +236,8 @@ impl History {
         }
     }
 
-    /// It asked for seats, or to keep them, and knows of no answer. `late`: the request may still be on its way.
+    /// Records that the session got no answer when it asked for seats or asked to keep them. `late` is whether the
+    /// request may still be on its way.
     pub fn unanswered(&mut self, session: Session, sent: Micros, given_up: Micros, late: bool) {
         self.count.unanswered += 1;
         let Some(open) = self.open.get_mut(&session) else { return };
@@ -249,19 +250,19 @@ impl History {
         }
     }
 
-    /// A heartbeat of all its seats was answered.
+    /// Records that a heartbeat for all its seats was answered with success.
     pub fn kept(&mut self, session: Session, sent: Micros, heard: Micros) {
         let Some(mut open) = self.open.remove(&session) else { return };
         self.count.kept += u64::from(open.count);
         open.seats = open.seats.map(|held| self.prolonged(session, open.license, held, sent, heard));
-        // A request that came late may have taken the seat once more.
+        // A request that arrived late may have taken the seat again.
         if open.lost && open.late.is_empty() {
-            self.defect(format!("{session:?} was told that its seat is lost, and at {heard} that it is kept"));
+            self.defect(format!("{session:?} was told that its seat is lost, but at {heard} that it is kept"));
         }
         self.open.insert(session, open);
     }
 
-    /// A heartbeat was answered: the seats are lost.
+    /// Records that a heartbeat was answered with the loss of the seats.
     pub fn lost(&mut self, session: Session, sent: Micros, heard: Micros) {
         let Some(open) = self.open.get_mut(&session) else { return };
         self.count.lost += u64::from(open.count);
@@ -275,14 +276,14 @@ impl History {
         }
     }
 
-    /// It gives its seats back: from now on it does not believe to hold them.
+    /// Records that the session gives its seats back: from now on it does not believe to hold them.
     pub fn releases(&mut self, session: Session, sent: Micros) {
         if let Some(held) = self.open.get_mut(&session).and_then(|open| open.seats.as_mut()) {
             held.to = held.to.min(sent);
         }
     }
 
-    /// Nothing more is asked in its name. `released`: when it was told that all its seats are free.
+    /// Ends the session, which sends no further request. `released` is when the release of all its seats was answered.
     pub fn over(&mut self, session: Session, released: Option<Micros>) {
         let Some(Open { license, count, asked, seats, late, .. }) = self.open.remove(&session) else { return };
         let unknown = |(from, to), end| Possible { slot: None, license, count, from, known: to, to, end };
@@ -298,7 +299,7 @@ impl History {
         }
     }
 
-    /// Ends every session: what is believed now goes on until its time is over.
+    /// Ends every session: present beliefs go on until their time is over.
     pub fn close(&mut self) {
         let mut open: Vec<Session> = self.open.keys().copied().collect();
         open.sort_unstable();

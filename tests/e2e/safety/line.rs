@@ -1,4 +1,4 @@
-//! What a client says to the replicas: HTTP/1.1 over connections that are kept, with a deadline.
+//! A client's requests to the replicas: HTTP/1.1 over persistent connections, with a deadline.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use tokio::net::TcpStream;
 use super::history::Micros;
 use super::http;
 
-/// Who has no answer for so long asks anew. Who waits in the queue waits for it longer.
+/// How long a client waits for an answer before it asks again. A client in the queue waits longer.
 pub const PATIENCE: Duration = Duration::from_secs(1);
-/// A replica that did not answer is left alone for a while, by most.
+/// How long most clients avoid a replica that did not answer.
 const LEFT_ALONE: Duration = Duration::from_secs(3);
 
 pub fn now() -> Micros {
     monotonic().as_micros() as Micros
 }
 
-/// What came of a request.
+/// The outcome of a request.
 pub enum Heard {
     Answer {
         status: u16,
         body: String,
     },
-    /// No answer in time; the request may still be on its way.
+    /// There was no answer in time; the request may still be on its way.
     Late,
-    /// The connection broke, or there was none.
+    /// The connection broke, or could not be opened.
     Broken,
 }
 
@@ -37,7 +37,7 @@ pub struct Line {
     doors: Arc<[SocketAddr]>,
     headers: Arc<str>,
     streams: Vec<Option<TcpStream>>,
-    /// Until when a replica is not asked.
+    /// The instant until which each replica is avoided.
     shunned: Vec<Micros>,
     out: Vec<u8>,
     input: Vec<u8>,
@@ -59,12 +59,12 @@ impl Line {
         now() < self.shunned[replica]
     }
 
-    /// `line` is method and path.
+    /// Sends a request; `line` is method and path.
     pub async fn ask(&mut self, replica: usize, line: &str, body: &str) -> Heard {
         self.ask_for(PATIENCE, replica, line, body).await
     }
 
-    /// The same, with another time for the answer.
+    /// Sends a request that waits for `patience` for the answer.
     pub async fn ask_for(&mut self, patience: Duration, replica: usize, line: &str, body: &str) -> Heard {
         self.out.clear();
         http::request(&mut self.out, format_args!("{line}"), &self.headers, body);

@@ -1,13 +1,14 @@
-//! Seats under fire: real replicas on a real control plane, faults of a seed, and a checker of what clients saw.
+//! Seats under fire: real replicas on a real control plane, faults chosen by a seed, and a checker of what clients saw.
 //!
 //! | question | file |
 //! |---|---|
-//! | What did clients do and hear? | `history.rs` |
-//! | Can that be? | `checker.rs`, with planted errors in `checker_test.rs` |
+//! | What did clients do, and how were they answered? | `history.rs` |
+//! | Is that possible? | `checker.rs`, with planted errors in `checker_test.rs` |
 //! | What do clients do? | `agent.rs`, over `line.rs` |
-//! | On what, with how many replicas? | `ground.rs`, `replica.rs`, `relay.rs`; `network.rs` where they have networks of their own |
-//! | What is done to them, and how is it known that it happened? | `faults.rs` |
-//! | The whole, in which size? | `siege.rs` |
+//! | On which cluster, with which replicas? | `ground.rs`, `replica.rs`, `relay.rs`; `network.rs` if each has its own
+//! network |
+//! | Which faults do they suffer, and how do we know that each happened? | `faults.rs` |
+//! | How is all of it run, and in which size? | `siege.rs` |
 //!
 //! `safety_test.rs` is the short size, `benches/safety` the long one.
 

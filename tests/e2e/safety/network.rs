@@ -1,19 +1,20 @@
-//! Networks of their own for replicas, for runs that are made in a network namespace that nobody else is in: a bridge, and
-//! on it one namespace for each replica, whose link can be pulled. All of it vanishes with the processes that hold it.
+//! A separate network for each replica, for runs in a network namespace that nothing else uses: a bridge, and on it one
+//! namespace for each replica, whose link can be pulled. All of it disappears with the processes that hold it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 const BRIDGE: &str = "seats0";
-/// Where the replicas find the control plane.
+/// The address at which the replicas find the control plane.
 pub const HUB: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
 /// The bridge between the replicas and everything else.
 pub struct Hub;
 
 impl Hub {
-    /// None: this network has more than the loopback of one that was just made. It is somebody's, and left alone.
+    /// Makes the bridge. Returns `None` if this network has more than a loopback: it is then not a new one, and is left
+    /// alone.
     pub fn raise() -> Option<Hub> {
         let devices = std::fs::read_to_string("/proc/self/net/dev").ok()?;
         if devices.lines().filter_map(|line| line.split_once(':')).any(|(name, _)| name.trim() != "lo") {
@@ -27,11 +28,11 @@ impl Hub {
     }
 }
 
-/// A replica's own network.
+/// The separate network of a replica.
 pub struct Island {
     pub address: Ipv4Addr,
     link: String,
-    /// The process that keeps the namespace.
+    /// The process that keeps the namespace alive.
     keeper: Child,
 }
 
@@ -41,7 +42,7 @@ impl Island {
         keeper.args(["--pdeathsig", "KILL", "--", "unshare", "--net", "--", "sh", "-c", "echo; exec sleep infinity"]);
         let keeper = keeper.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).spawn();
         let mut keeper = keeper.expect("a namespace can be made");
-        // It says one line once it is in its namespace.
+        // It prints one line once it is in its namespace.
         let mut said = [0];
         let stdout = keeper.stdout.as_mut().expect("stdout is piped");
         std::io::Read::read_exact(stdout, &mut said).expect("the namespace is there");
@@ -63,12 +64,12 @@ impl Island {
         island
     }
 
-    /// The words before a command that make it run there.
+    /// Returns the words to put before a command to run it in this network.
     pub fn entered(&self) -> Vec<String> {
         vec!["nsenter".into(), format!("--net=/proc/{}/ns/net", self.keeper.id()), "--".into()]
     }
 
-    /// Nothing comes in or out any more.
+    /// Cuts the link: nothing comes in or out any longer.
     pub fn cut(&self) {
         ip(&["link", "set", &self.link, "down"]);
     }

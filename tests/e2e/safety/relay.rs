@@ -1,5 +1,5 @@
-//! A stretch of network that holds back what goes over it, one way or both. Nothing is lost: what was held comes through
-//! once it is let, as TCP has it after a cut.
+//! A stretch of network that can hold back its traffic, one way or both. Nothing is lost: held bytes pass once they are
+//! released, as with TCP after a cut.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// What is held back.
+/// Which direction is held back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
-    /// From whoever connects to whom it connects to.
+    /// The bytes from the side that connects.
     pub requests: bool,
     pub answers: bool,
 }
@@ -28,15 +28,15 @@ pub struct Relay {
     pub address: SocketAddr,
     to: SocketAddr,
     held: watch::Sender<Held>,
-    /// Bytes that were held back so far.
+    /// The number of bytes held back so far.
     stopped: Arc<AtomicU64>,
     listening: Option<JoinHandle<()>>,
-    /// Until it has ended, the address is taken.
+    /// The listener that is ending; until then its address is taken.
     closing: Option<JoinHandle<()>>,
 }
 
 impl Relay {
-    /// Listens at `address`, or, where its port is 0, at one that is free.
+    /// Listens at `address`, or at a free port if its port is 0.
     pub async fn open(address: SocketAddr, to: SocketAddr) -> Self {
         let held = watch::Sender::new(Held::NOTHING);
         let mut relay = Relay { address, to, held, stopped: Arc::default(), listening: None, closing: None };
@@ -44,7 +44,7 @@ impl Relay {
         relay
     }
 
-    /// Takes connections again.
+    /// Accepts connections again.
     pub async fn listen(&mut self) {
         if self.listening.is_some() {
             return;
@@ -64,7 +64,7 @@ impl Relay {
         }));
     }
 
-    /// Every connection breaks, and no other is taken: nobody is there.
+    /// Breaks every connection and accepts no more, as if nothing listened.
     pub fn close(&mut self) {
         if let Some(listening) = self.listening.take() {
             listening.abort();
@@ -100,7 +100,7 @@ async fn pass(from: TcpStream, to: SocketAddr, mut held: watch::Receiver<Held>, 
     tokio::join!(requests, answers);
 }
 
-/// Until one of the two ends.
+/// Passes bytes on until one of the two sides ends.
 async fn flow(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -117,7 +117,7 @@ async fn flow(
             return;
         }
     }
-    // An end is held back, too.
+    // The end of the stream is held back too.
     let _ = held.wait_for(|held| !is_held(*held)).await;
     let _ = to.shutdown().await;
 }

@@ -1,4 +1,4 @@
-//! A replica of the operator, the real program: killed, stopped, cut off, with a clock that can be set.
+//! A replica of the operator, the real program, which can be killed, stopped and cut off, and whose clock can be set.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
@@ -18,39 +18,39 @@ use super::network::{HUB, Hub, Island};
 use super::relay::{Held, Relay};
 use crate::eventually::eventually;
 
-/// How long a replica has to answer about its health.
+/// The longest that a replica may take to answer about its health.
 const HEALTH: Duration = Duration::from_secs(1);
 
-/// How a replica is reached, and reaches others.
+/// How a replica is connected to the others.
 #[derive(Clone, Copy)]
 pub enum Way<'h> {
-    /// As it is.
+    /// Directly.
     Plain,
-    /// Through relays that can hold back everything.
+    /// Through relays that can hold back all traffic.
     Relayed,
-    /// Over a link of its own, which can be pulled.
+    /// Over a separate link, which can be pulled.
     Linked(&'h Hub),
 }
 
 pub struct Replica {
     pub name: String,
-    /// Between it and the API server.
+    /// The relay between it and the API server.
     pub upstream: Relay,
-    /// Before its seat server, where it shares its network.
+    /// The relay before its seat server; `None` if it has its own network.
     door: Option<Relay>,
-    /// Where it has a network of its own.
+    /// Its own network, if it has one.
     island: Option<Island>,
     health: SocketAddr,
     seats: SocketAddr,
     kubeconfig: PathBuf,
-    /// What its clock is to be ahead.
+    /// The file that says how far its clock is ahead.
     clock: PathBuf,
     more: Vec<String>,
     process: Option<Child>,
 }
 
 impl Replica {
-    /// One that does not run yet.
+    /// Makes a replica that does not run yet.
     pub async fn new(ground: &Ground, way: Way<'_>, number: u8, more: &[&str]) -> Self {
         let name = format!("replica-{number}");
         let island = if let Way::Linked(hub) = way { Some(Island::raise(hub, number)) } else { None };
@@ -73,7 +73,7 @@ impl Replica {
         replica
     }
 
-    /// Where clients and other replicas find its seat server.
+    /// Returns the address at which clients and other replicas find its seat server.
     pub fn address(&self) -> SocketAddr {
         self.door.as_ref().map_or(self.seats, |door| door.address)
     }
@@ -112,7 +112,7 @@ impl Replica {
         kill(pid, signal).unwrap_or_else(|error| panic!("{} cannot be sent {signal}: {error}", self.name));
     }
 
-    /// How it has ended, once it has.
+    /// Returns its exit status once it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.process.as_mut()?.try_wait().expect("it is our child")?;
         if let Some(door) = &mut self.door {
@@ -127,7 +127,7 @@ impl Replica {
         eventually(SOON, &what, async || self.ended().ok_or_else(|| "it runs".to_owned())).await
     }
 
-    /// Kills it where it runs, and waits until it has ended.
+    /// Kills it if it runs, and waits until it has ended.
     pub async fn kill(&mut self) -> ExitStatus {
         self.signal(Signal::SIGKILL);
         self.end().await
@@ -139,7 +139,7 @@ impl Replica {
         stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
     }
 
-    /// Nothing comes from it or to it any more.
+    /// Cuts it off: nothing comes from it or to it any longer.
     pub fn cut(&self) {
         match (&self.island, &self.door) {
             (Some(island), _) => island.cut(),
@@ -150,7 +150,7 @@ impl Replica {
         }
     }
 
-    /// Undoes what was done to it, but the clock.
+    /// Undoes all faults except that of the clock.
     pub fn set_right(&mut self) {
         self.upstream.hold(Held::NOTHING);
         self.door.iter().for_each(|door| door.hold(Held::NOTHING));
@@ -160,18 +160,18 @@ impl Replica {
         }
     }
 
-    /// Its clock is ahead of the machine's so much; what measures how long something takes is not touched.
+    /// Sets its clock ahead of the machine's by `ahead`; its monotonic clock is not changed.
     pub fn set_clock(&self, ahead: TimeDelta) {
         std::fs::write(&self.clock, format!("{:+}\n", ahead.num_seconds())).expect("the state folder is ours");
     }
 
-    /// Breaks its connections to the API server: it makes others, and says so with the time that it has.
+    /// Breaks its connections to the API server, so that it opens new ones and logs that with the time of its clock.
     pub async fn reconnects(&mut self) {
         self.upstream.close();
         self.upstream.listen().await;
     }
 
-    /// What its clock is ahead of the machine's, as the last line of its log says; None: there is none.
+    /// Returns how far its clock is ahead of the machine's, from the last line of its log; `None` if there is no line.
     pub fn clock(&self) -> Option<TimeDelta> {
         let log = std::fs::read_to_string(self.log()).ok()?;
         let times = log.lines().rev().filter_map(|line| line.split_whitespace().next()?.parse::<DateTime<Utc>>().ok());
@@ -182,7 +182,7 @@ impl Replica {
         self.kubeconfig.with_file_name(format!("{}.log", self.name))
     }
 
-    /// Whether it leads and hands out the seats; None: it does not do its part.
+    /// Returns whether it leads and grants seats, or stands by (`false`); `None` if it does neither.
     pub async fn leads(&self) -> Option<bool> {
         let ready = self.ask("/readyz").await?;
         if ready.contains("ok: stands by") {
@@ -214,14 +214,15 @@ impl Drop for Replica {
     }
 }
 
-/// Below those that the kernel gives to connections: nobody takes it while a replica is started anew.
+/// Returns a free port below those that the kernel gives to connections, so that none takes it while a replica
+/// restarts.
 fn free_port() -> SocketAddr {
     let number = || random_bytes().map(|bytes| 20_000 + u16::from_le_bytes(bytes) % 12_000).expect("randomness");
     let mut ports = std::iter::repeat_with(|| SocketAddr::from((Ipv4Addr::LOCALHOST, number())));
     ports.find(|port| std::net::TcpListener::bind(port).is_ok()).expect("it goes on until one is free")
 }
 
-/// The library that sets a program's clock.
+/// Returns the path of the library that sets a program's clock.
 fn faketime() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
     let library = |folder: std::fs::DirEntry| folder.path().join("faketime/libfaketimeMT.so.1");

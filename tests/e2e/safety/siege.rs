@@ -1,4 +1,4 @@
-//! The whole of it: replicas, clients, faults one after the other, and the judgement.
+//! The siege as a whole: replicas, clients, one fault after another, and the verdict.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,31 +19,31 @@ use super::replica::{Replica, Way};
 
 /// How long an owner has proof of owning the ledger.
 const PROOF_LASTS: Duration = Duration::from_secs(10);
-/// How often it is looked whether another owner has taken over.
+/// The time between two looks whether another owner has taken over.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The size of it.
+/// The size of a siege.
 pub struct Size {
     pub seed: u64,
     pub replicas: u8,
     pub brief: usize,
     pub lasting: usize,
     pub patient: usize,
-    /// Seconds.
+    /// In seconds.
     pub ttl: u64,
-    /// Every fault once, and then again until there are so many operations.
+    /// Every fault happens once, and then again until there are this many operations.
     pub operations: u64,
-    /// Grants between two faults, at least.
+    /// The least number of grants between two faults.
     pub quiet: usize,
     /// Whether some faults last until a new owner's wait is over.
     pub lingers: bool,
     /// Whether writes of the control plane wait for the disk.
     pub fsync: bool,
-    /// Options of the operator.
+    /// Further options of the operator.
     pub more: Vec<&'static str>,
 }
 
-/// What came of a sort of fault.
+/// The results of one kind of fault.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Struck {
     pub times: u64,
@@ -60,7 +60,7 @@ pub struct Report {
     pub verdict: Verdict,
 }
 
-/// Lays siege to replicas that run for it.
+/// Starts replicas and lays siege to them.
 pub async fn lay(size: Size, hub: Option<Hub>) -> Report {
     let mut dice = Dice::new(size.seed);
     let ttl = Duration::from_secs(size.ttl);
@@ -140,11 +140,11 @@ pub async fn lay(size: Size, hub: Option<Hub>) -> Report {
     Report { seed: size.seed, took, count: history.count, faults, take_overs: observed.count, verdict }
 }
 
-/// Seen from the side while it goes on.
+/// What is observed from outside while the siege goes on.
 #[derive(Default)]
 struct Observed {
     count: i64,
-    /// A take-over that nobody has caused is trouble like any other.
+    /// All take-overs: one that no fault has caused is trouble like any other.
     take_overs: Vec<Trouble>,
 }
 
@@ -168,7 +168,7 @@ async fn observe(ground: Arc<Ground>, observed: Arc<Mutex<Observed>>) {
     }
 }
 
-/// In order, and what overlaps as one.
+/// Sorts the troubles, and merges those that overlap.
 fn merged(mut troubles: Vec<Trouble>) -> Vec<Trouble> {
     troubles.sort_unstable_by_key(|trouble| trouble.from);
     let mut merged: Vec<Trouble> = Vec::new();
@@ -194,13 +194,13 @@ impl fmt::Display for Report {
         writeln!(f, "{operations} operations on single seats ({rate:.0} a second) in {} requests:", count.requests)?;
         let Count { granted, in_turn, refused, queued, kept, lost, released, unanswered, .. } = count;
         writeln!(f, "  {granted} granted, {refused} refused, {kept} kept, {lost} lost, {released} released")?;
-        writeln!(f, "  in the queue {in_turn} were granted, and {queued} times a session was told its place")?;
-        writeln!(f, "  {unanswered} times a session knew of no answer; {take_overs} take-overs")?;
+        writeln!(f, "  of these, {in_turn} granted in the queue; {queued} times a session was told its place")?;
+        writeln!(f, "  {unanswered} times a session got no answer; {take_overs} take-overs")?;
         let Verdict { beliefs, refusals, refusals_in_quiet, most_believed, defects } = verdict;
         writeln!(f, "{beliefs} times a slot was believed to be held, at most {most_believed:?} at once")?;
         writeln!(f, "{refusals} refusals judged, {refusals_in_quiet} of them with no fault within a take-over's wait")?;
         match defects.is_empty() {
-            true => writeln!(f, "the history can be"),
+            true => writeln!(f, "the history is possible"),
             false => writeln!(f, "DEFECTS:\n{}", defects.join("\n")),
         }
     }

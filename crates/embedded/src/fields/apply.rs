@@ -18,21 +18,25 @@ use crate::schema::node::Node;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// The manager of what an object had before its first apply, where nobody was recorded.
+/// The manager that owns what an object had before its first apply, if no manager was recorded.
 const BEFORE: &str = "before-first-apply";
 
-/// What an apply comes to before it is put into an object.
+/// The result of an apply, before it is put into an object.
 pub(super) enum Outcome<'a> {
-    /// The object, or none where it is as before, and its managers.
+    /// The merged object, `None` if nothing changes, and its managers.
     Done(Option<Value>, Managed<'a>),
     Conflicts(Conflicts<'a>),
 }
 
-/// Server-side apply: the object that results, with its `managedFields`.
+/// Returns the object that results from a server-side apply, with its `managedFields`.
 ///
-/// What the manager applies is merged into the live object; what it applied before and does not any more is removed,
-/// unless somebody else owns it. A field that somebody else owns and that would change is a conflict; with `force` the
-/// manager takes it. Without a difference the live object comes back as it is.
+/// What the manager applies is merged into the live object. What it applied before and no longer applies is removed,
+/// unless another manager owns it. A change to a field that another manager owns is a conflict; with `force` the
+/// applying manager takes the field over. Without a difference the live object comes back as it is.
+///
+/// # Errors
+///
+/// Fails with the conflicts, or if `applied` is of another kind or version or does not fit the schema.
 pub fn apply(
     node: &Node,
     live: Option<&Value>,
@@ -77,7 +81,7 @@ pub fn apply(
         nothing = zero(node, before, manager.builtin);
         update::own_changes(node, &nothing, before, &mut managed, manager, BEFORE);
     }
-    // Only kubectl may try twice.
+    // Only kubectl may try a second time.
     let again = (manager.name == last_applied::KUBECTL).then(|| managed.clone());
     let (object, managed) = match (attempt(node, before, applied, managed, manager, force), again) {
         (Outcome::Done(object, managed), _) => (object, managed),
@@ -119,7 +123,8 @@ fn attempt<'a>(
     let record = last.as_ref().and_then(Owned::record);
     if let Some(last) = &mut last {
         mine.time = last.time.take();
-        // Without the shortcut the same follows: nothing is removed that is still owned.
+        // This check is only a shortcut. Without it the result is the same, since nothing is removed that is still
+        // owned.
         if !last.fields().is_subset(mine.fields()) {
             merged = prune(node, merged, last.fields(), managed.0.values_mut().chain([&mut mine]));
         }
@@ -154,7 +159,7 @@ fn attempt<'a>(
     Outcome::Done(changed.then_some(merged), managed)
 }
 
-/// The merged object without what the manager owned last and nobody owns now.
+/// Returns the merged object without the fields that the manager owned last and that no manager owns now.
 fn prune<'o, 'a: 'o>(
     node: &Node,
     merged: Value,
@@ -169,12 +174,13 @@ fn prune<'o, 'a: 'o>(
     let pruned = remove(node, merged.clone(), &last);
     let unowned = all.clone().difference(&fields(&pruned).union(owned.into_owned()));
     let pruned = remove(node, merged.clone(), &unowned);
-    // What is gone now but was not this manager's stays.
+    // A field that goes but was not this manager's stays.
     let gone = all.difference(&fields(&pruned)).intersection(&last);
     remove(node, merged, &gone)
 }
 
-/// The manager applies what it applied last, and the object has it already: the usual case, seen without merging.
+/// Returns whether the manager applies again what it applied last and the object still has all of it. This is the usual
+/// case, and is recognised here without merging.
 fn is_noop(node: &Node, live: &Value, applied: &Value, manager: &Manager<'_>) -> bool {
     if manager.name == last_applied::KUBECTL {
         return false;
@@ -191,7 +197,7 @@ fn is_noop(node: &Node, live: &Value, applied: &Value, manager: &Manager<'_>) ->
             mine = entry.get("fieldsV1");
         }
     }
-    // Where it is not the usual case, this is seen first and at the least cost.
+    // If this is not the usual case, this check shows it earliest and at the least cost.
     if !is_merged(node, live, applied) {
         return false;
     }
@@ -200,7 +206,7 @@ fn is_noop(node: &Node, live: &Value, applied: &Value, manager: &Manager<'_>) ->
     last == fields
 }
 
-/// The same apart from `managedFields`, which the merged object has not.
+/// Returns whether both objects are the same, apart from `managedFields`, which the merged object does not have.
 fn is_same(live: &Value, merged: &Value) -> bool {
     let (Some(live), Some(merged)) = (live.as_object(), merged.as_object()) else { return false };
     live.len() == merged.len()
@@ -215,7 +221,7 @@ fn is_same(live: &Value, merged: &Value) -> bool {
         })
 }
 
-/// A copy without `managedFields`.
+/// Returns a copy without `managedFields`.
 fn without_managed(object: &Value) -> Value {
     let fields = object.as_object().into_iter().flatten().map(|(name, value)| {
         let value = match (&**name, value) {

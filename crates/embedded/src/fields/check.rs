@@ -1,5 +1,5 @@
-//! Whether an applied configuration fits the schema as far as merging goes: the right sorts of values, declared fields,
-//! items that can be told apart. The whole validation of the object follows after the merge and is not done here.
+//! Whether an applied configuration fits the schema as far as merging needs: values of the right types, only declared
+//! fields, items with distinct keys. The complete validation of the object follows after the merge, elsewhere.
 
 use super::go;
 use super::set::Step;
@@ -9,10 +9,10 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// Deeper than any configuration that is meant.
+/// The deepest nesting accepted; deeper than any real configuration.
 const DEEPEST: usize = 200;
 
-/// What is wrong, in the API server's words; none: the value fits.
+/// Returns what is wrong, in the API server's words; `None` if the value fits.
 pub fn misfit(node: &Node, value: &Value) -> Option<String> {
     let mut wrong = Vec::new();
     walk(node, value, &mut Vec::new(), &mut wrong);

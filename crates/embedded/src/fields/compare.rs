@@ -1,4 +1,4 @@
-//! What differs between two objects, as fields.
+//! What differs between two objects, as sets of fields.
 
 use super::number::same;
 use super::set::{FieldSet, Step};
@@ -8,7 +8,7 @@ use crate::schema::node::Node;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// The fields that differ. None is in more than one of the sets.
+/// The fields that differ. No field is in more than one of the sets.
 #[derive(Debug, Default)]
 pub struct Difference<'a> {
     pub removed: FieldSet<'a>,
@@ -25,14 +25,14 @@ enum Change {
 }
 
 impl<'a> Difference<'a> {
-    /// From the old value to the new one.
+    /// Returns the difference from the old value to the new one.
     pub fn of(node: &'a Node, old: &'a Value, new: &'a Value) -> Self {
         let mut difference = Difference::default();
         walk(node, Some(old), Some(new), &mut difference);
         difference
     }
 
-    /// Without these fields and everything below them.
+    /// Returns the difference without these fields and everything below them.
     pub fn without(self, fields: &FieldSet<'_>) -> Self {
         Difference {
             removed: self.removed.without_subtrees(fields),
@@ -116,7 +116,7 @@ fn one<'a>(
             if shape::atomic_list(node) || nothing {
                 return leaf(old, new);
             }
-            // Most lists are as they were: that is seen at less cost than by key.
+            // Most lists are unchanged, and comparing them whole costs less than by key.
             if let (Some(old), Some(new)) = (old, new)
                 && same(old, new)
             {
@@ -166,7 +166,7 @@ fn lists<'a>(node: &'a Node, old: Option<&'a Vec<Value>>, new: Option<&'a Vec<Va
         let items = shape::items(node);
         let mut below = Difference::default();
         let first = |list: &[(Step<'a>, &'a Value)]| list.first().map(|(_, item)| *item);
-        // Items that occur more than once are owned together: the step alone tells what happened to them.
+        // Items that occur more than once are owned together: their step alone shows what happened to them.
         let change = match (old.len(), new.len()) {
             (0 | 1, 0 | 1) => walk(items, first(old), first(new), &mut below),
             (2.., 2..) => {

@@ -1,4 +1,4 @@
-//! Fields that somebody else owns and that an apply would change.
+//! Conflicts: fields that an apply would change and that other managers own.
 
 use super::go;
 use super::managed::{Identity, Operation};
@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 /// The fields in conflict, by their owner.
 pub(super) type Conflicts<'a> = BTreeMap<Identity<'a>, FieldSet<'a>>;
 
-/// The 409 for these conflicts. The API server lists the causes in no order; here they are in the order of the message.
+/// Returns the 409 for these conflicts. The API server lists the causes in no fixed order; here they are in the order
+/// of the message.
 pub(super) fn refusal(conflicts: &Conflicts<'_>) -> Refusal {
     let mut owners: Vec<(String, &Identity<'_>, Vec<String>)> = conflicts
         .iter()

@@ -1,8 +1,8 @@
-//! Reading the body of a patch, with the words of Go's JSON reader for one that is none.
+//! Decoding the body of a patch, with the words of Go's JSON reader if it is not JSON.
 
 use serde_json::Value;
 
-/// The value, or what is wrong with the text.
+/// Returns the value, or what is wrong with the text.
 pub fn decode(text: &[u8]) -> Result<Value, String> {
     serde_json::from_slice(text).map_err(|error| {
         if error.is_eof() {
@@ -23,7 +23,7 @@ pub fn decode(text: &[u8]) -> Result<Value, String> {
     })
 }
 
-/// What is wrong with a text that should be a JSON object.
+/// Returns what is wrong with a text that should be a JSON object; `None` if it is one.
 pub fn go_json_fault(text: &[u8]) -> Option<String> {
     match decode(text) {
         Ok(Value::Object(_) | Value::Null) => None,
@@ -32,14 +32,14 @@ pub fn go_json_fault(text: &[u8]) -> Option<String> {
     }
 }
 
-/// The literal that so begins, and the letter that it goes on with.
+/// Returns the literal that begins like this, and the letter that has to follow.
 fn literal(beginning: &[u8]) -> Option<(&'static str, char)> {
     let literal = ["true", "false", "null"].into_iter().find(|literal| literal.as_bytes().starts_with(beginning))?;
     let next = literal.as_bytes().get(beginning.len()).filter(|_| !beginning.is_empty())?;
     Some((literal, char::from(*next)))
 }
 
-/// The offset of the byte that the reader stopped at.
+/// Returns the offset of the byte at which the reader stopped.
 fn position(text: &[u8], line: usize, column: usize) -> usize {
     let before: usize = text.split(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(|line| line.len() + 1).sum();
     before + column.saturating_sub(1)

@@ -1,9 +1,9 @@
-//! Values as the API server's language prints them: in its messages (`%v`, `%q`, `%#v`) and as JSON.
+//! Values as Go, the API server's language, prints them: in messages (`%v`, `%q`, `%#v`) and as JSON.
 
 use serde_json::{Map, Value};
 use std::fmt::Write;
 
-/// JSON as Go writes it: fields sorted, and `<`, `>`, `&` escaped.
+/// Appends JSON as Go writes it: fields sorted, and `<`, `>`, `&` escaped.
 pub fn json(value: &Value, text: &mut String) {
     match value {
         Value::Object(map) => {
@@ -36,7 +36,7 @@ pub fn json(value: &Value, text: &mut String) {
     }
 }
 
-/// A JSON string as Go writes it.
+/// Appends a JSON string as Go writes it.
 pub fn json_text(string: &str, text: &mut String) {
     text.push('"');
     for c in string.chars() {
@@ -55,7 +55,7 @@ pub fn json_text(string: &str, text: &mut String) {
     text.push('"');
 }
 
-/// A value in a path: texts quoted, the rest plain.
+/// Returns a value as it appears in a path: texts quoted, the rest plain.
 pub fn readable(value: &Value) -> String {
     match value {
         Value::String(string) => quoted(string),
@@ -68,7 +68,7 @@ pub fn readable(value: &Value) -> String {
     }
 }
 
-/// `%q`.
+/// Returns a text as Go's `%q` prints it.
 pub fn quoted(string: &str) -> String {
     let mut text = String::with_capacity(string.len() + 2);
     text.push('"');
@@ -93,7 +93,7 @@ pub fn quoted(string: &str) -> String {
     text
 }
 
-/// `%v`.
+/// Returns a value as Go's `%v` prints it.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".into(),
@@ -105,13 +105,13 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// `%v` of an object.
+/// Returns an object as Go's `%v` prints it.
 pub fn plain_map(map: &Map<String, Value>) -> String {
     let fields = sorted(map).into_iter().map(|(name, value)| format!("{name}:{}", plain(value)));
     format!("map[{}]", fields.collect::<Vec<_>>().join(" "))
 }
 
-/// `%#v`.
+/// Returns a value as Go's `%#v` prints it.
 pub fn literal(value: &Value) -> String {
     match value {
         Value::Null => "interface {}(nil)".into(),
@@ -127,7 +127,7 @@ pub fn literal(value: &Value) -> String {
     }
 }
 
-/// `%T`.
+/// Returns a value's Go type, as `%T` prints it.
 pub fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "<nil>",

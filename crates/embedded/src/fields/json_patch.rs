@@ -1,20 +1,20 @@
 //! JSON patch (RFC 6902) as the API server applies it.
 //!
-//! Where it is looser than the RFC this is too: `replace` and `copy` of a field that is not there succeed, a missing
-//! value is null, and an index may count from the end.
+//! It is as lenient as the API server, which is more lenient than the RFC: `replace` and `copy` of a missing field
+//! succeed, a missing value is null, and an index may count from the end.
 
 use super::decode::decode;
 use super::refusal::Refusal;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// The API server takes this many operations.
+/// The most operations that the API server accepts.
 const MOST_OPERATIONS: usize = 10_000;
 
-/// An operation that does not apply.
+/// An operation could not be applied.
 struct Failed;
 
-/// The object after these operations.
+/// Returns the object after these operations.
 pub fn json_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
     let bad = |why: &str| Refusal::bad_request(format!("error decoding patch: {why}"));
     let operations = match decode(patch).map_err(|why| bad(&why))? {
@@ -56,7 +56,7 @@ pub fn json_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
     Ok(object)
 }
 
-/// What the API server says of a value of the wrong sort.
+/// Returns what the API server says about a value of the wrong type.
 pub(super) fn cannot(value: &Value, wanted: &str) -> String {
     format!("json: cannot unmarshal {} into Go value of type {wanted}", kind(value))
 }
@@ -97,7 +97,7 @@ fn one(object: &mut Value, operation: &Value) -> Result<(), Failed> {
     }
 }
 
-/// The map or list that holds the last part of the path, and that part.
+/// Returns the map or list that holds the last part of the path, and that part.
 fn holder<'o, 'p>(object: &'o mut Value, path: &'p str) -> Result<(&'o mut Value, Cow<'p, str>), Failed> {
     let (holders, last) = path.rsplit_once('/').ok_or(Failed)?;
     let mut at = object;
@@ -122,7 +122,7 @@ fn unescape(part: &str) -> Cow<'_, str> {
     if part.contains('~') { Cow::Owned(part.replace("~1", "/").replace("~0", "~")) } else { Cow::Borrowed(part) }
 }
 
-/// An index into so many items; a negative one counts from the end.
+/// Parses an index into a list of `length` items; a negative index counts from the end.
 fn index(part: &str, length: usize) -> Result<usize, Failed> {
     let index: i64 = part.parse().map_err(|_| Failed)?;
     let length = i64::try_from(length).map_err(|_| Failed)?;

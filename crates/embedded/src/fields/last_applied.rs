@@ -1,4 +1,4 @@
-//! From `kubectl apply` to `kubectl apply --server-side`: the annotation that the former leaves.
+//! Moving from `kubectl apply` to `kubectl apply --server-side`: the annotation that the former leaves.
 
 use super::compare::Difference;
 use super::conflict::Conflicts;
@@ -7,13 +7,14 @@ use super::{Manager, check, go};
 use crate::schema::node::Node;
 use serde_json::Value;
 
-/// The manager for whom the annotation counts.
+/// The manager for which the annotation counts.
 pub(super) const KUBECTL: &str = "kubectl";
 const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// All annotations of an object together, names and values.
+/// The most bytes in all annotations of an object together, names and values.
 const MOST_ANNOTATIONS: usize = 256 * 1024;
 
-/// The conflicts that the annotation does not explain: kubectl applied a field before, and it still has that value.
+/// Returns the conflicts that the annotation does not explain. It explains a field that kubectl applied before and that
+/// still has that value.
 pub(super) fn unexpected<'a>(
     node: &Node,
     live: &Value,
@@ -33,7 +34,7 @@ pub(super) fn unexpected<'a>(
     left.filter(|(_, fields)| !fields.is_empty()).collect()
 }
 
-/// Brings the annotation up to what was applied, where the object has one.
+/// Updates the annotation to what was applied, if the object has one.
 pub(super) fn refresh(object: &mut Value, applied: &Value) {
     if annotation(object).is_none_or(str::is_empty) {
         return;

@@ -1,4 +1,4 @@
-//! `metadata.managedFields`: who owns which fields of an object, read, kept and written.
+//! `metadata.managedFields`: who owns which fields of an object; how it is read, kept and written.
 
 use super::go;
 use super::set::FieldSet;
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-/// At most this many entries of updates are kept; older ones are joined.
+/// The most entries of updates that are kept; the oldest ones beyond that are joined.
 const MOST_UPDATERS: usize = 10;
 /// The manager of the joined entries.
 const ANCIENT: &str = "ancient-changes";
@@ -22,7 +22,7 @@ pub(super) enum Operation {
     Update,
 }
 
-/// What tells one entry from another. Of appliers the version is not part of it.
+/// What distinguishes one entry from another. For entries of applies, the version is not part of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Identity<'a> {
     pub manager: Cow<'a, str>,
@@ -31,21 +31,21 @@ pub(super) struct Identity<'a> {
     pub subresource: Cow<'a, str>,
 }
 
-/// What a manager owns. Most of it is neither asked for nor changed by a write, so it is read when it is.
+/// What a manager owns. Most of it is neither needed nor changed by a write, so it is parsed only on demand.
 #[derive(Clone, Debug)]
 pub(super) struct Owned<'a> {
     pub version: Cow<'a, str>,
     pub time: Option<Cow<'a, str>>,
     fields: FieldSet<'a>,
-    /// The fields as they stand in the live object, not read yet.
+    /// The fields as recorded in the live object, while they are not parsed yet.
     unread: Option<&'a Map<String, Value>>,
 }
 
-/// The managers of an object and what each owns.
+/// The managers of an object and what each of them owns.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Managed<'a>(pub BTreeMap<Identity<'a>, Owned<'a>>);
 
-/// `managedFields` that the API server does not read.
+/// `managedFields` that the API server cannot read.
 #[derive(Debug)]
 pub(super) struct Unreadable(pub String);
 
@@ -68,7 +68,7 @@ impl<'a> Identity<'a> {
         }
     }
 
-    /// As the API server writes an identity, which is what it sorts by.
+    /// Returns the identity as the API server writes it; it sorts entries by this text.
     pub fn text(&self) -> String {
         let mut text = String::from("{");
         if !self.manager.is_empty() {
@@ -98,7 +98,7 @@ impl<'a> Owned<'a> {
         Owned { version: Cow::Borrowed(version), time: None, fields, unread: None }
     }
 
-    /// The fields, read if they were not yet. What was stored once can be read.
+    /// Returns the fields, parsing them if necessary. What has been stored can always be parsed.
     pub fn fields(&mut self) -> &mut FieldSet<'a> {
         if let Some(unread) = self.unread.take() {
             self.fields = FieldSet::parse_map(unread).unwrap_or_default();
@@ -106,12 +106,12 @@ impl<'a> Owned<'a> {
         &mut self.fields
     }
 
-    /// The fields as they stand in the live object, where they were not read yet.
+    /// Returns the fields as recorded in the live object, while they are not parsed yet.
     pub fn record(&self) -> Option<&'a Map<String, Value>> {
         self.unread
     }
 
-    /// From now on the fields are those of this record, which need not be written anew.
+    /// Replaces the fields by this equal record, which need not be written again.
     pub fn stand_as(&mut self, record: Option<&'a Map<String, Value>>) {
         self.unread = record;
     }
@@ -120,7 +120,7 @@ impl<'a> Owned<'a> {
         self.unread.map_or(self.fields.is_empty(), Map::is_empty)
     }
 
-    /// Something of the set is owned.
+    /// Returns whether the manager owns anything in the set.
     pub fn touches(&self, set: &FieldSet<'_>) -> bool {
         match self.unread {
             Some(unread) => set.intersects_map(unread),
@@ -128,7 +128,7 @@ impl<'a> Owned<'a> {
         }
     }
 
-    /// Takes these fields away.
+    /// Removes these fields from what the manager owns.
     pub fn lose(&mut self, set: &FieldSet<'_>) {
         if self.touches(set) {
             let fields = std::mem::take(self.fields());
@@ -136,7 +136,7 @@ impl<'a> Owned<'a> {
         }
     }
 
-    /// Brings the fields in line with the schema of today.
+    /// Adapts the fields to the present schema.
     pub fn reconcile(&mut self, node: &Node) {
         if self.unread.is_none_or(|unread| !is_current(node, unread)) {
             let fields = std::mem::take(self.fields());
@@ -152,7 +152,7 @@ impl<'a> Owned<'a> {
     }
 }
 
-/// Nothing that the set reaches into is owned as a whole under this schema.
+/// Returns whether the fields fit the present schema: nothing that the set reaches into is owned as a whole.
 fn is_current(node: &Node, fields: &Map<String, Value>) -> bool {
     fields.iter().all(|(step, below)| {
         let Some(below) = below.as_object().filter(|below| !below.is_empty()) else { return true };
@@ -166,12 +166,12 @@ fn is_current(node: &Node, fields: &Map<String, Value>) -> bool {
 }
 
 impl<'a> Managed<'a> {
-    /// Reads `metadata.managedFields` of a live object.
+    /// Parses `metadata.managedFields` of a live object.
     pub fn of_live(object: &'a Value) -> Result<Self, Unreadable> {
         Self::of(object, true)
     }
 
-    /// Reads `metadata.managedFields` that a request brought.
+    /// Parses `metadata.managedFields` that a request brought.
     pub fn of_request(object: &'a Value) -> Result<Self, Unreadable> {
         Self::of(object, false)
     }
@@ -259,7 +259,7 @@ impl<'a> Managed<'a> {
         }
     }
 
-    /// `metadata.managedFields`, none when nobody owns anything.
+    /// Returns `metadata.managedFields`; `None` if nobody owns anything.
     pub fn print(self, builtin: bool) -> Option<Value> {
         let mut entries: Vec<(Identity<'a>, Owned<'a>)> = self.0.into_iter().collect();
         entries.sort_by(|(a, a_owned), (b, b_owned)| order(a, a_owned, b, b_owned));
@@ -278,7 +278,7 @@ impl<'a> Managed<'a> {
                 ("fieldsV1", Some(owned.print())),
                 ("subresource", text(identity.subresource)),
             ];
-            // Of custom resources the API server writes every object with its fields sorted.
+            // For custom resources, the API server writes every object with its fields sorted.
             if !builtin {
                 fields.sort_by_key(|(name, _)| *name);
             }
@@ -304,12 +304,12 @@ fn seconds(time: Option<&str>) -> i64 {
     time.and_then(|time| DateTime::parse_from_rfc3339(time).ok()).map_or(0, |time| time.timestamp())
 }
 
-/// A time as `managedFields` has it: to the second.
+/// Returns a time as `managedFields` has it: to the second.
 pub(super) fn time_text(now: DateTime<Utc>) -> String {
     now.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// Puts the managers into the object; none takes the field away.
+/// Puts the managers into the object, or removes the field if `managed` is `None`.
 pub fn put(object: &mut Value, managed: Option<Value>) {
     match (object.get_mut("metadata").and_then(Value::as_object_mut), managed) {
         (Some(metadata), Some(managed)) => {

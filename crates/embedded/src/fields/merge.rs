@@ -1,4 +1,4 @@
-//! The applied configuration laid over the live object.
+//! Merging the applied configuration into the live object.
 
 use super::number::same;
 use super::set::Step;
@@ -7,7 +7,7 @@ use crate::schema::node::Node;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The object that results, without its `managedFields`.
+/// Returns the merged object, without its `managedFields`.
 pub fn merge_objects(node: &Node, live: &Value, applied: &Value) -> Option<Value> {
     let (Value::Object(live), Value::Object(applied)) = (live, applied) else {
         return merge(node, Some(live), Some(applied));
@@ -44,12 +44,11 @@ pub fn merge_objects(node: &Node, live: &Value, applied: &Value) -> Option<Value
     Some(Value::Object(merged))
 }
 
-/// What of the live value and the applied one results. Nothing is removed here; a leaf that both have takes the
-/// applied value.
+/// Merges the applied value into the live one. Nothing is removed here; a leaf that both have takes the applied value.
 pub fn merge(node: &Node, live: Option<&Value>, applied: Option<&Value>) -> Option<Value> {
     let (Some(live), Some(applied)) = (live, applied) else { return applied.or(live).cloned() };
     let shape = shape::shape(node, applied);
-    // Null takes whatever form the live value has.
+    // Null takes whatever shape the live value has.
     let unlike = !applied.is_null() && shape != shape::shape(node, live);
     if unlike {
         return Some(applied.clone());
@@ -88,7 +87,7 @@ fn steps<'a>(node: &'a Node, list: &'a [Value]) -> Vec<(Step<'a>, usize)> {
     known.filter_map(|(at, item)| Some((shape::step(node, item).ok()?, at))).collect()
 }
 
-/// Merging the applied value would leave the live one as it is. May say no where it would.
+/// Returns whether merging the applied value would leave the live one as it is. May return false although it would.
 pub fn is_merged(node: &Node, live: &Value, applied: &Value) -> bool {
     match (shape::shape(node, applied), live, applied) {
         (Shape::Map, Value::Object(live), Value::Object(applied)) if !node.atomic_map => {
@@ -110,10 +109,11 @@ pub fn is_merged(node: &Node, live: &Value, applied: &Value) -> bool {
     }
 }
 
-/// Items of both lists, the applied ones in the order applied, the others where they stood before the next shared item.
+/// Merges two lists: the items of both, with the applied ones in the order applied, and each other item before the
+/// shared item that followed it in the live list.
 fn lists(node: &Node, live: &[Value], applied: &[Value]) -> Vec<Value> {
     let (lives, applieds) = (steps(node, live), steps(node, applied));
-    // Items that the live list has more than once are not merged with the applied one.
+    // Items that occur more than once in the live list are not merged with the applied one.
     let mut live_at: BTreeMap<&Step<'_>, Option<usize>> = BTreeMap::new();
     for (step, at) in &lives {
         live_at.entry(step).and_modify(|known| *known = None).or_insert(Some(*at));

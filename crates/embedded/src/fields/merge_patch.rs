@@ -5,7 +5,7 @@ use super::json_patch::cannot;
 use super::refusal::Refusal;
 use serde_json::{Map, Value};
 
-/// The object after this patch.
+/// Returns the object after this patch.
 pub fn merge_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
     let bad = |why: &str| Refusal::bad_request(format!("error decoding patch: {why}"));
     let mut object = live.clone();
@@ -25,7 +25,7 @@ fn maps(object: &mut Map<String, Value>, patch: Map<String, Value>) {
                 object.shift_remove(&name);
             }
             (Some(Value::Object(object)), Value::Object(patch)) => maps(object, patch),
-            // A list that takes the place of an object keeps its nulls; RFC 7386 says so of every list.
+            // A list that replaces an object keeps its nulls; RFC 7386 says so of every list.
             (Some(Value::Object(_)), value) => {
                 object.insert(name, value);
             }
@@ -36,7 +36,7 @@ fn maps(object: &mut Map<String, Value>, patch: Map<String, Value>) {
     }
 }
 
-/// Without null fields, at any depth, and without null items.
+/// Returns the value without null fields, at any depth, and without null items.
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(map) => {

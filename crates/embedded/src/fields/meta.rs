@@ -1,10 +1,10 @@
-//! The schema of `metadata`, which a CRD leaves out of its own.
+//! The schema of `metadata`, which a CRD's own schema leaves out.
 
 use crate::schema::node::Node;
 use serde_json::json;
 
-/// The schema of `metadata` as the API server publishes it for every kind (`ObjectMeta`): maps and lists by what tells
-/// their items apart, for merging and for ownership.
+/// Returns the schema of `metadata` as the API server publishes it for every kind (`ObjectMeta`): its maps and lists
+/// with the keys that identify their items, for merging and for ownership.
 pub fn object_meta() -> Node {
     let text = || json!({ "type": "string" });
     let time = || json!({ "type": "string", "format": "date-time" });

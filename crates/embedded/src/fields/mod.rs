@@ -1,8 +1,8 @@
-//! Who owns which field of an object, and the patches: server-side apply with its conflicts, JSON patch, merge patch
-//! and strategic merge patch, as a kube-apiserver answers them.
+//! Field ownership and patches: server-side apply with its conflicts, JSON patch, merge patch and strategic merge
+//! patch, as a kube-apiserver answers them.
 //!
-//! The rules are those of structured-merge-diff and of the API server's field manager; the tests hold this against
-//! recorded answers of a real one.
+//! The rules are those of structured-merge-diff and of the API server's field manager; the tests compare with recorded
+//! answers of a real API server.
 
 mod apply;
 mod check;
@@ -53,25 +53,27 @@ use crate::schema::node::Node;
 use chrono::{DateTime, Utc};
 use std::sync::LazyLock;
 
-/// Who writes, and through what.
+/// The manager that writes, and what it writes through.
 #[derive(Clone, Copy, Debug)]
 pub struct Manager<'a> {
-    /// `fieldManager` of the request, or what its User-Agent says before the first `/`.
+    /// The `fieldManager` of the request, or the part of its User-Agent before the first `/`.
     pub name: &'a str,
-    /// Of the kind: `seatkeeper.dev/v1alpha1`.
+    /// The API version of the kind: `seatkeeper.dev/v1alpha1`.
     pub api_version: &'a str,
-    /// The other version of the kind that is written too, if there is one. What is owned in it has the names of this one.
+    /// The other version in which the kind is written too; `None` if there is only one. Fields owned in the other
+    /// version are named as in this one.
     pub other_version: Option<&'a str>,
     pub kind: &'a str,
     pub subresource: Option<&'a str>,
-    /// What the request cannot change and therefore does not own, with everything below: [`reset_fields`].
+    /// The fields, with everything below them, that the request cannot change and therefore does not own:
+    /// [`reset_fields`].
     pub reset: &'a FieldSet<'static>,
-    /// The kind is a built-in one, not a custom resource.
+    /// Whether the kind is a built-in one, not a custom resource.
     pub builtin: bool,
     pub now: DateTime<Utc>,
 }
 
-/// What a write through this subresource cannot change. Of a kind without a status subresource nothing is reset.
+/// Returns the fields that a write through this subresource cannot change; none if the kind has no status subresource.
 pub fn reset_fields(has_status: bool, builtin: bool, subresource: Option<&str>) -> FieldSet<'static> {
     match (has_status, subresource, builtin) {
         (false, _, _) => FieldSet::default(),
@@ -81,7 +83,7 @@ pub fn reset_fields(has_status: bool, builtin: bool, subresource: Option<&str>) 
     }
 }
 
-/// Fields that nobody owns: they name the object, or the API server itself sets them.
+/// Returns the fields that nobody owns: they name the object, or the API server itself sets them.
 fn never_owned() -> &'static FieldSet<'static> {
     static NEVER: LazyLock<FieldSet<'static>> = LazyLock::new(|| {
         FieldSet::of_paths(&[
@@ -103,14 +105,14 @@ fn never_owned() -> &'static FieldSet<'static> {
 }
 
 impl managed::Managed<'_> {
-    /// An entry of a custom resource names a version that is not served: the API server then keeps no entry at all. Of a
-    /// built-in kind it drops only that one.
+    /// Returns whether an entry of a custom resource names a version that is not served. In that case the API server
+    /// keeps no entry at all; for a built-in kind it drops only that entry.
     fn unconvertible(&self, manager: &Manager<'_>) -> bool {
         !manager.builtin && self.0.values().any(|owned| owned.version != manager.api_version)
     }
 
-    /// Brings what was written earlier in line with the schema of today: entries of versions that are not served any
-    /// more go, and what became atomic is owned as a whole.
+    /// Adapts earlier entries to the present schema: entries of versions that are no longer served are dropped, and
+    /// what has become atomic is owned as a whole.
     fn reconcile(&mut self, node: &Node, manager: &Manager<'_>) {
         self.0.retain(|_, owned| {
             owned.reconcile(node);

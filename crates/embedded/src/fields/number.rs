@@ -1,10 +1,10 @@
-//! Equality and order of JSON values as structured-merge-diff has them: numbers compare by value, whatever their kind.
+//! Equality and order of JSON values, as structured-merge-diff has them: numbers compare by value, whatever their type.
 
 use crate::pairs::pairs;
 use serde_json::Value;
 use std::cmp::Ordering;
 
-/// Both values are the same; the order of an object's fields does not count, and 1 is 1.0.
+/// Returns whether both values are the same. The order of an object's fields does not count, and 1 equals 1.0.
 pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Null, Value::Null) => true,
@@ -19,7 +19,7 @@ pub fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// A total order: numbers, texts, truth values, lists, objects, null.
+/// Compares in a total order: numbers, texts, booleans, lists, objects, null.
 pub fn order(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => match (x.as_i64(), y.as_i64()) {

@@ -1,4 +1,4 @@
-//! The fields of a value, and what of a schema's named fields counts as owned.
+//! The fields that a value has, and which fields of a schema count as owned.
 
 use super::set::{FieldSet, Step};
 use super::shape::{self, Shape};
@@ -7,13 +7,13 @@ use serde_json::Value;
 use std::borrow::Cow;
 
 impl<'a> FieldSet<'a> {
-    /// Every leaf and every item that the value mentions: what applying it owns.
+    /// Returns every leaf and every item that the value mentions: what applying the value owns.
     pub fn of_value(node: &'a Node, value: &'a Value) -> Self {
         children(node, value).0
     }
 
-    /// The set and every declared field on the way to one of its members. Entries of maps and items of lists are
-    /// members only where the set says so.
+    /// Returns the set with every declared field on the way to one of its members. Entries of maps and items of lists
+    /// are members only if the set says so.
     pub(super) fn with_named_fields(mut self, node: Option<&Node>) -> Self {
         for entry in &mut self.entries {
             if entry.below.is_empty() {
@@ -33,8 +33,8 @@ impl<'a> FieldSet<'a> {
         self
     }
 
-    /// The set after the schema made a part of the object atomic that was not when the set was written: its owner owns
-    /// it as a whole.
+    /// Returns the set adapted to a schema in which a part of the object has become atomic since the set was written:
+    /// its owner owns that part as a whole.
     pub(super) fn reconciled(mut self, node: &Node) -> Self {
         for entry in &mut self.entries {
             if entry.below.is_empty() {
@@ -57,7 +57,7 @@ impl<'a> FieldSet<'a> {
     }
 }
 
-/// What is owned below the value, and whether the value itself is.
+/// Returns what is owned below the value, and whether the value itself is owned.
 fn children<'a>(node: &'a Node, value: &'a Value) -> (FieldSet<'a>, bool) {
     let mut set = FieldSet::default();
     match shape::shape(node, value) {

@@ -1,4 +1,4 @@
-//! What holds of every set of fields and of every apply.
+//! Properties of every set of fields and of every apply.
 
 use super::*;
 use crate::schema::node::{ListKind, Type};
@@ -36,7 +36,7 @@ fn schema() -> Node {
     ])
 }
 
-/// A configuration of fields whose names begin with this.
+/// Configurations whose field names begin with `prefix`.
 fn configuration(prefix: &'static str) -> impl Strategy<Value = Value> {
     let name = move || prop::sample::select(vec!["a", "b", "c"]).prop_map(move |name| format!("{prefix}{name}"));
     let value = || prop::sample::select(vec!["1", "2", "<&\"\\"]);
@@ -56,7 +56,7 @@ fn manager<'a>(name: &'a str, reset: &'a FieldSet<'static>) -> Manager<'a> {
     Manager { name, api_version: "v1", other_version: None, kind: "K", subresource: None, reset, builtin: false, now }
 }
 
-/// The same objects, lists that are sets in whatever order.
+/// Returns the object with the lists that are sets sorted, so that their order does not count.
 fn unordered(mut object: Value) -> Value {
     for part in ["/spec/items", "/spec/set"] {
         if let Some(list) = object.pointer_mut(part).and_then(Value::as_array_mut) {
@@ -147,7 +147,7 @@ proptest! {
             apply(&node, Some(&once), second.1, &manager(second.0, &reset), false).unwrap()
         };
         let (mut ab, mut ba) = (both(("a", &a), ("b", &b)), both(("b", &b), ("a", &a)));
-        // An apply that changes no value has no time.
+        // An apply that changes no value does not get a time.
         for object in [&mut ab, &mut ba] {
             for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
                 entry.as_object_mut().unwrap().shift_remove("time");

@@ -1,4 +1,4 @@
-//! What a real API server 1.36 answered, step by step, held against this module. `recorded.json` has the schemas as
+//! Compares this module with what a real API server 1.36 answered, step by step. `recorded.json` has the schemas as
 //! that server published them, and steps: a request, the object before it, the answer.
 
 use super::*;
@@ -26,7 +26,7 @@ impl Step<'_> {
         self.record["code"].as_u64().is_some_and(|code| code < 300)
     }
 
-    /// The object as it was stored, with the `managedFields` that the request brought.
+    /// Returns the object as it was stored, with the `managedFields` that the request brought.
     fn stored(&self, request: &Value) -> Value {
         let mut object = self.answer.clone();
         managed::put(&mut object, request.pointer("/metadata/managedFields").cloned());
@@ -52,7 +52,7 @@ impl Step<'_> {
         }
     }
 
-    /// What differs from the answer, if anything.
+    /// Returns what differs from the answer, if anything.
     fn check(&self) -> Option<String> {
         let custom = matches!(text(self.record, "kind"), "License" | "Plan" | "Subscription");
         let reset = reset_fields(custom, !custom, self.record["sub"].as_str());
@@ -96,12 +96,12 @@ impl Step<'_> {
         if let Some(before) = self.before {
             keep_times(before, &mut stored);
         }
-        // As text: the order of the fields counts too.
+        // Compared as text, because the order of the fields counts too.
         let printed = |object: &Value| managed(object).to_string();
         if printed(&stored) != printed(self.answer) {
             return Some(format!("managedFields: {}", managed(&stored)));
         }
-        // The rest of an object also shows defaults, which are not made here.
+        // The rest of an object also shows defaults, which this module does not set.
         let parts = ["labels", "annotations", "finalizers", "ownerReferences"].map(|name| format!("/metadata/{name}"));
         let names = ["/spec/keys", "/spec/plans", "/spec/license/pools"].into_iter().find_map(|list| {
             let names = |object: &Value| {
@@ -129,7 +129,7 @@ fn as_a_real_server_answers() {
     let names = recorded["names"].as_object().unwrap();
     let node = |(kind, name): (&'_ String, &Value)| {
         let mut node = Node::of_document(schemas, name.as_str().unwrap());
-        // Of custom resources with the schema of this module in place of the published one.
+        // For custom resources, `metadata` has the schema of this module instead of the published one.
         if matches!(&**kind, "License" | "Plan" | "Subscription") {
             node.properties.insert("metadata".into(), object_meta());
         }

@@ -1,11 +1,11 @@
-//! A request that the API server refuses, in its words.
+//! Requests that the API server refuses, in its words.
 
-/// What the `Status` of the answer says. `details.name`, `kind` and `group` are the caller's to add where it knows them.
+/// The content of the `Status` in the answer. The caller adds `details.name`, `kind` and `group` if it knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The HTTP status.
+    /// The HTTP status code.
     pub code: u16,
-    /// The reason; none where the API server gives none.
+    /// The reason; `None` if the API server gives none.
     pub reason: Option<&'static str>,
     pub message: String,
     /// `details.causes`.
@@ -21,17 +21,17 @@ pub struct Cause {
 }
 
 impl Refusal {
-    /// 400 `BadRequest`.
+    /// A 400 `BadRequest`.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Refusal { code: 400, reason: Some("BadRequest"), message: message.into(), causes: Vec::new() }
     }
 
-    /// 500 without a reason: what the API server answers where it has no better word.
+    /// A 500 without a reason, which the API server answers when it has nothing more specific.
     pub(super) fn internal(message: impl Into<String>) -> Self {
         Refusal { code: 500, reason: None, message: message.into(), causes: Vec::new() }
     }
 
-    /// 422 `Invalid`, with the only words that the API server has for a patch that does not apply.
+    /// A 422 `Invalid`, with the only message that the API server has for a patch that cannot be applied.
     pub(super) fn unprocessable() -> Self {
         Refusal {
             code: 422,

@@ -1,4 +1,4 @@
-//! Taking fields out of a value.
+//! Removing fields from a value.
 
 use super::set::{FieldSet, Step};
 use super::shape::{self, Shape};
@@ -6,8 +6,8 @@ use crate::schema::node::Node;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// The value without these fields and what is below them. A map or list that the set reaches into and that has nothing
-/// left becomes null, as the API server has it; so does one owned as a whole.
+/// Returns the value without these fields and what is below them. A map or list that the set reaches into and that ends
+/// up empty becomes null, as in the API server, and so does one that is owned as a whole.
 pub fn remove(node: &Node, value: Value, fields: &FieldSet<'_>) -> Value {
     match (shape::shape(node, &value), value) {
         (Shape::Scalar, value) => value,

@@ -1,7 +1,6 @@
-//! A set of fields of one object, as `fieldsV1` records it: who owns what.
+//! A set of fields of one object, as `fieldsV1` records what a manager owns.
 //!
-//! The rules are those of structured-merge-diff's `fieldpath.Set`; the tests hold this against what a real API server
-//! wrote.
+//! The rules are those of structured-merge-diff's `fieldpath.Set`; the tests compare with what a real API server wrote.
 
 use super::number;
 use serde_json::Value;
@@ -14,31 +13,31 @@ use std::fmt;
 pub enum Step<'a> {
     /// A field of an object or an entry of a map: `f:`.
     Field(Cow<'a, str>),
-    /// The item of a list that has these keys, sorted by name: `k:`.
+    /// The list item with these keys, sorted by name: `k:`.
     Key(Vec<(Cow<'a, str>, Cow<'a, Value>)>),
-    /// The item of a set that has this value: `v:`.
+    /// The set item with this value: `v:`.
     Item(Cow<'a, Value>),
-    /// The item of a list at this place: `i:`.
+    /// The list item at this position: `i:`.
     Index(i64),
 }
 
-/// A set of fields. Built from values and from `fieldsV1`, whose texts it borrows.
+/// A set of fields. It borrows the texts of the values or the `fieldsV1` that it is built from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldSet<'a> {
-    /// Sorted by step, each step once, none without anything owned at it or below it.
+    /// Sorted by step; each step occurs once, and only if something is owned at it or below it.
     pub(super) entries: Vec<Entry<'a>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry<'a> {
     pub step: Step<'a>,
-    /// The field itself is in the set, not only something below it.
+    /// Whether the field itself is in the set, not only something below it.
     pub member: bool,
     pub below: FieldSet<'a>,
 }
 
 impl<'a> FieldSet<'a> {
-    /// A set of these paths, each a list of field names.
+    /// Returns a set of these paths, each a list of field names.
     pub fn of_paths(paths: &[&'a [&'a str]]) -> Self {
         let mut set = FieldSet::default();
         for path in paths {
@@ -64,7 +63,7 @@ impl<'a> FieldSet<'a> {
         }
     }
 
-    /// Nothing is owned.
+    /// Returns whether nothing is owned.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -73,14 +72,14 @@ impl<'a> FieldSet<'a> {
         self.entries.binary_search_by(|entry| entry.step.cmp(step)).ok().map(|at| &self.entries[at])
     }
 
-    /// Adds an entry at the end; [`FieldSet::settle`] puts the entries in order afterwards.
+    /// Adds an entry at the end; [`FieldSet::settle`] sorts the entries afterwards.
     pub(super) fn push(&mut self, step: Step<'a>, member: bool, below: FieldSet<'a>) {
         if member || !below.is_empty() {
             self.entries.push(Entry { step, member, below });
         }
     }
 
-    /// Sorts what was pushed; of equal steps the union counts.
+    /// Sorts the pushed entries, and unites those with equal steps.
     pub(super) fn settle(&mut self) {
         if !self.entries.is_sorted_by(|a, b| a.step < b.step) {
             self.entries.sort_by(|a, b| a.step.cmp(&b.step));
@@ -98,7 +97,7 @@ impl<'a> FieldSet<'a> {
         }
     }
 
-    /// What is in either set.
+    /// Returns what is in either set.
     pub fn union(self, other: FieldSet<'a>) -> Self {
         if self.is_empty() {
             return other;
@@ -122,7 +121,7 @@ impl<'a> FieldSet<'a> {
         FieldSet { entries: joined }
     }
 
-    /// What is in both sets.
+    /// Returns what is in both sets.
     pub fn intersection(&self, other: &FieldSet<'_>) -> Self {
         let mut common = FieldSet::default();
         let mut others = other.entries.iter().peekable();
@@ -136,7 +135,7 @@ impl<'a> FieldSet<'a> {
         common
     }
 
-    /// Something is in both sets.
+    /// Returns whether anything is in both sets.
     pub fn intersects(&self, other: &FieldSet<'_>) -> bool {
         let mut others = other.entries.iter().peekable();
         self.entries.iter().any(|entry| {
@@ -147,12 +146,13 @@ impl<'a> FieldSet<'a> {
         })
     }
 
-    /// What is here and not in the other set, field by field: a field stays when only something above or below it goes.
+    /// Returns what is in this set and not in the other, field by field: a field stays if only something above or below
+    /// it goes.
     pub fn difference(self, other: &FieldSet<'_>) -> Self {
         self.without(other, false)
     }
 
-    /// As [`FieldSet::difference`], but with a field everything below it goes.
+    /// Like [`FieldSet::difference`], but everything below a field goes with the field.
     pub fn without_subtrees(self, other: &FieldSet<'_>) -> Self {
         self.without(other, true)
     }
@@ -175,7 +175,7 @@ impl<'a> FieldSet<'a> {
         self
     }
 
-    /// Everything here is in the other set too.
+    /// Returns whether everything in this set is also in the other.
     pub fn is_subset(&self, other: &FieldSet<'_>) -> bool {
         let mut others = other.entries.iter().peekable();
         self.entries.iter().all(|entry| {
@@ -186,7 +186,7 @@ impl<'a> FieldSet<'a> {
         })
     }
 
-    /// Calls with the path of every member: first those of a level, then those below it.
+    /// Calls `call` with the path of every member: first the members of a level, then those below it.
     pub(super) fn each<F: FnMut(&[&Step<'a>])>(&self, call: &mut F) {
         fn walk<'s, 'a, F: FnMut(&[&Step<'a>])>(set: &'s FieldSet<'a>, path: &mut Vec<&'s Step<'a>>, call: &mut F) {
             for entry in set.entries.iter().filter(|entry| entry.member) {
@@ -203,7 +203,7 @@ impl<'a> FieldSet<'a> {
         walk(self, &mut Vec::new(), call);
     }
 
-    /// The set with texts of its own.
+    /// Returns the set with copies of the texts that it borrows.
     pub fn into_owned(self) -> FieldSet<'static> {
         let entries = self.entries.into_iter();
         FieldSet {
@@ -276,7 +276,7 @@ impl PartialEq for Step<'_> {
 
 impl Eq for Step<'_> {}
 
-/// As the API server names a field in a message: `.spec.containers[name="app"].image`.
+/// Writes a step as the API server names a field in a message: `.spec.containers[name="app"].image`.
 impl fmt::Display for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -295,7 +295,7 @@ impl fmt::Display for Step<'_> {
     }
 }
 
-/// A path as the API server prints it.
+/// Returns a path as the API server prints it.
 pub(super) fn path_text(path: &[&Step<'_>]) -> String {
     path.iter().map(|step| step.to_string()).collect()
 }

@@ -1,6 +1,6 @@
-//! What a schema says about ownership: which values are taken apart and which are owned as one.
+//! What a schema says about ownership: which values are owned part by part and which as a whole.
 //!
-//! The rules are those by which the API server turns OpenAPI into the schema of structured-merge-diff.
+//! The rules are those by which the API server converts OpenAPI into the schema of structured-merge-diff.
 
 use super::set::Step;
 use crate::schema::node::{ListKind, Node, Type};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-/// The schema of what no schema describes.
+/// The schema of values that no schema describes.
 static ANY: LazyLock<Node> = LazyLock::new(Node::default);
 
 /// How a value is treated under its schema.
@@ -19,7 +19,7 @@ pub enum Shape {
     List,
 }
 
-/// A scalar that the schema admits.
+/// The scalars that a schema admits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scalar {
     Number,
@@ -28,7 +28,7 @@ pub enum Scalar {
     Any,
 }
 
-/// The treatment of this value. A value that the schema does not admit gets the one of the schema, as does null.
+/// Returns how this value is treated. A null, or a value that the schema does not admit, is treated as the schema says.
 pub fn shape(node: &Node, value: &Value) -> Shape {
     match node.type_ {
         Some(Type::Object) => Shape::Map,
@@ -42,7 +42,7 @@ pub fn shape(node: &Node, value: &Value) -> Shape {
     }
 }
 
-/// The scalar of this schema. Texts of any format but bytes take every scalar, as the API server has it.
+/// Returns the scalars of this schema. As in the API server, a text with any format except `byte` admits every scalar.
 pub fn scalar(node: &Node) -> Scalar {
     match node.type_ {
         Some(Type::Integer | Type::Number) => Scalar::Number,
@@ -52,12 +52,12 @@ pub fn scalar(node: &Node) -> Scalar {
     }
 }
 
-/// The schema of a field or entry; none: the schema does not know it.
+/// Returns the schema of a field or entry; `None` if the schema does not know it.
 pub fn field<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     node.properties.get(name).or_else(|| entry(node))
 }
 
-/// The schema of what is not a declared field.
+/// Returns the schema of fields that are not declared.
 fn entry(node: &Node) -> Option<&Node> {
     match &node.additional {
         Some(additional) => Some(additional),
@@ -66,22 +66,22 @@ fn entry(node: &Node) -> Option<&Node> {
     }
 }
 
-/// As [`field`], for values already known to fit.
+/// Like [`field`], for values already known to fit.
 pub fn field_or_any<'n>(node: &'n Node, name: &str) -> &'n Node {
     field(node, name).unwrap_or(&ANY)
 }
 
-/// The schema of the items of a list.
+/// Returns the schema of a list's items.
 pub fn items(node: &Node) -> &Node {
     node.items.as_deref().unwrap_or(&ANY)
 }
 
-/// The list is owned as one.
+/// Returns whether the list is owned as a whole.
 pub fn atomic_list(node: &Node) -> bool {
     node.list == ListKind::Atomic
 }
 
-/// A map or list that is owned as one.
+/// Returns whether this is a map or list that is owned as a whole.
 pub fn is_atomic(node: &Node) -> bool {
     match shape(node, &Value::Null) {
         Shape::Map => node.atomic_map,
@@ -90,7 +90,7 @@ pub fn is_atomic(node: &Node) -> bool {
     }
 }
 
-/// How the item is told apart in its list, or why it cannot be.
+/// Returns how the item is identified in its list, or why it cannot be.
 pub fn step<'a>(list: &'a Node, item: &'a Value) -> Result<Step<'a>, String> {
     match &list.list {
         ListKind::Atomic => Err("invalid indexing of non-associative list".into()),
@@ -127,7 +127,7 @@ pub fn step<'a>(list: &'a Node, item: &'a Value) -> Result<Step<'a>, String> {
     }
 }
 
-/// Nothing in it: absent, null or empty.
+/// Returns whether there is nothing in the value: it is absent, null or empty.
 pub fn is_empty(value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null) => true,

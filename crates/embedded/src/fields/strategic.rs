@@ -1,4 +1,4 @@
-//! Strategic merge patch: lists merged by key, and the directives that say otherwise.
+//! Strategic merge patch: lists merged by key, and the directives that change how.
 
 use super::decode::decode;
 use super::json_patch::cannot;
@@ -14,7 +14,7 @@ const RETAIN_KEYS: &str = "$retainKeys";
 const DELETE_FROM: &str = "$deleteFromPrimitiveList";
 const SET_ORDER: &str = "$setElementOrder";
 
-/// The object after this patch, under the patch strategies and merge keys of its schema.
+/// Returns the object after this patch, by the patch strategies and merge keys of its schema.
 pub fn strategic_merge_patch(node: &Node, live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
     let patch = match decode(patch).map_err(Refusal::bad_request)? {
         Value::Object(patch) => patch,
@@ -25,7 +25,7 @@ pub fn strategic_merge_patch(node: &Node, live: &Value, patch: &[u8]) -> Result<
     merge_maps(node, live, patch).map(Value::Object)
 }
 
-/// Merges a map into a map; an entry of the patch that says null goes.
+/// Merges a map into a map. An entry whose value is null in the patch is removed.
 pub(super) fn merge_maps(
     node: &Node,
     mut live: Map<String, Value>,
@@ -90,12 +90,12 @@ pub(super) fn merge_maps(
     Ok(live)
 }
 
-/// A value of the patch that takes the place of none, or of one of another sort: without nulls and directives.
+/// Returns a value of the patch that replaces nothing, or a value of another type: without nulls and directives.
 fn taken(value: Value) -> Option<Value> {
     without_directives(without_nulls(value))
 }
 
-/// Without the fields that say null, at any depth; items of lists stay.
+/// Returns the value without null fields, at any depth; null items of lists stay.
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -107,7 +107,7 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// Without the maps that carry a directive; none: the value is one.
+/// Returns the value without the maps that carry a directive; `None` if the value is such a map.
 fn without_directives(value: Value) -> Option<Value> {
     Some(match value {
         Value::Object(map) if map.contains_key(DIRECTIVE) => return None,
@@ -120,7 +120,7 @@ fn without_directives(value: Value) -> Option<Value> {
     })
 }
 
-/// `unknown patch type`.
+/// The refusal `unknown patch type`.
 pub(super) fn unknown_directive(directive: &Value, patch: &Map<String, Value>) -> Refusal {
     Refusal::internal(format!("unknown patch type: {} in map: {}", go::plain(directive), go::plain_map(patch)))
 }
@@ -130,13 +130,13 @@ fn known<'n>(node: &'n Node, name: &str) -> Result<&'n Node, Refusal> {
         .ok_or_else(|| Refusal::internal(format!("unable to find api field in struct for the json field {name:?}")))
 }
 
-/// The patch strategy of a field, apart from `retainKeys`, which counts only for who writes the patch.
+/// Returns the patch strategy of a field other than `retainKeys`, which concerns only the author of a patch.
 fn strategy(node: &Node) -> &str {
     let strategies = node.patch_strategy.as_deref().unwrap_or_default();
     strategies.split(',').find(|strategy| *strategy != "retainKeys").unwrap_or_default()
 }
 
-/// `$retainKeys`: what it does not name goes from the live map, and the patch may not bring it.
+/// Carries out `$retainKeys`: live fields that it does not name are removed, and the patch may not bring any other.
 fn retain(live: &mut Map<String, Value>, patch: &mut Map<String, Value>) -> Result<(), Refusal> {
     let Some(retained) = patch.shift_remove(RETAIN_KEYS) else { return Ok(()) };
     let malformed = || Refusal::bad_request("invalid patch format of retainKeys");
@@ -155,7 +155,7 @@ fn retain(live: &mut Map<String, Value>, patch: &mut Map<String, Value>) -> Resu
     Ok(())
 }
 
-/// `$setElementOrder/…`: merges the list it names and puts the items in that order.
+/// Carries out `$setElementOrder/…`: merges the list that it names, and puts the items in its order.
 fn reorder(node: &Node, live: &mut Map<String, Value>, patch: &mut Map<String, Value>) -> Result<(), Refusal> {
     let names: Vec<String> = patch.keys().filter(|name| name.starts_with(SET_ORDER)).cloned().collect();
     for directive in names {

@@ -1,4 +1,5 @@
-//! Lists in a strategic merge patch: of maps by their merge key, of scalars as sets, and their order.
+//! Lists in a strategic merge patch: lists of maps by their merge key, lists of scalars as sets, and the order of
+//! items.
 
 use super::refusal::Refusal;
 use super::strategic::{merge_maps, unknown_directive};
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 /// How the items of a list are merged.
 pub(super) struct List<'n> {
     items: &'n Node,
-    /// Empty: scalars.
+    /// The merge key; empty for scalars.
     key: &'n str,
 }
 
@@ -18,7 +19,7 @@ impl<'n> List<'n> {
         List { items: shape::items(node), key: node.merge_key.as_deref().unwrap_or_default() }
     }
 
-    /// What tells an item apart.
+    /// Returns what identifies an item.
     fn id<'v>(&self, item: &'v Value) -> Result<&'v Value, Refusal> {
         if self.key.is_empty() {
             return Ok(item);
@@ -40,7 +41,7 @@ impl<'n> List<'n> {
         list.iter().position(|item| self.id(item).is_ok_and(|other| other == id))
     }
 
-    /// The patch brings its items in the order that `$setElementOrder` has them, and none that it has not.
+    /// Fails unless the patch brings its items in the order of `$setElementOrder`, and no others.
     pub fn check_order(&self, patch: &[Value], order: &[Value]) -> Result<(), Refusal> {
         if patch.is_empty() || order.is_empty() {
             return Ok(());
@@ -68,7 +69,7 @@ impl<'n> List<'n> {
     }
 }
 
-/// Merges the patch into the list, or takes its items out of it.
+/// Merges the patch into the list, or with `delete` removes its items from the list.
 pub(super) fn merge_lists(
     kind: &List<'_>,
     live: Vec<Value>,
@@ -107,7 +108,7 @@ pub(super) fn merge_lists(
     ordered(kind, merged, &patch, &live)
 }
 
-/// All items are maps; scalars if not. Items of unlike sorts, or lists, are refused.
+/// Returns whether the items are maps rather than scalars. Items of different types, or lists, are refused.
 fn same_sort(live: &[Value], patch: &[Value]) -> Result<bool, Refusal> {
     let mut all = live.iter().chain(patch);
     let Some(first) = all.next() else { return Ok(false) };
@@ -123,7 +124,7 @@ fn same_sort(live: &[Value], patch: &[Value]) -> Result<bool, Refusal> {
     Ok(first.is_object())
 }
 
-/// Carries out `$patch` of the items: `delete` takes an item out, `replace` takes the patch in place of the list.
+/// Carries out the `$patch` of items: `delete` removes an item, `replace` makes the patch replace the list.
 fn directives(kind: &List<'_>, mut live: Vec<Value>, patch: Vec<Value>) -> Result<(Vec<Value>, Vec<Value>), Refusal> {
     let mut plain = Vec::with_capacity(patch.len());
     let mut replace = false;
@@ -146,7 +147,7 @@ fn directives(kind: &List<'_>, mut live: Vec<Value>, patch: Vec<Value>) -> Resul
     Ok(if replace { (plain, Vec::new()) } else { (live, plain) })
 }
 
-/// As the API server drops doubles: the last item takes the place of one.
+/// Removes duplicates as the API server does: the last item moves into the place of a removed one.
 fn without_doubles(mut list: Vec<Value>) -> Vec<Value> {
     let mut at = 0;
     while at < list.len() {
@@ -163,8 +164,8 @@ fn without_doubles(mut list: Vec<Value>) -> Vec<Value> {
     list
 }
 
-/// Items that `order` names in that order, the others in the order of the live list, each before the first named one
-/// that came after it there.
+/// Orders the items: those that `order` names in that order, the others in the order of the live list, each before the
+/// first named item that followed it there.
 pub(super) fn ordered(
     kind: &List<'_>,
     merged: Vec<Value>,
@@ -195,7 +196,7 @@ pub(super) fn ordered(
     Ok(result)
 }
 
-/// Sorts by place as the API server does: an item without one goes behind every item that comes after it.
+/// Sorts by position as the API server does: an item without a position goes behind every later item.
 fn settle(items: &mut [(Option<usize>, Value)]) {
     for end in 1..items.len() {
         for at in (1..=end).rev() {

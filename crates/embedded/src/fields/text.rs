@@ -1,19 +1,19 @@
-//! `fieldsV1`: a set of fields as JSON, read and written.
+//! Parsing and writing `fieldsV1`: a set of fields as JSON.
 
 use super::go;
 use super::set::{Entry, FieldSet, Step};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// A set nests at most this deep; no object here comes near it.
+/// The deepest nesting of a set; no object here comes near it.
 const DEEPEST: usize = 128;
 
-/// A `fieldsV1` that the API server would not read.
+/// A `fieldsV1` that the API server would not accept.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadFields;
 
 impl<'a> FieldSet<'a> {
-    /// Reads `fieldsV1`. Steps of an unknown sort are left out, as a future version may know what they are.
+    /// Parses `fieldsV1`. Steps of an unknown kind are skipped, since a future version may know them.
     pub fn parse(fields: &'a Value) -> Result<Self, BadFields> {
         match fields {
             Value::Object(fields) => read(fields, 0).map(|(set, _)| set),
@@ -26,7 +26,7 @@ impl<'a> FieldSet<'a> {
         read(fields, 0).map(|(set, _)| set)
     }
 
-    /// As [`FieldSet::intersects`], of a set that was not read.
+    /// Like [`FieldSet::intersects`], with a set that is not parsed.
     pub(super) fn intersects_map(&self, fields: &Map<String, Value>) -> bool {
         self.entries.iter().any(|entry| {
             let Some(below) = fields.get(&step_text(&entry.step)).and_then(Value::as_object) else { return false };
@@ -34,13 +34,13 @@ impl<'a> FieldSet<'a> {
         })
     }
 
-    /// Writes `fieldsV1`.
+    /// Returns the set as `fieldsV1`.
     pub fn print(&self) -> Value {
         write(self, false)
     }
 }
 
-/// The set, and whether the field itself is in it.
+/// Returns the set, and whether the field itself is in it.
 fn read(fields: &Map<String, Value>, depth: usize) -> Result<(FieldSet<'_>, bool), BadFields> {
     if depth > DEEPEST {
         return Err(BadFields);

@@ -1,12 +1,12 @@
-//! A write that changes nothing but times of `managedFields` is none.
+//! A write that changes nothing but times in `managedFields` does not count as a write.
 
 use super::number::same;
 use crate::pairs::pairs;
 use serde_json::{Map, Value};
 
-/// Gives the new object the live one's `managedFields` where they differ in nothing but times and the objects do not
-/// differ elsewhere. The API server does so before it stores an object, after defaults and whatever else it changed; an
-/// object that is the same then is not stored.
+/// Gives the new object the `managedFields` of the live one if the objects differ in nothing but times in there. The
+/// API server does so before it stores an object, after defaults and all other changes; it does not store an object
+/// that is then the same.
 pub fn keep_times(live: &Value, new: &mut Value) {
     if same_apart(live, new) {
         let managed = live.get("metadata").and_then(|metadata| metadata.get("managedFields")).cloned();

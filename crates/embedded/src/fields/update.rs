@@ -11,9 +11,10 @@ use std::borrow::Cow;
 
 /// Sets `metadata.managedFields` of an object that is created or updated, other than by an apply.
 ///
-/// What differs from the live object belongs to the manager now, what is gone belongs to nobody. Without a difference
-/// nothing changes, the time included. The request may bring `managedFields` of its own, or reset them by an empty
-/// list or a list of one empty entry; on a subresource it cannot. An object whose `managedFields` were reset stays without until it is applied.
+/// What differs from the live object now belongs to the manager; what was removed belongs to nobody. Without a
+/// difference nothing changes, not even the time. The request may bring its own `managedFields`, or reset them with an
+/// empty list or a list of one empty entry; on a subresource it cannot. An object whose `managedFields` were reset has
+/// none until it is applied.
 pub fn update(node: &Node, live: Option<&Value>, new: &mut Value, manager: &Manager<'_>) {
     let brought = take_managed(new);
     let holder = holder(brought);
@@ -48,7 +49,7 @@ pub fn update(node: &Node, live: Option<&Value>, new: &mut Value, manager: &Mana
     managed::put(new, managed);
 }
 
-/// Gives what differs to the manager and takes what is gone from everybody.
+/// Makes the manager the owner of what differs, and takes what was removed from every owner.
 pub(super) fn own_changes<'a>(
     node: &'a Node,
     before: &'a Value,
@@ -82,7 +83,7 @@ pub fn take_managed(object: &mut Value) -> Option<Value> {
     object.get_mut("metadata")?.as_object_mut()?.shift_remove("managedFields")
 }
 
-/// An object that has nothing but these `managedFields`.
+/// Returns an object that has nothing but these `managedFields`.
 fn holder(managed: Option<Value>) -> Value {
     let managed = managed.map(|managed| ("managedFields".to_owned(), managed));
     let metadata: Map<String, Value> = managed.into_iter().collect();
@@ -90,7 +91,8 @@ fn holder(managed: Option<Value>) -> Value {
     Value::Object(object)
 }
 
-/// Of custom resources the API server takes an empty list for none at all.
+/// Returns whether a request resets `managedFields`. For custom resources, the API server treats an empty list as none
+/// at all.
 fn is_reset(object: &Value, builtin: bool) -> bool {
     match object.pointer("/metadata/managedFields").and_then(Value::as_array).map(Vec::as_slice) {
         Some([]) => builtin,

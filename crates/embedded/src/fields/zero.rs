@@ -1,13 +1,13 @@
-//! What an object is compared with when there was none before.
+//! What a new object is compared with.
 //!
-//! Of a custom resource that is an object without fields. Of a built-in kind the API server compares with the empty
-//! value of its Go type, in which structs, lists and texts that are not optional are already there, so that their
-//! first appearance is owned by nobody.
+//! For a custom resource that is an object without fields. For a built-in kind the API server compares with the empty
+//! value of its Go type, which already has the structs, lists and texts that are not optional, so nobody owns their
+//! first appearance.
 
 use crate::schema::node::{Node, Type};
 use serde_json::{Map, Value};
 
-/// The empty value of this kind, as far as the object has its fields.
+/// Returns the empty value of this kind, limited to the fields that the object has.
 pub fn zero(node: &Node, object: &Value, builtin: bool) -> Value {
     let mut empty = if builtin { fields(node, object) } else { Map::new() };
     for name in ["apiVersion", "kind"] {

@@ -56,7 +56,8 @@ pub fn of_enumeration(checks: &Checks, value: &Value, place: Place) -> Found {
     found
 }
 
-/// Equal; a number is first made one of the kind that is allowed, so that 1.5 passes for 1. Null equals nothing.
+/// Returns whether two values are equal. A number is first converted to the type of the allowed one, so that 1.5 passes
+/// for 1. Null equals nothing.
 fn same(allowed: &Value, value: &Value) -> bool {
     match (allowed, value) {
         (Value::Null, _) => false,
@@ -109,7 +110,7 @@ pub fn of_number(node: &Node, number: &Number, value: &Value, place: Place) -> F
     if let Some(factor) = checks.multiple_of {
         let whole = number.is_i64();
         if factor <= 0.0 || (whole && factor < 1.0) {
-            // The API server holds a whole number against the whole part of the factor, and finds none in 0.5.
+            // The API server compares a whole number with the whole part of the factor, which is 0 for 0.5.
             let factor = bound(number, factor);
             let text = format!("factor MultipleOf declared for {} must be positive: {factor}", place.path.name());
             let error = FieldError::new(place.field(), Reason::Invalid, format!("Invalid value: {factor}: {text}"));
@@ -129,14 +130,14 @@ pub fn of_number(node: &Node, number: &Number, value: &Value, place: Place) -> F
     found
 }
 
-/// The first number past those of 64 bits.
+/// The first whole number that does not fit a signed integer of 64 bits.
 const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
-/// The type and format that a number does not fit.
+/// Returns the type and format that a number does not fit; `None` if it fits.
 fn out_of_range(type_: Option<Type>, format: Option<Format>, number: &Number) -> Option<&'static str> {
     let fits = |least: i64, most: i64| match number.as_i64() {
         Some(whole) => (least..=most).contains(&whole),
-        // A whole number with a point counts; one beyond 64 bits, or with a fraction, does not.
+        // A whole number written with a point fits; one beyond 64 bits or with a fraction does not.
         None => {
             number.as_f64().is_some_and(|f| f.fract() == 0.0 && f >= least as f64 && f <= most as f64 && f < TWO_TO_63)
         }
@@ -154,7 +155,8 @@ fn out_of_range(type_: Option<Type>, format: Option<Format>, number: &Number) ->
     }
 }
 
-/// Past a bound, upwards (1) or downwards (-1). A whole number is held against the whole part of the bound.
+/// Returns whether a number is past a bound, upwards (1) or downwards (-1). A whole number is compared with the whole
+/// part of the bound.
 fn beyond(number: &Number, bound: f64, exclusive: bool, direction: i64) -> bool {
     let order = match number.as_i64() {
         Some(whole) => Some(whole.cmp(&(bound as i64))),
@@ -163,7 +165,7 @@ fn beyond(number: &Number, bound: f64, exclusive: bool, direction: i64) -> bool 
     order.is_some_and(|order| order as i64 == direction || (exclusive && order.is_eq()))
 }
 
-/// A bound as the message for this number prints it: whole for a whole number.
+/// Returns a bound as the message about this number prints it: without a fraction for a whole number.
 fn bound(number: &Number, bound: f64) -> String {
     if number.is_i64() { (bound as i64).to_string() } else { text::float(bound) }
 }

@@ -32,7 +32,7 @@ pub struct Checks {
     pub not: Option<Box<Node>>,
 }
 
-/// A pattern, as written and ready to match; one that cannot be read matches nothing.
+/// A pattern, as written and compiled. One that cannot be compiled matches nothing.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     pub written: String,

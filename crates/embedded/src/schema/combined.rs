@@ -1,4 +1,5 @@
-//! Schemas made of others: `anyOf`, `oneOf`, `allOf`, `not` (`kube-openapi/pkg/validation/validate/schema_props.go`).
+//! Schemas combined of others: `anyOf`, `oneOf`, `allOf`, `not`
+//! (`kube-openapi/pkg/validation/validate/schema_props.go`).
 
 use serde_json::Value;
 

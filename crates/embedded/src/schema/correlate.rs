@@ -1,4 +1,5 @@
-//! Which old value a new one goes on from (`k8s.io/apiserver/pkg/cel/common`): what did not change is not judged anew.
+//! Which old value a new one corresponds to (`k8s.io/apiserver/pkg/cel/common`): what did not change is not validated
+//! again.
 
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -6,7 +7,8 @@ use std::collections::HashMap;
 use super::node::{ListKind, Node};
 use crate::pairs::pairs;
 
-/// Whether a value is as it was, as far as the schema can tell its parts apart: lists of kind map regardless of order.
+/// Returns whether a value is unchanged, as far as the schema can match its parts: the order of a list of kind map does
+/// not count.
 pub fn unchanged(node: &Node, new: &Value, old: &Value) -> bool {
     match (new, old) {
         (Value::Object(new), Value::Object(old)) => {
@@ -29,7 +31,7 @@ pub fn unchanged(node: &Node, new: &Value, old: &Value) -> bool {
     }
 }
 
-/// The items of an old list of kind map by their keys: a list of thousands is correlated in one pass.
+/// The items of an old list of kind map, by their keys: even a list of thousands is correlated in one pass.
 pub struct Twins<'l> {
     keys: &'l [String],
     items: HashMap<Vec<Option<&'l Value>>, &'l Value>,
@@ -39,13 +41,13 @@ impl<'l> Twins<'l> {
     pub fn among(keys: &'l [String], old: &'l [Value]) -> Self {
         let mut items = HashMap::with_capacity(old.len());
         for (object, item) in old.iter().filter_map(|item| Some((item.as_object()?, item))) {
-            // Of several with the same keys the first one counts.
+            // Of several items with the same keys, the first one counts.
             items.entry(keys_of(keys, object)).or_insert(item);
         }
         Twins { keys, items }
     }
 
-    /// The old item that has the keys of a new one.
+    /// Returns the old item with the same keys as the new item.
     pub fn of(&self, item: &Value) -> Option<&'l Value> {
         let item = item.as_object()?;
         if self.keys.is_empty() || !self.keys.iter().all(|key| item.get(key).is_some_and(is_scalar)) {

@@ -1,11 +1,11 @@
-//! Values that a schema gives where there are none (`apiextensions-apiserver/pkg/apiserver/schema/defaulting`).
+//! Defaults: the values that a schema supplies (`apiextensions-apiserver/pkg/apiserver/schema/defaulting`).
 
 use serde_json::Value;
 
 use super::node::Node;
 use super::prune::drop_nulls;
 
-/// Fills in the defaults of the schema. A null that the schema does not allow gives way to the default, or goes where
+/// Fills in the defaults of the schema. A null that the schema does not allow is replaced by the default, or removed if
 /// there is none.
 pub fn default(node: &Node, object: &mut Value) {
     drop_nulls(Some(node), object);

@@ -1,4 +1,4 @@
-//! A field that is wrong, in the API server's words (`k8s.io/apimachinery/pkg/util/validation/field`).
+//! Errors about fields, in the API server's words (`k8s.io/apimachinery/pkg/util/validation/field`).
 
 use serde_json::Value;
 use std::fmt;
@@ -8,10 +8,10 @@ use super::text::{bad_value, quoted};
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// Where: `spec.plans[0].name`.
+    /// The path of the field: `spec.plans[0].name`.
     pub field: String,
     pub reason: Reason,
-    /// The whole text after the field: `Invalid value: "x": must be …`.
+    /// The complete text after the field: `Invalid value: "x": must be …`.
     pub message: String,
 }
 
@@ -31,7 +31,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// `FieldValueInvalid`, …
+    /// Returns the reason as in the causes of a `Status`: `FieldValueInvalid`, …
     pub fn cause(self) -> &'static str {
         match self {
             Reason::Required => "FieldValueRequired",
@@ -53,7 +53,7 @@ impl FieldError {
         FieldError { field: field.into(), reason, message: message.into() }
     }
 
-    /// `Invalid value: 5: detail`; without a value `Invalid value: detail`.
+    /// An invalid value: `Invalid value: 5: detail`, or `Invalid value: detail` if `value` is `None`.
     pub fn invalid(field: impl Into<String>, value: Option<&Value>, detail: &str) -> Self {
         let message = match value {
             Some(value) => format!("Invalid value: {}: {detail}", bad_value(value)),
@@ -62,7 +62,7 @@ impl FieldError {
         FieldError::new(field, Reason::Invalid, message)
     }
 
-    /// A value of the wrong type; `found` is what it is.
+    /// A value of the wrong type; `found` is its type.
     pub fn wrong_type(field: impl Into<String>, found: &str, detail: &str) -> Self {
         let message = format!("Invalid value: {}: {detail}", quoted(found));
         FieldError::new(field, Reason::TypeInvalid, message)
@@ -73,13 +73,13 @@ impl FieldError {
         FieldError::new(field, Reason::Required, with_detail("Required value", detail))
     }
 
-    /// A value that there already is.
+    /// A value that occurs already.
     pub fn duplicate(field: impl Into<String>, value: Option<&Value>) -> Self {
         let message = value.map_or_else(|| "Duplicate value".into(), |v| format!("Duplicate value: {}", bad_value(v)));
         FieldError::new(field, Reason::Duplicate, message)
     }
 
-    /// What present circumstances do not allow.
+    /// A value that present circumstances do not allow.
     pub fn forbidden(field: impl Into<String>, detail: &str) -> Self {
         FieldError::new(field, Reason::Forbidden, with_detail("Forbidden", detail))
     }
@@ -91,7 +91,7 @@ impl FieldError {
         FieldError::new(field, Reason::NotSupported, format!("Unsupported value: {}: {detail}", bad_value(value)))
     }
 
-    /// A text longer than `most`, which the API server calls bytes although it counts characters.
+    /// A text longer than `most`. The API server calls the unit bytes although it counts characters.
     pub fn too_long(field: impl Into<String>, most: i64) -> Self {
         let unit = if most == 1 { "byte" } else { "bytes" };
         FieldError::new(field, Reason::TooLong, format!("Too long: may not be more than {most} {unit}"))
@@ -103,7 +103,8 @@ impl FieldError {
         FieldError::new(field, Reason::TooMany, format!("Too many: {there}: must have at most {most} {unit}"))
     }
 
-    /// Whether the API server leaves rules unchecked because of it (`hasBlockingErr` of the custom resource strategy).
+    /// Returns whether this error keeps the API server from checking the rules (`hasBlockingErr` of the custom resource
+    /// strategy).
     pub fn blocks_rules(&self) -> bool {
         matches!(
             self.reason,

@@ -1,8 +1,8 @@
-//! How CEL spells fields whose names are no identifiers of its own (`k8s.io/apiserver/pkg/cel/escaping.go`).
+//! How CEL spells the names of fields that are not identifiers in CEL (`k8s.io/apiserver/pkg/cel/escaping.go`).
 
 use std::borrow::Cow;
 
-/// Words that CEL keeps for itself: the field `true` is spelled `__true__`.
+/// Words that CEL reserves: the field `true` is spelled `__true__`.
 const RESERVED: [&str; 21] = [
     "true",
     "false",
@@ -29,7 +29,8 @@ const RESERVED: [&str; 21] = [
 
 const SIGNS: [(&str, &str); 4] = [("__", "underscores"), (".", "dot"), ("-", "dash"), ("/", "slash")];
 
-/// The name of a field as CEL spells it. One that CEL cannot spell stays as it is; no expression can ask for it.
+/// Returns the name of a field as CEL spells it. A name that CEL cannot spell is returned unchanged; no expression can
+/// refer to it.
 pub fn escaped(name: &str) -> String {
     if RESERVED.contains(&name) {
         return format!("__{name}__");
@@ -51,7 +52,7 @@ pub fn escaped(name: &str) -> String {
     out
 }
 
-/// The field that an identifier of CEL stands for.
+/// Returns the name of the field that an identifier of CEL stands for.
 pub fn unescaped(name: &str) -> Cow<'_, str> {
     if !name.contains("__") {
         return Cow::Borrowed(name);

@@ -1,4 +1,5 @@
-//! One CEL expression, read once: its syntax, what it refers to, and what of it is the same for every object.
+//! One CEL expression, read once: its syntax, the names that it refers to, and its constants, which are the same for
+//! every object.
 
 use cel::common::ast::IdedExpr;
 use cel::common::value::{CowVal, Val};
@@ -15,12 +16,12 @@ use super::values::Boxed;
 #[derive(Debug)]
 pub struct Expression {
     code: IdedExpr,
-    /// Times and patterns written in it, read beforehand.
+    /// The times and patterns written in the expression, evaluated beforehand.
     constants: Vec<Box<dyn Val>>,
     pub uses_old_self: bool,
 }
 
-/// What an expression is about.
+/// The values that an expression is about.
 pub struct Subject<'v> {
     pub value: Boxed<'v>,
     pub old: Option<Boxed<'v>>,
@@ -44,24 +45,24 @@ impl VariableResolver for Names<'_, '_> {
     }
 }
 
-/// Names that no expression can write.
+/// The prefix of the constants' names, which no expression can contain.
 pub const CONSTANT: &str = "@constant";
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
-    // It only fails where a name is taken, which a test would show.
+    // An error only means that a name is taken, which a test would show.
     let _ = env.add_extension(extensions::strings).and_then(|()| env.add_extension(functions::extension));
     Arc::new(env)
 });
 
-/// The functions and types that expressions know.
+/// Returns the functions and types that expressions know.
 pub fn environment() -> Arc<Env> {
     Arc::clone(&ENVIRONMENT)
 }
 
 impl Expression {
-    /// Reads an expression about a value of this schema. What Kubernetes CEL knows and this does not is an error that
-    /// names it.
+    /// Compiles an expression about a value of this schema. Fails with the name of any feature of Kubernetes CEL that
+    /// is not supported here.
     pub fn compile(source: &str, node: &Node, resource: bool) -> Result<Self, String> {
         let mut code = ENVIRONMENT.parser().parse(source).map_err(|errors| errors.to_string())?;
         let mut reader = Reader::new(node, resource);
@@ -69,7 +70,7 @@ impl Expression {
         Ok(Expression { code, constants: reader.constants, uses_old_self: reader.uses_old_self })
     }
 
-    /// What the expression yields, handed to `take`.
+    /// Evaluates the expression, and passes its result to `take`.
     pub fn run<T>(&self, subject: &Subject, take: impl FnOnce(&dyn Val) -> T) -> Result<T, ExecutionError> {
         let names = Names { subject, constants: &self.constants };
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));

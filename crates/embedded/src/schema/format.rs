@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use super::node::Type;
 
-/// A format that is checked for values of its type.
+/// A format that is checked in values of its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Int32,
@@ -28,7 +28,8 @@ pub enum Format {
     Password,
 }
 
-/// Formats that the API server checks and this schema does not: a CRD with one is refused rather than half checked.
+/// The formats that the API server checks and this module does not. A CRD with one of them is refused rather than
+/// checked in part.
 const UNCHECKED: [&str; 14] = [
     "bsonobjectid",
     "uri",
@@ -48,7 +49,7 @@ const UNCHECKED: [&str; 14] = [
 const UNCHECKED_COLOURS: [&str; 2] = ["hexcolor", "rgbcolor"];
 
 impl Format {
-    /// The format of a schema; none: the API server ignores it for that type.
+    /// Returns the format of a schema; `None` if the API server ignores it for that type.
     pub fn of(name: &str, type_: Option<Type>) -> Option<Self> {
         let text = matches!(type_, None | Some(Type::String));
         Some(match (name, type_) {
@@ -73,19 +74,19 @@ impl Format {
         })
     }
 
-    /// Whether the API server would check a format that is not checked here.
+    /// Returns whether the API server would check a format that is not checked here.
     pub fn is_missing(name: &str, type_: Option<Type>) -> bool {
         let name = name.replace('-', "");
         matches!(type_, None | Some(Type::String))
             && (UNCHECKED.contains(&name.as_str()) || UNCHECKED_COLOURS.contains(&name.as_str()))
     }
 
-    /// Whether it is a format of numbers.
+    /// Returns whether this is a format of numbers.
     pub fn is_numeric(self) -> bool {
         matches!(self, Format::Int32 | Format::Int64 | Format::Float | Format::Double)
     }
 
-    /// Whether a text has the format; those of numbers hold for every text.
+    /// Returns whether a text has the format. Formats of numbers accept every text.
     pub fn holds(self, text: &str) -> bool {
         match self {
             Format::Int32 | Format::Int64 | Format::Float | Format::Double | Format::Password => true,
@@ -106,7 +107,7 @@ static UUID: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new("^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$").ok()
 });
 
-/// `YYYY-MM-DD`, every digit written.
+/// Parses `YYYY-MM-DD`, with every digit written.
 pub fn date(text: &str) -> Option<NaiveDate> {
     let bytes = text.as_bytes();
     let shaped = bytes.len() == 10
@@ -117,7 +118,7 @@ pub fn date(text: &str) -> Option<NaiveDate> {
     shaped.then(|| text.parse().ok()).flatten()
 }
 
-/// RFC 3339, also with a small `t` and `z`. The zone is only looked at for its shape.
+/// Returns whether a text is a time of RFC 3339, also with a small `t` and `z`. Only the shape of the zone is checked.
 fn is_time(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let Some((day, time)) = text.split_once('t') else { return false };
@@ -135,7 +136,7 @@ fn is_time(text: &str) -> bool {
     in_range && ZONE.as_ref().is_some_and(|zone| zone.is_match(rest))
 }
 
-/// After the seconds: any one character and digits for a fraction, then a zone.
+/// What follows the seconds: for a fraction any one character and digits, then a zone.
 static ZONE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("^(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))$").ok());
 
 fn is_cidr(text: &str) -> bool {

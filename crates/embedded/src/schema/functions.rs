@@ -1,4 +1,4 @@
-//! Functions that expressions call in place of what the interpreter would do otherwise.
+//! Functions that replace what the CEL interpreter would do by itself.
 
 use cel::common::traits::Indexer;
 use cel::common::types::{CelBool, CelOptional, CelString, DYN_TYPE, STRING_TYPE, Type};
@@ -9,12 +9,12 @@ use std::any::Any;
 
 use super::{pattern, values};
 
-/// `a.?b` and `a[?b]`: none where there is no such entry; one that is of the wrong type is an error, as in `cel-go`.
+/// `a.?b` and `a[?b]`: none if there is no such entry. An entry of the wrong type is an error, as in `cel-go`.
 pub const OPTIONAL: &str = "@optional";
-/// `a == b` and `a != b` of objects and lists: an error where one holds a value of the wrong type.
+/// `a == b` and `a != b` for objects and lists: an error if either holds a value of the wrong type.
 pub const EQUAL: &str = "@equal";
 pub const UNEQUAL: &str = "@unequal";
-/// A field that no expression can name: asking for it looks at every value of an object.
+/// A field that no expression can name. Reading it checks every value of an object.
 pub const SOUND: &str = "@sound";
 
 pub fn extension(env: &mut Env) -> Result<(), DeclarationError> {
@@ -24,7 +24,7 @@ pub fn extension(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_member_overload("matches", "matches_constant", STRING_TYPE, vec![PATTERN.to_owned()], matches_constant)
 }
 
-/// The value that an optional holds, or the value itself; none: an optional without one.
+/// Returns the value that an optional holds, or the value itself if it is not optional; `None` for an empty optional.
 fn held<'b, 'v>(value: &'b (dyn Val + 'v)) -> Option<&'b (dyn Val + 'v)> {
     match value.downcast_ref::<CelOptional>() {
         Some(optional) => optional.inner(),
@@ -48,7 +48,7 @@ fn optional<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Ex
 fn equal<'b, 'v>(parts: Vec<CowVal<'b, 'v>>, wanted: bool) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let [one, other] = parts.as_slice() else { return Err(no_overload(EQUAL, &parts)) };
     let size = |part: &dyn Val| part.as_sizer().map(|sizer| sizer.size());
-    // What differs in size is not looked at any further.
+    // Values that differ in size are not compared further.
     if size(one.as_ref()) == size(other.as_ref()) {
         sound(one.as_ref())?;
         sound(other.as_ref())?;
@@ -56,7 +56,7 @@ fn equal<'b, 'v>(parts: Vec<CowVal<'b, 'v>>, wanted: bool) -> Result<CowVal<'b, 
     Ok(CowVal::owned(CelBool::from(one.as_ref().equals(other.as_ref()) == wanted)))
 }
 
-/// Fails where an object, or one in a list, holds a value of the wrong type.
+/// Fails if an object, or an object in a list, holds a value of the wrong type.
 pub fn sound(value: &dyn Val) -> Result<(), ExecutionError> {
     match (value.as_iterable(), value.as_indexer()) {
         (Some(list), _) => values::items(list).into_iter().try_for_each(sound),
@@ -74,7 +74,7 @@ fn no_overload(function: &str, arguments: &[CowVal]) -> ExecutionError {
     ExecutionError::no_such_overload(function, types)
 }
 
-/// The value of a pattern that is written in an expression.
+/// Returns the value of a pattern that is written in an expression.
 pub fn constant_pattern(written: &str) -> Result<Box<dyn Val>, String> {
     let regex =
         pattern::compile(written).map_err(|error| format!("the pattern '{written}' cannot be read: {error}"))?;
@@ -83,7 +83,7 @@ pub fn constant_pattern(written: &str) -> Result<Box<dyn Val>, String> {
 
 static PATTERN: Type = Type::new_unspecified_type("pattern");
 
-/// A pattern written in an expression, compiled with it.
+/// A pattern that is written in an expression, compiled with it.
 #[derive(Clone, Debug)]
 struct Pattern(Regex);
 

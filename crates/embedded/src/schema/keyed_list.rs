@@ -1,4 +1,4 @@
-//! Lists of kind set and map in CEL: equal regardless of order, and `+` joins them by their keys.
+//! Lists of kind set and map in CEL: they are equal regardless of order, and `+` joins them by their keys.
 
 use cel::ExecutionError;
 use cel::common::traits::{self, Adder, Container, Indexer, Iterable, Sizer};
@@ -8,7 +8,7 @@ use cel::common::value::{CowVal, Val};
 use super::escape::escaped;
 use super::values::{Boxed, Items, items};
 
-/// A list whose items are told apart by key fields, or, where there are none, by themselves.
+/// A list whose items are identified by key fields or, without key fields, by themselves.
 #[derive(Clone, Debug)]
 pub struct KeyedList<'v> {
     list: CelList<'v>,

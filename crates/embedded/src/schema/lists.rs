@@ -1,4 +1,4 @@
-//! Lists that hold each item once (`apiextensions-apiserver/pkg/apiserver/schema/listtype`).
+//! Lists that may hold each item only once (`apiextensions-apiserver/pkg/apiserver/schema/listtype`).
 
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use super::node::{ListKind, Node};
 use super::path::Path;
 use super::text::json;
 
-/// Every item that is there twice in a list of kind set or map; each is named once, at its second place.
+/// Reports every item that occurs more than once in a list of kind set or map: each once, at its second position.
 pub fn check(node: &Node, value: &Value, path: &Path, errors: &mut Vec<FieldError>) {
     match value {
         Value::Object(object) => {
@@ -55,7 +55,8 @@ fn of_map(keys: &[String], items: &[Value], path: &Path, errors: &mut Vec<FieldE
     }
 }
 
-/// Most lists are short: that nothing in them is there twice is seen without writing their keys out.
+/// Returns whether the list is short and its items differ. Most lists are short, and comparing their items directly
+/// saves writing out their keys.
 fn are_few_and_differ(keys: &[String], items: &[Value]) -> bool {
     const FEW: usize = 32;
     if items.len() > FEW {

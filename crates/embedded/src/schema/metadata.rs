@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::node::Node;
 
-/// The schema of `metadata`, as far as it tells known fields from others.
+/// Returns the schema of `metadata`, as far as it distinguishes known fields from unknown ones.
 pub fn schema() -> &'static Node {
     &SCHEMA
 }

@@ -1,7 +1,7 @@
-//! What the objects of a kind look like, and what is wrong with one that does not.
+//! Schemas: what the objects of a kind look like, and what is wrong with an object that does not.
 //!
-//! A [`Schema`] is that of a custom resource, read once: shape, bounds and rules. A [`Node`] is enough for built-in kinds,
-//! of which only the fields are told apart here.
+//! A [`Schema`] is that of a custom resource, read once: shape, bounds and rules. A [`Node`] is enough for built-in
+//! kinds, for which only the fields are distinguished here.
 
 mod bounds;
 mod checks;
@@ -54,7 +54,7 @@ pub struct Schema {
 const RULES_UNCHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
 
 impl Schema {
-    /// Reads an `openAPIV3Schema`. An error says which part of it the embedded API cannot carry out.
+    /// Reads an `openAPIV3Schema`. Fails with the part of it that the embedded API does not support.
     pub fn of_crd(schema: &Value) -> Result<Self, String> {
         let root = Node::of_crd(schema);
         refuse_unchecked(&root, &Path::Root)?;
@@ -62,15 +62,16 @@ impl Schema {
         Ok(Schema { root, rules })
     }
 
-    /// What is wrong with an object, in the API server's words; `old` is the object that it replaces. What is wrong in a
-    /// part that did not change is forgiven. `earlier` are the faults that were found before (those of the metadata): they
-    /// come first, and some of them leave the rules unchecked.
+    /// Returns what is wrong with an object, in the API server's words. `old` is the object that it replaces; errors in
+    /// parts that did not change are forgiven. `earlier` are the errors found before (those of the metadata): they come
+    /// first, and some of them keep the rules from being checked.
     pub fn validate(&self, object: &Value, old: Option<&Value>, earlier: Vec<FieldError>) -> Vec<FieldError> {
         let place = Place { prefix: "", path: &Path::Root, old };
         self.check(&self.root, Some(object), place, object, old, earlier)
     }
 
-    /// The same for a write to the `status` subresource: only the shape of the status is checked, and every rule.
+    /// Like [`Schema::validate`], for a write to the `status` subresource: of the shape only that of the status is
+    /// checked, but every rule is.
     pub fn validate_status(&self, object: &Value, old: &Value, earlier: Vec<FieldError>) -> Vec<FieldError> {
         let none = Node::default();
         let node = self.root.properties.get("status").unwrap_or(&none);
@@ -78,7 +79,8 @@ impl Schema {
         self.check(node, object.get("status"), place, object, Some(old), earlier)
     }
 
-    /// Only what is repeated in lists and the rules: an object of another kind is looked at no further.
+    /// Like [`Schema::validate`], but checks only for repeated items in lists and the rules. Used for an object of
+    /// another kind, whose shape is not checked.
     pub fn validate_rules(&self, object: &Value, old: Option<&Value>, earlier: Vec<FieldError>) -> Vec<FieldError> {
         let place = Place { prefix: "", path: &Path::Root, old };
         self.check(&self.root, None, place, object, old, earlier)
@@ -102,7 +104,7 @@ impl Schema {
             found
         };
         let now = repeated(object);
-        // An object that had repeated items before may keep them, and add others.
+        // An object that already had repeated items may keep them, and add others.
         if !now.is_empty() && old.is_none_or(|old| repeated(old).is_empty()) {
             errors.extend(now);
         }
@@ -121,7 +123,7 @@ impl Schema {
     }
 }
 
-/// Finds what the API server would check and this would not.
+/// Fails if the schema has something that the API server would check and this module would not.
 fn refuse_unchecked(node: &Node, path: &Path) -> Result<(), String> {
     let at = |what: &str| Err(format!("{}: {what} is not known to the embedded API", path.name()));
     if let Some(format) = node.format.as_deref().filter(|format| Format::is_missing(format, node.type_)) {

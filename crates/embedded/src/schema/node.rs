@@ -1,4 +1,4 @@
-//! A schema, read once: of our CRDs (`openAPIV3Schema`) and of the built-in kinds (OpenAPI v3 with references).
+//! Parsed schemas: those of the CRDs (`openAPIV3Schema`) and of the built-in kinds (OpenAPI v3 with references).
 
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -8,10 +8,10 @@ use super::checks::Checks;
 /// The schema of one value.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
-    /// None: any value.
+    /// `None` if any value is allowed.
     pub type_: Option<Type>,
     pub format: Option<String>,
-    /// What Go calls a referred type of Kubernetes' own: `v1.ObjectMeta`.
+    /// Go's name of a type of Kubernetes' own that the schema refers to: `v1.ObjectMeta`.
     pub go_name: Option<String>,
     pub nullable: bool,
     pub int_or_string: bool,
@@ -22,19 +22,19 @@ pub struct Node {
     pub additional: Option<Box<Node>>,
     pub items: Option<Box<Node>>,
     pub list: ListKind,
-    /// `x-kubernetes-map-type: atomic`, or a struct of that kind.
+    /// Whether the map is owned as a whole: `x-kubernetes-map-type: atomic`, or a struct of that kind.
     pub atomic_map: bool,
     pub default: Option<Value>,
-    /// Where a strategic merge patch merges a list, by which key; an empty key merges as a set.
+    /// The key by which a strategic merge patch merges the items of a list; empty if the list merges as a set.
     pub merge_key: Option<String>,
-    /// `merge`, `replace`, `retainKeys`, also joined by commas.
+    /// `merge`, `replace`, `retainKeys`, or several of them joined by commas.
     pub patch_strategy: Option<String>,
-    /// Everything else that the schema says: bounds, patterns, enums, `required`, rules (`x-kubernetes-validations`).
+    /// All other parts of the schema: bounds, patterns, enums, `required`, rules (`x-kubernetes-validations`).
     pub says: Map<String, Value>,
-    /// The bounds among it, read once.
+    /// The bounds among `says`, read once.
     pub checks: Checks,
-    /// An object without declared fields in a document of the API server stands for any object; in a CRD it stands for an
-    /// empty one.
+    /// Whether an object without declared fields stands for any object, as in a document of the API server; in a CRD it
+    /// stands for an empty object.
     pub any_object: bool,
 }
 
@@ -48,7 +48,7 @@ pub enum Type {
     Boolean,
 }
 
-/// How the items of a list are told apart.
+/// How the items of a list are identified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ListKind {
     #[default]
@@ -58,29 +58,29 @@ pub enum ListKind {
     Map(Vec<String>),
 }
 
-/// References nest at most this deep: no kind here refers to itself.
+/// The deepest nesting of references; no kind here refers to itself.
 const DEEPEST: u8 = 40;
 
 impl Node {
-    /// Reads a schema without references: the `openAPIV3Schema` of a CRD.
+    /// Parses a schema without references: the `openAPIV3Schema` of a CRD.
     pub fn of_crd(schema: &Value) -> Self {
         read(schema, None, 0)
     }
 
-    /// Reads `components.schemas[name]` of an OpenAPI v3 document, its references resolved.
+    /// Parses `components.schemas[name]` of an OpenAPI v3 document, with its references resolved.
     pub fn of_document(schemas: &Map<String, Value>, name: &str) -> Self {
         let mut node = schemas.get(name).map(|schema| read(schema, Some(schemas), 0)).unwrap_or_default();
         node.go_name = go_name(name);
         node
     }
 
-    /// The schema of a field or an entry of this object.
+    /// Returns the schema of a field or an entry of this object.
     pub fn field(&self, name: &str) -> Option<&Node> {
         self.properties.get(name).or(self.additional.as_deref())
     }
 }
 
-/// `io.k8s.api.core.v1.PodSpec` is `v1.PodSpec`.
+/// Returns Go's name of a type: `v1.PodSpec` for `io.k8s.api.core.v1.PodSpec`.
 fn go_name(name: &str) -> Option<String> {
     let (path, name) = name.rsplit_once('.')?;
     Some(format!("{}.{name}", path.rsplit('.').next()?))
@@ -92,7 +92,7 @@ fn read(schema: &Value, schemas: Option<&Map<String, Value>>, depth: u8) -> Node
         return Node::default();
     }
     let mut fields = own.clone();
-    // A reference stands alone (`$ref`) or as the only entry of `allOf`, with a default beside it.
+    // A reference stands alone (`$ref`), or as the only entry of `allOf` with a default beside it.
     let reference = own.get("$ref").or_else(|| own.get("allOf")?.get(0)?.get("$ref"));
     let target = reference.and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
     if let Some(target) = target {
@@ -152,12 +152,12 @@ fn read(schema: &Value, schemas: Option<&Map<String, Value>>, depth: u8) -> Node
 }
 
 impl Type {
-    /// Whether its values are made of others.
+    /// Returns whether values of this type consist of others.
     pub fn has_parts(self) -> bool {
         matches!(self, Type::Object | Type::Array)
     }
 
-    /// As schemas spell it.
+    /// Returns the type's name in schemas.
     pub fn name(self) -> &'static str {
         match self {
             Type::Object => "object",

@@ -1,6 +1,6 @@
-//! Where a value is, built without allocating and written only where something is wrong.
+//! The path to a value, built without allocating and written out only if something is wrong.
 
-/// The way from the root of an object to a value in it.
+/// The path from the root of an object to a value in it.
 #[derive(Clone, Copy, Debug)]
 pub enum Path<'a> {
     Root,
@@ -24,8 +24,8 @@ impl<'a> Path<'a> {
         Path::Index(self, index)
     }
 
-    /// As field errors spell it (`k8s.io/apimachinery/pkg/util/validation/field`): `spec.plans[0].labels[a]`; the root is
-    /// `<nil>`.
+    /// Returns the path as errors about fields spell it (`k8s.io/apimachinery/pkg/util/validation/field`):
+    /// `spec.plans[0].labels[a]`; `<nil>` for the root.
     pub fn text(&self) -> String {
         if matches!(self, Path::Root) {
             return "<nil>".into();
@@ -35,14 +35,14 @@ impl<'a> Path<'a> {
         out
     }
 
-    /// As `kube-openapi` names it inside its messages: `spec.plans[0].labels.a`; the root is empty.
+    /// Returns the path as `kube-openapi` spells it in its messages: `spec.plans[0].labels.a`; empty for the root.
     pub fn name(&self) -> String {
         let mut out = String::new();
         self.write(&mut out, |key| format!(".{key}"));
         out
     }
 
-    /// The fields alone, joined by dots, as Go's JSON reader names a field: `spec.plans.name`.
+    /// Returns only the fields, joined by dots, as Go's JSON reader names a field: `spec.plans.name`.
     pub fn fields(&self) -> String {
         match self {
             Path::Root => String::new(),
@@ -54,7 +54,7 @@ impl<'a> Path<'a> {
         }
     }
 
-    /// The innermost field.
+    /// Returns the innermost field.
     pub fn last_field(&self) -> &'a str {
         match self {
             Path::Root => "",

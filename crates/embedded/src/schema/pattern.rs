@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-/// Compiles a pattern. Go's classes are those of ASCII, where Rust's are those of Unicode.
+/// Compiles a pattern. Go's character classes cover ASCII, Rust's cover Unicode.
 pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
     let mut ascii = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();

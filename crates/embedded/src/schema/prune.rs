@@ -1,4 +1,4 @@
-//! Fields that a schema does not know (`apiextensions-apiserver/pkg/apiserver/schema/pruning`).
+//! Removing the fields that a schema does not know (`apiextensions-apiserver/pkg/apiserver/schema/pruning`).
 
 use serde_json::{Map, Value};
 
@@ -8,9 +8,10 @@ use super::path::Path;
 
 const OF_EVERY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
-/// Removes what the schema does not know and says where it was, as strict decoding spells it: `spec.plans[0].name`. First
-/// come fields of the metadata, then the others by name. Of an object without a schema of its metadata (a custom
-/// resource) `apiVersion`, `kind` and `metadata` stay, and metadata is held to the fields that all objects have.
+/// Removes the fields that the schema does not know. Returns their paths as strict decoding spells them
+/// (`spec.plans[0].name`): first those in the metadata, then the others by name. If the schema does not describe the
+/// metadata (a custom resource), `apiVersion`, `kind` and `metadata` stay, and metadata may have the fields of every
+/// object's metadata.
 pub fn prune(node: &Node, object: &mut Value) -> Vec<String> {
     let mut removed = Vec::new();
     let custom = !node.properties.contains_key("metadata");
@@ -19,7 +20,8 @@ pub fn prune(node: &Node, object: &mut Value) -> Vec<String> {
     }
     let mut others = Vec::new();
     fields(node, custom, object, &Path::Root, &mut others);
-    // An object of a built-in kind is decoded in the order in which it is written, a custom one walked as a map.
+    // The API server decodes a built-in kind's object in the order in which it is written, and walks a custom resource
+    // as a map.
     if custom {
         others.sort();
     }
@@ -65,7 +67,7 @@ fn of_object(node: &Node, resource: bool, object: &mut Map<String, Value>, path:
     });
 }
 
-/// Removes nulls that a schema neither allows nor replaces by a default.
+/// Removes each null that the schema neither allows nor replaces by a default.
 pub fn drop_nulls(node: Option<&Node>, value: &mut Value) {
     match value {
         Value::Object(object) => object.retain(|name, value| {

@@ -1,4 +1,5 @@
-//! Reads the syntax tree of an expression: refuses what is not known, and takes out what is the same for every object.
+//! Walks the syntax tree of an expression: refuses what is not supported, and takes out what is the same for every
+//! object.
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 use cel::common::value::Val;
@@ -9,12 +10,12 @@ use super::expression::{CONSTANT, environment};
 use super::functions::{EQUAL, OPTIONAL, UNEQUAL, constant_pattern};
 use super::node::{Node, Type};
 
-/// Expressions nest at most this deep.
+/// The deepest nesting of expressions.
 const DEEPEST: u16 = 250;
 
 const EQUALITIES: [&str; 2] = ["_==_", "_!=_"];
 
-/// The functions of Kubernetes CEL that are known here. Another one is refused when a schema is read.
+/// The supported functions of Kubernetes CEL. Any other function is refused when a schema is read.
 const FUNCTIONS: [&str; 45] = [
     "size",
     "contains",
@@ -63,16 +64,16 @@ const FUNCTIONS: [&str; 45] = [
     "optFlatMap",
 ];
 
-/// The names of types, which `type(x)` is compared with.
+/// The names of types, with which `type(x)` is compared.
 const TYPES: [&str; 10] = ["int", "uint", "double", "string", "bool", "bytes", "list", "map", "null_type", "type"];
 
-/// What is known of the value of an expression.
+/// What is known about the value of an expression.
 #[derive(Clone, Copy)]
 enum Known<'n> {
     Anything,
     /// A value of this schema.
     Of(&'n Node),
-    /// The object itself, which has `apiVersion`, `kind` and `metadata` besides.
+    /// The object itself, which additionally has `apiVersion`, `kind` and `metadata`.
     Resource(&'n Node),
     Metadata,
 }
@@ -85,7 +86,7 @@ pub struct Reader<'n> {
 }
 
 impl<'n> Reader<'n> {
-    /// For expressions about values of this schema, or about whole objects of it.
+    /// Returns a reader of expressions about values of this schema or, if `resource`, about whole objects of it.
     pub fn new(node: &'n Node, resource: bool) -> Self {
         let itself = if resource { Known::Resource(node) } else { Known::Of(node) };
         Reader { constants: Vec::new(), uses_old_self: false, itself, scope: Vec::new() }
@@ -163,7 +164,8 @@ impl<'n> Reader<'n> {
         for argument in &mut call.args {
             known.push(self.value(argument, depth)?);
         }
-        // The right side decides how lists of an object compare: regardless of order, where they are sets or maps.
+        // If only the right side is a part of the object, it decides how lists compare: regardless of order for sets
+        // and maps. A comparison goes by its left side, so the sides are swapped.
         if let ([left, right], true) = (call.args.as_mut_slice(), EQUALITIES.contains(&call.func_name.as_str()))
             && !is_field(left)
             && is_field(right)
@@ -214,8 +216,8 @@ impl<'n> Reader<'n> {
         Ok(Known::Anything)
     }
 
-    /// The name of a constant in place of a call that yields the same for every object: a time or a pattern that is
-    /// written out. A pattern is only put in place of its text.
+    /// Returns the name of a constant that replaces a call with the same result for every object: a time that is
+    /// written out. Of a call with a pattern that is written out, only the pattern is replaced.
     fn constant(&mut self, call: &mut CallExpr) -> Result<Option<String>, String> {
         let [argument] = call.args.as_mut_slice() else { return Ok(None) };
         let Expr::Literal(LiteralValue::String(text)) = &argument.expr else { return Ok(None) };
@@ -241,7 +243,7 @@ impl<'n> Reader<'n> {
     }
 }
 
-/// Whether an expression is a part of an object, not made anew.
+/// Returns whether an expression is a part of an object rather than a new value.
 fn is_field(code: &IdedExpr) -> bool {
     match &code.expr {
         Expr::Ident(_) => true,

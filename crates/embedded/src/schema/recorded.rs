@@ -1,7 +1,7 @@
-//! What a real kube-apiserver 1.36 answered to objects with one thing wrong, recorded in `recorded.json`: `base` is sent
-//! with each `change`; the answer is the causes of the Status, or what strict decoding said, or neither where the object
-//! was taken. Kinds are those of our CRDs, and a `Widget` for what these do not use. Go walks its maps in no order, so
-//! causes are compared sorted.
+//! Compares this module with what a real kube-apiserver 1.36 answered to objects with one thing wrong, recorded in
+//! `recorded.json`: `base` is sent with each `change`, and the answer is the causes of the Status, or what strict
+//! decoding said, or neither if the object was accepted. The kinds are those of the CRDs, and a `Widget` for what these
+//! do not use. Go iterates over its maps in no fixed order, so causes are compared sorted.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::{FieldError, Schema, default, prune};
 use crate::api::crds;
 
-/// The schemas of our kinds and of the Widget.
+/// Returns the schemas of the CRDs and of the Widget.
 fn schemas(widget: &Value) -> BTreeMap<String, Schema> {
     let mut schemas: BTreeMap<String, Schema> = crds::all()
         .iter()
@@ -22,7 +22,7 @@ fn schemas(widget: &Value) -> BTreeMap<String, Schema> {
     schemas
 }
 
-/// `base` with every change made: a pointer and what is there then, or nothing.
+/// Returns `base` with every change made: a pointer, and the value that goes there, or nothing.
 fn changed(base: &Value, changes: &Value) -> Value {
     let mut object = base.clone();
     for change in changes.as_array().unwrap() {
@@ -36,7 +36,7 @@ fn changed(base: &Value, changes: &Value) -> Value {
     object
 }
 
-/// What the service core does with a write, as far as the schema is concerned.
+/// Does what the embedded API does with a write, as far as the schema is concerned.
 fn answer(schema: &Schema, operation: &str, object: &Value, old: Option<&Value>) -> Value {
     let mut object = object.clone();
     let unknown = prune(&schema.root, &mut object);

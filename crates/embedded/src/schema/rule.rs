@@ -1,4 +1,4 @@
-//! One rule of `x-kubernetes-validations`, and what it says when it is broken
+//! One rule of `x-kubernetes-validations`, and the error if it is broken
 //! (`apiextensions-apiserver/pkg/apiserver/schema/cel/validation.go`).
 
 use cel::ExecutionError;
@@ -10,25 +10,25 @@ use super::expression::{Expression, Subject};
 use super::node::{Node, Type};
 use super::values::{self, Boxed};
 
-/// The longest message that an expression may yield.
+/// The longest message, in bytes, that an expression may yield.
 const LONGEST_MESSAGE: usize = 5 * 1024;
 
-/// A rule, compiled.
+/// A compiled rule.
 #[derive(Debug)]
 pub struct Rule {
     expression: Expression,
     message_expression: Option<Expression>,
-    /// What an error says: the message, or the rule itself.
+    /// The text of the error: the rule's message, or the rule itself.
     detail: String,
-    /// The message or the rule, for errors of the rule itself.
+    /// The message or the rule, for errors in evaluating the rule.
     named: String,
-    /// The field to blame, below the one that the rule is at.
+    /// The field that the error names, below the value that the rule is about.
     field_path: Option<String>,
     reason: Reason,
     optional_old_self: bool,
 }
 
-/// What a rule is about.
+/// The value that a rule is about.
 pub struct Case<'v> {
     pub node: &'v Node,
     pub value: &'v Value,
@@ -62,13 +62,13 @@ impl Rule {
         })
     }
 
-    /// Whether it compares with the old value; such a rule holds for unchanged values too.
+    /// Returns whether the rule compares with the old value; such a rule is checked for unchanged values too.
     pub fn is_transition(&self) -> bool {
         self.expression.uses_old_self
     }
 
-    /// The error where the rule is broken, unless that is forgiven, or where it cannot be carried out, which never is.
-    /// `field` names the value.
+    /// Returns an error if the rule is broken, unless that is forgiven, or if it cannot be evaluated, which is never
+    /// forgiven. `field` names the value.
     pub fn check(&self, case: &Case, forgiven: bool, field: impl Fn() -> String) -> Option<FieldError> {
         if self.is_transition() && case.old.is_none() && !self.optional_old_self {
             return None;
@@ -117,7 +117,7 @@ impl Rule {
         }
     }
 
-    /// The error of a rule that could not be carried out.
+    /// Returns the error of a rule that could not be evaluated.
     fn failure(&self, error: &ExecutionError, type_: &str, field: String) -> FieldError {
         let detail = match error {
             ExecutionError::NoSuchOverload(_) => format!(
@@ -131,7 +131,7 @@ impl Rule {
     }
 }
 
-/// A run-time error in the words of `cel-go`.
+/// Returns a run-time error in the words of `cel-go`.
 fn cause(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
@@ -144,7 +144,8 @@ fn cause(error: &ExecutionError) -> String {
     }
 }
 
-/// The message that an expression yields, unless it fails or yields none of one line.
+/// Returns the message that an expression yields; `None` if it fails, or if its message is empty, too long or has
+/// several lines.
 fn message(expression: &Expression, subject: &Subject) -> Option<String> {
     let said =
         expression.run(subject, |yielded| yielded.downcast_ref::<CelString>().map(|text| text.inner().to_owned()));
@@ -154,7 +155,7 @@ fn message(expression: &Expression, subject: &Subject) -> Option<String> {
     fit.then(|| said.to_owned())
 }
 
-/// `.spec['a.b']` as errors spell it below a field: `spec.a.b`.
+/// Returns a path such as `.spec['a.b']` as errors spell it below a field: `spec.a.b`.
 fn field_path(path: &str) -> String {
     let mut out = String::new();
     for (n, part) in path.split("['").enumerate() {

@@ -1,4 +1,4 @@
-//! The rules of a schema, where they are, and which of them an update has to keep.
+//! The rules of a schema, where they apply, and which of them an update has to keep.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use super::node::{ListKind, Node};
 use super::path::Path;
 use super::rule::{Case, Rule};
 
-/// The rules at one place of a schema and below; places without any are left out.
+/// The rules at one place of a schema and below. Places without rules are left out.
 #[derive(Debug, Default)]
 pub struct Rules {
     own: Vec<Rule>,
@@ -18,19 +18,20 @@ pub struct Rules {
     items: Option<Box<Rules>>,
 }
 
-/// How the value at hand goes on from an old one.
+/// How a value relates to the old object.
 #[derive(Clone, Copy)]
 pub struct Before<'v> {
-    /// The old value, as rules see it.
+    /// The old value, as rules see it; `None` if there is none.
     pub old: Option<&'v Value>,
-    /// Whether the old value is known to go with this one; else the nearest value above of which that is known.
+    /// Whether it is known that the old value corresponds to this one. If it is not, `forgiven` refers to the nearest
+    /// enclosing value of which that is known.
     pub correlated: bool,
-    /// Whether that value is as it was: then broken rules are forgiven.
+    /// Whether that value is unchanged, so that broken rules are forgiven.
     pub forgiven: bool,
 }
 
 impl Before<'_> {
-    /// A new object, which nothing goes before.
+    /// For a new object, which has no old value.
     pub const NOTHING: Before<'static> = Before { old: None, correlated: false, forgiven: false };
 }
 
@@ -40,7 +41,7 @@ impl Rules {
         compile(node, &Path::Root, true)
     }
 
-    /// Checks a value against the rules here and below.
+    /// Checks a value against the rules at this place and below.
     pub fn check(&self, node: &Node, value: &Value, before: Before, path: &Path, errors: &mut Vec<FieldError>) {
         if value.is_null() {
             return;
@@ -79,10 +80,10 @@ impl Rules {
 }
 
 impl<'v> Before<'v> {
-    /// For a value below, whose old value is this.
+    /// Returns the relation of a value below this one, whose old value is `old`.
     fn below(&self, node: &Node, value: &Value, old: Option<&'v Value>) -> Before<'v> {
         match old.filter(|_| self.correlated) {
-            // What is below an unchanged value did not change.
+            // Nothing below an unchanged value has changed.
             Some(_) if self.forgiven => Before { old, ..*self },
             Some(twin) => Before { old, correlated: true, forgiven: unchanged(node, value, twin) },
             None => Before { old, correlated: false, forgiven: self.forgiven },

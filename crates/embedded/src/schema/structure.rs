@@ -1,4 +1,4 @@
-//! Types, bounds and the shape of values (`kube-openapi/pkg/validation/validate`), with what did not change left alone
+//! Types, bounds and the shape of values (`kube-openapi/pkg/validation/validate`). What did not change is not validated
 //! (`apiextensions-apiserver/pkg/apiserver/validation/ratcheting.go`).
 
 use serde_json::{Map, Value};
@@ -11,28 +11,28 @@ use super::node::{ListKind, Node, Type};
 use super::path::Path;
 use super::text::quoted;
 
-/// What the check of one value brought forth.
+/// The result of checking one value.
 #[derive(Debug, Default)]
 pub struct Found {
     pub errors: Vec<Raised>,
-    /// How much of a schema a value met: of alternatives the errors of the closest one are shown.
+    /// How much of a schema the value met: if no alternative fits, the errors of the closest one are shown.
     pub met: u32,
 }
 
-/// An error, and the text by which repeated ones are told.
+/// An error, and the text by which repetitions of it are recognised.
 #[derive(Debug)]
 pub struct Raised {
     pub text: String,
     pub error: FieldError,
 }
 
-/// What a value is checked against besides its schema.
+/// What a value is checked against, besides its schema.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
-    /// Before the path in the fields of errors, not in their messages: `status` where only that part is checked.
+    /// Precedes the path in the fields of errors, but not in their messages: `status` if only the status is checked.
     pub prefix: &'a str,
     pub path: &'a Path<'a>,
-    /// The value that this one goes on from.
+    /// The old value that corresponds to this one; `None` if there is none.
     pub old: Option<&'a Value>,
 }
 
@@ -60,12 +60,12 @@ impl Found {
 }
 
 impl<'a> Place<'a> {
-    /// The field as an error names it.
+    /// Returns the field as an error names it.
     pub fn field(&self) -> String {
         self.under(self.path.name())
     }
 
-    /// The field of this name, a name of `kube-openapi`, as an error names it.
+    /// Returns the field `name`, a name of `kube-openapi`, as an error names it.
     pub fn under(&self, name: String) -> String {
         match (self.prefix.is_empty(), name.is_empty()) {
             (true, true) => "<nil>".into(),
@@ -75,7 +75,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The field of an error that `kube-openapi` does not tie to one.
+    /// Returns the field of an error that `kube-openapi` does not attribute to a field.
     pub fn nowhere(&self) -> String {
         self.under(String::new())
     }
@@ -119,7 +119,7 @@ pub fn check(node: &Node, value: &Value, place: Place) -> Found {
     found
 }
 
-/// The types of a schema as messages list them.
+/// Returns the types of a schema as messages list them.
 fn types(node: &Node) -> String {
     if node.int_or_string {
         return "integer,string".into();
@@ -159,12 +159,12 @@ fn of_type(node: &Node, value: &Value, place: Place) -> Found {
     Found::of((!fits).then(|| wrong_type(&types(node), is.name(), place)))
 }
 
-/// A number without a fraction that Go takes for an integer.
+/// Returns whether Go takes this number, written with a point, for an integer.
 pub fn is_whole(number: f64) -> bool {
     number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0
 }
 
-/// `spec.x in body must be of type integer: "string"`.
+/// Returns the text and the error for a value of the wrong type: `spec.x in body must be of type integer: "string"`.
 pub fn wrong_type(wanted: &str, found: &str, place: Place) -> (String, FieldError) {
     let text = format!("{} in body must be of type {wanted}: {}", place.path.name(), quoted(found));
     let error = FieldError::wrong_type(place.field(), found, &text);
@@ -190,7 +190,7 @@ fn of_items(node: &Node, items: &[Value], place: Place) -> Found {
 
 fn of_fields(node: &Node, object: &Map<String, Value>, place: Place) -> Found {
     let mut found = bounds::of_size(&node.checks, object.len(), place);
-    // `apiVersion` and `kind` are those of the version asked for, old and new: they are always judged.
+    // Old and new `apiVersion` and `kind` are those of the requested version, so they are always validated.
     let root = matches!(place.path, Path::Root) && place.prefix.is_empty();
     let old_of = |name: &str| place.old?.get(name).filter(|_| !(root && matches!(name, "apiVersion" | "kind")));
     if let Some(schema) = &node.additional {

@@ -1,9 +1,9 @@
-//! Values as the API server prints them: Go's quoting, its numbers and its JSON.
+//! Values as the API server prints them: Go's quoting, numbers and JSON.
 
 use serde_json::Value;
 use std::fmt::Write;
 
-/// A text as Go's `%q` prints it.
+/// Returns a text as Go's `%q` prints it.
 pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -33,8 +33,8 @@ pub fn quoted(text: &str) -> String {
     out
 }
 
-/// Whether Go prints a character as it is. Rust's own quoting knows the same Unicode tables; behind another character it
-/// leaves combining marks alone, as Go does.
+/// Returns whether Go prints a character as it is. Rust's own quoting uses the same Unicode tables; like Go, it leaves
+/// combining marks alone behind another character.
 fn is_printed(c: char) -> bool {
     if c.is_ascii() {
         return !c.is_ascii_control();
@@ -43,19 +43,19 @@ fn is_printed(c: char) -> bool {
     pair.escape_debug().eq(pair.chars())
 }
 
-/// A number with a fraction as Go's `%v` prints it: `1e+06`, `2.5`.
+/// Returns a number with a fraction as Go's `%v` prints it: `1e+06`, `2.5`.
 pub fn float(number: f64) -> String {
     written(number, -4..6)
 }
 
-/// The same as Go's JSON writes it: `1000000`, `1e+21`.
+/// Returns a number with a fraction as Go's JSON writes it: `1000000`, `1e+21`.
 fn json_float(number: f64) -> String {
     let plain = written(number, -6..21);
     // JSON writes e-9, not e-09.
     plain.replace("e-0", "e-")
 }
 
-/// Plain where the exponent is in `plain`, else with an exponent of at least two digits.
+/// Writes a number plainly if its exponent is in `plain`, else with an exponent of at least two digits.
 fn written(number: f64, plain: std::ops::Range<i32>) -> String {
     let text = format!("{number:e}");
     let Some((digits, exponent)) = text.split_once('e') else { return text };
@@ -67,7 +67,7 @@ fn written(number: f64, plain: std::ops::Range<i32>) -> String {
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
-/// A value as Go's `encoding/json` writes it: fields sorted by name, `<`, `>` and `&` escaped.
+/// Returns a value as Go's `encoding/json` writes it: fields sorted by name, `<`, `>` and `&` escaped.
 pub fn json(value: &Value) -> String {
     let mut out = String::new();
     write_json(value, &mut out);
@@ -122,7 +122,7 @@ fn write_text(text: &str, out: &mut String) {
     }
 }
 
-/// The bad value of a field error: numbers and truths plain, texts quoted, anything else as JSON.
+/// Returns the bad value of an error about a field: numbers and booleans plain, texts quoted, anything else as JSON.
 pub fn bad_value(value: &Value) -> String {
     match value {
         Value::String(text) => quoted(text),

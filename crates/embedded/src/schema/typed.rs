@@ -1,5 +1,5 @@
-//! Objects as the API server's Go types take them (`encoding/json`, and `runtime.FromUnstructured` for strategic merge
-//! patches): what does not fit is refused in their words, a null is as good as nothing, times and base64 are written anew.
+//! Objects as the API server's Go types decode them (`encoding/json`, and `runtime.FromUnstructured` for strategic
+//! merge patches): what does not fit is refused in their words, null counts as absent, times and base64 are rewritten.
 
 use serde_json::{Map, Value};
 
@@ -7,16 +7,16 @@ use super::node::{Node, Type};
 use super::path::Path;
 use super::typed_text::{base64, time};
 
-/// Whose words tell of a value that does not fit.
+/// Whose words describe a value that does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wording {
     /// Go's JSON reader.
     Json,
-    /// The converter of maps to Go types.
+    /// The converter from maps to Go types.
     Map,
 }
 
-/// Texts that have a type of their own in Go, by the type that holds them and the field.
+/// Texts that have their own type in Go: the type that holds the text, the field, and the name of the type.
 const NAMED_TEXTS: [(&str, &str, &str); 13] = [
     ("Secret", "type", "v1.SecretType"),
     ("ObjectMeta", "uid", "types.UID"),
@@ -33,8 +33,8 @@ const NAMED_TEXTS: [(&str, &str, &str); 13] = [
     ("ContainerPort", "protocol", "v1.Protocol"),
 ];
 
-/// Brings an object of a built-in type into the form in which it is kept, and returns the fields that the type does not
-/// have, which are gone then. An error says what does not fit.
+/// Brings an object of a built-in type into the form in which it is stored, and returns the fields that it has removed
+/// because the type does not have them. Fails if a value does not fit.
 pub fn decode(node: &Node, wording: Wording, object: &mut Value) -> Result<Vec<String>, String> {
     let mut reader = Reader { wording, unfit: None, unknown: Vec::new() };
     reader.value(node, Holder { type_: "", path: &Path::Root }, object)?;
@@ -46,12 +46,12 @@ pub fn decode(node: &Node, wording: Wording, object: &mut Value) -> Result<Vec<S
 
 struct Reader {
     wording: Wording,
-    /// The JSON reader tells of the first value of the wrong type once it is through, and at once of a bad text.
+    /// The first value of the wrong type. The JSON reader reports it only at the end, but a malformed text at once.
     unfit: Option<String>,
     unknown: Vec<String>,
 }
 
-/// The struct that a value is in, and where.
+/// The struct that holds a value, and the path.
 #[derive(Clone, Copy)]
 struct Holder<'a> {
     type_: &'a str,
@@ -101,7 +101,7 @@ impl Reader {
         read
     }
 
-    /// An entry or an item, of which a null leaves the empty value.
+    /// Decodes an entry of a map or an item of a list, in which null leaves the empty value.
     fn part(&mut self, node: &Node, at: Holder, value: &mut Value) -> Result<(), String> {
         if value.is_null() {
             *value = match node.type_ {
@@ -161,11 +161,11 @@ fn is_whole(node: &Node, number: &serde_json::Number) -> bool {
     number.as_i64().is_some_and(|whole| node.format.as_deref() != Some("int32") || i32::try_from(whole).is_ok())
 }
 
-/// What Go calls the type of a value.
+/// Returns Go's name of the type of a value.
 fn go_type(node: &Node, at: Holder) -> String {
     let format = node.format.as_deref();
     match node.type_ {
-        // Times are read as texts first.
+        // Times are first read as texts.
         Some(Type::String) if format == Some("date-time") => "string".into(),
         Some(Type::String) if format == Some("byte") => "[]uint8".into(),
         Some(Type::String) => {
@@ -188,8 +188,8 @@ fn go_type(node: &Node, at: Holder) -> String {
     }
 }
 
-/// `runtime.FromUnstructured`: Go converts numbers among each other and to texts, which JSON does not; anything else it
-/// does not even try.
+/// Returns the error of `runtime.FromUnstructured`. Unlike JSON, it converts numbers into other numbers and into texts;
+/// it does not attempt any other conversion.
 fn not_converted(node: &Node, value: &Value, wanted: &str) -> String {
     let (found, kind) = match value {
         Value::Number(number) if number.is_i64() => ("int64", "int64"),

@@ -1,4 +1,4 @@
-//! Texts that stand for something else: times and bytes, read as Go reads them.
+//! Texts that represent other values: times and bytes, read as Go reads them.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -6,7 +6,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::text::quoted;
 
-/// Base64 as it is kept where that is not how it came. The error is that of Go's reader.
+/// Returns base64 in the form in which it is stored; `None` if `text` has that form already. The error is that of Go's
+/// reader.
 pub fn base64(text: &str) -> Result<Option<String>, String> {
     if BASE64_STANDARD.decode(text).is_ok() {
         return Ok(None);
@@ -15,7 +16,8 @@ pub fn base64(text: &str) -> Result<Option<String>, String> {
     Ok(Some(BASE64_STANDARD.encode(bytes)))
 }
 
-/// Base64 that may have line breaks anywhere, and bits to spare at its end. The error is where it breaks off.
+/// Decodes base64 that may have line breaks anywhere, and surplus bits at its end. The error is the offset at which it
+/// breaks off.
 fn loose_base64(text: &[u8]) -> Result<Vec<u8>, usize> {
     let mut bytes = Vec::new();
     let mut group = Vec::with_capacity(4);
@@ -45,14 +47,15 @@ fn loose_base64(text: &[u8]) -> Result<Vec<u8>, usize> {
     if group.is_empty() { Ok(bytes) } else { Err(text.len() - group.len()) }
 }
 
-/// The whole bytes of a group of six bits each.
+/// Appends the whole bytes of a group of six-bit digits.
 fn take(group: &[u8], bytes: &mut Vec<u8>) {
     let all = group.iter().enumerate().fold(0_u32, |all, (n, bits)| all | u32::from(*bits) << (18 - 6 * n));
     let whole = group.len() * 6 / 8;
     bytes.extend_from_slice(&all.to_be_bytes()[1..=whole]);
 }
 
-/// The parts of Go's layout of RFC 3339: what stands before a number, how the layout writes the number, what it may be.
+/// The parts of Go's layout of RFC 3339: what precedes a number, how the layout writes the number, its name in errors,
+/// and its maximum.
 const PARTS: [(&str, &str, &str, u32); 6] = [
     ("", "2006", "", 9999),
     ("-", "01", "month", 12),
@@ -64,8 +67,8 @@ const PARTS: [(&str, &str, &str, u32); 6] = [
 const FRACTION: &str = ".000000";
 const ZONE: &str = "Z07:00";
 
-/// A time as it is kept where that is not how it came: in UTC, of whole seconds, or of microseconds where it has six
-/// digits of them. The error is that of Go's `time.Parse`.
+/// Returns a time in the form in which it is stored: in UTC and whole seconds or, with `micro`, microseconds. `None` if
+/// `text` has that form already. The error is that of Go's `time.Parse`.
 pub fn time(text: &str, micro: bool) -> Result<Option<String>, String> {
     let layout = format!("2006-01-02T15:04:05{}{ZONE}", if micro { FRACTION } else { "" });
     let cannot = |rest: &str, part: &str| {
@@ -109,7 +112,7 @@ pub fn time(text: &str, micro: bool) -> Result<Option<String>, String> {
     Ok((written != text).then_some(written))
 }
 
-/// The number in the first so many characters; None where they are not all digits.
+/// Returns the number in the first `count` characters; `None` if they are not all digits.
 fn digits(text: &str, count: usize) -> Option<u32> {
     let digits = text.get(..count)?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?

@@ -1,5 +1,5 @@
-//! Values of an object as CEL sees them, typed by their schema (`k8s.io/apiserver/pkg/cel/common`): a date is a time, an
-//! object has the fields that it declares. Nothing is copied before an expression looks at it.
+//! Values of an object as CEL sees them, typed by their schema (`k8s.io/apiserver/pkg/cel/common`): a date is a time,
+//! an object has the fields that it declares. Nothing is copied before an expression reads it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,7 +24,7 @@ use super::text::quoted;
 
 pub type Boxed<'v> = Box<dyn Val + 'v>;
 
-/// The CEL value of a field.
+/// Returns the CEL value of a field.
 pub fn of<'v>(node: &'v Node, value: &'v Value) -> Result<Boxed<'v>, ExecutionError> {
     let unfit = |wanted: &str| Err(fault(format!("invalid data, expected {wanted}, got {}", go_type(value))));
     Ok(match (value, node.type_) {
@@ -76,7 +76,7 @@ pub fn of<'v>(node: &'v Node, value: &'v Value) -> Result<Boxed<'v>, ExecutionEr
     })
 }
 
-/// A value without a schema, or one that may be an integer or a text.
+/// Returns a value without a schema, or one that may be an integer or a text.
 fn untyped<'v>(value: &'v Value) -> Result<Boxed<'v>, ExecutionError> {
     Ok(match value {
         Value::Null => Box::new(CelNull),
@@ -119,7 +119,7 @@ fn of_text(format: Option<Format>, text: &str) -> Result<Boxed<'_>, ExecutionErr
     })
 }
 
-/// A time; the error is that of Go, which asks for a large T and Z.
+/// Parses a time. The error is that of Go, which requires an upper-case T and Z.
 fn time(text: &str) -> Result<DateTime<FixedOffset>, String> {
     let because = match (text.get(10..), text.get(19..)) {
         (Some(clock), _) if !clock.starts_with('T') => {
@@ -139,7 +139,7 @@ fn fault(message: String) -> ExecutionError {
     ExecutionError::FunctionError { function: String::new(), message }
 }
 
-/// What Go calls the type of a JSON value.
+/// Returns Go's name of the type of a JSON value.
 fn go_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "<nil>",
@@ -162,7 +162,7 @@ struct Object<'v> {
 }
 
 impl<'a> Object<'a> {
-    /// The field that an expression calls so.
+    /// Returns the field that CEL spells `name`.
     fn real<'n>(&self, name: &'n str) -> Cow<'n, str> {
         if self.node.properties.contains_key(name) { Cow::Borrowed(name) } else { unescaped(name) }
     }
@@ -176,7 +176,7 @@ impl<'a> Object<'a> {
             return Ok(Box::new(CelBool::from(true)));
         }
         let real = self.real(name);
-        // A field without a value is as good as absent.
+        // A field without a value counts as absent.
         let value = self.fields.get(real.as_ref()).filter(|value| !value.is_null());
         let value = value.ok_or_else(|| ExecutionError::no_such_key(name))?;
         match self.node.field(&real) {
@@ -260,7 +260,7 @@ impl Sizer for Object<'_> {
     }
 }
 
-/// What a list lends to a comprehension.
+/// The items of a list, borrowed for a comprehension.
 pub struct Items<'b, 'v>(pub std::slice::Iter<'b, Boxed<'v>>);
 
 impl<'b, 'v: 'w, 'w> cel::common::traits::Iterator<'b, 'w> for Items<'b, 'v> {
@@ -269,7 +269,7 @@ impl<'b, 'v: 'w, 'w> cel::common::traits::Iterator<'b, 'w> for Items<'b, 'v> {
     }
 }
 
-/// The items of any list.
+/// Returns the items of any list.
 pub fn items<'b, 'v>(list: &'b (dyn Iterable + 'v)) -> Vec<&'b (dyn Val + 'v)> {
     let mut items = list.iter();
     std::iter::from_fn(|| items.next()).collect()

@@ -1,4 +1,4 @@
-//! One file on disk (redb). A commit returns once the disk has it.
+//! A storage in one file on disk (redb). A commit returns once the disk has it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,39 +12,45 @@ use super::proof::prove;
 use super::witness::{WITNESS, Witness};
 use super::{Change, Contents, Storage, StorageError};
 
-/// The file in its folder.
+/// The file name of the database in its folder.
 pub const DATABASE: &str = "seatkeeper.redb";
-/// A new database is made under this name and takes its own once it is whole.
+/// A new database is created under this name, and renamed once it is complete.
 const DRAFT: &str = "seatkeeper.redb.new";
-/// Whoever has this file locked has the folder.
+/// The process that holds the lock on this file owns the folder.
 const LOCK: &str = "seatkeeper.lock";
 const OBJECTS: TableDefinition<&str, &[u8]> = TableDefinition::new("objects");
 const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
 const REVISION: &str = "revision";
 const FORMAT: &str = "format";
-/// How keys and values are written. Another number is another version's file.
+/// The format of keys and values. A file with another number was written by another version.
 const FORMAT_NOW: u64 = 1;
-/// The API keeps all objects in memory; the database only needs what a commit touches.
+/// Size of the database's cache. It can be small: the API keeps all objects in memory, so the database only needs what
+/// a commit touches.
 const CACHE_BYTES: usize = 8 << 20;
 
-/// A folder's database. One process at a time has it.
+/// The database of a folder. One process at a time can open it.
 pub struct Durable {
     open: Mutex<Open>,
     path: PathBuf,
-    /// Locked as long as this lives.
+    /// Locked for the lifetime of this value.
     _lock: File,
 }
 
 struct Open {
-    /// None after a commit that failed: the library takes nothing more until the file is opened anew.
+    /// `None` after a failed commit: redb accepts nothing more until the file is opened again.
     database: Option<Database>,
-    /// That of the last commit which succeeded.
+    /// The revision of the last successful commit.
     revision: u64,
     witness: Witness,
 }
 
 impl Durable {
-    /// Opens the database in `folder`, or makes one where there is none. A damaged one is refused and left as it is.
+    /// Opens the database in `folder`, or creates one if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Fails if another process has the folder, if the folder or a file in it cannot be used, or if the database is
+    /// damaged or ends before the last acknowledged write. A damaged database is left as it is.
     pub fn open(folder: &Path) -> Result<Self, StorageError> {
         let path = folder.join(DATABASE);
         let lock = take(folder)?;
@@ -60,14 +66,15 @@ impl Durable {
     }
 }
 
-/// Refuses a database that ends before what was acknowledged; where nobody says what was, it is taken as it is.
+/// Refuses a database that ends before the last acknowledged write. Without a record of that write, the database is
+/// accepted as it is.
 fn compare(folder: &Path, path: &Path, revision: u64) -> Result<Witness, StorageError> {
     let unusable = |e: std::io::Error| StorageError::Unusable { path: folder.join(WITNESS), why: e.to_string() };
     match Witness::read(folder).map_err(unusable)? {
         Some(acknowledged) if revision < acknowledged => {
             let why = format!(
-                "it ends with revision {revision}, and {acknowledged} was acknowledged; if this is an older copy, \
-                 remove {} to go on with it",
+                "it ends with revision {revision}, but revision {acknowledged} was acknowledged; if this is an \
+                 older copy, remove {} to continue with it",
                 folder.join(WITNESS).display()
             );
             Err(StorageError::Damaged { path: path.to_owned(), why })
@@ -76,7 +83,7 @@ fn compare(folder: &Path, path: &Path, revision: u64) -> Result<Witness, Storage
     }
 }
 
-/// Takes the folder for this process, and makes it where there is none.
+/// Locks the folder for this process, and creates the folder if it does not exist.
 fn take(folder: &Path) -> Result<File, StorageError> {
     let path = folder.join(LOCK);
     let unusable = |e: std::io::Error| StorageError::Unusable { path: folder.to_owned(), why: e.to_string() };
@@ -90,8 +97,8 @@ fn take(folder: &Path) -> Result<File, StorageError> {
     }
 }
 
-/// Makes an empty database that only its owner can read: there are Secrets in it. Whatever ends the process meanwhile, the
-/// folder holds either none or a whole one.
+/// Creates an empty database that only its owner can read, because it will hold Secrets. If the process ends in the
+/// middle, the folder holds either no database or a complete one.
 fn make(folder: &Path) -> Result<(), redb::Error> {
     let draft = folder.join(DRAFT);
     if let Err(error) = fs::remove_file(&draft)
@@ -109,7 +116,7 @@ fn make(folder: &Path) -> Result<(), redb::Error> {
     drop(database);
     Witness::remove(folder)?;
     fs::rename(&draft, folder.join(DATABASE))?;
-    // The name of a new file is in its folder, which has to be on disk as well.
+    // The name of a new file is part of its folder, so the folder has to be on the disk too.
     File::open(folder).and_then(|folder| folder.sync_all())?;
     Ok(())
 }
@@ -120,7 +127,7 @@ pub fn builder() -> redb::Builder {
     builder
 }
 
-/// Everything in a database.
+/// Returns everything in a database.
 pub fn contents(database: &Database) -> Result<Contents, redb::Error> {
     let read = database.begin_read()?;
     let numbers = read.open_table(NUMBERS)?;
@@ -139,7 +146,7 @@ pub fn contents(database: &Database) -> Result<Contents, redb::Error> {
 fn write(database: &Database, revision: u64, changes: &[Change]) -> Result<(), redb::Error> {
     let mut write = database.begin_write()?;
     write.set_durability(Durability::Immediate)?;
-    // Two phases would wait for the disk twice. What one phase does not tell of a damaged file, the witness does.
+    // Two phases would wait for the disk twice. Damage that one phase does not reveal is revealed by the witness.
     write.set_two_phase_commit(false);
     {
         let mut objects = write.open_table(OBJECTS)?;
@@ -156,17 +163,17 @@ fn write(database: &Database, revision: u64, changes: &[Change]) -> Result<(), r
 }
 
 impl Open {
-    /// The database; after a commit that failed it is opened anew, for the disk may have room again.
+    /// Returns the database. After a failed commit it is opened again, because the disk may have room again.
     fn database(&mut self, path: &Path) -> Result<&Database, String> {
         if self.database.is_none() {
             let database = builder().open(path).map_err(|e| e.to_string())?;
             let found = contents(&database).map_err(|e| e.to_string())?.revision;
             if found != self.revision {
-                return Err("a write that failed is on disk after all; end this process and start it again".into());
+                return Err("a write that was reported as failed is on the disk after all; restart this process".into());
             }
             self.database = Some(database);
         }
-        self.database.as_ref().ok_or_else(|| "it is closed".to_owned())
+        self.database.as_ref().ok_or_else(|| "the database is closed".to_owned())
     }
 }
 
@@ -185,7 +192,7 @@ impl Storage for Durable {
         match written {
             Ok(()) => {
                 open.revision = revision;
-                // What was to be written is on the disk, and only a later damage would not be noticed.
+                // The write itself is on the disk. Without this record, only later damage to it would go unnoticed.
                 if let Err(error) = open.witness.note(revision) {
                     tracing::warn!(%error, revision, "{} cannot be written", WITNESS);
                 }

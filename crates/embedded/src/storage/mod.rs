@@ -1,4 +1,4 @@
-//! Where objects are kept. What is acknowledged to a client was committed here before.
+//! Storage of objects. Every write is committed here before it is acknowledged to a client.
 
 mod durable;
 mod proof;
@@ -9,7 +9,7 @@ pub use witness::WITNESS;
 
 use std::path::PathBuf;
 
-/// What becomes of one object: its bytes, or None where it is no more.
+/// The new state of one object: its bytes, or `None` if it was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// `<group>/<plural>/<namespace>/<name>`.
@@ -20,27 +20,27 @@ pub struct Change {
 /// Everything a storage holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// The revision of the last commit; 0 where there was none.
+    /// The revision of the last commit; 0 if there was none.
     pub revision: u64,
     pub objects: Vec<(String, Vec<u8>)>,
 }
 
-/// Keeps objects.
+/// Storage for objects.
 pub trait Storage: Send + Sync + 'static {
-    /// Everything that was committed.
+    /// Returns everything that was committed.
     fn load(&self) -> Result<Contents, StorageError>;
 
-    /// Whether it keeps anything: where it does not, nothing needs to be written out for it.
+    /// Returns whether the storage keeps anything. If it does not, nothing has to be serialised for it.
     fn keeps(&self) -> bool {
         true
     }
 
-    /// Takes all of `changes` or, with an error, none of them. Where the storage is durable they survive whatever happens
-    /// after the return. `revision` is that of the last change and higher than any before.
+    /// Commits all of `changes` or, with an error, none of them. In a durable storage they survive whatever happens
+    /// after this returns. `revision` is that of the last change, and higher than that of any commit before.
     fn commit(&self, revision: u64, changes: &[Change]) -> Result<(), StorageError>;
 }
 
-/// Keeps nothing: the objects of the API itself are the only ones.
+/// Keeps nothing: the objects exist only in the memory of the API.
 #[derive(Debug, Default)]
 pub struct Memory;
 
@@ -58,12 +58,14 @@ impl Storage for Memory {
     }
 }
 
-/// Why objects could not be kept or found again.
+/// Why objects could not be stored or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    #[error("{0}: is in use by another process; end that one, or name another folder")]
+    #[error("{0} is in use by another process: end that process, or name another folder")]
     InUse(PathBuf),
-    #[error("{path}: is damaged: {why}. It is left as it is: put a copy of it back, or move it away to begin anew")]
+    #[error(
+        "{path} is damaged: {why}. It was not changed: restore a copy of it, or move it away to start with an empty one"
+    )]
     Damaged { path: PathBuf, why: String },
     #[error("{path}: {why}")]
     Unusable { path: PathBuf, why: String },

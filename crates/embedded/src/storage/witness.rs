@@ -1,9 +1,9 @@
-//! Which write was acknowledged last, in a file of its own beside the database.
+//! The witness: which write was acknowledged last, in a file beside the database.
 //!
-//! A commit waits for the disk once. In return a database whose last commit is damaged is read as it was before that
-//! commit. What was acknowledged stands here as well, so that such a database is refused, and not taken for a whole one.
-//! Nobody waits for this file to be on the disk: after a kill it is as it was written, and after a loss of power it may
-//! only name an earlier write.
+//! A commit waits for the disk only once. The price is that redb opens a database whose last commit is damaged as it
+//! was before that commit. The witness also records the last acknowledged write, so that such a database is refused
+//! instead of passing for an intact one. Nobody waits until this file is on the disk: it survives a kill as it was
+//! written; after a loss of power it may name an earlier write, never a later one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Error, ErrorKind, Write};
@@ -12,18 +12,18 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// The file in its folder.
+/// The file name of the witness in its folder.
 pub const WITNESS: &str = "seatkeeper.acknowledged";
-/// A new one is made under this name and takes its own once it is whole.
+/// A new witness is written under this name, and renamed once it is complete.
 const DRAFT: &str = "seatkeeper.acknowledged.new";
-/// A revision and as many bytes of its hash: short enough to be written whole or not at all.
+/// A revision and as many bytes of its hash. This is short enough that it is written either whole or not at all.
 const LENGTH: usize = 16;
 
-/// Says which write was acknowledged last.
+/// The record of the last acknowledged write.
 pub struct Witness(File);
 
 impl Witness {
-    /// The revision that it names; None: there is no such file.
+    /// Returns the revision that the witness names; `None` if there is no such file.
     pub fn read(folder: &Path) -> Result<Option<u64>, Error> {
         let bytes = match fs::read(folder.join(WITNESS)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -33,14 +33,14 @@ impl Witness {
         match bytes == text(revision) {
             true => Ok(Some(revision)),
             false => {
-                let why = "is damaged, so that nobody can tell whether the database beside it lacks its last writes; \
-                           remove it to go on with the database as it is";
+                let why = "this file is damaged, so it is unknown whether the database beside it lacks its last \
+                           writes; remove this file to continue with the database as it is";
                 Err(Error::new(ErrorKind::InvalidData, why))
             }
         }
     }
 
-    /// One that names `revision`, in the place of one before. It is on the disk when this returns.
+    /// Replaces the witness by one that names `revision`. It is on the disk when this returns.
     pub fn make(folder: &Path, revision: u64) -> Result<Self, Error> {
         let draft = folder.join(DRAFT);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
@@ -51,7 +51,7 @@ impl Witness {
         Ok(Witness(file))
     }
 
-    /// Takes away what was said of a database that is no more.
+    /// Removes the witness of a database that no longer exists.
     pub fn remove(folder: &Path) -> Result<(), Error> {
         match fs::remove_file(folder.join(WITNESS)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -59,7 +59,7 @@ impl Witness {
         }
     }
 
-    /// From now on it names `revision`.
+    /// Changes the revision that the witness names.
     pub fn note(&self, revision: u64) -> Result<(), Error> {
         self.0.write_all_at(&text(revision), 0)
     }
@@ -67,7 +67,7 @@ impl Witness {
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        // One that is not on the disk names an earlier write, and that is no fault.
+        // If this fails, the file may name an earlier write, which is harmless.
         let _ = self.0.sync_data();
     }
 }
