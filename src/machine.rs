@@ -66,4 +66,3 @@ pub fn monotonic() -> Duration {
     let start = *START.get_or_init(std::time::Instant::now);
     (tokio::time::Instant::now().into_std() + BEFORE).saturating_duration_since(start)
 }
-

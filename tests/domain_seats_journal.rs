@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use seatkeeper::domain::license::name::LicenseName;
-use seatkeeper::domain::seats::journal::{Base, BaseName, Changes, Entry, Found, Incomplete, Journal, LONGEST_TTL, RING, place, read};
+use seatkeeper::domain::seats::journal::{
+    Base, BaseName, Changes, Entry, Found, Incomplete, Journal, LONGEST_TTL, RING, place, read,
+};
 use seatkeeper::domain::seats::line::write_base;
 use seatkeeper::domain::seats::table::{Free, Hold, Record, Table};
 

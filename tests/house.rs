@@ -378,7 +378,8 @@ fn sources(of: &str) -> Vec<Source> {
 /// The names of the direct dependencies of every crate of the workspace, those of tests included.
 fn dependencies() -> Vec<String> {
     let crates = FOREIGN.map(|(name, _)| root().join("crates").join(name).join("Cargo.toml"));
-    let mut names: Vec<_> = crates.iter().chain([&root().join("Cargo.toml")]).flat_map(|m| dependencies_in(m)).collect();
+    let mut names: Vec<_> =
+        crates.iter().chain([&root().join("Cargo.toml")]).flat_map(|m| dependencies_in(m)).collect();
     names.retain(|name| !name.starts_with("seatkeeper-"));
     names.sort();
     names.dedup();

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-use super::Failure;
+use super::{Failure, say};
 use crate::api::crds::{all, file_name, to_yaml};
 
 /// Prints the CustomResourceDefinitions, or writes them to files.
@@ -27,7 +27,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         write_each(folder, all(), to_template)?;
     }
     if arguments.out.is_none() && arguments.chart.is_none() {
-        print!("{}", all().iter().map(|crd| format!("---\n{}", to_yaml(crd))).collect::<String>());
+        say(&all().iter().map(|crd| format!("---\n{}", to_yaml(crd))).collect::<String>())?;
     }
     Ok(())
 }

@@ -5,12 +5,12 @@ use clap::Args;
 use std::path::PathBuf;
 
 use super::{Failure, documents, files, printable, say, warn};
-use crate::machine::machine_time;
 use crate::domain::Instant;
 use crate::domain::contract::default_issuer;
 use crate::domain::contract::issuing::keys_of_term;
 use crate::domain::license::jwk::read_signing_key;
 use crate::domain::license::key::{Claims, sign_key};
+use crate::machine::machine_time;
 
 /// Issues a key offline: the same key that the operator would issue for the contract.
 ///

@@ -4,8 +4,8 @@ use clap::Args;
 use std::path::PathBuf;
 
 use super::{Failure, files, say};
-use crate::machine::random_bytes;
 use crate::domain::license::jwk::{publish, signing_key_pem, thumbprint};
+use crate::machine::random_bytes;
 
 /// Makes an Ed25519 signing key (signing-key.pem, PKCS #8) and its public half (jwks.json).
 #[derive(Args)]

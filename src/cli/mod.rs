@@ -23,10 +23,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::seats::desk::TTL;
-use crate::seats::thread::SeatThread;
 use crate::domain::fault::Fault;
 use crate::domain::seats::journal::LONGEST_TTL;
+use crate::seats::desk::TTL;
+use crate::seats::thread::SeatThread;
 
 /// Keeps software licences in Kubernetes.
 #[derive(Parser)]

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{Failure, files, printable, say};
-use crate::machine::machine_time;
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{KeyState, Presentation, entitlement, present};
 use crate::domain::license::jwk::read_jwks;
 use crate::domain::license::key::{Claims, MAX_KEY_BYTES, verify_key};
 use crate::domain::license::trust::Trust;
+use crate::machine::machine_time;
 
 /// Says whether a key is genuine and in force. Exit status: 0 in force, 1 not, 2 wrong use.
 #[derive(Args)]

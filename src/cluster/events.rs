@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::client::{self, call};
-use crate::machine::monotonic;
 use crate::domain::Instant;
+use crate::machine::monotonic;
 
 /// The most Events waiting to be sent; more are dropped and counted.
 const QUEUE: usize = 20_000;

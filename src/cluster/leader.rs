@@ -12,8 +12,8 @@ use tokio::sync::{Notify, watch};
 
 use super::client::{self, CallError, call};
 use super::clock::Clock;
-use crate::machine::{jittered, monotonic};
 use crate::domain::Instant;
+use crate::machine::{jittered, monotonic};
 
 /// The Lease in the operator's own namespace.
 pub const LEASE_NAME: &str = "seatkeeper";

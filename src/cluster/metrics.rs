@@ -12,7 +12,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::client::RequestCount;
-use super::seats::metrics::SeatMetrics;
 use crate::api::License;
 use crate::api::conditions::is_true;
 use crate::api::license::{KeyStateName, LicenseStatus};
@@ -63,8 +62,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// `requests` are counted by the kube client and `seats` at the desk; both are exported here.
-    pub fn new(requests: &RequestCount, seats: &SeatMetrics) -> Self {
+    /// `requests` are counted by the kube client and exported here.
+    pub fn new(requests: &RequestCount) -> Self {
         let seconds: Family<OfKind, Histogram> =
             Family::new_with_constructor(|| Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0]));
         let metrics = Metrics {
@@ -104,7 +103,6 @@ impl Metrics {
             seatkeeper.register("license_pool_limit", "Seats of a pool; absent if unlimited", metrics.limit.clone());
             seatkeeper.register("license_pool_in_use", "Seats of a pool in use", metrics.in_use.clone());
             seatkeeper.register("license_pool_peak", "The most seats of a pool in use at once", metrics.peak.clone());
-            seats.register(seatkeeper);
             seatkeeper.register("reconciles", "Reconciles by kind and outcome", metrics.reconciles.clone());
             seatkeeper.register("reconcile_seconds", "Time that a reconcile takes", metrics.seconds.clone());
             seatkeeper.register("status_writes", "Status writes by kind", metrics.statuses.clone());
@@ -130,6 +128,12 @@ impl Metrics {
             );
         }
         metrics
+    }
+
+    /// Exports what another part of the operator measures. Its names get the prefix `seatkeeper_` here.
+    pub fn export(&self, register: impl FnOnce(&mut Registry)) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        register(registry.sub_registry_with_prefix("seatkeeper"));
     }
 
     /// Updates the metrics of a License from its new status.

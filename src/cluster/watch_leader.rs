@@ -3,8 +3,8 @@
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-use crate::machine::jittered;
 use super::leader::{Rank, Suspicion};
+use crate::machine::jittered;
 
 /// A leader that does not accept a connection for this long is unreachable; whether it is gone, only its Lease shows.
 const CONNECT: Duration = Duration::from_secs(1);

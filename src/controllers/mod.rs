@@ -24,16 +24,16 @@ use tokio::sync::watch;
 
 use crate::cluster::client::{RequestCount, call};
 use crate::cluster::clock::Clock;
-use crate::machine::jittered;
 use crate::cluster::events::Events;
 use crate::cluster::health::Health;
 use crate::cluster::leader::{Candidate, Rank};
 use crate::cluster::metrics::Metrics;
+use crate::cluster::watch_leader::watch_leader;
+use crate::machine::jittered;
 use crate::seats::Desk;
 use crate::seats::budget::BYTES_A_SECOND;
 use crate::seats::ledger::Ledger;
 use crate::seats::metrics::SeatMetrics;
-use crate::cluster::watch_leader::watch_leader;
 use runner::Surroundings;
 use wiring::Wiring;
 
@@ -80,7 +80,8 @@ impl Operator {
         seat_ttl: Duration,
     ) -> Self {
         let seats = SeatMetrics::default();
-        let metrics = Arc::new(Metrics::new(requests, &seats));
+        let metrics = Arc::new(Metrics::new(requests));
+        metrics.export(|registry| seats.register(registry));
         let desk = Desk::new(clock.clone(), seat_ttl, Some(BYTES_A_SECOND), seats);
         Operator {
             client,

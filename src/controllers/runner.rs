@@ -16,11 +16,11 @@ use std::time::Duration;
 use super::queue::Queue;
 use crate::cluster::client::CallError;
 use crate::cluster::clock::Clock;
-use crate::machine::{jittered, monotonic};
 use crate::cluster::events::{Events, Note};
 use crate::cluster::metrics::Metrics;
-use crate::seats::Desk;
 use crate::cluster::watch::Guarded;
+use crate::machine::{jittered, monotonic};
+use crate::seats::Desk;
 use crate::wrong::{self, Variant::*};
 
 /// The most objects of one kind that are worked on at once.

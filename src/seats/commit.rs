@@ -7,9 +7,9 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::desk::Shared;
 use super::ledger::{Fenced, Ledger};
 use super::owned::Owned;
-use crate::machine::monotonic;
 use crate::domain::seats::journal::{Base, BaseName, Changes, Entry};
 use crate::domain::seats::line::write_base;
+use crate::machine::monotonic;
 
 /// After a commit that served several callers, the next one waits for those that come straight back, at most as long as
 /// the commit took and never longer than this: one write for all costs less than two for half of them each

@@ -7,12 +7,12 @@ use super::asked::{Ask, Denied, Granted};
 use super::desk::{PATIENCE, Shared, ticks, with_drift};
 use super::owned::{Counter, State, Writes};
 use super::queue::HEAD;
-use crate::machine::monotonic;
 use crate::domain::Instant;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::queue::MOST_QUEUED;
 use crate::domain::seats::seating::Seating;
 use crate::domain::seats::table::HeldSeat;
+use crate::machine::monotonic;
 
 /// A grant, and when it may be answered.
 pub(super) enum Outcome {

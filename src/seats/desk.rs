@@ -17,10 +17,10 @@ use super::metrics::SeatMetrics;
 use super::owned::{Counter, State};
 use super::proof::Proof;
 use crate::cluster::clock::Clock;
-use crate::machine::monotonic;
 use crate::domain::Instant;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::queue::MOST_QUEUED;
+use crate::machine::monotonic;
 
 /// A seat without a heartbeat for this long is free again. The holder counts from when it sent its request.
 pub const TTL: Duration = Duration::from_secs(60);

@@ -15,9 +15,9 @@ use tokio::task::JoinSet;
 use crate::api::seat_ledger::{Base as BasePlace, Journal as JournalPlace, OfLicense, SeatLedgerSpec};
 use crate::api::{License, SeatLedger};
 use crate::cluster::client::{self, CallError, call};
-use crate::machine::{jittered, random_bytes};
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::journal::{Base, BaseName, Entry, Found, Incomplete, place, read};
+use crate::machine::{jittered, random_bytes};
 
 /// The most objects listed in one request.
 const PAGE: u32 = 500;

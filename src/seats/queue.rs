@@ -13,10 +13,10 @@ use super::asked::{Ask, Denied, Granted};
 use super::decide::Outcome;
 use super::desk::{Desk, Shared, ticks, with_drift};
 use super::owned::{Counter, State, Writes};
-use crate::machine::monotonic;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::queue::{GRACE, MOST_QUEUED, Queue, Session};
 use crate::domain::seats::refusal::Refusal;
+use crate::machine::monotonic;
 
 /// The most waiters that are considered when a seat comes free; the next sweep considers all. Those at the head of a
 /// long queue mostly wait for the same kind of seat, so one of them takes it.

@@ -13,13 +13,13 @@ use super::desk::{Desk, ticks, with_drift};
 use super::ledger::{Ledger, LedgerError};
 use super::owned::{Counter, Owned, Shut};
 use super::proof::PROOF_LASTS;
-use crate::machine::{jittered, monotonic};
 use crate::domain::license::mode::Mode;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::journal::{Found, Incomplete};
 use crate::domain::seats::pool::Terms;
 use crate::domain::seats::roster::People;
 use crate::domain::seats::seating::Seating;
+use crate::machine::{jittered, monotonic};
 
 /// How often the sweep frees seats whose holders have stopped sending heartbeats.
 const SWEEP: Duration = Duration::from_secs(1);

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use seatkeeper::api::License;
 use seatkeeper::api::license::KeyStateName;
-use seatkeeper::machine::{machine_time, monotonic};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::license::mode::Mode;
+use seatkeeper::machine::{machine_time, monotonic};
 use serde_json::json;
 
 use crate::case::{Case, KEYS, PLAN, Shown, TRUST, order};

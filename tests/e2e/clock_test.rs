@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, ResourceExt};
 use seatkeeper::api::License;
 use seatkeeper::cluster::clock::Clock;
-use seatkeeper::machine::machine_time;
 use seatkeeper::cluster::leader::LEASE_NAME;
 use seatkeeper::domain::Instant;
+use seatkeeper::machine::machine_time;
 
 use crate::eventually::eventually;
 use crate::faults_ground::{Ground, HOME, Order, SOON, Vendor, condition, conditions_of};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use seatkeeper::cluster::client::{RequestCount, connect};
 use seatkeeper::cluster::clock::Clock;
-use seatkeeper::seats::desk::TTL;
 use seatkeeper::controllers::{End, Operator};
+use seatkeeper::seats::desk::TTL;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};

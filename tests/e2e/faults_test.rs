@@ -7,8 +7,8 @@ use chrono::NaiveDate;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use seatkeeper::api::Subscription;
-use seatkeeper::machine::{machine_time, monotonic};
 use seatkeeper::domain::license::key::Claims;
+use seatkeeper::machine::{machine_time, monotonic};
 use serde_json::{Value, json};
 
 use crate::eventually::eventually;

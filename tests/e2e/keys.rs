@@ -4,11 +4,11 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use chrono::{Datelike, Duration, NaiveDate};
 use ed25519_dalek::SigningKey;
-use seatkeeper::machine::machine_time;
 use seatkeeper::domain::license::jwk::{publish, signing_key_pem, thumbprint};
 use seatkeeper::domain::license::key::{Claims, Lifetime, OnDemo, sign_key};
 use seatkeeper::domain::license::pool::{CountBy, PoolGrant, PoolModel};
 use seatkeeper::domain::license::trust::{Revocations, sign_revocations};
+use seatkeeper::machine::machine_time;
 use sha2::{Digest, Sha256};
 
 /// An issuer of keys; the same name always has the same key pair.

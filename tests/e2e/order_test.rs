@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use seatkeeper::machine::monotonic;
 use seatkeeper::domain::license::mode::Mode;
+use seatkeeper::machine::monotonic;
 use serde_json::Value;
 
 use crate::case::{Case, KEYS, PLAN, Shown, condition_of, order};

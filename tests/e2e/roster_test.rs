@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use crate::hands::clock_with_hands;
 use chrono::NaiveDate;
 use kube::api::{Api, ListParams};
 use seatkeeper::api::Roster;
 use seatkeeper::api::conditions::is_true;
 use seatkeeper::api::roster::MemberCounts;
-use crate::hands::clock_with_hands;
-use seatkeeper::machine::{machine_time, monotonic};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::license::mode::Mode;
+use seatkeeper::machine::{machine_time, monotonic};
 use serde_json::{Value, json};
 
 use crate::case::{Case, KEYS, condition_of};

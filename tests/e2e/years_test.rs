@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::hands::{Hands, clock_with_hands};
 use chrono::Duration;
 use seatkeeper::api::contract::resolve;
 use seatkeeper::api::{License, Subscription};
-use crate::hands::{Hands, clock_with_hands};
 use seatkeeper::domain::Instant;
 use seatkeeper::domain::contract::timeline::timeline;
 use seatkeeper::domain::license::key::Claims;

@@ -33,10 +33,10 @@ mod faults_operators;
 mod faults_proxy;
 #[path = "../e2e/faults_test.rs"]
 mod faults_test;
-#[path = "../e2e/hands.rs"]
-mod hands;
 #[path = "../e2e/handover_test.rs"]
 mod handover_test;
+#[path = "../e2e/hands.rs"]
+mod hands;
 #[path = "../e2e/helm.rs"]
 mod helm;
 #[path = "../e2e/helm_test.rs"]

@@ -1,7 +1,7 @@
 //! The client, against a server that behaves badly.
 
-use seatkeeper_client::{Lost, Request, SeatClient, Token, Trouble};
 use seatkeeper::machine::monotonic;
+use seatkeeper_client::{Lost, Request, SeatClient, Token, Trouble};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use seatkeeper::domain::seats::refusal::Refusal;
 use seatkeeper::machine::monotonic;
 use seatkeeper::seats::{Ask, Denied, Desk, Seat};
-use seatkeeper::domain::seats::refusal::Refusal;
 use tokio::task::LocalSet;
 
 use crate::centre::{centre, is_kept, license, open};

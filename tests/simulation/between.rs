@@ -329,8 +329,9 @@ async fn meet(shared: &Arc<Shared>, call: &Call, fate: Fate) -> Result<Response<
 async fn see(shared: &Arc<Shared>, call: &Call) -> Result<Response<Body>, BoxError> {
     if call.is_list() {
         let state = shared.lock();
-        let older = state.list_from.and_then(|n| state.snapshots.get(n)).and_then(|lists| lists.get(&call.cache()));
-        if let Some(older) = older {
+        if let Some(lists) = state.list_from.and_then(|n| state.snapshots.get(n)) {
+            let cache = call.cache();
+            let older = lists.get(&cache).unwrap_or_else(|| panic!("{cache} is listed, but is missing in LISTS"));
             let date = shared.calendar.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
             let body = Full::new(older.clone()).map_err(|never| match never {}).boxed_unsync();
             let response = Response::builder().header("content-type", "application/json").header("date", date);

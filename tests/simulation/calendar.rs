@@ -5,8 +5,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
-use seatkeeper::machine::monotonic;
 use seatkeeper::domain::Instant;
+use seatkeeper::machine::monotonic;
 use tokio::sync::Notify;
 
 #[derive(Clone)]

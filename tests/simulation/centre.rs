@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use seatkeeper::seats::{Ask, Denied, Desk, Granted, Seat};
 use seatkeeper::domain::license::name::LicenseName;
+use seatkeeper::seats::{Ask, Denied, Desk, Granted, Seat};
 
 use crate::contract::{Contract, Line, Plan, Span, Terms};
 use crate::run::Run;

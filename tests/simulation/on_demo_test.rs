@@ -1,8 +1,8 @@
 //! What happens to sessions when demo mode begins.
 
 use chrono::{NaiveDate, TimeDelta};
-use seatkeeper::seats::{Denied, Seat};
 use seatkeeper::domain::seats::refusal::Refusal;
+use seatkeeper::seats::{Denied, Seat};
 use std::time::Duration;
 
 use crate::centre::{asks, centre, is_kept, open};

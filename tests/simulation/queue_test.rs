@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use seatkeeper::machine::monotonic;
-use seatkeeper::seats::{Denied, Desk, Granted, Seat};
 use seatkeeper::domain::seats::queue::{GRACE, MOST_QUEUED};
 use seatkeeper::domain::seats::refusal::Refusal;
+use seatkeeper::machine::monotonic;
+use seatkeeper::seats::{Denied, Desk, Granted, Seat};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 use crate::centre::{ask, asks, centre, is_kept, license, open};

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use seatkeeper::operator::embedded::setup;
 use seatkeeper::cluster::client::{RequestCount, over};
 use seatkeeper::cluster::clock::Clock;
-use seatkeeper::machine::seed_thread;
-use seatkeeper::seats::Desk;
-use seatkeeper::seats::desk::TTL;
 use seatkeeper::controllers::{End, Operator};
 use seatkeeper::domain::Instant;
+use seatkeeper::machine::seed_thread;
+use seatkeeper::operator::embedded::setup;
+use seatkeeper::seats::Desk;
+use seatkeeper::seats::desk::TTL;
 use seatkeeper_embedded::Embedded;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};

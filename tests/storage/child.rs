@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 
-use seatkeeper::operator::embedded::setup;
 use seatkeeper::machine::machine_time;
+use seatkeeper::operator::embedded::setup;
 use seatkeeper_embedded::Embedded;
 use seatkeeper_embedded::storage::{Change, Durable, Storage};
 

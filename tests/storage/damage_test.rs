@@ -7,8 +7,8 @@ use redb::ReadableDatabase;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use seatkeeper::operator::embedded::setup;
 use seatkeeper::machine::machine_time;
+use seatkeeper::operator::embedded::setup;
 use seatkeeper_embedded::Embedded;
 use seatkeeper_embedded::storage::{Change, DATABASE, Durable, Storage, StorageError, WITNESS};
 

@@ -8,8 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use seatkeeper::operator::embedded::setup;
 use seatkeeper::machine::machine_time;
+use seatkeeper::operator::embedded::setup;
 use seatkeeper_embedded::Embedded;
 use seatkeeper_embedded::storage::{DATABASE, Durable};
 

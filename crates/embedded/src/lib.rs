@@ -94,12 +94,12 @@ use std::sync::{Arc, RwLockReadGuard};
 use std::task::{Context, Poll};
 
 pub use answer::Body;
-pub use kind::Kinds;
 use answer::{Include, Page, Shown, refuse, respond, warn};
 use commit::Ledger;
 use decode::LONGEST_BODY;
 use deleting::Deleted;
 use failure::Failure;
+pub use kind::Kinds;
 use request::{Form, Query, Resource, Target, Wanted, is_write};
 use state::{State, written};
 use storage::{Durable, Memory, StorageError};
@@ -268,7 +268,9 @@ impl Embedded {
         }
         if let Some(of) = path.strip_prefix("openapi/v3/") {
             return match openapi::document(self.kinds(), of) {
-                Some(document) => respond(StatusCode::OK, "application/json", Bytes::copy_from_slice(document.as_bytes())),
+                Some(document) => {
+                    respond(StatusCode::OK, "application/json", Bytes::copy_from_slice(document.as_bytes()))
+                }
                 None => nothing(StatusCode::NOT_FOUND),
             };
         }
@@ -315,8 +317,15 @@ impl Embedded {
             }
             return self.get(&resource, &query, &shown);
         }
-        let write =
-            Write { kinds: self.0.setup.kinds.clone(), resource, query, headers: head.headers.clone(), body, now: shown.now, random: self.0.setup.random };
+        let write = Write {
+            kinds: self.0.setup.kinds.clone(),
+            resource,
+            query,
+            headers: head.headers.clone(),
+            body,
+            now: shown.now,
+            random: self.0.setup.random,
+        };
         let named = write.resource.name.is_some();
         let plain = write.resource.subresource.is_none();
         match (&head.method, named) {

@@ -12,9 +12,9 @@ use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
 use super::{Failure, printable, warn};
-use seatkeeper_client::{Access, Lease, Request, SeatClient, Token, Trouble};
 use crate::machine::random_bytes;
 use command::Started;
+use seatkeeper_client::{Access, Lease, Request, SeatClient, Token, Trouble};
 use signals::Signals;
 
 /// Where `seatkeeper up` serves seats.

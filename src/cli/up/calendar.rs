@@ -9,11 +9,11 @@ use crate::api::subscription::SubscriptionSpec;
 use crate::cli::Failure;
 use crate::cli::yaml::{Document, File};
 use crate::cluster::clock::Clock;
-use crate::machine::machine_time;
 use crate::domain::Instant;
 use crate::domain::contract::Contract;
 use crate::domain::contract::term::LAST_DATE;
 use crate::domain::contract::timeline::{Event, timeline};
+use crate::machine::machine_time;
 
 /// The file in the data directory that records where the calendar stands.
 const FILE: &str = "calendar";

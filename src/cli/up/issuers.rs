@@ -8,8 +8,8 @@ use serde_json::json;
 use super::screen::Screen;
 use crate::api::secret_type;
 use crate::cli::yaml::Document;
-use crate::machine::random_bytes;
 use crate::domain::license::jwk::signing_key_pem;
+use crate::machine::random_bytes;
 
 /// Makes the issuer's Secret of a Subscription if it is missing, and says so. An existing Secret is never touched.
 pub async fn make_missing(client: &Client, subscription: &Document, namespace: &str, screen: &Screen) {

@@ -17,12 +17,11 @@ use tokio::sync::watch;
 use super::hold;
 use super::operator::stop_on_signal;
 use super::{Failure, SeatTtl, say, seat_thread, seats_listener};
-use crate::operator::embedded::setup;
 use crate::cluster::client::{RequestCount, over};
 use crate::cluster::clock::Clock;
-use crate::seats::budget::BYTES_A_SECOND;
 use crate::controllers::Operator;
-use seatkeeper_embedded::Embedded;
+use crate::operator::embedded::setup;
+use crate::seats::budget::BYTES_A_SECOND;
 use crate::server::api::{Answer, serve};
 use crate::server::seats::callers::Callers;
 use crate::server::seats::{self, Seats};
@@ -30,6 +29,7 @@ use calendar::Speed;
 use data::Data;
 use folder::Folder;
 use screen::Screen;
+use seatkeeper_embedded::Embedded;
 
 /// The operator's own namespace.
 const HOME: &str = "seatkeeper";

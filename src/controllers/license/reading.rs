@@ -13,7 +13,7 @@ use crate::cluster::watch::all;
 use crate::domain::fault::Fault;
 use crate::domain::license::entitlement::{Presentation, Presented, presented};
 use crate::domain::license::jwk::read_jwks;
-use crate::domain::license::key::{Claims, claimed_grant};
+use crate::domain::license::key::claimed_grant;
 use crate::domain::license::trust::Trust;
 
 /// The keys of a License and what could not be read.
@@ -52,10 +52,7 @@ impl Reading {
             }
             for (entry, text) in chosen {
                 if seen.insert((name, entry.clone())) {
-                    // Each entry gets its own copy of the claims: its address tells apart two entries with the same
-                    // key.
-                    let claims =
-                        observed.verified.verify(&text.0, to.trust).map(|known| Arc::new(Claims::clone(&known)));
+                    let claims = observed.verified.verify(&text.0, to.trust);
                     reading.keys.push(presented(name, entry, claims, &to));
                 }
             }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::LicenseController;
-use crate::machine::{jittered, monotonic};
 use crate::cluster::events::Note;
 use crate::domain::license::name::LicenseName;
+use crate::machine::{jittered, monotonic};
 
 /// How old the number of seats in use in status is at most.
 const SHOWN: Duration = Duration::from_secs(5);

@@ -8,7 +8,6 @@ use crate::api::License;
 use crate::api::conditions::Conditions;
 use crate::api::license::{GrantStatus, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
 use crate::cluster::clock::Now;
-use crate::seats::Use;
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{
     EXPIRING_SOON, Entitlement, KeyState, PoolLimit, Presented, Transition, replaced,
@@ -16,6 +15,7 @@ use crate::domain::license::entitlement::{
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
 use crate::domain::trusted_time::TOLERANCE;
+use crate::seats::Use;
 
 /// The most keys, grants, pools, features and characters that are shown; there may be more.
 const SHOWN_KEYS: usize = 32;

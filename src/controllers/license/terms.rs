@@ -9,11 +9,11 @@ use super::holdings::Holder;
 use super::reading::Reading;
 use crate::api::License;
 use crate::api::allowed_namespaces::admits;
-use crate::seats::{Licensed, Licenses};
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{entitlement, granted_pools, next_wake, refuse_in_use_elsewhere};
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::pool::{Assignment, Reservation, Terms};
+use crate::seats::{Licensed, Licenses};
 
 /// Looks Licenses up for the desk, which grants their seats.
 pub struct SeatTerms(pub Arc<LicenseController>);

@@ -16,7 +16,6 @@ use crate::api::common::{SecretRef, SecretSource};
 use crate::api::license::{KeySource, LicenseSpec, SubscriptionRef};
 use crate::api::{License, Subscription, mark, secret_type};
 use crate::cluster::client::{CallError, call};
-use crate::machine::random_bytes;
 use crate::cluster::secrets::{self, Entries, KeepError, Kept};
 use crate::cluster::status::FIELD_MANAGER;
 use crate::domain::Instant;
@@ -25,6 +24,7 @@ use crate::domain::contract::issuing::{IssuedKey, Work, wanted, work};
 use crate::domain::contract::renewal::Standing;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::{Claims, sign_key};
+use crate::machine::random_bytes;
 use crate::wrong::{self, Variant::*};
 
 /// What was done, and what exists now.

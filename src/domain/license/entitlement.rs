@@ -291,10 +291,24 @@ fn limits<'p>(of: impl IntoIterator<Item = &'p [PoolGrant]>, granted: bool) -> V
 
 fn key_states(keys: &[Presented], grants: &[Grant], now: Instant) -> Vec<KeyState> {
     let by_name: BTreeMap<&str, &Grant> = grants.iter().map(|grant| (grant.name.as_str(), grant)).collect();
-    keys.iter().map(|key| key_state(key, &by_name, now)).collect()
+    let counting = counting_entries(keys, &by_name);
+    keys.iter().enumerate().map(|(entry, key)| key_state(key, counting.contains(&entry), &by_name, now)).collect()
 }
 
-fn key_state(key: &Presented, grants: &BTreeMap<&str, &Grant>, now: Instant) -> KeyState {
+/// The positions of the keys that count. If several entries hold the same key, the last of them counts.
+fn counting_entries(keys: &[Presented], grants: &BTreeMap<&str, &Grant>) -> BTreeSet<usize> {
+    let mut last: BTreeMap<&str, usize> = BTreeMap::new();
+    for (entry, claims) in keys.iter().enumerate().filter_map(|(entry, key)| Some((entry, key.sound()?))) {
+        if let Some(grant) = grants.get(claims.grant().as_str())
+            && grant.state.key == Some(claims)
+        {
+            last.insert(&grant.name, entry);
+        }
+    }
+    last.into_values().collect()
+}
+
+fn key_state(key: &Presented, counts: bool, grants: &BTreeMap<&str, &Grant>, now: Instant) -> KeyState {
     let (Some(claims), None) = (&key.claims, &key.refusal) else {
         let refusal = key.refusal.clone().unwrap_or(Refusal::Malformed("it has no claims".into()));
         return KeyState::Refused(refusal);
@@ -303,12 +317,14 @@ fn key_state(key: &Presented, grants: &BTreeMap<&str, &Grant>, now: Instant) -> 
     if let Some(refusal) = grant.and_then(|g| g.conflict.clone()) {
         return KeyState::Refused(refusal);
     }
-    let counts = grant.and_then(|g| g.state.key).is_some_and(|key| std::ptr::eq(key, claims.as_ref()));
-    match () {
-        () if now < claims.starts_at() => KeyState::Future,
-        () if !claims.in_force_at(now) => KeyState::Expired,
-        () if counts => KeyState::InForce,
-        () => KeyState::Superseded,
+    if now < claims.starts_at() {
+        KeyState::Future
+    } else if !claims.in_force_at(now) {
+        KeyState::Expired
+    } else if counts {
+        KeyState::InForce
+    } else {
+        KeyState::Superseded
     }
 }
 

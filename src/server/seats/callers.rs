@@ -20,8 +20,8 @@ use std::time::Duration;
 use super::kept::{Found, Kept, TRUSTED};
 use super::problem::Problem;
 use crate::cluster::client::{CallError, call};
-use crate::machine::monotonic;
 use crate::domain::license::name::LicenseName;
+use crate::machine::monotonic;
 use crate::server::guests::Guest;
 
 /// The audience that a token has to be issued for.

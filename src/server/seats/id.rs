@@ -5,8 +5,8 @@
 
 use std::fmt::Write;
 
-use crate::seats::Seat;
 use crate::domain::license::name::LicenseName;
+use crate::seats::Seat;
 
 /// The longest id: seven parts of at most 256 bytes, each of which may have to be written as three.
 const LONGEST: usize = 7 * 3 * 256;

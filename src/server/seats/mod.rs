@@ -18,8 +18,8 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use std::time::Duration;
 
-use crate::seats::{Ask, Denied, Desk, Granted, Heard, Seat};
 use crate::domain::license::name::LicenseName;
+use crate::seats::{Ask, Denied, Desk, Granted, Heard, Seat};
 use body::{Reply, empty, json, read};
 use callers::{Caller, Callers, Shown, Verb};
 use forward::Forward;

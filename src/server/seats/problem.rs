@@ -6,8 +6,8 @@ use serde::Serialize;
 use std::time::Duration;
 
 use super::body::{self, Reply};
-use crate::seats::Denied;
 use crate::domain::seats::refusal::Refusal;
+use crate::seats::Denied;
 
 /// How long to wait before asking again for a seat that another holder may give back.
 const SEAT_MAY_COME_FREE: Duration = Duration::from_secs(5);
@@ -132,6 +132,15 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::PoolRequired { .. }
         | Refusal::UserRequired { .. }
         | Refusal::ClientRequired { .. } => StatusCode::BAD_REQUEST,
-        _ => StatusCode::FORBIDDEN,
+        Refusal::NoLicense
+        | Refusal::NoPools
+        | Refusal::NotAssigned { .. }
+        | Refusal::NotInRoster
+        | Refusal::RosterMissing
+        | Refusal::RosterExceedsSeats { .. }
+        | Refusal::LoginModeNone
+        | Refusal::NoPoolForLoginMode { .. }
+        | Refusal::WrongPool { .. }
+        | Refusal::VersionNotEntitled { .. } => StatusCode::FORBIDDEN,
     }
 }

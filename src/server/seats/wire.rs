@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::id;
 use super::problem::Problem;
-use crate::seats::{Ask, Granted, Seat};
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::request::{Access, MAX_COUNT, MAX_NAME_BYTES};
+use crate::seats::{Ask, Granted, Seat};
 
 /// The most requests in one body.
 pub const MOST_REQUESTS: usize = 1_000;
