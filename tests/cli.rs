@@ -251,7 +251,7 @@ fn a_perpetual_contract_has_one_key_without_an_end() {
     let verified = desk.run("verify --trust keys/jwks.json -o json --at 2999-01-01T00:00:00Z key.jwt").expect(0).json();
     assert_eq!(verified["claims"].get("exp"), None);
     desk.run("issue -f contract.yaml --signing-key keys/signing-key.pem --term 2 --out key.jwt")
-        .expect_refusal(1, &["a perpetual licence has one term"]);
+        .expect_refusal(1, &["a perpetual licence has only term 1"]);
 }
 
 #[test]
@@ -847,7 +847,7 @@ fn more_users_than_the_plan_allows_are_refused_also_when_they_are_ordered_later_
     let later = r#"seats: 50, changes: [{"on": "2026-06-01", seats: 61}]"#;
     let answer = Desk::with_contract(&text(later)).run("timeline -f contract.yaml").expect(0);
     assert!(
-        answer.err.contains("changes[2026-06-01].seats: 61 users from 2026-06-01 on; Plan innoacd allows 60"),
+        answer.err.contains("changes[2026-06-01].seats: 61 users are ordered from 2026-06-01; Plan innoacd allows at most 60"),
         "{}",
         answer.err
     );
