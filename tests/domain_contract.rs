@@ -371,7 +371,7 @@ fn fewer_seats_only_from_the_start_of_a_term_and_in_time_like_a_cancellation() {
             Some("2026-10-01"),
             "had to be received before 2026-10-01 but was received on 2026-10-01; write on: 2028-01-01",
         ),
-        ("2027-01-01", None, "need receivedOn, a day before 2026-10-01"),
+        ("2027-01-01", None, "needs receivedOn, a day before 2026-10-01"),
         ("2026-06-01", Some("2026-01-01"), "only from the start of a term; the next term starts on 2027-01-01"),
         ("2026-01-01", Some("2025-01-01"), "only from the start of a term; the next term starts on 2027-01-01"),
     ];

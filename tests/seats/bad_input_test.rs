@@ -142,7 +142,7 @@ fn impossible_requests_are_refused_with_what_is_possible() {
         (of("centre", "other"), 404, "UnknownLicense", &["there is no License centre/other"][..]),
         (of("", ""), 404, "UnknownLicense", none),
         (of("../../centre", "inno\u{0}acd\u{202e}"), 404, "UnknownLicense", none),
-        (of("centre", &"x".repeat(100_000)), 400, "InvalidRequest", &["a name of 253 at most"]),
+        (of("centre", &"x".repeat(100_000)), 400, "InvalidRequest", &["at most 63 bytes, and its name 253"]),
         (json!({"pool": "desks"}), 404, "UnknownPool", &["no pool `desks`; it has: agents"]),
         (json!({"pool": "de\nsks\u{1b}[2J"}), 404, "UnknownPool", &["no pool `de\\nsks\\u{1b}[2J`"]),
         (json!({"count": 0}), 400, "InvalidRequest", &["`count` must be from 1 to 1000"]),
