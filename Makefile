@@ -21,14 +21,14 @@ dev: machine ## a control plane with the operator, the CRDs and an example; prin
 
 test: machine ## every test, the real control plane included (built the first time: about 10 minutes)
 	@$(control_plane)/build.sh > /dev/null & build=$$!; \
-	cargo test --locked --no-run || { wait $$build; exit 1; }; wait $$build
-	cargo test --locked --doc
-	cargo test --locked --lib --bins --tests --no-fail-fast
+	cargo test --locked --workspace --no-run || { wait $$build; exit 1; }; wait $$build
+	cargo test --locked --workspace --doc
+	cargo test --locked --workspace --lib --bins --tests --no-fail-fast
 
 test-offline: ## every test that needs no control plane; kubectl and helm are built the first time
 	@$(control_plane)/build.sh clients > /dev/null & build=$$!; \
-	cargo test --locked --no-run --lib --bins $(offline) || { wait $$build; exit 1; }; wait $$build
-	@cargo test --locked --no-run --lib --bins $(offline) 2>&1 | sed -n 's/.*(\(.*\))$$/\1/p' | xargs tests/offline.sh
+	cargo test --locked --workspace --no-run --lib --bins $(offline) || { wait $$build; exit 1; }; wait $$build
+	@cargo test --locked --workspace --no-run --lib --bins $(offline) 2>&1 | sed -n 's/.*(\(.*\))$$/\1/p' | xargs tests/offline.sh
 
 SEEDS ?= 1000
 simulate: ## random worlds with random faults, every fault at every moment, known-wrong variants; SEEDS=10000, or SEED=4711 alone
@@ -42,8 +42,8 @@ else
 endif
 
 lint: ## formatting, clippy and, where cargo-deny is installed, licences, bans and sources
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@if command -v cargo-deny > /dev/null; then cargo deny --locked check licenses bans sources; \
 	else echo 'cargo-deny is not installed, so licences, bans and sources were not checked: cargo install --locked cargo-deny'; fi
 
