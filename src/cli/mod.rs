@@ -127,7 +127,6 @@ fn seat_thread() -> Result<SeatThread, Failure> {
 const BACKLOG: u32 = 1024;
 
 /// Takes the port of the seat server.
-
 fn seats_listener(address: SocketAddr) -> Result<TcpListener, Failure> {
     let listen = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
