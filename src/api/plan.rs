@@ -3,6 +3,7 @@
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::common::{CivilDate, Money};
 use super::conditions::Condition;
@@ -84,6 +85,14 @@ pub struct PlanSpec {
     pub price: Option<Price>,
 }
 
+/// What every period must satisfy.
+fn not_empty() -> Value {
+    json!([{
+        "rule": "self.?days.orValue(0) + self.?weeks.orValue(0) + self.?months.orValue(0) + self.?years.orValue(0) > 0",
+        "message": "a period needs at least one positive part of days, weeks, months, years, for example {months: 3}"
+    }])
+}
+
 /// The same rule as `Period::never_longer_than`: n months have at least 30·n − 2 and at most 31·n days.
 const ISSUE_BEFORE_RULE: &str = "!has(self.license.issueBefore) || !has(self.terms) || !has(self.terms.notice) || \
 [self.terms.notice.?years.orValue(0) * 12 + self.terms.notice.?months.orValue(0) - self.license.issueBefore.?years.orValue(0) * 12 - self.license.issueBefore.?months.orValue(0)].all(m, \
@@ -115,16 +124,20 @@ pub enum Offer {
 #[serde(rename_all = "camelCase")]
 pub struct PlanTerms {
     /// The length of every term: the first one, and each one by which the contract renews.
+    #[schemars(extend("x-kubernetes-validations" = not_empty()))]
     pub interval: Period,
     /// How long before the end of a term a cancellation must be received.
+    #[schemars(extend("x-kubernetes-validations" = not_empty()))]
     pub notice: Period,
     #[serde(default)]
     pub notice_form: NoticeForm,
     /// How often the customer is billed. Default: the interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = not_empty()))]
     pub billing_period: Option<Period>,
     /// The length of a fixed contract, which then ends by itself. Absent: the contract renews until it is cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = not_empty()))]
     pub length: Option<Period>,
 }
 
@@ -151,9 +164,11 @@ pub struct LicenseTerms {
     pub eligibility: Option<Eligibility>,
     /// How long support is included, from the start of a perpetual licence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = not_empty()))]
     pub support_included: Option<Period>,
     /// The promise that the next key is issued no later than this long before expiry. Not longer than the notice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = not_empty()))]
     pub issue_before: Option<Period>,
     /// The number of days after the end in which everything keeps working. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -243,6 +258,7 @@ pub struct Release {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpgradeTerms {
+    #[schemars(extend("x-kubernetes-validations" = not_empty()))]
     pub free_within: Period,
     #[schemars(range(min = 0, max = 100))]
     pub next_major_percent: u32,
@@ -386,6 +402,7 @@ pub struct PoolPrice {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SupportExtensionPrice {
+    #[schemars(extend("x-kubernetes-validations" = not_empty()))]
     pub period: Period,
     pub amount: Money,
 }

@@ -15,10 +15,6 @@ pub const LAST_DATE: NaiveDate = NaiveDate::from_ymd_opt(2099, 12, 31).expect("a
 /// A calendar period with at least one positive part, such as `{months: 3}`. To add a period, its years and months are
 /// added first, limited to the last day of the month, then its weeks and days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "self.?days.orValue(0) + self.?weeks.orValue(0) + self.?months.orValue(0) + self.?years.orValue(0) > 0",
-    "message": "a period needs at least one positive part of days, weeks, months, years, for example {months: 3}"
-}]))]
 pub struct Period {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 36500))]
