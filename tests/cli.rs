@@ -847,7 +847,9 @@ fn more_users_than_the_plan_allows_are_refused_also_when_they_are_ordered_later_
     let later = r#"seats: 50, changes: [{"on": "2026-06-01", seats: 61}]"#;
     let answer = Desk::with_contract(&text(later)).run("timeline -f contract.yaml").expect(0);
     assert!(
-        answer.err.contains("changes[2026-06-01].seats: 61 users are ordered from 2026-06-01; Plan innoacd allows at most 60"),
+        answer.err.contains(
+            "changes[2026-06-01].seats: 61 users are ordered from 2026-06-01; Plan innoacd allows at most 60"
+        ),
         "{}",
         answer.err
     );

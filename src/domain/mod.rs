@@ -2,7 +2,7 @@
 //! `now`.
 //!
 //! **Architecture Invariant:** nothing in this folder depends on Kubernetes, async, a clock or randomness.
-//! `tests/house.rs` proves it.
+//! `tests/house` proves it.
 
 pub mod contract;
 pub mod fault;

@@ -45,14 +45,14 @@ pub(super) async fn is_durable(durable: oneshot::Receiver<()>) -> Result<(), Den
 impl Shared {
     /// Looks up what the License grants if that may have changed. Returns whether it did so.
     pub fn look_up(&self, license: &LicenseName, counter: &mut Counter, at: Instant) -> Result<bool, Denied> {
-        let anew = counter.stale || counter.good_until.is_some_and(|until| until <= at);
-        if anew {
+        let outdated = counter.stale || counter.good_until.is_some_and(|until| until <= at);
+        if outdated {
             let licensed = self.licensed(license, at);
             let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(license.clone()))?;
             counter.seating.set(licensed.terms, licensed.people, at);
             (counter.good_until, counter.uid, counter.stale) = (licensed.until, Some(licensed.uid), false);
         }
-        Ok(anew)
+        Ok(outdated)
     }
 
     pub fn decide(&self, state: &mut State, ask: &Ask) -> Result<Outcome, Denied> {

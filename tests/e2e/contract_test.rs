@@ -100,8 +100,8 @@ async fn i5_i6_more_seats_a_late_entered_cancellation_and_its_withdrawal() {
     subscription.is("Ready", "Active").await;
     subscription.told("GoesOn").await;
     license.shows("the end of term 2", |l| l.status.as_ref().is_some_and(|s| s.expires_at == end_of_term_2)).await;
-    let [(_, _, anew)] = &case.keys_of_term(2).await[..] else { panic!("one key of term 2") };
-    assert!(!revoked.contains(&anew.jti), "a revoked serial is not used again");
+    let [(_, _, reissued)] = &case.keys_of_term(2).await[..] else { panic!("one key of term 2") };
+    assert!(!revoked.contains(&reissued.jti), "a revoked serial is not used again");
     license.shows_key("copies", "kept.jwt", "Refused", Some("Revoked")).await;
     license.becomes(Mode::Full).await;
 }

@@ -157,7 +157,7 @@ pub struct Found {
 
 impl Found {
     /// The bases that must be written before a seal may overwrite the entry in its place, as of the last entry. Writing
-    /// them does no harm, whoever owns the ledger: they hold only what is durable.
+    /// them does no harm, whichever replica owns the ledger: they hold only what is durable.
     pub fn fold(&self) -> Vec<Base> {
         let sequence = self.journal.sequence;
         let lines = |name: &BaseName| {

@@ -131,7 +131,7 @@ impl Table {
         self.freed(|slots| slots.of_user(user))
     }
 
-    /// Records that free a slot, whoever holds it.
+    /// Records that free a slot, whichever user holds it.
     pub fn release_slot(&self, pool: &str, slot: u32) -> Vec<Record> {
         let Some((pool, slots)) = self.pools.get_key_value(pool) else { return Vec::new() };
         slots.on(slot).map(|occupant| free(pool, &occupant)).collect()

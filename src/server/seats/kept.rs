@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_goes_away_while_asking_leaves_nothing_behind() {
+    async fn a_caller_that_goes_away_while_asking_leaves_nothing_behind() {
         let (kept, slow) = (Kept::default(), Slow::default());
         for _ in 0..2 {
             let asking = kept.answer("same", |_| slow.clone().asked(Ok((1, TRUSTED))));

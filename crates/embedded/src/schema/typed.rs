@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_nothing_and_times_are_written_anew() {
+    fn null_is_nothing_and_times_are_written_again() {
         let secret = of("io.k8s.api.core.v1.Secret", json!({"data": {"a": null}, "stringData": null}));
         assert_eq!(secret, Ok(json!({"data": {"a": ""}})));
         let spec = json!({"acquireTime": "2026-01-01T01:00:00.123456+01:00"});
