@@ -5,9 +5,76 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Timestamp;
 use crate::domain::Instant;
+use crate::domain::reason::Reason;
 
 /// The longest message, in bytes; longer ones are cut.
 const MAX_MESSAGE: usize = 2_000;
+
+macro_rules! condition_types {
+    ($($(#[doc = $text:literal])+ $name:ident,)*) => {
+        /// What a condition is about.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum ConditionType {
+            $($(#[doc = $text])+ $name,)*
+        }
+
+        impl ConditionType {
+            /// Every type, in the order of the documentation.
+            pub const ALL: &[ConditionType] = &[$(ConditionType::$name,)*];
+
+            /// The type as it is written in status.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(ConditionType::$name => stringify!($name),)*
+                }
+            }
+
+            /// What it says when it is `True`.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(ConditionType::$name => concat!($($text),+).trim_start(),)*
+                }
+            }
+        }
+    };
+}
+
+condition_types! {
+    /// The spec was read, and status says what it grants or what was done. Demo mode is Ready too.
+    Ready,
+    /// The object waits for something that may still come.
+    Reconciling,
+    /// No retry can help: the spec has to change.
+    Stalled,
+    /// The License is in mode Full or Grace.
+    Licensed,
+    /// A grant has ended and is in its grace period.
+    InGrace,
+    /// Only the demo seats are left.
+    InDemo,
+    /// The licence ends within four weeks, and no key follows.
+    ExpiringSoon,
+    /// A key that was read grants nothing.
+    KeyRefused,
+    /// A Secret that the License names is missing or wrong, while other keys keep it licensed.
+    SourceMissing,
+    /// `spec.trust` is not used, because the installation pins the trust.
+    TrustRefused,
+    /// More members need a seat than there are seats.
+    RosterExceedsSeats,
+    /// The operator knows what time it is.
+    ClockTrusted,
+    /// Entries of the same user overlap.
+    DuplicateMember,
+    /// Every key that is due has been issued.
+    Issued,
+    /// Every key is where it should be.
+    Delivered,
+    /// A part of the order is not acted on, and the rest is.
+    PartRefused,
+    /// Every part of the object is acted on by this version.
+    FullyActedOn,
+}
 
 /// One aspect of an object's state, in the shape that every Kubernetes tool reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,9 +116,9 @@ impl<'a> Conditions<'a> {
     }
 
     /// Adds a condition that is `True` if it `holds`, otherwise `False`.
-    pub fn set(&mut self, type_: &str, holds: bool, reason: &str, message: impl Into<String>) {
+    pub fn set(&mut self, type_: ConditionType, holds: bool, reason: Reason, message: impl Into<String>) {
         let status = if holds { ConditionStatus::True } else { ConditionStatus::False };
-        let same = self.before.iter().find(|c| c.type_ == type_ && c.status == status);
+        let same = self.before.iter().find(|c| c.type_ == type_.as_str() && c.status == status);
         let mut message = message.into();
         if message.len() > MAX_MESSAGE {
             let end = (0..=MAX_MESSAGE).rev().find(|n| message.is_char_boundary(*n)).unwrap_or(0);
@@ -59,11 +126,11 @@ impl<'a> Conditions<'a> {
             message.push('…');
         }
         self.list.push(Condition {
-            type_: type_.to_owned(),
+            type_: type_.as_str().to_owned(),
             status,
             observed_generation: Some(self.generation),
             last_transition_time: same.map_or(self.now.into(), |c| c.last_transition_time),
-            reason: reason.to_owned(),
+            reason: reason.as_str().to_owned(),
             message,
         });
     }
@@ -74,11 +141,11 @@ impl<'a> Conditions<'a> {
 }
 
 /// The condition of type `type_`, if there is one.
-pub fn find<'c>(conditions: &'c [Condition], type_: &str) -> Option<&'c Condition> {
-    conditions.iter().find(|c| c.type_ == type_)
+pub fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|c| c.type_ == type_.as_str())
 }
 
 /// Whether there is a condition of type `type_` and it is `True`.
-pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
+pub fn is_true(conditions: &[Condition], type_: ConditionType) -> bool {
     find(conditions, type_).is_some_and(|c| c.status == ConditionStatus::True)
 }

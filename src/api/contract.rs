@@ -12,6 +12,7 @@ use crate::domain::contract::{Contract, Line, PoolOrder, SeatChange, Terms};
 use crate::domain::fault::Fault;
 use crate::domain::license::key::{Holder, Lifetime, OnDemo};
 use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
+use crate::domain::reason::Reason;
 
 /// The most terms whose keys may be due at the same time.
 const MAX_TERMS_AHEAD: i64 = 120;
@@ -40,7 +41,7 @@ pub fn resolve(
         let named = spec.time_zone.as_deref().unwrap_or_default();
         let message =
             format!("{named:?} is not a time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC");
-        faults.push(Fault::new("UnknownTimeZone", "spec.timeZone", message));
+        faults.push(Fault::new(Reason::UnknownTimeZone, "spec.timeZone", message));
     }
     faults.extend(dates_out_of_range(spec));
     let mut lines = Vec::new();
@@ -58,7 +59,7 @@ pub fn resolve(
         let evidenced = c.evidence.as_deref().is_some_and(|text| !text.trim().is_empty());
         if written && !evidenced {
             let message = "the Plan accepts only written cancellations (terms.noticeForm: Written): write in evidence where the letter is";
-            refused.push(Fault::new("EvidenceMissing", "spec.cancellation.evidence", message));
+            refused.push(Fault::new(Reason::EvidenceMissing, "spec.cancellation.evidence", message));
         }
         !written || evidenced
     });
@@ -106,7 +107,7 @@ fn dates_out_of_range(spec: &SubscriptionSpec) -> Vec<Fault> {
     let outside = outside.filter(|(_, date)| !(FIRST_DATE..=LAST_DATE).contains(date));
     let fault = |(field, date)| {
         let message = format!("{date} must be a civil date from {FIRST_DATE} to {LAST_DATE}");
-        Fault::new("DateOutOfRange", field, message)
+        Fault::new(Reason::DateOutOfRange, field, message)
     };
     outside.map(fault).collect()
 }
@@ -122,10 +123,14 @@ pub fn plan_faults(plan: &PlanSpec) -> Vec<Fault> {
         if !period.is_positive() {
             let message =
                 "a period needs at least one positive part of days, weeks, months, years, for example {months: 3}";
-            faults.push(Fault::new("PeriodInvalid", field, message));
+            faults.push(Fault::new(Reason::PeriodInvalid, field, message));
         }
         for ((unit, most), _) in limits.iter().zip(parts).filter(|((_, most), part)| part.is_some_and(|p| p > *most)) {
-            faults.push(Fault::new("PeriodInvalid", format!("{field}.{unit}"), format!("must be at most {most}")));
+            faults.push(Fault::new(
+                Reason::PeriodInvalid,
+                format!("{field}.{unit}"),
+                format!("must be at most {most}"),
+            ));
         }
     };
     let terms = plan.terms.as_ref();
@@ -139,10 +144,14 @@ pub fn plan_faults(plan: &PlanSpec) -> Vec<Fault> {
         (Lifetime::Term, None) => {
             let message =
                 "a licence with lifetime Term needs terms, for example {interval: {months: 12}, notice: {months: 3}}";
-            faults.push(Fault::new("TermsMissing", "spec.terms", message));
+            faults.push(Fault::new(Reason::TermsMissing, "spec.terms", message));
         }
         (Lifetime::Perpetual, Some(_)) => {
-            faults.push(Fault::new("TermsNotUsed", "spec.terms", "a Perpetual licence takes no terms: remove them"));
+            faults.push(Fault::new(
+                Reason::TermsNotUsed,
+                "spec.terms",
+                "a Perpetual licence takes no terms: remove them",
+            ));
         }
         _ => {}
     }
@@ -153,12 +162,12 @@ pub fn plan_faults(plan: &PlanSpec) -> Vec<Fault> {
                 "a notice of {} is more than {MAX_TERMS_AHEAD} times the interval of {}: that many keys would be issued at once",
                 terms.notice, terms.interval
             );
-            faults.push(Fault::new("PeriodInvalid", "spec.terms.notice", message));
+            faults.push(Fault::new(Reason::PeriodInvalid, "spec.terms.notice", message));
         }
     }
     if (plan.license.on_demo == Some(OnDemoAction::EndAfterMinutes)) != plan.license.on_demo_minutes.is_some() {
         let message = "onDemo: EndAfterMinutes needs onDemoMinutes; with Finish, leave onDemoMinutes out";
-        faults.push(Fault::new("OnDemoInvalid", "spec.license.onDemoMinutes", message));
+        faults.push(Fault::new(Reason::OnDemoInvalid, "spec.license.onDemoMinutes", message));
     }
     faults.extend(plan.license.pools.iter().flat_map(|pool| pool_faults(plan, pool)));
     if let (Some(before), Some(terms)) = (plan.license.issue_before, terms)
@@ -168,7 +177,7 @@ pub fn plan_faults(plan: &PlanSpec) -> Vec<Fault> {
             "{before} is longer than the notice of {}: the next key is issued at the notice deadline, once renewal is certain",
             terms.notice
         );
-        faults.push(Fault::new("IssueBeforeTooLong", "spec.license.issueBefore", message));
+        faults.push(Fault::new(Reason::IssueBeforeTooLong, "spec.license.issueBefore", message));
     }
     faults
 }
@@ -179,22 +188,22 @@ fn pool_faults(plan: &PlanSpec, pool: &PlanPool) -> Vec<Fault> {
     let mut faults = Vec::new();
     if pool.model.default_count_by() == CountBy::Start && pool.count_by == Some(CountBy::User) {
         let message = "pools of model PerEmployee and PerUser count starts: leave countBy out or write Start";
-        faults.push(Fault::new("PoolInvalid", field("countBy"), message));
+        faults.push(Fault::new(Reason::PoolInvalid, field("countBy"), message));
     }
     if (pool.model == PoolModel::PerUser) != pool.login_mode.is_some() {
         let message =
             "a pool of model PerUser needs loginMode Active or Passive; a pool of another model takes no loginMode";
-        faults.push(Fault::new("PoolInvalid", field("loginMode"), message));
+        faults.push(Fault::new(Reason::PoolInvalid, field("loginMode"), message));
     }
     if let Some(target) = &pool.overflows_to {
         let others = plan.license.pools.iter().filter(|other| other.name != pool.name);
         if pool.login_mode != Some(LoginMode::Passive) {
             let message = "only a pool with loginMode Passive can overflow, never the reverse: remove overflowsTo";
-            faults.push(Fault::new("PoolInvalid", field("overflowsTo"), message));
+            faults.push(Fault::new(Reason::PoolInvalid, field("overflowsTo"), message));
         } else if others.clone().all(|other| other.name != *target) {
             let names: Vec<&str> = others.map(|other| other.name.as_str()).collect();
             let message = format!("must name another pool of this Plan; the others are {}", names.join(", "));
-            faults.push(Fault::new("PoolInvalid", field("overflowsTo"), message));
+            faults.push(Fault::new(Reason::PoolInvalid, field("overflowsTo"), message));
         }
     }
     faults
@@ -225,7 +234,7 @@ fn unequal_terms(spec: &SubscriptionSpec, plans: &[&PlanSpec]) -> Option<Fault> 
         "Plans {} and {} differ in {part}; all Plans of one Subscription need equal terms, so order them in separate Subscriptions",
         spec.plans[0].name, spec.plans[n].name
     );
-    Some(Fault::new("UnequalTerms", "spec.plans", message))
+    Some(Fault::new(Reason::UnequalTerms, "spec.plans", message))
 }
 
 fn eligibility_faults(spec: &SubscriptionSpec, ordered: &OrderedPlan, plan: &PlanSpec) -> Vec<Fault> {
@@ -235,12 +244,12 @@ fn eligibility_faults(spec: &SubscriptionSpec, ordered: &OrderedPlan, plan: &Pla
     {
         let message =
             format!("Plan {} is for legal entities only: customer.legalForm must be LegalEntity", ordered.name);
-        faults.push(Fault::new("NotEligible", "spec.customer.legalForm", message));
+        faults.push(Fault::new(Reason::NotEligible, "spec.customer.legalForm", message));
     }
     let kinds = &plan.eligible_kinds;
     if !kinds.is_empty() && spec.customer.kind.as_ref().is_some_and(|kind| !kinds.contains(kind)) {
         let message = format!("Plan {} is only for organisations of kind {}", ordered.name, kinds.join(", "));
-        faults.push(Fault::new("NotEligible", "spec.customer.kind", message));
+        faults.push(Fault::new(Reason::NotEligible, "spec.customer.kind", message));
     }
     faults
 }
@@ -256,12 +265,12 @@ fn line(
     for pool in ordered.pools.iter().filter(|o| license.pools.iter().all(|p| p.name != o.name)) {
         let names: Vec<&str> = license.pools.iter().map(|p| p.name.as_str()).collect();
         let message = format!("Plan {} has no such pool; it has {}", ordered.name, names.join(", "));
-        faults.push(Fault::new("UnknownPool", format!("{field}.pools[{}]", pool.name), message));
+        faults.push(Fault::new(Reason::UnknownPool, format!("{field}.pools[{}]", pool.name), message));
     }
     let unknown = ordered.features.iter().flatten().find(|feature| !license.features.contains(feature));
     if let Some(feature) = unknown {
         let message = format!("Plan {} has no feature {feature}; it has {}", ordered.name, license.features.join(", "));
-        faults.push(Fault::new("UnknownFeature", format!("{field}.features"), message));
+        faults.push(Fault::new(Reason::UnknownFeature, format!("{field}.features"), message));
     }
     let mut pools: Vec<PoolOrder> = license
         .pools
@@ -276,7 +285,7 @@ fn line(
         if users > u64::from(most) {
             let message =
                 format!("{users} users are ordered; Plan {} allows at most {most} in one Subscription", ordered.name);
-            faults.push(Fault::new("TooManyUsers", format!("{field}.pools"), message));
+            faults.push(Fault::new(Reason::TooManyUsers, format!("{field}.pools"), message));
         } else {
             refused.extend(refuse_changes_above(field, &ordered.name, most, &mut pools));
         }
@@ -315,7 +324,7 @@ fn refuse_changes_above(field: &str, plan: &str, most: u32, pools: &mut [PoolOrd
             let message =
                 format!("{users} users are ordered from {day}; Plan {plan} allows at most {most} in one Subscription");
             faults.push(Fault::new(
-                "TooManyUsers",
+                Reason::TooManyUsers,
                 format!("{field}.pools[{}].changes[{day}].seats", pool.name),
                 message,
             ));
@@ -337,20 +346,24 @@ fn pool_order(
     let too_many =
         |seats: u32| format!("{seats} seats are ordered; Plan {} allows at most {most} in this pool", plan.name);
     if seats > most {
-        faults.push(Fault::new("TooManySeats", format!("{field}.seats"), too_many(seats)));
+        faults.push(Fault::new(Reason::TooManySeats, format!("{field}.seats"), too_many(seats)));
     }
     let mut changes: Vec<SeatChange> = Vec::new();
     for (n, change) in order.iter().flat_map(|o| &o.changes).enumerate() {
         let Some(on) = change.on.or(change.on_unquoted).map(|day| day.0) else {
             let message = "on is missing: write the first day with this number of seats";
-            refused.push(Fault::new("SeatChangeRefused", format!("{field}.changes[{n}]"), message));
+            refused.push(Fault::new(Reason::SeatChangeRefused, format!("{field}.changes[{n}]"), message));
             continue;
         };
         if changes.iter().any(|other| other.on == on) {
             let message = "another change has the same day; keep one of them";
-            refused.push(Fault::new("SeatChangeRefused", format!("{field}.changes[{on}]"), message));
+            refused.push(Fault::new(Reason::SeatChangeRefused, format!("{field}.changes[{on}]"), message));
         } else if change.seats > most {
-            refused.push(Fault::new("TooManySeats", format!("{field}.changes[{on}].seats"), too_many(change.seats)));
+            refused.push(Fault::new(
+                Reason::TooManySeats,
+                format!("{field}.changes[{on}].seats"),
+                too_many(change.seats),
+            ));
         } else {
             changes.push(SeatChange { on, seats: change.seats, received_on: change.received_on.map(|d| d.0) });
         }

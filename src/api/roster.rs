@@ -9,6 +9,7 @@ use super::common::{CivilDate, LicenseRef, Timestamp};
 use super::conditions::Condition;
 use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
 use crate::domain::fault::Fault;
+use crate::domain::reason::Reason;
 use crate::domain::seats::roster::{self as people, MemberMode};
 
 /// The people that a License is for: each one's login mode and dates of entry and exit. Written by the customer. A
@@ -121,7 +122,7 @@ impl Roster {
             let message = format!(
                 "{zone:?} is not a time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC"
             );
-            faults.push(Fault::new("UnknownTimeZone", "spec.timeZone", message));
+            faults.push(Fault::new(Reason::UnknownTimeZone, "spec.timeZone", message));
             Tz::UTC
         });
         // The API server refuses such dates, but it never sees files and did not check older objects.
@@ -129,7 +130,7 @@ impl Roster {
             for (field, date) in [("entryDate", Some(member.entry_date)), ("exitDate", member.exit_date)] {
                 if let Some(CivilDate(date)) = date.filter(|date| !(FIRST_DATE..=LAST_DATE).contains(&date.0)) {
                     let message = format!("{date} must be a civil date from {FIRST_DATE} to {LAST_DATE}");
-                    faults.push(Fault::new("DateOutOfRange", format!("spec.members[{n}].{field}"), message));
+                    faults.push(Fault::new(Reason::DateOutOfRange, format!("spec.members[{n}].{field}"), message));
                 }
             }
         }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::crds;
 use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
 use crate::domain::fault::Fault;
+use crate::domain::reason::Reason;
 
 /// Returns everything in `object` that the schema of its `kind` does not allow: unknown and missing fields, wrong
 /// types, values out of bounds. `None` if there is no such kind. Rules between fields are not checked here;
@@ -28,7 +29,7 @@ pub fn faults(kind: &str, object: &Value) -> Option<Vec<Fault>> {
 }
 
 fn check(schema: &Value, field: &str, value: &Value, faults: &mut Vec<Fault>) {
-    let mut refuse = |message: String| faults.push(Fault::new("SchemaViolation", field, message));
+    let mut refuse = |message: String| faults.push(Fault::new(Reason::SchemaViolation, field, message));
     let wanted = schema["type"].as_str().unwrap_or_default();
     match (wanted, value) {
         (_, Value::Null) => refuse("has no value: write one, or remove the field".into()),
@@ -50,7 +51,7 @@ fn check_fields(schema: &Value, field: &str, fields: &Map<String, Value>, faults
     let path = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if !fields.contains_key(name) {
-            faults.push(Fault::new("FieldMissing", path(name), "is missing"));
+            faults.push(Fault::new(Reason::FieldMissing, path(name), "is missing"));
         }
     }
     // An object without declared fields, such as metadata, is not checked here.
@@ -61,14 +62,14 @@ fn check_fields(schema: &Value, field: &str, fields: &Map<String, Value>, faults
             None => {
                 let names: Vec<&str> = known.keys().map(String::as_str).filter(|name| *name != "true").collect();
                 let message = format!("is not a known field; known fields are {}", names.join(", "));
-                faults.push(Fault::new("UnknownField", path(name), message));
+                faults.push(Fault::new(Reason::UnknownField, path(name), message));
             }
         }
     }
 }
 
 fn check_items(schema: &Value, field: &str, items: &[Value], faults: &mut Vec<Fault>) {
-    let mut refuse = |message: String| faults.push(Fault::new("SchemaViolation", field, message));
+    let mut refuse = |message: String| faults.push(Fault::new(Reason::SchemaViolation, field, message));
     if let Some(most) = schema["maxItems"].as_u64().filter(|most| items.len() as u64 > *most) {
         refuse(format!("has {} entries; at most {most} are allowed", items.len()));
         return;
@@ -85,7 +86,7 @@ fn check_items(schema: &Value, field: &str, items: &[Value], faults: &mut Vec<Fa
         if let Some(key) = key.filter(|key| items[..n].iter().any(|other| key_of(other).as_ref() == Some(key))) {
             let key: Vec<String> = key.iter().map(Value::to_string).collect();
             faults.push(Fault::new(
-                "Duplicate",
+                Reason::Duplicate,
                 &path,
                 format!("an earlier entry is also {}; keep one of them", key.join(", ")),
             ));

@@ -11,6 +11,7 @@ use crate::api::schema;
 use crate::api::subscription::SubscriptionSpec;
 use crate::domain::contract::Contract;
 use crate::domain::fault::Fault;
+use crate::domain::reason::Reason;
 
 const API_VERSION: &str = "seatkeeper.dev/v1alpha1";
 /// The namespace of a Subscription that names none.
@@ -94,13 +95,13 @@ impl ContractFile {
                         first.line(""),
                         second.line("")
                     );
-                    faults.push(Fault::new("PlanAmbiguous", format!("spec.plans[{n}].name"), message));
+                    faults.push(Fault::new(Reason::PlanAmbiguous, format!("spec.plans[{n}].name"), message));
                 }
                 [] => {
                     let there: Vec<String> = plans.iter().map(|plan| plan.full_name(namespace)).collect();
                     let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
                     let message = format!("the file has no Plan {name} in namespace {namespace}; Plans in it: {there}");
-                    faults.push(Fault::new("PlanMissing", format!("spec.plans[{n}].name"), message));
+                    faults.push(Fault::new(Reason::PlanMissing, format!("spec.plans[{n}].name"), message));
                 }
             }
         }
@@ -159,7 +160,7 @@ impl Document {
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = schema::faults(self.kind(), &self.object).unwrap_or_default();
         if self.text("/metadata/name").is_none_or(str::is_empty) {
-            faults.push(Fault::new("FieldMissing", "metadata.name", "is missing"));
+            faults.push(Fault::new(Reason::FieldMissing, "metadata.name", "is missing"));
         }
         faults
     }

@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (state, claims) = judge(&text, &trust, arguments.product.as_deref(), now);
     let message = message(&state, claims.as_ref());
     let refusal = match &state {
-        KeyState::Refused(refusal) => Some(refusal.reason()),
+        KeyState::Refused(refusal) => Some(refusal.reason().as_str()),
         _ => None,
     };
     match arguments.output {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::client::RequestCount;
 use crate::api::License;
-use crate::api::conditions::is_true;
+use crate::api::conditions::{ConditionType, is_true};
 use crate::api::license::{KeyStateName, LicenseStatus};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -145,7 +145,7 @@ impl Metrics {
             _ => 0,
         };
         self.mode.get_or_create(&of).set(mode);
-        self.licensed.get_or_create(&of).set(i64::from(is_true(&status.conditions, "Licensed")));
+        self.licensed.get_or_create(&of).set(i64::from(is_true(&status.conditions, ConditionType::Licensed)));
         let refused = status.keys.iter().filter(|key| key.state == KeyStateName::Refused).count();
         self.refused.get_or_create(&of).set(i64::try_from(refused).unwrap_or(i64::MAX));
         match status.expires_at {

@@ -16,6 +16,7 @@ use super::client::{self, CallError, call};
 use super::status::FIELD_MANAGER;
 use crate::api::mark;
 use crate::domain::fault::Fault;
+use crate::domain::reason::Reason;
 use crate::wrong::{self, Variant::*};
 
 /// Entries of a Secret by name.
@@ -42,12 +43,12 @@ pub async fn explain_missing(client: &Client, type_: &str, namespace: &str, name
     let found: Table = call(client.request(http::Request::from_parts(head, body))).await?;
     Ok(match found.rows.is_empty() {
         true => Fault::new(
-            "SecretMissing",
+            Reason::SecretMissing,
             "",
             format!("Secret {namespace}/{name} of type {type_} does not exist; this waits for it"),
         ),
         false => Fault::new(
-            "SecretTypeMismatch",
+            Reason::SecretTypeMismatch,
             "",
             format!(
                 "Secret {namespace}/{name} is not of type {type_} and was not read; delete it and create it again \
@@ -89,7 +90,7 @@ impl Kept<'_> {
             "Secret {}/{} exists already for something else and is left unchanged; delete it or name another one",
             self.namespace, self.name
         );
-        Fault::new("SecretNotOurs", "", message)
+        Fault::new(Reason::SecretNotOurs, "", message)
     }
 
     /// Creates the Secret, or replaces the entries of `found`, the one in the cache. Never adopts an existing Secret.
@@ -118,7 +119,7 @@ impl Kept<'_> {
                 Ok(_) => Ok(()),
                 Err(error) if error.is_conflict() => {
                     match explain_missing(client, self.type_, self.namespace, self.name).await? {
-                        other if other.reason == "SecretTypeMismatch" => Err(KeepError::NotOurs(self.not_ours())),
+                        other if other.reason == Reason::SecretTypeMismatch => Err(KeepError::NotOurs(self.not_ours())),
                         // The cache is out of date: it will show the Secret in a moment.
                         _ => Err(error.into()),
                     }

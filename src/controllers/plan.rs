@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::observed::Observed;
 use super::runner::{Controller, ReconcileError, Surroundings};
 use crate::api::Plan;
-use crate::api::conditions::Conditions;
+use crate::api::conditions::{ConditionType, Conditions};
 use crate::api::contract::plan_faults;
 use crate::api::plan::{Offer, PlanSpec, PlanStatus};
 use crate::cluster::events::Note;
@@ -16,6 +16,7 @@ use crate::cluster::status::StatusWriter;
 use crate::cluster::watch::cached;
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
+use crate::domain::reason::Reason;
 
 /// Keeps the status of Plans.
 pub struct PlanController {
@@ -43,7 +44,7 @@ impl PlanController {
         let api: Api<Plan> = Api::namespaced(self.observed.client.clone(), &plan.namespace().unwrap_or_default());
         if self.statuses.write(&api, plan, Some(&before), &status).await? {
             self.with.metrics.status_written(Self::KIND);
-            let told = faults.iter().map(|fault| Note::warning(fault.reason, fault.to_string())).collect();
+            let told = faults.iter().map(|fault| Note::warning(fault.reason.as_str(), fault.to_string())).collect();
             self.with.events.tell(plan, told, now);
         }
         Ok(())
@@ -62,17 +63,17 @@ fn status(plan: &Plan, faults: &[Fault], before: &PlanStatus, now: Instant) -> P
     match faults.first() {
         Some(first) => {
             let message = faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("; ");
-            list.set("Ready", false, first.reason, message.clone());
-            list.set("Stalled", true, first.reason, message);
+            list.set(ConditionType::Ready, false, first.reason, message.clone());
+            list.set(ConditionType::Stalled, true, first.reason, message);
         }
-        None => list.set("Ready", true, "Valid", "Subscriptions can order this Plan"),
+        None => list.set(ConditionType::Ready, true, Reason::Valid, "Subscriptions can order this Plan"),
     }
     let parts = not_acted_on(&plan.spec);
     match parts.is_empty() {
-        true => list.set("FullyActedOn", true, "EveryPart", "every part of this Plan is acted on"),
+        true => list.set(ConditionType::FullyActedOn, true, Reason::EveryPart, "every part of this Plan is acted on"),
         false => {
             let message = format!("stored and shown, but not acted on by this version: {}", parts.join(", "));
-            list.set("FullyActedOn", false, "PartsNotActedOn", message);
+            list.set(ConditionType::FullyActedOn, false, Reason::PartsNotActedOn, message);
         }
     }
     PlanStatus { observed_generation: plan.metadata.generation, conditions: list.into_list() }

@@ -13,7 +13,7 @@ use super::queue::Wakes;
 use super::runner::{Controller, ReconcileError, Surroundings};
 use crate::api::allowed_namespaces::admits;
 use crate::api::common::Timestamp;
-use crate::api::conditions::{Conditions, find, is_true};
+use crate::api::conditions::{ConditionType, Conditions, find, is_true};
 use crate::api::roster::{MemberCounts, RosterStatus};
 use crate::api::{License, Roster};
 use crate::cluster::events::Note;
@@ -21,6 +21,7 @@ use crate::cluster::status::StatusWriter;
 use crate::cluster::watch::{Guarded, cached};
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
+use crate::domain::reason::Reason;
 use crate::domain::seats::roster::{DuplicateMember, People};
 
 /// The most users and faults that are named in a message; there may be more.
@@ -90,7 +91,7 @@ impl RosterController {
         let license = self.observed.license(&namespace, name);
         let Some(license) = license.as_ref().and_then(|license| license.0.as_ref().ok()) else {
             let message = format!("License {namespace}/{name} does not exist; this waits for it");
-            return fault("LicenseMissing", message);
+            return fault(Reason::LicenseMissing, message);
         };
         let home = roster.namespace().unwrap_or_default();
         if !admits(license, &home, self.observed.labels(&home).as_ref()) {
@@ -98,7 +99,7 @@ impl RosterController {
                 "License {namespace}/{name} does not admit namespace {home}, so nobody here counts: its \
                  spec.allowedNamespaces must say from: All, or from: Selector with labels of {home}"
             );
-            return fault("NotAccepted", message);
+            return fault(Reason::NotAccepted, message);
         }
         Ok(license.clone())
     }
@@ -122,23 +123,30 @@ fn status(roster: &Roster, judged: &Result<Judged, Vec<Fault>>, before: &RosterS
     let observed_generation = roster.metadata.generation;
     match judged {
         Err(faults) => {
-            let reason = faults.first().map_or("Invalid", |fault| fault.reason);
+            let reason = faults.first().map_or(Reason::Invalid, |fault| fault.reason);
             let message = faults.iter().take(NAMED).map(Fault::to_string).collect::<Vec<_>>().join("; ");
-            list.set("Ready", false, reason, message.clone());
-            list.set("Stalled", true, reason, message);
+            list.set(ConditionType::Ready, false, reason, message.clone());
+            list.set(ConditionType::Stalled, true, reason, message);
             RosterStatus { observed_generation, conditions: list.into_list(), ..RosterStatus::default() }
         }
         Ok(judged) => {
             match &judged.waits {
                 Some(fault) => {
-                    list.set("Ready", false, fault.reason, fault.to_string());
-                    list.set("Reconciling", true, fault.reason, fault.to_string());
+                    list.set(ConditionType::Ready, false, fault.reason, fault.to_string());
+                    list.set(ConditionType::Reconciling, true, fault.reason, fault.to_string());
                 }
-                None => list.set("Ready", true, "Counted", summary(judged)),
+                None => list.set(ConditionType::Ready, true, Reason::Counted, summary(judged)),
             }
             match judged.duplicates.is_empty() {
-                true => list.set("DuplicateMember", false, "NobodyTwice", "no entries of the same user overlap"),
-                false => list.set("DuplicateMember", true, "EntriesOverlap", doubled(&judged.duplicates)),
+                true => list.set(
+                    ConditionType::DuplicateMember,
+                    false,
+                    Reason::NobodyTwice,
+                    "no entries of the same user overlap",
+                ),
+                false => {
+                    list.set(ConditionType::DuplicateMember, true, Reason::EntriesOverlap, doubled(&judged.duplicates))
+                }
             }
             RosterStatus {
                 observed_generation,
@@ -174,12 +182,13 @@ fn doubled(duplicates: &[DuplicateMember]) -> String {
 
 /// The Events of what is newly wrong.
 fn notes(before: &RosterStatus, after: &RosterStatus) -> Vec<Note> {
-    let newly = |type_: &str, bad: bool| {
+    let newly = |type_: ConditionType, bad: bool| {
         let now = find(&after.conditions, type_).filter(|_| is_true(&after.conditions, type_) == bad)?;
         let was = find(&before.conditions, type_).filter(|was| (was.status, &was.reason) == (now.status, &now.reason));
         was.is_none().then_some(now)
     };
-    let unready = newly("Ready", false).map(|now| Note::warning(now.reason.clone(), now.message.clone()));
-    let doubled = newly("DuplicateMember", true).map(|now| Note::warning("DuplicateMember", now.message.clone()));
+    let unready = newly(ConditionType::Ready, false).map(|now| Note::warning(now.reason.clone(), now.message.clone()));
+    let doubled =
+        newly(ConditionType::DuplicateMember, true).map(|now| Note::warning("DuplicateMember", now.message.clone()));
     unready.into_iter().chain(doubled).collect()
 }

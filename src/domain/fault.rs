@@ -2,18 +2,19 @@
 
 use std::fmt;
 
-/// One reason why an input cannot be acted on. `reason` is a CamelCase word for programs to match on, `field` a path
-/// into the object (`spec.plans[1].pools[agents].changes[2026-06-01]`), `message` a sentence that says what to write
+use super::reason::Reason;
+
+/// One reason why an input cannot be acted on. `field` is a path into the object (`spec.plans[1].pools[agents].changes[2026-06-01]`), `message` a sentence that says what to write
 /// instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    pub reason: &'static str,
+    pub reason: Reason,
     pub field: String,
     pub message: String,
 }
 
 impl Fault {
-    pub fn new(reason: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn new(reason: Reason, field: impl Into<String>, message: impl Into<String>) -> Self {
         Fault { reason, field: field.into(), message: message.into() }
     }
 }

@@ -7,6 +7,7 @@
 pub mod contract;
 pub mod fault;
 pub mod license;
+pub mod reason;
 pub mod seats;
 pub mod trusted_time;
 

@@ -3,6 +3,7 @@
 use chrono::Duration;
 
 use super::Instant;
+use super::reason::Reason;
 
 /// The largest difference between two clocks that agree.
 pub const TOLERANCE: Duration = Duration::minutes(5);
@@ -50,11 +51,11 @@ pub enum Doubt {
 }
 
 impl Doubt {
-    pub fn reason(self) -> &'static str {
+    pub fn reason(self) -> Reason {
         match self {
-            Doubt::ClocksDisagree => "ClocksDisagree",
-            Doubt::BehindMark => "ClockBehind",
-            Doubt::MarkAhead => "ClockWasAhead",
+            Doubt::ClocksDisagree => Reason::ClocksDisagree,
+            Doubt::BehindMark => Reason::ClockBehind,
+            Doubt::MarkAhead => Reason::ClockWasAhead,
         }
     }
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use kube::{Resource, ResourceExt};
-use seatkeeper::api::conditions::{Condition, ConditionStatus, find};
+use seatkeeper::api::conditions::{Condition, ConditionStatus};
 use seatkeeper::api::{License, Plan, Roster, Subscription};
 use seatkeeper::domain::license::mode::Mode;
 use serde::Serialize;
@@ -283,4 +283,14 @@ impl Conditioned for Roster {
     fn conditions(&self) -> &[Condition] {
         self.status.as_ref().map_or(&[], |status| &status.conditions)
     }
+}
+
+/// The condition of a type, by the word that people see.
+pub fn find<'c>(conditions: &'c [Condition], type_: &str) -> Option<&'c Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// Whether the condition of a type is there and `True`.
+pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
+    find(conditions, type_).is_some_and(|condition| condition.status == ConditionStatus::True)
 }

@@ -245,7 +245,7 @@ fn trust() -> Trust {
 
 /// Returns `True`, `False` or `absent`, the reason, and the time of the last transition.
 pub fn condition(conditions: &[Condition], type_: &str) -> (String, String, Option<Timestamp>) {
-    let found = seatkeeper::api::conditions::find(conditions, type_);
+    let found = crate::case::find(conditions, type_);
     found.map_or(("absent".into(), String::new(), None), |c| {
         (format!("{:?}", c.status), c.reason.clone(), Some(c.last_transition_time))
     })

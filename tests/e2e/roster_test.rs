@@ -6,14 +6,13 @@ use crate::hands::clock_with_hands;
 use chrono::NaiveDate;
 use kube::api::{Api, ListParams};
 use seatkeeper::api::Roster;
-use seatkeeper::api::conditions::is_true;
 use seatkeeper::api::roster::MemberCounts;
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::machine::{machine_time, monotonic};
 use serde_json::{Value, json};
 
-use crate::case::{Case, KEYS, condition_of};
+use crate::case::{Case, KEYS, condition_of, is_true};
 use crate::eventually::eventually;
 use crate::faults_ground::{Ground, SOON, at, condition};
 use crate::faults_operators::InProcess;

@@ -1,6 +1,6 @@
 //! The Events of a License: one for each change of what its status says.
 
-use crate::api::conditions::{find, is_true};
+use crate::api::conditions::{ConditionType, find, is_true};
 use crate::api::license::LicenseStatus;
 use crate::cluster::events::Note;
 use crate::domain::license::mode::Mode;
@@ -8,9 +8,9 @@ use crate::domain::license::mode::Mode;
 /// The Events of a change from `before` to `after`.
 pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
     let mut notes = Vec::new();
-    let message = |type_: &str| find(&after.conditions, type_).map(|c| c.message.clone()).unwrap_or_default();
-    let licensed = message("Licensed");
-    let was_licensed = is_true(&before.conditions, "Licensed");
+    let message = |type_| find(&after.conditions, type_).map(|c| c.message.clone()).unwrap_or_default();
+    let licensed = message(ConditionType::Licensed);
+    let was_licensed = is_true(&before.conditions, ConditionType::Licensed);
     match (before.mode, after.mode) {
         (was, Some(Mode::Full)) if was != Some(Mode::Full) => {
             let again = before.valid_from.is_some();
@@ -26,19 +26,19 @@ pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
         (Some(_), Some(_)) if before.seats != after.seats => notes.push(Note::normal("SeatsChanged", licensed)),
         _ => {}
     }
-    let mut alarm = |type_: &str, bad: bool, reason: &'static str| {
+    let mut alarm = |type_: ConditionType, bad: bool, reason: &'static str| {
         let now = find(&after.conditions, type_).map(|c| (is_true(&after.conditions, type_), &c.reason));
         let was = find(&before.conditions, type_).map(|c| (is_true(&before.conditions, type_), &c.reason));
         if now != was && now.is_some_and(|(status, _)| status == bad) {
             notes.push(Note::warning(reason, message(type_)));
         }
     };
-    alarm("KeyRefused", true, "KeyRefused");
-    alarm("ExpiringSoon", true, "ExpiringSoon");
-    alarm("RosterExceedsSeats", true, "RosterExceedsSeats");
-    alarm("TrustRefused", true, "TrustPinned");
-    alarm("SourceMissing", true, "SourceMissing");
-    alarm("Reconciling", true, "Waiting");
-    alarm("ClockTrusted", false, "ClockNotTrusted");
+    alarm(ConditionType::KeyRefused, true, "KeyRefused");
+    alarm(ConditionType::ExpiringSoon, true, "ExpiringSoon");
+    alarm(ConditionType::RosterExceedsSeats, true, "RosterExceedsSeats");
+    alarm(ConditionType::TrustRefused, true, "TrustPinned");
+    alarm(ConditionType::SourceMissing, true, "SourceMissing");
+    alarm(ConditionType::Reconciling, true, "Waiting");
+    alarm(ConditionType::ClockTrusted, false, "ClockNotTrusted");
     notes
 }

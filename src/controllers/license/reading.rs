@@ -15,6 +15,7 @@ use crate::domain::license::entitlement::{Presentation, Presented, presented};
 use crate::domain::license::jwk::read_jwks;
 use crate::domain::license::key::claimed_grant;
 use crate::domain::license::trust::Trust;
+use crate::domain::reason::Reason;
 
 /// The keys of a License and what could not be read.
 pub struct Reading {
@@ -48,7 +49,7 @@ impl Reading {
                 entries.filter(|(entry, _)| source.key.as_ref().is_none_or(|key| key == *entry)).collect();
             if let Some(key) = source.key.as_ref().filter(|_| chosen.is_empty()) {
                 let message = format!("Secret {name} has no entry {key}");
-                reading.faults.push(Fault::new("EntryMissing", field, message));
+                reading.faults.push(Fault::new(Reason::EntryMissing, field, message));
             }
             for (entry, text) in chosen {
                 if seen.insert((name, entry.clone())) {
@@ -74,7 +75,7 @@ impl Reading {
                         license.spec.product,
                         secret_type::TRUST
                     );
-                    self.faults.push(Fault::new("TrustMissing", "spec.trust", message));
+                    self.faults.push(Fault::new(Reason::TrustMissing, "spec.trust", message));
                 }
                 Some(source) => match secrets::find(&observed.trusts, &self.namespace, &source.secret_ref.name) {
                     Some(secret) => chosen.push(secret),
@@ -143,9 +144,11 @@ fn build(secrets: &[Arc<Secret>], observed: &Observed) -> (Trust, Vec<Fault>) {
     for secret in secrets {
         let place = format!("Secret {}/{}", secret.namespace().unwrap_or_default(), secret.name_any());
         match secret.data.as_ref().and_then(|data| data.get("jwks.json")) {
-            None => {
-                faults.push(Fault::new("TrustInvalid", place, "has no entry jwks.json with the vendor's public keys"))
-            }
+            None => faults.push(Fault::new(
+                Reason::TrustInvalid,
+                place,
+                "has no entry jwks.json with the vendor's public keys",
+            )),
             Some(jwks) => match read_jwks(&jwks.0) {
                 Ok(read) => keys.extend(read),
                 Err(fault) => faults.push(Fault { field: format!("{place}, {}", fault.field), ..fault }),
@@ -161,7 +164,11 @@ fn build(secrets: &[Arc<Secret>], observed: &Observed) -> (Trust, Vec<Fault>) {
             && secrets.iter().any(|chosen| chosen.uid() == secret.uid())
         {
             let place = format!("Secret {}/{}, revoked.jwt", secret.namespace().unwrap_or_default(), secret.name_any());
-            faults.push(Fault::new("TrustInvalid", place, format!("this list of revoked keys is ignored: {refusal}")));
+            faults.push(Fault::new(
+                Reason::TrustInvalid,
+                place,
+                format!("this list of revoked keys is ignored: {refusal}"),
+            ));
         }
     }
     (trust, faults)

@@ -3,12 +3,13 @@
 use super::super::enrolment::counts_of;
 use super::super::observed::Observed;
 use crate::api::License;
-use crate::api::conditions::Conditions;
+use crate::api::conditions::{ConditionType, Conditions};
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{Entitlement, Presented, granted_pools};
 use crate::domain::license::members::{Bound, Heads, bounds};
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
+use crate::domain::reason::Reason;
 use crate::domain::seats::pool::Terms;
 
 /// What a License shows of its Rosters. Only Licenses with pools that count members show it.
@@ -46,13 +47,15 @@ impl OnRosters {
 
     /// Sets the condition `RosterExceedsSeats`.
     pub fn say(&self, list: &mut Conditions) {
-        let mut fits = |reason, message| list.set("RosterExceedsSeats", false, reason, message);
+        let mut fits = |reason, message| list.set(ConditionType::RosterExceedsSeats, false, reason, message);
         match self.exceeded.as_slice() {
             _ if !self.has_roster => {
-                fits("RosterMissing", "no Roster that counts names this License, so it has no members")
+                fits(Reason::RosterMissing, "no Roster that counts names this License, so it has no members")
             }
-            _ if self.in_demo => fits("InDemo", "in demo mode the demo seats are granted first come, first served"),
-            [] => fits("Fits", "there is a seat for every member on the Rosters"),
+            _ if self.in_demo => {
+                fits(Reason::InDemo, "in demo mode the demo seats are granted first come, first served")
+            }
+            [] => fits(Reason::Fits, "there is a seat for every member on the Rosters"),
             exceeded => {
                 let each = exceeded.iter().map(|bound| {
                     let Bound { pool, members, seats } = bound;
@@ -62,7 +65,7 @@ impl OnRosters {
                     "{}; those who joined last are not licensed: order more seats, or set an exitDate for leavers",
                     each.collect::<Vec<_>>().join("; ")
                 );
-                list.set("RosterExceedsSeats", true, "MoreMembersThanSeats", message);
+                list.set(ConditionType::RosterExceedsSeats, true, Reason::MoreMembersThanSeats, message);
             }
         }
     }

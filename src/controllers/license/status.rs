@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reading::Reading;
 use super::roster::OnRosters;
 use crate::api::License;
-use crate::api::conditions::Conditions;
+use crate::api::conditions::{ConditionType, Conditions};
 use crate::api::license::{GrantStatus, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
 use crate::cluster::clock::Now;
 use crate::domain::Instant;
@@ -14,6 +14,7 @@ use crate::domain::license::entitlement::{
 };
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
+use crate::domain::reason::Reason;
 use crate::domain::trusted_time::TOLERANCE;
 use crate::seats::Use;
 
@@ -144,7 +145,7 @@ fn key_status(key: &Presented, state: &KeyState) -> KeyStatus {
             KeyState::Superseded => KeyStateName::Superseded,
             KeyState::Expired => KeyStateName::Expired,
         },
-        reason: refusal.map(|refusal| refusal.reason().to_owned()),
+        reason: refusal.map(|refusal| refusal.reason().as_str().to_owned()),
         message: refusal.map(|refusal| cut(&refusal.to_string())),
     }
 }
@@ -163,31 +164,36 @@ fn conditions(
     let summary = summary(granted);
     match reading.faults.first() {
         Some(fault) if !granted.ever_licensed => {
-            list.set("Ready", false, fault.reason, fault.to_string());
-            list.set("Reconciling", true, fault.reason, fault.to_string());
+            list.set(ConditionType::Ready, false, fault.reason, fault.to_string());
+            list.set(ConditionType::Reconciling, true, fault.reason, fault.to_string());
         }
         fault => {
-            list.set("Ready", true, granted.mode.as_str(), summary.clone());
+            list.set(ConditionType::Ready, true, reason_of(granted.mode), summary.clone());
             if let Some(fault) = fault {
-                list.set("SourceMissing", true, fault.reason, fault.to_string());
+                list.set(ConditionType::SourceMissing, true, fault.reason, fault.to_string());
             }
         }
     }
     match granted.mode {
-        Mode::Demo if granted.ever_licensed => list.set("Licensed", false, "Expired", summary),
-        Mode::Demo => list.set("Licensed", false, "NoLicense", summary),
-        mode => list.set("Licensed", true, mode.as_str(), summary),
+        Mode::Demo if granted.ever_licensed => list.set(ConditionType::Licensed, false, Reason::Expired, summary),
+        Mode::Demo => list.set(ConditionType::Licensed, false, Reason::NoLicense, summary),
+        mode => list.set(ConditionType::Licensed, true, reason_of(mode), summary),
     }
     let grace = if granted.in_grace {
         "a grant has ended and is in its grace period"
     } else {
         "no grant is in its grace period"
     };
-    list.set("InGrace", granted.in_grace, if granted.in_grace { "Grace" } else { "NotInGrace" }, grace);
+    list.set(
+        ConditionType::InGrace,
+        granted.in_grace,
+        if granted.in_grace { Reason::Grace } else { Reason::NotInGrace },
+        grace,
+    );
     let in_demo = granted.mode == Mode::Demo;
     let demo =
         if in_demo { format!("{} seats across all pools", granted.demo_seats) } else { "not in demo mode".into() };
-    list.set("InDemo", in_demo, if in_demo { "Demo" } else { "NotInDemo" }, demo);
+    list.set(ConditionType::InDemo, in_demo, if in_demo { Reason::Demo } else { Reason::NotInDemo }, demo);
     expiring_soon(&mut list, granted, now.at);
     key_refused(&mut list, reading, granted);
     if let Some(on_rosters) = on_rosters {
@@ -198,10 +204,18 @@ fn conditions(
             "spec.trust is ignored: this installation pins the trust for product {}; remove spec.trust",
             license.spec.product
         );
-        list.set("TrustRefused", true, "TrustPinned", message);
+        list.set(ConditionType::TrustRefused, true, Reason::TrustPinned, message);
     }
     clock_trusted(&mut list, license, reading, now);
     list.into_list()
+}
+
+fn reason_of(mode: Mode) -> Reason {
+    match mode {
+        Mode::Full => Reason::Full,
+        Mode::Grace => Reason::Grace,
+        Mode::Demo => Reason::Demo,
+    }
 }
 
 /// The whole state in one line.
@@ -235,13 +249,16 @@ fn summary(granted: &Entitlement) -> String {
 fn expiring_soon(list: &mut Conditions, granted: &Entitlement, now: Instant) {
     let soon = granted.mode == Mode::Full && granted.expires_at.is_some_and(|end| end - EXPIRING_SOON <= now);
     match soon {
-        true => {
-            list.set("ExpiringSoon", true, "NoKeyToFollow", "the licence ends within four weeks and no key follows it")
-        }
+        true => list.set(
+            ConditionType::ExpiringSoon,
+            true,
+            Reason::NoKeyToFollow,
+            "the licence ends within four weeks and no key follows it",
+        ),
         false => list.set(
-            "ExpiringSoon",
+            ConditionType::ExpiringSoon,
             false,
-            "NotExpiringSoon",
+            Reason::NotExpiringSoon,
             "the licence does not end within four weeks, or has ended",
         ),
     }
@@ -260,9 +277,9 @@ fn key_refused(list: &mut Conditions, reading: &Reading, granted: &Entitlement) 
         .collect();
     let Some((_, first)) = refused.first() else {
         list.set(
-            "KeyRefused",
+            ConditionType::KeyRefused,
             false,
-            "NoneRefused",
+            Reason::NoneRefused,
             "no key that was read is refused, except revoked keys that others have replaced",
         );
         return;
@@ -272,7 +289,7 @@ fn key_refused(list: &mut Conditions, reading: &Reading, granted: &Entitlement) 
     if refused.len() > 3 {
         message.push_str(&format!("; and {} more", refused.len() - 3));
     }
-    list.set("KeyRefused", true, first.reason(), message);
+    list.set(ConditionType::KeyRefused, true, first.reason(), message);
 }
 
 fn clock_trusted(list: &mut Conditions, license: &License, reading: &Reading, now: Now) {
@@ -286,11 +303,16 @@ fn clock_trusted(list: &mut Conditions, license: &License, reading: &Reading, no
         .map(|c| c.issued_at());
     let ahead = issued.chain(created).any(|at| at > now.at + TOLERANCE);
     match now.doubt {
-        Some(doubt) => list.set("ClockTrusted", false, doubt.reason(), doubt.message()),
+        Some(doubt) => list.set(ConditionType::ClockTrusted, false, doubt.reason(), doubt.message()),
         None if ahead => {
             let message = "a key or this License is dated later than the clock; check NTP here and at the vendor";
-            list.set("ClockTrusted", false, "ClockBehind", message);
+            list.set(ConditionType::ClockTrusted, false, Reason::ClockBehind, message);
         }
-        None => list.set("ClockTrusted", true, "ClocksAgree", "the operator's clock agrees with the API server's"),
+        None => list.set(
+            ConditionType::ClockTrusted,
+            true,
+            Reason::ClocksAgree,
+            "the operator's clock agrees with the API server's",
+        ),
     }
 }

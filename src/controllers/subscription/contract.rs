@@ -6,6 +6,7 @@ use super::super::observed::Observed;
 use crate::api::Subscription;
 use crate::api::contract::{Resolved, resolve};
 use crate::domain::fault::Fault;
+use crate::domain::reason::Reason;
 
 /// Returns the contract, or why there is none yet.
 pub fn dereference(subscription: &Subscription, observed: &Observed) -> Result<Resolved, Vec<Fault>> {
@@ -17,13 +18,13 @@ pub fn dereference(subscription: &Subscription, observed: &Observed) -> Result<R
         match observed.plan(&namespace, &ordered.name) {
             None => {
                 let message = format!("Plan {namespace}/{} does not exist; this waits for it", ordered.name);
-                faults.push(Fault::new("PlanMissing", field, message));
+                faults.push(Fault::new(Reason::PlanMissing, field, message));
             }
             Some(plan) => match &plan.0 {
                 Ok(_) => found.push(plan),
                 Err(malformed) => {
                     let message = format!("Plan {namespace}/{} cannot be read: {}", ordered.name, malformed.error);
-                    faults.push(Fault::new("PlanMalformed", field, message));
+                    faults.push(Fault::new(Reason::PlanMalformed, field, message));
                 }
             },
         }

@@ -24,6 +24,7 @@ use crate::domain::contract::issuing::{IssuedKey, Work, wanted, work};
 use crate::domain::contract::renewal::Standing;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::{Claims, sign_key};
+use crate::domain::reason::Reason;
 use crate::machine::random_bytes;
 use crate::wrong::{self, Variant::*};
 
@@ -49,7 +50,7 @@ pub struct Done {
 impl Done {
     /// Whether another owner's Secret has the name of one that is to be written.
     pub fn in_the_way(&self) -> bool {
-        self.not_issued.iter().chain(&self.not_delivered).any(|fault| fault.reason == "SecretNotOurs")
+        self.not_issued.iter().chain(&self.not_delivered).any(|fault| fault.reason == Reason::SecretNotOurs)
     }
 }
 
@@ -176,7 +177,7 @@ fn places(subscription: &Subscription, contract: &Contract, observed: &Observed)
                 "License {namespace}/{name} does not accept this contract: it must say subscriptionRef: {{name: {}, namespace: {own}}}",
                 subscription.name_any()
             );
-            return Err(Fault::new("NotAccepted", "spec.deliverTo.license", message));
+            return Err(Fault::new(Reason::NotAccepted, "spec.deliverTo.license", message));
         }
     }
     let product =
@@ -269,7 +270,7 @@ async fn make_license(
         Some(found) => Ok(found.0.as_ref().ok().and_then(|license| {
             let read = license.spec.keys.iter().any(|source| source.secret_ref.name == secret);
             let message = format!("License {namespace}/{name} does not read Secret {secret}: name it in its spec.keys");
-            (!read).then(|| Fault::new("SecretNotRead", "spec.deliverTo.license", message))
+            (!read).then(|| Fault::new(Reason::SecretNotRead, "spec.deliverTo.license", message))
         })),
         None if subscription.namespace().as_deref() != Some(&namespace) => Ok(None),
         None => {

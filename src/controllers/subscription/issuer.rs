@@ -21,6 +21,7 @@ use crate::domain::contract::default_issuer;
 use crate::domain::fault::Fault;
 use crate::domain::license::jwk::publish;
 use crate::domain::license::trust::{Revocations, Trust, sign_revocations};
+use crate::domain::reason::Reason;
 use crate::wrong::{self, Variant::*};
 
 /// What signs the keys of a contract.
@@ -42,7 +43,7 @@ impl Issuer {
     pub async fn of(subscription: &Subscription, observed: &Observed) -> Result<Result<Self, Fault>, CallError> {
         let Some(source) = &subscription.spec.issuer else {
             let message = "no signing key is named, so no keys are issued here";
-            return Ok(Err(Fault::new("NoIssuer", "spec.issuer", message)));
+            return Ok(Err(Fault::new(Reason::NoIssuer, "spec.issuer", message)));
         };
         let namespace = subscription.namespace().unwrap_or_default();
         let name = &source.secret_ref.name;
@@ -55,7 +56,7 @@ impl Issuer {
         let Some(pem) = entry("signing-key.pem") else {
             let message =
                 format!("Secret {namespace}/{name} has no entry signing-key.pem; `seatkeeper keygen` makes one");
-            return Ok(Err(Fault::new("SigningKeyMissing", "spec.issuer", message)));
+            return Ok(Err(Fault::new(Reason::SigningKeyMissing, "spec.issuer", message)));
         };
         let trust_secret = secrets::find(&observed.trusts, &namespace, &trust_secret_name(name));
         let published = trust_secret.as_ref().and_then(|s| s.data.as_ref());

@@ -3,7 +3,7 @@
 use super::delivery::Done;
 use crate::api::Subscription;
 use crate::api::common::Timestamp;
-use crate::api::conditions::{Condition, Conditions, find, is_true};
+use crate::api::conditions::{Condition, ConditionType, Conditions, find, is_true};
 use crate::api::contract::Resolved;
 use crate::api::subscription::{DeliverByEmail, IssuedKeyStatus, NextEvent, SubscriptionStatus, TermStatus};
 use crate::cluster::events::Note;
@@ -13,11 +13,12 @@ use crate::domain::contract::renewal::{Standing, State};
 use crate::domain::contract::timeline::Moment;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::Claims;
+use crate::domain::reason::Reason;
 
 /// How many keys are shown: the newest.
 const SHOWN_KEYS: usize = 8;
-/// The reasons that wait for something which may still come.
-const WAITING: [&str; 3] = ["PlanMissing", "SecretMissing", "SecretTypeMismatch"];
+/// Reasons of a contract that goes its ordinary way: no Event warns of them.
+const ORDINARY: [Reason; 4] = [Reason::NoIssuer, Reason::NoKeys, Reason::Ordered, Reason::Pending];
 
 /// The status of a Subscription that cannot be acted on. What was known before stays.
 pub fn of_faults(
@@ -27,13 +28,13 @@ pub fn of_faults(
     now: Instant,
 ) -> SubscriptionStatus {
     let mut list = Conditions::new(&before.conditions, subscription.metadata.generation, now);
-    let reason = faults.first().map_or("Invalid", |fault| fault.reason);
+    let reason = faults.first().map_or(Reason::Invalid, |fault| fault.reason);
     let message = faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("; ");
-    list.set("Ready", false, reason, message.clone());
-    if faults.iter().any(|fault| WAITING.contains(&fault.reason)) {
-        list.set("Reconciling", true, reason, message);
+    list.set(ConditionType::Ready, false, reason, message.clone());
+    if faults.iter().any(|fault| fault.reason.waits()) {
+        list.set(ConditionType::Reconciling, true, reason, message);
     } else if before.keys.is_empty() {
-        list.set("Stalled", true, reason, message);
+        list.set(ConditionType::Stalled, true, reason, message);
     }
     SubscriptionStatus {
         observed_generation: subscription.metadata.generation,
@@ -94,49 +95,51 @@ fn conditions(
 ) -> Vec<Condition> {
     let mut list = Conditions::new(&before.conditions, subscription.metadata.generation, now);
     let (reason, message) = words(&resolved.contract, standing);
-    let waits = done.not_issued.iter().chain(&done.not_delivered).find(|fault| WAITING.contains(&fault.reason));
-    match (waits, done.not_issued.iter().chain(&done.not_delivered).find(|fault| fault.reason != "NoIssuer")) {
+    let waits = done.not_issued.iter().chain(&done.not_delivered).find(|fault| fault.reason.waits());
+    match (waits, done.not_issued.iter().chain(&done.not_delivered).find(|fault| fault.reason != Reason::NoIssuer)) {
         (Some(fault), _) => {
-            list.set("Ready", false, fault.reason, fault.to_string());
-            list.set("Reconciling", true, fault.reason, fault.to_string());
+            list.set(ConditionType::Ready, false, fault.reason, fault.to_string());
+            list.set(ConditionType::Reconciling, true, fault.reason, fault.to_string());
         }
-        (None, Some(fault)) => list.set("Ready", false, fault.reason, fault.to_string()),
-        (None, None) => list.set("Ready", true, reason, message),
+        (None, Some(fault)) => list.set(ConditionType::Ready, false, fault.reason, fault.to_string()),
+        (None, None) => list.set(ConditionType::Ready, true, reason, message),
     }
     match &done.not_issued {
-        Some(fault) => list.set("Issued", false, fault.reason, fault.to_string()),
+        Some(fault) => list.set(ConditionType::Issued, false, fault.reason, fault.to_string()),
         None if matches!(standing.state, State::Ordered | State::Pending) => {
-            list.set("Issued", false, reason, "no key is due yet")
+            list.set(ConditionType::Issued, false, reason, "no key is due yet")
         }
-        None => list.set("Issued", true, "Issued", "every key that is due has been issued"),
+        None => list.set(ConditionType::Issued, true, Reason::Issued, "every key that is due has been issued"),
     }
     match &done.not_delivered {
-        Some(fault) => list.set("Delivered", false, fault.reason, fault.to_string()),
-        None if done.keys.is_empty() => list.set("Delivered", false, "NoKeys", "there is no key to deliver"),
-        None => list.set("Delivered", true, "Delivered", "every key is where it should be"),
+        Some(fault) => list.set(ConditionType::Delivered, false, fault.reason, fault.to_string()),
+        None if done.keys.is_empty() => {
+            list.set(ConditionType::Delivered, false, Reason::NoKeys, "there is no key to deliver")
+        }
+        None => list.set(ConditionType::Delivered, true, Reason::Delivered, "every key is where it should be"),
     }
     let refused: Vec<String> = resolved.refused.iter().chain(&done.refused).map(Fault::to_string).collect();
     if let Some(first) = resolved.refused.iter().chain(&done.refused).next() {
-        list.set("PartRefused", true, first.reason, refused.join("; "));
+        list.set(ConditionType::PartRefused, true, first.reason, refused.join("; "));
     }
     let waiting = not_acted_on(subscription);
     if !waiting.is_empty() {
         let message = format!("stored and shown, but not acted on by this version: {}", waiting.join(", "));
-        list.set("FullyActedOn", false, "PartsNotActedOn", message);
+        list.set(ConditionType::FullyActedOn, false, Reason::PartsNotActedOn, message);
     }
     list.into_list()
 }
 
 /// The state of the contract, in a word and in a sentence.
-fn words(contract: &Contract, standing: &Standing) -> (&'static str, String) {
+fn words(contract: &Contract, standing: &Standing) -> (Reason, String) {
     let at = |at: Option<Instant>| at.map(|at| Timestamp::from(at).to_string()).unwrap_or_default();
     match standing.state {
-        State::Ordered => ("Ordered", "waits for approval: set spec.order.approvedOn".to_owned()),
-        State::Pending => ("Pending", format!("starts at {}", at(Some(contract.starts_at())))),
+        State::Ordered => (Reason::Ordered, "waits for approval: set spec.order.approvedOn".to_owned()),
+        State::Pending => (Reason::Pending, format!("starts at {}", at(Some(contract.starts_at())))),
         State::Active => match (standing.term, standing.ends_at) {
-            (_, Some(end)) => ("Active", format!("ends by itself at {}", at(Some(end)))),
+            (_, Some(end)) => (Reason::Active, format!("ends by itself at {}", at(Some(end)))),
             (Some(term), None) if standing.renews => (
-                "Active",
+                Reason::Active,
                 format!(
                     "term {} ends at {}; it is certain that term {} follows",
                     term.number,
@@ -145,7 +148,7 @@ fn words(contract: &Contract, standing: &Standing) -> (&'static str, String) {
                 ),
             ),
             (Some(term), None) => (
-                "Active",
+                Reason::Active,
                 format!(
                     "term {} ends at {}; it renews itself unless cancelled before {}",
                     term.number,
@@ -153,11 +156,11 @@ fn words(contract: &Contract, standing: &Standing) -> (&'static str, String) {
                     at(standing.notice_deadline)
                 ),
             ),
-            (None, None) => ("Active", "perpetual".to_owned()),
+            (None, None) => (Reason::Active, "perpetual".to_owned()),
         },
-        State::Cancelled => ("Cancelled", format!("runs until {}", at(standing.ends_at))),
+        State::Cancelled => (Reason::Cancelled, format!("runs until {}", at(standing.ends_at))),
         State::Ended => (
-            "Ended",
+            Reason::Ended,
             format!(
                 "ended at {}{}",
                 at(standing.ends_at),
@@ -230,11 +233,16 @@ pub fn notes_of_standing(before: &SubscriptionStatus, contract: &Contract, stand
 /// Events of what is newly wrong in `after`.
 pub fn notes_of_faults(before: &SubscriptionStatus, after: &SubscriptionStatus) -> Vec<Note> {
     let mut notes: Vec<Note> = Vec::new();
-    for (type_, bad) in [("Ready", false), ("Delivered", false), ("Issued", false), ("PartRefused", true)] {
+    for (type_, bad) in [
+        (ConditionType::Ready, false),
+        (ConditionType::Delivered, false),
+        (ConditionType::Issued, false),
+        (ConditionType::PartRefused, true),
+    ] {
         let Some(now) = find(&after.conditions, type_) else { continue };
         let was = find(&before.conditions, type_);
         let holds = is_true(&after.conditions, type_);
-        let ordinary = ["NoIssuer", "NoKeys", "Ordered", "Pending"].contains(&now.reason.as_str());
+        let ordinary = ORDINARY.iter().any(|reason| reason.as_str() == now.reason);
         let told = notes.iter().any(|note| note.text == now.message);
         if holds == bad && !ordinary && !told && was.map(|c| (&c.reason, c.status)) != Some((&now.reason, now.status)) {
             notes.push(Note::warning(now.reason.clone(), now.message.clone()));

@@ -10,6 +10,7 @@ use crate::domain::Instant;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::{Claims, Lifetime, SubscriptionClaim, grant_of};
 use crate::domain::license::pool::PoolGrant;
+use crate::domain::reason::Reason;
 
 /// How many keys whose grace is over are kept, newest first, so that a License in demo mode can still show them.
 pub const PAST_KEYS: u32 = 12;
@@ -86,10 +87,10 @@ pub fn keys_of_term(
         .iter()
         .enumerate()
         .find(|(_, line)| line.plan == plan)
-        .ok_or_else(|| Fault::new("PlanMissing", "spec.plans", format!("the contract has no Plan {plan}")))?;
+        .ok_or_else(|| Fault::new(Reason::PlanMissing, "spec.plans", format!("the contract has no Plan {plan}")))?;
     if !contract.is_approved(now) {
         let message = "the order is not approved: set approvedOn to the day of its approval";
-        return Err(Fault::new("NotApproved", "spec.order.approvedOn", message));
+        return Err(Fault::new(Reason::NotApproved, "spec.order.approvedOn", message));
     }
     let (number, starts_on, ends_on) = term_to_issue(contract, number, now)?;
     let (steps, refused) = steps_of_line(contract, n, line, now);
@@ -99,10 +100,10 @@ pub fn keys_of_term(
         .collect();
     if keys.is_empty() {
         let message = format!("term {number} is empty: its only day does not exist in time zone {}", contract.zone);
-        return Err(Fault::new("TermEmpty", "term", message));
+        return Err(Fault::new(Reason::TermEmpty, "term", message));
     }
     let later = keys.split_off(keys.iter().rposition(|key| key.starts_at() <= now).unwrap_or(0) + 1);
-    let Some(key) = keys.pop() else { return Err(Fault::new("TermEmpty", "term", "the term has no key")) };
+    let Some(key) = keys.pop() else { return Err(Fault::new(Reason::TermEmpty, "term", "the term has no key")) };
     Ok((TermKeys { now: key, later }, refused))
 }
 
@@ -116,7 +117,7 @@ fn term_to_issue(
             None | Some(1) => Ok((1, contract.starts_on, None)),
             Some(number) => {
                 let message = format!("a perpetual licence has only term 1; there is no term {number}");
-                Err(Fault::new("TermAfterEnd", "term", message))
+                Err(Fault::new(Reason::TermAfterEnd, "term", message))
             }
         };
     };
@@ -126,7 +127,7 @@ fn term_to_issue(
         (Some(number), _) => number,
         (None, Some(term)) if standing.state == State::Ended => {
             let message = format!("the contract ended on {}; name a term to get its key again", term.ends_on);
-            return Err(Fault::new("ContractEnded", "term", message));
+            return Err(Fault::new(Reason::ContractEnded, "term", message));
         }
         (None, term) => term.map_or(1, |term| term.number),
     };
@@ -136,10 +137,14 @@ fn term_to_issue(
             "the contract ends with term {last}, on {}: there is no term {number}",
             contract.term(terms, last).ends_on
         );
-        return Err(Fault::new("TermAfterEnd", "term", message));
+        return Err(Fault::new(Reason::TermAfterEnd, "term", message));
     }
     if term.starts_on >= term.ends_on {
-        return Err(Fault::new("TermAfterEnd", "term", format!("term {number} is beyond the end of the calendar")));
+        return Err(Fault::new(
+            Reason::TermAfterEnd,
+            "term",
+            format!("term {number} is beyond the end of the calendar"),
+        ));
     }
     Ok((number, term.starts_on, Some(term.ends_on)))
 }

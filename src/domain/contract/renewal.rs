@@ -8,6 +8,7 @@ use super::term::start_of_day;
 use super::{Contract, PoolOrder, SeatChange, Terms};
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
+use crate::domain::reason::Reason;
 
 /// The latest date of any term: later dates are replaced by it. Nothing is ever due then.
 const END_OF_CALENDAR: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).expect("a date");
@@ -198,7 +199,7 @@ pub fn seat_steps(contract: &Contract, field: &str, pool: &PoolOrder, now: Insta
         if change.seats < before
             && let Err(message) = may_decrease(contract, change, before)
         {
-            faults.push(Fault::new("SeatDecreaseRefused", format!("{field}.changes[{}]", change.on), message));
+            faults.push(Fault::new(Reason::SeatDecreaseRefused, format!("{field}.changes[{}]", change.on), message));
             continue;
         }
         let from = change.on.max(contract.starts_on);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::domain::fault::Fault;
+use crate::domain::reason::Reason;
 
 /// The most keys in one set; more are a mistake.
 pub const MAX_JWKS_KEYS: usize = 64;
@@ -45,7 +46,7 @@ pub fn publish<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>) -> JwkSet {
 
 /// Returns the Ed25519 keys of a `jwks.json`. Fails if it is malformed, contains a private key or has no Ed25519 key.
 pub fn read_jwks(text: &[u8]) -> Result<Vec<VerifyingKey>, Fault> {
-    let fault = |message: String| Fault::new("TrustInvalid", "jwks.json", message);
+    let fault = |message: String| Fault::new(Reason::TrustInvalid, "jwks.json", message);
     if text.len() > MAX_JWKS_BYTES {
         return Err(fault(format!("is larger than {MAX_JWKS_BYTES} bytes")));
     }
@@ -78,7 +79,7 @@ pub fn read_jwks(text: &[u8]) -> Result<Vec<VerifyingKey>, Fault> {
 
 /// Reads a `signing-key.pem`: an Ed25519 private key as PKCS #8 in PEM. The error message never repeats the content.
 pub fn read_signing_key(pem: &[u8]) -> Result<SigningKey, Fault> {
-    let fault = |message: &str| Fault::new("SigningKeyInvalid", "signing-key.pem", message);
+    let fault = |message: &str| Fault::new(Reason::SigningKeyInvalid, "signing-key.pem", message);
     let text = std::str::from_utf8(pem)
         .ok()
         .filter(|text| text.len() <= MAX_JWKS_BYTES)
@@ -95,7 +96,7 @@ pub fn signing_key_pem(secret: &[u8; 32]) -> Result<(SigningKey, String), Fault>
     let bytes = ed25519_dalek::pkcs8::KeypairBytes { secret_key: *secret, public_key: None };
     let pem = bytes
         .to_pkcs8_pem(Default::default())
-        .map_err(|e| Fault::new("SigningKeyInvalid", "signing-key.pem", e.to_string()))?;
+        .map_err(|e| Fault::new(Reason::SigningKeyInvalid, "signing-key.pem", e.to_string()))?;
     Ok((key, pem.to_string()))
 }
 

@@ -13,6 +13,7 @@ use super::jwk::thumbprint;
 use super::pool::PoolGrant;
 use super::trust::Trust;
 use crate::domain::Instant;
+use crate::domain::reason::Reason;
 
 /// The longest text that is read as a key, in bytes.
 pub const MAX_KEY_BYTES: usize = 64 * 1024;
@@ -196,16 +197,16 @@ pub enum Refusal {
 
 impl Refusal {
     /// The word that status, metrics and `verify -o json` use.
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Refusal::Malformed(_) => "Malformed",
-            Refusal::UnknownKey(_) => "UnknownKey",
-            Refusal::BadSignature => "BadSignature",
-            Refusal::WrongProduct { .. } => "WrongProduct",
-            Refusal::WrongCluster => "WrongCluster",
-            Refusal::Revoked => "Revoked",
-            Refusal::PoolConflict { .. } => "PoolConflict",
-            Refusal::InUseElsewhere { .. } => "InUseElsewhere",
+            Refusal::Malformed(_) => Reason::Malformed,
+            Refusal::UnknownKey(_) => Reason::UnknownKey,
+            Refusal::BadSignature => Reason::BadSignature,
+            Refusal::WrongProduct { .. } => Reason::WrongProduct,
+            Refusal::WrongCluster => Reason::WrongCluster,
+            Refusal::Revoked => Reason::Revoked,
+            Refusal::PoolConflict { .. } => Reason::PoolConflict,
+            Refusal::InUseElsewhere { .. } => Reason::InUseElsewhere,
         }
     }
 }

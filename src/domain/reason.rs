@@ -1,0 +1,215 @@
+//! The reasons that conditions and faults give, each with its meaning. `docs/conditions.md` is written from this list.
+
+macro_rules! reasons {
+    ($($(#[doc = $text:literal])+ $name:ident,)*) => {
+        /// Why something is as it is: a CamelCase word for programs to match on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $($(#[doc = $text])+ $name,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &[Reason] = &[$(Reason::$name,)*];
+
+            /// The word.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Reason::$name => stringify!($name),)*
+                }
+            }
+
+            /// What it means, and what to do about it.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Reason::$name => concat!($($text),+).trim_start(),)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A key is in force, and everything that it states is granted.
+    Full,
+    /// The licence has ended, and everything keeps working until the grace period ends. Enter a new key.
+    Grace,
+    /// The licence and its grace period have ended; only the demo seats are left. Enter a new key.
+    Demo,
+    /// The licence and its grace period have ended. Enter a new key.
+    Expired,
+    /// No key has ever been in force here. Enter a key.
+    NoLicense,
+    /// No grant is in its grace period.
+    NotInGrace,
+    /// The License is not in demo mode.
+    NotInDemo,
+    /// In demo mode the demo seats are granted first come, first served, whatever the Rosters say. Enter a new key.
+    InDemo,
+    /// The licence ends within four weeks, and no key follows. Order the renewal, or enter its key.
+    NoKeyToFollow,
+    /// The licence does not end within four weeks, or has ended.
+    NotExpiringSoon,
+    /// No key that was read is refused, apart from revoked keys that others have replaced.
+    NoneRefused,
+    /// The entry is not a licence key. Copy the key again, whole, as the vendor sent it.
+    Malformed,
+    /// The key was signed by a vendor that is not trusted here. Ask the vendor for the jwks.json that contains the
+    /// signer, and add it to the trust Secret.
+    UnknownKey,
+    /// The key was changed or cut short in transit. Copy the key again, whole, as the vendor sent it.
+    BadSignature,
+    /// The key is for another product. Point a License of that product at it.
+    WrongProduct,
+    /// The key is for another cluster. Ask the vendor for a key for this cluster.
+    WrongCluster,
+    /// The vendor has revoked the key. Ask the vendor; the contract may have been cancelled.
+    Revoked,
+    /// A pool of this name counts in another way in an older grant. Ask the vendor for keys whose pools agree.
+    PoolConflict,
+    /// Another License in the cluster uses the same grant. Use that License from here, through its allowedNamespaces.
+    InUseElsewhere,
+    /// No Roster that counts names the License, so it has no members. Create a Roster that refers to the License.
+    RosterMissing,
+    /// There is a seat for every member on the Rosters.
+    Fits,
+    /// There are more members on the Rosters than seats. Order more seats, or set an exitDate for members who have
+    /// left.
+    MoreMembersThanSeats,
+    /// The installation pins whom to trust for this product, so spec.trust is not used. Remove spec.trust.
+    TrustPinned,
+    /// The License names no trust, and the installation pins none. Set spec.trust, or have the installation pin it.
+    TrustMissing,
+    /// A file of a trust Secret cannot be used. Put the vendor's jwks.json or revoked.jwt in again.
+    TrustInvalid,
+    /// The Secret has no entry of that name. Add the entry, or name one that exists.
+    EntryMissing,
+    /// The operator's clock agrees with the API server's.
+    ClocksAgree,
+    /// The operator's clock and the API server's differ by more than 5 minutes; the API server's is used. Check NTP on
+    /// both.
+    ClocksDisagree,
+    /// The clock is behind a time that is certain. Check NTP.
+    ClockBehind,
+    /// A time seen earlier is ahead of every clock, so it was dropped. Check NTP; a clock was wrong then.
+    ClockWasAhead,
+    /// Subscriptions can order the Plan.
+    Valid,
+    /// The members of the Roster count for its License.
+    Counted,
+    /// No entries of the same user overlap.
+    NobodyTwice,
+    /// Entries of the same user overlap in time. Remove or end all but one of them.
+    EntriesOverlap,
+    /// Every part of the object is acted on.
+    EveryPart,
+    /// Parts of the object are stored and shown, but not acted on by this version. Do not rely on these parts yet.
+    PartsNotActedOn,
+    /// The contract waits for approval. Set spec.order.approvedOn.
+    Ordered,
+    /// The contract has not started yet.
+    Pending,
+    /// The contract runs.
+    Active,
+    /// The contract was cancelled and runs until its end.
+    Cancelled,
+    /// The contract has ended. Order again, or remove the cancellation while that is possible.
+    Ended,
+    /// Every key that is due has been issued.
+    Issued,
+    /// Every key is where it should be.
+    Delivered,
+    /// There is no key to deliver.
+    NoKeys,
+    /// The object cannot be acted on. Correct what the message names.
+    Invalid,
+    /// No issuer is named, so no key is signed here. Set spec.issuer if keys are to be issued in this cluster.
+    NoIssuer,
+    /// The issuer's Secret has no signing key. Add the entry signing-key.pem.
+    SigningKeyMissing,
+    /// The signing key cannot be used. Create one with `seatkeeper keygen`, or restore the one that issued the keys.
+    SigningKeyInvalid,
+    /// A Secret does not exist yet; the object waits for it. Create the Secret with the stated type.
+    SecretMissing,
+    /// A Secret of that name has another type and was not read. Delete it and create it again with the stated type.
+    SecretTypeMismatch,
+    /// A Secret of that name exists for something else and is left unchanged. Delete it, or name another Secret.
+    SecretNotOurs,
+    /// The Secret is not in the cache yet; the object waits for it.
+    SecretNotRead,
+    /// The License does not exist yet; the object waits for it. Create the License, or correct the reference.
+    LicenseMissing,
+    /// The other side does not admit this namespace. Name this namespace in the allowedNamespaces of the other side.
+    NotAccepted,
+    /// The Plan does not exist yet; the object waits for it. Create the Plan, or correct its name.
+    PlanMissing,
+    /// The Plan cannot be read. Correct the Plan.
+    PlanMalformed,
+    /// Several Plans fit. Name one of them.
+    PlanAmbiguous,
+    /// The Plan has no contract terms. Set spec.terms, or make the lifetime Perpetual.
+    TermsMissing,
+    /// A perpetual licence has no terms. Remove spec.terms.
+    TermsNotUsed,
+    /// A period does not fit the others. Correct the period that the message names.
+    PeriodInvalid,
+    /// Keys would be issued before the renewal is certain. Make issueBefore no longer than the notice period.
+    IssueBeforeTooLong,
+    /// A pool contradicts itself. Correct the pool that the message names.
+    PoolInvalid,
+    /// What happens in demo mode is not stated clearly. Correct onDemo.
+    OnDemoInvalid,
+    /// The time zone has no such IANA name. Use an IANA name such as Europe/Berlin.
+    UnknownTimeZone,
+    /// A date is outside the range that calendars are certain of. Use a date from 1970 to 2099.
+    DateOutOfRange,
+    /// The Plan requires a written cancellation, and none is recorded. Set evidence.
+    EvidenceMissing,
+    /// The customer may not order this Plan. Correct what the message names.
+    NotEligible,
+    /// A change of seats cannot take effect as written. Correct the change that the message names.
+    SeatChangeRefused,
+    /// A reduction of seats takes effect only at the start of a term, and only if it was received in time. Correct the
+    /// change that the message names.
+    SeatDecreaseRefused,
+    /// More seats are ordered than a pool may have. Order fewer.
+    TooManySeats,
+    /// More users are ordered than the Plan allows in one Subscription. Order fewer, or use several Subscriptions.
+    TooManyUsers,
+    /// Plans ordered together must have the same contract terms. Order them in separate Subscriptions, or make the
+    /// terms equal.
+    UnequalTerms,
+    /// The Plan has no such feature. Name a feature of the Plan.
+    UnknownFeature,
+    /// The Plan has no such pool. Name a pool of the Plan.
+    UnknownPool,
+    /// The contract has ended, so it issues nothing.
+    ContractEnded,
+    /// The contract waits for approval, so it issues nothing. Set spec.order.approvedOn.
+    NotApproved,
+    /// The contract ends before that term. Name an earlier term.
+    TermAfterEnd,
+    /// The term has no time in it. Correct the dates.
+    TermEmpty,
+    /// A required field is missing. Add it.
+    FieldMissing,
+    /// A value does not fit the schema. Correct it as the message says.
+    SchemaViolation,
+    /// There is no such field. Remove it, or correct its name.
+    UnknownField,
+    /// Two entries of a list have the same key. Keep one of them.
+    Duplicate,
+}
+
+impl Reason {
+    /// Whether the object waits for something that may still come, without a change to its spec.
+    pub const fn waits(self) -> bool {
+        matches!(self, Reason::PlanMissing | Reason::SecretMissing | Reason::SecretTypeMismatch)
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
