@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod controllers;
 pub mod domain;
 pub mod machine;
+pub mod observed;
 pub mod operator;
 pub mod seats;
 pub mod server;

@@ -2,16 +2,12 @@
 //!
 //! **Architecture Invariant:** no step depends on having seen an event. Every reconcile starts from what exists.
 
-mod enrolment;
-pub mod keyrings;
 pub mod license;
-pub mod observed;
 pub mod plan;
 pub mod queue;
 pub mod roster;
 pub mod runner;
 pub mod subscription;
-pub mod verified;
 mod wiring;
 
 use k8s_openapi::api::core::v1::Namespace;

@@ -5,7 +5,6 @@ use futures::future::BoxFuture;
 use kube::{Api, Resource, ResourceExt};
 use std::sync::Arc;
 
-use super::observed::Observed;
 use super::runner::{Controller, ReconcileError, Surroundings};
 use crate::api::Plan;
 use crate::api::conditions::{ConditionType, Conditions};
@@ -17,6 +16,7 @@ use crate::cluster::watch::cached;
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
+use crate::observed::Observed;
 
 /// Keeps the status of Plans.
 pub struct PlanController {

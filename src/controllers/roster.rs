@@ -7,8 +7,6 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use std::sync::Arc;
 
-use super::enrolment::{counts, users};
-use super::observed::Observed;
 use super::queue::Wakes;
 use super::runner::{Controller, ReconcileError, Surroundings};
 use crate::api::allowed_namespaces::admits;
@@ -23,6 +21,8 @@ use crate::domain::Instant;
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
 use crate::domain::seats::roster::{DuplicateMember, People};
+use crate::observed::Observed;
+use crate::observed::enrolment::{counts, users};
 
 /// The most users and faults that are named in a message; there may be more.
 const NAMED: usize = 10;
@@ -74,7 +74,7 @@ impl RosterController {
         let alone = People::unite(std::slice::from_ref(&list));
         let (duplicates, waits) = match self.license(roster) {
             Ok(license) => {
-                let people = self.observed.enrolment.people(&license, &self.observed);
+                let people = self.observed.enrolment.people(&license);
                 let mine = |duplicate: &&DuplicateMember| duplicate.rosters.contains(&list.name);
                 (people.duplicates.iter().filter(mine).cloned().collect(), None)
             }

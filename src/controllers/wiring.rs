@@ -8,9 +8,7 @@ use std::hash::Hash;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::enrolment::{Enrolment, license_of};
 use super::license::{self, LicenseController};
-use super::observed::{NamespaceMeta, Observed, References, target};
 use super::plan::PlanController;
 use super::queue::{Queue, Wakes};
 use super::roster::RosterController;
@@ -18,6 +16,10 @@ use super::runner::{self, Surroundings};
 use super::subscription::{self, SubscriptionController};
 use crate::api::{License, Plan, Roster, Subscription, mark, secret_type};
 use crate::cluster::watch::{Change, Guarded, all, cache};
+use crate::observed::Observed;
+use crate::observed::enrolment::{Enrolment, license_of};
+use crate::observed::namespaces::NamespaceMeta;
+use crate::observed::references::{References, target};
 use crate::wrong::{self, Variant::*};
 
 /// How often the operator checks whether the clocks agree.
@@ -63,37 +65,7 @@ impl Wiring {
             license_references: References::default(),
             subscription_references: References::default(),
         });
-        let secrets = |type_: &str, feed: fn(&Feeds, &Secret)| {
-            let feeds = feeds.clone();
-            let config = watcher::Config::default().fields(&format!("type={type_}"));
-            cache(Api::<Secret>::all(client.clone()), config, move |change| match change {
-                Change::Of(secret) => feed(&feeds, secret),
-                Change::Relisted => feeds.everything(),
-            })
-        };
-        let observed = Observed {
-            keys: secrets(secret_type::LICENSE, Feeds::referred_secret),
-            trusts: secrets(secret_type::TRUST, Feeds::trust_secret),
-            issuers: secrets(secret_type::ISSUER, Feeds::referred_secret),
-            licenses: of_kind(&client, &feeds, Feeds::license),
-            subscriptions: of_kind(&client, &feeds, Feeds::subscription),
-            plans: of_kind(&client, &feeds, Feeds::plan),
-            rosters: of_kind(&client, &feeds, Feeds::roster),
-            enrolment: Arc::new(Enrolment::new(feeds.roster_queue.clone())),
-            namespaces: {
-                let feeds = feeds.clone();
-                cache(Api::<NamespaceMeta>::all(client.clone()), watcher::Config::default(), move |change| match change
-                {
-                    Change::Of(namespace) => feeds.namespace(namespace),
-                    Change::Relisted => feeds.everything(),
-                })
-            },
-            client,
-            namespace: namespace.to_owned(),
-            cluster,
-            verified: Arc::default(),
-            keyrings: Arc::default(),
-        };
+        let observed = observe(client, namespace, cluster, &feeds);
         let wiring = Wiring {
             licenses: Arc::new(LicenseController {
                 observed: observed.clone(),
@@ -101,8 +73,6 @@ impl Wiring {
                 statuses: Arc::default(),
                 wakes: Arc::new(Wakes::default()),
                 queue: feeds.license_queue.clone(),
-                holdings: Arc::default(),
-                trusts: Arc::default(),
             }),
             subscriptions: Arc::new(SubscriptionController {
                 observed: observed.clone(),
@@ -205,6 +175,53 @@ impl Wiring {
         self.subscription_queue.close();
         self.plan_queue.close();
         self.roster_queue.close();
+    }
+}
+
+/// Starts the watches.
+fn observe(client: Client, namespace: &str, cluster: String, feeds: &Arc<Feeds>) -> Observed {
+    let secrets = |type_: &str, feed: fn(&Feeds, &Secret)| {
+        let feeds = feeds.clone();
+        let config = watcher::Config::default().fields(&format!("type={type_}"));
+        cache(Api::<Secret>::all(client.clone()), config, move |change| match change {
+            Change::Of(secret) => feed(&feeds, secret),
+            Change::Relisted => feeds.everything(),
+        })
+    };
+    let keys = secrets(secret_type::LICENSE, Feeds::referred_secret);
+    let trusts = secrets(secret_type::TRUST, Feeds::trust_secret);
+    let issuers = secrets(secret_type::ISSUER, Feeds::referred_secret);
+    let licenses = of_kind(&client, feeds, Feeds::license);
+    let subscriptions = of_kind(&client, feeds, Feeds::subscription);
+    let plans = of_kind(&client, feeds, Feeds::plan);
+    let rosters = of_kind(&client, feeds, Feeds::roster);
+    let namespaces = {
+        let feeds = feeds.clone();
+        cache(Api::<NamespaceMeta>::all(client.clone()), watcher::Config::default(), move |change| match change {
+            Change::Of(namespace) => feeds.namespace(namespace),
+            Change::Relisted => feeds.everything(),
+        })
+    };
+    let roster_queue = feeds.roster_queue.clone();
+    let look_again = move |roster| roster_queue.add(roster);
+    let enrolment = Arc::new(Enrolment::new(rosters.clone(), namespaces.clone(), look_again));
+    Observed {
+        client,
+        namespace: namespace.to_owned(),
+        cluster,
+        licenses,
+        subscriptions,
+        plans,
+        rosters,
+        namespaces,
+        keys,
+        trusts,
+        issuers,
+        enrolment,
+        holdings: Arc::default(),
+        verified: Arc::default(),
+        keyrings: Arc::default(),
+        built_trust: Arc::default(),
     }
 }
 
@@ -327,7 +344,7 @@ impl Feeds {
     /// name it.
     fn trust_secret(&self, secret: &Secret) {
         let Some(wiring) = self.controllers.get() else { return };
-        wiring.licenses.trusts.forget();
+        wiring.observed.built_trust.forget();
         let pins =
             secret.namespace().as_deref() == Some(&self.namespace) && secret.labels().contains_key(mark::PRODUCT);
         let revokes = secret.data.iter().flatten().any(|(entry, _)| entry == "revoked.jwt");
@@ -344,7 +361,7 @@ impl Feeds {
         if wrong::is(RelistIgnored) && led {
             return;
         }
-        wiring.licenses.trusts.forget();
+        wiring.observed.built_trust.forget();
         for object in wiring.observed.licenses.state() {
             if let Ok(license) = &object.0 {
                 self.license_references.set(ObjectRef::from_obj(object.as_ref()), license::references(license));

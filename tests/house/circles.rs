@@ -1,5 +1,5 @@
-//! No file needs, directly or through others of its folder, a file that needs it. Whoever reads one of them would have
-//! to read all. Faces (`mod.rs`, `lib.rs`) are left out: they name everything below them.
+//! No file needs, directly or through others of its folder, a file that needs it. A reader of one of them would have to
+//! read all. Faces (`mod.rs`, `lib.rs`) are left out: they name everything below them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ const RECURSIONS: [&[&str]; 3] = [
     ],
 ];
 /// Circles from before this test. Each is to be untangled; none is added.
-const STILL_TIED: [&[&str]; 11] = [
+const STILL_TIED: [&[&str]; 10] = [
     &[
         "crates/embedded/src/builtin.rs",
         "crates/embedded/src/columns.rs",
@@ -38,7 +38,6 @@ const STILL_TIED: [&[&str]; 11] = [
         "crates/embedded/src/schema/values.rs",
     ],
     &["crates/embedded/src/storage/durable.rs", "crates/embedded/src/storage/proof.rs"],
-    &["src/controllers/enrolment.rs", "src/controllers/observed.rs"],
     &["src/domain/license/key.rs", "src/domain/license/trust.rs"],
     &["src/domain/seats/slots.rs", "src/domain/seats/table.rs"],
     &["src/seats/decide.rs", "src/seats/desk.rs", "src/seats/owned.rs", "src/seats/proof.rs", "src/seats/queue.rs"],

@@ -1,8 +1,6 @@
 //! The License controller: reads the keys a License points at and shows what they grant now.
 
-pub mod holdings;
 mod notes;
-mod reading;
 mod roster;
 mod seats_in_use;
 mod status;
@@ -15,7 +13,6 @@ use kube::{Api, Resource, ResourceExt};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::observed::{Observed, target};
 use super::queue::{Queue, Wakes};
 use super::runner::{Controller, ReconcileError, Surroundings};
 use crate::api::License;
@@ -26,9 +23,10 @@ use crate::domain::license::entitlement::{
     entitlement, grants_of, next_transition, next_wake, refuse_in_use_elsewhere,
 };
 use crate::domain::license::name::LicenseName;
-use holdings::{Holder, Holdings};
-use reading::Reading;
-pub use reading::Trusts;
+use crate::observed::Observed;
+use crate::observed::holdings::Holder;
+use crate::observed::reading::{Reading, claimed_grants};
+use crate::observed::references::target;
 use roster::OnRosters;
 use status::Shown;
 pub use terms::SeatTerms;
@@ -40,8 +38,6 @@ pub struct LicenseController {
     pub statuses: Arc<StatusWriter<LicenseStatus>>,
     pub wakes: Arc<Wakes<Guarded<License>>>,
     pub queue: Queue<Guarded<License>>,
-    pub holdings: Arc<Holdings>,
-    pub trusts: Arc<Trusts>,
 }
 
 /// The objects a License refers to.
@@ -68,16 +64,15 @@ impl LicenseController {
     pub fn take_stock(&self) {
         let licenses = all(&self.observed.licenses);
         let readable: Vec<&License> = licenses.iter().filter_map(|object| object.0.as_ref().ok()).collect();
-        let claims: Vec<BTreeSet<String>> =
-            readable.iter().map(|l| reading::claimed_grants(l, &self.observed)).collect();
+        let claims: Vec<BTreeSet<String>> = readable.iter().map(|l| claimed_grants(l, &self.observed)).collect();
         let mut claimants: HashMap<&str, u32> = HashMap::new();
         for grant in claims.iter().flatten() {
             *claimants.entry(grant).or_default() += 1;
         }
         for (license, grants) in readable.into_iter().zip(&claims) {
             if grants.iter().any(|grant| claimants.get(grant.as_str()).is_some_and(|count| *count > 1)) {
-                let reading = Reading::of(license, &self.observed, &self.trusts);
-                self.holdings.claim(Holder::of(license), grants_of(&reading.keys));
+                let reading = Reading::of(license, &self.observed);
+                self.observed.holdings.claim(Holder::of(license), grants_of(&reading.keys));
             }
         }
     }
@@ -87,12 +82,12 @@ impl LicenseController {
         let named = (license.namespace().unwrap_or_default(), license.name_any());
         let named = LicenseName::new(&named.0, &named.1);
         self.with.desk.look_again(&named);
-        let mut reading = Reading::of(license, &self.observed, &self.trusts);
+        let mut reading = Reading::of(license, &self.observed);
         let holder = Holder::of(license);
-        for other in self.holdings.claim(holder.clone(), grants_of(&reading.keys)) {
+        for other in self.observed.holdings.claim(holder.clone(), grants_of(&reading.keys)) {
             self.queue.add(other);
         }
-        refuse_in_use_elsewhere(&mut reading.keys, |grant| self.holdings.older_holder(grant, &holder));
+        refuse_in_use_elsewhere(&mut reading.keys, |grant| self.observed.holdings.older_holder(grant, &holder));
         reading.explain_missing(&self.observed).await?;
 
         let now = self.with.clock.now();
@@ -124,7 +119,7 @@ impl LicenseController {
         self.observed.enrolment.forget(license);
         if let Some(uid) = &license.meta().uid {
             self.statuses.forget(uid);
-            for other in self.holdings.release(uid) {
+            for other in self.observed.holdings.release(uid) {
                 self.queue.add(other);
             }
         }

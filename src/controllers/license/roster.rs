@@ -1,7 +1,5 @@
 //! Whether a License has enough seats for the people on its Rosters.
 
-use super::super::enrolment::counts_of;
-use super::super::observed::Observed;
 use crate::api::License;
 use crate::api::conditions::{ConditionType, Conditions};
 use crate::domain::Instant;
@@ -11,6 +9,7 @@ use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
 use crate::domain::reason::Reason;
 use crate::domain::seats::pool::Terms;
+use crate::observed::Observed;
 
 /// What a License shows of its Rosters. Only Licenses with pools that count members show it.
 pub struct OnRosters {
@@ -33,8 +32,8 @@ impl OnRosters {
         if !judged.pools.iter().any(|pool| by_roster(pool.model)) {
             return None;
         }
-        let people = observed.enrolment.people(license, observed);
-        let counts = counts_of(license, &people, observed, now);
+        let people = observed.enrolment.people(license);
+        let counts = observed.enrolment.counts(license, &people, now);
         let heads = Heads { active: counts.active.into(), passive: counts.passive.into() };
         let terms = Terms::new(judged, &granted_pools(keys, now), &[], &[]);
         Some(OnRosters {

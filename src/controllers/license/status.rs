@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::reading::Reading;
 use super::roster::OnRosters;
 use crate::api::License;
 use crate::api::conditions::{ConditionType, Conditions};
@@ -16,6 +15,7 @@ use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
 use crate::domain::reason::Reason;
 use crate::domain::trusted_time::TOLERANCE;
+use crate::observed::reading::Reading;
 use crate::seats::Use;
 
 /// The most keys, grants, pools, features and characters that are shown; there may be more.

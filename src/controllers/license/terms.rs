@@ -5,14 +5,14 @@ use kube::runtime::reflector::ObjectRef;
 use std::sync::Arc;
 
 use super::LicenseController;
-use super::holdings::Holder;
-use super::reading::Reading;
 use crate::api::License;
 use crate::api::allowed_namespaces::admits;
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{entitlement, granted_pools, next_wake, refuse_in_use_elsewhere};
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::pool::{Assignment, Reservation, Terms};
+use crate::observed::holdings::Holder;
+use crate::observed::reading::Reading;
 use crate::seats::{Licensed, Licenses};
 
 /// Looks Licenses up for the desk, which grants their seats.
@@ -22,9 +22,11 @@ impl Licenses for SeatTerms {
     fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed> {
         self.read(license, |license| {
             let controller = &self.0;
-            let mut reading = Reading::of(license, &controller.observed, &controller.trusts);
+            let mut reading = Reading::of(license, &controller.observed);
             let holder = Holder::of(license);
-            refuse_in_use_elsewhere(&mut reading.keys, |grant| controller.holdings.older_holder(grant, &holder));
+            refuse_in_use_elsewhere(&mut reading.keys, |grant| {
+                controller.observed.holdings.older_holder(grant, &holder)
+            });
             let granted = granted_pools(&reading.keys, now);
             let assignments: Vec<Assignment> = license
                 .spec
@@ -41,7 +43,7 @@ impl Licenses for SeatTerms {
             let terms = Terms::new(&entitlement(&reading.keys, now), &granted, &assignments, &reservations);
             Licensed {
                 terms: Arc::new(terms),
-                people: controller.observed.enrolment.people(license, &controller.observed),
+                people: controller.observed.enrolment.people(license),
                 until: next_wake(&reading.keys, now),
                 uid: license.uid().unwrap_or_default(),
             }

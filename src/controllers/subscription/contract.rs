@@ -2,11 +2,11 @@
 
 use kube::ResourceExt;
 
-use super::super::observed::Observed;
 use crate::api::Subscription;
 use crate::api::contract::{Resolved, resolve};
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
+use crate::observed::Observed;
 
 /// Returns the contract, or why there is none yet.
 pub fn dereference(subscription: &Subscription, observed: &Observed) -> Result<Resolved, Vec<Fault>> {

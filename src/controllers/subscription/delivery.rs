@@ -10,7 +10,6 @@ use kube::{Api, ResourceExt};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::observed::{Observed, target};
 use super::issuer::{Issuer, trust_secret_name};
 use crate::api::common::{SecretRef, SecretSource};
 use crate::api::license::{KeySource, LicenseSpec, SubscriptionRef};
@@ -26,6 +25,8 @@ use crate::domain::fault::Fault;
 use crate::domain::license::key::{Claims, sign_key};
 use crate::domain::reason::Reason;
 use crate::machine::random_bytes;
+use crate::observed::Observed;
+use crate::observed::references::target;
 use crate::wrong::{self, Variant::*};
 
 /// What was done, and what exists now.

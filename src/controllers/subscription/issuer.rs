@@ -11,8 +11,6 @@ use kube::{Client, ResourceExt};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::super::keyrings::Keyring;
-use super::super::observed::{Observed, target};
 use crate::api::{Subscription, secret_type};
 use crate::cluster::client::CallError;
 use crate::cluster::secrets::{self, Entries, KeepError, Kept};
@@ -22,6 +20,9 @@ use crate::domain::fault::Fault;
 use crate::domain::license::jwk::publish;
 use crate::domain::license::trust::{Revocations, Trust, sign_revocations};
 use crate::domain::reason::Reason;
+use crate::observed::Observed;
+use crate::observed::keyrings::Keyring;
+use crate::observed::references::target;
 use crate::wrong::{self, Variant::*};
 
 /// What signs the keys of a contract.

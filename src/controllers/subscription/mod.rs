@@ -14,7 +14,6 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use std::sync::Arc;
 
-use super::observed::{Observed, target};
 use super::queue::Wakes;
 use super::runner::{Controller, ReconcileError, Surroundings};
 use crate::api::Subscription;
@@ -22,6 +21,8 @@ use crate::api::subscription::SubscriptionStatus;
 use crate::cluster::status::StatusWriter;
 use crate::cluster::watch::{Guarded, cached};
 use crate::domain::contract::timeline::{next_event, next_wake};
+use crate::observed::Observed;
+use crate::observed::references::target;
 
 /// A Secret of another type is not watched: whether it is still in the way is found out by trying again after this
 /// long.

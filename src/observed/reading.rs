@@ -2,17 +2,15 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::super::observed::Observed;
+use super::caches::Observed;
 use crate::api::{License, secret_type};
 use crate::cluster::client::CallError;
 use crate::cluster::secrets;
-use crate::cluster::watch::all;
 use crate::domain::fault::Fault;
 use crate::domain::license::entitlement::{Presentation, Presented, presented};
-use crate::domain::license::jwk::read_jwks;
 use crate::domain::license::key::claimed_grant;
 use crate::domain::license::trust::Trust;
 use crate::domain::reason::Reason;
@@ -30,11 +28,11 @@ pub struct Reading {
 }
 
 impl Reading {
-    pub fn of(license: &License, observed: &Observed, trusts: &Trusts) -> Self {
+    pub fn of(license: &License, observed: &Observed) -> Self {
         let namespace = license.namespace().unwrap_or_default();
         let mut reading =
             Reading { keys: Vec::new(), faults: Vec::new(), missing: Vec::new(), namespace, trust_pinned: false };
-        let trust = reading.trust(license, observed, trusts);
+        let trust = reading.trust(license, observed);
         let to = Presentation { product: &license.spec.product, cluster: &observed.cluster, trust: &trust };
         let mut seen = BTreeSet::new();
         for source in &license.spec.keys {
@@ -62,7 +60,7 @@ impl Reading {
     }
 
     /// The trust that the installation pins for the product or, if it pins none, the License's own.
-    fn trust(&mut self, license: &License, observed: &Observed, trusts: &Trusts) -> Arc<Trust> {
+    fn trust(&mut self, license: &License, observed: &Observed) -> Arc<Trust> {
         let mut chosen = observed.pinned_trust(&license.spec.product);
         self.trust_pinned = !chosen.is_empty() && license.spec.trust.is_some();
         if chosen.is_empty() {
@@ -86,7 +84,7 @@ impl Reading {
                 },
             }
         }
-        let (trust, faults) = trusts.of(&chosen, observed);
+        let (trust, faults) = observed.built_trust.of(&chosen, &observed.trusts);
         self.faults.extend(faults);
         trust
     }
@@ -110,66 +108,4 @@ pub fn claimed_grants(license: &License, observed: &Observed) -> BTreeSet<String
         secret.data.iter().flatten().filter_map(|(_, text)| claimed_grant(&text.0)).collect()
     };
     secrets.flat_map(claimed).collect()
-}
-
-/// Trust built from Secrets, kept until any of them changes: thousands of Licenses share one.
-#[derive(Default)]
-pub struct Trusts(Mutex<HashMap<String, Built>>);
-
-/// The trust, and what is wrong with its Secrets.
-type Built = (Arc<Trust>, Vec<Fault>);
-
-impl Trusts {
-    /// Drops all of it: a trust Secret has changed.
-    pub fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn of(&self, secrets: &[Arc<Secret>], observed: &Observed) -> Built {
-        let name = |secret: &Arc<Secret>| format!("{:?}", (secret.uid(), secret.resource_version()));
-        let key: String = secrets.iter().map(name).collect();
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return known.clone();
-        }
-        let (trust, faults) = build(secrets, observed);
-        let built = (Arc::new(trust), faults);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, built.clone());
-        built
-    }
-}
-
-fn build(secrets: &[Arc<Secret>], observed: &Observed) -> (Trust, Vec<Fault>) {
-    let mut faults = Vec::new();
-    let mut keys = Vec::new();
-    for secret in secrets {
-        let place = format!("Secret {}/{}", secret.namespace().unwrap_or_default(), secret.name_any());
-        match secret.data.as_ref().and_then(|data| data.get("jwks.json")) {
-            None => faults.push(Fault::new(
-                Reason::TrustInvalid,
-                place,
-                "has no entry jwks.json with the vendor's public keys",
-            )),
-            Some(jwks) => match read_jwks(&jwks.0) {
-                Ok(read) => keys.extend(read),
-                Err(fault) => faults.push(Fault { field: format!("{place}, {}", fault.field), ..fault }),
-            },
-        }
-    }
-    let mut trust = Trust::new(keys);
-    // A list signed by a trusted key counts wherever it is, so it need not be copied to every place where a key is
-    // used.
-    for secret in all(&observed.trusts) {
-        if let Some(list) = secret.data.as_ref().and_then(|data| data.get("revoked.jwt"))
-            && let Err(refusal) = trust.heed(&list.0)
-            && secrets.iter().any(|chosen| chosen.uid() == secret.uid())
-        {
-            let place = format!("Secret {}/{}, revoked.jwt", secret.namespace().unwrap_or_default(), secret.name_any());
-            faults.push(Fault::new(
-                Reason::TrustInvalid,
-                place,
-                format!("this list of revoked keys is ignored: {refusal}"),
-            ));
-        }
-    }
-    (trust, faults)
 }

@@ -3,12 +3,13 @@
 //! them.
 
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::store::Store;
 use kube::{Resource, ResourceExt};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::observed::{Observed, References, target};
-use super::queue::Queue;
+use super::namespaces::{NamespaceMeta, labels};
+use super::references::{References, target};
 use crate::api::allowed_namespaces::admits;
 use crate::api::roster::MemberCounts;
 use crate::api::{License, Roster};
@@ -20,9 +21,14 @@ use crate::domain::seats::roster::{DuplicateMember, MemberMode, People};
 pub struct Enrolment {
     /// Which Rosters name which License.
     pub references: References<Guarded<Roster>>,
-    queue: Queue<Guarded<Roster>>,
+    rosters: Store<Guarded<Roster>>,
+    namespaces: Store<NamespaceMeta>,
+    look_again: LookAgain,
     united: Mutex<HashMap<String, United>>,
 }
+
+/// Called with each Roster for which something changes because another Roster did.
+type LookAgain = Box<dyn Fn(ObjectRef<Guarded<Roster>>) + Send + Sync>;
 
 struct United {
     /// The UID and generation of each Roster that counts.
@@ -40,33 +46,38 @@ fn name_of(license: &License) -> String {
     target("License", &license.namespace().unwrap_or_default(), &license.name_any())
 }
 
-/// The Rosters that count for `license`, by namespace and name. A Roster that cannot be read does not count.
-fn counting(license: &License, observed: &Observed) -> Vec<Arc<Guarded<Roster>>> {
-    let name = name_of(license);
-    let mut rosters: Vec<_> =
-        observed.enrolment.references.of(&name).iter().filter_map(|roster| observed.rosters.get(roster)).collect();
-    rosters.retain(|roster| {
-        let namespace = roster.namespace().unwrap_or_default();
-        readable(roster).is_some_and(|roster| license_of(roster) == name)
-            && admits(license, &namespace, observed.labels(&namespace).as_ref())
-    });
-    rosters
-}
-
 fn readable(roster: &Guarded<Roster>) -> Option<&Roster> {
     roster.0.as_ref().ok()
 }
 
 impl Enrolment {
-    /// `queue` gets the Rosters for which something changes because another Roster did.
-    pub fn new(queue: Queue<Guarded<Roster>>) -> Self {
-        Enrolment { references: References::default(), queue, united: Mutex::default() }
+    /// Calls `look_again` with each Roster for which something changes because another Roster did.
+    pub fn new(
+        rosters: Store<Guarded<Roster>>,
+        namespaces: Store<NamespaceMeta>,
+        look_again: impl Fn(ObjectRef<Guarded<Roster>>) + Send + Sync + 'static,
+    ) -> Self {
+        let look_again = Box::new(look_again);
+        Enrolment { references: References::default(), rosters, namespaces, look_again, united: Mutex::default() }
+    }
+
+    /// The Rosters that count for `license`, by namespace and name. A Roster that cannot be read does not count.
+    fn counting(&self, license: &License) -> Vec<Arc<Guarded<Roster>>> {
+        let name = name_of(license);
+        let mut rosters: Vec<_> =
+            self.references.of(&name).iter().filter_map(|roster| self.rosters.get(roster)).collect();
+        rosters.retain(|roster| {
+            let namespace = roster.namespace().unwrap_or_default();
+            readable(roster).is_some_and(|roster| license_of(roster) == name)
+                && admits(license, &namespace, labels(&self.namespaces, &namespace).as_ref())
+        });
+        rosters
     }
 
     /// The people on the Rosters that count for `license`.
-    pub fn people(&self, license: &License, observed: &Observed) -> Arc<People> {
+    pub fn people(&self, license: &License) -> Arc<People> {
         let name = name_of(license);
-        let rosters = counting(license, observed);
+        let rosters = self.counting(license);
         let of: Vec<_> = rosters.iter().map(|roster| (roster.uid(), roster.meta().generation)).collect();
         let mut united = self.united.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = united.get(&name).filter(|known| known.of == of) {
@@ -83,23 +94,23 @@ impl Enrolment {
         let before = before.iter().flat_map(|before| &before.people.duplicates);
         for roster in otherwise_doubled(before, &people.duplicates) {
             if let Some((namespace, name)) = roster.split_once('/') {
-                self.queue.add(ObjectRef::new(name).within(namespace));
+                (self.look_again)(ObjectRef::new(name).within(namespace));
             }
         }
         people
+    }
+
+    /// Counts the members at `now` on all Rosters that count for `license`; `people` are those of the License.
+    pub fn counts(&self, license: &License, people: &People, now: Instant) -> MemberCounts {
+        let rosters = self.counting(license);
+        let users = rosters.iter().filter_map(|roster| readable(roster)).flat_map(users);
+        counts(people, users, now)
     }
 
     /// The License is gone: drops its people.
     pub fn forget(&self, license: &License) {
         self.united.lock().unwrap_or_else(PoisonError::into_inner).remove(&name_of(license));
     }
-}
-
-/// Counts the members at `now` on all Rosters that count for `license`; `people` are those of the License.
-pub fn counts_of(license: &License, people: &People, observed: &Observed, now: Instant) -> MemberCounts {
-    let rosters = counting(license, observed);
-    let users = rosters.iter().filter_map(|roster| readable(roster)).flat_map(users);
-    counts(people, users, now)
 }
 
 /// Every user that a Roster names.

@@ -1,0 +1,65 @@
+//! The caches of the cluster, and what is kept of what was worked out from them.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::store::Store;
+use kube::{Client, ResourceExt};
+use std::sync::Arc;
+
+use super::enrolment::Enrolment;
+use super::holdings::Holdings;
+use super::keyrings::Keyrings;
+use super::namespaces::{self, NamespaceMeta};
+use super::trust::BuiltTrust;
+use super::verified::Verified;
+use crate::api::allowed_namespaces::Labels;
+use crate::api::{License, Plan, Roster, Subscription, mark};
+use crate::cluster::watch::{Guarded, all};
+
+/// Every object that the operator looks at. Secrets are split by type; a Secret of another type is never read.
+#[derive(Clone)]
+pub struct Observed {
+    pub client: Client,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// The UID of kube-system: a key that is bound to a cluster names it.
+    pub cluster: String,
+    pub licenses: Store<Guarded<License>>,
+    pub subscriptions: Store<Guarded<Subscription>>,
+    pub plans: Store<Guarded<Plan>>,
+    pub rosters: Store<Guarded<Roster>>,
+    /// Namespaces, for their labels, by which a License may admit them.
+    pub namespaces: Store<NamespaceMeta>,
+    pub keys: Store<Secret>,
+    pub trusts: Store<Secret>,
+    pub issuers: Store<Secret>,
+    /// The people on the Rosters of each License.
+    pub enrolment: Arc<Enrolment>,
+    /// Which License counts, if several have keys of one grant.
+    pub holdings: Arc<Holdings>,
+    pub verified: Arc<Verified>,
+    pub keyrings: Arc<Keyrings>,
+    pub built_trust: Arc<BuiltTrust>,
+}
+
+impl Observed {
+    pub fn license(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<License>>> {
+        self.licenses.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    pub fn plan(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<Plan>>> {
+        self.plans.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// The labels of a namespace; `None` if it does not exist.
+    pub fn labels(&self, namespace: &str) -> Option<Labels> {
+        namespaces::labels(&self.namespaces, namespace)
+    }
+
+    /// The Secrets in the operator's namespace that pin the trust of `product`. If there are any, they alone count.
+    pub fn pinned_trust(&self, product: &str) -> Vec<Arc<Secret>> {
+        let pins = |secret: &Secret| secret.labels().get(mark::PRODUCT).is_some_and(|p| p == product);
+        let ours = |secret: &Secret| secret.namespace().as_deref() == Some(&self.namespace);
+        all(&self.trusts).into_iter().filter(|secret| ours(secret) && pins(secret)).collect()
+    }
+}

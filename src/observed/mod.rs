@@ -1,0 +1,24 @@
+//! What is there now, and what it grants: read from caches, never written.
+//!
+//! | question | file |
+//! |---|---|
+//! | What is in the cluster? | `caches.rs`, for namespaces `namespaces.rs` |
+//! | Which objects refer to which? | `references.rs` |
+//! | Who is on the Rosters of a License, and which Rosters count? | `enrolment.rs` |
+//! | Which License counts, if several have the same keys? | `holdings.rs` |
+//! | Whom does a License trust? | `trust.rs` |
+//! | Which keys were verified before? | `verified.rs` |
+//! | What do an issuer's Secrets hold? | `keyrings.rs` |
+//! | Which keys does a License present, and what is wrong with its sources? | `reading.rs` |
+
+mod caches;
+pub mod enrolment;
+pub mod holdings;
+pub mod keyrings;
+pub mod namespaces;
+pub mod reading;
+pub mod references;
+pub mod trust;
+pub mod verified;
+
+pub use caches::Observed;

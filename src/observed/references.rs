@@ -1,0 +1,64 @@
+//! Which objects refer to which.
+
+use kube::runtime::reflector::{self, ObjectRef};
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+
+/// Which objects refer to which `kind/namespace/name`.
+pub struct References<K: reflector::Lookup<DynamicType = ()>>(Mutex<Both<K>>);
+
+struct Both<K: reflector::Lookup<DynamicType = ()>> {
+    to: HashMap<ObjectRef<K>, Vec<String>>,
+    from: HashMap<String, HashSet<ObjectRef<K>>>,
+}
+
+impl<K: reflector::Lookup<DynamicType = ()>> Default for References<K> {
+    fn default() -> Self {
+        References(Mutex::new(Both { to: HashMap::new(), from: HashMap::new() }))
+    }
+}
+
+impl<K: reflector::Lookup<DynamicType = ()> + Clone> References<K>
+where
+    ObjectRef<K>: Hash + Eq,
+{
+    /// Records that `object` refers to exactly these targets.
+    pub fn set(&self, object: ObjectRef<K>, targets: Vec<String>) {
+        let mut both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Both { to, from } = &mut *both;
+        for target in to.remove(&object).unwrap_or_default() {
+            if let Some(referrers) = from.get_mut(&target) {
+                referrers.remove(&object);
+                if referrers.is_empty() {
+                    from.remove(&target);
+                }
+            }
+        }
+        for target in &targets {
+            from.entry(target.clone()).or_default().insert(object.clone());
+        }
+        if !targets.is_empty() {
+            to.insert(object, targets);
+        }
+    }
+
+    /// What `object` refers to.
+    pub fn by(&self, object: &ObjectRef<K>) -> Vec<String> {
+        let both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        both.to.get(object).cloned().unwrap_or_default()
+    }
+
+    /// The objects that refer to `target`, in the order of their names.
+    pub fn of(&self, target: &str) -> Vec<ObjectRef<K>> {
+        let both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut referrers: Vec<ObjectRef<K>> = both.from.get(target).into_iter().flatten().cloned().collect();
+        referrers.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        referrers
+    }
+}
+
+/// The name under which a reference to an object is kept.
+pub fn target(kind: &str, namespace: &str, name: &str) -> String {
+    format!("{kind}/{namespace}/{name}")
+}

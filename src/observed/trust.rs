@@ -1,0 +1,76 @@
+//! Whom to trust, from trust Secrets.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::runtime::reflector::store::Store;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::cluster::watch::all;
+use crate::domain::fault::Fault;
+use crate::domain::license::jwk::read_jwks;
+use crate::domain::license::trust::Trust;
+use crate::domain::reason::Reason;
+
+/// Trust built from Secrets, kept until any of them changes: thousands of Licenses share one.
+#[derive(Default)]
+pub struct BuiltTrust(Mutex<HashMap<String, Built>>);
+
+/// The trust, and what is wrong with its Secrets.
+pub type Built = (Arc<Trust>, Vec<Fault>);
+
+impl BuiltTrust {
+    /// Drops all of it: a trust Secret has changed.
+    pub fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The trust that `secrets` state, with the lists of revoked keys in `all_trusts` that it signed.
+    pub fn of(&self, secrets: &[Arc<Secret>], all_trusts: &Store<Secret>) -> Built {
+        let name = |secret: &Arc<Secret>| format!("{:?}", (secret.uid(), secret.resource_version()));
+        let key: String = secrets.iter().map(name).collect();
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return known.clone();
+        }
+        let (trust, faults) = build(secrets, all_trusts);
+        let built = (Arc::new(trust), faults);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, built.clone());
+        built
+    }
+}
+
+fn build(secrets: &[Arc<Secret>], all_trusts: &Store<Secret>) -> (Trust, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let mut keys = Vec::new();
+    for secret in secrets {
+        let place = format!("Secret {}/{}", secret.namespace().unwrap_or_default(), secret.name_any());
+        match secret.data.as_ref().and_then(|data| data.get("jwks.json")) {
+            None => faults.push(Fault::new(
+                Reason::TrustInvalid,
+                place,
+                "has no entry jwks.json with the vendor's public keys",
+            )),
+            Some(jwks) => match read_jwks(&jwks.0) {
+                Ok(read) => keys.extend(read),
+                Err(fault) => faults.push(Fault { field: format!("{place}, {}", fault.field), ..fault }),
+            },
+        }
+    }
+    let mut trust = Trust::new(keys);
+    // A list signed by a trusted key counts wherever it is, so it need not be copied to every place where a key is
+    // used.
+    for secret in all(all_trusts) {
+        if let Some(list) = secret.data.as_ref().and_then(|data| data.get("revoked.jwt"))
+            && let Err(refusal) = trust.heed(&list.0)
+            && secrets.iter().any(|chosen| chosen.uid() == secret.uid())
+        {
+            let place = format!("Secret {}/{}, revoked.jwt", secret.namespace().unwrap_or_default(), secret.name_any());
+            faults.push(Fault::new(
+                Reason::TrustInvalid,
+                place,
+                format!("this list of revoked keys is ignored: {refusal}"),
+            ));
+        }
+    }
+    (trust, faults)
+}
