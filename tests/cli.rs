@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use seatkeeper::domain::license::jwk::signing_key_pem;
-use seatkeeper::domain::license::key::sign;
+use seatkeeper::domain::license::token::sign;
 use seatkeeper::domain::license::trust::{Revocations, sign_revocations};
 
 /// The folder of one test, deleted when the test has passed.

@@ -11,8 +11,9 @@ use seatkeeper::domain::license::entitlement::{
     KeyState, Presented, entitlement, grants_of, next_transition, next_wake, refuse_in_use_elsewhere,
 };
 use seatkeeper::domain::license::jwk::{publish, read_jwks, signing_key_pem};
-use seatkeeper::domain::license::key::{Claims, Refusal, sign_key, verify_key};
+use seatkeeper::domain::license::key::{Claims, sign_key, verify_key};
 use seatkeeper::domain::license::mode::Mode;
+use seatkeeper::domain::license::refusal::Refusal;
 use seatkeeper::domain::license::trust::{Revocations, Trust, sign_revocations};
 use seatkeeper::domain::trusted_time::{ClockReadings, MarkChange, TOLERANCE, trusted_time};
 
@@ -316,7 +317,7 @@ fn unknown_claims_are_kept_and_ignored() {
     let (signing, _) = signing_key_pem(&[3; 32]).unwrap();
     let mut value = serde_json::to_value(some_claims()).unwrap();
     value["colour"] = json!({"deep": [1, 2]});
-    let text = seatkeeper::domain::license::key::sign("license+jwt", &value, &signing);
+    let text = seatkeeper::domain::license::token::sign("license+jwt", &value, &signing);
     let read = verify_key(text.as_bytes(), &Trust::new([signing.verifying_key()])).unwrap();
     assert_eq!(read.other["colour"], json!({"deep": [1, 2]}));
     assert_eq!(serde_json::to_value(&read).unwrap(), value);

@@ -9,13 +9,13 @@ use seatkeeper::domain::Instant;
 use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::license::pool::PoolGrant;
+use seatkeeper::domain::seats::hold::{HeldSeat, Record};
 use seatkeeper::domain::seats::line::{read_base, read_records, write_base, write_records};
 use seatkeeper::domain::seats::pool::{Assignment, Reservation, Terms};
 use seatkeeper::domain::seats::refusal::Refusal;
 use seatkeeper::domain::seats::request::{Access, Grant, Request};
 use seatkeeper::domain::seats::roster::{Member, MemberMode, People, Roster};
 use seatkeeper::domain::seats::seating::Seating;
-use seatkeeper::domain::seats::table::{HeldSeat, Record};
 
 /// The key of these tests is in force from 0 until this instant, and then in grace for as long again.
 const ENDS: i64 = 2_000_000_000;

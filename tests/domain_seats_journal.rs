@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use seatkeeper::domain::license::name::LicenseName;
+use seatkeeper::domain::seats::hold::{Free, Hold, Record};
 use seatkeeper::domain::seats::journal::{
     Base, BaseName, Changes, Entry, Found, Incomplete, Journal, LONGEST_TTL, RING, place, read,
 };
 use seatkeeper::domain::seats::line::write_base;
-use seatkeeper::domain::seats::table::{Free, Hold, Record, Table};
+use seatkeeper::domain::seats::table::Table;
 
 /// The durable objects, by name.
 #[derive(Clone, Default)]
@@ -34,7 +35,7 @@ type Held = BTreeSet<(LicenseName, String, u32, String)>;
 
 fn held(tables: &BTreeMap<LicenseName, Table>) -> Held {
     let of = |(license, table): (&LicenseName, &Table)| {
-        let seat = |(pool, held): (&std::sync::Arc<str>, seatkeeper::domain::seats::table::Occupant<'_>)| {
+        let seat = |(pool, held): (&std::sync::Arc<str>, seatkeeper::domain::seats::hold::Occupant<'_>)| {
             (license.clone(), pool.to_string(), held.slot, held.session.to_owned())
         };
         table.holders().map(seat).collect::<Vec<_>>()

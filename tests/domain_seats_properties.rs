@@ -11,12 +11,13 @@ use serde_json::json;
 use seatkeeper::domain::Instant;
 use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
+use seatkeeper::domain::seats::hold::{Free, HeldSeat, Hold, Occupant, Record};
 use seatkeeper::domain::seats::line::{read_base, read_records, write_base, write_records};
 use seatkeeper::domain::seats::pool::{Reservation, Terms};
 use seatkeeper::domain::seats::request::{Access, Request};
 use seatkeeper::domain::seats::roster::{Member, MemberMode, People, Roster};
 use seatkeeper::domain::seats::seating::Seating;
-use seatkeeper::domain::seats::table::{Free, HeldSeat, Hold, Occupant, Record, Table};
+use seatkeeper::domain::seats::table::Table;
 
 const USERS: [&str; 6] = ["a", "b", "c", "d", "e", "Ü %-"];
 const SESSIONS: [&str; 3] = ["s1", "s2", "s 3"];

@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use crate::domain::fault::Fault;
 use crate::domain::seats::journal::LONGEST_TTL;
-use crate::seats::desk::TTL;
+use crate::seats::limits::TTL;
 use crate::seats::thread::SeatThread;
 
 /// Keeps software licences in Kubernetes.

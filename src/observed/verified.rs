@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::license::key::{Claims, Refusal, inspect, verify_key};
+use crate::domain::license::key::{Claims, inspect, verify_key};
+use crate::domain::license::refusal::Refusal;
 use crate::domain::license::trust::Trust;
 
 /// The most keys kept. With that many in use, dropping all of them now and then costs little.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::domain::Instant;
 use crate::domain::license::name::LicenseName;
+use crate::domain::seats::hold::HeldSeat;
 use crate::domain::seats::pool::Terms;
+use crate::domain::seats::queue::Session;
 use crate::domain::seats::refusal::Refusal;
 use crate::domain::seats::request::{self, Access, Grant, Request};
 use crate::domain::seats::roster::People;
 use crate::domain::seats::seating::Seating;
-use crate::domain::seats::table::HeldSeat;
 
 /// What a License grants, as the caches show it.
 pub struct Licensed {
@@ -54,6 +55,11 @@ impl Ask {
             version: self.version,
             count: self.count,
         }
+    }
+
+    /// Who waits in the queue with this request.
+    pub(super) fn who(&self) -> Session {
+        Session::of(self.user.as_deref(), &self.session)
     }
 
     /// The answer to a grant, once the records of the grant are in the table.
@@ -138,7 +144,7 @@ impl Denied {
 
 /// The outcome of a heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct HeartbeatOutcome {
     /// For each seat, in the order of the request, whether it is kept. A seat that is not kept is lost for good.
     pub kept: Vec<bool>,
     /// Why the seats that are not kept cannot be reported lost yet.

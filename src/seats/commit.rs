@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::desk::Shared;
 use super::ledger::{Fenced, Ledger};
-use super::owned::Owned;
+use super::ownership::Ownership;
+use super::shared::Shared;
 use crate::domain::seats::journal::{Base, BaseName, Changes, Entry};
 use crate::domain::seats::line::write_base;
 use crate::machine::monotonic;
@@ -44,7 +44,7 @@ pub(super) async fn run(shared: Arc<Shared>, ledger: Arc<Ledger>) -> Fenced {
 async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>, flushed: &Notify) -> Fenced {
     let (mut served, mut took) = (0, Duration::ZERO);
     loop {
-        while shared.lock().owned.as_ref().is_none_or(|owned| owned.pending.is_empty()) {
+        while shared.lock().ownership.as_ref().is_none_or(|ownership| ownership.pending.is_empty()) {
             shared.pending.notified().await;
         }
         if served > 1 {
@@ -52,13 +52,14 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
             gather(shared, everybody, took.min(LONGEST_GATHERING)).await;
         }
         gather(shared, 1, ALONE).await;
-        let wait = shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).wait(monotonic());
+        let wait = shared.budget().wait(monotonic());
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
         loop {
             let came = flushed.notified();
-            let in_the_way = shared.lock().owned.as_ref().is_some_and(|owned| !owned.journal.in_the_way().is_empty());
+            let in_the_way =
+                shared.lock().ownership.as_ref().is_some_and(|ownership| !ownership.journal.in_the_way().is_empty());
             if !in_the_way {
                 break;
             }
@@ -85,7 +86,7 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
 
 /// The number of callers whose seats are not in a commit yet.
 fn waiting(shared: &Shared) -> usize {
-    shared.lock().owned.as_ref().map_or(0, |owned| owned.waiting.len())
+    shared.lock().ownership.as_ref().map_or(0, |ownership| ownership.waiting.len())
 }
 
 /// Waits until `enough` callers wait, for at most `most`, and not at all if no further caller may come.
@@ -95,7 +96,7 @@ async fn gather(shared: &Shared, enough: usize, most: Duration) {
             {
                 let mut state = shared.lock();
                 state.enough = enough;
-                if state.closing || state.is_enough() {
+                if state.stopping || state.is_enough() {
                     break;
                 }
             }
@@ -109,31 +110,32 @@ async fn gather(shared: &Shared, enough: usize, most: Duration) {
 /// Takes all pending changes as one commit; `None` if there are none.
 fn begin(shared: &Shared, now: Duration) -> Option<Commit> {
     let mut state = shared.lock();
-    let owned = state.owned.as_mut()?;
-    let changes = together(owned.pending.take());
+    let ownership = state.ownership.as_mut()?;
+    let changes = together(ownership.pending.take());
     if changes.is_empty() {
         return None;
     }
-    owned.writing_since = Some(now);
-    let entry = owned.journal.entry(&changes);
-    let mut due = owned.journal.due();
-    due.retain(|base| owned.on_the_way.insert(base.clone()));
+    ownership.writing_since = Some(now);
+    let entry = ownership.journal.entry(&changes);
+    let mut due = ownership.journal.due();
+    due.retain(|base| ownership.bases_under_way.insert(base.clone()));
     // The table holds exactly what will be durable once this entry is.
-    let bases = due.into_iter().map(|name| base(owned, name, entry.sequence)).collect();
-    Some(Commit { entry, changes, waiting: std::mem::take(&mut owned.waiting), bases })
+    let bases = due.into_iter().map(|name| base(ownership, name, entry.sequence)).collect();
+    Some(Commit { entry, changes, waiting: std::mem::take(&mut ownership.waiting), bases })
 }
 
 /// A base as the table has it after the entry `sequence`.
-pub(super) fn base(owned: &Owned, name: BaseName, sequence: u64) -> Base {
-    let lines = owned.seatings.get(&name.license).map_or_else(String::new, |counter| {
-        write_base(counter.seating.table().holders_within(&name.pool, name.slots()))
-    });
+pub(super) fn base(ownership: &Ownership, name: BaseName, sequence: u64) -> Base {
+    let lines = ownership
+        .seats_of
+        .get(&name.license)
+        .map_or_else(String::new, |seats| write_base(seats.seating.table().holders_within(&name.pool, name.slots())));
     Base { name, sequence, lines }
 }
 
 /// The commit is durable. Returns the callers that asked for its seats again meanwhile.
 fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) -> Vec<oneshot::Sender<()>> {
-    shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spend(bytes);
+    shared.budget().spend(bytes);
     let metrics = &shared.metrics;
     let records: usize = commit.changes.iter().map(|(_, records)| records.len()).sum();
     metrics.changes.inc_by(records as u64);
@@ -141,10 +143,10 @@ fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) -> Vec<on
     metrics.batch.observe(commit.waiting.len() as f64);
     metrics.commit.observe(took.as_secs_f64());
     let mut state = shared.lock();
-    let Some(owned) = &mut state.owned else { return Vec::new() };
-    owned.journal.wrote(&commit.entry, &commit.changes);
-    owned.writing_since = None;
-    std::mem::take(&mut owned.joining)
+    let Some(ownership) = &mut state.ownership else { return Vec::new() };
+    ownership.journal.wrote(&commit.entry, &commit.changes);
+    ownership.writing_since = None;
+    std::mem::take(&mut ownership.joining)
 }
 
 /// Merges neighbouring changes of the same License, so that the lines name the License once.
@@ -166,14 +168,14 @@ async fn write_bases(
     flushed: Arc<Notify>,
 ) -> Fenced {
     while let Some(base) = bases.recv().await {
-        let epoch = shared.lock().owned.as_ref().map_or(0, |owned| owned.journal.epoch());
+        let epoch = shared.lock().ownership.as_ref().map_or(0, |ownership| ownership.journal.epoch());
         match ledger.write_base(&base, epoch).await {
             Ok(bytes) => {
                 shared.metrics.bytes.inc_by(bytes as u64);
-                shared.budget.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spend(bytes);
-                if let Some(owned) = &mut shared.lock().owned {
-                    owned.journal.wrote_base(&base.name, base.sequence);
-                    owned.on_the_way.remove(&base.name);
+                shared.budget().spend(bytes);
+                if let Some(ownership) = &mut shared.lock().ownership {
+                    ownership.journal.wrote_base(&base.name, base.sequence);
+                    ownership.bases_under_way.remove(&base.name);
                 }
                 flushed.notify_one();
             }

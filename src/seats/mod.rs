@@ -1,19 +1,43 @@
 //! Seats, as one owner grants them: decided in memory, answered once they are in the ledger (docs/design/seats.md).
 //!
+//! A request for a seat takes six steps; their numbers stand in the code too.
+//!
+//! 1. **Look up** what the License grants, if that may have changed (`grant.rs`, called by `decide.rs`).
+//! 2. **Decide**, as a pure function of the table and what the License grants (`domain/seats/seating.rs`).
+//! 3. **Assume** the grant in the table, so that the next decision sees it (`grant.rs`).
+//! 4. **Write** all that waits as one entry of the ledger (`commit.rs`, through `ledger.rs`).
+//! 5. **Answer** every caller whose seat is in the entry (`desk.rs`, through `outcome.rs`).
+//! 6. **Forget** on failure: an owner whose write fails discards its whole table, answers everyone who waits that it is
+//!    not the owner, and begins again with what the ledger shows (`take_over.rs`).
+//!
+//! A heartbeat, and a request for a seat that the session already holds, change nothing in the ledger: they are answered
+//! at once, with proof of ownership in place of a write.
+//!
+//! The files stand in this order: each uses only those before it.
+//!
 //! | question | file |
 //! |---|---|
+//! | How long may things take, and how many may there be? | `limits.rs` |
 //! | What can be asked of a desk, and what does it answer? | `asked.rs` |
-//! | Who is granted what, and when? | `desk.rs`, by `decide.rs`, on the state in `owned.rs` |
-//! | When is a seat kept, and when is it lost? | `keep.rs` |
-//! | What proves that nobody else owns the ledger? | `proof.rs` |
-//! | Who waits for a seat, and whose turn is it? | `queue.rs` |
-//! | How do answers wait for the ledger? | `commit.rs`, with the changes in `pending.rs` |
-//! | How does a new owner begin? | `take_over.rs` |
-//! | On which thread does all this run? | `thread.rs` |
-//! | How is the ledger kept in the API server? | `ledger.rs` |
-//! | When is the ledger of a deleted License deleted? | `clear.rs` |
-//! | How many bytes may that cost? | `budget.rs` |
 //! | What is counted? | `metrics.rs` |
+//! | When may a decision be answered? | `outcome.rs` |
+//! | Which changes wait to be written? | `pending.rs` |
+//! | How many bytes may the ledger cost? | `budget.rs` |
+//! | What proves that nobody else owns the ledger? | `proof.rs` |
+//! | How is the ledger kept in the API server? | `ledger.rs` |
+//! | What is known of a waiter? | `waiting.rs` |
+//! | What does an owner keep in memory? | `ownership.rs` |
+//! | What do all callers and tasks share? | `shared.rs` |
+//! | How is a seat of a License granted? | `grant.rs` |
+//! | Who waits for a seat, and whose turn is it? | `queue.rs` |
+//! | Who is granted what, and when? | `decide.rs` |
+//! | Who frees a seat? | `free.rs` |
+//! | When is a seat kept, and when is it lost? | `heartbeats.rs` |
+//! | How do answers wait for the ledger? | `commit.rs` |
+//! | When is the ledger of a deleted License deleted? | `clear.rs` |
+//! | How does an owner begin, and end? | `take_over.rs` |
+//! | What does everyone else call? | `desk.rs` |
+//! | On which thread does all this run? | `thread.rs` |
 
 pub mod asked;
 pub mod budget;
@@ -21,15 +45,21 @@ mod clear;
 mod commit;
 mod decide;
 pub mod desk;
-mod keep;
+mod free;
+mod grant;
+mod heartbeats;
 pub mod ledger;
+pub mod limits;
 pub mod metrics;
-mod owned;
+mod outcome;
+mod ownership;
 mod pending;
 pub mod proof;
 mod queue;
+mod shared;
 mod take_over;
 pub mod thread;
+mod waiting;
 
-pub use asked::{Ask, Denied, Granted, Heard, Licensed, Licenses, Seat, Use};
+pub use asked::{Ask, Denied, Granted, HeartbeatOutcome, Licensed, Licenses, Seat, Use};
 pub use desk::Desk;

@@ -2,9 +2,9 @@
 
 use super::asked::Denied;
 use crate::domain::license::name::LicenseName;
+use crate::domain::seats::hold::Record;
 use crate::domain::seats::journal::{Changes, written};
 use crate::domain::seats::refusal::Refusal;
-use crate::domain::seats::table::Record;
 
 /// The most bytes of an entry: a larger one would be refused for ever. An object holds 1 MiB of lines
 /// (`api::seat_ledger`), and etcd 1.5 MiB of JSON, in which each character may take two bytes.
@@ -68,8 +68,8 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::seats::hold::Free;
     use crate::domain::seats::journal::write_changes;
-    use crate::domain::seats::table::Free;
 
     /// No names make an entry so large that the API server refuses it.
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-use super::desk::ticks;
+use super::limits::ticks;
 use crate::machine::monotonic;
 
 /// How long proof of owning the ledger lasts, from when the renewal of the Lease that brought it was sent.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use seatkeeper::cluster::client::{RequestCount, connect};
 use seatkeeper::cluster::clock::Clock;
 use seatkeeper::controllers::{End, Operator};
-use seatkeeper::seats::desk::TTL;
+use seatkeeper::seats::limits::TTL;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};

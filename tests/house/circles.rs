@@ -22,7 +22,7 @@ const RECURSIONS: [&[&str]; 3] = [
     ],
 ];
 /// Circles from before this test. Each is to be untangled; none is added.
-const STILL_TIED: [&[&str]; 10] = [
+const STILL_TIED: &[&[&str]] = &[
     &[
         "crates/embedded/src/builtin.rs",
         "crates/embedded/src/columns.rs",
@@ -38,9 +38,6 @@ const STILL_TIED: [&[&str]; 10] = [
         "crates/embedded/src/schema/values.rs",
     ],
     &["crates/embedded/src/storage/durable.rs", "crates/embedded/src/storage/proof.rs"],
-    &["src/domain/license/key.rs", "src/domain/license/trust.rs"],
-    &["src/domain/seats/slots.rs", "src/domain/seats/table.rs"],
-    &["src/seats/decide.rs", "src/seats/desk.rs", "src/seats/owned.rs", "src/seats/proof.rs", "src/seats/queue.rs"],
     &["src/server/seats/body.rs", "src/server/seats/problem.rs"],
     &["src/server/seats/forward.rs", "src/server/seats/tls.rs"],
 ];
@@ -49,7 +46,7 @@ const STILL_TIED: [&[&str]; 10] = [
 fn no_circle_among_the_files_of_a_crate_but_for_true_recursions() {
     let known: BTreeSet<Vec<String>> = RECURSIONS
         .iter()
-        .chain(&STILL_TIED)
+        .chain(STILL_TIED)
         .map(|files| files.iter().map(|file| (*file).to_owned()).collect())
         .collect();
     let found: BTreeSet<Vec<String>> = ["src", "crates/embedded/src", "crates/client/src"]

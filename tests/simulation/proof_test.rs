@@ -6,7 +6,7 @@ use futures::FutureExt;
 use http::Method;
 use seatkeeper::cluster::leader::LEASE_NAME;
 use seatkeeper::seats::proof::PROOF_LASTS;
-use seatkeeper::seats::{Denied, Heard, Seat};
+use seatkeeper::seats::{Denied, HeartbeatOutcome, Seat};
 
 use crate::api::must;
 use crate::centre::{asks, centre, is_kept, license, open};
@@ -40,7 +40,7 @@ fn i1_an_owner_whose_lease_another_has_taken_tells_nobody_that_a_seat_is_lost_or
     run.within(async {
         let held = asks(&desk, "a").await.expect("there are two").seats.remove(0);
         let unheard_of = Seat { slot: 1, user: Some("b".into()), session: "of-b".into(), ..held.clone() };
-        let lost = Heard { kept: vec![true, false], unsure: None };
+        let lost = HeartbeatOutcome { kept: vec![true, false], unsure: None };
         assert_eq!(desk.heartbeat([&held, &unheard_of]).await, Ok(lost), "it owns the ledger");
         assert_eq!(desk.evict(&license(), Some("b")).await, Ok(0));
         let path = format!("/apis/coordination.k8s.io/v1/namespaces/default/leases/{LEASE_NAME}");

@@ -13,7 +13,7 @@ use seatkeeper::domain::Instant;
 use seatkeeper::machine::seed_thread;
 use seatkeeper::operator::embedded::setup;
 use seatkeeper::seats::Desk;
-use seatkeeper::seats::desk::TTL;
+use seatkeeper::seats::limits::TTL;
 use seatkeeper_embedded::Embedded;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};

@@ -4,9 +4,10 @@ use chrono::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::key::{Claims, OnDemo, Refusal};
+use super::key::{Claims, OnDemo};
 use super::mode::{GrantState, Mode, grant_state};
 use super::pool::{PoolGrant, PoolModel};
+use super::refusal::Refusal;
 use super::trust::Trust;
 use crate::domain::Instant;
 

@@ -1,19 +1,16 @@
-//! Licence keys: JWS compact tokens signed with Ed25519 (docs/design/domain.md, Keys; RFC 7515, RFC 8037).
+//! Licence keys: JWS compact tokens signed with Ed25519 (docs/design/domain.md, Keys).
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use chrono::{DateTime, NaiveDate};
-use ed25519_dalek::{Signature, Signer, SigningKey};
+use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt;
 
-use super::jwk::thumbprint;
 use super::pool::PoolGrant;
+use super::refusal::Refusal;
+use super::token::{self, open, sign};
 use super::trust::Trust;
 use crate::domain::Instant;
-use crate::domain::reason::Reason;
 
 /// The longest text that is read as a key, in bytes.
 pub const MAX_KEY_BYTES: usize = 64 * 1024;
@@ -182,171 +179,30 @@ pub fn grant_of(issuer: &str, namespace: &str, name: &str, starts_on: NaiveDate,
     format!("{issuer}/{namespace}/{name}/{starts_on}/{plan}")
 }
 
-/// Why a key grants nothing. A key that is not yet valid, or no longer valid, is not refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    Malformed(String),
-    UnknownKey(String),
-    BadSignature,
-    WrongProduct { product: String, wanted: String },
-    WrongCluster,
-    Revoked,
-    PoolConflict { pool: String, grant: String },
-    InUseElsewhere { holder: String },
-}
-
-impl Refusal {
-    /// The word that status, metrics and `verify -o json` use.
-    pub fn reason(&self) -> Reason {
-        match self {
-            Refusal::Malformed(_) => Reason::Malformed,
-            Refusal::UnknownKey(_) => Reason::UnknownKey,
-            Refusal::BadSignature => Reason::BadSignature,
-            Refusal::WrongProduct { .. } => Reason::WrongProduct,
-            Refusal::WrongCluster => Reason::WrongCluster,
-            Refusal::Revoked => Reason::Revoked,
-            Refusal::PoolConflict { .. } => Reason::PoolConflict,
-            Refusal::InUseElsewhere { .. } => Reason::InUseElsewhere,
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refusal::Malformed(why) => write!(f, "this is not a licence key: {why}"),
-            Refusal::UnknownKey(kid) => {
-                write!(
-                    f,
-                    "it was signed with key {kid}, which is not trusted here; ask the vendor for the jwks.json that contains it"
-                )
-            }
-            Refusal::BadSignature => {
-                write!(f, "the signature does not match: the key was changed or cut short in transit")
-            }
-            Refusal::WrongProduct { product, wanted } => write!(f, "it is for product {product}, not {wanted}"),
-            Refusal::WrongCluster => {
-                write!(f, "it is bound to another cluster; ask the vendor to issue it for this one")
-            }
-            Refusal::Revoked => write!(f, "the vendor has revoked it"),
-            Refusal::PoolConflict { pool, grant } => {
-                write!(f, "its pool {pool} is not counted in the same way as in the older grant {grant}")
-            }
-            Refusal::InUseElsewhere { holder } => {
-                write!(
-                    f,
-                    "its grant is in use by License {holder}; admit this namespace there with spec.allowedNamespaces"
-                )
-            }
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Header {
-    alg: String,
-    #[serde(default)]
-    typ: String,
-    #[serde(default)]
-    kid: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    crit: Option<Value>,
-}
-
 /// Signs `claims` as a licence key.
 pub fn sign_key(claims: &Claims, key: &SigningKey) -> String {
     sign(KEY_TYPE, &serde_json::to_value(claims).unwrap_or_default(), key)
-}
-
-/// Signs a payload as a compact JWS with EdDSA. Its `kid` is the thumbprint of the public key.
-pub fn sign(typ: &str, payload: &Value, key: &SigningKey) -> String {
-    let header = serde_json::json!({"alg": "EdDSA", "typ": typ, "kid": thumbprint(&key.verifying_key())});
-    let signed = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(payload.to_string()));
-    let signature = key.sign(signed.as_bytes());
-    format!("{signed}.{}", BASE64.encode(signature.to_bytes()))
 }
 
 /// Returns the claims of `text` if it is a genuine key from a trusted issuer: shape, algorithm, signature and claims
 /// are checked. What it grants, and when, is decided elsewhere. Algorithm and public key are never taken from the
 /// token.
 pub fn verify_key(text: &[u8], trust: &Trust) -> Result<Claims, Refusal> {
-    let claims: Claims = open(text, KEY_TYPE, MAX_KEY_BYTES, trust)?;
+    let claims: Claims = open(text, KEY_TYPE, MAX_KEY_BYTES, |kid| trust.key(kid))?;
     claims.check().map_err(Refusal::Malformed)?;
     Ok(claims)
 }
 
-/// Returns the claims of a token of type `typ` and at most `limit` bytes, if its signature is valid.
-pub fn open<T: serde::de::DeserializeOwned>(text: &[u8], typ: &str, limit: usize, trust: &Trust) -> Result<T, Refusal> {
-    let malformed = |why: &str| Refusal::Malformed(why.to_owned());
-    let (header, [head, body, signature]) = split(text, limit)?;
-    if header.alg != "EdDSA" {
-        return Err(malformed("its header must say alg EdDSA; no other algorithm is accepted"));
-    }
-    if header.typ != typ {
-        return Err(Refusal::Malformed(format!("its header must say typ {typ}")));
-    }
-    if header.crit.is_some() {
-        return Err(malformed("its header names critical extensions (crit), and none is supported"));
-    }
-    let key = trust.key(&header.kid).ok_or_else(|| Refusal::UnknownKey(printable(&header.kid)))?;
-    let signature = BASE64
-        .decode(signature)
-        .ok()
-        .and_then(|bytes| Signature::from_slice(&bytes).ok())
-        .ok_or(Refusal::BadSignature)?;
-    key.verify_strict(format!("{head}.{body}").as_bytes(), &signature).map_err(|_| Refusal::BadSignature)?;
-    let payload = BASE64.decode(body).map_err(|_| malformed("its payload is not base64url"))?;
-    serde_json::from_slice(&payload)
-        .map_err(|e| Refusal::Malformed(format!("its claims are not those of a {typ}: {e}")))
-}
-
 /// Returns the header and the payload of a key **without verifying them**: for display, never for decisions.
 pub fn inspect(text: &[u8]) -> Result<(Value, Value), Refusal> {
-    let (_, [head, body, _]) = split(text, MAX_KEY_BYTES)?;
-    let json = |part: &str| {
-        BASE64
-            .decode(part)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .ok_or_else(|| Refusal::Malformed("a part of it is not JSON in base64url".into()))
-    };
-    Ok((json(head)?, json(body)?))
+    token::inspect(text, MAX_KEY_BYTES)
 }
 
 /// Returns the grant that a text claims to belong to, **without verifying it**: for finding quickly which keys have to
 /// be judged together, never for deciding what a key grants.
 pub fn claimed_grant(text: &[u8]) -> Option<String> {
-    let (_, [_, body, _]) = split(text, MAX_KEY_BYTES).ok()?;
-    let claims: Claims = serde_json::from_slice(&BASE64.decode(body).ok()?).ok()?;
+    let claims: Claims = token::claimed(text, MAX_KEY_BYTES)?;
     Some(claims.grant())
-}
-
-fn split(text: &[u8], limit: usize) -> Result<(Header, [&str; 3]), Refusal> {
-    let malformed = |why: &str| Refusal::Malformed(why.to_owned());
-    if text.len() > limit {
-        return Err(Refusal::Malformed(format!("it is larger than {limit} bytes")));
-    }
-    let text = std::str::from_utf8(text).map_err(|_| malformed("it is not text"))?.trim();
-    if text.is_empty() {
-        return Err(malformed("it is empty"));
-    }
-    let mut parts = text.split('.');
-    let (Some(head), Some(body), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(malformed("it does not have the three parts of a signed token; is it complete?"));
-    };
-    let header = BASE64.decode(head).map_err(|_| malformed("its header is not base64url"))?;
-    let header =
-        serde_json::from_slice(&header).map_err(|_| malformed("its header is not JSON with `alg` and `kid`"))?;
-    Ok((header, [head, body, signature]))
-}
-
-/// At most 64 characters of foreign text, safe to show.
-fn printable(text: &str) -> String {
-    match text.is_empty() {
-        true => "(none named)".to_owned(),
-        false => text.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).take(64).collect(),
-    }
 }
 
 /// The last second of the year 9999.

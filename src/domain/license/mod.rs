@@ -7,4 +7,6 @@ pub mod members;
 pub mod mode;
 pub mod name;
 pub mod pool;
+pub mod refusal;
+pub mod token;
 pub mod trust;

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::jwk::thumbprint;
-use super::key::{Refusal, open, sign};
+use super::refusal::Refusal;
+use super::token::{open, sign};
 
 /// The `typ` of a revocation list.
 pub const REVOCATIONS_TYPE: &str = "revocations+jwt";
@@ -62,7 +63,7 @@ impl Trust {
 
 /// Returns the list in a `revoked.jwt`, if its signature is valid.
 pub fn read_revocations(list: &[u8], trust: &Trust) -> Result<Revocations, Refusal> {
-    open(list, REVOCATIONS_TYPE, MAX_REVOCATIONS_BYTES, trust)
+    open(list, REVOCATIONS_TYPE, MAX_REVOCATIONS_BYTES, |kid| trust.key(kid))
 }
 
 /// Signs a list as a `revoked.jwt`.

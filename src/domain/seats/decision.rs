@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::hold::{Hold, Occupant, Record, free};
 use super::pool::{PoolTerms, Terms};
 use super::refusal::Refusal;
 use super::request::{Access, Grant, Request, Seat};
 use super::roster::{Enrolled, MemberMode, People};
-use super::slots::{Occupant, Slots};
+use super::slots::Slots;
 use super::standing::Standing;
-use super::table::{Hold, Record, Table, free};
+use super::table::Table;
 use crate::domain::Instant;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};

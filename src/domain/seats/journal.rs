@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
+use super::hold::{Hold, Record};
 use super::line::{LineError, read_base, read_records, write_base, write_records};
-use super::table::{Hold, Record, Table};
+use super::table::Table;
 use crate::domain::license::name::LicenseName;
 
 /// Objects in the ring.

@@ -11,8 +11,8 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
+use super::hold::{Free, Hold, Occupant, Record};
 use super::request::MAX_NAME_BYTES;
-use super::table::{Free, Hold, Occupant, Record};
 use crate::domain::license::key::MAX_SEATS;
 
 /// What is wrong with a line of the ledger.

@@ -8,13 +8,14 @@
 //! | Who may take a seat? | `decision.rs`, called through `seating.rs` |
 //! | Which members, and of which team, hold a seat? | `standing.rs` |
 //! | Whose turn is it when a seat comes free? | `queue.rs` |
-//! | Who holds which slot, and until when? | `table.rs`, `slots.rs` |
+//! | Who holds which slot, and until when? | `table.rs`, `slots.rs`; what is said of it: `hold.rs` |
 //! | How is this written in the ledger? | `line.rs`, `journal.rs` |
 //!
 //! **Architecture Invariant:** a decision is a function of the table, the terms, the people, the request and `now`. It
 //! changes nothing: its effect on the table is in its records, and the same records, read back, give the same table.
 
 mod decision;
+pub mod hold;
 pub mod journal;
 pub mod line;
 pub mod pool;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::hold::Record;
 use super::refusal::Refusal;
-use super::table::Record;
 
 /// The most seats that one request may ask for.
 pub const MAX_COUNT: u32 = 1000;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::decision::Decision;
+use super::hold::{HeldSeat, Record};
 use super::pool::Terms;
 use super::refusal::Refusal;
 use super::request::{Grant, Request};
 use super::roster::People;
 use super::standing::Standing;
-use super::table::{HeldSeat, Record, Table};
+use super::table::Table;
 use crate::domain::Instant;
 
 /// Who holds which seat of a License, and who may take one.

@@ -5,7 +5,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
-use super::table::{HeldSeat, Hold};
+use super::hold::{HeldSeat, Hold, Occupant};
 
 /// No slot, no session.
 const NONE: u32 = u32::MAX;
@@ -26,18 +26,6 @@ struct Session {
     next: u32,
     /// The next session in the same bucket of each index.
     chained: [u32; 2],
-}
-
-/// Who holds a seat, and since when. Borrowed from the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Occupant<'t> {
-    pub slot: u32,
-    pub user: Option<&'t str>,
-    pub session: &'t str,
-    pub client: Option<&'t str>,
-    pub request: Option<&'t str>,
-    /// In seconds since 1970.
-    pub since: i64,
 }
 
 #[derive(Debug, Default)]

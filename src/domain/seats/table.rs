@@ -4,60 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use super::slots::Occupant;
+use super::hold::{HeldSeat, Occupant, Record, free};
 use super::slots::Slots;
 use crate::domain::Instant;
-
-/// One change of the table, as it is written to the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
-    Hold(Hold),
-    Free(Free),
-}
-
-/// A session holds a slot from now on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
-    pub pool: Arc<str>,
-    pub slot: u32,
-    pub user: Option<Box<str>>,
-    pub session: Box<str>,
-    /// In seconds since 1970.
-    pub since: i64,
-    pub client: Option<Box<str>>,
-    pub request: Option<Box<str>>,
-}
-
-/// A session no longer holds its slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Free {
-    pub pool: Arc<str>,
-    pub slot: u32,
-    pub session: Box<str>,
-}
-
-/// A seat, as the session that holds it names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeldSeat<'a> {
-    pub pool: &'a str,
-    pub slot: u32,
-    pub user: Option<&'a str>,
-    pub session: &'a str,
-}
-
-impl Record {
-    pub fn pool(&self) -> &Arc<str> {
-        match self {
-            Record::Hold(Hold { pool, .. }) | Record::Free(Free { pool, .. }) => pool,
-        }
-    }
-
-    pub fn slot(&self) -> u32 {
-        match self {
-            Record::Hold(Hold { slot, .. }) | Record::Free(Free { slot, .. }) => *slot,
-        }
-    }
-}
 
 /// The slots of all pools of one License. Ticks are those of the clock by which the owner measures TTLs; records do not
 /// contain them.
@@ -155,8 +104,4 @@ impl Table {
         let of = &of;
         self.pools.iter().flat_map(|(pool, slots)| of(slots).map(move |occupant| free(pool, &occupant))).collect()
     }
-}
-
-pub(super) fn free(pool: &Arc<str>, occupant: &Occupant) -> Record {
-    Record::Free(Free { pool: pool.clone(), slot: occupant.slot, session: occupant.session.into() })
 }

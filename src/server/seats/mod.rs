@@ -19,7 +19,7 @@ use percent_encoding::percent_decode_str;
 use std::time::Duration;
 
 use crate::domain::license::name::LicenseName;
-use crate::seats::{Ask, Denied, Desk, Granted, Heard, Seat};
+use crate::seats::{Ask, Denied, Desk, Granted, HeartbeatOutcome, Seat};
 use body::{Reply, empty, json, read};
 use callers::{Caller, Callers, Shown, Verb};
 use forward::Forward;
@@ -185,7 +185,8 @@ impl Seats {
     async fn keep(&self, caller: &Caller, id: &str) -> Result<Reply, Problem> {
         let seat = named_in_path(id)?;
         self.check(caller, Verb::Create, &seat.license).await?;
-        let Heard { kept, unsure } = self.desk.heartbeat([&seat]).await.map_err(|denied| Problem::from(&denied))?;
+        let HeartbeatOutcome { kept, unsure } =
+            self.desk.heartbeat([&seat]).await.map_err(|denied| Problem::from(&denied))?;
         match unsure {
             Some(denied) => Err(Problem::unsure(&denied, Box::default())),
             None if kept.contains(&false) => Err(Problem::lost()),
@@ -207,7 +208,8 @@ impl Seats {
                 self.check(caller, Verb::Create, &seat.license).await?;
             }
         }
-        let Heard { kept, unsure } = self.desk.heartbeat(&named).await.map_err(|denied| Problem::from(&denied))?;
+        let HeartbeatOutcome { kept, unsure } =
+            self.desk.heartbeat(&named).await.map_err(|denied| Problem::from(&denied))?;
         let lost: Vec<String> = ids.into_iter().zip(kept).filter(|(_, kept)| !kept).map(|(id, _)| id).collect();
         match unsure {
             Some(denied) => Err(Problem::unsure(&denied, lost.into())),

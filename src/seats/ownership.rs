@@ -5,59 +5,44 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-use super::asked::Use;
-use super::desk::{MOST_WAITING, STUCK};
+use super::asked::{Ask, Use};
+use super::limits::{MOST_WAITING, STUCK};
 use super::pending::Pending;
-use super::queue::InQueue;
+use super::waiting::Waiter;
 use crate::domain::Instant;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::journal::{BaseName, Journal};
 use crate::domain::seats::queue::Queue;
 use crate::domain::seats::seating::Seating;
 
+/// What changes at a desk.
 #[derive(Default)]
-pub(super) struct State {
-    pub owned: Option<Owned>,
+pub(super) struct DeskState {
+    /// `None` while another replica owns the ledger, or none does.
+    pub ownership: Option<Ownership>,
     /// Requests are no longer decided: what waits is written, and then another owner may begin.
-    pub closing: bool,
+    pub stopping: bool,
     /// The committer sleeps until this many requests wait; earlier arrivals need not wake it.
     pub enough: usize,
 }
 
-impl State {
-    /// Whether enough requests wait to wake the committer.
-    pub fn is_enough(&self) -> bool {
-        self.owned.as_ref().is_none_or(|owned| owned.waiting.len() >= self.enough)
-    }
-}
-
-impl State {
-    /// Stops deciding. All waiters in the queues are answered at once that this replica is not the owner.
-    pub fn close(&mut self) {
-        self.closing = true;
-        for counter in self.owned.iter_mut().flat_map(|owned| owned.seatings.values_mut()) {
-            counter.queue = Queue::default();
-        }
-    }
-}
-
 /// The state of an owner.
-pub(super) struct Owned {
+pub(super) struct Ownership {
     pub journal: Journal,
-    pub seatings: HashMap<LicenseName, Counter>,
+    pub seats_of: HashMap<LicenseName, LicenseSeats>,
     pub pending: Pending,
     pub waiting: Vec<oneshot::Sender<()>>,
     /// Callers that asked again for what the write under way contains.
     pub joining: Vec<oneshot::Sender<()>>,
     /// Bases that are queued to be written or are being written.
-    pub on_the_way: BTreeSet<BaseName>,
+    pub bases_under_way: BTreeSet<BaseName>,
     /// When the write that is under way began.
     pub writing_since: Option<Duration>,
-    pub shut: Option<Shut>,
+    pub closed: Option<Closed>,
 }
 
 /// Why and until when nothing new is granted to Licenses from before: the ledger may not show all their seats.
-pub(super) struct Shut {
+pub(super) struct Closed {
     pub why: String,
     pub until: Duration,
     /// The Licenses that existed when this owner began, by UID. A License created later has no seats that could be
@@ -66,62 +51,80 @@ pub(super) struct Shut {
 }
 
 /// The seats of one License.
-pub(super) struct Counter {
+pub(super) struct LicenseSeats {
     pub seating: Seating,
     /// When to look up again what the License grants; `None` if only a change of an object requires it.
     pub good_until: Option<Instant>,
     pub stale: bool,
     pub uid: Option<String>,
-    pub peaks: BTreeMap<Arc<str>, u64>,
+    peaks: BTreeMap<Arc<str>, u64>,
     /// The use that was last reported as changed.
-    pub told: BTreeMap<Arc<str>, Use>,
+    reported: BTreeMap<Arc<str>, Use>,
     /// The refusals since the last report: for each reason, the message of the first one.
     pub refused: BTreeMap<&'static str, String>,
     /// The waiters for a seat.
-    pub queue: Queue<InQueue>,
+    pub queue: Queue<Waiter>,
 }
 
-/// What a grant changes besides the table, and what may prevent it.
-pub(super) struct Writes<'o> {
+/// What is decided and not yet committed, and what may prevent more from being decided.
+pub(super) struct Uncommitted<'o> {
     pub pending: &'o mut Pending,
     pub waiting: &'o mut Vec<oneshot::Sender<()>>,
     joining: &'o mut Vec<oneshot::Sender<()>>,
-    pub writing_since: Option<Duration>,
-    pub shut: Option<&'o Shut>,
+    writing_since: Option<Duration>,
+    pub closed: Option<&'o Closed>,
 }
 
-impl Owned {
-    pub fn new(journal: Journal, seatings: HashMap<LicenseName, Counter>, shut: Option<Shut>) -> Self {
-        Owned {
-            journal,
-            seatings,
-            pending: Pending::default(),
-            waiting: Vec::new(),
-            joining: Vec::new(),
-            on_the_way: BTreeSet::new(),
-            writing_since: None,
-            shut,
+impl DeskState {
+    /// Whether enough requests wait to wake the committer.
+    pub fn is_enough(&self) -> bool {
+        self.ownership.as_ref().is_none_or(|ownership| ownership.waiting.len() >= self.enough)
+    }
+
+    /// Stops deciding. All waiters in the queues are answered at once that this replica is not the owner.
+    pub fn stop_deciding(&mut self) {
+        self.stopping = true;
+        for seats in self.ownership.iter_mut().flat_map(|ownership| ownership.seats_of.values_mut()) {
+            seats.queue = Queue::default();
         }
+    }
+
+    /// The queue for the seats of a License; `None` if nobody can wait for them here.
+    pub fn queue_of(&mut self, license: &LicenseName) -> Option<&mut Queue<Waiter>> {
+        Some(&mut self.ownership.as_mut()?.seats_of.get_mut(license)?.queue)
     }
 }
 
-impl Owned {
+impl Ownership {
+    pub fn new(journal: Journal, seats_of: HashMap<LicenseName, LicenseSeats>, closed: Option<Closed>) -> Self {
+        Ownership {
+            journal,
+            seats_of,
+            pending: Pending::default(),
+            waiting: Vec::new(),
+            joining: Vec::new(),
+            bases_under_way: BTreeSet::new(),
+            writing_since: None,
+            closed,
+        }
+    }
+
     /// Whether no further request can wait for the ledger.
     pub fn is_full(&self) -> bool {
         self.waiting.len() + self.joining.len() >= MOST_WAITING
     }
 
     /// The seats of each License, and what changes together with them.
-    pub fn parts(&mut self) -> (&mut HashMap<LicenseName, Counter>, Writes<'_>) {
-        let Owned { seatings, pending, waiting, joining, writing_since, shut, .. } = self;
-        let shut = shut.as_ref();
-        (seatings, Writes { pending, waiting, joining, writing_since: *writing_since, shut })
+    pub fn parts(&mut self) -> (&mut HashMap<LicenseName, LicenseSeats>, Uncommitted<'_>) {
+        let Ownership { seats_of, pending, waiting, joining, writing_since, closed, .. } = self;
+        let closed = closed.as_ref();
+        (seats_of, Uncommitted { pending, waiting, joining, writing_since: *writing_since, closed })
     }
 }
 
-impl Writes<'_> {
+impl Uncommitted<'_> {
     /// Whether a write takes so long that no new request should wait for it.
-    pub fn are_stuck(&self, now: Duration) -> bool {
+    pub fn is_stuck(&self, now: Duration) -> bool {
         self.writing_since.is_some_and(|since| now.saturating_sub(since) > STUCK)
     }
 
@@ -137,24 +140,33 @@ impl Writes<'_> {
     }
 }
 
-impl Counter {
+impl LicenseSeats {
+    /// Seats of a License whose grants are looked up before the next decision.
     pub fn new(seating: Seating) -> Self {
-        Counter {
+        LicenseSeats {
             seating,
             good_until: None,
             stale: true,
             uid: None,
             peaks: BTreeMap::new(),
-            told: BTreeMap::new(),
+            reported: BTreeMap::new(),
             refused: BTreeMap::new(),
             queue: Queue::default(),
         }
     }
 
+    /// How many seats of each pool are in use.
     pub fn uses(&mut self) -> BTreeMap<Arc<str>, Use> {
         self.note_peaks();
         let table = self.seating.table();
         self.peaks.iter().map(|(pool, peak)| (pool.clone(), Use { in_use: table.in_use(pool), peak: *peak })).collect()
+    }
+
+    /// Whether the use has changed since the last call.
+    pub fn has_changed_use(&mut self) -> bool {
+        let now = self.uses();
+        let before = std::mem::replace(&mut self.reported, now);
+        before != self.reported && before.values().chain(self.reported.values()).any(|u| *u != Use::default())
     }
 
     pub fn note_peaks(&mut self) {
@@ -162,6 +174,13 @@ impl Counter {
         for pool in &self.seating.terms().pools {
             let peak = self.peaks.entry(pool.name.clone()).or_default();
             *peak = table.in_use(&pool.name).max(*peak);
+        }
+    }
+
+    /// The caller has its seat and no longer waits.
+    pub fn leaves_queue(&mut self, ask: &Ask) {
+        if let Some(waiter) = self.queue.leave(&ask.who()) {
+            waiter.give_way();
         }
     }
 }

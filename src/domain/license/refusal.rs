@@ -1,0 +1,65 @@
+//! Why a licence key, or a list of revocations, does not count.
+
+use std::fmt;
+
+use crate::domain::reason::Reason;
+
+/// Why a key grants nothing. A key that is not yet valid, or no longer valid, is not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Malformed(String),
+    UnknownKey(String),
+    BadSignature,
+    WrongProduct { product: String, wanted: String },
+    WrongCluster,
+    Revoked,
+    PoolConflict { pool: String, grant: String },
+    InUseElsewhere { holder: String },
+}
+
+impl Refusal {
+    /// The word that status, metrics and `verify -o json` use.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Refusal::Malformed(_) => Reason::Malformed,
+            Refusal::UnknownKey(_) => Reason::UnknownKey,
+            Refusal::BadSignature => Reason::BadSignature,
+            Refusal::WrongProduct { .. } => Reason::WrongProduct,
+            Refusal::WrongCluster => Reason::WrongCluster,
+            Refusal::Revoked => Reason::Revoked,
+            Refusal::PoolConflict { .. } => Reason::PoolConflict,
+            Refusal::InUseElsewhere { .. } => Reason::InUseElsewhere,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Malformed(why) => write!(f, "this is not a licence key: {why}"),
+            Refusal::UnknownKey(kid) => {
+                write!(
+                    f,
+                    "it was signed with key {kid}, which is not trusted here; ask the vendor for the jwks.json that contains it"
+                )
+            }
+            Refusal::BadSignature => {
+                write!(f, "the signature does not match: the key was changed or cut short in transit")
+            }
+            Refusal::WrongProduct { product, wanted } => write!(f, "it is for product {product}, not {wanted}"),
+            Refusal::WrongCluster => {
+                write!(f, "it is bound to another cluster; ask the vendor to issue it for this one")
+            }
+            Refusal::Revoked => write!(f, "the vendor has revoked it"),
+            Refusal::PoolConflict { pool, grant } => {
+                write!(f, "its pool {pool} is not counted in the same way as in the older grant {grant}")
+            }
+            Refusal::InUseElsewhere { holder } => {
+                write!(
+                    f,
+                    "its grant is in use by License {holder}; admit this namespace there with spec.allowedNamespaces"
+                )
+            }
+        }
+    }
+}

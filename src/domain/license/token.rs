@@ -1,0 +1,109 @@
+//! Signed tokens: compact JWS with Ed25519, whatever they say (RFC 7515, RFC 8037).
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::jwk::thumbprint;
+use super::refusal::Refusal;
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    alg: String,
+    #[serde(default)]
+    typ: String,
+    #[serde(default)]
+    kid: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crit: Option<Value>,
+}
+
+/// Signs a payload as a compact JWS with EdDSA. Its `kid` is the thumbprint of the public key.
+pub fn sign(typ: &str, payload: &Value, key: &SigningKey) -> String {
+    let header = serde_json::json!({"alg": "EdDSA", "typ": typ, "kid": thumbprint(&key.verifying_key())});
+    let signed = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(payload.to_string()));
+    let signature = key.sign(signed.as_bytes());
+    format!("{signed}.{}", BASE64.encode(signature.to_bytes()))
+}
+
+/// Returns the claims of a token of type `typ` and at most `limit` bytes, if it was signed with a key that `key_of` knows
+/// by its thumbprint. Algorithm and public key are never taken from the token.
+pub(super) fn open<'k, T: DeserializeOwned>(
+    text: &[u8],
+    typ: &str,
+    limit: usize,
+    key_of: impl FnOnce(&str) -> Option<&'k VerifyingKey>,
+) -> Result<T, Refusal> {
+    let malformed = |why: &str| Refusal::Malformed(why.to_owned());
+    let (header, [head, body, signature]) = split(text, limit)?;
+    if header.alg != "EdDSA" {
+        return Err(malformed("its header must say alg EdDSA; no other algorithm is accepted"));
+    }
+    if header.typ != typ {
+        return Err(Refusal::Malformed(format!("its header must say typ {typ}")));
+    }
+    if header.crit.is_some() {
+        return Err(malformed("its header names critical extensions (crit), and none is supported"));
+    }
+    let key = key_of(&header.kid).ok_or_else(|| Refusal::UnknownKey(printable(&header.kid)))?;
+    let signature = BASE64
+        .decode(signature)
+        .ok()
+        .and_then(|bytes| Signature::from_slice(&bytes).ok())
+        .ok_or(Refusal::BadSignature)?;
+    key.verify_strict(format!("{head}.{body}").as_bytes(), &signature).map_err(|_| Refusal::BadSignature)?;
+    let payload = BASE64.decode(body).map_err(|_| malformed("its payload is not base64url"))?;
+    serde_json::from_slice(&payload)
+        .map_err(|e| Refusal::Malformed(format!("its claims are not those of a {typ}: {e}")))
+}
+
+/// Returns the header and the payload of a token of at most `limit` bytes **without verifying them**: for display, never
+/// for decisions.
+pub(super) fn inspect(text: &[u8], limit: usize) -> Result<(Value, Value), Refusal> {
+    let (_, [head, body, _]) = split(text, limit)?;
+    let json = |part: &str| {
+        BASE64
+            .decode(part)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .ok_or_else(|| Refusal::Malformed("a part of it is not JSON in base64url".into()))
+    };
+    Ok((json(head)?, json(body)?))
+}
+
+/// Returns the claims of a token of at most `limit` bytes **without verifying them**; `None` if it cannot be read.
+pub(super) fn claimed<T: DeserializeOwned>(text: &[u8], limit: usize) -> Option<T> {
+    let (_, [_, body, _]) = split(text, limit).ok()?;
+    serde_json::from_slice(&BASE64.decode(body).ok()?).ok()
+}
+
+fn split(text: &[u8], limit: usize) -> Result<(Header, [&str; 3]), Refusal> {
+    let malformed = |why: &str| Refusal::Malformed(why.to_owned());
+    if text.len() > limit {
+        return Err(Refusal::Malformed(format!("it is larger than {limit} bytes")));
+    }
+    let text = std::str::from_utf8(text).map_err(|_| malformed("it is not text"))?.trim();
+    if text.is_empty() {
+        return Err(malformed("it is empty"));
+    }
+    let mut parts = text.split('.');
+    let (Some(head), Some(body), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(malformed("it does not have the three parts of a signed token; is it complete?"));
+    };
+    let header = BASE64.decode(head).map_err(|_| malformed("its header is not base64url"))?;
+    let header =
+        serde_json::from_slice(&header).map_err(|_| malformed("its header is not JSON with `alg` and `kid`"))?;
+    Ok((header, [head, body, signature]))
+}
+
+/// At most 64 characters of foreign text, safe to show.
+fn printable(text: &str) -> String {
+    match text.is_empty() {
+        true => "(none named)".to_owned(),
+        false => text.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).take(64).collect(),
+    }
+}

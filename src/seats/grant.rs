@@ -1,0 +1,73 @@
+//! Grants a seat of a License: in the table at once, in the ledger soon after. The numbers are those of the steps in
+//! `mod.rs`.
+
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+use super::asked::{Ask, Denied};
+use super::outcome::Outcome;
+use super::ownership::{LicenseSeats, Uncommitted};
+use super::shared::Shared;
+use crate::domain::Instant;
+use crate::domain::license::name::LicenseName;
+
+/// Looks up what the License grants if that may have changed. Returns whether it did so.
+pub(super) fn look_up(
+    shared: &Shared,
+    license: &LicenseName,
+    seats: &mut LicenseSeats,
+    at: Instant,
+) -> Result<bool, Denied> {
+    let outdated = seats.stale || seats.good_until.is_some_and(|until| until <= at);
+    if outdated {
+        let licensed = shared.licensed(license, at);
+        let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(license.clone()))?;
+        seats.seating.set(licensed.terms, licensed.people, at);
+        (seats.good_until, seats.uid, seats.stale) = (licensed.until, Some(licensed.uid), false);
+    }
+    Ok(outdated)
+}
+
+/// Grants a request until `until`, or says why not. The table has the grant when this returns, the ledger soon after.
+pub(super) fn grant(
+    shared: &Shared,
+    seats: &mut LicenseSeats,
+    uncommitted: &mut Uncommitted,
+    ask: &Ask,
+    (now, at): (Duration, Instant),
+    until: u64,
+) -> Result<Outcome, Denied> {
+    let request = ask.request();
+    // 2. Decide.
+    let grant = seats.seating.decide(&request, at).map_err(Denied::Refused)?;
+    if grant.records.is_empty() {
+        if !shared.proof.is_there(now) {
+            return Err(Denied::NotOwner);
+        }
+        seats.seating.assume(&grant, &request, until);
+        let granted = ask.granted(&grant, &seats.seating);
+        // A caller that asks again while the seat is being written must not be answered before it is written.
+        return Ok(match uncommitted.until_durable() {
+            None => Outcome::Now(granted),
+            Some(told) => Outcome::Then(granted, told),
+        });
+    }
+    if let Some(closed) = uncommitted.closed.filter(|closed| now < closed.until)
+        && seats.uid.as_ref().is_none_or(|uid| closed.licenses.contains(uid))
+    {
+        return Err(Denied::LedgerIncomplete { why: closed.why.clone(), wait: closed.until - now });
+    }
+    uncommitted.pending.check(&ask.license, &grant.records)?;
+    if uncommitted.is_stuck(now) {
+        return Err(Denied::LedgerUnavailable);
+    }
+    // 3. Assume.
+    seats.seating.assume(&grant, &request, until);
+    let granted = ask.granted(&grant, &seats.seating);
+    seats.note_peaks();
+    // 4. The next commit writes it.
+    uncommitted.pending.add(&ask.license, grant.records);
+    let (durable, told) = oneshot::channel();
+    uncommitted.waiting.push(durable);
+    Ok(Outcome::Then(granted, told))
+}

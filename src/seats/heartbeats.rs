@@ -1,0 +1,103 @@
+//! Heartbeats: which seats are kept, and which are lost.
+
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+use super::asked::{Denied, HeartbeatOutcome, Seat};
+use super::free::free;
+use super::limits::{STUCK, ticks, with_drift};
+use super::outcome::is_durable;
+use super::shared::Shared;
+use crate::machine::monotonic;
+
+/// Heartbeats for lost seats that arrive within this time share one renewal of the Lease.
+const TOLD_TOGETHER: Duration = Duration::from_millis(100);
+
+/// What the table answers to a heartbeat.
+struct TableAnswer {
+    /// For each seat, in the order of the request.
+    kept: Vec<bool>,
+    /// The epoch of the owner of the table.
+    epoch: u64,
+    /// Why a seat that was not kept cannot be reported lost even after the ledger shows it free.
+    unsure: Option<Denied>,
+    /// Notified once the ledger shows free what the table shows free; `None` if it already does.
+    durable: Option<oneshot::Receiver<()>>,
+}
+
+/// Keeps seats. A lost seat stays lost, so it is reported lost only once
+///
+/// - the ledger shows it free: otherwise the next owner would find it held, and keep it;
+/// - the Lease was renewed after the request: otherwise another owner may have granted it, and this replica may not
+///   know yet that it is no longer the owner (tests/seat_protocol: LostBeforeDurable, LostWithoutProof).
+pub(super) async fn heartbeat<'s>(
+    shared: &Shared,
+    seats: impl IntoIterator<Item = &'s Seat>,
+) -> Result<HeartbeatOutcome, Denied> {
+    let TableAnswer { kept, epoch, unsure, durable } = keep(shared, seats)?;
+    if !kept.contains(&false) {
+        return Ok(HeartbeatOutcome { kept, unsure: None });
+    }
+    let unsure = match unsure {
+        None => knows_all(shared, epoch, durable).await.err(),
+        unsure => unsure,
+    };
+    Ok(HeartbeatOutcome { kept, unsure })
+}
+
+/// Returns once it is certain that nobody holds a seat that the table of the owner of that epoch does not have now.
+pub(super) async fn knows_all(
+    shared: &Shared,
+    epoch: u64,
+    durable: Option<oneshot::Receiver<()>>,
+) -> Result<(), Denied> {
+    let known = async {
+        if let Some(durable) = durable {
+            is_durable(durable).await?;
+        }
+        shared.proof.of_later_together(TOLD_TOGETHER).await;
+        Ok(())
+    };
+    let known = tokio::time::timeout(STUCK, known).await.unwrap_or(Err(Denied::LedgerUnavailable));
+    let owns = shared.lock().ownership.as_ref().is_some_and(|ownership| ownership.journal.epoch() == epoch);
+    if owns { known } else { Err(Denied::NotOwner) }
+}
+
+fn keep<'s>(shared: &Shared, asked: impl IntoIterator<Item = &'s Seat>) -> Result<TableAnswer, Denied> {
+    let now = monotonic();
+    if !shared.proof.is_there(now) {
+        return Err(Denied::NotOwner);
+    }
+    let mut state = shared.lock();
+    let Some(ownership) = &mut state.ownership else { return Err(Denied::NotOwner) };
+    let epoch = ownership.journal.epoch();
+    let mut unsure = ownership.is_full().then_some(Denied::Overloaded);
+    let (seats_of, mut uncommitted) = ownership.parts();
+    if uncommitted.is_stuck(now) {
+        unsure = Some(Denied::LedgerUnavailable);
+    }
+    let until = ticks(now + with_drift(shared.ttl));
+    let mut kept = Vec::new();
+    for seat in asked {
+        let seats = seats_of.get_mut(&seat.license);
+        let seats = seats.filter(|seats| seats.seating.since(&seat.held()) == Some(seat.since));
+        let Some(seats) = seats else {
+            kept.push(false);
+            continue;
+        };
+        let is_kept = seats.seating.heartbeat(&seat.held(), ticks(now), until);
+        if !is_kept {
+            // The TTL of the seat is over, and the sweep has not freed it yet.
+            match free(shared, &seat.license, seats, &mut uncommitted, &seat.held()) {
+                Ok(_) => _ = shared.metrics.lost.inc(),
+                Err(denied) => unsure = Some(denied),
+            }
+        }
+        kept.push(is_kept);
+    }
+    let durable = if unsure.is_some() || !kept.contains(&false) { None } else { uncommitted.until_durable() };
+    if durable.is_some() {
+        shared.pending.notify_one();
+    }
+    Ok(TableAnswer { kept, epoch, unsure, durable })
+}

@@ -1,0 +1,52 @@
+//! What all callers of a desk and its own tasks share.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+use super::asked::{Denied, Licensed, Licenses};
+use super::budget::Budget;
+use super::metrics::SeatMetrics;
+use super::ownership::DeskState;
+use super::proof::Proof;
+use crate::cluster::clock::Clock;
+use crate::domain::Instant;
+use crate::domain::license::name::LicenseName;
+
+pub(super) struct Shared {
+    pub state: Mutex<DeskState>,
+    /// Notified when something waits to be written.
+    pub pending: Notify,
+    /// Proof of owning the ledger.
+    pub proof: Proof,
+    /// Whether a missing ledger is new rather than deleted.
+    pub from_nothing: AtomicBool,
+    /// Set once the caches are filled.
+    pub licenses: OnceLock<Box<dyn Licenses>>,
+    pub clock: Clock,
+    pub ttl: Duration,
+    pub budget: Mutex<Budget>,
+    pub metrics: SeatMetrics,
+}
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, DeskState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a License grants at `now`; `None` if there is no such License.
+    pub fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed> {
+        self.licenses.get()?.licensed(license, now)
+    }
+
+    /// Returns an error if there is no such License.
+    pub fn known(&self, license: &LicenseName) -> Result<(), Denied> {
+        let known = self.licensed(license, self.clock.now().at);
+        known.map(|_| ()).ok_or_else(|| Denied::UnknownLicense(license.clone()))
+    }
+}
