@@ -7,7 +7,7 @@ use super::source::{files_below, is_ident, read, root};
 /// The most lines of a function, from `fn` to its closing brace.
 const MOST_LINES: usize = 80;
 /// Longer from before this test, and to be shortened; none is added.
-const STILL_LONG: [&str; 1] = ["crates/embedded/src/builtin.rs: kinds"];
+const STILL_LONG: [&str; 1] = ["crates/embedded/src/kinds/builtin.rs: kinds"];
 
 #[test]
 fn no_function_is_longer_than_a_screen() {

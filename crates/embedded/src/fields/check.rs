@@ -1,10 +1,10 @@
 //! Whether an applied configuration fits the schema as far as merging needs: values of the right types, only declared
 //! fields, items with distinct keys. The complete validation of the object follows after the merge, elsewhere.
 
-use super::go;
 use super::set::Step;
 use super::shape::{self, Scalar, Shape};
 use crate::schema::node::Node;
+use crate::words::go;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,9 +1,9 @@
 //! Conflicts: fields that an apply would change and that other managers own.
 
-use super::go;
 use super::managed::{Identity, Operation};
 use super::refusal::{Cause, Refusal};
 use super::set::{FieldSet, path_text};
+use crate::words::go;
 use std::collections::BTreeMap;
 
 /// The fields in conflict, by their owner.

@@ -3,8 +3,8 @@
 //! It is as lenient as the API server, which is more lenient than the RFC: `replace` and `copy` of a missing field
 //! succeed, a missing value is null, and an index may count from the end.
 
-use super::decode::decode;
 use super::refusal::Refusal;
+use crate::words::json_fault::{cannot, read_json, type_name};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ struct Failed;
 /// Returns the object after these operations.
 pub fn json_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
     let bad = |why: &str| Refusal::bad_request(format!("error decoding patch: {why}"));
-    let operations = match decode(patch).map_err(|why| bad(&why))? {
+    let operations = match read_json(patch).map_err(|why| bad(&why))? {
         Value::Array(operations) => operations,
         Value::Null => Vec::new(),
         other => return Err(bad(&cannot(&other, "[]handlers.jsonPatchOp"))),
@@ -29,7 +29,7 @@ pub fn json_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
                     if let Some(value) = fields.get(name).filter(|value| !value.is_string() && !value.is_null()) {
                         return Err(bad(&format!(
                             "json: cannot unmarshal {} into Go struct field jsonPatchOp.{name} of type string",
-                            kind(value)
+                            type_name(value)
                         )));
                     }
                 }
@@ -54,22 +54,6 @@ pub fn json_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
         one(&mut object, operation).map_err(|Failed| Refusal::unprocessable())?;
     }
     Ok(object)
-}
-
-/// Returns what the API server says about a value of the wrong type.
-pub(super) fn cannot(value: &Value, wanted: &str) -> String {
-    format!("json: cannot unmarshal {} into Go value of type {wanted}", kind(value))
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 fn one(object: &mut Value, operation: &Value) -> Result<(), Failed> {

@@ -3,8 +3,9 @@
 use super::compare::Difference;
 use super::conflict::Conflicts;
 use super::set::FieldSet;
-use super::{Manager, check, go};
+use super::{Manager, check};
 use crate::schema::node::Node;
+use crate::words::go;
 use serde_json::Value;
 
 /// The manager for which the annotation counts.
@@ -47,7 +48,7 @@ pub(super) fn refresh(object: &mut Value, applied: &Value) {
         };
     }
     let mut text = String::new();
-    go::json(&applied, &mut text);
+    go::write_json(&applied, &mut text);
     text.push('\n');
     let annotations = object.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"));
     let Some(annotations) = annotations.and_then(Value::as_object_mut) else { return };

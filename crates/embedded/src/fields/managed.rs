@@ -1,9 +1,9 @@
 //! `metadata.managedFields`: who owns which fields of an object; how it is read, kept and written.
 
-use super::go;
 use super::set::FieldSet;
 use super::shape::{self, Shape};
 use crate::schema::node::Node;
+use crate::words::go;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -73,7 +73,7 @@ impl<'a> Identity<'a> {
         let mut text = String::from("{");
         if !self.manager.is_empty() {
             text.push_str("\"manager\":");
-            go::json_text(&self.manager, &mut text);
+            go::write_text(&self.manager, &mut text);
             text.push(',');
         }
         text.push_str(match self.operation {
@@ -85,7 +85,7 @@ impl<'a> Identity<'a> {
                 text.push_str(",\"");
                 text.push_str(name);
                 text.push_str("\":");
-                go::json_text(value, &mut text);
+                go::write_text(value, &mut text);
             }
         }
         text.push('}');

@@ -1,15 +1,15 @@
 //! JSON merge patch (RFC 7386) as the API server applies it.
 
-use super::decode::decode;
-use super::json_patch::cannot;
 use super::refusal::Refusal;
+use crate::words::json_fault::cannot;
+use crate::words::json_fault::read_json;
 use serde_json::{Map, Value};
 
 /// Returns the object after this patch.
 pub fn merge_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
     let bad = |why: &str| Refusal::bad_request(format!("error decoding patch: {why}"));
     let mut object = live.clone();
-    match (decode(patch).map_err(|why| bad(&why))?, &mut object) {
+    match (read_json(patch).map_err(|why| bad(&why))?, &mut object) {
         (Value::Object(patch), Value::Object(object)) => maps(object, patch),
         (Value::Object(patch), _) => object = without_nulls(Value::Object(patch)),
         (Value::Null, _) => return Err(Refusal::bad_request("Invalid JSON Patch")),

@@ -8,8 +8,6 @@ mod apply;
 mod check;
 mod compare;
 mod conflict;
-mod decode;
-mod go;
 mod json_patch;
 mod last_applied;
 mod managed;
@@ -35,17 +33,14 @@ mod update;
 mod zero;
 
 pub use apply::apply;
-pub use decode::{decode as read_json, go_json_fault};
-pub use go::plain_map;
 pub use json_patch::json_patch;
 pub use managed::put as put_managed;
 pub use merge_patch::merge_patch;
 #[cfg(test)]
 use meta::object_meta;
-pub use refusal::{Cause, Refusal};
-pub use set::{FieldSet, Step};
+pub use refusal::Refusal;
+pub use set::FieldSet;
 pub use strategic::strategic_merge_patch;
-pub use text::BadFields;
 pub use times::keep_times;
 pub use update::{take_managed, update};
 

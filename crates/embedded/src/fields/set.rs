@@ -285,11 +285,11 @@ impl fmt::Display for Step<'_> {
                 f.write_str("[")?;
                 for (at, (name, value)) in keys.iter().enumerate() {
                     let comma = if at > 0 { "," } else { "" };
-                    write!(f, "{comma}{name}={}", super::go::readable(value))?;
+                    write!(f, "{comma}{name}={}", crate::words::go::readable(value))?;
                 }
                 f.write_str("]")
             }
-            Step::Item(value) => write!(f, "[={}]", super::go::readable(value)),
+            Step::Item(value) => write!(f, "[={}]", crate::words::go::readable(value)),
             Step::Index(index) => write!(f, "[{index}]"),
         }
     }

@@ -114,7 +114,7 @@ pub fn step<'a>(list: &'a Node, item: &'a Value) -> Result<Step<'a>, String> {
                 }
             }
             if found.is_empty() && !keys.is_empty() {
-                let keys: Vec<String> = keys.iter().map(|key| super::go::quoted(key)).collect();
+                let keys: Vec<String> = keys.iter().map(|key| crate::words::go::quoted(key)).collect();
                 return Err(format!(
                     "associative list with keys has an element that omits all key fields [{}] (and doesn't have \
                      default values for any key fields)",

@@ -1,11 +1,12 @@
 //! Strategic merge patch: lists merged by key, and the directives that change how.
 
-use super::decode::decode;
-use super::json_patch::cannot;
 use super::refusal::Refusal;
+use super::shape;
 use super::strategic_list::{List, merge_lists, ordered};
-use super::{go, shape};
 use crate::schema::node::Node;
+use crate::words::go;
+use crate::words::json_fault::cannot;
+use crate::words::json_fault::read_json;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ const SET_ORDER: &str = "$setElementOrder";
 
 /// Returns the object after this patch, by the patch strategies and merge keys of its schema.
 pub fn strategic_merge_patch(node: &Node, live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
-    let patch = match decode(patch).map_err(Refusal::bad_request)? {
+    let patch = match read_json(patch).map_err(Refusal::bad_request)? {
         Value::Object(patch) => patch,
         Value::Null => Map::new(),
         other => return Err(Refusal::bad_request(cannot(&other, "map[string]interface {}"))),

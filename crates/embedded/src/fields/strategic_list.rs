@@ -2,9 +2,10 @@
 //! items.
 
 use super::refusal::Refusal;
+use super::shape;
 use super::strategic::{merge_maps, unknown_directive};
-use super::{go, shape};
 use crate::schema::node::Node;
+use crate::words::go;
 use serde_json::{Map, Value};
 
 /// How the items of a list are merged.

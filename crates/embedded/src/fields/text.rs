@@ -1,7 +1,7 @@
 //! Parsing and writing `fieldsV1`: a set of fields as JSON.
 
-use super::go;
 use super::set::{Entry, FieldSet, Step};
+use crate::words::go;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -100,7 +100,7 @@ fn step_text(step: &Step<'_>) -> String {
         Step::Field(name) => format!("f:{name}"),
         Step::Item(value) => {
             let mut text = String::from("v:");
-            go::json(value, &mut text);
+            go::write_json(value, &mut text);
             text
         }
         Step::Index(index) => format!("i:{index}"),
@@ -110,9 +110,9 @@ fn step_text(step: &Step<'_>) -> String {
                 if at > 0 {
                     text.push(',');
                 }
-                go::json_text(name, &mut text);
+                go::write_text(name, &mut text);
                 text.push(':');
-                go::json(value, &mut text);
+                go::write_json(value, &mut text);
             }
             text.push('}');
             text

@@ -7,7 +7,7 @@ use super::error::{FieldError, Reason};
 use super::format::Format;
 use super::node::{Node, Type};
 use super::structure::{Found, Place, is_whole, wrong_type};
-use super::text;
+use crate::words::go;
 
 /// Raises `{name} in body {what}` for a value.
 fn invalid(found: &mut Found, place: Place, value: &Value, what: &str) {
@@ -50,7 +50,7 @@ pub fn of_enumeration(checks: &Checks, value: &Value, place: Place) -> Found {
         return found;
     }
     let words: Vec<String> =
-        checks.enumeration.iter().map(|word| word.as_str().map_or_else(|| text::json(word), str::to_owned)).collect();
+        checks.enumeration.iter().map(|word| word.as_str().map_or_else(|| go::json(word), str::to_owned)).collect();
     let text = format!("{} in body should be one of [{}]", place.path.name(), words.join(" "));
     found.raise(text, FieldError::not_supported(place.field(), value, &words));
     found
@@ -167,7 +167,7 @@ fn beyond(number: &Number, bound: f64, exclusive: bool, direction: i64) -> bool 
 
 /// Returns a bound as the message about this number prints it: without a fraction for a whole number.
 fn bound(number: &Number, bound: f64) -> String {
-    if number.is_i64() { (bound as i64).to_string() } else { text::float(bound) }
+    if number.is_i64() { (bound as i64).to_string() } else { go::float(bound) }
 }
 
 fn is_multiple(number: &Number, factor: f64) -> bool {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::error::FieldError;
 use super::node::Node;
 use super::structure::{Found, Place, check as check_one};
-use super::text::quoted;
+use crate::words::go::quoted;
 
 pub fn check(node: &Node, value: &Value, place: Place) -> Found {
     let checks = &node.checks;

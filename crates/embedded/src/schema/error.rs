@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::fmt;
 
-use super::text::{bad_value, quoted};
+use crate::words::go::{bad_value, quoted};
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::error::FieldError;
 use super::node::{ListKind, Node};
 use super::path::Path;
-use super::text::json;
+use crate::words::go::json;
 
 /// Reports every item that occurs more than once in a list of kind set or map: each once, at its second position.
 pub fn check(node: &Node, value: &Value, path: &Path, errors: &mut Vec<FieldError>) {

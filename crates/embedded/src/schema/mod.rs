@@ -26,17 +26,15 @@ mod recorded;
 mod rule;
 mod rules;
 mod structure;
-mod text;
 mod typed;
 mod typed_text;
 mod values;
 
 pub use defaults::default;
 pub use error::{FieldError, Reason};
-pub use node::{ListKind, Node, Type};
+pub use node::{Node, Type};
 pub use path::Path;
 pub use prune::prune;
-pub use text::{json, quoted};
 pub use typed::{Wording, decode};
 
 use format::Format;

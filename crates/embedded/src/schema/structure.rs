@@ -9,7 +9,7 @@ use super::correlate::{Twins, unchanged};
 use super::error::FieldError;
 use super::node::{ListKind, Node, Type};
 use super::path::Path;
-use super::text::quoted;
+use crate::words::go::quoted;
 
 /// The result of checking one value.
 #[derive(Debug, Default)]

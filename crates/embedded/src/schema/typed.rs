@@ -219,11 +219,11 @@ fn not_converted(node: &Node, value: &Value, wanted: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::openapi::builtin_node;
+    use crate::kinds::published;
     use serde_json::json;
 
     fn of(name: &str, mut object: Value) -> Result<Value, String> {
-        decode(&builtin_node(name), Wording::Json, &mut object).map(|_| object)
+        decode(&published::node(name), Wording::Json, &mut object).map(|_| object)
     }
 
     #[test]

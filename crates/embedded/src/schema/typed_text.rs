@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::text::quoted;
+use crate::words::go::quoted;
 
 /// Returns base64 in the form in which it is stored; `None` if `text` has that form already. The error is that of Go's
 /// reader.

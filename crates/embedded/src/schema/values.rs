@@ -20,7 +20,7 @@ use super::functions::{SOUND, sound};
 use super::keyed_list::KeyedList;
 use super::node;
 use super::node::{ListKind, Node};
-use super::text::quoted;
+use crate::words::go::quoted;
 
 pub type Boxed<'v> = Box<dyn Val + 'v>;
 

@@ -1,0 +1,19 @@
+//! Writes: what a request does to the draft that is then committed.
+//!
+//! | question | file |
+//! |---|---|
+//! | What do create, update, patch and apply do? | `received.rs`, `change.rs` |
+//! | What does a delete do, and what follows from a write? | `delete.rs`, `delete_options.rs`, `namespaces.rs` |
+//! | What is wrong with an object's metadata? | `metadata.rs` |
+//! | How is a patch shown whose result is no object of the kind? | `shown_patch.rs` |
+
+mod change;
+mod delete;
+mod delete_options;
+mod metadata;
+mod namespaces;
+mod received;
+mod shown_patch;
+
+pub use delete::{Deleted, FIRST_NAMESPACES, collect, delete, delete_collection, forget_old_events};
+pub use received::{Done, Write};
