@@ -3,6 +3,7 @@
 
 mod circles;
 mod functions;
+mod map;
 mod source;
 mod words;
 

@@ -10,7 +10,7 @@ use seatkeeper::machine::monotonic;
 use seatkeeper::seats::{Ask, Denied, Desk, Seat};
 use tokio::task::LocalSet;
 
-use crate::centre::{centre, is_kept, license, open};
+use crate::contact_centre::{centre, is_kept, license, open};
 use crate::dice::Dice;
 
 /// Fewer in unoptimized builds, where an hour of ten thousand agents takes minutes.

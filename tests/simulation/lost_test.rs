@@ -5,7 +5,7 @@ use std::time::Duration;
 use seatkeeper::seats::limits::with_drift;
 use seatkeeper::seats::{Desk, HeartbeatOutcome, Seat};
 
-use crate::centre::{asks, centre, license, open};
+use crate::contact_centre::{asks, centre, license, open};
 
 /// How long a write of the ledger takes here.
 const A_WRITE: Duration = Duration::from_secs(2);

@@ -1,17 +1,42 @@
 //! Simulation: the real operator over the embedded API on one thread, in simulated time, with everything going wrong
 //! that can, and an independent oracle that knows what is right.
+//!
+//! | question | file |
+//! |---|---|
+//! | What is the subject: which contracts, and what do people do over the years? | `world.rs`, `contract.rs`, `key.rs` |
+//! | Which world belongs to a seed? | `generate.rs`, by random numbers from `dice.rs` |
+//! | Which short histories run with every fault at every moment? | `scenarios.rs` |
+//! | How is what people do sent to the API? | `vendor.rs`, by requests in `api.rs` |
+//! | How does one run go, from the first instant to the last? | `run.rs` |
+//! | What time is it, for the API server and for the operator? | `calendar.rs` |
+//! | Which faults are injected between the operator and the API? | `faults.rs`; into watches: `watch_faults.rs` |
+//! | When does each fault happen? | `schedule.rs` |
+//! | What is right? Judged at each write and at rest: | `oracle.rs` |
+//! | How does a world end, compared with its run without faults? | `end_state.rs` |
+//! | Where do tests of seats get a licence in force and a desk? | `contact_centre.rs` |
+//!
+//! | test | what it runs |
+//! |---|---|
+//! | `seeds_test.rs` | random worlds with random faults |
+//! | `sieve_test.rs` | each scenario with each fault at each moment (Sieve: Sun et al., OSDI 22) |
+//! | `wrong_test.rs` | operators that are wrong in a known way: each is caught by seeds or scenarios |
+//! | `repeat_test.rs` | one seed twice: the same requests |
+//! | `rate_test.rs` | a decade, to measure how fast years pass |
+//! | `agents_test.rs` | thousands of agents at one desk, each answer judged |
+//! | `queue_test.rs` | waiters for a seat |
+//! | `proof_test.rs`, `lost_test.rs` | what an owner of the ledger may answer when another may own it |
+//! | `on_demo_test.rs` | sessions when demo mode begins |
 
 mod agents_test;
 mod api;
-mod between;
 mod calendar;
-mod centre;
+mod contact_centre;
 mod contract;
 mod dice;
-mod ends;
+mod end_state;
+mod faults;
 mod generate;
 mod key;
-mod lens;
 mod lost_test;
 mod on_demo_test;
 mod oracle;
@@ -21,10 +46,11 @@ mod rate_test;
 mod repeat_test;
 mod run;
 mod scenarios;
+mod schedule;
 mod seeds_test;
 mod sieve_test;
 mod vendor;
-mod weather;
+mod watch_faults;
 mod world;
 #[cfg(feature = "known-wrong")]
 mod wrong_test;

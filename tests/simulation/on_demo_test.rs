@@ -5,7 +5,7 @@ use seatkeeper::domain::seats::refusal::Refusal;
 use seatkeeper::seats::{Denied, Seat};
 use std::time::Duration;
 
-use crate::centre::{asks, centre, is_kept, open};
+use crate::contact_centre::{asks, centre, is_kept, open};
 use crate::run::Run;
 use crate::vendor;
 use crate::world::Edit;

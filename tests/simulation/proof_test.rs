@@ -9,7 +9,7 @@ use seatkeeper::seats::proof::PROOF_LASTS;
 use seatkeeper::seats::{Denied, HeartbeatOutcome, Seat};
 
 use crate::api::must;
-use crate::centre::{asks, centre, is_kept, license, open};
+use crate::contact_centre::{asks, centre, is_kept, license, open};
 
 /// Lets time pass while nothing runs.
 fn stands_still(time: Duration) {

@@ -10,7 +10,7 @@ use seatkeeper::machine::monotonic;
 use seatkeeper::seats::{Denied, Desk, Granted, Seat};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
-use crate::centre::{ask, asks, centre, is_kept, license, open};
+use crate::contact_centre::{ask, asks, centre, is_kept, license, open};
 use crate::run::Run;
 
 /// The longest that the server lets a request wait.

@@ -6,7 +6,7 @@ use seatkeeper::machine::monotonic;
 
 use crate::contract::{Contract, Line, Plan, Span, Terms};
 use crate::run::run;
-use crate::weather::Weather;
+use crate::schedule::Schedule;
 use crate::world::{Edit, Step, World};
 
 /// Fewer in unoptimized builds, where a hundred customers take minutes.
@@ -60,7 +60,7 @@ fn decade() -> World {
 #[test]
 fn a_decade_of_yearly_contracts_passes_in_seconds() {
     let began = monotonic();
-    let outcome = run(&decade(), Weather::Calm, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let outcome = run(&decade(), Schedule::Calm, None).unwrap_or_else(|failure| panic!("{failure}"));
     let seconds = (monotonic() - began).as_secs_f64();
     let rate = outcome.contract_years / seconds;
     eprintln!(

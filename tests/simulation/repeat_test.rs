@@ -2,12 +2,12 @@
 
 use crate::generate::world;
 use crate::run::run;
-use crate::weather::Weather;
+use crate::schedule::Schedule;
 
 /// Runs a seed on a separate thread, and returns a hash of every request.
 fn trace(seed: u64) -> u64 {
     let traced =
-        std::thread::spawn(move || run(&world(seed), Weather::Storms(seed), None).map(|outcome| outcome.trace));
+        std::thread::spawn(move || run(&world(seed), Schedule::Storms(seed), None).map(|outcome| outcome.trace));
     traced.join().expect("no simulation panics").unwrap_or_else(|failure| panic!("seed {seed}: {failure}"))
 }
 

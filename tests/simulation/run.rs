@@ -19,13 +19,13 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::between::{Between, Counts, Plan, Shared, State};
 use crate::calendar::Calendar;
 use crate::dice::Dice;
-use crate::ends::{EndState, difference, end_state};
+use crate::end_state::{EndState, difference, end_state};
+use crate::faults::{Counts, FaultyApi, Plan, Shared, State};
 use crate::oracle::Oracle;
+use crate::schedule::Schedule;
 use crate::vendor;
-use crate::weather::Weather;
 use crate::world::World;
 
 /// The time within which the last retry comes: retries are at most five minutes apart.
@@ -48,7 +48,7 @@ pub struct Run {
     runtime: Option<Runtime>,
     pub shared: Arc<Shared>,
     operator: Option<Running>,
-    weather: Weather,
+    schedule: Schedule,
     pub dice: Dice,
     incarnations: u32,
 }
@@ -61,13 +61,13 @@ struct Running {
 
 /// Runs `world` from its start to its end, and judges it. If it does not end as `expected`, it gets time for one more
 /// retry.
-pub fn run(world: &World, weather: Weather, expected: Option<&EndState>) -> Result<Outcome, Failure> {
-    let seed = match weather {
-        Weather::Storms(seed) => seed,
+pub fn run(world: &World, schedule: Schedule, expected: Option<&EndState>) -> Result<Outcome, Failure> {
+    let seed = match schedule {
+        Schedule::Storms(seed) => seed,
         _ => 0,
     };
     seed_thread(seed);
-    let mut run = Run::begin(world, weather, seed);
+    let mut run = Run::begin(world, schedule, seed);
     let outcome = run.through(world, expected);
     let at = run.now();
     outcome.map_err(|failure| format!("{failure} (at {at}, {:?})", run.shared.lock().counts))
@@ -82,7 +82,7 @@ fn runtime() -> Runtime {
 }
 
 impl Run {
-    pub fn begin(world: &World, weather: Weather, seed: u64) -> Self {
+    pub fn begin(world: &World, schedule: Schedule, seed: u64) -> Self {
         let runtime = runtime();
         let shared = {
             let _inside = runtime.enter();
@@ -91,14 +91,14 @@ impl Run {
             let state = State {
                 dice: Dice::new(seed, 2),
                 storm: None,
-                plan: if let Weather::One(plan) = weather { plan } else { Plan::default() },
+                plan: if let Schedule::One(plan) = schedule { plan } else { Plan::default() },
                 counts: Counts::default(),
                 trace: 0xCBF2_9CE4_8422_2325,
                 lags: HashMap::new(),
                 snapshots: Vec::new(),
                 list_from: None,
                 changes_at: Vec::new(),
-                keep_snapshots: matches!(weather, Weather::One(Plan { stale: Some(_), .. })),
+                keep_snapshots: matches!(schedule, Schedule::One(Plan { stale: Some(_), .. })),
                 crashed: false,
                 hiding: false,
                 write_takes: Duration::ZERO,
@@ -115,7 +115,7 @@ impl Run {
             }
         };
         let dice = Dice::new(seed, 3);
-        Run { runtime: Some(runtime), shared: Arc::new(shared), operator: None, weather, dice, incarnations: 0 }
+        Run { runtime: Some(runtime), shared: Arc::new(shared), operator: None, schedule, dice, incarnations: 0 }
     }
 
     pub fn within<T>(&self, what: impl Future<Output = T>) -> T {
@@ -131,13 +131,13 @@ impl Run {
     fn start(&mut self, identity: &str) {
         self.incarnations += 1;
         let calendar = self.shared.calendar.clone();
-        let between = Between(self.shared.clone());
+        let api = FaultyApi(self.shared.clone());
         let (stop, told) = watch::channel(false);
         let identity = identity.to_owned();
         let _inside = self.runtime.as_ref().map(Runtime::enter);
         let clock = Clock::reading(move || calendar.own());
         let requests = RequestCount::default();
-        let client = over(between, clock.clone(), requests.clone());
+        let client = over(api, clock.clone(), requests.clone());
         let operator = Operator::new(client, clock, &requests, "default", &identity, TTL);
         let desk = operator.desk.clone();
         let ended = tokio::spawn(operator.run(told));
@@ -187,7 +187,7 @@ impl Run {
                 eprintln!("{} the operator ends", self.now());
             }
             self.kill();
-            if let Weather::One(Plan { stale: Some(older), .. }) = self.weather {
+            if let Schedule::One(Plan { stale: Some(older), .. }) = self.schedule {
                 self.shared.lock().list_from = Some(usize::try_from(older).unwrap_or(0));
                 self.shared.frozen.store(true, Ordering::Relaxed);
                 self.start("operator");
@@ -260,8 +260,8 @@ impl Run {
             let of_people = steps.peek().map(|step| step.at.max(now));
             let by_itself = self.shared.lock().oracle.next_instant(now + TimeDelta::seconds(1), world.end);
             let Some(next) = of_people.into_iter().chain(by_itself).min() else { break };
-            if let Weather::Storms(_) = self.weather {
-                self.weather_changes(&mut stormy, &mut out);
+            if let Schedule::Storms(_) = self.schedule {
+                self.faults_come_and_go(&mut stormy, &mut out);
             }
             let frozen = stormy > 0 && self.dice.percent(15);
             // Caches are frozen for seconds, not for months.
@@ -319,10 +319,10 @@ impl Run {
 
     /// Waits until everything is as it should be: at once if nothing went wrong, otherwise until all retries are done.
     pub fn settle(&mut self) -> Result<(), Failure> {
-        let patience = match self.weather {
-            Weather::Calm => [50, 500, 3_000].as_slice(),
-            Weather::One(_) => &[50, 500, 3_000, 10_000, 20_000, 30_000, 60_000],
-            Weather::Storms(_) => &[50, 500, 3_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000],
+        let patience = match self.schedule {
+            Schedule::Calm => [50, 500, 3_000].as_slice(),
+            Schedule::One(_) => &[50, 500, 3_000, 10_000, 20_000, 30_000, 60_000],
+            Schedule::Storms(_) => &[50, 500, 3_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000],
         };
         let mut wrong = None;
         for wait in patience {
@@ -330,7 +330,7 @@ impl Run {
             let now = self.now();
             wrong = self.shared.lock().oracle.wrong(now);
             if wrong.is_none() && !self.shared.lock().hiding {
-                if !matches!(self.weather, Weather::One(Plan { stale: Some(_), .. })) {
+                if !matches!(self.schedule, Schedule::One(Plan { stale: Some(_), .. })) {
                     self.shared.lock().oracle.at_rest();
                 }
                 self.shared.lock().oracle.look_for_gaps_of_all(now);
@@ -352,7 +352,7 @@ impl Run {
     /// Checks that at rest only the Lease is written. Rest begins after the last retry; an operator that never rests is
     /// caught.
     fn is_quiet(&mut self) -> Result<(), Failure> {
-        let (until, then) = if matches!(self.weather, Weather::Calm) { (1, 10) } else { (1, 30) };
+        let (until, then) = if matches!(self.schedule, Schedule::Calm) { (1, 10) } else { (1, 30) };
         // An operator that has lost the lead restarts, and then comes to rest.
         let mut begun = 0;
         while self.pass(Duration::from_secs(until)) && begun < 10 {

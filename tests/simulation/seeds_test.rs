@@ -5,11 +5,11 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::between::Counts;
-use crate::ends::difference;
+use crate::end_state::difference;
+use crate::faults::Counts;
 use crate::generate::world;
 use crate::run::{Failure, Outcome, run};
-use crate::weather::Weather;
+use crate::schedule::Schedule;
 
 /// The result of a seed: years simulated and what happened in them.
 #[derive(Default)]
@@ -29,9 +29,9 @@ impl Report {
 pub fn simulate(seed: u64) -> Result<Report, Failure> {
     let world = world(seed);
     let mut report = Report::default();
-    let calm = run(&world, Weather::Calm, None).map_err(|failure| format!("without faults: {failure}"))?;
+    let calm = run(&world, Schedule::Calm, None).map_err(|failure| format!("without faults: {failure}"))?;
     report.add(&calm);
-    let stormy = run(&world, Weather::Storms(seed), Some(&calm.end))?;
+    let stormy = run(&world, Schedule::Storms(seed), Some(&calm.end))?;
     report.add(&stormy);
     match difference(&calm.end, &stormy.end) {
         Some(difference) => Err(difference),

@@ -3,11 +3,11 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::between::{Fate, Plan};
-use crate::ends::difference;
+use crate::end_state::difference;
+use crate::faults::{Fate, Plan};
 use crate::run::{Failure, Outcome, run};
 use crate::scenarios;
-use crate::weather::Weather;
+use crate::schedule::Schedule;
 use crate::world::World;
 
 /// The faults that may happen at a write.
@@ -37,7 +37,7 @@ fn plans(calm: &Outcome) -> Vec<Plan> {
 }
 
 fn calm(world: &World) -> Result<Outcome, Failure> {
-    run(world, Weather::One(Plan { stale: Some(u64::MAX), ..Plan::default() }), None)
+    run(world, Schedule::One(Plan { stale: Some(u64::MAX), ..Plan::default() }), None)
 }
 
 /// Runs every n-th plan of every scenario until one fails, and returns how many ran.
@@ -54,7 +54,7 @@ pub fn sieve(every: usize, mine: impl Fn(usize) -> bool) -> Result<usize, (usize
                 continue;
             }
             done += 1;
-            let outcome = run(&world, Weather::One(plan), Some(&calm.end)).and_then(|outcome| {
+            let outcome = run(&world, Schedule::One(plan), Some(&calm.end)).and_then(|outcome| {
                 match difference(&calm.end, &outcome.end) {
                     Some(difference) => Err(difference),
                     None => Ok(()),

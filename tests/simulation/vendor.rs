@@ -8,8 +8,8 @@ use seatkeeper::domain::license::trust::{Revocations, sign_revocations};
 use serde_json::{Value, json};
 
 use crate::api::{ask, folder, must, ours, secret};
-use crate::between::Shared;
 use crate::contract::Change;
+use crate::faults::Shared;
 use crate::key::Key;
 use crate::world::{Edit, LicenseModel};
 

@@ -1,4 +1,4 @@
-//! How a cache sees what happens: later, not at all for a while, only in part, or no longer.
+//! Faults of a watch: events come late, some are hidden until later, and the stream breaks.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use seatkeeper::machine::monotonic;
 use serde_json::Value;
 use tower::BoxError;
 
-use crate::between::{Body, Shared};
+use crate::faults::{Body, Shared};
 
 /// How late a hidden event is delivered if no later event of its object comes first.
 const HIDDEN_FOR: Duration = Duration::from_secs(20);
 
-struct Lens {
+struct FaultyWatch {
     shared: Arc<Shared>,
     cache: String,
     body: Body,
@@ -29,13 +29,13 @@ struct Lens {
 }
 
 /// Returns the body of a watch as the operator gets it.
-pub fn through(shared: Arc<Shared>, cache: String, body: Body) -> Body {
-    let lens = Lens { shared, cache, body, waiting: VecDeque::new(), hidden: None, over: false };
-    let lines = stream::unfold(lens, |mut lens| async move { Some((lens.next().await?, lens)) });
+pub fn faulty(shared: Arc<Shared>, cache: String, body: Body) -> Body {
+    let watch = FaultyWatch { shared, cache, body, waiting: VecDeque::new(), hidden: None, over: false };
+    let lines = stream::unfold(watch, |mut watch| async move { Some((watch.next().await?, watch)) });
     BodyExt::boxed_unsync(StreamBody::new(lines))
 }
 
-impl Lens {
+impl FaultyWatch {
     async fn next(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
         loop {
             if self.over {

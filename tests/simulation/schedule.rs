@@ -1,16 +1,16 @@
-//! When faults happen: storms come and go, and clocks are wrong.
+//! When faults happen: times of many faults come and go, and clocks are wrong.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::between::{LISTS, Plan, Storm};
+use crate::faults::{LISTS, Plan, Storm};
 use crate::run::Run;
 
 /// How a world is run.
 #[derive(Clone, Copy, Debug)]
-pub enum Weather {
+pub enum Schedule {
     /// Nothing goes wrong.
     Calm,
     /// Anything may go wrong, as the seed decides.
@@ -21,7 +21,7 @@ pub enum Weather {
 
 impl Run {
     /// Lets storms come and go, and sometimes takes the operator away for a while.
-    pub fn weather_changes(&mut self, stormy: &mut u32, out: &mut u32) {
+    pub fn faults_come_and_go(&mut self, stormy: &mut u32, out: &mut u32) {
         if *out > 0 {
             *out -= 1;
             if *out == 0 {

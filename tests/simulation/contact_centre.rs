@@ -9,8 +9,8 @@ use seatkeeper::seats::{Ask, Denied, Desk, Granted, Seat};
 
 use crate::contract::{Contract, Line, Plan, Span, Terms};
 use crate::run::Run;
+use crate::schedule::Schedule;
 use crate::vendor;
-use crate::weather::Weather;
 use crate::world::{Edit, World};
 
 /// Returns a world with a yearly contract for `seats` agents, with two weeks of grace and two demo seats.
@@ -76,7 +76,7 @@ pub async fn is_kept(desk: &Desk, seat: &Seat) -> bool {
 
 /// Starts the centre with its licence in force and seats available.
 pub fn open(world: &World) -> Run {
-    let mut run = Run::begin(world, Weather::Calm, 5);
+    let mut run = Run::begin(world, Schedule::Calm, 5);
     run.found(world);
     run.within(async {
         vendor::carry_out(&run.shared, &Edit::Issuer { namespace: "centre".into(), key: 1 }).await;

@@ -1,4 +1,4 @@
-//! The layer between the operator and the API: everything that a network, an API server and a process can do wrong.
+//! The API as a faulty network, API server and process let the operator see it: injects faults into its requests.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
@@ -17,8 +17,8 @@ use tower::BoxError;
 use crate::api::Call;
 use crate::calendar::Calendar;
 use crate::dice::Dice;
-use crate::lens;
 use crate::oracle::Oracle;
+use crate::watch_faults;
 
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -245,9 +245,9 @@ impl State {
 
 /// The API as the operator sees it.
 #[derive(Clone)]
-pub struct Between(pub Arc<Shared>);
+pub struct FaultyApi(pub Arc<Shared>);
 
-impl tower::Service<Request<kube::client::Body>> for Between {
+impl tower::Service<Request<kube::client::Body>> for FaultyApi {
     type Response = Response<Body>;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
@@ -325,7 +325,7 @@ async fn meet(shared: &Arc<Shared>, call: &Call, fate: Fate) -> Result<Response<
     see(shared, call).await
 }
 
-/// Carries out a request; lists and watches go through the lens of their cache.
+/// Carries out a request; lists and watches go through the faults of their cache.
 async fn see(shared: &Arc<Shared>, call: &Call) -> Result<Response<Body>, BoxError> {
     if call.is_list() {
         let state = shared.lock();
@@ -340,7 +340,7 @@ async fn see(shared: &Arc<Shared>, call: &Call) -> Result<Response<Body>, BoxErr
     }
     let response = shared.carry_out(call).await;
     if call.is_watch() && response.status().is_success() {
-        return Ok(response.map(|body| lens::through(shared.clone(), call.cache(), body)));
+        return Ok(response.map(|body| watch_faults::faulty(shared.clone(), call.cache(), body)));
     }
     Ok(response)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::api::must;
-use crate::between::{LISTS, Shared};
+use crate::faults::{LISTS, Shared};
 use crate::key::{Key, entries};
 use http::Method;
 
