@@ -15,9 +15,9 @@ use crate::controllers::{End, Operator};
 use crate::machine::random_bytes;
 use crate::seats::budget::BYTES_A_SECOND;
 use crate::server::health::serve;
-use crate::server::seats::callers::Callers;
-use crate::server::seats::forward::Forward;
-use crate::server::seats::tls::Folder;
+use crate::server::http::callers::Callers;
+use crate::server::http::forward::Forward;
+use crate::server::http::tls::Folder;
 use crate::server::seats::{self, Seats};
 
 /// Runs the operator: keeps the Plans, Subscriptions and Licenses of the cluster that KUBECONFIG names, or that its pod

@@ -1,45 +1,69 @@
-//! `/livez`, `/readyz` and `/metrics`.
+//! `/livez`, `/readyz` and `/metrics`, for anybody who reaches the port.
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::net::TcpListener;
 
+use super::http::reply;
+use super::http::serve::{self, Service};
+use super::metrics;
 use crate::cluster::health::Health;
 use crate::cluster::metrics::Metrics;
 
+/// The most connections at a time. A kubelet and a few scrapers need a handful; the oldest makes room for a newer one.
+const MOST_CONNECTIONS: usize = 512;
+
 /// Serves until the task is dropped.
-pub async fn serve(listener: TcpListener, health: Arc<Health>, metrics: Arc<Metrics>) -> std::io::Result<()> {
-    let routes = Router::new()
-        .route("/livez", get(live))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(show_metrics))
-        .with_state((health, metrics));
-    axum::serve(listener, routes).await
+pub async fn serve(listener: TcpListener, health: Arc<Health>, metrics: Arc<Metrics>) {
+    let state = State { health, metrics };
+    serve::serve(listener, MOST_CONNECTIONS, |_| state.clone()).await;
 }
 
-type Shared = State<(Arc<Health>, Arc<Metrics>)>;
+/// What is shown.
+#[derive(Clone)]
+struct State {
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+}
 
-async fn live(State((health, _)): Shared) -> (StatusCode, &'static str) {
+impl Service for State {
+    type Body = Full<Bytes>;
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let show = match request.uri().path() {
+            "/livez" => |state: &State| said(live(&state.health)),
+            "/readyz" => |state: &State| said(ready(&state.health)),
+            "/metrics" => |state: &State| metrics::shown(&state.metrics),
+            _ => return said((StatusCode::NOT_FOUND, "")),
+        };
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            return show(self);
+        }
+        let mut reply = said((StatusCode::METHOD_NOT_ALLOWED, ""));
+        reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET,HEAD"));
+        reply
+    }
+}
+
+fn said((status, text): (StatusCode, &'static str)) -> Response<Full<Bytes>> {
+    reply::whole(status, reply::TEXT, text)
+}
+
+fn live(health: &Health) -> (StatusCode, &'static str) {
     match health.alive() {
         true => (StatusCode::OK, "ok\n"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "the operator hangs\n"),
     }
 }
 
-async fn ready(State((health, _)): Shared) -> (StatusCode, &'static str) {
+fn ready(health: &Health) -> (StatusCode, &'static str) {
     match (health.synced.load(Ordering::Relaxed), health.leads.load(Ordering::Relaxed)) {
         (true, true) => (StatusCode::OK, "ok: leads\n"),
         (true, false) => (StatusCode::OK, "ok: stands by\n"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "the caches have not listed every kind yet\n"),
     }
-}
-
-async fn show_metrics(State((_, metrics)): Shared) -> Response {
-    let text = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-    (text, metrics.render()).into_response()
 }

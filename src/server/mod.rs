@@ -1,6 +1,14 @@
-//! The HTTP servers: health, readiness and metrics of the operator, the embedded API, and seats.
+//! The HTTP servers.
+//!
+//! | what is served | file |
+//! |---|---|
+//! | seats: `/v1/seats` | `seats/` |
+//! | health, readiness and metrics of the operator | `health.rs` |
+//! | the embedded Kubernetes API, for kubectl | `kube_api.rs` |
+//! | what all of them are made of | `http/` |
 
-pub mod api;
-pub mod guests;
 pub mod health;
+pub mod http;
+pub mod kube_api;
+mod metrics;
 pub mod seats;

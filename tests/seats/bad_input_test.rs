@@ -1,6 +1,6 @@
 //! Bad input gets a precise problem, and no seat.
 
-use seatkeeper::server::seats::body::MOST_BYTES;
+use seatkeeper::server::http::body::MOST_BYTES;
 use serde_json::json;
 
 use super::ground::{Ground, request, said};

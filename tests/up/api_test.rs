@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::ListParams;
-use seatkeeper::server::api::MOST_CONNECTIONS;
+use seatkeeper::server::kube_api::MOST_CONNECTIONS;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

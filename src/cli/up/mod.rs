@@ -22,8 +22,8 @@ use crate::cluster::clock::Clock;
 use crate::controllers::Operator;
 use crate::operator::embedded::setup;
 use crate::seats::budget::BYTES_A_SECOND;
-use crate::server::api::{Answer, serve};
-use crate::server::seats::callers::Callers;
+use crate::server::http::callers::Callers;
+use crate::server::kube_api::KubeApi;
 use crate::server::seats::{self, Seats};
 use calendar::Speed;
 use data::Data;
@@ -100,7 +100,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let (told, mut stop) = watch::channel(false);
     stop_on_signal(told)?;
     let Some(folder) = folder else {
-        let server = tokio::spawn(async move { serve(listener, tls, answering(api), &credential.token, None).await });
+        let server = tokio::spawn(KubeApi::new(api, &credential.token, None).serve(listener, tls));
         say(&format!("ready: KUBECONFIG={}\n", kubeconfig.display()))?;
         let _ = stop.wait_for(|stop| *stop).await;
         server.abort();
@@ -127,8 +127,8 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let callers = Callers::with_credential(&credential.token);
     let seats = Arc::new(Seats { desk: operator.desk.clone(), callers, forward: None });
     let seat_server = seat_thread.spawn(seats::serve::serve(seats_listener, seats));
-    let (token, metrics, served) = (credential.token, operator.metrics.clone(), answering(api.clone()));
-    let server = tokio::spawn(async move { serve(listener, tls, served, &token, Some(metrics)).await });
+    let kube_api = KubeApi::new(api.clone(), &credential.token, Some(operator.metrics.clone()));
+    let server = tokio::spawn(kube_api.serve(listener, tls));
 
     let screen = Screen::new(clock.clone(), arguments.speed.is_some_and(|speed| speed.0 >= 3_600.0));
     let served = Served { api: address, seats: seats_address };
@@ -153,14 +153,6 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     }
     screen.show("\nended; the same command goes on from here\n");
     Ok(())
-}
-
-/// The API as the server takes it.
-fn answering(api: Embedded) -> Answer {
-    std::sync::Arc::new(move |request| {
-        let api = api.clone();
-        Box::pin(async move { api.answer(request).await.map(axum::body::Body::new) })
-    })
 }
 
 /// Looks at the folder again and again, and records where the calendar stands. Never returns.

@@ -2,15 +2,10 @@
 //!
 //! Every replica answers. One that does not own the ledger passes the request on to the owner.
 
-pub mod body;
-pub mod callers;
-pub mod forward;
 pub mod id;
-mod kept;
 pub mod openapi;
-pub mod problem;
+mod problems;
 pub mod serve;
-pub mod tls;
 pub mod wire;
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
@@ -20,16 +15,24 @@ use std::time::Duration;
 
 use crate::domain::license::name::LicenseName;
 use crate::seats::{Ask, Denied, Desk, Granted, HeartbeatOutcome, Seat};
-use body::{Reply, empty, json, read};
-use callers::{Caller, Callers, Shown, Verb};
-use forward::Forward;
-use problem::Problem;
-use wire::{Answer, Answers, Body, Evicted, Grant, Heartbeats, Holder, Holders, Kept, PoolUse, Query, Wanted};
+use crate::server::http::body::read;
+use crate::server::http::callers::{Caller, Callers, Object, Right, Shown};
+use crate::server::http::forward::Forward;
+use crate::server::http::problem::Problem;
+use crate::server::http::reply::{Reply, empty, json, shown};
+use wire::{Answer, Answers, Body, Evicted, Grant, Heartbeats, Holder, Holders, Kept, PoolUse, Query, Wanted, wait_of};
 
 /// The path of all seats. A slash and an id after it name one seat.
 const PATH: &str = "/v1/seats";
 const LONGEST_NAMESPACE: usize = 63;
 const LONGEST_NAME: usize = 253;
+
+/// Rights on the seats of a License, in terms of RBAC: those to take and keep seats, to show the holders, to release one's
+/// own seats, and to free those of others.
+const CREATE: Right = Right { verb: "create", group: "seatkeeper.dev", resource: "licenses", subresource: "seats" };
+const LIST: Right = Right { verb: "list", ..CREATE };
+const DELETE: Right = Right { verb: "delete", ..CREATE };
+const EVICT: Right = Right { verb: "evict", ..CREATE };
 
 /// Answers requests for seats.
 pub struct Seats {
@@ -81,11 +84,6 @@ fn no_such_method(method: &Method, place: &Place) -> Reply {
     reply
 }
 
-/// The beginning of a text that a caller sent, escaped.
-fn shown(text: &str) -> String {
-    text.chars().take(100).collect::<String>().escape_debug().to_string()
-}
-
 impl Seats {
     /// Answers a request. A caller without a valid token learns nothing, and its body is not read.
     /// `shown` is what the same connection showed before.
@@ -105,7 +103,8 @@ impl Seats {
             && !self.desk.owns()
             && place.allows(&head.method)
         {
-            return forward.pass_on(head, body).await;
+            let takes = head.method == Method::POST;
+            return forward.pass_on(head, body, |body| if takes { wait_of(body) } else { Duration::ZERO }).await;
         }
         match (place, &head.method) {
             (Place::All, &Method::GET | &Method::HEAD) => self.list(caller, query).await,
@@ -118,14 +117,15 @@ impl Seats {
         }
     }
 
-    async fn check(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<(), Problem> {
+    async fn check(&self, caller: &Caller, right: Right, license: &LicenseName) -> Result<(), Problem> {
         // The limits of Kubernetes. A longer name is not asked about, not cached and not sent back.
         if license.namespace.len() > LONGEST_NAMESPACE || license.name.len() > LONGEST_NAME {
             let detail =
                 format!("a License's namespace has at most {LONGEST_NAMESPACE} bytes, and its name {LONGEST_NAME}");
             return Err(Problem::invalid(detail));
         }
-        self.callers.check(caller, verb, license).await?;
+        let object = Object { namespace: license.namespace.clone(), name: license.name.clone() };
+        self.callers.check(caller, right, &object).await?;
         match caller.namespace().filter(|namespace| *namespace != &*license.namespace) {
             Some(namespace) if !self.desk.admits(license, namespace) => {
                 let detail = format!(
@@ -147,7 +147,7 @@ impl Seats {
             Wanted::One(request) => {
                 let wait = request.wait.map(|seconds| Duration::from_secs(seconds.into()));
                 let ask = Ask::from(*request);
-                self.check(caller, Verb::Create, &ask.license).await?;
+                self.check(caller, CREATE, &ask.license).await?;
                 let answer = match wait {
                     Some(wait) => self.desk.acquire_in_turn(ask, wait).await,
                     None => {
@@ -168,7 +168,7 @@ impl Seats {
                 let mut last: Option<&LicenseName> = None;
                 for ask in &asks {
                     if last.replace(&ask.license) != Some(&ask.license) {
-                        self.check(caller, Verb::Create, &ask.license).await?;
+                        self.check(caller, CREATE, &ask.license).await?;
                     }
                 }
                 let answer = |answer: Result<Granted, Denied>| match answer {
@@ -184,12 +184,12 @@ impl Seats {
     /// `PUT /v1/seats/{id}`: a heartbeat.
     async fn keep(&self, caller: &Caller, id: &str) -> Result<Reply, Problem> {
         let seat = named_in_path(id)?;
-        self.check(caller, Verb::Create, &seat.license).await?;
+        self.check(caller, CREATE, &seat.license).await?;
         let HeartbeatOutcome { kept, unsure } =
             self.desk.heartbeat([&seat]).await.map_err(|denied| Problem::from(&denied))?;
         match unsure {
-            Some(denied) => Err(Problem::unsure(&denied, Box::default())),
-            None if kept.contains(&false) => Err(Problem::lost()),
+            Some(denied) => Err(problems::unsure(&denied, Box::default())),
+            None if kept.contains(&false) => Err(problems::lost()),
             None => Ok(json(StatusCode::OK, &Kept { lost: Vec::new(), ttl_seconds: self.ttl() })),
         }
     }
@@ -205,14 +205,14 @@ impl Seats {
         let mut last: Option<&LicenseName> = None;
         for seat in &named {
             if last.replace(&seat.license) != Some(&seat.license) {
-                self.check(caller, Verb::Create, &seat.license).await?;
+                self.check(caller, CREATE, &seat.license).await?;
             }
         }
         let HeartbeatOutcome { kept, unsure } =
             self.desk.heartbeat(&named).await.map_err(|denied| Problem::from(&denied))?;
         let lost: Vec<String> = ids.into_iter().zip(kept).filter(|(_, kept)| !kept).map(|(id, _)| id).collect();
         match unsure {
-            Some(denied) => Err(Problem::unsure(&denied, lost.into())),
+            Some(denied) => Err(problems::unsure(&denied, lost.into())),
             None => Ok(json(StatusCode::OK, &Kept { lost, ttl_seconds: self.ttl() })),
         }
     }
@@ -220,7 +220,7 @@ impl Seats {
     /// `DELETE /v1/seats/{id}`: gives a seat back. Releasing a seat that is no longer held succeeds.
     async fn release(&self, caller: &Caller, id: &str) -> Result<Reply, Problem> {
         let seat = named_in_path(id)?;
-        self.check(caller, Verb::Delete, &seat.license).await?;
+        self.check(caller, DELETE, &seat.license).await?;
         self.desk.release(&seat).map_err(|denied| Problem::from(&denied))?;
         Ok(empty(StatusCode::NO_CONTENT))
     }
@@ -229,7 +229,7 @@ impl Seats {
     async fn list(&self, caller: &Caller, query: Option<&str>) -> Result<Reply, Problem> {
         let query = read_query(query)?;
         let license = LicenseName::new(&query.namespace, &query.license);
-        self.check(caller, Verb::List, &license).await?;
+        self.check(caller, LIST, &license).await?;
         let holders = self.desk.holders(&license).map_err(|denied| Problem::from(&denied))?;
         let pools = self.desk.in_use(&license).unwrap_or_default();
         if query.limit == Some(0) {
@@ -250,7 +250,7 @@ impl Seats {
     async fn evict(&self, caller: &Caller, query: Option<&str>) -> Result<Reply, Problem> {
         let query = read_query(query)?;
         let license = LicenseName::new(&query.namespace, &query.license);
-        self.check(caller, Verb::Evict, &license).await?;
+        self.check(caller, EVICT, &license).await?;
         let released =
             self.desk.evict(&license, query.user.as_deref()).await.map_err(|denied| Problem::from(&denied))?;
         Ok(json(StatusCode::OK, &Evicted { released }))

@@ -4,8 +4,8 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use super::problem::Problem;
 use super::wire::{Answers, Body, Evicted, Grant, Heartbeats, Holders, Kept, MOST_HOLDERS};
+use crate::server::http::problem::Problem;
 
 /// Where it is served.
 pub const PATH: &str = "/v1/openapi.json";

@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::id;
-use super::problem::Problem;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::request::{Access, MAX_COUNT, MAX_NAME_BYTES};
 use crate::seats::{Ask, Granted, Seat};
+use crate::server::http::problem::Problem;
 
 /// The most requests in one body.
 pub const MOST_REQUESTS: usize = 1_000;

@@ -1,35 +1,30 @@
-//! Who the caller is and what it may do: ServiceAccount tokens (TokenReview), and RBAC on the virtual subresource
-//! `licenses/seats`.
+//! Who the caller is and what it may do: ServiceAccount tokens (TokenReview), and RBAC (SubjectAccessReview).
 //!
-//! `create` takes and keeps seats, `list` shows the holders, `delete` releases the caller's own seats, and `evict`
-//! those of others. Answers of the API server are cached for `kept::TRUSTED` and no longer: after that, a token or a
-//! right that was taken away no longer counts. An API server that has just started has not read every Role and denies
-//! everything, so a caller that had a right is told that it is missing only once the API server has denied it for
-//! `DOUBT`.
+//! Answers of the API server are cached for `TRUSTED` and no longer: after that, a token or a right that was taken away
+//! no longer counts. An API server that has just started has not read every Role and denies everything, so a caller that
+//! had a right is told that it is missing only once the API server has denied it for `DOUBT`.
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::PostParams;
 use kube::{Api, Client};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::kept::{Found, Kept, TRUSTED};
+use super::answers::{CachedAnswers, Found, TRUSTED};
+use super::credential::{Credential, TokenHash, bearer_token, hash_of};
+use super::guests::Guest;
 use super::problem::Problem;
 use crate::cluster::client::{CallError, call};
-use crate::domain::license::name::LicenseName;
 use crate::machine::monotonic;
-use crate::server::guests::Guest;
 
 /// The audience that a token has to be issued for.
 pub const AUDIENCE: &str = "seatkeeper";
-/// The longest token that is looked at, in bytes.
-const LONGEST_TOKEN: usize = 16 * 1024;
 /// How long a denial is cached. Short, because the right may be granted meanwhile.
-const NO_COUNTS: Duration = Duration::from_secs(1);
+const DENIAL_COUNTS: Duration = Duration::from_secs(1);
 /// A caller that had the right is told that it is missing only after the API server has denied it for this long.
 /// Nothing is granted meanwhile.
 const DOUBT: Duration = Duration::from_secs(5);
@@ -53,47 +48,49 @@ impl Caller {
     }
 }
 
-/// What a caller wants to do with the seats of a License.
+/// A right in terms of RBAC: a verb on a subresource. It may exist in RBAC alone, as `licenses/seats` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verb {
-    Create,
-    Delete,
-    Evict,
-    List,
+pub struct Right {
+    pub verb: &'static str,
+    pub group: &'static str,
+    pub resource: &'static str,
+    pub subresource: &'static str,
 }
 
-impl Verb {
-    fn as_str(self) -> &'static str {
-        match self {
-            Verb::Create => "create",
-            Verb::Delete => "delete",
-            Verb::Evict => "evict",
-            Verb::List => "list",
-        }
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.verb, self.resource, self.subresource)
     }
+}
+
+/// The object that a right is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Object {
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
 }
 
 /// What the API server has answered about a right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Right {
-    Given,
+enum Verdict {
+    Allowed,
     /// It was given and is now denied: taken away, or not read yet by an API server that has just started.
     InDoubt {
         since: Duration,
     },
-    Missing,
+    Denied,
 }
 
-impl Right {
-    /// The right after another answer of the API server, and how long that answer counts.
-    fn after(before: Option<Right>, is_allowed: bool, now: Duration) -> (Right, Duration) {
+impl Verdict {
+    /// The verdict after another answer of the API server, and how long that answer counts.
+    fn after(before: Option<Verdict>, is_allowed: bool, now: Duration) -> (Verdict, Duration) {
         match before {
-            _ if is_allowed => (Right::Given, TRUSTED),
-            Some(Right::Given) => (Right::InDoubt { since: now }, NO_COUNTS),
-            Some(Right::InDoubt { since }) if now.saturating_sub(since) < DOUBT => {
-                (Right::InDoubt { since }, NO_COUNTS)
+            _ if is_allowed => (Verdict::Allowed, TRUSTED),
+            Some(Verdict::Allowed) => (Verdict::InDoubt { since: now }, DENIAL_COUNTS),
+            Some(Verdict::InDoubt { since }) if now.saturating_sub(since) < DOUBT => {
+                (Verdict::InDoubt { since }, DENIAL_COUNTS)
             }
-            _ => (Right::Missing, NO_COUNTS),
+            _ => (Verdict::Denied, DENIAL_COUNTS),
         }
     }
 }
@@ -102,8 +99,8 @@ impl Right {
 pub enum Callers {
     /// By the API server.
     Cluster(Box<Cluster>),
-    /// By one token, which may do everything; this is its SHA-256.
-    Credential([u8; 32]),
+    /// By one token, which may do everything.
+    Credential(Credential),
 }
 
 /// The header last shown over a connection, and the caller it identifies. It is not looked up again while the answer
@@ -142,17 +139,21 @@ impl Shown {
 /// The API server, and what it has answered.
 pub struct Cluster {
     client: Client,
-    known: Kept<[u8; 32], Arc<Caller>>,
-    rights: Kept<(Arc<str>, Verb, LicenseName), Right>,
+    known: CachedAnswers<TokenHash, Arc<Caller>>,
+    rights: CachedAnswers<(Arc<str>, Right, Object), Verdict>,
 }
 
 impl Callers {
     pub fn of_cluster(client: Client) -> Self {
-        Callers::Cluster(Box::new(Cluster { client, known: Kept::default(), rights: Kept::default() }))
+        Callers::Cluster(Box::new(Cluster {
+            client,
+            known: CachedAnswers::default(),
+            rights: CachedAnswers::default(),
+        }))
     }
 
     pub fn with_credential(token: &str) -> Self {
-        Callers::Credential(Sha256::digest(token).into())
+        Callers::Credential(Credential::of(token))
     }
 
     /// Identifies the caller by its headers. `shown` is what the same connection showed before.
@@ -161,15 +162,10 @@ impl Callers {
         if let Some(caller) = given.and_then(|given| shown.is(given)) {
             return Ok(caller);
         }
-        let token = given
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.split_once(' '))
-            .filter(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && token.len() <= LONGEST_TOKEN)
-            .map(|(_, token)| token.trim())
-            .ok_or_else(|| unauthorized("send `Authorization: Bearer TOKEN`"))?;
-        let hash: [u8; 32] = Sha256::digest(token).into();
+        let token = bearer_token(headers).ok_or_else(|| unauthorized("send `Authorization: Bearer TOKEN`"))?;
+        let hash = hash_of(token);
         let (caller, until) = match self {
-            Callers::Credential(of) if *of == hash => {
+            Callers::Credential(credential) if credential.has(&hash) => {
                 let (user, extra) = ("seatkeeper-up".into(), BTreeMap::new());
                 (Arc::new(Caller { user, uid: None, groups: Vec::new(), extra, all: true }), Duration::MAX)
             }
@@ -184,24 +180,25 @@ impl Callers {
         Ok(caller)
     }
 
-    /// Fails unless `caller` may do `verb` with the seats of `license`.
-    pub async fn check(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<(), Problem> {
+    /// Fails unless `caller` has `right` on `object`.
+    pub async fn check(&self, caller: &Caller, right: Right, object: &Object) -> Result<(), Problem> {
         if caller.all {
             return Ok(());
         }
         let Callers::Cluster(cluster) = self else { return Ok(()) };
-        match cluster.right(caller, verb, license).await? {
-            Right::Given => Ok(()),
-            Right::InDoubt { .. } => {
+        match cluster.verdict(caller, right, object).await? {
+            Verdict::Allowed => Ok(()),
+            Verdict::InDoubt { .. } => {
                 let detail =
                     "the API server denies a right that it gave before, as one that has just started does; ask again";
                 Err(caller_unknown(detail))
             }
-            Right::Missing => {
+            Verdict::Denied => {
+                let (user, Right { resource, subresource, .. }) = (&caller.user, right);
+                let Object { namespace, name } = object;
                 let detail = format!(
-                    "{} may not {} licenses/seats of {license}: bind a Role with that verb on resource licenses/seats",
-                    caller.user,
-                    verb.as_str()
+                    "{user} may not {right} of {namespace}/{name}: \
+                     bind a Role with that verb on resource {resource}/{subresource}"
                 );
                 Err(Problem::new(StatusCode::FORBIDDEN, "Forbidden", detail))
             }
@@ -211,14 +208,14 @@ impl Callers {
 
 impl Cluster {
     /// The caller with this token, and until when the answer counts.
-    async fn identify(&self, hash: [u8; 32], token: &str) -> Result<(Arc<Caller>, Duration), Problem> {
+    async fn identify(&self, hash: TokenHash, token: &str) -> Result<(Arc<Caller>, Duration), Problem> {
         self.known.answer(hash, |_| whose(self.client.clone(), token.to_owned())).await
     }
 
-    async fn right(&self, caller: &Caller, verb: Verb, license: &LicenseName) -> Result<Right, Problem> {
-        let key = (caller.user.clone(), verb, license.clone());
-        let review = || review_of(caller, verb, license);
-        Ok(self.rights.answer(key, |before| right(self.client.clone(), review(), before)).await?.0)
+    async fn verdict(&self, caller: &Caller, right: Right, object: &Object) -> Result<Verdict, Problem> {
+        let key = (caller.user.clone(), right, object.clone());
+        let review = || review_of(caller, right, object);
+        Ok(self.rights.answer(key, |before| verdict(self.client.clone(), review(), before)).await?.0)
     }
 }
 
@@ -248,7 +245,7 @@ async fn whose(client: Client, token: String) -> Found<Arc<Caller>> {
     Ok((Arc::new(caller), TRUSTED))
 }
 
-fn review_of(caller: &Caller, verb: Verb, license: &LicenseName) -> SubjectAccessReview {
+fn review_of(caller: &Caller, right: Right, object: &Object) -> SubjectAccessReview {
     SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
             user: Some(caller.user.to_string()),
@@ -256,12 +253,12 @@ fn review_of(caller: &Caller, verb: Verb, license: &LicenseName) -> SubjectAcces
             groups: Some(caller.groups.clone()),
             extra: Some(caller.extra.clone()),
             resource_attributes: Some(ResourceAttributes {
-                group: Some("seatkeeper.dev".into()),
-                resource: Some("licenses".into()),
-                subresource: Some("seats".into()),
-                namespace: Some(license.namespace.to_string()),
-                name: Some(license.name.to_string()),
-                verb: Some(verb.as_str().into()),
+                group: Some(right.group.into()),
+                resource: Some(right.resource.into()),
+                subresource: Some(right.subresource.into()),
+                namespace: Some(object.namespace.to_string()),
+                name: Some(object.name.to_string()),
+                verb: Some(right.verb.into()),
                 ..ResourceAttributes::default()
             }),
             ..SubjectAccessReviewSpec::default()
@@ -270,10 +267,10 @@ fn review_of(caller: &Caller, verb: Verb, license: &LicenseName) -> SubjectAcces
     }
 }
 
-async fn right(client: Client, review: SubjectAccessReview, before: Option<Right>) -> Found<Right> {
+async fn verdict(client: Client, review: SubjectAccessReview, before: Option<Verdict>) -> Found<Verdict> {
     let api: Api<SubjectAccessReview> = Api::all(client);
     let review = call(api.create(&PostParams::default(), &review)).await.map_err(|error| unknown(&error))?;
-    Ok(Right::after(before, review.status.is_some_and(|status| status.allowed), monotonic()))
+    Ok(Verdict::after(before, review.status.is_some_and(|status| status.allowed), monotonic()))
 }
 
 fn unauthorized(detail: &str) -> Problem {
@@ -281,7 +278,7 @@ fn unauthorized(detail: &str) -> Problem {
 }
 
 fn unknown(error: &CallError) -> Problem {
-    tracing::warn!(%error, "the caller of a seat request cannot be identified");
+    tracing::warn!(%error, "a caller cannot be identified");
     caller_unknown("the caller cannot be identified at present: the API server does not answer as it should")
 }
 
@@ -296,15 +293,15 @@ mod tests {
     #[test]
     fn a_right_that_was_given_is_missing_once_the_api_server_has_said_so_for_a_while() {
         let at = Duration::from_secs;
-        let right = |before, is_allowed, now| Right::after(before, is_allowed, at(now)).0;
-        assert_eq!(right(None, false, 1), Right::Missing, "a caller that never had it does not wait");
-        let doubted = right(Some(Right::Given), false, 10);
-        assert_eq!(doubted, Right::InDoubt { since: at(10) });
-        assert_eq!(right(Some(doubted), false, 14), doubted);
-        assert_eq!(right(Some(doubted), true, 14), Right::Given);
-        assert_eq!(right(Some(doubted), false, 15), Right::Missing);
-        assert_eq!(right(Some(Right::Missing), true, 16), Right::Given);
-        assert_eq!([true, false].map(|yes| Right::after(None, yes, at(0)).1), [TRUSTED, NO_COUNTS]);
+        let verdict = |before, is_allowed, now| Verdict::after(before, is_allowed, at(now)).0;
+        assert_eq!(verdict(None, false, 1), Verdict::Denied, "a caller that never had it does not wait");
+        let doubted = verdict(Some(Verdict::Allowed), false, 10);
+        assert_eq!(doubted, Verdict::InDoubt { since: at(10) });
+        assert_eq!(verdict(Some(doubted), false, 14), doubted);
+        assert_eq!(verdict(Some(doubted), true, 14), Verdict::Allowed);
+        assert_eq!(verdict(Some(doubted), false, 15), Verdict::Denied);
+        assert_eq!(verdict(Some(Verdict::Denied), true, 16), Verdict::Allowed);
+        assert_eq!([true, false].map(|yes| Verdict::after(None, yes, at(0)).1), [TRUSTED, DENIAL_COUNTS]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,22 +1,16 @@
-//! The bodies of requests and replies.
+//! The bodies of requests.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::{BodyExt, Either, Full};
+use http::StatusCode;
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use super::shown;
+use super::reply::shown;
 
 /// The longest body that is accepted.
 pub const MOST_BYTES: usize = 1024 * 1024;
-/// The initial buffer of a reply: a reply with one seat fits.
-const USUAL: usize = 256;
-
-/// A response: made here, or passed on as it comes from another replica.
-pub type Reply = Response<Either<Full<Bytes>, Incoming>>;
 
 /// Reads the whole body. Fails if it breaks off or has more than `MOST_BYTES`.
 pub async fn whole(mut body: Incoming) -> Result<Bytes, Problem> {
@@ -46,27 +40,4 @@ pub async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
         let field = field.map_or(String::new(), |path| format!(" `{}`:", shown(&path)));
         Problem::invalid(format!("the body cannot be read:{field} {error}"))
     })
-}
-
-/// A response with `body` as JSON.
-pub fn json(status: StatusCode, body: &impl Serialize) -> Reply {
-    let mut text = Vec::with_capacity(USUAL);
-    // Our own types always serialise.
-    let _ = serde_json::to_writer(&mut text, body);
-    of(status, "application/json", text)
-}
-
-/// A response without a body.
-pub fn empty(status: StatusCode) -> Reply {
-    let mut reply = Response::new(Either::Left(Full::default()));
-    *reply.status_mut() = status;
-    reply
-}
-
-/// A response with `body`, whose content type is `kind`.
-pub fn of(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Reply {
-    let mut reply = Response::new(Either::Left(Full::from(body)));
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    reply
 }

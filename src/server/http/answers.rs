@@ -23,7 +23,7 @@ pub type Found<V> = Result<(V, Duration), Problem>;
 type Asked<V> = BoxFuture<'static, Result<Answer<V>, Problem>>;
 
 /// A cache of answers.
-pub struct Kept<K, V>(Arc<Mutex<Answers<K, V>>>);
+pub struct CachedAnswers<K, V>(Arc<Mutex<Answers<K, V>>>);
 
 struct Answers<K, V> {
     kept: HashMap<K, Answer<V>>,
@@ -31,9 +31,9 @@ struct Answers<K, V> {
     asked: HashMap<K, WeakShared<Asked<V>>>,
 }
 
-impl<K, V> Default for Kept<K, V> {
+impl<K, V> Default for CachedAnswers<K, V> {
     fn default() -> Self {
-        Kept(Arc::new(Mutex::new(Answers { kept: HashMap::new(), asked: HashMap::new() })))
+        CachedAnswers(Arc::new(Mutex::new(Answers { kept: HashMap::new(), asked: HashMap::new() })))
     }
 }
 
@@ -41,7 +41,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<K, V> Kept<K, V>
+impl<K, V> CachedAnswers<K, V>
 where
     K: Hash + Eq + Clone + Send + 'static,
     V: Clone + Send + Sync + 'static,
@@ -127,7 +127,7 @@ mod tests {
         }
     }
 
-    async fn a_thousand_at_once(kept: &Kept<&'static str, u32>, slow: &Slow, answer: &Found<u32>) -> usize {
+    async fn a_thousand_at_once(kept: &CachedAnswers<&'static str, u32>, slow: &Slow, answer: &Found<u32>) -> usize {
         let one = || kept.answer("same", |_| slow.clone().asked(answer.clone()));
         let all = futures::future::join_all((0..1_000).map(|_| one())).await;
         assert!(all.iter().all(|one| one.is_ok() == answer.is_ok()));
@@ -136,7 +136,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_thousand_at_once_are_one_question_and_one_more_once_it_has_run_out() {
-        let (kept, slow) = (Kept::default(), Slow::default());
+        let (kept, slow) = (CachedAnswers::default(), Slow::default());
         assert_eq!(a_thousand_at_once(&kept, &slow, &Ok((1, TRUSTED))).await, 1);
         assert_eq!(a_thousand_at_once(&kept, &slow, &Ok((1, TRUSTED))).await, 0);
         tokio::time::advance(TRUSTED).await;
@@ -145,7 +145,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_told_to_all_who_wait_and_not_kept() {
-        let (kept, slow) = (Kept::default(), Slow::default());
+        let (kept, slow) = (CachedAnswers::default(), Slow::default());
         let failure = Err(Problem::invalid("it is away"));
         assert_eq!(a_thousand_at_once(&kept, &slow, &failure).await, 1);
         assert_eq!(a_thousand_at_once(&kept, &slow, &Ok((1, TRUSTED))).await, 1);
@@ -153,7 +153,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_that_goes_away_while_asking_leaves_nothing_behind() {
-        let (kept, slow) = (Kept::default(), Slow::default());
+        let (kept, slow) = (CachedAnswers::default(), Slow::default());
         for _ in 0..2 {
             let asking = kept.answer("same", |_| slow.clone().asked(Ok((1, TRUSTED))));
             assert!(tokio::time::timeout(Duration::from_millis(1), asking).await.is_err());

@@ -1,7 +1,7 @@
 //! A replica that does not own the ledger passes requests on to the owner.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, request};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -11,15 +11,16 @@ use std::error::Error;
 use std::time::Duration;
 use tokio::sync::watch;
 
-use super::body::{Reply, whole};
+use super::body::whole;
+use super::connector::connector;
 use super::problem::Problem;
+use super::reply::Reply;
 use super::tls::Tls;
-use super::wire::wait_of;
 
 /// Marks a request that was passed on, so that it is not passed on twice.
 const PASSED_ON: HeaderName = HeaderName::from_static("seatkeeper-passed-on");
-/// The owner of the ledger has this long to answer; then it counts as out of reach. For a request that waits in the
-/// queue, the time starts after its wait.
+/// The owner has this long to answer; then it counts as out of reach. For a request that wants to wait, the time starts
+/// after its wait.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// Passes requests on to the replica that leads.
@@ -35,16 +36,6 @@ enum Way {
     Tls(watch::Receiver<Tls>),
 }
 
-/// Plain TCP to another replica.
-pub(super) fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(Duration::from_secs(1)));
-    // Requests that TLS wraps have the scheme https.
-    connector.enforce_http(false);
-    connector
-}
-
 impl Forward {
     /// `leader` is the address of another replica's seat server; `None` while no other replica is known to lead.
     pub fn new(leader: watch::Receiver<Option<String>>) -> Self {
@@ -57,15 +48,21 @@ impl Forward {
         Forward { leader, way: Way::Tls(tls) }
     }
 
-    /// Passes a request on and returns the answer. Fails with `NotOwner` if the leader is unknown or out of reach.
-    pub async fn pass_on(&self, mut head: request::Parts, body: Incoming) -> Result<Reply, Problem> {
+    /// Passes a request on and returns the answer. `wait` reads from the body how long the request wants to wait before
+    /// it is answered. Fails with `NotOwner` if the leader is unknown or out of reach.
+    pub async fn pass_on(
+        &self,
+        mut head: request::Parts,
+        body: Incoming,
+        wait: impl FnOnce(&[u8]) -> Duration,
+    ) -> Result<Reply, Problem> {
         let leader = self.leader.borrow().clone();
         let leader = leader
             .filter(|_| !head.headers.contains_key(PASSED_ON))
             .ok_or_else(|| nobody("no replica owns the seats at present: another one is taking over"))?;
         let body = whole(body).await?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-        let patience = PATIENCE + if head.method == Method::POST { wait_of(&body) } else { Duration::ZERO };
+        let patience = PATIENCE + wait(&body);
         let scheme = match self.way {
             Way::Plain(_) => "http",
             Way::Tls(_) => "https",

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-use super::forward::connector;
+use super::connector::connector;
 use crate::machine::jittered;
 
 /// How often the files are checked. A kubelet brings a renewed Secret within a minute or two.

@@ -1,0 +1,24 @@
+//! What every HTTP server of the operator is made of. Nothing here knows what is served.
+//!
+//! | question | file |
+//! |---|---|
+//! | How is a connection accepted, and TLS begun? | `serve.rs` |
+//! | Which connection is closed if there are too many? | `guests.rs` |
+//! | How is a body read? | `body.rs` |
+//! | What does an answer look like? | `reply.rs`; a refusal: `problem.rs` |
+//! | Who is the caller, and what may it do? | `callers.rs`; one fixed token: `credential.rs` |
+//! | How long does an answer of the API server count? | `answers.rs` |
+//! | Which certificate is shown, and which is trusted? | `tls.rs` |
+//! | How is a request passed on to the replica that leads? | `forward.rs`, over `connector.rs` |
+
+pub mod answers;
+pub mod body;
+pub mod callers;
+mod connector;
+pub mod credential;
+pub mod forward;
+pub mod guests;
+pub mod problem;
+pub mod reply;
+pub mod serve;
+pub mod tls;

@@ -1,0 +1,83 @@
+//! Connections: bounded in number, each with its own task, over TLS or not. One that has not shown the credential makes
+//! room for others (`guests.rs`).
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+use super::guests::{Connection, Guest, Guests};
+
+/// How long to wait when no connection can be accepted because file descriptors have run out.
+const OUT_OF_FILES: Duration = Duration::from_millis(500);
+/// A client has this long to finish its TLS handshake; then it is cut off. So are replicas that watch this one over a
+/// silent connection (`cluster/watch_leader.rs`): they open another.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Answers the requests of one connection, one after another.
+pub trait Service: Send + Sync + 'static {
+    type Body: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
+
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// Serves HTTP until the task is dropped, over at most `most` connections at a time. `service` makes what answers the
+/// requests of a connection.
+pub async fn serve<S: Service>(listener: TcpListener, most: usize, service: impl Fn(Arc<Guest>) -> S) {
+    let take = |connection: Connection| {
+        let service = service(connection.guest.clone());
+        tokio::spawn(answer(connection, service));
+    };
+    accept(listener, most, take).await;
+}
+
+/// The same over HTTPS. Each connection gets the certificate that is in use when it comes. A slow handshake holds up no
+/// other connection.
+pub async fn serve_tls<S: Service>(
+    listener: TcpListener,
+    most: usize,
+    certificate: impl Fn() -> Arc<ServerConfig>,
+    service: impl Fn(Arc<Guest>) -> S,
+) {
+    let take = |connection: Connection| {
+        let service = service(connection.guest.clone());
+        let handshake = TlsAcceptor::from(certificate()).accept(connection);
+        tokio::spawn(async move {
+            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, handshake).await {
+                answer(stream, service).await;
+            }
+        });
+    };
+    accept(listener, most, take).await;
+}
+
+async fn accept(listener: TcpListener, most: usize, take: impl Fn(Connection)) {
+    let guests = Guests::with_room(most);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                if let Some(connection) = guests.admit(stream) {
+                    take(connection);
+                }
+            }
+            Err(_) => tokio::time::sleep(OUT_OF_FILES).await,
+        }
+    }
+}
+
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, service: impl Service) {
+    let service = &service;
+    let answering = service_fn(async move |request| Ok::<_, Infallible>(service.answer(request).await));
+    // If the connection breaks, there is nobody left to notify.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answering).await;
+}
