@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use seatkeeper::domain::license::entitlement::{Presented, entitlement, granted_pools};
+use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::license::members::{Bound, Heads, bounds};
 use seatkeeper::domain::seats::pool::Terms;
@@ -17,7 +17,7 @@ fn terms(pools: Value, now: &str) -> Terms {
     .expect("claims of a key");
     let key = Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims)), refusal: None };
     let (keys, now) = ([key], now.parse().expect("a time"));
-    Terms::new(&entitlement(&keys, now), &granted_pools(&keys, now), &[], &[])
+    Terms::new(&entitlement(&keys, now), &[], &[])
 }
 
 const IN_FORCE: &str = "1970-01-01T00:00:01Z";

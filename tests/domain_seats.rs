@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use seatkeeper::domain::Instant;
 use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
-use seatkeeper::domain::license::pool::PoolGrant;
 use seatkeeper::domain::seats::hold::{HeldSeat, Record};
 use seatkeeper::domain::seats::line::{read_base, read_records, write_base, write_records};
 use seatkeeper::domain::seats::pool::{Assignment, Reservation, Terms};
@@ -36,9 +35,8 @@ fn terms_at(now: Instant, pools: Value, assignments: &[Assignment], reservations
         "demo_seats": 2, "on_demo": {"EndAfterMinutes": 30}, "pools": pools,
     }))
     .unwrap();
-    let key =
-        Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims.clone())), refusal: None };
-    Arc::new(Terms::new(&entitlement(&[key], now), &claims.pools, assignments, reservations))
+    let key = Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims)), refusal: None };
+    Arc::new(Terms::new(&entitlement(&[key], now), assignments, reservations))
 }
 
 fn terms(pools: Value) -> Arc<Terms> {
@@ -461,7 +459,7 @@ fn m3_a_named_licence_belongs_to_one_user_on_any_computer() {
 
 #[test]
 fn no_key_no_seat() {
-    let terms = Arc::new(Terms::new(&entitlement(&[], at(1)), Vec::<&PoolGrant>::new(), &[], &[]));
+    let terms = Arc::new(Terms::new(&entitlement(&[], at(1)), &[], &[]));
     let mut server = Server::new(terms, nobody());
     assert_eq!(server.start("x", "s"), Err("NoLicense"));
 }

@@ -46,7 +46,7 @@ fn terms(model: PoolModel) -> Arc<Terms> {
     let pool = PoolLimit { name: "pool".into(), model, limit: Some(SEATS as u64) };
     let none = entitlement(&[], Instant::default());
     let all = Entitlement { mode: Mode::Full, ever_licensed: true, pools: vec![pool], ..none };
-    Arc::new(Terms::new(&all, [], &[], &[]))
+    Arc::new(Terms::new(&all, &[], &[]))
 }
 
 /// Returns the bytes for each seat if every seat belongs to another user.

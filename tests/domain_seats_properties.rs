@@ -485,8 +485,7 @@ impl World {
             "demo_seats": self.demo_seats, "pools": self.pools.iter().map(pool).collect::<Vec<_>>(),
         }))
         .unwrap();
-        let key =
-            Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims.clone())), refusal: None };
+        let key = Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims)), refusal: None };
         let seconds = match self.mode {
             Mode::Full => 1,
             Mode::Grace => 10,
@@ -498,7 +497,7 @@ impl World {
             teams.map(|(n, seats)| Reservation { pool: name.into(), team: TEAMS[n].into(), seats }).collect::<Vec<_>>()
         };
         let reservations: Vec<Reservation> = self.pools.iter().flat_map(reserved).collect();
-        Arc::new(Terms::new(&entitlement(&[key], now), &claims.pools, &[], &reservations))
+        Arc::new(Terms::new(&entitlement(&[key], now), &[], &reservations))
     }
 
     fn people(&self) -> Arc<People> {

@@ -79,15 +79,36 @@ impl Backoff for Waits {
     }
 }
 
-/// Starts a cache and the task that keeps it up to date, and calls `on_change` for every change once the cache has it.
-pub fn cache<K>(api: Api<K>, config: watcher::Config, on_change: impl FnMut(Change<K>) + Send + 'static) -> Store<K>
+/// What fills a cache, once it is started.
+pub struct Watch<K>
+where
+    K: reflector::Lookup + Clone + 'static,
+    K::DynamicType: Eq + Hash + Clone,
+{
+    api: Api<K>,
+    config: watcher::Config,
+    writer: Writer<K>,
+}
+
+/// A cache, which is empty until its watch is started.
+pub fn cache<K>(api: Api<K>, config: watcher::Config) -> (Store<K>, Watch<K>)
+where
+    K: reflector::Lookup + Clone + 'static,
+    K::DynamicType: Default + Eq + Hash + Clone,
+{
+    let (store, writer) = reflector::store();
+    (store, Watch { api, config, writer })
+}
+
+impl<K> Watch<K>
 where
     K: Resource + ResourceExt + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Unpin + Send + Sync,
 {
-    let (store, writer) = reflector::store();
-    tokio::spawn(keep(api, config, writer, on_change));
-    store
+    /// Starts the task that keeps the cache up to date, and calls `on_change` for every change once the cache has it.
+    pub fn start(self, on_change: impl FnMut(Change<K>) + Send + 'static) {
+        tokio::spawn(keep(self.api, self.config, self.writer, on_change));
+    }
 }
 
 async fn keep<K>(api: Api<K>, config: watcher::Config, mut writer: Writer<K>, mut on_change: impl FnMut(Change<K>))

@@ -10,15 +10,14 @@ pub mod runner;
 pub mod subscription;
 mod wiring;
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, Client, ResourceExt};
+use kube::Client;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::cluster::client::{RequestCount, call};
+use crate::cluster::client::RequestCount;
 use crate::cluster::clock::Clock;
 use crate::cluster::events::Events;
 use crate::cluster::health::Health;
@@ -31,7 +30,7 @@ use crate::seats::budget::BYTES_A_SECOND;
 use crate::seats::ledger::Ledger;
 use crate::seats::metrics::SeatMetrics;
 use runner::Surroundings;
-use wiring::Wiring;
+use wiring::{Caches, Wiring};
 
 /// Work that is under way when the operator is to stop has this long to finish.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -41,6 +40,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// The operator, ready to run.
 pub struct Operator {
     client: Client,
+    caches: Caches,
     clock: Clock,
     namespace: String,
     identity: String,
@@ -78,9 +78,11 @@ impl Operator {
         let seats = SeatMetrics::default();
         let metrics = Arc::new(Metrics::new(requests));
         metrics.export(|registry| seats.register(registry));
-        let desk = Desk::new(clock.clone(), seat_ttl, Some(BYTES_A_SECOND), seats);
+        let caches = Caches::new(&client, namespace);
+        let desk = Desk::new(caches.observed.clone(), clock.clone(), seat_ttl, Some(BYTES_A_SECOND), seats);
         Operator {
             client,
+            caches,
             rank: Rank { renew: desk.wants_proof(), ..Rank::default() },
             desk,
             seats_run: None,
@@ -95,7 +97,7 @@ impl Operator {
     /// Runs until `stop` turns true or the lead is lost: caches first, then the lead, then the controllers. When it
     /// stops, work under way is finished and the lead is given back.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> End {
-        let Operator { client, clock, namespace, identity, health, metrics, desk, seats_run, rank } = self;
+        let Operator { client, caches, clock, namespace, identity, health, metrics, desk, seats_run, rank } = self;
         let seats_run = seats_run.unwrap_or_else(Handle::current);
         let events = Events::start(client.clone(), &identity, metrics.events_dropped.clone());
         let mut background = tokio::task::JoinSet::new();
@@ -108,9 +110,11 @@ impl Operator {
         let mut candidate =
             Candidate::new(client.clone(), &namespace, identity.clone(), clock.clone(), rank.clone(), proven);
         let ledger = Arc::new(Ledger::new(client.clone(), &namespace, &identity));
-        let Some(cluster) = first_look(&client, &candidate, &mut stop).await else { return End::Stopped };
+        if !first_look(&candidate, &mut stop).await {
+            return End::Stopped;
+        }
         let with = Surroundings { clock, events, metrics: metrics.clone(), desk: desk.clone() };
-        let wiring = Wiring::start(client, &namespace, cluster, with);
+        let wiring = Wiring::start(caches, with);
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return End::Stopped,
@@ -148,22 +152,16 @@ impl Operator {
     }
 }
 
-/// Returns the UID of kube-system and recalls the stored time, retrying until the API server answers. `None` if `stop`
-/// turns true first.
-async fn first_look(client: &Client, candidate: &Candidate, stop: &mut watch::Receiver<bool>) -> Option<String> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
+/// Recalls the stored time, retrying until the API server answers. Returns false if `stop` turns true first.
+async fn first_look(candidate: &Candidate, stop: &mut watch::Receiver<bool>) -> bool {
     loop {
-        let looked = async {
-            let uid = call(namespaces.get("kube-system")).await?.uid().unwrap_or_default();
-            candidate.recall_time().await.map(|()| uid)
-        };
-        match looked.await {
-            Ok(uid) => return Some(uid),
+        match candidate.recall_time().await {
+            Ok(()) => return true,
             Err(error) => tracing::warn!(%error, "the API server cannot be read yet"),
         }
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => return None,
+            _ = stop.wait_for(|stop| *stop) => return false,
             () = tokio::time::sleep(jittered(FIRST_LOOK)) => {}
         }
     }

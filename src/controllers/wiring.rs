@@ -5,7 +5,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use std::hash::Hash;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::license::{self, LicenseController};
@@ -15,7 +15,7 @@ use super::roster::RosterController;
 use super::runner::{self, Surroundings};
 use super::subscription::{self, SubscriptionController};
 use crate::api::{License, Plan, Roster, Subscription, mark, secret_type};
-use crate::cluster::watch::{Change, Guarded, all, cache};
+use crate::cluster::watch::{Change, Guarded, Watch, all, cache};
 use crate::observed::Observed;
 use crate::observed::enrolment::{Enrolment, license_of};
 use crate::observed::namespaces::NamespaceMeta;
@@ -42,37 +42,23 @@ pub struct Wiring {
 
 /// Where the changes that the watches see go.
 struct Feeds {
-    namespace: String,
-    controllers: OnceLock<Wiring>,
-    license_queue: Queue<Guarded<License>>,
-    subscription_queue: Queue<Guarded<Subscription>>,
-    plan_queue: Queue<Guarded<Plan>>,
-    roster_queue: Queue<Guarded<Roster>>,
+    wiring: Wiring,
     license_references: References<Guarded<License>>,
     subscription_references: References<Guarded<Subscription>>,
 }
 
 impl Wiring {
     /// Starts the watches. Nothing is judged before `run_controllers`.
-    pub fn start(client: Client, namespace: &str, cluster: String, with: Surroundings) -> Self {
-        let feeds = Arc::new(Feeds {
-            namespace: namespace.to_owned(),
-            controllers: OnceLock::new(),
-            license_queue: Queue::default(),
-            subscription_queue: Queue::default(),
-            plan_queue: Queue::default(),
-            roster_queue: Queue::default(),
-            license_references: References::default(),
-            subscription_references: References::default(),
-        });
-        let observed = observe(client, namespace, cluster, &feeds);
+    pub fn start(caches: Caches, with: Surroundings) -> Self {
+        let Caches { observed, watches, roster_queue } = caches;
+        let license_queue = Queue::default();
         let wiring = Wiring {
             licenses: Arc::new(LicenseController {
                 observed: observed.clone(),
                 with: with.clone(),
                 statuses: Arc::default(),
                 wakes: Arc::new(Wakes::default()),
-                queue: feeds.license_queue.clone(),
+                queue: license_queue.clone(),
             }),
             subscriptions: Arc::new(SubscriptionController {
                 observed: observed.clone(),
@@ -91,15 +77,19 @@ impl Wiring {
                 statuses: Arc::default(),
                 wakes: Arc::new(Wakes::default()),
             }),
-            license_queue: feeds.license_queue.clone(),
-            subscription_queue: feeds.subscription_queue.clone(),
-            plan_queue: feeds.plan_queue.clone(),
-            roster_queue: feeds.roster_queue.clone(),
+            license_queue,
+            subscription_queue: Queue::default(),
+            plan_queue: Queue::default(),
+            roster_queue,
             observed,
             with,
         };
-        let _ = feeds.controllers.set(wiring.clone());
-        wiring.with.desk.look_licenses_up_in(Box::new(license::SeatTerms(wiring.licenses.clone())));
+        let feeds = Feeds {
+            wiring: wiring.clone(),
+            license_references: References::default(),
+            subscription_references: References::default(),
+        };
+        watches.start(&Arc::new(feeds));
         wiring
     }
 
@@ -178,69 +168,100 @@ impl Wiring {
     }
 }
 
-/// Starts the watches.
-fn observe(client: Client, namespace: &str, cluster: String, feeds: &Arc<Feeds>) -> Observed {
-    let secrets = |type_: &str, feed: fn(&Feeds, &Secret)| {
-        let feeds = feeds.clone();
-        let config = watcher::Config::default().fields(&format!("type={type_}"));
-        cache(Api::<Secret>::all(client.clone()), config, move |change| match change {
-            Change::Of(secret) => feed(&feeds, secret),
-            Change::Relisted => feeds.everything(),
-        })
-    };
-    let keys = secrets(secret_type::LICENSE, Feeds::referred_secret);
-    let trusts = secrets(secret_type::TRUST, Feeds::trust_secret);
-    let issuers = secrets(secret_type::ISSUER, Feeds::referred_secret);
-    let licenses = of_kind(&client, feeds, Feeds::license);
-    let subscriptions = of_kind(&client, feeds, Feeds::subscription);
-    let plans = of_kind(&client, feeds, Feeds::plan);
-    let rosters = of_kind(&client, feeds, Feeds::roster);
-    let namespaces = {
-        let feeds = feeds.clone();
-        cache(Api::<NamespaceMeta>::all(client.clone()), watcher::Config::default(), move |change| match change {
-            Change::Of(namespace) => feeds.namespace(namespace),
-            Change::Relisted => feeds.everything(),
-        })
-    };
-    let roster_queue = feeds.roster_queue.clone();
-    let look_again = move |roster| roster_queue.add(roster);
-    let enrolment = Arc::new(Enrolment::new(rosters.clone(), namespaces.clone(), look_again));
-    Observed {
-        client,
-        namespace: namespace.to_owned(),
-        cluster,
-        licenses,
-        subscriptions,
-        plans,
-        rosters,
-        namespaces,
-        keys,
-        trusts,
-        issuers,
-        enrolment,
-        holdings: Arc::default(),
-        verified: Arc::default(),
-        keyrings: Arc::default(),
-        built_trust: Arc::default(),
+/// The caches before the watches that fill them are started.
+pub struct Caches {
+    pub observed: Observed,
+    watches: Watches,
+    roster_queue: Queue<Guarded<Roster>>,
+}
+
+struct Watches {
+    keys: Watch<Secret>,
+    trusts: Watch<Secret>,
+    issuers: Watch<Secret>,
+    licenses: Watch<Guarded<License>>,
+    subscriptions: Watch<Guarded<Subscription>>,
+    plans: Watch<Guarded<Plan>>,
+    rosters: Watch<Guarded<Roster>>,
+    namespaces: Watch<NamespaceMeta>,
+}
+
+impl Caches {
+    pub fn new(client: &Client, namespace: &str) -> Self {
+        let secrets = |type_: &str| {
+            cache(Api::<Secret>::all(client.clone()), watcher::Config::default().fields(&format!("type={type_}")))
+        };
+        let config = watcher::Config::default;
+        let (keys, watch_keys) = secrets(secret_type::LICENSE);
+        let (trusts, watch_trusts) = secrets(secret_type::TRUST);
+        let (issuers, watch_issuers) = secrets(secret_type::ISSUER);
+        let (licenses, watch_licenses) = cache(Api::all(client.clone()), config());
+        let (subscriptions, watch_subscriptions) = cache(Api::all(client.clone()), config());
+        let (plans, watch_plans) = cache(Api::all(client.clone()), config());
+        let (rosters, watch_rosters) = cache(Api::all(client.clone()), config());
+        let (namespaces, watch_namespaces) = cache(Api::all(client.clone()), config());
+        let roster_queue = Queue::default();
+        let queue = roster_queue.clone();
+        let look_again = move |roster| queue.add(roster);
+        let enrolment = Arc::new(Enrolment::new(rosters.clone(), namespaces.clone(), look_again));
+        let observed = Observed {
+            client: client.clone(),
+            namespace: namespace.to_owned(),
+            licenses,
+            subscriptions,
+            plans,
+            rosters,
+            namespaces,
+            keys,
+            trusts,
+            issuers,
+            enrolment,
+            holdings: Arc::default(),
+            verified: Arc::default(),
+            keyrings: Arc::default(),
+            built_trust: Arc::default(),
+        };
+        let watches = Watches {
+            keys: watch_keys,
+            trusts: watch_trusts,
+            issuers: watch_issuers,
+            licenses: watch_licenses,
+            subscriptions: watch_subscriptions,
+            plans: watch_plans,
+            rosters: watch_rosters,
+            namespaces: watch_namespaces,
+        };
+        Caches { observed, watches, roster_queue }
     }
 }
 
-/// A cache of one of our kinds, in which one malformed object does not stop the others.
-fn of_kind<K>(client: &Client, feeds: &Arc<Feeds>, feed: fn(&Feeds, &Guarded<K>)) -> Store<Guarded<K>>
+impl Watches {
+    fn start(self, feeds: &Arc<Feeds>) {
+        start(self.keys, feeds, Feeds::referred_secret);
+        start(self.trusts, feeds, Feeds::trust_secret);
+        start(self.issuers, feeds, Feeds::referred_secret);
+        start(self.licenses, feeds, Feeds::license);
+        start(self.subscriptions, feeds, Feeds::subscription);
+        start(self.plans, feeds, Feeds::plan);
+        start(self.rosters, feeds, Feeds::roster);
+        start(self.namespaces, feeds, Feeds::namespace);
+    }
+}
+
+fn start<K>(watch: Watch<K>, feeds: &Arc<Feeds>, feed: fn(&Feeds, &K))
 where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
-    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
     let feeds = feeds.clone();
-    cache(Api::<Guarded<K>>::all(client.clone()), watcher::Config::default(), move |change| match change {
+    watch.start(move |change| match change {
         Change::Of(object) => feed(&feeds, object),
         Change::Relisted => feeds.everything(),
-    })
+    });
 }
 
 impl Feeds {
     fn license(&self, object: &Guarded<License>) {
-        let Some(wiring) = self.controllers.get() else { return };
+        let wiring = &self.wiring;
         let name = ObjectRef::from_obj(object);
         if wiring.licenses.statuses.is_echo(object) {
             return;
@@ -255,13 +276,13 @@ impl Feeds {
             }
         }
         let referred = target("License", &object.namespace().unwrap_or_default(), &object.name_any());
-        add_all(&self.subscription_queue, self.subscription_references.of(&referred));
-        add_all(&self.roster_queue, wiring.observed.enrolment.references.of(&referred));
-        self.license_queue.add(name);
+        add_all(&self.wiring.subscription_queue, self.subscription_references.of(&referred));
+        add_all(&self.wiring.roster_queue, wiring.observed.enrolment.references.of(&referred));
+        self.wiring.license_queue.add(name);
     }
 
     fn subscription(&self, object: &Guarded<Subscription>) {
-        let Some(wiring) = self.controllers.get() else { return };
+        let wiring = &self.wiring;
         let name = ObjectRef::from_obj(object);
         if wiring.subscriptions.statuses.is_echo(object) {
             return;
@@ -275,11 +296,11 @@ impl Feeds {
                 }
             }
         }
-        self.subscription_queue.add(name);
+        self.wiring.subscription_queue.add(name);
     }
 
     fn plan(&self, object: &Guarded<Plan>) {
-        let Some(wiring) = self.controllers.get() else { return };
+        let wiring = &self.wiring;
         let name = ObjectRef::from_obj(object);
         if wiring.plans.statuses.is_echo(object) {
             return;
@@ -290,12 +311,12 @@ impl Feeds {
             wiring.plans.forget(plan);
         }
         let referred = target("Plan", &object.namespace().unwrap_or_default(), &object.name_any());
-        add_all(&self.subscription_queue, self.subscription_references.of(&referred));
-        self.plan_queue.add(name);
+        add_all(&self.wiring.subscription_queue, self.subscription_references.of(&referred));
+        self.wiring.plan_queue.add(name);
     }
 
     fn roster(&self, object: &Guarded<Roster>) {
-        let Some(wiring) = self.controllers.get() else { return };
+        let wiring = &self.wiring;
         let name = ObjectRef::from_obj(object);
         if wiring.rosters.statuses.is_echo(object) {
             return;
@@ -314,21 +335,24 @@ impl Feeds {
         let after = references.by(&name);
         for license in before.iter().filter(|license| !after.contains(license)) {
             // Users who were also in this Roster are no longer duplicates, so look at their other Rosters again.
-            add_all(&self.roster_queue, references.of(license));
+            add_all(&self.wiring.roster_queue, references.of(license));
         }
-        add_all(&self.license_queue, before.iter().chain(&after).filter_map(|target| license_named(target)).collect());
-        self.roster_queue.add(name);
+        add_all(
+            &self.wiring.license_queue,
+            before.iter().chain(&after).filter_map(|target| license_named(target)).collect(),
+        );
+        self.wiring.roster_queue.add(name);
     }
 
     /// A Namespace, whose labels decide whether Rosters in it count for Licenses elsewhere.
     fn namespace(&self, namespace: &NamespaceMeta) {
-        let Some(wiring) = self.controllers.get() else { return };
+        let wiring = &self.wiring;
         let references = &wiring.observed.enrolment.references;
         let inside = names(&wiring.observed.rosters).into_iter().filter(|r| r.namespace == namespace.metadata.name);
         for roster in inside {
             for license in references.by(&roster) {
-                add_all(&self.license_queue, license_named(&license).into_iter().collect());
-                add_all(&self.roster_queue, references.of(&license));
+                add_all(&self.wiring.license_queue, license_named(&license).into_iter().collect());
+                add_all(&self.wiring.roster_queue, references.of(&license));
             }
         }
     }
@@ -336,27 +360,27 @@ impl Feeds {
     /// A Secret that Licenses or Subscriptions name.
     fn referred_secret(&self, secret: &Secret) {
         let referred = target("Secret", &secret.namespace().unwrap_or_default(), &secret.name_any());
-        add_all(&self.license_queue, self.license_references.of(&referred));
-        add_all(&self.subscription_queue, self.subscription_references.of(&referred));
+        add_all(&self.wiring.license_queue, self.license_references.of(&referred));
+        add_all(&self.wiring.subscription_queue, self.subscription_references.of(&referred));
     }
 
     /// A trust Secret. If the installation pins it, or it has a list of revoked keys, it concerns Licenses that do not
     /// name it.
     fn trust_secret(&self, secret: &Secret) {
-        let Some(wiring) = self.controllers.get() else { return };
+        let wiring = &self.wiring;
         wiring.observed.built_trust.forget();
-        let pins =
-            secret.namespace().as_deref() == Some(&self.namespace) && secret.labels().contains_key(mark::PRODUCT);
+        let pins = secret.namespace().as_deref() == Some(&wiring.observed.namespace)
+            && secret.labels().contains_key(mark::PRODUCT);
         let revokes = secret.data.iter().flatten().any(|(entry, _)| entry == "revoked.jwt");
         if pins || revokes {
-            add_all(&self.license_queue, names(&wiring.observed.licenses));
+            add_all(&self.wiring.license_queue, names(&wiring.observed.licenses));
         }
         self.referred_secret(secret);
     }
 
     /// A list was read again: anything may have changed without an event.
     fn everything(&self) {
-        let Some(wiring) = self.controllers.get() else { return };
+        let wiring = &self.wiring;
         let led = wiring.with.metrics.leads.get() == 1;
         if wrong::is(RelistIgnored) && led {
             return;
@@ -382,10 +406,10 @@ impl Feeds {
         if wrong::is(NoCatchUp) && !led {
             return;
         }
-        add_all(&self.license_queue, names(&wiring.observed.licenses));
-        add_all(&self.subscription_queue, names(&wiring.observed.subscriptions));
-        add_all(&self.plan_queue, names(&wiring.observed.plans));
-        add_all(&self.roster_queue, names(&wiring.observed.rosters));
+        add_all(&self.wiring.license_queue, names(&wiring.observed.licenses));
+        add_all(&self.wiring.subscription_queue, names(&wiring.observed.subscriptions));
+        add_all(&self.wiring.plan_queue, names(&wiring.observed.plans));
+        add_all(&self.wiring.roster_queue, names(&wiring.observed.rosters));
     }
 }
 

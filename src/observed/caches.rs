@@ -12,9 +12,10 @@ use super::keyrings::Keyrings;
 use super::namespaces::{self, NamespaceMeta};
 use super::trust::BuiltTrust;
 use super::verified::Verified;
-use crate::api::allowed_namespaces::Labels;
+use crate::api::allowed_namespaces::{Labels, admits};
 use crate::api::{License, Plan, Roster, Subscription, mark};
 use crate::cluster::watch::{Guarded, all};
+use crate::domain::license::name::LicenseName;
 
 /// Every object that the operator looks at. Secrets are split by type; a Secret of another type is never read.
 #[derive(Clone)]
@@ -22,8 +23,6 @@ pub struct Observed {
     pub client: Client,
     /// The operator's own namespace.
     pub namespace: String,
-    /// The UID of kube-system: a key that is bound to a cluster names it.
-    pub cluster: String,
     pub licenses: Store<Guarded<License>>,
     pub subscriptions: Store<Guarded<Subscription>>,
     pub plans: Store<Guarded<Plan>>,
@@ -43,6 +42,26 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// The UID of kube-system: a key that is bound to a cluster names it. Empty while the caches are not filled.
+    pub fn cluster(&self) -> String {
+        self.namespaces.get(&ObjectRef::new("kube-system")).and_then(|namespace| namespace.uid()).unwrap_or_default()
+    }
+
+    /// What `of` says of the License of that name; `None` if there is none that can be read.
+    pub fn with_license<T>(&self, name: &LicenseName, of: impl FnOnce(&License) -> T) -> Option<T> {
+        let object = self.license(&name.namespace, &name.name)?;
+        object.0.as_ref().ok().map(of)
+    }
+
+    pub fn has_license(&self, name: &LicenseName) -> bool {
+        self.with_license(name, |_| ()).is_some()
+    }
+
+    /// Whether the License may be used from that namespace.
+    pub fn admits(&self, name: &LicenseName, namespace: &str) -> bool {
+        self.with_license(name, |license| admits(license, namespace, self.labels(namespace).as_ref())).unwrap_or(false)
+    }
+
     pub fn license(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<License>>> {
         self.licenses.get(&ObjectRef::new(name).within(namespace))
     }

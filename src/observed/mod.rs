@@ -10,10 +10,12 @@
 //! | Which keys were verified before? | `verified.rs` |
 //! | What do an issuer's Secrets hold? | `keyrings.rs` |
 //! | Which keys does a License present, and what is wrong with its sources? | `reading.rs` |
+//! | What does a License grant? | `judged.rs` |
 
 mod caches;
 pub mod enrolment;
 pub mod holdings;
+mod judged;
 pub mod keyrings;
 pub mod namespaces;
 pub mod reading;
@@ -22,3 +24,4 @@ pub mod trust;
 pub mod verified;
 
 pub use caches::Observed;
+pub use judged::Judged;

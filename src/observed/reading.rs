@@ -33,7 +33,8 @@ impl Reading {
         let mut reading =
             Reading { keys: Vec::new(), faults: Vec::new(), missing: Vec::new(), namespace, trust_pinned: false };
         let trust = reading.trust(license, observed);
-        let to = Presentation { product: &license.spec.product, cluster: &observed.cluster, trust: &trust };
+        let cluster = observed.cluster();
+        let to = Presentation { product: &license.spec.product, cluster: &cluster, trust: &trust };
         let mut seen = BTreeSet::new();
         for source in &license.spec.keys {
             let name = &source.secret_ref.name;

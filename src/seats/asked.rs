@@ -1,35 +1,13 @@
 //! Requests to a desk, and its answers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::Instant;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::hold::HeldSeat;
-use crate::domain::seats::pool::Terms;
 use crate::domain::seats::queue::Session;
 use crate::domain::seats::refusal::Refusal;
 use crate::domain::seats::request::{self, Access, Grant, Request};
-use crate::domain::seats::roster::People;
 use crate::domain::seats::seating::Seating;
-
-/// What a License grants, as the caches show it.
-pub struct Licensed {
-    pub terms: Arc<Terms>,
-    pub people: Arc<People>,
-    /// When to look this up again even if no object changes; `None` if never.
-    pub until: Option<Instant>,
-    pub uid: String,
-}
-
-/// The source of what a License grants.
-pub trait Licenses: Send + Sync {
-    /// `None` if there is no such License.
-    fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed>;
-
-    /// Whether the seats of the License may be used from that namespace.
-    fn admits(&self, license: &LicenseName, namespace: &str) -> bool;
-}
 
 /// A request for seats of one License.
 #[derive(Clone, Debug)]

@@ -38,14 +38,13 @@ pub(super) async fn clear_forever(shared: &Shared, ledger: &Ledger) {
 
 /// The Licenses in the ledger that no longer exist and whose seats nobody holds.
 fn gone(shared: &Shared) -> BTreeSet<LicenseName> {
-    let at = shared.clock.now().at;
     let state = shared.lock();
     let Some(ownership) = &state.ownership else { return BTreeSet::new() };
     let is_empty = |license: &LicenseName| {
         ownership.seats_of.get(license).is_none_or(|seats| seats.seating.table().in_use_at_all() == 0)
     };
     let mut licenses = ownership.journal.licenses();
-    licenses.retain(|license| is_empty(license) && shared.licensed(license, at).is_none());
+    licenses.retain(|license| is_empty(license) && !shared.observed.has_license(license));
     licenses
 }
 

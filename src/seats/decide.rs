@@ -26,9 +26,8 @@ pub(super) fn decide(shared: &Shared, state: &mut DeskState, ask: &Ask) -> Resul
         Some(seats) => seats,
         None => {
             // Created only for a License that exists: nobody can fill the memory with names.
-            let licensed = shared.licensed(&ask.license, at);
-            let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(ask.license.clone()))?;
-            let seating = Seating::new(licensed.terms, licensed.people, at);
+            let judged = shared.judge(&ask.license, at)?;
+            let seating = Seating::new(judged.terms, judged.people, at);
             seats_of.entry(ask.license.clone()).or_insert_with(|| LicenseSeats::new(seating))
         }
     };

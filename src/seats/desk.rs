@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-use super::asked::{Ask, Denied, Granted, HeartbeatOutcome, Licenses, Seat, Use};
+use super::asked::{Ask, Denied, Granted, HeartbeatOutcome, Seat, Use};
 use super::budget::Budget;
 use super::decide::decide;
 use super::free::{Evicted, evict, free};
@@ -25,6 +25,7 @@ use super::take_over::own;
 use crate::cluster::clock::Clock;
 use crate::domain::license::name::LicenseName;
 use crate::machine::monotonic;
+use crate::observed::Observed;
 
 /// Grants the seats of all Licenses while this process owns the ledger.
 #[derive(Clone)]
@@ -32,13 +33,19 @@ pub struct Desk(Arc<Shared>);
 
 impl Desk {
     /// A desk that owns nothing yet.
-    pub fn new(clock: Clock, ttl: Duration, bytes_a_second: Option<u64>, metrics: SeatMetrics) -> Self {
+    pub fn new(
+        observed: Observed,
+        clock: Clock,
+        ttl: Duration,
+        bytes_a_second: Option<u64>,
+        metrics: SeatMetrics,
+    ) -> Self {
         Desk(Arc::new(Shared {
             state: Mutex::default(),
             pending: Notify::new(),
             proof: Proof::default(),
             from_nothing: AtomicBool::new(false),
-            licenses: OnceLock::new(),
+            observed,
             clock,
             ttl,
             budget: Mutex::new(Budget::new(bytes_a_second, monotonic())),
@@ -57,14 +64,9 @@ impl Desk {
         *self.0.budget() = Budget::new(rate, monotonic());
     }
 
-    /// Sets the source of what a License grants. Only the first call counts.
-    pub fn look_licenses_up_in(&self, licenses: Box<dyn Licenses>) {
-        let _ = self.0.licenses.set(licenses);
-    }
-
     /// Whether the seats of a License may be used from that namespace.
     pub fn admits(&self, license: &LicenseName, namespace: &str) -> bool {
-        self.0.licenses.get().is_some_and(|licenses| licenses.admits(license, namespace))
+        self.0.observed.admits(license, namespace)
     }
 
     pub fn ttl(&self) -> Duration {

@@ -20,10 +20,9 @@ pub(super) fn look_up(
 ) -> Result<bool, Denied> {
     let outdated = seats.stale || seats.good_until.is_some_and(|until| until <= at);
     if outdated {
-        let licensed = shared.licensed(license, at);
-        let licensed = licensed.ok_or_else(|| Denied::UnknownLicense(license.clone()))?;
-        seats.seating.set(licensed.terms, licensed.people, at);
-        (seats.good_until, seats.uid, seats.stale) = (licensed.until, Some(licensed.uid), false);
+        let judged = shared.judge(license, at)?;
+        seats.seating.set(judged.terms, judged.people, at);
+        (seats.good_until, seats.uid, seats.stale) = (judged.next, Some(judged.uid), false);
     }
     Ok(outdated)
 }

@@ -61,5 +61,5 @@ mod take_over;
 pub mod thread;
 mod waiting;
 
-pub use asked::{Ask, Denied, Granted, HeartbeatOutcome, Licensed, Licenses, Seat, Use};
+pub use asked::{Ask, Denied, Granted, HeartbeatOutcome, Seat, Use};
 pub use desk::Desk;

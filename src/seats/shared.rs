@@ -1,11 +1,11 @@
 //! What all callers of a desk and its own tasks share.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-use super::asked::{Denied, Licensed, Licenses};
+use super::asked::Denied;
 use super::budget::Budget;
 use super::metrics::SeatMetrics;
 use super::ownership::DeskState;
@@ -13,6 +13,7 @@ use super::proof::Proof;
 use crate::cluster::clock::Clock;
 use crate::domain::Instant;
 use crate::domain::license::name::LicenseName;
+use crate::observed::{Judged, Observed};
 
 pub(super) struct Shared {
     pub state: Mutex<DeskState>,
@@ -22,8 +23,8 @@ pub(super) struct Shared {
     pub proof: Proof,
     /// Whether a missing ledger is new rather than deleted.
     pub from_nothing: AtomicBool,
-    /// Set once the caches are filled.
-    pub licenses: OnceLock<Box<dyn Licenses>>,
+    /// Shows what each License grants.
+    pub observed: Observed,
     pub clock: Clock,
     pub ttl: Duration,
     pub budget: Mutex<Budget>,
@@ -39,14 +40,13 @@ impl Shared {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a License grants at `now`; `None` if there is no such License.
-    pub fn licensed(&self, license: &LicenseName, now: Instant) -> Option<Licensed> {
-        self.licenses.get()?.licensed(license, now)
+    /// What a License grants at `now`. Returns an error if there is no such License.
+    pub fn judge(&self, license: &LicenseName, now: Instant) -> Result<Judged, Denied> {
+        self.observed.judge(license, now).ok_or_else(|| Denied::UnknownLicense(license.clone()))
     }
 
     /// Returns an error if there is no such License.
     pub fn known(&self, license: &LicenseName) -> Result<(), Denied> {
-        let known = self.licensed(license, self.clock.now().at);
-        known.map(|_| ()).ok_or_else(|| Denied::UnknownLicense(license.clone()))
+        self.observed.has_license(license).then_some(()).ok_or_else(|| Denied::UnknownLicense(license.clone()))
     }
 }

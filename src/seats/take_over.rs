@@ -124,8 +124,8 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Duration, LedgerE
     let mut seats_of: HashMap<LicenseName, LicenseSeats> = HashMap::new();
     for (license, record) in &holds {
         let seats = seats_of.entry(license.clone()).or_insert_with(|| {
-            let known = shared.licensed(license, at);
-            let (terms, people) = known.map_or_else(nothing, |known| (known.terms, known.people));
+            let judged = shared.observed.judge(license, at);
+            let (terms, people) = judged.map_or_else(nothing, |judged| (judged.terms, judged.people));
             LicenseSeats::new(Seating::new(terms, people, at))
         });
         seats.seating.apply(record, until);

@@ -1,10 +1,9 @@
 //! The License controller: reads the keys a License points at and shows what they grant now.
 
 mod notes;
-mod roster;
 mod seats_in_use;
 mod status;
-mod terms;
+mod sufficiency;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -19,17 +18,14 @@ use crate::api::License;
 use crate::api::license::LicenseStatus;
 use crate::cluster::status::StatusWriter;
 use crate::cluster::watch::{Guarded, all, cached};
-use crate::domain::license::entitlement::{
-    entitlement, grants_of, next_transition, next_wake, refuse_in_use_elsewhere,
-};
+use crate::domain::license::entitlement::{grants_of, next_transition};
 use crate::domain::license::name::LicenseName;
-use crate::observed::Observed;
 use crate::observed::holdings::Holder;
 use crate::observed::reading::{Reading, claimed_grants};
 use crate::observed::references::target;
-use roster::OnRosters;
+use crate::observed::{Judged, Observed};
 use status::Shown;
-pub use terms::SeatTerms;
+use sufficiency::OnRosters;
 
 /// Keeps the status of Licenses.
 pub struct LicenseController {
@@ -83,24 +79,22 @@ impl LicenseController {
         let named = LicenseName::new(&named.0, &named.1);
         self.with.desk.look_again(&named);
         let mut reading = Reading::of(license, &self.observed);
-        let holder = Holder::of(license);
-        for other in self.observed.holdings.claim(holder.clone(), grants_of(&reading.keys)) {
+        for other in self.observed.holdings.claim(Holder::of(license), grants_of(&reading.keys)) {
             self.queue.add(other);
         }
-        refuse_in_use_elsewhere(&mut reading.keys, |grant| self.observed.holdings.older_holder(grant, &holder));
         reading.explain_missing(&self.observed).await?;
 
         let now = self.with.clock.now();
         let in_cache = || cached(&self.observed.licenses, license, |now| now.status.clone());
         let before = self.statuses.latest(license, in_cache).unwrap_or_default();
-        let judged = entitlement(&reading.keys, now.at);
-        let next = next_transition(&reading.keys, now.at);
-        let on_rosters = OnRosters::of(license, &reading.keys, &judged, &self.observed, now.at);
+        let judged = Judged::of(license, reading, &self.observed, now.at);
+        let next = next_transition(&judged.reading.keys, now.at);
+        let on_rosters = OnRosters::of(license, &judged, &self.observed, now.at);
         let uses = self.with.desk.in_use(&named);
-        let shown = Shown { reading: &reading, granted: &judged, next, on_rosters: on_rosters.as_ref(), uses };
+        let shown = Shown { judged: &judged, next, on_rosters: on_rosters.as_ref(), uses };
         let status = status::of(license, &shown, &before, now);
         let membership = on_rosters.and_then(|on_rosters| on_rosters.next_change);
-        self.wakes.set(&guarded(&object), next_wake(&reading.keys, now.at).into_iter().chain(membership).min());
+        self.wakes.set(&guarded(&object), judged.next.into_iter().chain(membership).min());
         self.with.metrics.licensed(license, &status);
 
         let api: Api<License> = Api::namespaced(self.observed.client.clone(), &license.namespace().unwrap_or_default());

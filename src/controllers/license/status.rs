@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::roster::OnRosters;
+use super::sufficiency::OnRosters;
 use crate::api::License;
 use crate::api::conditions::{ConditionType, Conditions};
 use crate::api::license::{GrantStatus, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
@@ -15,6 +15,7 @@ use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
 use crate::domain::reason::Reason;
 use crate::domain::trusted_time::TOLERANCE;
+use crate::observed::Judged;
 use crate::observed::reading::Reading;
 use crate::seats::Use;
 
@@ -27,8 +28,7 @@ const SHOWN_TEXT: usize = 1000;
 
 /// What the status of a License is made of, besides its spec.
 pub struct Shown<'s> {
-    pub reading: &'s Reading,
-    pub granted: &'s Entitlement,
+    pub judged: &'s Judged,
     pub next: Option<Transition>,
     pub on_rosters: Option<&'s OnRosters>,
     /// The use of each pool; `None` while no replica owns the ledger.
@@ -37,7 +37,8 @@ pub struct Shown<'s> {
 
 /// The status of `license`. Equal to `before` if nothing has changed.
 pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) -> LicenseStatus {
-    let Shown { reading, granted, next, on_rosters, uses } = shown;
+    let Shown { judged, next, on_rosters, uses } = shown;
+    let Judged { reading, entitlement: granted, .. } = judged;
     let pools: Vec<PoolStatus> =
         granted.pools.iter().take(SHOWN_POOLS).map(|limit| pool(limit, before, uses.as_ref())).collect();
     LicenseStatus {

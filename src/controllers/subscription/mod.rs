@@ -1,10 +1,10 @@
 //! The Subscription controller: judges a contract, issues, delivers and revokes its keys, and shows its state.
 //!
-//! dereference (`contract.rs`) -> judge (`domain::contract`) -> carry out (`delivery.rs`) -> show (`status.rs`).
+//! dereference (`read.rs`) -> judge (`domain::contract`) -> carry out (`delivery.rs`) -> show (`status.rs`).
 
-mod contract;
 mod delivery;
 mod issuer;
+mod read;
 mod status;
 
 use chrono::TimeDelta;
@@ -65,7 +65,7 @@ impl SubscriptionController {
         let now = self.with.clock.now().at;
         let in_cache = || cached(&self.observed.subscriptions, subscription, |now| now.status.clone());
         let before = self.statuses.latest(subscription, in_cache).unwrap_or_default();
-        let (status, notes) = match contract::dereference(subscription, &self.observed) {
+        let (status, notes) = match read::dereference(subscription, &self.observed) {
             Err(faults) => {
                 self.wakes.set(&object, None);
                 (status::of_faults(subscription, &faults, &before, now), Vec::new())

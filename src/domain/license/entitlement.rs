@@ -116,6 +116,9 @@ pub struct Entitlement {
     pub on_demo: OnDemo,
     pub features: BTreeSet<String>,
     pub pools: Vec<PoolLimit>,
+    /// The pools of the keys that count, as the keys state them: those of the same name add up to one of `pools`. In
+    /// demo mode they are the pools of the key that counted last.
+    pub granted: Vec<PoolGrant>,
     pub grants: Vec<GrantView>,
     /// The state of each key, in the order of the given keys.
     pub keys: Vec<KeyState>,
@@ -216,15 +219,10 @@ pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
         on_demo: key.map_or(OnDemo::Finish, |key| key.on_demo),
         features: judged.granting().flat_map(|key| key.features.iter().cloned()).collect(),
         pools: limits(judged.pools(), judged.mode != Mode::Demo),
+        granted: judged.pools().flatten().cloned().collect(),
         grants: grants.iter().filter(|g| g.conflict.is_none() && g.state.key.is_some()).map(GrantView::of).collect(),
         keys: key_states(keys, &grants, now),
     }
-}
-
-/// Returns the pools of the keys that count at `now`, as the keys state them: pools of the same name add up. In demo
-/// mode they are the pools of the key that counted last.
-pub fn granted_pools(keys: &[Presented], now: Instant) -> Vec<PoolGrant> {
-    Judged::of(&judge_grants(keys, now)).pools().flatten().cloned().collect()
 }
 
 impl GrantView {

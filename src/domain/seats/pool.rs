@@ -64,16 +64,10 @@ pub struct PoolTerms {
 }
 
 impl Terms {
-    /// `granted` are the pools of the keys that count (in demo mode, of those that counted last); names and limits are
-    /// those of the entitlement.
-    pub fn new<'g>(
-        entitlement: &Entitlement,
-        granted: impl IntoIterator<Item = &'g PoolGrant>,
-        assignments: &[Assignment],
-        reservations: &[Reservation],
-    ) -> Terms {
+    /// What is granted, with what the License says of who gets it.
+    pub fn new(entitlement: &Entitlement, assignments: &[Assignment], reservations: &[Reservation]) -> Terms {
         let mut by_name: BTreeMap<&str, Vec<&PoolGrant>> = BTreeMap::new();
-        for pool in granted {
+        for pool in &entitlement.granted {
             by_name.entry(&pool.name).or_default().push(pool);
         }
         let pool = |limit: &crate::domain::license::entitlement::PoolLimit| {

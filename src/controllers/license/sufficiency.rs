@@ -3,13 +3,11 @@
 use crate::api::License;
 use crate::api::conditions::{ConditionType, Conditions};
 use crate::domain::Instant;
-use crate::domain::license::entitlement::{Entitlement, Presented, granted_pools};
 use crate::domain::license::members::{Bound, Heads, bounds};
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
 use crate::domain::reason::Reason;
-use crate::domain::seats::pool::Terms;
-use crate::observed::Observed;
+use crate::observed::{Judged, Observed};
 
 /// What a License shows of its Rosters. Only Licenses with pools that count members show it.
 pub struct OnRosters {
@@ -21,25 +19,18 @@ pub struct OnRosters {
 }
 
 impl OnRosters {
-    pub fn of(
-        license: &License,
-        keys: &[Presented],
-        judged: &Entitlement,
-        observed: &Observed,
-        now: Instant,
-    ) -> Option<Self> {
+    pub fn of(license: &License, judged: &Judged, observed: &Observed, now: Instant) -> Option<Self> {
         let by_roster = |model| matches!(model, PoolModel::PerEmployee | PoolModel::PerUser);
-        if !judged.pools.iter().any(|pool| by_roster(pool.model)) {
+        if !judged.entitlement.pools.iter().any(|pool| by_roster(pool.model)) {
             return None;
         }
-        let people = observed.enrolment.people(license);
-        let counts = observed.enrolment.counts(license, &people, now);
+        let people = &judged.people;
+        let counts = observed.enrolment.counts(license, people, now);
         let heads = Heads { active: counts.active.into(), passive: counts.passive.into() };
-        let terms = Terms::new(judged, &granted_pools(keys, now), &[], &[]);
         Some(OnRosters {
             has_roster: people.has_roster(),
-            in_demo: judged.mode == Mode::Demo,
-            exceeded: bounds(&terms, heads).into_iter().filter(Bound::is_exceeded).collect(),
+            in_demo: judged.entitlement.mode == Mode::Demo,
+            exceeded: bounds(&judged.terms, heads).into_iter().filter(Bound::is_exceeded).collect(),
             next_change: people.next_change(now),
         })
     }
