@@ -5,6 +5,7 @@ use http::header::{ACCEPT, DATE, USER_AGENT};
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use kube::Client;
+use kube::api::{ListParams, ObjectList};
 use kube::client::{Body, ClientBuilder};
 use prometheus_client::metrics::counter::Counter;
 use std::future::Future;
@@ -23,6 +24,9 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// An answer that has not begun after this time never comes. Watches are not wrapped in `call`, so without this limit a
 /// cache whose list was lost on the way would stay out of date for good.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The most objects listed in one request.
+const PAGE: u32 = 500;
 
 /// The operator's name in audit logs and, up to the `/`, in `managedFields`.
 const NAME: &str = concat!("seatkeeper/", env!("CARGO_PKG_VERSION"));
@@ -139,5 +143,23 @@ pub async fn call<T>(request: impl Future<Output = Result<T, kube::Error>>) -> R
     match tokio::time::timeout(CALL_TIMEOUT, request).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(CallError::TimedOut),
+    }
+}
+
+/// Lists all objects, page after page. `list` sends the request for one page.
+pub async fn list_all<T: Clone, F>(list: impl Fn(ListParams) -> F) -> Result<Vec<T>, CallError>
+where
+    F: Future<Output = Result<ObjectList<T>, kube::Error>>,
+{
+    let mut all = Vec::new();
+    let mut token = None;
+    loop {
+        let params = ListParams { limit: Some(PAGE), continue_token: token, ..ListParams::default() };
+        let page = call(list(params)).await?;
+        all.extend(page.items);
+        token = page.metadata.continue_.filter(|token| !token.is_empty());
+        if token.is_none() {
+            return Ok(all);
+        }
     }
 }

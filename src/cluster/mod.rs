@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod compare_and_swap;
 pub mod events;
 pub mod health;
 pub mod leader;

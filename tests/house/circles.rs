@@ -31,8 +31,6 @@ const STILL_TIED: &[&[&str]] = &[
         "crates/embedded/src/schema/values.rs",
     ],
     &["crates/embedded/src/storage/durable.rs", "crates/embedded/src/storage/proof.rs"],
-    &["src/server/seats/body.rs", "src/server/seats/problem.rs"],
-    &["src/server/seats/forward.rs", "src/server/seats/tls.rs"],
 ];
 
 #[test]
