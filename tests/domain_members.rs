@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::license::members::{Bound, Heads, bounds};
-use seatkeeper::domain::seats::pool::Terms;
+use seatkeeper::domain::seats::terms::Terms;
 use serde_json::{Value, json};
 
 fn terms(pools: Value, now: &str) -> Terms {

@@ -10,11 +10,12 @@ use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::seats::hold::{HeldSeat, Record};
 use seatkeeper::domain::seats::line::{read_base, read_records, write_base, write_records};
-use seatkeeper::domain::seats::pool::{Assignment, Reservation, Terms};
 use seatkeeper::domain::seats::refusal::Refusal;
 use seatkeeper::domain::seats::request::{Access, Grant, Request};
-use seatkeeper::domain::seats::roster::{Member, MemberMode, People, Roster};
+use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
 use seatkeeper::domain::seats::seating::Seating;
+use seatkeeper::domain::seats::terms::{Assignment, Reservation, Terms};
+use seatkeeper::domain::tick::Tick;
 
 /// The key of these tests is in force from 0 until this instant, and then in grace for as long again.
 const ENDS: i64 = 2_000_000_000;
@@ -54,23 +55,23 @@ fn per_user(active: u32, passive: u32) -> Value {
     ])
 }
 
-fn member(user: &str, mode: MemberMode, entry: &str, exit: Option<&str>) -> Member {
+fn member(user: &str, mode: MemberMode, entry: &str, exit: Option<&str>) -> RosterEntry {
     let team = None;
     let (entry_date, exit_date) = (entry.parse().unwrap(), exit.map(|exit| exit.parse().unwrap()));
-    Member { user: user.into(), login_mode: mode, entry_date, exit_date, team }
+    RosterEntry { user: user.into(), login_mode: mode, entry_date, exit_date, team }
 }
 
-fn roster(name: &str, members: Vec<Member>) -> Roster {
-    Roster { name: name.into(), time_zone: "Europe/Berlin".parse().unwrap(), members }
+fn roster(name: &str, members: Vec<RosterEntry>) -> Roster {
+    Roster { name: name.into(), time_zone: "Europe/Berlin".parse().unwrap(), entries: members }
 }
 
-fn people(of: &[(&str, MemberMode)]) -> Arc<People> {
+fn people(of: &[(&str, MemberMode)]) -> Arc<Members> {
     let members = of.iter().map(|(user, mode)| member(user, *mode, "1970-01-01", None)).collect();
-    Arc::new(People::unite(&[roster("staff", members)]))
+    Arc::new(Members::unite(&[roster("staff", members)]))
 }
 
-fn nobody() -> Arc<People> {
-    Arc::new(People::unite(&[]))
+fn nobody() -> Arc<Members> {
+    Arc::new(Members::unite(&[]))
 }
 
 /// A running seat server: what it grants is in the table at once.
@@ -80,7 +81,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(terms: Arc<Terms>, people: Arc<People>) -> Self {
+    fn new(terms: Arc<Terms>, people: Arc<Members>) -> Self {
         Server { seating: Seating::new(terms, people, at(1)), now: at(1) }
     }
 
@@ -88,13 +89,13 @@ impl Server {
         Server::new(terms(pools), nobody())
     }
 
-    fn set(&mut self, terms: Arc<Terms>, people: Arc<People>) {
+    fn set(&mut self, terms: Arc<Terms>, people: Arc<Members>) {
         self.seating.set(terms, people, self.now);
     }
 
     fn ask(&mut self, request: Request) -> Result<Grant, Refusal> {
         let grant = self.seating.decide(&request, self.now)?;
-        self.seating.assume(&grant, &request, 100);
+        self.seating.assume(&grant, &request, Tick(100));
         Ok(grant)
     }
 
@@ -107,7 +108,7 @@ impl Server {
 
     fn free(&mut self, records: Vec<Record>) {
         assert!(!records.is_empty());
-        records.iter().for_each(|record| self.seating.apply(record, 0));
+        records.iter().for_each(|record| self.seating.apply(record, Tick::MIN));
     }
 
     fn log_out(&mut self, user: &str) {
@@ -257,7 +258,7 @@ fn t6_t7_t9_passive_users_overflow_into_active_seats_that_nobody_needs_and_move_
     let table = server.seating.table();
     assert_eq!((table.in_use("active"), table.in_use("passive")), (3, 1), "nobody is dropped");
     // p2 knows the seat by the id under which it was granted.
-    assert!(server.seating.heartbeat(&held("active", 0, Some("p2"), "s"), 50, 200));
+    assert!(server.seating.heartbeat(&held("active", 0, Some("p2"), "s"), Tick(50), Tick(200)));
     assert_eq!(server.start("p2", "s"), seat("passive", 0, Access::ReadOnly));
     server.free(server.seating.release(&held("active", 0, Some("p2"), "s")).into_iter().collect());
     assert_eq!(server.seating.table().in_use("passive"), 0);
@@ -289,13 +290,14 @@ fn t7_no_key_makes_active_users_overflow() {
 
 #[test]
 fn t7_a_move_frees_no_seat_that_is_reserved_for_the_movers_team() {
-    let mut staff: Vec<Member> = [("a1", MemberMode::Active), ("p1", MemberMode::Passive), ("p2", MemberMode::Passive)]
-        .map(|(user, mode)| member(user, mode, "1970-01-01", None))
-        .into();
+    let mut staff: Vec<RosterEntry> =
+        [("a1", MemberMode::Active), ("p1", MemberMode::Passive), ("p2", MemberMode::Passive)]
+            .map(|(user, mode)| member(user, mode, "1970-01-01", None))
+            .into();
     staff[2].team = Some("north".into());
     let reservation = Reservation { pool: "active".into(), team: "north".into(), seats: 1 };
     let terms = terms_at(at(1), per_user(2, 1), &[], &[reservation]);
-    let mut server = Server::new(terms, Arc::new(People::unite(&[roster("staff", staff)])));
+    let mut server = Server::new(terms, Arc::new(Members::unite(&[roster("staff", staff)])));
     assert_eq!(server.start("p1", "s"), seat("passive", 0, Access::ReadOnly));
     assert_eq!(server.start("p2", "s"), seat("active", 0, Access::ReadOnly));
     assert_eq!(server.start("a1", "1"), seat("active", 1, Access::Full));
@@ -311,7 +313,7 @@ fn t9_an_active_seat_that_somebody_who_left_still_holds_is_not_spare_twice() {
         member("p1", MemberMode::Passive, "2020-01-01", None),
         member("z", MemberMode::Active, "2020-01-01", Some("2026-07-01")),
     ];
-    let mut server = Server::new(terms(per_user(2, 0)), Arc::new(People::unite(&[roster("staff", staff)])));
+    let mut server = Server::new(terms(per_user(2, 0)), Arc::new(Members::unite(&[roster("staff", staff)])));
     server.now = time("2026-06-30T12:00:00Z");
     assert!(server.start("z", "s").is_ok());
     server.now = time("2026-07-01T12:00:00Z");
@@ -323,11 +325,11 @@ fn t9_an_active_seat_that_somebody_who_left_still_holds_is_not_spare_twice() {
 
 #[test]
 fn t1_t5_members_beyond_the_licences_wait_until_somebody_leaves() {
-    let mut staff: Vec<Member> =
+    let mut staff: Vec<RosterEntry> =
         (1..=51).map(|n| member(&format!("e{n:02}"), MemberMode::Active, "2020-01-01", None)).collect();
     staff[6].exit_date = Some("2026-07-01".parse().unwrap());
     let twice = roster("again", vec![staff[0].clone()]);
-    let people = People::unite(&[roster("staff", staff), twice]);
+    let people = Members::unite(&[roster("staff", staff), twice]);
     assert_eq!(people.duplicates.len(), 1);
     assert_eq!(
         (people.duplicates[0].user.as_str(), people.duplicates[0].rosters.join(" ")),
@@ -348,13 +350,13 @@ fn t1_t5_members_beyond_the_licences_wait_until_somebody_leaves() {
 
 #[test]
 fn t1_a_holder_stays_licensed_and_the_others_share_the_rest_in_order() {
-    let staff: Vec<Member> = ["a", "b", "c", "d"]
+    let staff: Vec<RosterEntry> = ["a", "b", "c", "d"]
         .iter()
         .zip(["2022-01-01", "2021-01-01", "2023-01-01", "2020-01-01"])
         .map(|(user, entry)| member(user, MemberMode::Passive, entry, None))
         .collect();
     let pools = |seats: u32| terms(json!([{"name": "e", "model": "PerEmployee", "countBy": "Start", "seats": seats}]));
-    let people = Arc::new(People::unite(&[roster("staff", staff)]));
+    let people = Arc::new(Members::unite(&[roster("staff", staff)]));
     let mut server = Server::new(pools(4), people.clone());
     server.now = time("2026-01-01T00:00:00Z");
     assert!(server.start("c", "s").is_ok());
@@ -385,7 +387,7 @@ fn t3_t8_login_mode_none_and_strangers_cannot_log_in() {
 #[test]
 fn t1_overlapping_entries_count_as_the_stronger_one_and_returning_is_no_overlap() {
     use MemberMode::{Active, None as NoLogin, Passive};
-    let people = People::unite(&[
+    let people = Members::unite(&[
         roster(
             "a",
             vec![member("x", Passive, "2020-01-01", None), member("y", Active, "2020-01-01", Some("2021-01-01"))],
@@ -430,7 +432,7 @@ fn m3_a_fixed_licence_belongs_to_one_user_on_one_computer_at_a_time() {
         server.ask(Request { user: Some("a.ivanov"), ..Request::of("5") }).unwrap_err().reason(),
         "ClientRequired"
     );
-    let lost = server.seating.table().expired(100);
+    let lost = server.seating.table().expired(Tick(100));
     assert_eq!(lost.len(), 3);
     server.free(lost);
     assert!(server.ask(on_pc2).is_ok(), "the time of those on the first client is over");
@@ -565,7 +567,7 @@ fn seats_reserved_for_a_team_stay_free_for_it() {
     staff[0].team = Some("north".into());
     let reservation = Reservation { pool: "agents".into(), team: "north".into(), seats: 1 };
     let terms = terms_at(at(1), agents(2), &[], &[reservation]);
-    let mut server = Server::new(terms, Arc::new(People::unite(&[roster("staff", staff)])));
+    let mut server = Server::new(terms, Arc::new(Members::unite(&[roster("staff", staff)])));
     server.now = time("2026-01-01T00:00:00Z");
     assert!(server.start("s", "1").is_ok());
     assert_eq!(server.start("guest", "1"), Err("ReservedForTeam"));
@@ -579,7 +581,7 @@ fn seats_reserved_for_a_team_stay_free_for_it() {
 fn a_lost_seat_is_never_revived() {
     let mut server = Server::of(agents(2));
     let beat = |server: &mut Server, session, now| {
-        server.seating.heartbeat(&held("agents", 0, Some("x"), session), now, now + 100)
+        server.seating.heartbeat(&held("agents", 0, Some("x"), session), Tick(now), Tick(now + 100))
     };
     server.start("x", "1").unwrap();
     assert!(beat(&mut server, "1", 99));
@@ -587,17 +589,17 @@ fn a_lost_seat_is_never_revived() {
     assert!(!beat(&mut server, "2", 198), "no such session");
     assert!(!beat(&mut server, "1", 298), "its time is over");
     assert!(!beat(&mut server, "1", 297 + 1));
-    assert_eq!(server.seating.table().expired(297), []);
-    server.free(server.seating.table().expired(298));
+    assert_eq!(server.seating.table().expired(Tick(297)), []);
+    server.free(server.seating.table().expired(Tick(298)));
     assert!(!beat(&mut server, "1", 100));
     let granted = server.seating.decide(&Request { user: Some("x"), ..Request::of("1") }, at(1)).unwrap();
-    granted.records.iter().for_each(|record| server.seating.apply(record, 10));
+    granted.records.iter().for_each(|record| server.seating.apply(record, Tick(10)));
     let mut next = Server::of(agents(2));
-    granted.records.iter().for_each(|record| next.seating.apply(record, 1_000));
+    granted.records.iter().for_each(|record| next.seating.apply(record, Tick(1_000)));
     assert!(beat(&mut next, "1", 999), "after a fail-over everybody has a full TTL");
     let again = server.seating.decide(&Request { user: Some("x"), ..Request::of("2") }, at(1)).unwrap();
-    again.records.iter().for_each(|record| server.seating.apply(record, 10));
-    again.records.iter().for_each(|record| server.seating.apply(record, 2_000));
+    again.records.iter().for_each(|record| server.seating.apply(record, Tick(10)));
+    again.records.iter().for_each(|record| server.seating.apply(record, Tick(2_000)));
     assert!(beat(&mut server, "2", 1_999), "a lease is never made shorter");
 }
 

@@ -7,10 +7,11 @@ use proptest::prelude::*;
 use seatkeeper::domain::license::name::LicenseName;
 use seatkeeper::domain::seats::hold::{Free, Hold, Record};
 use seatkeeper::domain::seats::journal::{
-    Base, BaseName, Changes, Entry, Found, Incomplete, Journal, LONGEST_TTL, RING, place, read,
+    Base, BaseName, Changes, Entry, Incomplete, Journal, LONGEST_TTL, LedgerContents, RING, place, read,
 };
 use seatkeeper::domain::seats::line::write_base;
 use seatkeeper::domain::seats::table::Table;
+use seatkeeper::domain::tick::Tick;
 
 /// The durable objects, by name.
 #[derive(Clone, Default)]
@@ -20,7 +21,7 @@ struct Store {
 }
 
 impl Store {
-    fn read(&self) -> Found {
+    fn read(&self) -> LedgerContents {
         read(&self.ring.values().cloned().collect::<Vec<_>>(), &self.bases.values().cloned().collect::<Vec<_>>())
     }
 }
@@ -52,7 +53,7 @@ impl Owner {
     fn begin_with(store: &mut Store, ttl: Option<u64>) -> (Self, Option<Incomplete>) {
         let found = store.read();
         let folded = found.fold();
-        let Found { mut journal, holds, incomplete } = found;
+        let LedgerContents { mut journal, holds, incomplete } = found;
         for base in folded {
             journal.wrote_base(&base.name, base.sequence);
             store.bases.insert(base.name.clone(), base);
@@ -65,7 +66,7 @@ impl Owner {
         journal.wrote(&seal, &Changes::new());
         let mut tables: BTreeMap<LicenseName, Table> = BTreeMap::new();
         for (license, record) in holds {
-            tables.entry(license).or_default().apply(&record, 0);
+            tables.entry(license).or_default().apply(&record, Tick::MIN);
         }
         (Owner { journal, tables }, incomplete)
     }
@@ -86,7 +87,7 @@ impl Owner {
         let entry = self.journal.entry(changes);
         for (license, records) in changes {
             let table = self.tables.entry(license.clone()).or_default();
-            records.iter().for_each(|record| table.apply(record, 0));
+            records.iter().for_each(|record| table.apply(record, Tick::MIN));
         }
         store.ring.insert(place(entry.sequence), entry.clone());
         self.journal.wrote(&entry, changes);
@@ -229,10 +230,10 @@ proptest! {
             None => _ = store.ring.remove(&store.ring.keys().copied().nth(nth).expect("one of them")),
             Some(nth) => _ = store.bases.remove(&store.bases.keys().nth(nth).cloned().expect("one of them")),
         }
-        let Found { holds, incomplete, .. } = store.read();
+        let LedgerContents { holds, incomplete, .. } = store.read();
         let mut tables: BTreeMap<LicenseName, Table> = BTreeMap::new();
         for (license, record) in holds {
-            tables.entry(license).or_default().apply(&record, 0);
+            tables.entry(license).or_default().apply(&record, Tick::MIN);
         }
         prop_assert!(incomplete.is_some() || held(&tables) == wanted, "{:?} of {wanted:?}", held(&tables));
     }
@@ -262,7 +263,7 @@ fn a_corrupted_entry_is_named() {
     let (name, record) = change(&mut Held::new(), 0, 0, 1);
     owner.commit(&mut store, &vec![(name, vec![record])]);
     store.ring.get_mut(&2).expect("the second entry").lines.push_str("+seven\n");
-    let Found { incomplete: Some(incomplete), holds, .. } = store.read() else { panic!("it cannot be read") };
+    let LedgerContents { incomplete: Some(incomplete), holds, .. } = store.read() else { panic!("it cannot be read") };
     assert!(holds.is_empty());
     let said = incomplete.to_string();
     assert!(said.starts_with("entry 2 of the journal cannot be read: line 4: "), "{said}");

@@ -9,10 +9,11 @@ use seatkeeper::domain::Instant;
 use seatkeeper::domain::license::entitlement::{Entitlement, PoolLimit, entitlement};
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::domain::license::pool::PoolModel;
-use seatkeeper::domain::seats::pool::Terms;
 use seatkeeper::domain::seats::request::Request;
-use seatkeeper::domain::seats::roster::{Member, MemberMode, People, Roster};
+use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
 use seatkeeper::domain::seats::seating::Seating;
+use seatkeeper::domain::seats::terms::Terms;
+use seatkeeper::domain::tick::Tick;
 
 const SEATS: usize = 10_000;
 const MOST_BYTES: usize = 200;
@@ -50,7 +51,7 @@ fn terms(model: PoolModel) -> Arc<Terms> {
 }
 
 /// Returns the bytes for each seat if every seat belongs to another user.
-fn bytes_a_seat(model: PoolModel, people: &Arc<People>) -> usize {
+fn bytes_a_seat(model: PoolModel, people: &Arc<Members>) -> usize {
     let before = ALLOCATED.load(Relaxed);
     let mut seating = Seating::new(terms(model), people.clone(), Instant::default());
     let empty = ALLOCATED.load(Relaxed);
@@ -59,12 +60,12 @@ fn bytes_a_seat(model: PoolModel, people: &Arc<People>) -> usize {
         let client = Some("pc-0001.example");
         let request = Request { user: Some(&user), client, request: Some("r-000001"), ..Request::of(&session) };
         let grant = seating.decide(&request, Instant::default()).unwrap();
-        seating.assume(&grant, &request, 10);
+        seating.assume(&grant, &request, Tick(10));
     }
     assert_eq!(seating.table().in_use("pool"), SEATS as u64);
     let held = (ALLOCATED.load(Relaxed) - empty) / SEATS;
-    for record in seating.table().expired(10) {
-        seating.apply(&record, 0);
+    for record in seating.table().expired(Tick(10)) {
+        seating.apply(&record, Tick::MIN);
     }
     assert_eq!(seating.table().in_use("pool"), 0);
     drop(seating);
@@ -74,17 +75,17 @@ fn bytes_a_seat(model: PoolModel, people: &Arc<People>) -> usize {
 
 #[test]
 fn a_held_seat_takes_at_most_200_bytes() {
-    let nobody = Arc::new(People::unite(&[]));
+    let nobody = Arc::new(Members::unite(&[]));
     let date = |text: &str| text.parse().unwrap();
-    let member = |n| Member {
+    let member = |n| RosterEntry {
         user: format!("user-{n:05}"),
         login_mode: MemberMode::Active,
         entry_date: date("1970-01-01"),
         exit_date: None,
         team: None,
     };
-    let staff = Roster { name: "staff".into(), time_zone: chrono_tz::UTC, members: (0..SEATS).map(member).collect() };
-    let staff = Arc::new(People::unite(&[staff]));
+    let staff = Roster { name: "staff".into(), time_zone: chrono_tz::UTC, entries: (0..SEATS).map(member).collect() };
+    let staff = Arc::new(Members::unite(&[staff]));
     for (model, people) in [(PoolModel::Concurrent, &nobody), (PoolModel::PerEmployee, &staff)] {
         let bytes = bytes_a_seat(model, people);
         println!("{model:?}: {bytes} bytes for each held seat");

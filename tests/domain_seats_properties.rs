@@ -13,11 +13,12 @@ use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::seats::hold::{Free, HeldSeat, Hold, Occupant, Record};
 use seatkeeper::domain::seats::line::{read_base, read_records, write_base, write_records};
-use seatkeeper::domain::seats::pool::{Reservation, Terms};
 use seatkeeper::domain::seats::request::{Access, Request};
-use seatkeeper::domain::seats::roster::{Member, MemberMode, People, Roster};
+use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::table::Table;
+use seatkeeper::domain::seats::terms::{Reservation, Terms};
+use seatkeeper::domain::tick::Tick;
 
 const USERS: [&str; 6] = ["a", "b", "c", "d", "e", "Ü %-"];
 const SESSIONS: [&str; 3] = ["s1", "s2", "s 3"];
@@ -500,22 +501,22 @@ impl World {
         Arc::new(Terms::new(&entitlement(&[key], now), &[], &reservations))
     }
 
-    fn people(&self) -> Arc<People> {
+    fn people(&self) -> Arc<Members> {
         let date = |day: u32| NaiveDate::from_ymd_opt(2026, 6, 1 + day).unwrap();
         let roster = |name: &str, zone: &str, second| {
             let of = self.staff.iter().flatten().filter(|entry| entry.second_roster == second);
-            let members = of.map(|entry| Member {
+            let members = of.map(|entry| RosterEntry {
                 user: USERS[entry.user].into(),
                 login_mode: entry.mode,
                 entry_date: date(entry.from),
                 exit_date: entry.until.map(date),
                 team: entry.team.map(|n| TEAMS[n].into()),
             });
-            Roster { name: name.into(), time_zone: zone.parse().unwrap(), members: members.collect() }
+            Roster { name: name.into(), time_zone: zone.parse().unwrap(), entries: members.collect() }
         };
         // Noon of a day in one time zone is the same day in the other.
         let both = [roster("one", "UTC", false), roster("two", "Europe/Berlin", true)];
-        Arc::new(People::unite(if self.staff.is_some() { &both } else { &[] }))
+        Arc::new(Members::unite(if self.staff.is_some() { &both } else { &[] }))
     }
 
     fn now(&self) -> Instant {
@@ -534,11 +535,11 @@ fn load(base: &[(Arc<str>, String)], log: &[Record]) -> Table {
     let mut table = Table::default();
     for (pool, text) in base {
         for hold in read_base(pool, text).unwrap() {
-            table.apply(&Record::Hold(hold), 0);
+            table.apply(&Record::Hold(hold), Tick::MIN);
         }
     }
     for record in read_records(&write_records(log)).unwrap() {
-        table.apply(&record, 0);
+        table.apply(&record, Tick::MIN);
     }
     table
 }
@@ -571,7 +572,7 @@ proptest! {
             let tick = 10 * n as u64;
             for row in &world.rows {
                 if !matches!(step, Step::Expire(session) if SESSIONS[*session] == row.session) {
-                    prop_assert!(seating.heartbeat(&row.seat(), tick, tick + 15));
+                    prop_assert!(seating.heartbeat(&row.seat(), Tick(tick), Tick(tick + 15)));
                 }
             }
             match step {
@@ -596,7 +597,7 @@ proptest! {
                     prop_assert_eq!(answer, expected, "{:?}\n{:#?}", ask, before);
                     if let Ok(grant) = grant {
                         never_more_than_licensed(&before, &world)?;
-                        seating.assume(&grant, &request, tick + 15);
+                        seating.assume(&grant, &request, Tick(tick + 15));
                         log.extend(grant.records);
                     }
                 }
@@ -611,7 +612,7 @@ proptest! {
                     freed = seating.table().release_user(USERS[*user]);
                 }
                 Step::Expire(session) => {
-                    freed = seating.table().expired(tick + 5);
+                    freed = seating.table().expired(Tick(tick + 5));
                     world.rows.retain(|row| row.session != SESSIONS[*session]);
                 }
                 Step::Seats(seats) => set_seats(&mut world, seats),
@@ -620,7 +621,7 @@ proptest! {
                 Step::NoRoster => world.staff = None,
                 Step::NextDay => world.day += 1,
             }
-            freed.iter().for_each(|record| seating.apply(record, 0));
+            freed.iter().for_each(|record| seating.apply(record, Tick::MIN));
             log.extend(freed);
             if matches!(step, Step::Seats(_) | Step::Mode(_) | Step::Staff(_) | Step::NoRoster) {
                 seating.set(world.terms(), world.people(), world.now());

@@ -2,6 +2,9 @@
 
 use proptest::prelude::*;
 use seatkeeper::domain::seats::queue::{Full, GRACE, MOST_QUEUED, Queue, Session};
+use seatkeeper::domain::tick::Tick;
+
+const GRACE_MILLIS: u64 = GRACE.as_millis() as u64;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -23,7 +26,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => who.clone().prop_map(Step::Join),
         4 => who.clone().prop_map(Step::Ended),
         1 => who.clone().prop_map(Step::Leave),
-        3 => (0..GRACE).prop_map(Step::Pass),
+        3 => (0..GRACE_MILLIS).prop_map(Step::Pass),
         2 => Just(Step::Forget),
         1 => (0..8_usize, who).prop_map(|(most, stop)| Step::Call { most, stop }),
     ]
@@ -56,7 +59,7 @@ proptest! {
                     prop_assert_eq!(queue.join(session(who), number), Ok(replaced));
                 }
                 Step::Ended(who) => {
-                    queue.ended(&session(who), now);
+                    queue.ended(&session(who), Tick(now));
                     list.iter_mut().filter(|one| one.0 == who).for_each(|one| one.2 = Some(now));
                 }
                 Step::Leave(who) => {
@@ -66,8 +69,8 @@ proptest! {
                 }
                 Step::Pass(time) => now += time,
                 Step::Forget => {
-                    queue.forget(now);
-                    list.retain(|one| one.2.is_none_or(|ended| now - ended < GRACE));
+                    queue.forget(Tick(now));
+                    list.retain(|one| one.2.is_none_or(|ended| now - ended < GRACE_MILLIS));
                 }
                 Step::Call { most, stop } => {
                     let stop = list.iter().find(|one| one.0 == stop).map(|one| one.1);
@@ -79,7 +82,7 @@ proptest! {
                     let end = list.iter().position(|one| Some(one.1) == stop).unwrap_or(list.len());
                     let expected: Vec<_> = list[..list.len().min(end + 1).min(most)].to_vec();
                     let expected_called: Vec<_> =
-                        expected.iter().map(|one| (one.1, one.2.map(|ended| ended + GRACE))).collect();
+                        expected.iter().map(|one| (one.1, one.2.map(|ended| Tick(ended + GRACE_MILLIS)))).collect();
                     prop_assert_eq!(called, expected_called);
                     let gone: Vec<usize> = expected.iter().map(|one| one.1)
                         .filter(|ask| Some(*ask) != stop && ask % 2 == 0).collect();

@@ -138,14 +138,14 @@ impl Roster {
             return Err(faults);
         }
         let name = format!("{}/{}", self.namespace().unwrap_or_default(), self.name_any());
-        let members = self.spec.members.iter().map(RosterMember::member).collect();
-        Ok(people::Roster { name, time_zone, members })
+        let entries = self.spec.members.iter().map(RosterMember::entry).collect();
+        Ok(people::Roster { name, time_zone, entries })
     }
 }
 
 impl RosterMember {
-    fn member(&self) -> people::Member {
-        people::Member {
+    fn entry(&self) -> people::RosterEntry {
+        people::RosterEntry {
             user: self.user.clone(),
             login_mode: self.login_mode,
             entry_date: self.entry_date.0,

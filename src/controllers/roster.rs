@@ -20,7 +20,7 @@ use crate::cluster::watch::{Guarded, cached};
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
-use crate::domain::seats::roster::{DuplicateMember, People};
+use crate::domain::seats::roster::{DuplicateMember, Members};
 use crate::observed::Observed;
 use crate::observed::enrolment::{counts, users};
 
@@ -71,7 +71,7 @@ impl RosterController {
 
     fn judge(&self, roster: &Roster, now: Instant) -> Result<Judged, Vec<Fault>> {
         let list = roster.people()?;
-        let alone = People::unite(std::slice::from_ref(&list));
+        let alone = Members::unite(std::slice::from_ref(&list));
         let (duplicates, waits) = match self.license(roster) {
             Ok(license) => {
                 let people = self.observed.enrolment.people(&license);

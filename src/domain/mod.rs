@@ -9,6 +9,7 @@ pub mod fault;
 pub mod license;
 pub mod reason;
 pub mod seats;
+pub mod tick;
 pub mod trusted_time;
 
 /// A point in time, in UTC. Civil dates become instants only in `contract::term`.

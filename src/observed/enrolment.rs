@@ -15,7 +15,7 @@ use crate::api::roster::MemberCounts;
 use crate::api::{License, Roster};
 use crate::cluster::watch::Guarded;
 use crate::domain::Instant;
-use crate::domain::seats::roster::{DuplicateMember, MemberMode, People};
+use crate::domain::seats::roster::{DuplicateMember, MemberMode, Members};
 
 /// The Rosters of Licenses and the people on them.
 pub struct Enrolment {
@@ -33,7 +33,7 @@ type LookAgain = Box<dyn Fn(ObjectRef<Guarded<Roster>>) + Send + Sync>;
 struct United {
     /// The UID and generation of each Roster that counts.
     of: Vec<(Option<String>, Option<i64>)>,
-    people: Arc<People>,
+    people: Arc<Members>,
 }
 
 /// The License that a Roster names, in the form in which references are kept.
@@ -75,7 +75,7 @@ impl Enrolment {
     }
 
     /// The people on the Rosters that count for `license`.
-    pub fn people(&self, license: &License) -> Arc<People> {
+    pub fn people(&self, license: &License) -> Arc<Members> {
         let name = name_of(license);
         let rosters = self.counting(license);
         let of: Vec<_> = rosters.iter().map(|roster| (roster.uid(), roster.meta().generation)).collect();
@@ -85,7 +85,7 @@ impl Enrolment {
         }
         // A Roster whose dates do not name instants reports that in its own status.
         let lists: Vec<_> = rosters.iter().filter_map(|roster| readable(roster)?.people().ok()).collect();
-        let people = Arc::new(People::unite(&lists));
+        let people = Arc::new(Members::unite(&lists));
         let before = match of.is_empty() {
             true => united.remove(&name),
             false => united.insert(name, United { of, people: people.clone() }),
@@ -101,7 +101,7 @@ impl Enrolment {
     }
 
     /// Counts the members at `now` on all Rosters that count for `license`; `people` are those of the License.
-    pub fn counts(&self, license: &License, people: &People, now: Instant) -> MemberCounts {
+    pub fn counts(&self, license: &License, people: &Members, now: Instant) -> MemberCounts {
         let rosters = self.counting(license);
         let users = rosters.iter().filter_map(|roster| readable(roster)).flat_map(users);
         counts(people, users, now)
@@ -119,7 +119,7 @@ pub fn users(roster: &Roster) -> impl Iterator<Item = &str> {
 }
 
 /// How many of `users` are members at `now`.
-pub fn counts<'u>(people: &People, users: impl Iterator<Item = &'u str>, now: Instant) -> MemberCounts {
+pub fn counts<'u>(people: &Members, users: impl Iterator<Item = &'u str>, now: Instant) -> MemberCounts {
     let mut counts = MemberCounts::default();
     for member in users.collect::<HashSet<_>>().into_iter().filter_map(|user| people.current(user, now)) {
         counts.current += 1;

@@ -10,8 +10,8 @@ use crate::api::License;
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{Entitlement, entitlement, next_wake, refuse_in_use_elsewhere};
 use crate::domain::license::name::LicenseName;
-use crate::domain::seats::pool::{Assignment, Reservation, Terms};
-use crate::domain::seats::roster::People;
+use crate::domain::seats::roster::Members;
+use crate::domain::seats::terms::{Assignment, Reservation, Terms};
 
 /// What a License grants at an instant, and from what.
 pub struct Judged {
@@ -21,7 +21,7 @@ pub struct Judged {
     /// What is granted in seats.
     pub terms: Arc<Terms>,
     /// The people on the Rosters that count for the License.
-    pub people: Arc<People>,
+    pub people: Arc<Members>,
     /// When to judge again even if no object changes; `None` if never.
     pub next: Option<Instant>,
 }

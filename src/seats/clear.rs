@@ -63,9 +63,9 @@ fn drop_bases(shared: &Shared, license: &LicenseName) -> Option<(Vec<BaseName>, 
     let bases = ownership.journal.bases_of(license);
     ownership.journal.drop_bases(license);
     ownership.seats_of.remove(license);
-    let (told, durable) = oneshot::channel();
+    let (notify, durable) = oneshot::channel();
     ownership.pending.add(license, Vec::new());
-    ownership.waiting.push(told);
+    ownership.waiting.push(notify);
     shared.pending.notify_one();
     Some((bases, durable))
 }

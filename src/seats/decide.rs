@@ -3,13 +3,14 @@
 
 use super::asked::{Ask, Denied};
 use super::grant::{grant, look_up};
-use super::limits::{ticks, with_drift};
+use super::limits::with_drift;
 use super::outcome::Outcome;
 use super::ownership::{DeskState, LicenseSeats};
 use super::queue::serve;
 use super::shared::Shared;
 use crate::domain::seats::queue::MOST_QUEUED;
 use crate::domain::seats::seating::Seating;
+use crate::domain::tick::Tick;
 use crate::machine::monotonic;
 
 /// Grants a request, or says why not. The table has the grant when this returns.
@@ -35,7 +36,7 @@ pub(super) fn decide(shared: &Shared, state: &mut DeskState, ask: &Ask) -> Resul
         serve(shared, &ask.license, seats, &mut uncommitted, MOST_QUEUED);
     }
     // 2 to 4.
-    let outcome = grant(shared, seats, &mut uncommitted, ask, (now, at), ticks(now + with_drift(shared.ttl)));
+    let outcome = grant(shared, seats, &mut uncommitted, ask, (now, at), Tick::at(now + with_drift(shared.ttl)));
     match &outcome {
         Ok(_) if !seats.queue.is_empty() => seats.leaves_queue(ask),
         Err(Denied::Refused(refusal)) => {

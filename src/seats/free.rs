@@ -5,7 +5,6 @@ use tokio::sync::oneshot;
 
 use super::asked::Denied;
 use super::grant::look_up;
-use super::limits::ticks;
 use super::ownership::{LicenseSeats, Uncommitted};
 use super::queue::serve;
 use super::shared::Shared;
@@ -13,6 +12,7 @@ use super::waiting::HEAD;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::hold::HeldSeat;
 use crate::domain::seats::queue::MOST_QUEUED;
+use crate::domain::tick::Tick;
 use crate::machine::monotonic;
 
 /// Some of the seats that an administrator wants freed.
@@ -34,7 +34,7 @@ pub(super) fn free(
 ) -> Result<bool, Denied> {
     let Some(record) = seats.seating.release(seat) else { return Ok(false) };
     uncommitted.pending.check(license, std::slice::from_ref(&record))?;
-    seats.seating.apply(&record, 0);
+    seats.seating.apply(&record, Tick::MIN);
     uncommitted.pending.add(license, vec![record]);
     if !seats.queue.is_empty() {
         serve(shared, license, seats, uncommitted, HEAD);
@@ -44,7 +44,7 @@ pub(super) fn free(
 
 /// Frees as many seats of a user, or of all users, as fit into one entry of the ledger.
 pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) -> Result<Evicted, Denied> {
-    let (told, durable) = oneshot::channel();
+    let (notify, durable) = oneshot::channel();
     let mut state = shared.lock();
     let Some(ownership) = state.ownership.as_mut() else { return Err(Denied::NotOwner) };
     let (seats_of, mut uncommitted) = ownership.parts();
@@ -53,18 +53,18 @@ pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) 
     };
     let mut records = match user {
         Some(user) => seats.seating.table().release_user(user),
-        None => seats.seating.table().expired(u64::MAX),
+        None => seats.seating.table().expired(Tick::MAX),
     };
     let wanted = records.len();
     records = uncommitted.pending.fitting(license, records);
     if records.is_empty() && wanted > 0 {
         return Err(Denied::Overloaded);
     }
-    records.iter().for_each(|record| seats.seating.apply(record, 0));
+    records.iter().for_each(|record| seats.seating.apply(record, Tick::MIN));
     let count = records.len();
     if count > 0 {
         uncommitted.pending.add(license, records);
-        uncommitted.waiting.push(told);
+        uncommitted.waiting.push(notify);
         if count == wanted && !seats.queue.is_empty() {
             serve(shared, license, seats, &mut uncommitted, MOST_QUEUED);
         }
@@ -76,7 +76,7 @@ pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) 
 /// Frees the seats whose holders have stopped sending heartbeats and those that demo mode has ended, and serves the
 /// queues. Returns how many seats were freed.
 pub(super) fn sweep(shared: &Shared) -> usize {
-    let now = ticks(monotonic());
+    let now = Tick::at(monotonic());
     let at = shared.clock.now().at;
     let (mut swept, mut queued) = (0, 0);
     {
@@ -91,7 +91,7 @@ pub(super) fn sweep(shared: &Shared) -> usize {
             }
             records = uncommitted.pending.fitting(license, records);
             if !records.is_empty() {
-                records.iter().for_each(|record| seats.seating.apply(record, 0));
+                records.iter().for_each(|record| seats.seating.apply(record, Tick::MIN));
                 swept += records.len();
                 uncommitted.pending.add(license, records);
             }

@@ -10,6 +10,7 @@ use super::ownership::{LicenseSeats, Uncommitted};
 use super::shared::Shared;
 use crate::domain::Instant;
 use crate::domain::license::name::LicenseName;
+use crate::domain::tick::Tick;
 
 /// Looks up what the License grants if that may have changed. Returns whether it did so.
 pub(super) fn look_up(
@@ -34,7 +35,7 @@ pub(super) fn grant(
     uncommitted: &mut Uncommitted,
     ask: &Ask,
     (now, at): (Duration, Instant),
-    until: u64,
+    until: Tick,
 ) -> Result<Outcome, Denied> {
     let request = ask.request();
     // 2. Decide.
@@ -48,7 +49,7 @@ pub(super) fn grant(
         // A caller that asks again while the seat is being written must not be answered before it is written.
         return Ok(match uncommitted.until_durable() {
             None => Outcome::Now(granted),
-            Some(told) => Outcome::Then(granted, told),
+            Some(durable) => Outcome::Then(granted, durable),
         });
     }
     if let Some(closed) = uncommitted.closed.filter(|closed| now < closed.until)
@@ -66,7 +67,7 @@ pub(super) fn grant(
     seats.note_peaks();
     // 4. The next commit writes it.
     uncommitted.pending.add(&ask.license, grant.records);
-    let (durable, told) = oneshot::channel();
-    uncommitted.waiting.push(durable);
-    Ok(Outcome::Then(granted, told))
+    let (notify, durable) = oneshot::channel();
+    uncommitted.waiting.push(notify);
+    Ok(Outcome::Then(granted, durable))
 }

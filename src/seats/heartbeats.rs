@@ -5,13 +5,14 @@ use tokio::sync::oneshot;
 
 use super::asked::{Denied, HeartbeatOutcome, Seat};
 use super::free::free;
-use super::limits::{STUCK, ticks, with_drift};
+use super::limits::{STUCK, with_drift};
 use super::outcome::is_durable;
 use super::shared::Shared;
+use crate::domain::tick::Tick;
 use crate::machine::monotonic;
 
 /// Heartbeats for lost seats that arrive within this time share one renewal of the Lease.
-const TOLD_TOGETHER: Duration = Duration::from_millis(100);
+const SHARED_RENEWAL: Duration = Duration::from_millis(100);
 
 /// What the table answers to a heartbeat.
 struct TableAnswer {
@@ -55,7 +56,7 @@ pub(super) async fn knows_all(
         if let Some(durable) = durable {
             is_durable(durable).await?;
         }
-        shared.proof.of_later_together(TOLD_TOGETHER).await;
+        shared.proof.of_later_together(SHARED_RENEWAL).await;
         Ok(())
     };
     let known = tokio::time::timeout(STUCK, known).await.unwrap_or(Err(Denied::LedgerUnavailable));
@@ -76,7 +77,7 @@ fn keep<'s>(shared: &Shared, asked: impl IntoIterator<Item = &'s Seat>) -> Resul
     if uncommitted.is_stuck(now) {
         unsure = Some(Denied::LedgerUnavailable);
     }
-    let until = ticks(now + with_drift(shared.ttl));
+    let until = Tick::at(now + with_drift(shared.ttl));
     let mut kept = Vec::new();
     for seat in asked {
         let seats = seats_of.get_mut(&seat.license);
@@ -85,7 +86,7 @@ fn keep<'s>(shared: &Shared, asked: impl IntoIterator<Item = &'s Seat>) -> Resul
             kept.push(false);
             continue;
         };
-        let is_kept = seats.seating.heartbeat(&seat.held(), ticks(now), until);
+        let is_kept = seats.seating.heartbeat(&seat.held(), Tick::at(now), until);
         if !is_kept {
             // The TTL of the seat is over, and the sweep has not freed it yet.
             match free(shared, &seat.license, seats, &mut uncommitted, &seat.held()) {

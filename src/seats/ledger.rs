@@ -12,7 +12,7 @@ use crate::api::{License, SeatLedger};
 use crate::cluster::client::{CallError, list_all};
 use crate::cluster::compare_and_swap::{CompareAndSwap, Comparison, Overtaken, Sequenced};
 use crate::domain::license::name::LicenseName;
-use crate::domain::seats::journal::{Base, BaseName, Entry, Found, Incomplete, place, read};
+use crate::domain::seats::journal::{Base, BaseName, Entry, Incomplete, LedgerContents, place, read};
 use crate::machine::random_bytes;
 
 /// Another owner has taken over, or the ledger was deleted or set back. An owner that continues must take over again.
@@ -60,7 +60,7 @@ impl Ledger {
 
     /// Makes this owner, which grants seats for `ttl`, the only one that can write, and returns the contents of the
     /// ledger.
-    pub async fn seal(&self, ttl: Duration) -> Result<Found, LedgerError> {
+    pub async fn seal(&self, ttl: Duration) -> Result<LedgerContents, LedgerError> {
         let salt = random_bytes::<8>()?.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         let who = format!("{}-{salt}", self.identity);
         loop {
@@ -89,7 +89,7 @@ impl Ledger {
         }
     }
 
-    async fn fold(&self, found: &mut Found) -> Result<(), Fenced> {
+    async fn fold(&self, found: &mut LedgerContents) -> Result<(), Fenced> {
         for base in found.fold() {
             self.write_base(&base, found.journal.epoch()).await?;
             found.journal.wrote_base(&base.name, base.sequence);

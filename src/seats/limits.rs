@@ -17,7 +17,3 @@ pub const STUCK: Duration = Duration::from_secs(3);
 pub fn with_drift(time: Duration) -> Duration {
     time + time / DRIFT
 }
-
-pub(super) fn ticks(at: Duration) -> u64 {
-    u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
-}

@@ -130,13 +130,13 @@ impl Uncommitted<'_> {
 
     /// A receiver that is notified once everything decided so far is durable; `None` if it already is.
     pub fn until_durable(&mut self) -> Option<oneshot::Receiver<()>> {
-        let (durable, told) = oneshot::channel();
+        let (notify, durable) = oneshot::channel();
         match (self.pending.is_empty(), self.writing_since) {
             (true, None) => return None,
-            (true, Some(_)) => self.joining.push(durable),
-            (false, _) => self.waiting.push(durable),
+            (true, Some(_)) => self.joining.push(notify),
+            (false, _) => self.waiting.push(notify),
         }
-        Some(told)
+        Some(durable)
     }
 }
 

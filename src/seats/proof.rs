@@ -4,33 +4,33 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-use super::limits::ticks;
+use crate::domain::tick::Tick;
 use crate::machine::monotonic;
 
 /// How long proof of owning the ledger lasts, from when the renewal of the Lease that brought it was sent.
 pub const PROOF_LASTS: Duration = Duration::from_secs(10);
 /// A renewal sent within the same tick as the request proves nothing, so wait for longer than one tick.
-const TICK: Duration = Duration::from_millis(2);
+const LONGER_THAN_A_TICK: Duration = Duration::from_millis(2);
 /// How long to wait for a renewal of the Lease before asking for it again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) struct Proof {
     /// The tick until which the proof lasts.
-    lasts: watch::Sender<u64>,
+    lasts: watch::Sender<Tick>,
     /// Notified when a renewal of the Lease is wanted now.
     pub wanted: Arc<Notify>,
 }
 
 impl Default for Proof {
     fn default() -> Self {
-        Proof { lasts: watch::Sender::new(0), wanted: Arc::default() }
+        Proof { lasts: watch::Sender::new(Tick::MIN), wanted: Arc::default() }
     }
 }
 
 impl Proof {
     /// Records that the Lease was renewed with a request that was sent at `sent`.
     pub fn came(&self, sent: Duration) {
-        let until = ticks(sent + PROOF_LASTS);
+        let until = Tick::at(sent + PROOF_LASTS);
         self.lasts.send_if_modified(|lasts| {
             let longer = until > *lasts;
             *lasts = until.max(*lasts);
@@ -39,17 +39,17 @@ impl Proof {
     }
 
     pub fn is_there(&self, now: Duration) -> bool {
-        ticks(now) < *self.lasts.borrow()
+        Tick::at(now) < *self.lasts.borrow()
     }
 
     /// Asks for a renewal of the Lease at once, and returns after a renewal whose request was sent after `since`. It
     /// proves that nobody else had owned the ledger until then.
     pub async fn of_later(&self, since: Duration) {
-        let enough = ticks(since + PROOF_LASTS) + 1;
+        let enough = Tick::at(since + PROOF_LASTS).next();
         let mut lasts = self.lasts.subscribe();
         let ask = async {
             loop {
-                tokio::time::sleep(TICK).await;
+                tokio::time::sleep(LONGER_THAN_A_TICK).await;
                 self.wanted.notify_one();
                 // Ask repeatedly: a notice may come before the replica has begun to keep its Lease.
                 tokio::time::sleep(ASK_AGAIN).await;

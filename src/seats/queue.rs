@@ -11,7 +11,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::asked::{Ask, Denied, Granted};
 use super::grant::{grant, look_up};
-use super::limits::{ticks, with_drift};
+use super::limits::with_drift;
 use super::outcome::Outcome;
 use super::ownership::{DeskState, LicenseSeats, Uncommitted};
 use super::shared::Shared;
@@ -19,6 +19,7 @@ use super::waiting::Waiter;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::queue::{GRACE, MOST_QUEUED};
 use crate::domain::seats::refusal::Refusal;
+use crate::domain::tick::Tick;
 use crate::machine::monotonic;
 
 /// A place in the queue while its request is open. The grace period begins when this is dropped.
@@ -55,10 +56,10 @@ pub(super) fn serve(
     let most = if looked_up == Ok(false) { most } else { MOST_QUEUED };
     let mut queue = std::mem::take(&mut seats.queue);
     queue.call(most, |waiting| {
-        if waiting.kept_until().is_some_and(|until| until <= ticks(now)) {
+        if waiting.kept_until().is_some_and(|until| until <= Tick::at(now)) {
             return Some(false);
         }
-        let until = waiting.kept_until().unwrap_or(ticks(now) + GRACE);
+        let until = waiting.kept_until().unwrap_or(Tick::at(now) + GRACE);
         let waiter = &mut waiting.ask;
         match looked_up.clone().and_then(|_| grant(shared, seats, uncommitted, &waiter.ask, (now, at), until)) {
             Err(Denied::Refused(refusal)) if refusal.may_pass() => {
@@ -79,13 +80,13 @@ pub(super) fn serve(
 /// The waiter is being answered: from now on its seats are held for a whole TTL, like all others.
 pub(super) fn hand_over(shared: &Shared, license: &LicenseName, granted: &Granted) -> Result<(), Denied> {
     let now = monotonic();
-    let until = ticks(now + with_drift(shared.ttl));
+    let until = Tick::at(now + with_drift(shared.ttl));
     let mut state = shared.lock();
     let ownership = state.ownership.as_mut().ok_or(Denied::NotOwner)?;
     let seats = ownership.seats_of.get_mut(license).ok_or(Denied::NotOwner)?;
     let held = granted.seats.iter().all(|seat| {
         seats.seating.since(&seat.held()) == Some(seat.since)
-            && seats.seating.heartbeat(&seat.held(), ticks(now), until)
+            && seats.seating.heartbeat(&seat.held(), Tick::at(now), until)
     });
     // If they are not held, the ledger took longer than the grace period.
     if held { Ok(()) } else { Err(Denied::LedgerUnavailable) }
@@ -94,8 +95,8 @@ pub(super) fn hand_over(shared: &Shared, license: &LicenseName, granted: &Grante
 impl Turn<'_> {
     /// Waits for its turn, for at most `most`.
     pub async fn comes(&mut self, most: Duration) -> Result<Outcome, Denied> {
-        if let Ok(told) = tokio::time::timeout(most, &mut self.answer).await {
-            return told.unwrap_or(Err(Denied::NotOwner));
+        if let Ok(answer) = tokio::time::timeout(most, &mut self.answer).await {
+            return answer.unwrap_or(Err(Denied::NotOwner));
         }
         let mut state = self.shared.lock();
         match self.answer.try_recv() {
@@ -120,7 +121,7 @@ impl Drop for Turn<'_> {
         let who = self.ask.who();
         // The session may have sent another request, or may have left the queue.
         if queue.ask(&who).is_some_and(|waiter| Arc::ptr_eq(&waiter.ask, &self.ask)) {
-            queue.ended(&who, ticks(monotonic()));
+            queue.ended(&who, Tick::at(monotonic()));
         }
     }
 }

@@ -12,16 +12,17 @@ use super::clear::clear_forever;
 use super::commit;
 use super::free::sweep;
 use super::ledger::{Ledger, LedgerError};
-use super::limits::{ticks, with_drift};
+use super::limits::with_drift;
 use super::ownership::{Closed, LicenseSeats, Ownership};
 use super::proof::PROOF_LASTS;
 use super::shared::Shared;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::name::LicenseName;
-use crate::domain::seats::journal::{Found, Incomplete};
-use crate::domain::seats::pool::Terms;
-use crate::domain::seats::roster::People;
+use crate::domain::seats::journal::{Incomplete, LedgerContents};
+use crate::domain::seats::roster::Members;
 use crate::domain::seats::seating::Seating;
+use crate::domain::seats::terms::Terms;
+use crate::domain::tick::Tick;
 use crate::machine::{jittered, monotonic};
 
 /// How often the sweep frees seats whose holders have stopped sending heartbeats.
@@ -55,11 +56,11 @@ pub(super) async fn own(shared: &Arc<Shared>, ledger: Arc<Ledger>, stop: &mut wa
             tokio::time::sleep(jittered(AGAIN)).await;
         }
     };
-    let told = async { _ = stop.wait_for(|stop| *stop).await };
+    let stopped = async { _ = stop.wait_for(|stop| *stop).await };
     let mut own = pin!(own);
     tokio::select! {
         biased;
-        () = told => {
+        () = stopped => {
             shared.lock().stop_deciding();
             shared.pending.notify_one();
             tokio::select! {
@@ -109,7 +110,7 @@ async fn forget_ttl_before(shared: &Shared, all_know: Duration) {
 
 /// Takes over the ledger. Returns the time at which the last holder stops relying on what a previous owner granted.
 async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Duration, LedgerError> {
-    let Found { mut journal, holds, incomplete } = ledger.seal(shared.ttl).await?;
+    let LedgerContents { mut journal, holds, incomplete } = ledger.seal(shared.ttl).await?;
     // Between taking the Lease and sealing, another replica may have taken both and granted seats: then this seal has
     // only fenced that replica's writes, not the answers it gives from memory, and nothing may be granted here. The
     // Lease, renewed without a gap, shows that nobody has (tests/seat_protocol: LeaseThenSeal).
@@ -119,7 +120,7 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Duration, LedgerE
     // may rely on it for a whole TTL from then: the TTL of that owner, which may have been started with another one.
     let ttl = journal.ttl().map_or(shared.ttl, Duration::from_secs).max(shared.ttl);
     let wait = with_drift(PROOF_LASTS + ttl);
-    let until = ticks(now + wait);
+    let until = Tick::at(now + wait);
     let at = shared.clock.now().at;
     let mut seats_of: HashMap<LicenseName, LicenseSeats> = HashMap::new();
     for (license, record) in &holds {
@@ -155,7 +156,7 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Duration, LedgerE
 }
 
 /// What a License that does not exist grants.
-fn nothing() -> (Arc<Terms>, Arc<People>) {
+fn nothing() -> (Arc<Terms>, Arc<Members>) {
     let terms = Terms { mode: Mode::Demo, ever_licensed: false, demo_seats: 0, ending: None, pools: Vec::new() };
-    (Arc::new(terms), Arc::new(People::unite(&[])))
+    (Arc::new(terms), Arc::new(Members::unite(&[])))
 }

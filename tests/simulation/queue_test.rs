@@ -114,7 +114,7 @@ fn a_waiter_that_asks_again_within_the_grace_keeps_its_turn() {
         assert_eq!(place(&within(WAIT, waits(desk, "c", Duration::from_secs(1))).await), Some(1));
         // The seat comes free between two requests of `c`.
         desk.release(&free).expect("it owns");
-        tokio::time::sleep(Duration::from_millis(GRACE) - SOON).await;
+        tokio::time::sleep(GRACE - SOON).await;
         assert!(is_exhausted(&asks(desk, "x").await));
         assert!(!behind.is_finished());
         let granted = within(SOON, waits(desk, "c", WAIT)).await.expect("its turn");
@@ -135,8 +135,7 @@ fn a_waiter_that_goes_away_loses_its_turn_after_the_grace_and_the_next_one_gets_
         let began = monotonic();
         let granted = within(WAIT, behind).await.expect("its turn");
         let took = monotonic() - began;
-        let grace = Duration::from_millis(GRACE);
-        assert!(grace - SOON < took && took < grace + SWEEP + SOON, "{took:?}");
+        assert!(GRACE - SOON < took && took < GRACE + SWEEP + SOON, "{took:?}");
         assert_eq!(granted.seats[0].user.as_deref(), Some("d"));
         assert_eq!(place(&within(WAIT, waits(desk, "c", SOON)).await), Some(1), "it is now at the end of the queue");
     });
@@ -153,7 +152,7 @@ fn a_seat_whose_waiter_went_away_comes_free_again() {
         assert!(desk.holders(&license()).expect("it owns").iter().any(|(seat, _)| seat.user.as_deref() == Some("c")));
         gone.abort();
         let next = waits(desk, "d", WAIT);
-        let granted = within(Duration::from_millis(GRACE) + SWEEP * 3, next).await.expect("its turn");
+        let granted = within(GRACE + SWEEP * 3, next).await.expect("its turn");
         assert_eq!(granted.seats[0].user.as_deref(), Some("d"));
     });
 }

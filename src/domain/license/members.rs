@@ -2,7 +2,7 @@
 
 use super::mode::Mode;
 use super::pool::{LoginMode, PoolModel};
-use crate::domain::seats::pool::{PoolTerms, Terms};
+use crate::domain::seats::terms::{PoolTerms, Terms};
 
 /// The number of members who need a seat now, by login mode. Members with login mode None need no seat (T3, T8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

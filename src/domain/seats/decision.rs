@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use super::headcount::Headcount;
 use super::hold::{Hold, Occupant, Record, free};
-use super::pool::{PoolTerms, Terms};
 use super::refusal::Refusal;
 use super::request::{Access, Grant, Request, Seat};
-use super::roster::{Enrolled, MemberMode, People};
+use super::roster::{MemberMode, Members, RankedMember};
 use super::slots::Slots;
-use super::standing::Standing;
 use super::table::Table;
+use super::terms::{PoolTerms, Terms};
 use crate::domain::Instant;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
@@ -21,8 +21,8 @@ pub const MAX_SHARING: usize = 32;
 pub(super) struct Decision<'d> {
     pub table: &'d Table,
     pub terms: &'d Terms,
-    pub people: &'d People,
-    pub standing: &'d Standing,
+    pub members: &'d Members,
+    pub headcount: &'d Headcount,
     pub request: &'d Request<'d>,
     pub now: Instant,
 }
@@ -112,19 +112,19 @@ impl Decision<'_> {
     }
 
     /// The member who asks, if they may log in.
-    fn member(&self, pool: &str) -> Result<&Enrolled, Refusal> {
-        if !self.people.has_roster() {
+    fn member(&self, pool: &str) -> Result<&RankedMember, Refusal> {
+        if !self.members.has_roster() {
             return Err(Refusal::RosterMissing);
         }
         let user = self.request.user.ok_or_else(|| Refusal::UserRequired { pool: pool.to_owned() })?;
-        match self.enrolled(user).ok_or(Refusal::NotInRoster)? {
-            Enrolled { mode: MemberMode::None, .. } => Err(Refusal::LoginModeNone),
+        match self.ranked_member(user).ok_or(Refusal::NotInRoster)? {
+            RankedMember { mode: MemberMode::None, .. } => Err(Refusal::LoginModeNone),
             member => Ok(member),
         }
     }
 
-    fn enrolled(&self, user: &str) -> Option<&Enrolled> {
-        self.standing.roll.entry(self.people.find(user)?)
+    fn ranked_member(&self, user: &str) -> Option<&RankedMember> {
+        self.headcount.ranked.member(self.members.find(user)?)
     }
 
     fn in_one_of(&self, mut places: Vec<usize>, count: u32) -> Result<Grant, Refusal> {
@@ -192,11 +192,11 @@ impl Decision<'_> {
 
     fn licensed(&self, place: usize, rank: u32) -> Result<(), Refusal> {
         // In demo mode nobody has a licence: first come, first served.
-        if self.terms.mode == Mode::Demo || self.standing.licenses(self.terms, place, rank) {
+        if self.terms.mode == Mode::Demo || self.headcount.licenses(self.terms, place, rank) {
             return Ok(());
         }
         let pool = self.pool(place).name.to_string();
-        let (members, limit) = (self.standing.members(self.terms, place), self.standing.licences(self.terms, place));
+        let (members, limit) = (self.headcount.members(self.terms, place), self.headcount.licences(self.terms, place));
         Err(Refusal::RosterExceedsSeats { pool, members, limit })
     }
 
@@ -244,8 +244,8 @@ impl Decision<'_> {
             (Mode::Demo, _) => None,
             (_, None) => self.take_after_move(place),
             (_, Some(active)) => {
-                let unneeded = self.table.in_use(&self.pool(active).name) - self.standing.pools[active].by_active
-                    < self.standing.spare(self.terms, active);
+                let unneeded = self.table.in_use(&self.pool(active).name) - self.headcount.pools[active].by_active
+                    < self.headcount.spare(self.terms, active);
                 if unneeded { self.take(active, 1).ok() } else { None }
             }
         };
@@ -260,9 +260,9 @@ impl Decision<'_> {
         if self.terms.pools[home].limit.is_some_and(|limit| self.table.in_use(&self.pool(home).name) >= limit) {
             return None;
         }
-        let mover = self.standing.pools[active].overflowed.iter().find_map(|slot| {
+        let mover = self.headcount.pools[active].overflowed.iter().find_map(|slot| {
             let mover = slots.on(*slot).next()?;
-            let team = self.enrolled(mover.user?)?.team.as_deref();
+            let team = self.ranked_member(mover.user?)?.team.as_deref();
             let fits = self.room_for_any_version(home, team, None) > 0;
             (fits && self.room(active, self.team(), Some(team)) > 0).then_some(mover)
         })?;
@@ -299,7 +299,7 @@ impl Decision<'_> {
 
     /// Seats reserved for other teams.
     fn reserved(&self, place: usize, team: Option<&str>, leaving: Option<&str>) -> u64 {
-        let reservations = self.pool(place).reservations.iter().zip(&self.standing.pools[place].teams);
+        let reservations = self.pool(place).reservations.iter().zip(&self.headcount.pools[place].teams);
         let others = reservations.filter(|((other, _), _)| Some(other.as_str()) != team);
         others
             .map(|((other, seats), held)| seats.saturating_sub(held - u64::from(Some(other.as_str()) == leaving)))
@@ -351,7 +351,7 @@ impl Decision<'_> {
     /// access.
     fn access(&self, pool: &str) -> Access {
         let Some(pool) = self.terms.pool(pool) else { return Access::Full };
-        let was = || self.people.last_known(self.request.user?, self.now).map(|member| member.mode);
+        let was = || self.members.last_known(self.request.user?, self.now).map(|member| member.mode);
         let read_only = match (pool.model, pool.login_mode) {
             (PoolModel::PerUser, Some(LoginMode::Passive)) => true,
             (PoolModel::PerUser | PoolModel::PerEmployee, _) => was() == Some(MemberMode::Passive),
@@ -366,7 +366,7 @@ impl Decision<'_> {
     }
 
     fn team(&self) -> Option<&str> {
-        self.enrolled(self.request.user?)?.team.as_deref()
+        self.ranked_member(self.request.user?)?.team.as_deref()
     }
 
     fn sessions_of<'a>(&'a self, place: usize, user: &'a str) -> impl Iterator<Item = Occupant<'a>> {

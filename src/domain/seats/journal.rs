@@ -16,6 +16,7 @@ use super::hold::{Hold, Record};
 use super::line::{LineError, read_base, read_records, write_base, write_records};
 use super::table::Table;
 use crate::domain::license::name::LicenseName;
+use crate::domain::tick::Tick;
 
 /// Objects in the ring.
 pub const RING: u64 = 16;
@@ -146,9 +147,9 @@ pub struct Journal {
     ttl: Option<u64>,
 }
 
-/// What was found in the ledger.
+/// The ledger, as a replica that takes it over reads it.
 #[derive(Debug)]
-pub struct Found {
+pub struct LedgerContents {
     pub journal: Journal,
     /// Every seat that is held, in an order in which the records can be applied.
     pub holds: Vec<(LicenseName, Record)>,
@@ -156,7 +157,7 @@ pub struct Found {
     pub incomplete: Option<Incomplete>,
 }
 
-impl Found {
+impl LedgerContents {
     /// The bases that must be written before a seal may overwrite the entry in its place, as of the last entry. Writing
     /// them does no harm, whichever replica owns the ledger: they hold only what is durable.
     pub fn fold(&self) -> Vec<Base> {
@@ -164,7 +165,7 @@ impl Found {
         let lines = |name: &BaseName| {
             let mut table = Table::default();
             let of_base = |(license, record): &&(LicenseName, Record)| BaseName::of(license, record) == *name;
-            self.holds.iter().filter(of_base).for_each(|(_, record)| table.apply(record, 0));
+            self.holds.iter().filter(of_base).for_each(|(_, record)| table.apply(record, Tick::MIN));
             write_base(table.holders_within(&name.pool, name.slots()))
         };
         let in_the_way = self.journal.in_the_way().into_iter();
@@ -216,7 +217,7 @@ impl fmt::Display for Incomplete {
 }
 
 /// Reads a ledger. What cannot be read is left out and reported in `incomplete`.
-pub fn read(entries: &[Entry], bases: &[Base]) -> Found {
+pub fn read(entries: &[Entry], bases: &[Base]) -> LedgerContents {
     let mut entries: Vec<&Entry> = entries.iter().collect();
     entries.sort_by_key(|entry| entry.sequence);
     let last = entries.last().map_or(0, |entry| entry.sequence);
@@ -270,7 +271,7 @@ pub fn read(entries: &[Entry], bases: &[Base]) -> Found {
     if let Some(expected) = entries.last().map(|entry| entry.bases).filter(|expected| found < *expected) {
         incomplete.get_or_insert(Incomplete::BasesMissing { found, expected });
     }
-    Found { journal, holds, incomplete }
+    LedgerContents { journal, holds, incomplete }
 }
 
 impl Journal {

@@ -3,27 +3,27 @@
 //! | question | file |
 //! |---|---|
 //! | Who is a member now, and in which order? | `roster.rs` |
-//! | What does the License grant? | `pool.rs` |
+//! | What does the License grant? | `terms.rs` |
 //! | What can be asked, and what is answered? | `request.rs`, `refusal.rs` |
 //! | Who may take a seat? | `decision.rs`, called through `seating.rs` |
-//! | Which members, and of which team, hold a seat? | `standing.rs` |
+//! | Which members, and of which team, hold a seat? | `headcount.rs` |
 //! | Whose turn is it when a seat comes free? | `queue.rs` |
 //! | Who holds which slot, and until when? | `table.rs`, `slots.rs`; what is said of it: `hold.rs` |
 //! | How is this written in the ledger? | `line.rs`, `journal.rs` |
 //!
-//! **Architecture Invariant:** a decision is a function of the table, the terms, the people, the request and `now`. It
+//! **Architecture Invariant:** a decision is a function of the table, the terms, the members, the request and `now`. It
 //! changes nothing: its effect on the table is in its records, and the same records, read back, give the same table.
 
 mod decision;
+mod headcount;
 pub mod hold;
 pub mod journal;
 pub mod line;
-pub mod pool;
 pub mod queue;
 pub mod refusal;
 pub mod request;
 pub mod roster;
 pub mod seating;
 mod slots;
-mod standing;
 pub mod table;
+pub mod terms;

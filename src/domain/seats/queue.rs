@@ -3,12 +3,15 @@
 //! A waiter keeps its place across retries. One that is silent for `GRACE` loses it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::tick::Tick;
 
 /// The most that may wait for seats of one License.
 pub const MOST_QUEUED: usize = 1_000;
-/// How long a place is kept after the last request has ended, in milliseconds: what a client that lost its connection
-/// needs to come back, including all the pauses it makes.
-pub const GRACE: u64 = 5_000;
+/// How long a place is kept after the last request has ended: what a client that lost its connection needs to come back,
+/// including all the pauses it makes.
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// The session that waits. Sessions of different users are different even if they have the same name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,8 +31,6 @@ impl Session {
 pub struct Full;
 
 /// The order of the waiters. `A` is what is kept of a request: its content, and the way to answer it.
-///
-/// Ticks are milliseconds of a clock that is never set back.
 #[derive(Debug)]
 pub struct Queue<A> {
     /// By the number that each waiter drew.
@@ -44,12 +45,12 @@ pub struct Waiting<A> {
     session: Session,
     pub ask: A,
     /// The tick until which the place is kept; `None` while the request is open.
-    kept_until: Option<u64>,
+    kept_until: Option<Tick>,
 }
 
 impl<A> Waiting<A> {
     /// The tick until which the place is kept without another request; `None` while the session is asking.
-    pub fn kept_until(&self) -> Option<u64> {
+    pub fn kept_until(&self) -> Option<Tick> {
         self.kept_until
     }
 }
@@ -97,7 +98,7 @@ impl<A> Queue<A> {
     }
 
     /// The request of a session has ended: its place is kept for `GRACE`.
-    pub fn ended(&mut self, session: &Session, now: u64) {
+    pub fn ended(&mut self, session: &Session, now: Tick) {
         if let Some(waiting) = self.numbers.get(session).and_then(|number| self.waiting.get_mut(number)) {
             waiting.kept_until = Some(now + GRACE);
         }
@@ -110,7 +111,7 @@ impl<A> Queue<A> {
     }
 
     /// Removes the sessions whose places were kept only until now.
-    pub fn forget(&mut self, now: u64) {
+    pub fn forget(&mut self, now: Tick) {
         let Queue { waiting, numbers, .. } = self;
         waiting.retain(|_, one| {
             let stays = one.kept_until.is_none_or(|until| now < until);

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::decision::Decision;
+use super::headcount::Headcount;
 use super::hold::{HeldSeat, Record};
-use super::pool::Terms;
 use super::refusal::Refusal;
 use super::request::{Grant, Request};
-use super::roster::People;
-use super::standing::Standing;
+use super::roster::Members;
 use super::table::Table;
+use super::terms::Terms;
 use crate::domain::Instant;
+use crate::domain::tick::Tick;
 
 /// Who holds which seat of a License, and who may take one.
 ///
@@ -23,16 +24,16 @@ use crate::domain::Instant;
 pub struct Seating {
     table: Table,
     terms: Arc<Terms>,
-    people: Arc<People>,
-    standing: Standing,
+    members: Arc<Members>,
+    headcount: Headcount,
 }
 
 impl Seating {
     /// Starts with an empty table. The contents of the ledger are applied to it record by record.
-    pub fn new(terms: Arc<Terms>, people: Arc<People>, now: Instant) -> Seating {
+    pub fn new(terms: Arc<Terms>, members: Arc<Members>, now: Instant) -> Seating {
         let table = Table::default();
-        let standing = Standing::of(&terms, &people, &table, now);
-        Seating { table, terms, people, standing }
+        let headcount = Headcount::of(&terms, &members, &table, now);
+        Seating { table, terms, members, headcount }
     }
 
     pub fn table(&self) -> &Table {
@@ -43,23 +44,19 @@ impl Seating {
         &self.terms
     }
 
-    pub fn people(&self) -> &People {
-        &self.people
+    /// Replaces the terms and the members. Nobody who holds a seat loses it.
+    pub fn set(&mut self, terms: Arc<Terms>, members: Arc<Members>, now: Instant) {
+        self.headcount = Headcount::of(&terms, &members, &self.table, now);
+        (self.terms, self.members) = (terms, members);
     }
 
-    /// Replaces the terms and the people. Nobody who holds a seat loses it.
-    pub fn set(&mut self, terms: Arc<Terms>, people: Arc<People>, now: Instant) {
-        self.standing = Standing::of(&terms, &people, &self.table, now);
-        (self.terms, self.people) = (terms, people);
-    }
-
-    /// Grants or refuses a request. The table does not change. If a membership began or ended since the last decision,
+    /// Grants or refuses a request. The table does not change. If a member's period began or ended since the last decision,
     /// the order of the members is computed again, and nothing else.
     pub fn decide(&mut self, request: &Request, now: Instant) -> Result<Grant, Refusal> {
         request.check()?;
         self.refresh(now);
-        let Seating { table, terms, people, standing } = self;
-        Decision { table, terms, people, standing, request, now }.make()
+        let Seating { table, terms, members, headcount } = self;
+        Decision { table, terms, members, headcount, request, now }.make()
     }
 
     /// Records that free the seats of the sessions that demo mode has ended by `now`.
@@ -75,44 +72,44 @@ impl Seating {
     pub fn licensed(&mut self, pool: &str, now: Instant) -> Vec<&str> {
         self.refresh(now);
         let Some(place) = self.terms.place(pool) else { return Vec::new() };
-        let Seating { terms, people, standing, .. } = self;
+        let Seating { terms, members, headcount, .. } = self;
         let terms: &Terms = terms;
         let has_licence = |n: usize| {
-            standing.rank_in(&terms.pools[place], n).is_some_and(|rank| standing.licenses(terms, place, rank))
+            headcount.rank_in(&terms.pools[place], n).is_some_and(|rank| headcount.licenses(terms, place, rank))
         };
-        people.users().enumerate().filter(|(n, _)| has_licence(*n)).map(|(_, user)| user).collect()
+        members.users().enumerate().filter(|(n, _)| has_licence(*n)).map(|(_, user)| user).collect()
     }
 
     /// Applies a record, as `Table::apply` does.
-    pub fn apply(&mut self, record: &Record, until: u64) {
+    pub fn apply(&mut self, record: &Record, until: Tick) {
         let (pool, slot) = (record.pool().clone(), record.slot());
-        let before = self.person_on(&pool, slot);
+        let before = self.member_on(&pool, slot);
         self.table.apply(record, until);
-        let after = self.person_on(&pool, slot);
+        let after = self.member_on(&pool, slot);
         if before != after
             && let Some(place) = self.terms.place(&pool)
         {
-            for (person, takes) in [(before, false), (after, true)] {
-                if let Some(person) = person {
-                    self.standing.count(&self.terms, place, slot, person, takes);
+            for (member, takes) in [(before, false), (after, true)] {
+                if let Some(member) = member {
+                    self.headcount.count(&self.terms, place, slot, member, takes);
                 }
             }
         }
     }
 
     /// Applies the records of a grant, and extends each of its seats until `until`, including seats held before.
-    pub fn assume(&mut self, grant: &Grant, request: &Request, until: u64) {
+    pub fn assume(&mut self, grant: &Grant, request: &Request, until: Tick) {
         grant.records.iter().for_each(|record| self.apply(record, until));
         for seat in &grant.seats {
             // Asking again renews the seat, even one that was about to be revoked.
             let Request { user, session, .. } = *request;
-            self.table.heartbeat(&HeldSeat { pool: &seat.pool, slot: seat.slot, user, session }, 0, until);
+            self.table.heartbeat(&HeldSeat { pool: &seat.pool, slot: seat.slot, user, session }, Tick::MIN, until);
         }
     }
 
     /// Keeps a seat until `until` if the session still has it at `now`, also if the seat has moved to the pool for
     /// Passive since it was granted. Returns false if the seat is lost; it is never revived.
-    pub fn heartbeat(&mut self, seat: &HeldSeat, now: u64, until: u64) -> bool {
+    pub fn heartbeat(&mut self, seat: &HeldSeat, now: Tick, until: Tick) -> bool {
         if self.table.heartbeat(seat, now, until) {
             return true;
         }
@@ -129,8 +126,8 @@ impl Seating {
     }
 
     fn refresh(&mut self, now: Instant) {
-        if !self.standing.roll.holds_at(now) {
-            self.standing = Standing::of(&self.terms, &self.people, &self.table, now);
+        if !self.headcount.ranked.holds_at(now) {
+            self.headcount = Headcount::of(&self.terms, &self.members, &self.table, now);
         }
     }
 
@@ -154,8 +151,8 @@ impl Seating {
         })
     }
 
-    fn person_on(&self, pool: &str, slot: u32) -> Option<usize> {
+    fn member_on(&self, pool: &str, slot: u32) -> Option<usize> {
         let occupant = self.table.slots(pool)?.on(slot).next()?;
-        self.people.find(occupant.user?)
+        self.members.find(occupant.user?)
     }
 }

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use super::hold::{HeldSeat, Hold, Occupant};
+use crate::domain::tick::Tick;
 
 /// No slot, no session.
 const NONE: u32 = u32::MAX;
@@ -21,7 +22,7 @@ struct Session {
     cuts: [u16; 3],
     slot: u32,
     since: i64,
-    alive_until: u64,
+    alive_until: Tick,
     /// The next session on the same slot; for an unused entry, the next unused entry.
     next: u32,
     /// The next session in the same bucket of each index.
@@ -115,7 +116,7 @@ impl Slots {
 
     /// Puts a session on its slot. A session of another user, which held the slot in an older state of the ledger, is
     /// removed from it.
-    pub fn put(&mut self, hold: &Hold, until: u64) {
+    pub fn put(&mut self, hold: &Hold, until: Tick) {
         let user = hold.user.as_deref().unwrap_or("");
         if let Some(at) = self.find(hold.slot, &hold.session, |session| session.user() == user) {
             self.sessions[at].alive_until = self.sessions[at].alive_until.max(until);
@@ -150,7 +151,7 @@ impl Slots {
     }
 
     /// Whether the session has the seat and had not lost it by `now`; if so, it has it until `until` at least.
-    pub fn extend(&mut self, seat: &HeldSeat, now: u64, until: u64) -> bool {
+    pub fn extend(&mut self, seat: &HeldSeat, now: Tick, until: Tick) -> bool {
         let user = seat.user.unwrap_or("");
         let Some(at) = self.find(seat.slot, seat.session, |held| held.user() == user) else { return false };
         let alive = &mut self.sessions[at].alive_until;
@@ -161,7 +162,7 @@ impl Slots {
         in_time
     }
 
-    pub fn lost(&self, now: u64) -> impl Iterator<Item = Occupant<'_>> {
+    pub fn lost(&self, now: Tick) -> impl Iterator<Item = Occupant<'_>> {
         self.sessions.iter().filter(move |s| s.slot != NONE && s.alive_until <= now).map(Session::occupant)
     }
 
@@ -185,7 +186,7 @@ impl Slots {
         self.chain(first, move |session| session.chained[index])
     }
 
-    fn insert(&mut self, hold: &Hold, until: u64) -> usize {
+    fn insert(&mut self, hold: &Hold, until: Tick) -> usize {
         let parts = [hold.user.as_deref(), Some(&*hold.session), hold.client.as_deref(), hold.request.as_deref()];
         let parts = parts.map(|part| part.unwrap_or(""));
         let cut = |n: usize| parts[..n].iter().map(|part| part.len()).sum::<usize>() as u16;
@@ -264,7 +265,7 @@ impl Slots {
             cuts: [0; 3],
             slot: NONE,
             since: 0,
-            alive_until: u64::MAX,
+            alive_until: Tick::MAX,
             next: unused,
             chained: [NONE; 2],
         };

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::hold::{HeldSeat, Occupant, Record, free};
 use super::slots::Slots;
 use crate::domain::Instant;
+use crate::domain::tick::Tick;
 
-/// The slots of all pools of one License. Ticks are those of the clock by which the owner measures TTLs; records do not
-/// contain them.
+/// The slots of all pools of one License. Ticks are those of the owner's clock; records do not contain them.
 #[derive(Debug, Default)]
 pub struct Table {
     pools: BTreeMap<Arc<str>, Slots>,
@@ -18,7 +18,7 @@ pub struct Table {
 impl Table {
     /// Applies a record. A session that is put on a slot keeps it at least until `until`. Applying the same records
     /// again, from any earlier one up to the last and in order, changes nothing.
-    pub fn apply(&mut self, record: &Record, until: u64) {
+    pub fn apply(&mut self, record: &Record, until: Tick) {
         match record {
             Record::Hold(hold) => match self.pools.get_mut(&hold.pool) {
                 Some(slots) => slots.put(hold, until),
@@ -53,7 +53,7 @@ impl Table {
     }
 
     /// Records that free the seats whose TTL is over at `now`.
-    pub fn expired(&self, now: u64) -> Vec<Record> {
+    pub fn expired(&self, now: Tick) -> Vec<Record> {
         self.freed(|slots| slots.lost(now))
     }
 
@@ -88,7 +88,7 @@ impl Table {
 
     /// Keeps a seat until `until` if the session still holds it at `now`. Returns false if the seat is lost; it stays
     /// lost.
-    pub fn heartbeat(&mut self, seat: &HeldSeat, now: u64, until: u64) -> bool {
+    pub fn heartbeat(&mut self, seat: &HeldSeat, now: Tick, until: Tick) -> bool {
         self.pools.get_mut(seat.pool).is_some_and(|slots| slots.extend(seat, now, until))
     }
 

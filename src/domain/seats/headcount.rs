@@ -2,23 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pool::{PoolTerms, Terms};
-use super::roster::{Enrolled, MemberMode, People, Roll};
+use super::roster::{MemberMode, Members, RankedMember, RankedMembers};
 use super::table::Table;
+use super::terms::{PoolTerms, Terms};
 use crate::domain::Instant;
 use crate::domain::license::pool::{LoginMode, PoolModel};
 
-/// What follows from terms, people and table together. It is computed again when the terms or the people change, and
+/// What follows from terms, members and table together. It is computed again when the terms or the members change, and
 /// updated with each record otherwise.
 #[derive(Debug)]
-pub(super) struct Standing {
-    pub roll: Roll,
+pub(super) struct Headcount {
+    pub ranked: RankedMembers,
     /// In the order of the terms.
-    pub pools: Vec<PoolStanding>,
+    pub pools: Vec<PoolHeadcount>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct PoolStanding {
+pub(super) struct PoolHeadcount {
     /// The members of the pool's kind who hold one of its seats; for a PerUser pool for Passive, also those who hold an
     /// active seat.
     pub holders: Holders,
@@ -30,35 +30,35 @@ pub(super) struct PoolStanding {
     pub teams: Vec<u64>,
 }
 
-impl Standing {
-    pub fn of(terms: &Terms, people: &People, table: &Table, now: Instant) -> Standing {
-        let roll = Roll::call(people, now);
-        let mut standing = Standing { roll, pools: Vec::new() };
+impl Headcount {
+    pub fn of(terms: &Terms, members: &Members, table: &Table, now: Instant) -> Headcount {
+        let ranked = RankedMembers::at(members, now);
+        let mut headcount = Headcount { ranked, pools: Vec::new() };
         for (place, pool) in terms.pools.iter().enumerate() {
-            let holders = Holders::among(standing.members(terms, place));
+            let holders = Holders::among(headcount.members(terms, place));
             let teams = vec![0; pool.reservations.len()];
-            standing.pools.push(PoolStanding { holders, teams, ..PoolStanding::default() });
+            headcount.pools.push(PoolHeadcount { holders, teams, ..PoolHeadcount::default() });
         }
         for (place, pool) in terms.pools.iter().enumerate() {
             let mut last = None;
             for occupant in table.holders_within(&pool.name, 0..u32::MAX) {
                 // Sessions that share a slot belong to one user.
                 if last.replace(occupant.slot) != Some(occupant.slot)
-                    && let Some(person) = occupant.user.and_then(|user| people.find(user))
+                    && let Some(member) = occupant.user.and_then(|user| members.find(user))
                 {
-                    standing.count(terms, place, occupant.slot, person, true);
+                    headcount.count(terms, place, occupant.slot, member, true);
                 }
             }
         }
-        standing
+        headcount
     }
 
     /// The members who need a licence of a pool.
     pub fn members(&self, terms: &Terms, place: usize) -> u32 {
         match (terms.pools[place].model, terms.pools[place].login_mode) {
-            (PoolModel::PerEmployee, _) => self.roll.members,
-            (PoolModel::PerUser, Some(LoginMode::Active)) => self.roll.active,
-            (PoolModel::PerUser, _) => self.roll.passive,
+            (PoolModel::PerEmployee, _) => self.ranked.members,
+            (PoolModel::PerUser, Some(LoginMode::Active)) => self.ranked.active,
+            (PoolModel::PerUser, _) => self.ranked.passive,
             _ => 0,
         }
     }
@@ -72,7 +72,7 @@ impl Standing {
 
     /// Active seats that no current Active member needs (T9).
     pub fn spare(&self, terms: &Terms, active: usize) -> u64 {
-        terms.pools[active].limit.unwrap_or(u64::MAX).saturating_sub(self.roll.active.into())
+        terms.pools[active].limit.unwrap_or(u64::MAX).saturating_sub(self.ranked.active.into())
     }
 
     /// Whether the member of this rank, among the `members` of the pool, has a licence.
@@ -80,20 +80,20 @@ impl Standing {
         self.pools[place].holders.licenses(rank, self.licences(terms, place))
     }
 
-    /// The rank of a person among the `members` of a pool; `None` if the person is not one of them.
-    pub fn rank_in(&self, pool: &PoolTerms, person: usize) -> Option<u32> {
-        let entry = self.roll.entry(person)?;
-        let login = entry.mode.login()?;
+    /// The rank of a member among the `members` of a pool; `None` if the member is not one of them.
+    pub fn rank_in(&self, pool: &PoolTerms, member: usize) -> Option<u32> {
+        let ranked = self.ranked.member(member)?;
+        let login = ranked.mode.login()?;
         match pool.model {
-            PoolModel::PerEmployee => Some(entry.rank),
-            PoolModel::PerUser if pool.login_mode == Some(login) => Some(entry.rank_of_kind),
+            PoolModel::PerEmployee => Some(ranked.rank),
+            PoolModel::PerUser if pool.login_mode == Some(login) => Some(ranked.rank_of_kind),
             _ => None,
         }
     }
 
-    /// Counts a person who takes a slot or leaves it.
-    pub fn count(&mut self, terms: &Terms, place: usize, slot: u32, person: usize, takes: bool) {
-        let Some(Enrolled { mode, team, rank, rank_of_kind }) = self.roll.entry(person) else { return };
+    /// Counts a member who takes a slot or leaves it.
+    pub fn count(&mut self, terms: &Terms, place: usize, slot: u32, member: usize, takes: bool) {
+        let Some(RankedMember { mode, team, rank, rank_of_kind }) = self.ranked.member(member) else { return };
         let step = |count: &mut u64| if takes { *count += 1 } else { *count -= 1 };
         let pool = &terms.pools[place];
         let own = &mut self.pools[place];
