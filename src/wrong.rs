@@ -36,10 +36,34 @@ pub enum Variant {
     NoRetry,
     /// A change of an object that is being worked on is missed.
     ChangeWhileBusyLost,
+    /// A grant is answered before it is in the ledger.
+    AnsweredBeforeDurable,
+    /// A new owner does not seal the ledger, so the previous one can still write.
+    NoSeal,
+    /// A heartbeat is answered without proof of owning the ledger.
+    HeartbeatWithoutProof,
+    /// Proof lasts from the reply to a renewal of the Lease, not from when the renewal was sent.
+    ProofFromReply,
+    /// A new owner frees the seats of silent holders at once.
+    ReclaimWithoutWaiting,
+    /// A new owner waits for a TTL, but not for the proof of the previous owner to end.
+    WaitsForTtlOnly,
+    /// Clocks are taken to run equally fast.
+    NoDriftMargin,
+    /// A missing ledger is taken to be new, not deleted.
+    MissingLedgerIsNew,
+    /// A seat is reported lost before the ledger shows it free.
+    LostBeforeDurable,
+    /// A seat is reported lost without proof that nobody else had owned the ledger until then.
+    LostWithoutProof,
+    /// A holder counts the TTL from the reply, not from when it sent its request. This is a rule for clients, and
+    /// those of the simulation break it.
+    TtlFromReply,
 }
 
 impl Variant {
-    pub const ALL: [Variant; 16] = [
+    /// Those of contracts and keys.
+    pub const OF_CONTRACTS: [Variant; 16] = [
         Variant::NoCatchUp,
         Variant::RelistIgnored,
         Variant::StatusBeforeSecret,
@@ -56,6 +80,21 @@ impl Variant {
         Variant::OldKeysUnpublished,
         Variant::NoRetry,
         Variant::ChangeWhileBusyLost,
+    ];
+
+    /// Those of seats.
+    pub const OF_SEATS: [Variant; 11] = [
+        Variant::AnsweredBeforeDurable,
+        Variant::NoSeal,
+        Variant::HeartbeatWithoutProof,
+        Variant::ProofFromReply,
+        Variant::ReclaimWithoutWaiting,
+        Variant::WaitsForTtlOnly,
+        Variant::NoDriftMargin,
+        Variant::MissingLedgerIsNew,
+        Variant::LostBeforeDurable,
+        Variant::LostWithoutProof,
+        Variant::TtlFromReply,
     ];
 }
 

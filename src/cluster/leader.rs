@@ -14,6 +14,7 @@ use super::client::{self, CallError, call};
 use super::clock::Clock;
 use crate::domain::Instant;
 use crate::machine::{jittered, monotonic};
+use crate::wrong::{self, Variant::*};
 
 /// The Lease in the operator's own namespace.
 pub const LEASE_NAME: &str = "seatkeeper";
@@ -222,7 +223,7 @@ impl Candidate {
     }
 
     fn hold(&mut self, lease: Lease, sent: Duration) -> bool {
-        (self.proven)(sent);
+        (self.proven)(if wrong::is(ProofFromReply) { monotonic() } else { sent });
         self.rank.leader.send_if_modified(|known| known.take().is_some());
         self.seen = Some((lease.resource_version(), monotonic()));
         self.held = Some(lease);

@@ -14,6 +14,7 @@ use crate::cluster::compare_and_swap::{CompareAndSwap, Comparison, Overtaken, Se
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::journal::{Base, BaseName, Entry, Incomplete, LedgerContents, place, read};
 use crate::machine::random_bytes;
+use crate::wrong::{self, Variant::*};
 
 /// Another owner has taken over, or the ledger was deleted or set back. An owner that continues must take over again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +75,8 @@ impl Ledger {
             let last = self.last.load(Ordering::Relaxed);
             found.journal.grant_for(ttl.as_secs());
             let seal = found.journal.seal(&who);
-            match self.write_entry(&seal).await {
+            let written = if wrong::is(NoSeal) { Ok(0) } else { self.write_entry(&seal).await };
+            match written {
                 Ok(_) => {
                     if last > found.journal.sequence() {
                         let here = found.journal.sequence();

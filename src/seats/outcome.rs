@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use super::asked::{Denied, Granted};
 use super::limits::PATIENCE;
+use crate::wrong::{self, Variant::*};
 
 /// A grant, and when it may be answered.
 pub(super) enum Outcome {
@@ -17,6 +18,7 @@ impl Outcome {
     pub async fn answer(self) -> Result<Granted, Denied> {
         match self {
             Outcome::Now(granted) => Ok(granted),
+            Outcome::Then(granted, _) if wrong::is(AnsweredBeforeDurable) => Ok(granted),
             Outcome::Then(granted, durable) => is_durable(durable).await.map(|()| granted),
         }
     }

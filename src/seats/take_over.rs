@@ -24,6 +24,7 @@ use crate::domain::seats::seating::Seating;
 use crate::domain::seats::terms::Terms;
 use crate::domain::tick::Tick;
 use crate::machine::{jittered, monotonic};
+use crate::wrong::{self, Variant::*};
 
 /// How often the sweep frees seats whose holders have stopped sending heartbeats.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -119,7 +120,8 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Duration, LedgerE
     // A previous owner may have confirmed a seat up to the last moment at which it could prove ownership. The holder
     // may rely on it for a whole TTL from then: the TTL of that owner, which may have been started with another one.
     let ttl = journal.ttl().map_or(shared.ttl, Duration::from_secs).max(shared.ttl);
-    let wait = with_drift(PROOF_LASTS + ttl);
+    let proof_lasts = if wrong::is(WaitsForTtlOnly) { Duration::ZERO } else { PROOF_LASTS };
+    let wait = if wrong::is(ReclaimWithoutWaiting) { Duration::ZERO } else { with_drift(proof_lasts + ttl) };
     let until = Tick::at(now + wait);
     let at = shared.clock.now().at;
     let mut seats_of: HashMap<LicenseName, LicenseSeats> = HashMap::new();
@@ -133,7 +135,7 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Duration, LedgerE
     }
     let held: u64 = seats_of.values().map(|seats| seats.seating.table().in_use_at_all()).sum();
     tracing::info!(epoch = journal.epoch(), entry = journal.sequence(), held, "took over the ledger and the seats");
-    let new = shared.from_nothing.swap(false, Ordering::Relaxed);
+    let new = shared.from_nothing.swap(false, Ordering::Relaxed) || wrong::is(MissingLedgerIsNew);
     let closed = match incomplete {
         Some(Incomplete::Empty) if new => None,
         Some(why) => Some(Closed { why: why.to_string(), until: now + wait, licenses: ledger.licenses().await? }),

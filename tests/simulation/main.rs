@@ -14,12 +14,15 @@
 //! | What is right? Judged at each write and at rest: | `oracle.rs` |
 //! | How does a world end, compared with its run without faults? | `end_state.rs` |
 //! | Where do tests of seats get a licence in force and a desk? | `contact_centre.rs` |
+//! | How do two replicas run, each on its own machine? | `replicas.rs` |
+//! | What do holders of seats believe, and is it right? | `claims.rs` |
 //!
 //! | test | what it runs |
 //! |---|---|
 //! | `seeds_test.rs` | random worlds with random faults |
 //! | `sieve_test.rs` | each scenario with each fault at each moment (Sieve: Sun et al., OSDI 22) |
-//! | `wrong_test.rs` | operators that are wrong in a known way: each is caught by seeds or scenarios |
+//! | `wrong_test.rs` | operators that issue keys wrongly in a known way: each is caught by seeds or scenarios |
+//! | `owners_test.rs` | two owners of the ledger; desks that are wrong in a known way: each is caught |
 //! | `repeat_test.rs` | one seed twice: the same requests |
 //! | `rate_test.rs` | a decade, to measure how fast years pass |
 //! | `agents_test.rs` | thousands of agents at one desk, each answer judged |
@@ -30,6 +33,7 @@
 mod agents_test;
 mod api;
 mod calendar;
+mod claims;
 mod contact_centre;
 mod contract;
 mod dice;
@@ -40,10 +44,12 @@ mod key;
 mod lost_test;
 mod on_demo_test;
 mod oracle;
+mod owners_test;
 mod proof_test;
 mod queue_test;
 mod rate_test;
 mod repeat_test;
+mod replicas;
 mod run;
 mod scenarios;
 mod schedule;

@@ -73,7 +73,8 @@ pub fn run(world: &World, schedule: Schedule, expected: Option<&EndState>) -> Re
     outcome.map_err(|failure| format!("{failure} (at {at}, {:?})", run.shared.lock().counts))
 }
 
-fn runtime() -> Runtime {
+/// Returns a runtime of one thread, whose time passes only while something waits for it.
+pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -81,38 +82,43 @@ fn runtime() -> Runtime {
         .expect("a runtime of one thread")
 }
 
+/// Returns an API and a calendar for `world`, without anything in them. Must be called inside a runtime.
+pub fn shared(world: &World, schedule: Schedule, seed: u64) -> Shared {
+    let calendar = Calendar::new(world.start);
+    let clock = calendar.clone();
+    let state = State {
+        dice: Dice::new(seed, 2),
+        storm: None,
+        plan: if let Schedule::One(plan) = schedule { plan } else { Plan::default() },
+        counts: Counts::default(),
+        trace: 0xCBF2_9CE4_8422_2325,
+        lags: HashMap::new(),
+        snapshots: Vec::new(),
+        list_from: None,
+        changes_at: Vec::new(),
+        keep_snapshots: matches!(schedule, Schedule::One(Plan { stale: Some(_), .. })),
+        crashed: false,
+        hiding: false,
+        write_takes: Duration::ZERO,
+        load: None,
+        oracle: Oracle::new(world),
+    };
+    Shared {
+        api: Embedded::in_memory(setup(move || clock.now())),
+        calendar,
+        state: Mutex::new(state),
+        crash: Notify::new(),
+        frozen: AtomicBool::new(false),
+        thawed: Notify::new(),
+    }
+}
+
 impl Run {
     pub fn begin(world: &World, schedule: Schedule, seed: u64) -> Self {
         let runtime = runtime();
         let shared = {
             let _inside = runtime.enter();
-            let calendar = Calendar::new(world.start);
-            let clock = calendar.clone();
-            let state = State {
-                dice: Dice::new(seed, 2),
-                storm: None,
-                plan: if let Schedule::One(plan) = schedule { plan } else { Plan::default() },
-                counts: Counts::default(),
-                trace: 0xCBF2_9CE4_8422_2325,
-                lags: HashMap::new(),
-                snapshots: Vec::new(),
-                list_from: None,
-                changes_at: Vec::new(),
-                keep_snapshots: matches!(schedule, Schedule::One(Plan { stale: Some(_), .. })),
-                crashed: false,
-                hiding: false,
-                write_takes: Duration::ZERO,
-                load: None,
-                oracle: Oracle::new(world),
-            };
-            Shared {
-                api: Embedded::in_memory(setup(move || clock.now())),
-                calendar,
-                state: Mutex::new(state),
-                crash: Notify::new(),
-                frozen: AtomicBool::new(false),
-                thawed: Notify::new(),
-            }
+            shared(world, schedule, seed)
         };
         let dice = Dice::new(seed, 3);
         Run { runtime: Some(runtime), shared: Arc::new(shared), operator: None, schedule, dice, incarnations: 0 }
