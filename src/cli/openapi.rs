@@ -4,7 +4,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 use super::{Failure, say};
-use crate::server::seats::openapi::document;
+use crate::server::routes::document;
 
 /// Prints the OpenAPI document of /v1/seats, or writes it to a file.
 #[derive(Args)]

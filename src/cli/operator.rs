@@ -3,7 +3,6 @@
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -18,7 +17,7 @@ use crate::server::health::serve;
 use crate::server::http::callers::Callers;
 use crate::server::http::forward::Forward;
 use crate::server::http::tls::Folder;
-use crate::server::seats::{self, Seats};
+use crate::server::seat_port::SeatPort;
 
 /// Runs the operator: keeps the Plans, Subscriptions and Licenses of the cluster that KUBECONFIG names, or that its pod
 /// runs in.
@@ -106,15 +105,15 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     operator.rank.own = arguments.seats_advertise.or(address);
     let server = tokio::spawn(serve(listener, operator.health.clone(), operator.metrics.clone()));
     let (desk, leader) = (operator.desk.clone(), operator.rank.leader.subscribe());
-    let seats = |forward| Arc::new(Seats { desk, callers, forward: Some(forward) });
+    let port = |forward| SeatPort::new(desk, callers, Some(forward));
     let seat_server = match arguments.seats_tls_dir.zip(arguments.seats_tls_name) {
-        None => seat_thread.spawn(seats::serve::serve(seats_listener, seats(Forward::new(leader)))),
+        None => seat_thread.spawn(port(Forward::new(leader)).serve(seats_listener)),
         Some((folder, name)) => {
             let refused = operator.metrics.seat_certificate_refused.clone();
             let folder = Folder::open(&folder, &name, refused).await;
             let folder = folder.map_err(|why| Failure::new(format!("--seats-tls-dir: {why}")))?;
             let (tls, forward) = (folder.subscribe(), Forward::over_tls(leader, folder.subscribe()));
-            let serving = seats::serve::serve_tls(seats_listener, seats(forward), tls);
+            let serving = port(forward).serve_tls(seats_listener, tls);
             seat_thread.spawn(async move { _ = tokio::join!(serving, folder.take_up_renewed()) })
         }
     };

@@ -2,6 +2,8 @@
 //!
 //! | what is served | file |
 //! |---|---|
+//! | the seat port: who calls, and which replica answers | `seat_port.rs` |
+//! | every path of the seat port, and what answers there | `routes.rs`, described in `openapi.rs` |
 //! | seats: `/v1/seats` | `seats/` |
 //! | health, readiness and metrics of the operator | `health.rs` |
 //! | the embedded Kubernetes API, for kubectl | `kube_api.rs` |
@@ -11,4 +13,7 @@ pub mod health;
 pub mod http;
 pub mod kube_api;
 mod metrics;
+mod openapi;
+pub mod routes;
+pub mod seat_port;
 pub mod seats;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use seatkeeper::machine::monotonic;
-use seatkeeper::server::seats::serve::MOST_CONNECTIONS;
+use seatkeeper::server::seat_port::MOST_CONNECTIONS;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

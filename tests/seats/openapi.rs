@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use seatkeeper::server::seats::openapi::document;
+use seatkeeper::server::routes::document;
 
 use super::ground::Ground;
 use super::http::Answer;

@@ -9,7 +9,6 @@ mod screen;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -24,7 +23,7 @@ use crate::operator::embedded::setup;
 use crate::seats::budget::BYTES_A_SECOND;
 use crate::server::http::callers::Callers;
 use crate::server::kube_api::KubeApi;
-use crate::server::seats::{self, Seats};
+use crate::server::seat_port::SeatPort;
 use calendar::Speed;
 use data::Data;
 use folder::Folder;
@@ -125,8 +124,8 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let seats_address = seats_listener.local_addr().map_err(|e| Failure::new(format!("--seats-listen: {e}")))?;
     operator.desk.set_budget(arguments.ledger_bytes_a_second);
     let callers = Callers::with_credential(&credential.token);
-    let seats = Arc::new(Seats { desk: operator.desk.clone(), callers, forward: None });
-    let seat_server = seat_thread.spawn(seats::serve::serve(seats_listener, seats));
+    let port = SeatPort::new(operator.desk.clone(), callers, None);
+    let seat_server = seat_thread.spawn(port.serve(seats_listener));
     let kube_api = KubeApi::new(api.clone(), &credential.token, Some(operator.metrics.clone()));
     let server = tokio::spawn(kube_api.serve(listener, tls));
 

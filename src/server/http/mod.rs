@@ -4,20 +4,23 @@
 //! |---|---|
 //! | How is a connection accepted, and TLS begun? | `serve.rs` |
 //! | Which connection is closed if there are too many? | `guests.rs` |
-//! | How is a body read? | `body.rs` |
+//! | What does a handler get? | `asked.rs`; its body: `body.rs` |
 //! | What does an answer look like? | `reply.rs`; a refusal: `problem.rs` |
+//! | How does a handler describe itself? | `operation.rs` |
 //! | Who is the caller, and what may it do? | `callers.rs`; one fixed token: `credential.rs` |
 //! | How long does an answer of the API server count? | `answers.rs` |
 //! | Which certificate is shown, and which is trusted? | `tls.rs` |
 //! | How is a request passed on to the replica that leads? | `forward.rs`, over `connector.rs` |
 
 pub mod answers;
+pub mod asked;
 pub mod body;
 pub mod callers;
 mod connector;
 pub mod credential;
 pub mod forward;
 pub mod guests;
+pub mod operation;
 pub mod problem;
 pub mod reply;
 pub mod serve;

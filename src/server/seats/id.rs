@@ -3,10 +3,13 @@
 //! `namespace~license~pool~slot~user~session~since`, where every byte other than an ASCII letter, a digit or one of
 //! `.-_` is written as `=` and two hexadecimal digits. If a seat has no user, that part is empty.
 
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
 use std::fmt::Write;
 
 use crate::domain::license::name::LicenseName;
 use crate::seats::Seat;
+use crate::server::http::problem::Problem;
 
 /// The longest id: seven parts of at most 256 bytes, each of which may have to be written as three.
 const LONGEST: usize = 7 * 3 * 256;
@@ -46,6 +49,25 @@ pub fn read(id: &str) -> Option<Seat> {
         user: Some(user).filter(|user| !user.is_empty()),
         session,
         since: since.parse().ok()?,
+    })
+}
+
+/// The seat that a path names by its percent-encoded id.
+pub fn in_path(id: &str) -> Result<Seat, Problem> {
+    let id = percent_decode_str(id).decode_utf8().ok();
+    id.and_then(|id| read(&id)).ok_or_else(|| no_seat("the path"))
+}
+
+/// The answer if `place` in a request should name a seat and does not.
+pub fn no_seat(place: &str) -> Problem {
+    Problem::invalid(format!("{place} names no seat: use the `id` of a seat that was granted"))
+}
+
+/// The description of an id in a path.
+pub fn parameter() -> Value {
+    json!({
+        "name": "id", "in": "path", "required": true, "schema": {"type": "string"},
+        "description": "The `id` of a seat that was granted, percent-encoded.",
     })
 }
 

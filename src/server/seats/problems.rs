@@ -10,6 +10,40 @@ use crate::server::http::problem::{A_MOMENT, Problem};
 /// How long to wait before asking again for a seat that another holder may give back.
 const SEAT_MAY_COME_FREE: Duration = Duration::from_secs(5);
 
+/// Every reason for a refusal, by status: those of `status_of`, and those of `server/http/`, for the OpenAPI document.
+const REASONS: [(u16, &[&str]); 9] = [
+    (400, &["InvalidRequest", "PoolRequired", "UserRequired", "ClientRequired"]),
+    (401, &["Unauthorized"]),
+    (
+        403,
+        &[
+            "NoLicense",
+            "NoPools",
+            "NotAssigned",
+            "NotInRoster",
+            "RosterMissing",
+            "RosterExceedsSeats",
+            "LoginModeNone",
+            "NoPoolForLoginMode",
+            "WrongPool",
+            "VersionNotEntitled",
+            "Forbidden",
+            "NamespaceNotAllowed",
+        ],
+    ),
+    (404, &["UnknownLicense", "UnknownPool", "NotFound"]),
+    (409, &["SeatsExhausted", "DemoSeatsExhausted", "ReservedForTeam", "InUseOnOtherClient", "TooManySessions"]),
+    (410, &["SeatLost"]),
+    (413, &["BodyTooLarge"]),
+    (429, &["Overloaded"]),
+    (503, &["NotOwner", "LedgerUnavailable", "LedgerIncomplete", "CallerUnknown"]),
+];
+
+/// The reasons of those statuses which an operation may answer with.
+pub fn reasons(of: &[u16]) -> impl Iterator<Item = (u16, &'static [&'static str])> {
+    REASONS.into_iter().filter(|(status, _)| of.contains(status))
+}
+
 /// A heartbeat of a seat that is no longer held.
 pub fn lost() -> Problem {
     let detail = "this seat is no longer held; a lost seat is never revived: ask for a new one";

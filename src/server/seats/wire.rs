@@ -220,7 +220,8 @@ pub struct Heartbeats {
 /// The result of heartbeats.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Kept {
+#[schemars(rename = "Kept")]
+pub struct HeartbeatAnswer {
     /// The seats that are lost. They are never revived: ask for new ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<String>,
@@ -260,20 +261,6 @@ pub struct PoolUse {
     pub in_use: u64,
     /// The most seats in use at a time since the present owner took over the ledger.
     pub peak: u64,
-}
-
-/// The query of a listing or an eviction: the License, and which of its holders.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Query {
-    pub namespace: String,
-    pub license: String,
-    #[serde(default)]
-    pub user: Option<String>,
-    #[serde(default)]
-    pub limit: Option<usize>,
-    #[serde(default, rename = "continue")]
-    pub from: Option<usize>,
 }
 
 /// How many seats an eviction freed.

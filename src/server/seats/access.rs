@@ -1,0 +1,70 @@
+//! Who may do what with the seats of a License.
+
+use http::StatusCode;
+
+use crate::domain::license::name::LicenseName;
+use crate::seats::Desk;
+use crate::server::http::callers::{Caller, Callers, Object, Right};
+use crate::server::http::problem::Problem;
+
+const LONGEST_NAMESPACE: usize = 63;
+const LONGEST_NAME: usize = 253;
+
+/// The right to take seats of a License and to keep them, in terms of RBAC.
+pub const CREATE: Right = Right { verb: "create", group: "seatkeeper.dev", resource: "licenses", subresource: "seats" };
+/// The right to see the holders.
+pub const LIST: Right = Right { verb: "list", ..CREATE };
+/// The right to release one's own seats.
+pub const DELETE: Right = Right { verb: "delete", ..CREATE };
+/// The right to free the seats of others.
+pub const EVICT: Right = Right { verb: "evict", ..CREATE };
+
+/// The seats of every License, and who may have them.
+pub struct Seats {
+    pub desk: Desk,
+    pub callers: Callers,
+}
+
+impl Seats {
+    /// Fails unless `caller` has `right` on `license`, and the License may be used from the caller's namespace.
+    pub async fn check(&self, caller: &Caller, right: Right, license: &LicenseName) -> Result<(), Problem> {
+        // The limits of Kubernetes. A longer name is not asked about, not cached and not sent back.
+        if license.namespace.len() > LONGEST_NAMESPACE || license.name.len() > LONGEST_NAME {
+            let detail =
+                format!("a License's namespace has at most {LONGEST_NAMESPACE} bytes, and its name {LONGEST_NAME}");
+            return Err(Problem::invalid(detail));
+        }
+        let object = Object { namespace: license.namespace.clone(), name: license.name.clone() };
+        self.callers.check(caller, right, &object).await?;
+        match caller.namespace().filter(|namespace| *namespace != &*license.namespace) {
+            Some(namespace) if !self.desk.admits(license, namespace) => {
+                let detail = format!(
+                    "License {license} may not be used from namespace {namespace}: allow it in spec.allowedNamespaces"
+                );
+                Err(Problem::new(StatusCode::FORBIDDEN, "NamespaceNotAllowed", detail))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for several Licenses. Those that follow one another are often the same, which is then checked once.
+    pub async fn check_each<'l>(
+        &self,
+        caller: &Caller,
+        right: Right,
+        licenses: impl Iterator<Item = &'l LicenseName>,
+    ) -> Result<(), Problem> {
+        let mut last: Option<&LicenseName> = None;
+        for license in licenses {
+            if last.replace(license) != Some(license) {
+                self.check(caller, right, license).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How long a seat is held without a heartbeat, in seconds.
+    pub fn ttl_seconds(&self) -> u64 {
+        self.desk.ttl().as_secs()
+    }
+}

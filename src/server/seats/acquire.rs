@@ -1,0 +1,63 @@
+//! `POST /v1/seats`: takes the seats of one request, or of several.
+
+use http::StatusCode;
+use schemars::generate::SchemaGenerator;
+use std::time::Duration;
+
+use super::access::{CREATE, Seats};
+use super::problems::reasons;
+use super::wire::{Answer, Answers, Body, Grant, MOST_REQUESTS, SeatRequest, Wanted};
+use crate::seats::{Ask, Denied};
+use crate::server::http::asked::Asked;
+use crate::server::http::body::read;
+use crate::server::http::callers::Caller;
+use crate::server::http::operation::Operation;
+use crate::server::http::problem::Problem;
+use crate::server::http::reply::{Reply, json};
+
+pub fn describe(schemas: &mut SchemaGenerator) -> Operation {
+    Operation::new("takeSeats", "Take a seat, or several")
+        .body::<Body>(schemas)
+        .answer::<Grant>(
+            schemas,
+            201,
+            "One request: its seats. If the same session asks again, it gets the same seats.",
+        )
+        .answer::<Answers>(schemas, 200, "Several requests: an answer for each.")
+        .problems(schemas, reasons(&[400, 401, 403, 404, 409, 413, 429, 503]))
+}
+
+pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
+    match read::<Body>(asked.body).await?.wanted().map_err(Problem::invalid)? {
+        Wanted::One(request) => one(seats, asked.caller, *request).await,
+        Wanted::Several(requests) => several(seats, asked.caller, requests).await,
+    }
+}
+
+async fn one(seats: &Seats, caller: &Caller, request: SeatRequest) -> Result<Reply, Problem> {
+    let wait = request.wait.map(|seconds| Duration::from_secs(seconds.into()));
+    let ask = Ask::from(request);
+    seats.check(caller, CREATE, &ask.license).await?;
+    let answer = match wait {
+        Some(wait) => seats.desk.acquire_in_turn(ask, wait).await,
+        None => {
+            let answer = seats.desk.acquire(std::slice::from_ref(&ask)).await.pop();
+            answer.unwrap_or(Err(Denied::NotOwner))
+        }
+    };
+    let granted = answer.map_err(|denied| Problem::from(&denied))?;
+    Ok(json(StatusCode::CREATED, &Grant::of(&granted, seats.ttl_seconds())))
+}
+
+async fn several(seats: &Seats, caller: &Caller, requests: Vec<SeatRequest>) -> Result<Reply, Problem> {
+    if requests.len() > MOST_REQUESTS {
+        return Err(Problem::invalid(format!("`requests` has more than {MOST_REQUESTS} items")));
+    }
+    let asks: Vec<Ask> = requests.into_iter().map(Ask::from).collect();
+    seats.check_each(caller, CREATE, asks.iter().map(|ask| &ask.license)).await?;
+    let answers = seats.desk.acquire(&asks).await.into_iter().map(|answer| match answer {
+        Ok(granted) => Answer::Granted(Grant::of(&granted, seats.ttl_seconds())),
+        Err(denied) => Answer::Refused(Problem::from(&denied)),
+    });
+    Ok(json(StatusCode::OK, &Answers { answers: answers.collect() }))
+}

@@ -1,0 +1,53 @@
+//! `GET /v1/seats?namespace=…&license=…`: lists the holders, and since when each holds its seat.
+
+use http::StatusCode;
+use schemars::generate::SchemaGenerator;
+use serde_json::json as value;
+
+use super::access::{LIST, Seats};
+use super::id;
+use super::problems::reasons;
+use super::query;
+use super::wire::{Holder, Holders, MOST_HOLDERS, PoolUse};
+use crate::api::common::Timestamp;
+use crate::seats::Seat;
+use crate::server::http::asked::Asked;
+use crate::server::http::operation::{Operation, parameter};
+use crate::server::http::problem::Problem;
+use crate::server::http::reply::{Reply, json};
+
+pub fn describe(schemas: &mut SchemaGenerator) -> Operation {
+    let page = [
+        parameter("limit", false, value!({"type": "integer", "minimum": 1, "default": MOST_HOLDERS})),
+        parameter("continue", false, value!({"type": "integer", "minimum": 0})),
+    ];
+    Operation::new("listSeats", "List who holds which seat, and since when")
+        .parameters(query::of_license().into_iter().chain(page).collect())
+        .answer::<Holders>(schemas, 200, "A page of the holders, and how many seats of each pool are in use.")
+        .problems(schemas, reasons(&[400, 401, 403, 404, 503]))
+}
+
+pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
+    let query = query::read(asked.query)?;
+    let license = query.license();
+    seats.check(asked.caller, LIST, &license).await?;
+    let holders = seats.desk.holders(&license).map_err(|denied| Problem::from(&denied))?;
+    let pools = seats.desk.in_use(&license).unwrap_or_default();
+    if query.limit == Some(0) {
+        return Err(Problem::invalid(format!("`limit` must be from 1 to {MOST_HOLDERS}")));
+    }
+    let (from, limit) = (query.from.unwrap_or(0), query.limit.unwrap_or(MOST_HOLDERS).min(MOST_HOLDERS));
+    let wanted = |seat: &Seat| query.user.is_none() || seat.user == query.user;
+    let mut of_user = holders.into_iter().filter(|(seat, _)| wanted(seat)).skip(from);
+    let page: Vec<Holder> = of_user.by_ref().take(limit).map(|(seat, client)| holder(seat, client)).collect();
+    let more = of_user.next().map(|_| from + page.len());
+    let pools = pools.into_iter().map(|(pool, u)| PoolUse { pool, in_use: u.in_use, peak: u.peak }).collect();
+    Ok(json(StatusCode::OK, &Holders { holders: page, pools, more }))
+}
+
+fn holder(seat: Seat, client: Option<String>) -> Holder {
+    let since = chrono::DateTime::from_timestamp(seat.since, 0).map(|at| Timestamp::from(at).to_string());
+    let id = id::of(&seat);
+    let Seat { pool, slot, user, session, .. } = seat;
+    Holder { id, pool, slot, user, session, client, since: since.unwrap_or_default() }
+}
