@@ -316,20 +316,15 @@ impl Decision<'_> {
         let held = self.table.in_use(&pool.name);
         let limit = pool.limit_for(self.request.version).unwrap_or(u64::MAX);
         let name = pool.name.to_string();
-        match () {
-            () if self.terms.mode == Mode::Demo => {
-                Refusal::DemoSeatsExhausted { held: self.table.in_use_at_all(), demo_seats: self.terms.demo_seats }
-            }
-            () if !self.entitled(place) => Refusal::VersionNotEntitled {
-                version: self.request.version.unwrap_or(0),
-                newest: self.terms.pools.iter().filter_map(PoolTerms::newest).max(),
-            },
-            () if held.saturating_add(count.into()) > limit => {
-                Refusal::SeatsExhausted { pool: name, held, limit, asked: count }
-            }
-            () => {
-                Refusal::ReservedForTeam { pool: name, held, limit, reserved: self.reserved(place, self.team(), None) }
-            }
+        if self.terms.mode == Mode::Demo {
+            Refusal::DemoSeatsExhausted { held: self.table.in_use_at_all(), demo_seats: self.terms.demo_seats }
+        } else if !self.entitled(place) {
+            let newest = self.terms.pools.iter().filter_map(PoolTerms::newest).max();
+            Refusal::VersionNotEntitled { version: self.request.version.unwrap_or(0), newest }
+        } else if held.saturating_add(count.into()) > limit {
+            Refusal::SeatsExhausted { pool: name, held, limit, asked: count }
+        } else {
+            Refusal::ReservedForTeam { pool: name, held, limit, reserved: self.reserved(place, self.team(), None) }
         }
     }
 
