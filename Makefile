@@ -2,12 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help machine dev test test-offline simulate lint advisories crds bench-converge bench-failover bench-seats seat-safety clean
+.PHONY: help machine dev test test-offline simulate lint advisories crds record bench-converge bench-failover bench-seats seat-safety clean
 
 control_plane := tests/control-plane
 # Every test binary except the one that needs the real control plane; tests/embedded is the same suite without it.
+programs := $(filter-out tests/e2e/main.rs,$(wildcard tests/*/main.rs crates/*/tests/*/main.rs))
 offline := $(patsubst tests/%.rs,--test %,$(wildcard tests/*.rs)) \
-  $(patsubst tests/%/main.rs,--test %,$(filter-out tests/e2e/main.rs,$(wildcard tests/*/main.rs)))
+  $(foreach program,$(programs),--test $(notdir $(patsubst %/main.rs,%,$(program))))
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do \
@@ -53,6 +54,9 @@ advisories: ## known vulnerabilities and yanked versions; fetches the advisory d
 crds: ## writes crds/, the chart's copies and docs/openapi.json from the types in src/api and src/server/seats
 	cargo run --locked -- crds --out crds --chart charts/seatkeeper/templates/crds
 	cargo run --locked -- openapi --out docs/openapi.json
+
+record: machine ## makes the recordings of crates/embedded again from a real API server; then run the tests
+	@crates/embedded/record/record.sh
 
 bench-converge: machine ## how fast 10,000 Licenses become Ready, against the raw rate of the API server
 	@$(control_plane)/build.sh > /dev/null

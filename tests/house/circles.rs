@@ -22,16 +22,7 @@ const RECURSIONS: [&[&str]; 3] = [
     ],
 ];
 /// Circles from before this test. Each is to be untangled; none is added.
-const STILL_TIED: &[&[&str]] = &[
-    &["crates/embedded/src/kinds/builtin.rs", "crates/embedded/src/kinds/kind.rs"],
-    &["crates/embedded/src/schema/expression.rs", "crates/embedded/src/schema/reader.rs"],
-    &[
-        "crates/embedded/src/schema/functions.rs",
-        "crates/embedded/src/schema/keyed_list.rs",
-        "crates/embedded/src/schema/values.rs",
-    ],
-    &["crates/embedded/src/storage/durable.rs", "crates/embedded/src/storage/proof.rs"],
-];
+const STILL_TIED: &[&[&str]] = &[];
 
 #[test]
 fn no_circle_among_the_files_of_a_crate_but_for_true_recursions() {

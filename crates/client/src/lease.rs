@@ -1,115 +1,72 @@
 //! Requests for seats, and the seats that are held.
 
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use crate::time::{Moment, now};
+use crate::wire::{Access, Grant, GrantedSeat, LONGEST_WAIT, License, SeatRequest};
 
 /// A request for seats.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Request {
-    license: License,
-    session: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pool: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<u32>,
-    count: u32,
-    /// Seconds to wait in the queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    wait: Option<u64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct License {
-    namespace: String,
-    name: String,
-}
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request(SeatRequest);
 
 impl Request {
     /// Asks for one seat of a License. The caller chooses `session`, for one start of one program: the same session
     /// gets the seat that it holds already.
     pub fn of(namespace: impl Into<String>, name: impl Into<String>, session: impl Into<String>) -> Self {
-        Request {
+        Request(SeatRequest {
             license: License { namespace: namespace.into(), name: name.into() },
             session: session.into(),
             user: None,
             client: None,
             pool: None,
+            request: None,
             version: None,
             count: 1,
             wait: None,
-        }
+        })
     }
 
     /// The user that the seat is for. Without a user, each start counts on its own.
     pub fn user(mut self, user: impl Into<String>) -> Self {
-        self.user = Some(user.into());
+        self.0.user = Some(user.into());
         self
     }
 
     /// The machine that the seat is used on.
     pub fn client(mut self, client: impl Into<String>) -> Self {
-        self.client = Some(client.into());
+        self.0.client = Some(client.into());
         self
     }
 
     /// Needed if the License has several pools and the user may choose.
     pub fn pool(mut self, pool: impl Into<String>) -> Self {
-        self.pool = Some(pool.into());
+        self.0.pool = Some(pool.into());
         self
     }
 
     /// The major version of the program that is started.
     pub fn version(mut self, version: u32) -> Self {
-        self.version = Some(version);
+        self.0.version = Some(version);
         self
     }
 
     /// The number of seats for the session: all are granted, or none.
     pub fn count(mut self, count: u32) -> Self {
-        self.count = count;
+        self.0.count = count;
         self
     }
 
-    pub(super) fn waiting(&self, wait: Duration) -> Self {
-        Request { wait: (!wait.is_zero()).then_some(wait.as_secs()), ..self.clone() }
+    /// Returns the body of the request; with `wait`, it waits in the queue.
+    pub(super) fn waiting(&self, wait: Duration) -> SeatRequest {
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+        SeatRequest { wait: (!wait.is_zero()).then_some(seconds), ..self.0.clone() }
     }
-}
-
-/// What a seat allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Access {
-    Full,
-    ReadOnly,
-}
-
-/// A numbered seat.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Seat {
-    /// Names the seat to the server.
-    pub id: String,
-    pub pool: String,
-    pub slot: u32,
-}
-
-/// The server's answer.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Granted {
-    seats: Vec<Seat>,
-    access: Access,
-    ttl_seconds: u64,
 }
 
 /// Seats that are held until their time is over. Each heartbeat extends it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lease {
-    seats: Vec<Seat>,
+    seats: Vec<GrantedSeat>,
     access: Access,
     ttl: Duration,
     /// The end of their time.
@@ -117,7 +74,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    pub(super) fn of(granted: Granted, sent: Moment) -> Self {
+    pub(super) fn of(granted: Grant, sent: Moment) -> Self {
         let ttl = Duration::from_secs(granted.ttl_seconds);
         Lease { seats: granted.seats, access: granted.access, ttl, until: sent + ttl }
     }
@@ -126,7 +83,7 @@ impl Lease {
         (self.ttl, self.until) = (ttl, sent + ttl);
     }
 
-    pub fn seats(&self) -> &[Seat] {
+    pub fn seats(&self) -> &[GrantedSeat] {
         &self.seats
     }
 

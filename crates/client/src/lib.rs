@@ -1,28 +1,17 @@
 //! A client of the seat server, `/v1/seats`: takes seats, keeps them, gives them back. `seatkeeper hold` uses it.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), seatkeeper_client::Trouble> {
-//! use seatkeeper_client::{Request, SeatClient, Token};
+//! The README has an example.
 //!
-//! let token = Token::in_file("/var/run/secrets/seatkeeper/token");
-//! let seats = SeatClient::new("http://127.0.0.1:6441", token, None)?;
-//! let mut lease = seats.take(&Request::of("innoacd", "innoacd", "4711").user("a.ivanov")).await?;
-//! tokio::select! {
-//!     lost = seats.keep(&mut lease) => eprintln!("{lost}"),
-//!     () = work() => {}
-//! }
-//! seats.release(lease).await
-//! # }
-//! # async fn work() {}
-//! ```
+//! # Guarantees
 //!
-//! What it promises (docs/design/seats.md):
 //! - If a reply is lost, the client asks again with the same session, which gets the same seats: none is taken twice.
 //! - The time for which seats are held counts from when the request was *sent*, on a clock that is never set. Once it
 //!   has run out without an answer, the seats are lost, whatever the server may still believe.
 //! - `keep` ends when seats are lost, and not before. Lost seats are never revived: take new ones.
 //! - Nothing is retried without end except waiting in the queue, and nothing is sent sooner than the server's
 //!   `Retry-After` except a heartbeat that would come too late.
+//!
+//! # Caveats
 //!
 //! Nothing runs in the background. A future that is dropped stops; a seat whose `Lease` is dropped comes free when its
 //! time is over.
@@ -32,20 +21,20 @@ mod lease;
 mod time;
 mod token;
 mod trouble;
+pub mod wire;
 
-pub use lease::{Access, Lease, Request, Seat};
+pub use lease::{Lease, Request};
 pub use token::Token;
 pub use trouble::{Lost, Refused, Trouble};
+pub use wire::{Access, GrantedSeat};
 
 use http::Method;
-use serde::Deserialize;
-use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
 use connection::Connection;
-use lease::Granted;
 use time::{Moment, jittered, now};
+use wire::{Grant, HeartbeatAnswer, Heartbeats};
 
 /// How long to wait for one answer. The server itself gives up after 10 s.
 const ANSWER: Duration = Duration::from_secs(12);
@@ -69,15 +58,6 @@ const UNTIL_MENDED: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct SeatClient(Connection);
 
-/// The result of heartbeats.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Kept {
-    #[serde(default)]
-    lost: Vec<String>,
-    ttl_seconds: u64,
-}
-
 impl SeatClient {
     /// `url` is the server's, `http://` or `https://`, without `/v1/seats`. `authority` is a PEM file of the
     /// certificates to trust for https; without it, those of the system count.
@@ -96,7 +76,7 @@ impl SeatClient {
         let body = serde_json::to_vec(&request.waiting(wait)).unwrap_or_default();
         let (patience, answer) = (PATIENCE + wait, ANSWER + wait);
         let (sent, answer) = self.ask(&Method::POST, "/v1/seats", &body, patience, answer).await?;
-        let granted: Granted = self.0.read(&answer)?;
+        let granted: Grant = self.0.read(&answer)?;
         Ok(Lease::of(granted, sent))
     }
 
@@ -154,11 +134,11 @@ impl SeatClient {
 
     /// Sends one heartbeat. From when it is sent, the seats are held for their whole time again.
     pub async fn heartbeat(&self, lease: &mut Lease) -> Result<(), Trouble> {
-        let ids: Vec<&str> = lease.seats().iter().map(|seat| seat.id.as_str()).collect();
-        let body = json!({ "ids": ids }).to_string();
+        let ids = lease.seats().iter().map(|seat| seat.id.clone()).collect();
+        let body = serde_json::to_vec(&Heartbeats { ids }).unwrap_or_default();
         let patience = lease.left().min(lease.ttl() / 3).min(ANSWER);
         let sent = now();
-        let kept: Kept = self.0.read(&self.0.ask(&Method::PUT, "/v1/seats", body.as_bytes(), patience).await?)?;
+        let kept: HeartbeatAnswer = self.0.read(&self.0.ask(&Method::PUT, "/v1/seats", &body, patience).await?)?;
         if !kept.lost.is_empty() {
             return Err(Trouble::Lost);
         }
@@ -224,3 +204,8 @@ impl SeatClient {
         }
     }
 }
+
+/// The examples of the README, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,7 +12,7 @@ use crate::http::decode::LONGEST_BODY;
 use crate::http::failure::Failure;
 use crate::http::request::{self, Form, Query, Resource, Target, Wanted, is_write};
 use crate::http::{discovery, openapi};
-use crate::kinds::{self, Kind};
+use crate::kinds::Kind;
 use crate::read::shown::{Include, Page, Shown};
 use crate::read::{list, watch};
 use crate::state::{Draft, Served};
@@ -105,7 +105,7 @@ async fn objects(
     let shown = Shown { kind, wanted, include: Include::read(&query)?, now: api.now() };
     let served = match resource.subresource.as_deref() {
         None => true,
-        Some("status") => kind.status,
+        Some("status") => kind.strategy.status,
         Some(other) => other == "finalize" && !kind.custom,
     };
     if !served {
@@ -154,7 +154,7 @@ async fn objects(
             })
         }
         (&Method::PUT | &Method::PATCH, false) if kind.custom => Err(Failure::bad_request("name must be provided")),
-        (&Method::DELETE, false) if write.is_in_its_place() && kind.plural != "namespaces" => {
+        (&Method::DELETE, false) if write.is_in_its_place() && !kind.is_namespace() => {
             let revision = api.read().revision;
             let deleted = api.ledger.commit(move |draft| finished(&write, draft, write::delete_collection));
             let page = Page { revision, ..Page::default() };
@@ -195,8 +195,8 @@ fn finished<T>(
 ) -> Result<T, Failure> {
     let done = make(write, draft)?;
     write::collect(write, draft);
-    if write.kind().stored_as == kinds::builtin::EVENT {
-        write::forget_old_events(draft);
+    if let Some(most) = write.kind().strategy.most_kept {
+        write::forget_oldest(draft, write.kind().stored_as, most);
     }
     Ok(done)
 }

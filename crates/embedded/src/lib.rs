@@ -1,9 +1,9 @@
-//! The embedded API: the part of the Kubernetes API that Seatkeeper uses, served inside this process.
+//! The embedded API: the part of the Kubernetes API that an operator uses, served inside this process.
 //!
-//! It has two uses: `seatkeeper up` runs Seatkeeper on one machine without a cluster, and tests and the simulation run
-//! the real operator on it. Clients see no difference from a cluster: [`Embedded::client`] is an ordinary kube client,
-//! [`Embedded::answer`] takes any HTTP request, and kubectl, Helm and client libraries work over the HTTPS server that
-//! `seatkeeper up` puts in front of it.
+//! It has two uses: an operator runs on it on one machine without a cluster (`seatkeeper up`), and tests and
+//! simulations run the real operator on it. Clients see no difference from a cluster: [`Embedded::client`] is an
+//! ordinary kube client, [`Embedded::answer`] takes any HTTP request, and kubectl, Helm and client libraries work over
+//! an HTTPS server that is put in front of it. The README shows how a test uses it.
 //!
 //! # Rooms
 //!
@@ -16,9 +16,9 @@
 //!
 //! # Kinds
 //!
-//! Seatkeeper's own kinds, as their CRDs define them, and Namespaces, Secrets, ConfigMaps, Pods, Leases and Events
-//! (core and `events.k8s.io`). They have get, list, watch, create, update, patch, server-side apply and delete, status
-//! subresources, tables, discovery and OpenAPI.
+//! Those of the CustomResourceDefinitions that [`Kinds::with`] is given, and Namespaces, Secrets, ConfigMaps, Pods,
+//! Leases and Events (core and `events.k8s.io`). They have get, list, watch, create, update, patch, server-side apply
+//! and delete, status subresources, tables, discovery and OpenAPI.
 //!
 //! # Guarantees
 //!
@@ -43,8 +43,8 @@
 //!   no webhooks. Any caller that reaches it may do everything; `seatkeeper up` checks the token in front of it.
 //! - **It runs no controllers of Kubernetes** except owner garbage collection and the deletion of namespaces. Without a
 //!   scheduler and nodes, a Pod stays `Pending`.
-//! - **Kinds are fixed at compile time**: a CRD cannot be created. Seatkeeper's CRDs may only use formats and CEL
-//!   functions that are supported here; a test refuses others.
+//! - **Kinds are fixed when it starts**: a CRD cannot be created. Of each CRD the first version is served, and one that
+//!   uses a format or CEL function that is not supported here is refused.
 //! - **It is one process with one storage.** All objects are kept in memory, and one process at a time can open a
 //!   folder.
 //! - **History is short.** The last 4,096 changes of each kind are kept, in memory only: a watch or a page of a list
@@ -78,7 +78,7 @@ use std::task::{Context, Poll};
 
 pub use crate::http::answer::Body;
 use crate::http::request::{Query, Resource};
-pub use kinds::Kinds;
+pub use kinds::{Kinds, Unsupported};
 use state::{Ledger, Served, written};
 use storage::{Durable, Memory, StorageError};
 use write::Write;
@@ -161,7 +161,7 @@ impl Embedded {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         Write {
             kinds: self.0.kinds.clone(),
-            resource: Resource { kind: kinds::builtin::NAMESPACE, namespace: None, name: None, subresource: None },
+            resource: Resource { kind: self.0.kinds.namespaces(), namespace: None, name: None, subresource: None },
             query: Query::default(),
             headers,
             body: written(&object),

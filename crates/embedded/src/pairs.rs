@@ -29,6 +29,17 @@ pub fn identical(one: &Value, other: &Value) -> bool {
     }
 }
 
+/// Returns whether a value has no content. An empty field means the same as an absent one.
+pub fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

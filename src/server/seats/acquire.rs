@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::access::{CREATE, Seats};
 use super::problems::reasons;
-use super::wire::{Answer, Answers, Body, Grant, MOST_REQUESTS, SeatRequest, Wanted};
+use super::wire::{Answer, Answers, Body, Grant, MOST_REQUESTS, SeatRequest, Wanted, grant};
 use crate::seats::{Ask, Denied};
 use crate::server::http::asked::Asked;
 use crate::server::http::body::read;
@@ -46,7 +46,7 @@ async fn one(seats: &Seats, caller: &Caller, request: SeatRequest) -> Result<Rep
         }
     };
     let granted = answer.map_err(|denied| Problem::from(&denied))?;
-    Ok(json(StatusCode::CREATED, &Grant::of(&granted, seats.ttl_seconds())))
+    Ok(json(StatusCode::CREATED, &grant(&granted, seats.ttl_seconds())))
 }
 
 async fn several(seats: &Seats, caller: &Caller, requests: Vec<SeatRequest>) -> Result<Reply, Problem> {
@@ -56,7 +56,7 @@ async fn several(seats: &Seats, caller: &Caller, requests: Vec<SeatRequest>) -> 
     let asks: Vec<Ask> = requests.into_iter().map(Ask::from).collect();
     seats.check_each(caller, CREATE, asks.iter().map(|ask| &ask.license)).await?;
     let answers = seats.desk.acquire(&asks).await.into_iter().map(|answer| match answer {
-        Ok(granted) => Answer::Granted(Grant::of(&granted, seats.ttl_seconds())),
+        Ok(granted) => Answer::Granted(grant(&granted, seats.ttl_seconds())),
         Err(denied) => Answer::Refused(Problem::from(&denied)),
     });
     Ok(json(StatusCode::OK, &Answers { answers: answers.collect() }))

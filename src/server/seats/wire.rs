@@ -1,9 +1,14 @@
-//! The JSON bodies of the seat server.
+//! The JSON bodies of the seat server. Those that a holder sends and receives are the client's.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use seatkeeper_client::wire;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::time::Duration;
+
+pub use seatkeeper_client::wire::{
+    Grant, GrantedSeat, HeartbeatAnswer, Heartbeats, LONGEST_WAIT, License, MOST_HEARTBEATS, SeatRequest,
+};
 
 use super::id;
 use crate::domain::license::name::LicenseName;
@@ -11,12 +16,11 @@ use crate::domain::seats::request::{Access, MAX_COUNT, MAX_NAME_BYTES};
 use crate::seats::{Ask, Granted, Seat};
 use crate::server::http::problem::Problem;
 
+// What the client is told of the limits is what the domain checks.
+const _: () = assert!(wire::MOST_NAME_BYTES == MAX_NAME_BYTES && wire::MOST_SEATS == MAX_COUNT);
+
 /// The most requests in one body.
 pub const MOST_REQUESTS: usize = 1_000;
-/// The longest that one request waits in the queue, in seconds.
-pub const LONGEST_WAIT: u32 = 30;
-/// The most seats whose heartbeats come in one body.
-pub const MOST_HEARTBEATS: usize = 10_000;
 /// The most holders in one answer, and the default.
 pub const MOST_HOLDERS: usize = 1_000;
 
@@ -28,54 +32,6 @@ pub fn wait_of(body: &[u8]) -> Duration {
     }
     let wait = serde_json::from_slice(body).ok().and_then(|waits: Waits| waits.wait);
     Duration::from_secs(wait.map_or(0, |wait| wait.min(LONGEST_WAIT).into()))
-}
-
-/// A License by name.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct License {
-    pub namespace: String,
-    pub name: String,
-}
-
-/// A request for seats.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SeatRequest {
-    pub license: License,
-    /// The user that the seat is for. Without a user, each start counts on its own.
-    #[serde(default)]
-    #[schemars(length(min = 1, max = MAX_NAME_BYTES))]
-    pub user: Option<String>,
-    /// Chosen by the caller, for one start of one program; the same in every retry.
-    #[schemars(length(min = 1, max = MAX_NAME_BYTES))]
-    pub session: String,
-    /// The machine that the seat is used on.
-    #[serde(default)]
-    #[schemars(length(min = 1, max = MAX_NAME_BYTES))]
-    pub client: Option<String>,
-    /// Needed if the License has several pools and the user may choose.
-    #[serde(default)]
-    pub pool: Option<String>,
-    /// A name for this request, kept with the seat so that it can be recognised.
-    #[serde(default)]
-    #[schemars(length(min = 1, max = MAX_NAME_BYTES))]
-    pub request: Option<String>,
-    /// The major version of the program that is started.
-    #[serde(default)]
-    pub version: Option<u32>,
-    /// The number of seats for the session: all are granted, or none.
-    #[serde(default = "one")]
-    #[schemars(range(min = 1, max = MAX_COUNT))]
-    pub count: u32,
-    /// Seconds to wait in the queue if no seat is free. Only for a request on its own, not in `requests`.
-    #[serde(default)]
-    #[schemars(range(min = 1, max = LONGEST_WAIT))]
-    pub wait: Option<u32>,
-}
-
-fn one() -> u32 {
-    1
 }
 
 /// One request, or several in `requests`: the fields of both forms, so that an error names the field that is wrong. An
@@ -128,7 +84,7 @@ impl Body {
             let missing = |field: &str| format!("`{field}` is missing; a request needs `license` and `session`");
             let license = license.ok_or_else(|| missing("license"))?;
             let session = session.ok_or_else(|| missing("session"))?;
-            let count = count.unwrap_or_else(one);
+            let count = count.unwrap_or(1);
             if wait.is_some_and(|wait| !(1..=LONGEST_WAIT).contains(&wait)) {
                 return Err(format!("`wait` must be from 1 to {LONGEST_WAIT} seconds: ask again to wait longer"));
             }
@@ -165,34 +121,14 @@ impl From<SeatRequest> for Ask {
     }
 }
 
-/// Seats that were granted.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Grant {
-    pub seats: Vec<GrantedSeat>,
-    #[schemars(extend("enum" = ["Full", "ReadOnly"]))]
-    pub access: &'static str,
-    /// How long the seats are held without a heartbeat, in seconds from when the request was sent.
-    pub ttl_seconds: u64,
-}
-
-#[derive(Serialize, JsonSchema)]
-pub struct GrantedSeat {
-    /// Names the seat in heartbeats and in its release.
-    pub id: String,
-    pub pool: String,
-    pub slot: u32,
-}
-
-impl Grant {
-    pub fn of(granted: &Granted, ttl_seconds: u64) -> Self {
-        let seat = |seat: &Seat| GrantedSeat { id: id::of(seat), pool: seat.pool.clone(), slot: seat.slot };
-        let access = match granted.access {
-            Access::Full => "Full",
-            Access::ReadOnly => "ReadOnly",
-        };
-        Grant { seats: granted.seats.iter().map(seat).collect(), access, ttl_seconds }
-    }
+/// Returns the answer to a request whose seats were granted.
+pub fn grant(granted: &Granted, ttl_seconds: u64) -> Grant {
+    let seat = |seat: &Seat| GrantedSeat { id: id::of(seat), pool: seat.pool.clone(), slot: seat.slot };
+    let access = match granted.access {
+        Access::Full => wire::Access::Full,
+        Access::ReadOnly => wire::Access::ReadOnly,
+    };
+    Grant { seats: granted.seats.iter().map(seat).collect(), access, ttl_seconds }
 }
 
 /// The answers to several requests, in their order.
@@ -206,26 +142,6 @@ pub struct Answers {
 pub enum Answer {
     Granted(Grant),
     Refused(Problem),
-}
-
-/// Heartbeats of several seats.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Heartbeats {
-    /// The ids of the seats.
-    #[schemars(length(max = MOST_HEARTBEATS))]
-    pub ids: Vec<String>,
-}
-
-/// The result of heartbeats.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "Kept")]
-pub struct HeartbeatAnswer {
-    /// The seats that are lost. They are never revived: ask for new ones.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lost: Vec<String>,
-    pub ttl_seconds: u64,
 }
 
 /// The holders of a License's seats, and the use of its pools.

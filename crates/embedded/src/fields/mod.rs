@@ -3,6 +3,10 @@
 //!
 //! The rules are those of structured-merge-diff and of the API server's field manager; the tests compare with recorded
 //! answers of a real API server.
+//!
+//! JSON patch is not left to the crate `json-patch`, which was tried: it follows RFC 6902, and so it refuses what the API
+//! server accepts: to replace or copy a field that is missing, to add without a value, to count an index from the end,
+//! to test a missing field for null, and an operation that is null.
 
 mod apply;
 mod check;

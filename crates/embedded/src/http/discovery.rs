@@ -94,10 +94,10 @@ fn verbs(kind: &Kind) -> Vec<&'static str> {
 
 fn subresources(kind: &Kind) -> Vec<(&'static str, &'static [&'static str])> {
     let mut all: Vec<(&str, &[&str])> = Vec::new();
-    if kind.plural == "namespaces" {
+    if kind.is_namespace() {
         all.push(("finalize", &["update"]));
     }
-    if kind.status {
+    if kind.strategy.status {
         all.push(("status", &STATUS_VERBS));
     }
     all

@@ -204,7 +204,7 @@ fn add_paths(kind: &Kind, paths: &mut Map<String, Value>) {
         "patch": operation("patch", &patching),
         "delete": delete,
     });
-    if kind.status {
+    if kind.strategy.status {
         let mut status = one.clone();
         status.as_object_mut().map(|methods| methods.shift_remove("delete"));
         paths.insert(format!("{collection}/{{name}}/status"), status);

@@ -69,8 +69,8 @@ fn resource(kinds: &Kinds, group: &str, version: &str, path: &[&str]) -> Option<
         // For namespaced kinds, only a list is possible over all namespaces.
         _ if served.namespaced && namespace.is_none() => return None,
         [name] => (Some(*name), None),
-        [name, "status"] if served.status => (Some(*name), Some("status")),
-        [name, "finalize"] if served.plural == "namespaces" => (Some(*name), Some("finalize")),
+        [name, "status"] if served.strategy.status => (Some(*name), Some("status")),
+        [name, "finalize"] if served.is_namespace() => (Some(*name), Some("finalize")),
         [name, other] if served.custom => (Some(*name), Some(*other)),
         // For custom resources, whatever follows a subresource is ignored.
         [name, _, _, ..] if served.custom => (Some(*name), None),

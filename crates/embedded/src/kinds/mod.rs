@@ -2,22 +2,27 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | What is known of a kind? Which kinds are there? | `kind.rs` |
-//! | What is special about a built-in kind? | `builtin.rs`, `strategy.rs`, `events.rs`, `pods.rs` |
+//! | What is known of a kind? | `kind.rs` |
+//! | Which kinds are there? | `registry.rs` |
+//! | What may a kind do differently from others? | `strategy.rs` |
+//! | What is special about a built-in kind? | `builtin/`, one file each |
+//! | What does a CustomResourceDefinition define? | `custom.rs` |
 //! | What does a real API server publish of built-in types? | `published.rs` |
 //! | What does `kubectl get` show? | `columns.rs`, `jsonpath.rs` |
 //! | What may names and labels look like? | `names.rs` |
 //! | Which version of Kubernetes is this? | `version.rs` |
 
-pub mod builtin;
+mod builtin;
 pub mod columns;
-pub mod events;
+mod custom;
 mod jsonpath;
 mod kind;
 pub mod names;
-mod pods;
 pub mod published;
+mod registry;
 pub mod strategy;
 pub mod version;
 
-pub use kind::{Kind, Kinds};
+pub use custom::Unsupported;
+pub use kind::Kind;
+pub use registry::Kinds;

@@ -1,5 +1,5 @@
 //! The schemas that a real API server of Kubernetes publishes of its own types, as recorded in `published.json`: one
-//! schema a line, each with the OpenAPI documents that hold it.
+//! schema a line, each with the OpenAPI documents that hold it. `make record` makes it.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Map, Value};

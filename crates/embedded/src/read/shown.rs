@@ -11,7 +11,6 @@ use crate::http::answer::{Body, encoded};
 use crate::http::failure::Failure;
 use crate::http::request::{Form, Query, Wanted};
 use crate::kinds::Kind;
-use crate::kinds::builtin;
 use crate::kinds::columns::Column;
 use crate::state::{Object, written};
 
@@ -57,8 +56,8 @@ impl Shown<'_> {
     /// Returns one object as the client wants it.
     pub fn object(&self, object: &Arc<Object>) -> Bytes {
         match self.wanted.form {
-            Form::Plain | Form::Aggregated if !self.is_new_event() => object.json(),
-            Form::Plain | Form::Aggregated => written(&builtin::to_new_event(object.value.clone())),
+            Form::Plain | Form::Aggregated if self.kind.shows_what_is_stored() => object.json(),
+            Form::Plain | Form::Aggregated => written(&self.kind.shown(object.value.clone())),
             Form::Metadata { .. } => written(&metadata_of(&object.value, false)),
             Form::Table { .. } => written(&self.table(std::slice::from_ref(object), &Value::Null, true)),
         }
@@ -77,10 +76,7 @@ impl Shown<'_> {
         if self.kind.custom || self.wanted.form != Form::Plain {
             return self.object(object);
         }
-        let mut value = match self.is_new_event() {
-            true => builtin::to_new_event(object.value.clone()),
-            false => object.value.clone(),
-        };
+        let mut value = self.kind.shown(object.value.clone());
         if let Some(fields) = value.as_object_mut() {
             fields.shift_remove("apiVersion");
             fields.shift_remove("kind");
@@ -128,10 +124,6 @@ impl Shown<'_> {
         }
         bytes.extend_from_slice(b"]}");
         bytes.into()
-    }
-
-    fn is_new_event(&self) -> bool {
-        self.kind.group == "events.k8s.io"
     }
 
     fn table(&self, objects: &[Arc<Object>], metadata: &Value, columns: bool) -> Value {

@@ -26,8 +26,6 @@ pub enum Reason {
     Forbidden,
     TooLong,
     TooMany,
-    NotFound,
-    Internal,
 }
 
 impl Reason {
@@ -42,8 +40,6 @@ impl Reason {
             Reason::Forbidden => "FieldValueForbidden",
             Reason::TooLong => "FieldValueTooLong",
             Reason::TooMany => "FieldValueTooMany",
-            Reason::NotFound => "FieldValueNotFound",
-            Reason::Internal => "InternalError",
         }
     }
 }

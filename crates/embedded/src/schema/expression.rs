@@ -4,13 +4,12 @@
 use cel::common::ast::IdedExpr;
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
-use cel::{Context, Env, ExecutionError, Value, extensions};
-use std::sync::{Arc, LazyLock};
+use cel::{Context, ExecutionError, Value};
 
-use super::functions;
+use super::environment::{CONSTANT, environment};
+use super::items::Boxed;
 use super::node::Node;
 use super::reader::Reader;
-use super::values::Boxed;
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -45,26 +44,11 @@ impl VariableResolver for Names<'_, '_> {
     }
 }
 
-/// The prefix of the constants' names, which no expression can contain.
-pub const CONSTANT: &str = "@constant";
-
-static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
-    let mut env = Env::stdlib();
-    // An error only means that a name is taken, which a test would show.
-    let _ = env.add_extension(extensions::strings).and_then(|()| env.add_extension(functions::extension));
-    Arc::new(env)
-});
-
-/// Returns the functions and types that expressions know.
-pub fn environment() -> Arc<Env> {
-    Arc::clone(&ENVIRONMENT)
-}
-
 impl Expression {
     /// Compiles an expression about a value of this schema. Fails with the name of any feature of Kubernetes CEL that
     /// is not supported here.
     pub fn compile(source: &str, node: &Node, resource: bool) -> Result<Self, String> {
-        let mut code = ENVIRONMENT.parser().parse(source).map_err(|errors| errors.to_string())?;
+        let mut code = environment().parser().parse(source).map_err(|errors| errors.to_string())?;
         let mut reader = Reader::new(node, resource);
         reader.read(&mut code)?;
         Ok(Expression { code, constants: reader.constants, uses_old_self: reader.uses_old_self })
@@ -73,7 +57,7 @@ impl Expression {
     /// Evaluates the expression, and passes its result to `take`.
     pub fn run<T>(&self, subject: &Subject, take: impl FnOnce(&dyn Val) -> T) -> Result<T, ExecutionError> {
         let names = Names { subject, constants: &self.constants };
-        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+        let mut context = Context::with_env(environment());
         context.set_variable_resolver(&names);
         let yielded = Value::resolve_val(&self.code, &context)?;
         Ok(take(yielded.as_ref()))

@@ -7,15 +7,14 @@ use cel::{DeclarationError, Env, ExecutionError};
 use regex::Regex;
 use std::any::Any;
 
-use super::{pattern, values};
+use super::pattern;
+use super::sound::sound;
 
 /// `a.?b` and `a[?b]`: none if there is no such entry. An entry of the wrong type is an error, as in `cel-go`.
 pub const OPTIONAL: &str = "@optional";
 /// `a == b` and `a != b` for objects and lists: an error if either holds a value of the wrong type.
 pub const EQUAL: &str = "@equal";
 pub const UNEQUAL: &str = "@unequal";
-/// A field that no expression can name. Reading it checks every value of an object.
-pub const SOUND: &str = "@sound";
 
 pub fn extension(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_overload(OPTIONAL, "optional_entry", vec![DYN_TYPE, DYN_TYPE], optional)?;
@@ -54,15 +53,6 @@ fn equal<'b, 'v>(parts: Vec<CowVal<'b, 'v>>, wanted: bool) -> Result<CowVal<'b, 
         sound(other.as_ref())?;
     }
     Ok(CowVal::owned(CelBool::from(one.as_ref().equals(other.as_ref()) == wanted)))
-}
-
-/// Fails if an object, or an object in a list, holds a value of the wrong type.
-pub fn sound(value: &dyn Val) -> Result<(), ExecutionError> {
-    match (value.as_iterable(), value.as_indexer()) {
-        (Some(list), _) => values::items(list).into_iter().try_for_each(sound),
-        (None, Some(object)) => object.get(&CelString::from(SOUND)).map(|_| ()),
-        (None, None) => Ok(()),
-    }
 }
 
 fn indexer<'b, 'v>(value: &'b (dyn Val + 'v), arguments: &[CowVal]) -> Result<&'b (dyn Indexer + 'v), ExecutionError> {

@@ -6,7 +6,7 @@ use cel::common::types::{CelList, CelString, LIST_TYPE, Type};
 use cel::common::value::{CowVal, Val};
 
 use super::escape::escaped;
-use super::values::{Boxed, Items, items};
+use super::items::{Boxed, Items, items};
 
 /// A list whose items are identified by key fields or, without key fields, by themselves.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, L
 use cel::common::value::Val;
 use cel::{Context, Value};
 
+use super::environment::{CONSTANT, environment};
 use super::escape::unescaped;
-use super::expression::{CONSTANT, environment};
 use super::functions::{EQUAL, OPTIONAL, UNEQUAL, constant_pattern};
 use super::node::{Node, Type};
 

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::error::{FieldError, Reason};
 use super::expression::{Expression, Subject};
+use super::items::Boxed;
 use super::node::{Node, Type};
-use super::values::{self, Boxed};
+use super::values;
 
 /// The longest message, in bytes, that an expression may yield.
 const LONGEST_MESSAGE: usize = 5 * 1024;

@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cel::ExecutionError;
-use cel::common::traits::{Container, Indexer, Iterable, Sizer};
+use cel::common::traits::{Container, Indexer, Sizer};
 use cel::common::types::{
     CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelTimestamp, Type,
 };
@@ -16,13 +16,12 @@ use std::collections::HashMap;
 
 use super::escape::unescaped;
 use super::format::{Format, date};
-use super::functions::{SOUND, sound};
+use super::items::Boxed;
 use super::keyed_list::KeyedList;
 use super::node;
 use super::node::{ListKind, Node};
+use super::sound::{SOUND, sound};
 use crate::words::go::quoted;
-
-pub type Boxed<'v> = Box<dyn Val + 'v>;
 
 /// Returns the CEL value of a field.
 pub fn of<'v>(node: &'v Node, value: &'v Value) -> Result<Boxed<'v>, ExecutionError> {
@@ -258,19 +257,4 @@ impl Sizer for Object<'_> {
     fn size(&self) -> CelInt {
         CelInt::from(self.fields.len() as i64)
     }
-}
-
-/// The items of a list, borrowed for a comprehension.
-pub struct Items<'b, 'v>(pub std::slice::Iter<'b, Boxed<'v>>);
-
-impl<'b, 'v: 'w, 'w> cel::common::traits::Iterator<'b, 'w> for Items<'b, 'v> {
-    fn next(&mut self) -> Option<&'b (dyn Val + 'w)> {
-        self.0.next().map(|item| item.as_ref() as &(dyn Val + 'w))
-    }
-}
-
-/// Returns the items of any list.
-pub fn items<'b, 'v>(list: &'b (dyn Iterable + 'v)) -> Vec<&'b (dyn Val + 'v)> {
-    let mut items = list.iter();
-    std::iter::from_fn(|| items.next()).collect()
 }

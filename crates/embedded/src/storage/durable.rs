@@ -5,9 +5,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use redb::Database;
 use redb::backends::FileBackend;
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
+use super::database::{builder, contents, initialize, write};
 use super::proof::prove;
 use super::witness::{WITNESS, Witness};
 use super::{Change, Contents, Storage, StorageError};
@@ -18,15 +19,6 @@ pub const DATABASE: &str = "seatkeeper.redb";
 const DRAFT: &str = "seatkeeper.redb.new";
 /// The process that holds the lock on this file owns the folder.
 const LOCK: &str = "seatkeeper.lock";
-const OBJECTS: TableDefinition<&str, &[u8]> = TableDefinition::new("objects");
-const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
-const REVISION: &str = "revision";
-const FORMAT: &str = "format";
-/// The format of keys and values. A file with another number was written by another version.
-const FORMAT_NOW: u64 = 1;
-/// Size of the database's cache. It can be small: the API keeps all objects in memory, so the database only needs what
-/// a commit touches.
-const CACHE_BYTES: usize = 8 << 20;
 
 /// The database of a folder. One process at a time can open it.
 pub struct Durable {
@@ -108,57 +100,12 @@ fn make(folder: &Path) -> Result<(), redb::Error> {
     }
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&draft)?;
     let database = builder().create_with_backend(FileBackend::new(file)?)?;
-    let mut write = database.begin_write()?;
-    write.set_durability(Durability::Immediate)?;
-    write.open_table(OBJECTS)?;
-    write.open_table(NUMBERS)?.insert(FORMAT, FORMAT_NOW)?;
-    write.commit()?;
+    initialize(&database)?;
     drop(database);
     Witness::remove(folder)?;
     fs::rename(&draft, folder.join(DATABASE))?;
     // The name of a new file is part of its folder, so the folder has to be on the disk too.
     File::open(folder).and_then(|folder| folder.sync_all())?;
-    Ok(())
-}
-
-pub fn builder() -> redb::Builder {
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES);
-    builder
-}
-
-/// Returns everything in a database.
-pub fn contents(database: &Database) -> Result<Contents, redb::Error> {
-    let read = database.begin_read()?;
-    let numbers = read.open_table(NUMBERS)?;
-    let number = |name: &str| numbers.get(name).map(|value| value.map(|v| v.value()));
-    if number(FORMAT)? != Some(FORMAT_NOW) {
-        return Err(redb::Error::Corrupted("it was written by another version of Seatkeeper".into()));
-    }
-    let mut contents = Contents { revision: number(REVISION)?.unwrap_or(0), objects: Vec::new() };
-    for entry in read.open_table(OBJECTS)?.iter()? {
-        let (key, value) = entry?;
-        contents.objects.push((key.value().to_owned(), value.value().to_vec()));
-    }
-    Ok(contents)
-}
-
-fn write(database: &Database, revision: u64, changes: &[Change]) -> Result<(), redb::Error> {
-    let mut write = database.begin_write()?;
-    write.set_durability(Durability::Immediate)?;
-    // Two phases would wait for the disk twice. Damage that one phase does not reveal is revealed by the witness.
-    write.set_two_phase_commit(false);
-    {
-        let mut objects = write.open_table(OBJECTS)?;
-        for change in changes {
-            match &change.value {
-                Some(value) => objects.insert(change.key.as_str(), value.as_slice())?,
-                None => objects.remove(change.key.as_str())?,
-            };
-        }
-        write.open_table(NUMBERS)?.insert(REVISION, revision)?;
-    }
-    write.commit()?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Storage of objects. Every write is committed here before it is acknowledged to a client.
 
+mod database;
 mod durable;
 mod proof;
 mod witness;

@@ -6,7 +6,7 @@ use redb::backends::InMemoryBackend;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use super::durable::{builder, contents};
+use super::database::{builder, contents};
 use super::{Contents, StorageError};
 
 /// Returns everything in the database at `path`, which is only read. Fails if anything in it is not as it was written.

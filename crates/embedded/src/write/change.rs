@@ -5,16 +5,15 @@ use serde_json::Value;
 use std::sync::Arc;
 
 use super::delete;
+use super::identity::{generated_name, new_uid};
 use super::metadata;
+use super::parts::{keep_metadata_on_status, wants_something_else};
 use super::received::{Change, Write, key_of, version};
 use crate::fields;
 use crate::http::failure::Failure;
 use crate::kinds::Kind;
-use crate::kinds::builtin;
-use crate::kinds::events;
-use crate::kinds::strategy;
 use crate::pairs::identical;
-use crate::schema;
+use crate::schema::{self, FieldError};
 use crate::state::{Draft, Object};
 
 /// The largest object in bytes of JSON (etcd's limit for a request).
@@ -49,17 +48,17 @@ impl Write {
             {
                 meta.shift_remove(field);
             }
-            meta.insert("uid".into(), strategy::new_uid(self.random).into());
+            meta.insert("uid".into(), new_uid(self.random).into());
             meta.insert("creationTimestamp".into(), self.time().into());
-            if kind.generation {
+            if kind.strategy.generation {
                 meta.insert("generation".into(), 1.into());
             }
         }
-        if kind.status && kind.custom {
+        if kind.strategy.status && kind.custom {
             object.as_object_mut().map(|object| object.shift_remove("status"));
         }
         schema::default(&kind.node, &mut object);
-        strategy::complete(kind, &mut object);
+        kind.complete(&mut object);
         match managed {
             Some(managed) => fields::put_managed(&mut object, Some(managed).filter(|managed| !managed.is_null())),
             None => object = self.owned(None, object)?,
@@ -68,9 +67,9 @@ impl Write {
         let meta = &mut object["metadata"];
         let generate = meta["generateName"].as_str().unwrap_or_default().to_owned();
         if meta["name"].as_str().unwrap_or_default().is_empty() && !generate.is_empty() {
-            meta["name"] = strategy::generated_name(&generate, self.random).into();
+            meta["name"] = generated_name(&generate, self.random).into();
         }
-        strategy::begin(kind, &mut object);
+        (kind.strategy.begin)(&mut object);
         self.refuse_faults(kind, &object, None)?;
         let key = key_of(kind, &object);
         if let Some(there) = draft.get(self.kind().stored_as, &key) {
@@ -96,7 +95,7 @@ impl Write {
         let kind = self.kind();
         let manager = self.manager()?;
         let live = live.map(|live| self.as_written(live));
-        let mut written = match kind.stored_as == builtin::EVENT {
+        let mut written = match kind.strategy.versions.is_some() {
             true => self.as_written(&object).into_owned(),
             false => object,
         };
@@ -104,8 +103,8 @@ impl Write {
             fields::update(&kind.node, live.as_deref(), &mut written, manager);
         });
         let mut object = self.as_stored(written);
-        if kind.stored_as == builtin::EVENT {
-            events::complete(&mut object);
+        if kind.strategy.versions.is_some() {
+            (kind.strategy.complete)(&mut object);
         }
         Ok(object)
     }
@@ -140,7 +139,7 @@ impl Write {
         }
         self.keep_what_is_not_theirs(kind, &live.value, &mut object);
         schema::default(&kind.node, &mut object);
-        strategy::complete(kind, &mut object);
+        kind.complete(&mut object);
         let object = self.owned(Some(&live.value), object)?;
         self.finish_change(draft, live, object, dry)
     }
@@ -160,7 +159,7 @@ impl Write {
         let managed = fields::take_managed(&mut object);
         self.keep_what_is_not_theirs(kind, &live.value, &mut object);
         schema::default(&kind.node, &mut object);
-        strategy::complete(kind, &mut object);
+        kind.complete(&mut object);
         fields::put_managed(&mut object, managed);
         self.finish_change(draft, live, object, dry)
     }
@@ -180,7 +179,7 @@ impl Write {
             }
         };
         // Only the `finalize` subresource changes the finalizers in a namespace's spec.
-        if kind.plural == "namespaces" && self.resource.subresource.is_none() {
+        if kind.is_namespace() && self.resource.subresource.is_none() {
             keep("spec");
         }
         if self.is_status() {
@@ -189,8 +188,8 @@ impl Write {
                 .iter()
                 .filter(|field| !matches!(field.as_str(), "metadata" | "status"))
                 .for_each(|field| keep(field));
-            strategy::keep_metadata_on_status(kind, live, object);
-        } else if kind.status {
+            keep_metadata_on_status(kind, live, object);
+        } else if kind.strategy.status {
             keep("status");
         }
         if let Some(Value::Object(meta)) = object.get_mut("metadata") {
@@ -222,7 +221,7 @@ impl Write {
         if object == live.value && !live.without_defaults {
             return Ok(live.clone());
         }
-        if kind.generation && !self.is_status() && strategy::wants_something_else(&live.value, &object) {
+        if kind.strategy.generation && !self.is_status() && wants_something_else(&live.value, &object) {
             let generation = live.value["metadata"]["generation"].as_i64().unwrap_or(0);
             object["metadata"]["generation"] = (generation + 1).into();
         }
@@ -241,14 +240,14 @@ impl Write {
 
     /// Refuses an object that is invalid. `old` is the object that it replaces; `None` if it is new.
     fn refuse_faults(&self, kind: &Kind, object: &Value, old: Option<&Value>) -> Result<(), Failure> {
-        let faults = match (strategy::kind_fault(kind, object), &kind.schema) {
+        let faults = match (kind_fault(kind, object), &kind.schema) {
             (Some(fault), Some(schema)) => schema.validate_rules(object, old, vec![fault]),
             (_, schema) => {
                 let mut faults = match old {
                     None => metadata::faults(kind, object),
                     Some(old) => metadata::change_faults(self.kind(), old, object),
                 };
-                faults.extend(strategy::faults(self.kind(), object, old));
+                faults.extend((self.kind().strategy.faults)(object, old));
                 match (schema, old) {
                     (None, _) => faults,
                     (Some(schema), Some(old)) if self.is_status() => schema.validate_status(object, old, faults),
@@ -271,4 +270,10 @@ impl Write {
         }
         Err(Failure::new(500, "", "etcdserver: request is too large"))
     }
+}
+
+/// Returns an error for a custom resource that states another kind.
+fn kind_fault(kind: &Kind, object: &Value) -> Option<FieldError> {
+    let given = Some(&object["kind"]).filter(|given| kind.custom && **given != kind.kind.as_str())?;
+    Some(FieldError::invalid("kind", Some(given), &format!("must be {}", kind.kind)))
 }

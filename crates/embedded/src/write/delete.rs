@@ -7,7 +7,6 @@ use super::delete_options::{Options, Policy};
 use super::namespaces::Remaining;
 use crate::fields;
 use crate::http::failure::Failure;
-use crate::kinds::builtin::{EVENT, NAMESPACE};
 use crate::kinds::{Kind, Kinds};
 
 use super::received::{Write, key_of, time_text};
@@ -36,7 +35,7 @@ pub fn delete(write: &Write, draft: &mut Draft<'_>) -> Result<Deleted, Failure> 
     let key = write.resource.key();
     let name = write.resource.name.as_deref().unwrap_or_default();
     let object = draft.get(kind.stored_as, &key).ok_or_else(|| Failure::not_found(kind, name))?;
-    if kind.stored_as == NAMESPACE && PROTECTED_NAMESPACES.contains(&name) {
+    if kind.is_namespace() && PROTECTED_NAMESPACES.contains(&name) {
         return Err(Failure::forbidden(kind, name, "this namespace may not be deleted"));
     }
     options.refuse_unmet(kind, name, &object)?;
@@ -52,7 +51,7 @@ pub fn delete(write: &Write, draft: &mut Draft<'_>) -> Result<Deleted, Failure> 
     Ok(match deleted {
         // The API server marks a Pod before it removes it. A Pod without a node is removed in the same moment, but the
         // answer shows it as marked.
-        Deleted::Gone(_) if kind.plural == "pods" => Deleted::Going(as_marked(write, kind, &object)),
+        Deleted::Gone(_) if kind.strategy.shown_as_marked => Deleted::Going(as_marked(write, kind, &object)),
         deleted => deleted,
     })
 }
@@ -85,7 +84,7 @@ fn mark(draft: &mut Draft<'_>, write: &Write, kind: &Kind, key: &str, object: &A
         Policy::Foreground => finalizers.push(FOREGROUND.into()),
         Policy::Background => {}
     }
-    let namespace = kind.stored_as == NAMESPACE;
+    let namespace = kind.is_namespace();
     if finalizers.is_empty() && !namespace {
         let gone = draft.remove(kind.stored_as, key);
         return Deleted::Gone(gone.unwrap_or_else(|| object.clone()));
@@ -110,7 +109,7 @@ fn note_deletion(write: &Write, kind: &Kind, value: &mut Value) {
         return;
     }
     meta["deletionTimestamp"] = time_text(write.now).into();
-    if kind.stored_as != NAMESPACE {
+    if !kind.is_namespace() {
         meta["deletionGracePeriodSeconds"] = 0.into();
     }
     if let Some(generation) = meta.get("generation").and_then(Value::as_i64) {
@@ -146,8 +145,8 @@ pub fn refuse_where_namespace_is_gone(
     object: &Value,
     namespace: &str,
 ) -> Result<(), Failure> {
-    let Some(found) = draft.get(NAMESPACE, namespace) else {
-        return Err(Failure::not_found(kinds.get(NAMESPACE), namespace));
+    let Some(found) = draft.get(kinds.namespaces(), namespace) else {
+        return Err(Failure::not_found(kinds.get(kinds.namespaces()), namespace));
     };
     if found.value["metadata"]["deletionTimestamp"].is_null() {
         return Ok(());
@@ -197,19 +196,16 @@ pub fn is_going(value: &Value) -> bool {
     value["metadata"]["deletionTimestamp"].is_string()
 }
 
-/// Deletes the oldest Events. Nobody else deletes Events: a cluster forgets them after an hour, but here a calendar may
-/// run fast, so the newest are kept, whatever their age.
-pub fn forget_old_events(draft: &mut Draft<'_>) {
-    const KEPT: usize = 5_000;
-    /// How many more Events may collect before they are sorted again.
-    const SLACK: usize = 1_000;
-    if draft.len_before(EVENT) < KEPT + SLACK {
+/// Deletes the oldest objects of a kind of which only the newest `most` are kept.
+pub fn forget_oldest(draft: &mut Draft<'_>, kind: usize, most: usize) {
+    // Sorting costs, so some more may collect before it is done again.
+    if draft.len_before(kind) < most + most / 5 {
         return;
     }
-    let mut events = draft.range(EVENT, "");
-    events.sort_by_key(|(_, event)| event.revision);
-    for (key, _) in &events[..events.len().saturating_sub(KEPT)] {
-        draft.remove(EVENT, key);
+    let mut objects = draft.range(kind, "");
+    objects.sort_by_key(|(_, object)| object.revision);
+    for (key, _) in &objects[..objects.len().saturating_sub(most)] {
+        draft.remove(kind, key);
     }
 }
 
@@ -239,10 +235,10 @@ fn go_on(write: &Write, draft: &mut Draft<'_>, kind: &Kind, key: &str, object: &
             return;
         }
     }
-    if kind.stored_as == NAMESPACE && !empty_namespace(write, draft, key) {
+    if kind.is_namespace() && !empty_namespace(write, draft, key) {
         let told = Remaining::of(&write.kinds, draft, key).tell(write, &value);
         if told != value {
-            draft.put(NAMESPACE, key.to_owned(), told);
+            draft.put(kind.stored_as, key.to_owned(), told);
         }
         return;
     }
@@ -253,7 +249,7 @@ fn go_on(write: &Write, draft: &mut Draft<'_>, kind: &Kind, key: &str, object: &
         true => drop_field(&mut value["metadata"], "finalizers"),
         false => value["metadata"]["finalizers"] = left.into(),
     }
-    if kind.stored_as == NAMESPACE {
+    if kind.is_namespace() {
         drop_field(&mut value["spec"], "finalizers");
     }
     if is_over(&value) {
@@ -308,9 +304,9 @@ fn wake_those_waiting_for(write: &Write, draft: &mut Draft<'_>, kind: &Kind, gon
         }
     }
     if kind.namespaced
-        && let Some(object) = draft.get(NAMESPACE, namespace).filter(|object| is_going(&object.value))
+        && let Some(object) = draft.get(write.kinds.namespaces(), namespace).filter(|object| is_going(&object.value))
     {
-        go_on(write, draft, write.kinds.get(NAMESPACE), namespace, &object);
+        go_on(write, draft, write.kinds.get(write.kinds.namespaces()), namespace, &object);
     }
 }
 

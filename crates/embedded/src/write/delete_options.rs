@@ -6,7 +6,6 @@ use super::received::Write;
 use crate::http::decode::{self, dry_run};
 use crate::http::failure::Failure;
 use crate::kinds::Kind;
-use crate::kinds::builtin::NAMESPACE;
 use crate::schema::{FieldError, Reason};
 use crate::state::Object;
 
@@ -64,7 +63,7 @@ impl Options {
     /// Refuses the delete if the object is not the one that the preconditions name.
     pub fn refuse_unmet(&self, kind: &Kind, name: &str, object: &Object) -> Result<(), Failure> {
         let refuse = |what: &str, wanted: &str, found: &str, hint: &str| {
-            if kind.stored_as == NAMESPACE {
+            if kind.is_namespace() {
                 let why =
                     format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
                 return Err(Failure::conflict(kind, name, &why));

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::kinds::Kind;
-use crate::kinds::names::{invalid, label_faults, label_value_fault, qualified_faults, subdomain_faults};
+use crate::kinds::names::{invalid, label_value_fault, qualified_faults};
+use crate::kinds::strategy::ChangeChecks;
 use crate::schema::{FieldError, Reason};
 
 /// The most bytes in all annotations of an object together.
@@ -12,8 +13,7 @@ const ANNOTATIONS_BYTES: usize = 256 << 10;
 /// Returns what is wrong with the metadata of a new object of `kind`.
 pub fn faults(kind: &Kind, object: &Value) -> Vec<FieldError> {
     let meta = &object["metadata"];
-    let name_faults =
-        |text: &str| if kind.plural == "namespaces" { label_faults(text) } else { subdomain_faults(text) };
+    let name_faults = kind.strategy.name_faults;
     let mut faults = Vec::new();
     if let Some(generate) = meta["generateName"].as_str().filter(|generate| !generate.is_empty()) {
         // The API server appends letters to this stem, so a dash at its end is allowed.
@@ -47,17 +47,15 @@ pub fn change_faults(kind: &Kind, old: &Value, new: &Value) -> Vec<FieldError> {
     faults.extend(owner_faults(&meta["ownerReferences"]));
     faults.extend(finalizer_faults(meta));
     faults.extend(changed());
-    // Core Events have older checks of their own, without this one.
-    if kind.plural != "events" || !kind.group.is_empty() {
+    let checks = kind.strategy.change_checks;
+    if checks != ChangeChecks::Once {
         faults.extend(changed());
     }
-    match kind.plural.as_str() {
-        "namespaces" => faults.extend(known_finalizer_faults(meta)),
-        "secrets" | "configmaps" | "pods" => {
-            faults.extend(known_finalizer_faults(meta));
-            faults.extend(self::faults(kind, new));
-        }
-        _ => {}
+    if matches!(checks, ChangeChecks::Finalizers | ChangeChecks::Repeated) {
+        faults.extend(known_finalizer_faults(meta));
+    }
+    if checks == ChangeChecks::Repeated {
+        faults.extend(self::faults(kind, new));
     }
     faults
 }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use super::received::{Write, time_text};
 use crate::fields;
-use crate::kinds::builtin::NAMESPACE;
 use crate::kinds::{Kind, Kinds};
 use crate::state::Draft;
 
@@ -88,7 +87,7 @@ impl Remaining {
         ];
         let mut value = live.clone();
         value["status"]["conditions"] = conditions.into_iter().collect();
-        let kind: &Kind = write.kinds.get(NAMESPACE);
+        let kind: &Kind = write.kinds.get(write.kinds.namespaces());
         write.as_manager_of(kind, "kube-controller-manager", Some("status"), |manager| {
             fields::update(&kind.node, Some(live), &mut value, manager);
         });

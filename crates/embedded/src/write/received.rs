@@ -13,8 +13,6 @@ use crate::http::doubled;
 use crate::http::failure::Failure;
 use crate::http::request::{Query, Resource, content_type, manager};
 use crate::http::yaml;
-use crate::kinds::builtin;
-use crate::kinds::events;
 use crate::kinds::{Kind, Kinds};
 use crate::schema::{FieldError, Reason, Wording};
 use crate::state::{Draft, Object};
@@ -81,13 +79,13 @@ impl Write {
         let Incoming { object, warnings } = self.incoming(validation)?;
         let live = draft.get(self.kind().stored_as, &self.resource.key());
         let Some(live) = live else {
-            if !self.kind().created_by_update || self.resource.subresource.is_some() {
+            if !self.kind().strategy.created_by_update || self.resource.subresource.is_some() {
                 return Err(Failure::not_found(self.kind(), self.name()));
             }
             let made = self.make(draft, object, None, dry);
             return done(201, made, warnings);
         };
-        if !self.kind().updated_unconditionally && version(&object)? == 0 {
+        if !self.kind().strategy.updated_unconditionally && version(&object)? == 0 {
             let why = "Invalid value: 0: must be specified for an update";
             let fault = FieldError::new("metadata.resourceVersion", Reason::Invalid, why);
             let mut failure = Failure::invalid("", &self.kind().resource(), self.name(), &[fault]);
@@ -198,25 +196,22 @@ impl Write {
 
     /// Returns a stored object as this resource shows it.
     fn shown(&self, live: &Arc<Object>) -> Value {
-        match self.kind().group == events::NEW_GROUP {
-            true => builtin::to_new_event(live.value.clone()),
-            false => live.value.clone(),
-        }
+        self.kind().shown(live.value.clone())
     }
 
     /// Returns a stored object in the form in which it is compared with what is written through this resource.
     pub fn as_written<'v>(&self, stored: &'v Value) -> Cow<'v, Value> {
-        match self.kind().stored_as == builtin::EVENT {
-            true => Cow::Owned(events::as_written(self.kind(), stored)),
-            false => Cow::Borrowed(stored),
+        match self.kind().strategy.versions {
+            Some(versions) => Cow::Owned((versions.as_written)(stored.clone())),
+            None => Cow::Borrowed(stored),
         }
     }
 
     /// The reverse of [`Write::as_written`].
     pub fn as_stored(&self, written: Value) -> Value {
-        match self.kind().stored_as == builtin::EVENT {
-            true => events::as_stored(self.kind(), written),
-            false => written,
+        match self.kind().strategy.versions {
+            Some(versions) => (versions.as_stored)(written),
+            None => written,
         }
     }
 
@@ -241,12 +236,12 @@ impl Write {
         subresource: Option<&str>,
         then: impl FnOnce(&Manager<'_>) -> T,
     ) -> T {
-        let reset = fields::reset_fields(kind.status, !kind.custom, subresource);
+        let reset = fields::reset_fields(kind.strategy.status, !kind.custom, subresource);
         let api_version = kind.api_version();
         then(&Manager {
             name,
             api_version: &api_version,
-            other_version: events::other_version(kind),
+            other_version: kind.strategy.versions.map(|versions| versions.other),
             kind: &kind.kind,
             subresource,
             reset: &reset,

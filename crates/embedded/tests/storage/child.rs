@@ -10,12 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 
-use seatkeeper::machine::machine_time;
-use seatkeeper::operator::embedded::setup;
-use seatkeeper_embedded::Embedded;
 use seatkeeper_embedded::storage::{Change, Durable, Storage};
 
-use super::Dice;
+use super::{Dice, open};
 
 /// The variable that is set for the process that is killed: the folder, and the seed of what it does.
 pub const FOLDER: &str = "SEATKEEPER_STORAGE_CHILD";
@@ -37,7 +34,7 @@ pub const COUNTER: &str = "counter";
 pub fn run(folder: &Path, seed: u64) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let api = Embedded::open(folder, setup(machine_time)).unwrap();
+        let api = open(folder).unwrap();
         let objects: Api<ConfigMap> = Api::default_namespaced(api.client());
         let found = objects.list(&ListParams::default()).await.unwrap();
         // The test harness has already begun a line.

@@ -2,7 +2,44 @@
 
 use serde_json::{Map, Value, json};
 
+use super::definition::{Builtin, CORE, Names};
+use crate::Instant;
+use crate::kinds::columns::{Column, described, of, wide};
+use crate::kinds::strategy::{ChangeChecks, Strategy};
 use crate::schema::{FieldError, Reason};
+
+pub static POD: Builtin = Builtin {
+    names: Names { kind: "Pod", short: &["po"], categories: &["all"], ..CORE },
+    strategy: Strategy {
+        status: true,
+        generation: true,
+        shown_as_marked: true,
+        complete,
+        begin,
+        faults,
+        field_value,
+        change_checks: ChangeChecks::Repeated,
+        ..Strategy::BUILTIN
+    },
+    columns,
+    selectable: &[
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.podIP",
+        "status.podIPs",
+        "status.nominatedNodeName",
+    ],
+    recorded: "io.k8s.api.core.v1.Pod",
+};
+
+/// A Pod that does not say whether it uses the host's network does not use it.
+fn field_value(pod: &Value, label: &str) -> Option<String> {
+    (label == "spec.hostNetwork" && !pod["spec"]["hostNetwork"].is_boolean()).then(|| "false".into())
+}
 
 fn set(fields: &mut Map<String, Value>, field: &str, value: Value) {
     if fields.get(field).is_none_or(Value::is_null) {
@@ -17,7 +54,7 @@ fn each<'o>(fields: &'o mut Map<String, Value>, list: &str) -> impl Iterator<Ite
 }
 
 /// Fills in the defaults of a Pod (`SetDefaults_Pod` and its parts), as far as they do not depend on a scheduler.
-pub fn complete(pod: &mut Value) {
+fn complete(pod: &mut Value) {
     let status = pod.get_mut("status").and_then(Value::as_object_mut);
     if let Some((status, ip)) = status.and_then(|status| status.get("podIP").cloned().map(|ip| (status, ip))) {
         set(status, "podIPs", json!([{"ip": ip}]));
@@ -56,7 +93,7 @@ pub fn complete(pod: &mut Value) {
 
 /// Gives a new Pod its first status, in which it waits for a node, and the fields that the API server's admission sets
 /// on every Pod that does not set them itself.
-pub fn begin(pod: &mut Value) {
+fn begin(pod: &mut Value) {
     pod["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
     let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
     set(spec, "serviceAccountName", json!("default"));
@@ -78,7 +115,7 @@ pub fn begin(pod: &mut Value) {
 }
 
 /// Returns what is wrong with a Pod. `old` is the Pod that it replaces, if any.
-pub fn faults(pod: &Value, old: Option<&Value>) -> Vec<FieldError> {
+fn faults(pod: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let containers = pod["spec"]["containers"].as_array().map_or(&[] as &[Value], Vec::as_slice);
     if containers.is_empty() {
@@ -111,4 +148,58 @@ fn without_mutable(pod: &Value) -> Value {
         spec.shift_remove(field);
     }
     Value::Object(spec)
+}
+
+fn columns() -> Vec<Column> {
+    fn statuses(object: &Value) -> impl Iterator<Item = &Value> {
+        object["status"]["containerStatuses"].as_array().into_iter().flatten()
+    }
+    let ready = |object: &Value, _: Instant| {
+        let all = object["spec"]["containers"].as_array().map_or(0, Vec::len);
+        let ready = statuses(object).filter(|status| status["ready"] == json!(true)).count();
+        format!("{ready}/{all}").into()
+    };
+    let status = |object: &Value, _: Instant| {
+        if object["metadata"]["deletionTimestamp"].is_string() {
+            return "Terminating".into();
+        }
+        let waiting = statuses(object).find_map(|status| status["state"]["waiting"]["reason"].as_str());
+        let ended = statuses(object).find_map(|status| status["state"]["terminated"]["reason"].as_str());
+        let reason = object["status"]["reason"].as_str().filter(|reason| !reason.is_empty());
+        waiting.or(ended).or(reason).or(object["status"]["phase"].as_str()).unwrap_or_default().into()
+    };
+    let restarts = |object: &Value, _: Instant| {
+        let count: i64 = statuses(object).filter_map(|status| status["restartCount"].as_i64()).sum();
+        count.to_string().into()
+    };
+    let gates = |object: &Value, _: Instant| match object["spec"]["readinessGates"].as_array() {
+        Some(gates) if !gates.is_empty() => format!("0/{}", gates.len()).into(),
+        _ => Value::from("<none>"),
+    };
+    vec![
+        Column::name(),
+        of("Ready", "The aggregate readiness state of this pod for accepting traffic.", ready),
+        of("Status", "The aggregate status of the containers in this pod.", status),
+        of(
+            "Restarts",
+            "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted.",
+            restarts,
+        ),
+        Column::age(),
+        wide(of("IP", &described("core.v1.PodStatus", "podIP"), |object, _| none_if_empty(&object["status"]["podIP"]))),
+        wide(of("Node", &described("core.v1.PodSpec", "nodeName"), |object, _| {
+            none_if_empty(&object["spec"]["nodeName"])
+        })),
+        wide(of("Nominated Node", &described("core.v1.PodStatus", "nominatedNodeName"), |object, _| {
+            none_if_empty(&object["status"]["nominatedNodeName"])
+        })),
+        wide(of("Readiness Gates", &described("core.v1.PodSpec", "readinessGates"), gates)),
+    ]
+}
+
+fn none_if_empty(value: &Value) -> Value {
+    match value.as_str() {
+        Some(text) if !text.is_empty() => text.into(),
+        _ => "<none>".into(),
+    }
 }

@@ -6,10 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use seatkeeper::machine::{monotonic, random_bytes};
-
 use super::model::{Line, Model};
-use super::{Desk, Dice, child};
+use super::{Desk, Dice, child, now, random_seed};
 
 const KILLS: usize = LANES[0].0 + LANES[1].0 + LANES[2].0 + LANES[3].0;
 /// One lane per folder, each with a process that writes until it is killed: the number of kills, and whether it writes
@@ -33,10 +31,9 @@ fn a_thousand_kills_lose_no_acknowledged_write_and_leave_none_half_done() {
             Err(_) => child::run(Path::new(&folder), seed),
         };
     }
-    let seed =
-        std::env::var(SEED).map_or_else(|_| u32::from_le_bytes(random_bytes().unwrap()).into(), |s| s.parse().unwrap());
+    let seed = std::env::var(SEED).map_or_else(|_| random_seed(), |s| s.parse().unwrap());
     assert_eq!(KILLS, 1_000);
-    let (began, failed) = (monotonic(), AtomicBool::new(false));
+    let (began, failed) = (now(), AtomicBool::new(false));
     let failed = &failed;
     let models: Vec<Model> = std::thread::scope(|scope| {
         let lane = |lane: usize| scope.spawn(move || run_lane(seed, lane, failed));
@@ -44,7 +41,7 @@ fn a_thousand_kills_lose_no_acknowledged_write_and_leave_none_half_done() {
         lanes.into_iter().map(|lane| lane.join().unwrap()).collect()
     });
     let acknowledged: u64 = models.iter().map(|model| model.acknowledged).sum();
-    let seconds = (monotonic() - began).as_secs_f64();
+    let seconds = (now() - began).as_secs_f64();
     println!("{KILLS} kills, {acknowledged} acknowledged writes, {seconds:.1} s, seed {seed}");
     assert!(acknowledged > 2 * KILLS as u64, "only {acknowledged} writes were acknowledged: too few to show anything");
 }
@@ -79,7 +76,7 @@ fn once(
     starting: &mut Duration,
     at_start: bool,
 ) -> Result<(), String> {
-    let began = monotonic();
+    let began = now();
     let mut command = Command::new(std::env::current_exe().unwrap());
     if bare {
         command.env(child::BARE, "yes");
@@ -103,7 +100,7 @@ fn once(
             let Some(line) = lines.next() else { break };
             match model.take(&line.unwrap()) {
                 Ok(Line::Ready) => {
-                    *starting = monotonic() - began;
+                    *starting = now() - began;
                     left = Some(dice.below(WRITES));
                 }
                 Ok(Line::Acknowledged) => left = left.map(|left: u64| left.saturating_sub(1)),

@@ -8,12 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use seatkeeper::machine::machine_time;
-use seatkeeper::operator::embedded::setup;
-use seatkeeper_embedded::Embedded;
 use seatkeeper_embedded::storage::{DATABASE, Durable};
 
-use super::{Desk, child};
+use super::{Desk, child, open};
 
 /// The variable that is set for a process that fills its disk: the folder.
 const FILL: &str = "SEATKEEPER_STORAGE_FILL";
@@ -102,7 +99,7 @@ fn on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_acknowledged_is_los
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let found = runtime.block_on(async {
-        let api = Embedded::open(&desk.0, setup(machine_time)).unwrap();
+        let api = open(&desk.0).unwrap();
         Api::<ConfigMap>::default_namespaced(api.client()).list(&ListParams::default()).await.unwrap().items
     });
     assert_eq!(found.len(), acknowledged + 1);
@@ -112,7 +109,7 @@ fn on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_acknowledged_is_los
 fn fill(folder: &Path) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
-        let api = Embedded::open(folder, setup(machine_time)).unwrap();
+        let api = open(folder).unwrap();
         let objects: Api<ConfigMap> = Api::default_namespaced(api.client());
         let create = async |number: usize| {
             let parts = ["a", "b", "c"].map(|part| part.repeat(10_000));

@@ -1,81 +1,17 @@
-//! Events: their defaults, what each of the two groups may write (`pkg/apis/core/validation/events.go`), and the owners
-//! of their fields, which the groups name differently.
+//! What each of the two groups of Events may write (`pkg/apis/core/validation/events.go`).
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::builtin::{self, NEW_NAMES};
-use super::kind::Kind;
-use super::names::{qualified_name_faults, subdomain_faults};
+use crate::kinds::names::{qualified_name_faults, subdomain_faults};
 use crate::schema::FieldError;
-
-/// The newer group of Events, and its version.
-pub const NEW_GROUP: &str = "events.k8s.io";
-const NEW_VERSION: &str = "events.k8s.io/v1";
-const CORE_VERSION: &str = "v1";
 
 /// The most bytes in a name such as that of the reporter or the reason, and in the note.
 const LONGEST_NAME: usize = 128;
 const LONGEST_NOTE: usize = 1024;
 
-/// Fills in the defaults of an Event.
-pub fn complete(object: &mut Value) {
-    let Some(fields) = object.as_object_mut() else { return };
-    for field in ["firstTimestamp", "lastTimestamp", "eventTime"] {
-        fields.entry(field).or_insert(Value::Null);
-    }
-    for field in ["source", "involvedObject"] {
-        if !fields.get(field).is_some_and(Value::is_object) {
-            fields.insert(field.into(), json!({}));
-        }
-    }
-    for field in ["reportingComponent", "reportingInstance"] {
-        if !fields.get(field).is_some_and(Value::is_string) {
-            fields.insert(field.into(), "".into());
-        }
-    }
-}
-
-/// Returns the other version in which Events are written; `None` if `kind` is not an Event.
-pub fn other_version(kind: &Kind) -> Option<&'static str> {
-    (kind.stored_as == builtin::EVENT).then_some(if kind.group == NEW_GROUP { CORE_VERSION } else { NEW_VERSION })
-}
-
-/// Returns a stored Event in the form of `kind`. Fields owned in the other version get their names in this one.
-pub fn as_written(kind: &Kind, stored: &Value) -> Value {
-    let mut object = match kind.group == NEW_GROUP {
-        true => builtin::to_new_event(stored.clone()),
-        false => stored.clone(),
-    };
-    rename_owned(kind, &mut object, |(core, new)| if kind.group == NEW_GROUP { (core, new) } else { (new, core) });
-    object
-}
-
-/// The reverse of [`as_written`].
-pub fn as_stored(kind: &Kind, mut object: Value) -> Value {
-    rename_owned(kind, &mut object, |(core, new)| if kind.group == NEW_GROUP { (new, core) } else { (core, new) });
-    match kind.group == NEW_GROUP {
-        true => builtin::to_core_event(object),
-        false => object,
-    }
-}
-
-/// Renames the fields that are owned in the other version.
-fn rename_owned<'n>(kind: &Kind, object: &mut Value, order: impl Fn((&'n str, &'n str)) -> (&'n str, &'n str) + Copy) {
-    let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
-    let others = entries.into_iter().flatten().filter(|entry| entry["apiVersion"].as_str() == other_version(kind));
-    for owned in others.filter_map(|entry| entry.get_mut("fieldsV1")?.as_object_mut()) {
-        for (from, to) in NEW_NAMES.iter().copied().map(order) {
-            if let Some(below) = owned.shift_remove(&format!("f:{from}")) {
-                owned.insert(format!("f:{to}"), below);
-            }
-        }
-        owned.sort_keys();
-    }
-}
-
-/// Returns what is wrong with an Event that is written through `kind`. `old` is the Event that it replaces, if any.
-pub fn faults(kind: &Kind, event: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let new = kind.group == NEW_GROUP;
+/// Returns what is wrong with an Event that is written through the newer group if `new`. `old` is the
+/// Event that it replaces; `None` if there is none.
+pub fn faults(event: &Value, old: Option<&Value>, new: bool) -> Vec<FieldError> {
     let mut faults = faults_of_old(event, new);
     match (new, old) {
         (false, _) => {}

@@ -7,12 +7,9 @@ use redb::ReadableDatabase;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use seatkeeper::machine::machine_time;
-use seatkeeper::operator::embedded::setup;
-use seatkeeper_embedded::Embedded;
 use seatkeeper_embedded::storage::{Change, DATABASE, Durable, Storage, StorageError, WITNESS};
 
-use super::{Desk, Dice, child};
+use super::{Desk, Dice, child, open};
 
 const NUMBERS: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("numbers");
 const OBJECTS: redb::TableDefinition<&str, &[u8]> = redb::TableDefinition::new("objects");
@@ -69,7 +66,7 @@ fn when_free<T>(open: impl Fn() -> Result<T, StorageError>) -> Result<T, Storage
 fn expect_refusal(folder: &Path, says: &str) {
     let path = folder.join(DATABASE);
     let before = fs::read(&path).unwrap();
-    let refused = when_free(|| Embedded::open(folder, setup(machine_time))).map(drop).unwrap_err().to_string();
+    let refused = when_free(|| open(folder)).map(drop).unwrap_err().to_string();
     for part in [path.to_str().unwrap(), says, "restore a copy of it, or move it away"] {
         assert!(refused.contains(part), "{part:?} is not in: {refused}");
     }
@@ -217,7 +214,7 @@ fn objects_that_are_not_ours_are_refused() {
             .commit(21, &[Change { key: key.into(), value: Some(value.into()) }])
             .unwrap();
         let before = fs::read(&path).unwrap();
-        let refused = when_free(|| Embedded::open(&desk.0, setup(machine_time))).map(drop).unwrap_err().to_string();
+        let refused = when_free(|| open(&desk.0)).map(drop).unwrap_err().to_string();
         for part in [says, key, "move it away"] {
             assert!(refused.contains(part), "{part:?} is not in: {refused}");
         }
@@ -241,7 +238,7 @@ fn what_was_written_is_read_by_the_next_process() {
     let (desk, path) = with_objects("again");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let written = runtime.block_on(async {
-        let api = when_free(|| Embedded::open(&desk.0, setup(machine_time))).unwrap();
+        let api = when_free(|| open(&desk.0)).unwrap();
         let objects: Api<ConfigMap> = Api::default_namespaced(api.client());
         assert_eq!(objects.list(&ListParams::default()).await.unwrap().items.len(), 12);
         let (object, _) = child::object("new", ["a", "b", "c"].map(String::from));

@@ -8,6 +8,35 @@ mod model;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use seatkeeper_embedded::storage::StorageError;
+use seatkeeper_embedded::{Embedded, Kinds, Setup};
+
+/// Opens the API that keeps its objects in `folder`.
+#[expect(clippy::disallowed_methods, reason = "these tests are about a real disk, in real time")]
+fn open(folder: &Path) -> Result<Embedded, StorageError> {
+    static KINDS: LazyLock<Arc<Kinds>> = LazyLock::new(Arc::default);
+    Embedded::open(folder, Setup { kinds: KINDS.clone(), now: Box::new(chrono::Utc::now), random })
+}
+
+#[expect(clippy::disallowed_methods, reason = "these tests are about real processes")]
+fn random(bytes: &mut [u8]) {
+    getrandom::fill(bytes).unwrap();
+}
+
+/// A seed for [`Dice`].
+fn random_seed() -> u64 {
+    let mut bytes = [0; 4];
+    random(&mut bytes);
+    u32::from_le_bytes(bytes).into()
+}
+
+#[expect(clippy::disallowed_methods, reason = "these tests are about real processes")]
+fn now() -> Instant {
+    Instant::now()
+}
 
 /// The folder of one test, deleted when the test has passed.
 struct Desk(PathBuf);
