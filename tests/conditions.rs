@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use seatkeeper::api::conditions::ConditionType;
+use seatkeeper::domain::event::Happening;
 use seatkeeper::domain::reason::Reason;
 
 const PAGE: &str = "docs/conditions.md";
@@ -18,6 +19,10 @@ fn tables() -> String {
     for reason in Reason::ALL {
         text.push_str(&format!("| `{}` | {} |\n", reason.as_str(), reason.meaning()));
     }
+    text.push_str("\n## Events\n\n| reason | what has happened |\n|---|---|\n");
+    for happening in Happening::ALL {
+        text.push_str(&format!("| `{}` | {} |\n", happening.as_str(), happening.meaning()));
+    }
     text
 }
 
@@ -29,7 +34,7 @@ fn the_page_of_conditions_is_what_the_code_says() {
     let written = page.find("## Conditions").map_or("", |at| &page[at..]);
     assert!(
         written == expected,
-        "{PAGE} differs from src/api/conditions.rs or src/domain/reason.rs; its tables are:\n\n{expected}"
+        "{PAGE} differs from src/api/conditions.rs, src/domain/reason.rs or src/domain/event.rs; its tables are:\n\n{expected}"
     );
 }
 

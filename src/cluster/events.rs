@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::client::{self, call};
 use crate::domain::Instant;
+use crate::domain::event::Happening;
 use crate::machine::monotonic;
 
 /// The most Events waiting to be sent; more are dropped and counted.
@@ -37,6 +38,12 @@ pub struct Note {
     /// In CamelCase, and specific.
     pub reason: Cow<'static, str>,
     pub text: String,
+}
+
+impl From<Happening> for Cow<'static, str> {
+    fn from(happening: Happening) -> Self {
+        happening.as_str().into()
+    }
 }
 
 impl Note {

@@ -1,10 +1,24 @@
 //! The operator: watches objects, judges them with the domain, acts, and shows the result.
 //!
+//! | question | file |
+//! |---|---|
+//! | Which kinds are there? | `kinds.rs` |
+//! | What is kept of each kind? | `kind.rs` |
+//! | Which change makes which object worth another look? | `relations.rs` |
+//! | Which objects are to be looked at, and when? | `queue.rs` |
+//! | How is an object looked at, and what follows? | `runner.rs`, measured in `metrics.rs` |
+//! | What does a look at an object do? | `license/`, `subscription/`, `plan.rs`, `roster.rs` |
+//! | In which order do caches, controllers and watches begin? | `wiring.rs` |
+//!
 //! **Architecture Invariant:** no step depends on having seen an event. Every reconcile starts from what exists.
 
+mod kind;
+mod kinds;
 pub mod license;
+mod metrics;
 pub mod plan;
 pub mod queue;
+mod relations;
 pub mod roster;
 pub mod runner;
 pub mod subscription;
@@ -29,6 +43,7 @@ use crate::seats::Desk;
 use crate::seats::budget::BYTES_A_SECOND;
 use crate::seats::ledger::Ledger;
 use crate::seats::metrics::SeatMetrics;
+use metrics::LookMetrics;
 use runner::Surroundings;
 use wiring::{Caches, Wiring};
 
@@ -113,7 +128,16 @@ impl Operator {
         if !first_look(&candidate, &mut stop).await {
             return End::Stopped;
         }
-        let with = Surroundings { clock, events, metrics: metrics.clone(), desk: desk.clone() };
+        let look_metrics = LookMetrics::default();
+        metrics.export(|registry| look_metrics.register(registry));
+        let with = Surroundings {
+            observed: caches.observed.clone(),
+            clock,
+            events,
+            metrics: metrics.clone(),
+            look_metrics,
+            desk: desk.clone(),
+        };
         let wiring = Wiring::start(caches, with);
         tokio::select! {
             biased;

@@ -1,60 +1,36 @@
 //! The Plan controller: reports what is wrong with a Plan on its own, and which of its parts are not acted on yet.
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use kube::{Api, Resource, ResourceExt};
 use std::sync::Arc;
 
-use super::runner::{Controller, ReconcileError, Surroundings};
+use super::kind::Kind;
+use super::runner::{Controller, Look, Surroundings};
 use crate::api::Plan;
 use crate::api::conditions::{ConditionType, Conditions};
 use crate::api::contract::plan_faults;
 use crate::api::plan::{Offer, PlanSpec, PlanStatus};
+use crate::cluster::client::CallError;
+use crate::cluster::clock::Now;
 use crate::cluster::events::Note;
-use crate::cluster::status::StatusWriter;
-use crate::cluster::watch::cached;
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
-use crate::observed::Observed;
 
 /// Keeps the status of Plans.
-pub struct PlanController {
-    pub observed: Observed,
-    pub with: Surroundings,
-    pub statuses: Arc<StatusWriter<PlanStatus>>,
-}
+pub struct PlanController;
 
 impl Controller for PlanController {
     type Object = Plan;
     const KIND: &'static str = "Plan";
 
-    fn reconcile<'a>(&'a self, plan: &'a Plan) -> BoxFuture<'a, Result<(), ReconcileError>> {
-        self.look_at(plan).boxed()
+    fn new(_: &Arc<Kind<Plan>>, _: &Surroundings) -> Self {
+        PlanController
     }
-}
 
-impl PlanController {
-    async fn look_at(&self, plan: &Plan) -> Result<(), ReconcileError> {
-        let now = self.with.clock.now().at;
-        let in_cache = || cached(&self.observed.plans, plan, |now| now.status.clone());
-        let before = self.statuses.latest(plan, in_cache).unwrap_or_default();
+    async fn look(&self, plan: &Plan, before: &PlanStatus, now: Now) -> Result<Look<PlanStatus>, CallError> {
         let faults = plan_faults(&plan.spec);
-        let status = status(plan, &faults, &before, now);
-        let api: Api<Plan> = Api::namespaced(self.observed.client.clone(), &plan.namespace().unwrap_or_default());
-        if self.statuses.write(&api, plan, Some(&before), &status).await? {
-            self.with.metrics.status_written(Self::KIND);
-            let told = faults.iter().map(|fault| Note::warning(fault.reason.as_str(), fault.to_string())).collect();
-            self.with.events.tell(plan, told, now);
-        }
-        Ok(())
-    }
-
-    /// Drops what is kept of a Plan that is gone.
-    pub fn forget(&self, plan: &Plan) {
-        if let Some(uid) = &plan.meta().uid {
-            self.statuses.forget(uid);
-        }
+        let notes = faults.iter().map(|fault| Note::warning(fault.reason.as_str(), fault.to_string())).collect();
+        let status = status(plan, &faults, before, now.at);
+        Ok(Look { status, notes, wake: None, only_on_this_version: false })
     }
 }
 

@@ -1,38 +1,33 @@
 //! The Roster controller: shows how many are members now, whether the License admits the Roster, and who is in it
 //! twice.
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Resource, ResourceExt};
+use kube::ResourceExt;
 use std::sync::Arc;
 
-use super::queue::Wakes;
-use super::runner::{Controller, ReconcileError, Surroundings};
+use super::kind::Kind;
+use super::runner::{Controller, Look, Surroundings};
 use crate::api::allowed_namespaces::admits;
 use crate::api::common::Timestamp;
 use crate::api::conditions::{ConditionType, Conditions, find, is_true};
 use crate::api::roster::{MemberCounts, RosterStatus};
 use crate::api::{License, Roster};
+use crate::cluster::client::CallError;
+use crate::cluster::clock::Now;
 use crate::cluster::events::Note;
-use crate::cluster::status::StatusWriter;
-use crate::cluster::watch::{Guarded, cached};
 use crate::domain::Instant;
+use crate::domain::event::Happening;
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
 use crate::domain::seats::roster::{DuplicateMember, Members};
 use crate::observed::Observed;
-use crate::observed::enrolment::{counts, users};
+use crate::observed::enrolment::{counts, license_of, users};
 
 /// The most users and faults that are named in a message; there may be more.
 const NAMED: usize = 10;
 
 /// Keeps the status of Rosters.
 pub struct RosterController {
-    pub observed: Observed,
-    pub with: Surroundings,
-    pub statuses: Arc<StatusWriter<RosterStatus>>,
-    pub wakes: Arc<Wakes<Guarded<Roster>>>,
+    observed: Observed,
 }
 
 /// What was found out about a Roster.
@@ -48,27 +43,28 @@ impl Controller for RosterController {
     type Object = Roster;
     const KIND: &'static str = "Roster";
 
-    fn reconcile<'a>(&'a self, roster: &'a Roster) -> BoxFuture<'a, Result<(), ReconcileError>> {
-        self.look_at(roster).boxed()
+    fn new(_: &Arc<Kind<Roster>>, with: &Surroundings) -> Self {
+        RosterController { observed: with.observed.clone() }
+    }
+
+    /// The License that the Roster is for.
+    fn references(roster: &Roster) -> Vec<String> {
+        vec![license_of(roster)]
+    }
+
+    async fn look(&self, roster: &Roster, before: &RosterStatus, now: Now) -> Result<Look<RosterStatus>, CallError> {
+        let judged = self.judge(roster, now.at);
+        let status = status(roster, &judged, before, now.at);
+        Ok(Look {
+            notes: notes(before, &status),
+            wake: judged.ok().and_then(|judged| judged.next_change),
+            status,
+            only_on_this_version: false,
+        })
     }
 }
 
 impl RosterController {
-    async fn look_at(&self, roster: &Roster) -> Result<(), ReconcileError> {
-        let now = self.with.clock.now().at;
-        let in_cache = || cached(&self.observed.rosters, roster, |now| now.status.clone());
-        let before = self.statuses.latest(roster, in_cache).unwrap_or_default();
-        let judged = self.judge(roster, now);
-        self.wakes.set(&guarded(roster), judged.as_ref().ok().and_then(|judged| judged.next_change));
-        let status = status(roster, &judged, &before, now);
-        let api: Api<Roster> = Api::namespaced(self.observed.client.clone(), &roster.namespace().unwrap_or_default());
-        if self.statuses.write(&api, roster, Some(&before), &status).await? {
-            self.with.metrics.status_written(Self::KIND);
-            self.with.events.tell(roster, notes(&before, &status), now);
-        }
-        Ok(())
-    }
-
     fn judge(&self, roster: &Roster, now: Instant) -> Result<Judged, Vec<Fault>> {
         let list = roster.people()?;
         let alone = Members::unite(std::slice::from_ref(&list));
@@ -103,19 +99,6 @@ impl RosterController {
         }
         Ok(license.clone())
     }
-
-    /// Drops what is kept of a Roster that is gone.
-    pub fn forget(&self, roster: &Roster) {
-        self.wakes.set(&guarded(roster), None);
-        if let Some(uid) = &roster.meta().uid {
-            self.statuses.forget(uid);
-        }
-    }
-}
-
-/// The reference by which the caches name the object.
-fn guarded(roster: &Roster) -> ObjectRef<Guarded<Roster>> {
-    ObjectRef::new(&roster.name_any()).within(&roster.namespace().unwrap_or_default())
 }
 
 fn status(roster: &Roster, judged: &Result<Judged, Vec<Fault>>, before: &RosterStatus, now: Instant) -> RosterStatus {
@@ -188,7 +171,7 @@ fn notes(before: &RosterStatus, after: &RosterStatus) -> Vec<Note> {
         was.is_none().then_some(now)
     };
     let unready = newly(ConditionType::Ready, false).map(|now| Note::warning(now.reason.clone(), now.message.clone()));
-    let doubled =
-        newly(ConditionType::DuplicateMember, true).map(|now| Note::warning("DuplicateMember", now.message.clone()));
+    let doubled = newly(ConditionType::DuplicateMember, true)
+        .map(|now| Note::warning(Happening::DuplicateMember, now.message.clone()));
     unready.into_iter().chain(doubled).collect()
 }

@@ -3,23 +3,26 @@
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use kube::runtime::reflector::ObjectRef;
-use kube::runtime::reflector::store::Store;
+use kube::core::object::HasStatus;
 use kube::{Resource, ResourceExt};
 use std::collections::{HashMap, HashSet};
-use std::fmt::Debug;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::queue::Queue;
+use super::kind::{Kind, Name, Object, name_of};
+use super::metrics::LookMetrics;
 use crate::cluster::client::CallError;
-use crate::cluster::clock::Clock;
+use crate::cluster::clock::{Clock, Now};
 use crate::cluster::events::{Events, Note};
 use crate::cluster::metrics::Metrics;
 use crate::cluster::watch::Guarded;
+use crate::domain::Instant;
+use crate::domain::event::Happening;
 use crate::machine::{jittered, monotonic};
+use crate::observed::Observed;
 use crate::seats::Desk;
 use crate::wrong::{self, Variant::*};
 
@@ -29,13 +32,43 @@ const CONCURRENCY: usize = 64;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
-/// What a controller does with an object.
-pub trait Controller: Send + Sync + 'static {
-    type Object: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static;
+/// What a controller does with the objects of one kind.
+pub trait Controller: Sized + Send + Sync + 'static {
+    type Object: Object;
     const KIND: &'static str;
 
-    /// Makes the world as `object` wants it. After an error it is called again.
-    fn reconcile<'a>(&'a self, object: &'a Self::Object) -> BoxFuture<'a, Result<(), ReconcileError>>;
+    fn new(kind: &Arc<Kind<Self::Object>>, with: &Surroundings) -> Self;
+
+    /// What an object refers to, in the form of [`target`](crate::observed::references::target).
+    fn references(_: &Self::Object) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Makes the world as `object` wants it, and says what to show. After an error it is called again. `before` is the
+    /// newest known status.
+    fn look(
+        &self,
+        object: &Self::Object,
+        before: &StatusOf<Self>,
+        now: Now,
+    ) -> impl Future<Output = Result<Look<StatusOf<Self>>, CallError>> + Send;
+
+    /// Drops what the controller keeps of an object that is gone.
+    fn forget(&self, _: &Self::Object) {}
+}
+
+type StatusOf<C> = <<C as Controller>::Object as HasStatus>::Status;
+
+/// What comes of a look at an object. What it does besides, such as issuing keys, is done by then.
+pub struct Look<S> {
+    pub status: S,
+    /// The Events, which are sent if the status is new.
+    pub notes: Vec<Note>,
+    /// When to look again even if nothing changes; `None` if never.
+    pub wake: Option<Instant>,
+    /// Writes the status only on the version of the object that was looked at: what cannot be undone must not be
+    /// written on the basis of an outdated cache.
+    pub only_on_this_version: bool,
 }
 
 /// Why an object has to be looked at again.
@@ -50,37 +83,111 @@ pub enum ReconcileError {
 /// What every controller works with.
 #[derive(Clone)]
 pub struct Surroundings {
+    pub observed: Observed,
     pub clock: Clock,
     pub events: Events,
     pub metrics: Arc<Metrics>,
+    pub look_metrics: LookMetrics,
     /// Grants the seats of Licenses.
     pub desk: Desk,
 }
 
-type Name<C> = ObjectRef<Guarded<<C as Controller>::Object>>;
+/// A kind with its controller.
+pub struct Running<C: Controller> {
+    pub kind: Arc<Kind<C::Object>>,
+    pub controller: C,
+    with: Surroundings,
+}
+
+/// A kind with its controller, whatever the kind.
+pub trait AnyKind: Send + Sync {
+    /// Returns once the cache has listed, or its watch has ended.
+    fn synced(&self) -> BoxFuture<'_, ()>;
+    /// Looks at objects until `close`, and returns once the work under way is done.
+    fn run(self: Arc<Self>) -> BoxFuture<'static, ()>;
+    /// Begins nothing new.
+    fn close(&self);
+    fn read_references(&self);
+    fn look_at_all(&self);
+    fn look_at_referrers(&self, target: &str);
+}
+
+impl<C: Controller> AnyKind for Running<C> {
+    fn synced(&self) -> BoxFuture<'_, ()> {
+        self.kind.cache.wait_until_ready().map(|_| ()).boxed()
+    }
+
+    fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        async move {
+            tokio::select! {
+                biased;
+                () = run(&self) => {}
+                () = self.kind.wakes.run(&self.with.clock, &self.kind.queue) => {}
+            }
+        }
+        .boxed()
+    }
+
+    fn close(&self) {
+        self.kind.queue.close();
+    }
+
+    fn read_references(&self) {
+        self.kind.read_references(C::references);
+    }
+
+    fn look_at_all(&self) {
+        self.kind.look_at_all();
+    }
+
+    fn look_at_referrers(&self, target: &str) {
+        self.kind.look_at_referrers(target);
+    }
+}
+
+impl<C: Controller> Running<C> {
+    pub fn new(kind: Arc<Kind<C::Object>>, with: &Surroundings) -> Self {
+        Running { controller: C::new(&kind, with), kind, with: with.clone() }
+    }
+
+    async fn reconcile(&self, object: &C::Object) -> Result<(), ReconcileError> {
+        let now = self.with.clock.now();
+        let before = self.kind.status_of(object);
+        // 1. Look, and act.
+        let look = self.controller.look(object, &before, now).await?;
+        // 2. Look again in time.
+        self.kind.wakes.set(&name_of(object), look.wake);
+        // 3. Write the status, if it is new.
+        let version = object.meta().resource_version.as_deref().filter(|_| look.only_on_this_version);
+        if self.kind.write_status(object, &before, &look.status, version).await? {
+            self.with.look_metrics.status_written(C::KIND);
+            // 4. Tell what has changed.
+            self.with.events.tell(object, look.notes, now.at);
+        }
+        Ok(())
+    }
+}
+
+type NameOf<C> = Name<<C as Controller>::Object>;
 
 /// What happens next, to one object.
 enum Step<C: Controller> {
-    Done(Name<C>, Arc<Guarded<C::Object>>, Result<(), ReconcileError>),
+    Done(NameOf<C>, Arc<Guarded<C::Object>>, Result<(), ReconcileError>),
     /// The wait after this many failed attempts is over.
-    Retry(Name<C>, u32),
-    Next(Name<C>),
+    Retry(NameOf<C>, u32),
+    Next(NameOf<C>),
     Closed,
 }
 
-/// Reconciles the objects of `queue` until it is closed, then returns once the work under way is done.
-pub async fn run<C: Controller>(
-    controller: Arc<C>,
-    queue: Queue<Guarded<C::Object>>,
-    objects: Store<Guarded<C::Object>>,
-    with: Surroundings,
-) {
-    let mut attempts: HashMap<Name<C>, u32> = HashMap::new();
+/// Reconciles the objects of the queue until it is closed, then returns once the work under way is done.
+async fn run<C: Controller>(running: &Running<C>) {
+    let Kind { queue, cache, .. } = &*running.kind;
+    let mut attempts: HashMap<NameOf<C>, u32> = HashMap::new();
     let mut waits = FuturesUnordered::new();
     let mut under_way = FuturesUnordered::new();
-    let mut busy: HashSet<Name<C>> = HashSet::new();
+    let mut busy: HashSet<NameOf<C>> = HashSet::new();
     // Objects that changed while they were worked on: each is looked at once more.
-    let mut again: HashSet<Name<C>> = HashSet::new();
+    let mut again: HashSet<NameOf<C>> = HashSet::new();
     let mut next = pin!(queue.objects());
     let mut open = true;
     loop {
@@ -98,12 +205,12 @@ pub async fn run<C: Controller>(
                 }
             }
             Step::Next(name) => {
-                let Some(object) = objects.get(&name) else {
+                let Some(object) = cache.get(&name) else {
                     attempts.remove(&name);
                     continue;
                 };
                 busy.insert(name.clone());
-                under_way.push(work(controller.clone(), with.clone(), name, object));
+                under_way.push(work(running, name, object));
             }
             Step::Done(name, object, done) => {
                 busy.remove(&name);
@@ -131,18 +238,17 @@ pub async fn run<C: Controller>(
 }
 
 async fn work<C: Controller>(
-    controller: Arc<C>,
-    with: Surroundings,
-    name: Name<C>,
+    running: &Running<C>,
+    name: NameOf<C>,
     object: Arc<Guarded<C::Object>>,
-) -> (Name<C>, Arc<Guarded<C::Object>>, Result<(), ReconcileError>) {
+) -> (NameOf<C>, Arc<Guarded<C::Object>>, Result<(), ReconcileError>) {
     let started = monotonic();
-    let done = one(controller.as_ref(), &object, &with).await;
-    with.metrics.reconciled(C::KIND, monotonic().saturating_sub(started), done.is_ok());
+    let done = one(running, &object).await;
+    running.with.look_metrics.reconciled(C::KIND, monotonic().saturating_sub(started), done.is_ok());
     (name, object, done)
 }
 
-async fn wait<C: Controller>(name: Name<C>, attempt: u32) -> (Name<C>, u32) {
+async fn wait<C: Controller>(name: NameOf<C>, attempt: u32) -> (NameOf<C>, u32) {
     let wait = FIRST_RETRY.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_RETRY);
     tokio::time::sleep(jittered(wait)).await;
     (name, attempt)
@@ -160,13 +266,9 @@ fn tell<K: Resource<DynamicType = ()>>(object: &K, kind: &'static str, error: &R
     }
 }
 
-async fn one<C: Controller>(
-    controller: &C,
-    object: &Guarded<C::Object>,
-    with: &Surroundings,
-) -> Result<(), ReconcileError> {
+async fn one<C: Controller>(running: &Running<C>, object: &Guarded<C::Object>) -> Result<(), ReconcileError> {
     match &object.0 {
-        Ok(object) => match AssertUnwindSafe(controller.reconcile(object)).catch_unwind().await {
+        Ok(object) => match AssertUnwindSafe(running.reconcile(object)).catch_unwind().await {
             Ok(done) => done,
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
@@ -182,7 +284,8 @@ async fn one<C: Controller>(
                 error = malformed.error,
                 "malformed"
             );
-            with.events.tell(object, vec![Note::warning("Malformed", text)], with.clock.now().at);
+            let with = &running.with;
+            with.events.tell(object, vec![Note::warning(Happening::Malformed, text)], with.clock.now().at);
             Ok(())
         }
     }

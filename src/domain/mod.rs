@@ -5,12 +5,14 @@
 //! `tests/house` proves it.
 
 pub mod contract;
+pub mod event;
 pub mod fault;
 pub mod license;
 pub mod reason;
 pub mod seats;
 pub mod tick;
 pub mod trusted_time;
+mod words;
 
 /// A point in time, in UTC. Civil dates become instants only in `contract::term`.
 pub type Instant = chrono::DateTime<chrono::Utc>;

@@ -1,35 +1,11 @@
 //! The reasons that conditions and faults give, each with its meaning. `docs/conditions.md` is written from this list.
 
-macro_rules! reasons {
-    ($($(#[doc = $text:literal])+ $name:ident,)*) => {
-        /// Why something is as it is: a CamelCase word for programs to match on.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reason {
-            $($(#[doc = $text])+ $name,)*
-        }
+use super::words::words;
 
-        impl Reason {
-            /// Every reason, in the order of the documentation.
-            pub const ALL: &[Reason] = &[$(Reason::$name,)*];
+words! {
+    /// Why something is as it is: a CamelCase word for programs to match on.
+    Reason
 
-            /// The word.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Reason::$name => stringify!($name),)*
-                }
-            }
-
-            /// What it means, and what to do about it.
-            pub fn meaning(self) -> &'static str {
-                match self {
-                    $(Reason::$name => concat!($($text),+).trim_start(),)*
-                }
-            }
-        }
-    };
-}
-
-reasons! {
     /// A key is in force, and everything that it states is granted.
     Full,
     /// The licence has ended, and everything keeps working until the grace period ends. Enter a new key.

@@ -13,20 +13,18 @@ use super::namespaces::{self, NamespaceMeta};
 use super::trust::BuiltTrust;
 use super::verified::Verified;
 use crate::api::allowed_namespaces::{Labels, admits};
-use crate::api::{License, Plan, Roster, Subscription, mark};
+use crate::api::{License, Plan, mark};
 use crate::cluster::watch::{Guarded, all};
 use crate::domain::license::name::LicenseName;
 
-/// Every object that the operator looks at. Secrets are split by type; a Secret of another type is never read.
+/// The objects that others are judged by. Secrets are split by type; a Secret of another type is never read.
 #[derive(Clone)]
 pub struct Observed {
     pub client: Client,
     /// The operator's own namespace.
     pub namespace: String,
     pub licenses: Store<Guarded<License>>,
-    pub subscriptions: Store<Guarded<Subscription>>,
     pub plans: Store<Guarded<Plan>>,
-    pub rosters: Store<Guarded<Roster>>,
     /// Namespaces, for their labels, by which a License may admit them.
     pub namespaces: Store<NamespaceMeta>,
     pub keys: Store<Secret>,

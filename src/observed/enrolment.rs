@@ -20,7 +20,7 @@ use crate::domain::seats::roster::{DuplicateMember, MemberMode, Members};
 /// The Rosters of Licenses and the people on them.
 pub struct Enrolment {
     /// Which Rosters name which License.
-    pub references: References<Guarded<Roster>>,
+    references: Arc<References<Guarded<Roster>>>,
     rosters: Store<Guarded<Roster>>,
     namespaces: Store<NamespaceMeta>,
     look_again: LookAgain,
@@ -54,11 +54,12 @@ impl Enrolment {
     /// Calls `look_again` with each Roster for which something changes because another Roster did.
     pub fn new(
         rosters: Store<Guarded<Roster>>,
+        references: Arc<References<Guarded<Roster>>>,
         namespaces: Store<NamespaceMeta>,
         look_again: impl Fn(ObjectRef<Guarded<Roster>>) + Send + Sync + 'static,
     ) -> Self {
         let look_again = Box::new(look_again);
-        Enrolment { references: References::default(), rosters, namespaces, look_again, united: Mutex::default() }
+        Enrolment { references, rosters, namespaces, look_again, united: Mutex::default() }
     }
 
     /// The Rosters that count for `license`, by namespace and name. A Roster that cannot be read does not count.

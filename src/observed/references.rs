@@ -62,3 +62,9 @@ where
 pub fn target(kind: &str, namespace: &str, name: &str) -> String {
     format!("{kind}/{namespace}/{name}")
 }
+
+/// The object of `kind` that a reference names; `None` if it names another kind.
+pub fn object<K: reflector::Lookup<DynamicType = ()>>(kind: &str, target: &str) -> Option<ObjectRef<K>> {
+    let (namespace, name) = target.strip_prefix(kind)?.strip_prefix('/')?.split_once('/')?;
+    Some(ObjectRef::new(name).within(namespace))
+}

@@ -21,7 +21,7 @@ impl LicenseController {
         loop {
             tokio::time::sleep(jittered(SHOWN)).await;
             for license in self.with.desk.changed_use() {
-                self.queue.add(ObjectRef::new(&license.name).within(&license.namespace));
+                self.kind.queue.add(ObjectRef::new(&license.name).within(&license.namespace));
             }
             let now = monotonic();
             told.retain(|_, at| now.saturating_sub(*at) < TOLD_AGAIN);
@@ -34,7 +34,7 @@ impl LicenseController {
 
     fn tell_refused(&self, license: &LicenseName, refused: BTreeMap<&'static str, String>) {
         let name = ObjectRef::new(&license.name).within(&license.namespace);
-        let Some(object) = self.observed.licenses.get(&name) else { return };
+        let Some(object) = self.kind.cache.get(&name) else { return };
         let note =
             |(reason, text): (&'static str, String)| Note::warning(reason, format!("a seat was refused: {text}"));
         let notes: Vec<Note> = refused.into_iter().map(note).collect();

@@ -11,6 +11,7 @@ use crate::domain::Instant;
 use crate::domain::contract::Contract;
 use crate::domain::contract::renewal::{Standing, State};
 use crate::domain::contract::timeline::Moment;
+use crate::domain::event::Happening;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::Claims;
 use crate::domain::reason::Reason;
@@ -196,12 +197,12 @@ pub fn notes_of_keys(done: &Done, before: &SubscriptionStatus) -> Vec<Note> {
         let term = claims.subscription.as_ref().map_or(1, |s| s.term);
         let text =
             format!("issued key {} for term {term} of Plan {}, valid from {from}{until}", claims.jti, claims.plan);
-        Note::normal("KeyIssued", text)
+        Note::normal(Happening::KeyIssued, text)
     });
     let revoked = before.keys.iter().filter(|key| done.revoked.contains(&key.serial)).map(|key| {
         let IssuedKeyStatus { serial, plan, term, .. } = key;
         Note::warning(
-            "KeyRevoked",
+            Happening::KeyRevoked,
             format!("revoked key {serial} for term {term} of Plan {plan}: the contract no longer grants it"),
         )
     });
@@ -215,17 +216,17 @@ pub fn notes_of_standing(before: &SubscriptionStatus, contract: &Contract, stand
     let mut notes = Vec::new();
     if before.state != Some(standing.state) {
         notes.push(match standing.state {
-            State::Ordered => Note::normal("Ordered", ready),
-            State::Pending => Note::normal("Approved", ready),
+            State::Ordered => Note::normal(Happening::Ordered, ready),
+            State::Pending => Note::normal(Happening::Approved, ready),
             State::Active if matches!(before.state, Some(State::Cancelled | State::Ended)) => {
-                Note::normal("GoesOn", ready)
+                Note::normal(Happening::GoesOn, ready)
             }
-            State::Active => Note::normal("Started", ready),
-            State::Cancelled => Note::normal("Cancelled", ready),
-            State::Ended => Note::warning("Ended", ready),
+            State::Active => Note::normal(Happening::Started, ready),
+            State::Cancelled => Note::normal(Happening::Cancelled, ready),
+            State::Ended => Note::warning(Happening::Ended, ready),
         });
     } else if before.term.is_some() && renewed {
-        notes.push(Note::normal("Renewed", ready));
+        notes.push(Note::normal(Happening::Renewed, ready));
     }
     notes
 }

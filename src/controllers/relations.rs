@@ -1,0 +1,138 @@
+//! Which change makes which object worth another look.
+//!
+//! A change of an object also means a look at the object itself, and nothing but that if no line here says more.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::kind::Changed;
+use super::kinds::Controllers;
+use super::runner::{Controller, Running};
+use crate::api::mark;
+use crate::cluster::watch::{Change, Watch, all};
+use crate::observed::namespaces::NamespaceMeta;
+use crate::observed::references::{object, target};
+use crate::wrong::{self, Variant::*};
+
+/// The watches of what is not one of our kinds.
+pub struct Watches {
+    pub keys: Watch<Secret>,
+    pub trusts: Watch<Secret>,
+    pub issuers: Watch<Secret>,
+    pub namespaces: Watch<NamespaceMeta>,
+}
+
+/// Starts all watches.
+pub fn watch(all: &Arc<Controllers>, other: Watches) {
+    other.keys.start(feed(all, secret));
+    other.trusts.start(feed(all, trust_secret));
+    other.issuers.start(feed(all, secret));
+    watch_kind(all, &all.licenses, |all, license| {
+        // A Subscription that delivers there, and Rosters for it: it exists now, or admits others than before.
+        all.subscriptions.kind.look_at_referrers(&license.target());
+        all.rosters.kind.look_at_referrers(&license.target());
+    });
+    watch_kind(all, &all.subscriptions, |_, _| {});
+    watch_kind(all, &all.plans, |all, plan| {
+        // Contracts are read with their Plans.
+        all.subscriptions.kind.look_at_referrers(&plan.target());
+    });
+    watch_kind(all, &all.rosters, |all, roster| {
+        // Users who were also in this Roster are no longer duplicates, so look at their other Rosters again.
+        for license in roster.before.iter().filter(|license| !roster.after.contains(license)) {
+            all.rosters.kind.look_at_referrers(license);
+        }
+        // The License, whose members these are.
+        look_at_licenses(all, roster.before.iter().chain(&roster.after));
+    });
+    other.namespaces.start(feed(all, namespace));
+}
+
+/// A Namespace, whose labels decide whether Rosters in it count for Licenses elsewhere.
+fn namespace(all: &Controllers, namespace: &NamespaceMeta) {
+    let rosters = &all.rosters.kind;
+    for roster in self::all(&rosters.cache).iter().filter(|roster| roster.namespace() == namespace.metadata.name) {
+        for license in rosters.references.by(&ObjectRef::from_obj(roster.as_ref())) {
+            look_at_licenses(all, [&license]);
+            rosters.look_at_referrers(&license);
+        }
+    }
+}
+
+/// A Secret that objects name.
+fn secret(all: &Controllers, secret: &Secret) {
+    let target = target("Secret", &secret.namespace().unwrap_or_default(), &secret.name_any());
+    all.each().iter().for_each(|kind| kind.look_at_referrers(&target));
+}
+
+/// A trust Secret. If the installation pins it, or it has a list of revoked keys, it concerns Licenses that do not name
+/// it.
+fn trust_secret(all: &Controllers, trust: &Secret) {
+    let observed = &all.with.observed;
+    observed.built_trust.forget();
+    let pins = trust.namespace().as_deref() == Some(&observed.namespace) && trust.labels().contains_key(mark::PRODUCT);
+    let revokes = trust.data.iter().flatten().any(|(entry, _)| entry == "revoked.jwt");
+    if pins || revokes {
+        all.licenses.kind.look_at_all();
+    }
+    secret(all, trust);
+}
+
+/// A list was read again: anything may have changed without an event.
+fn everything(all: &Controllers) {
+    let led = all.with.metrics.leads.get() == 1;
+    if wrong::is(RelistIgnored) && led {
+        return;
+    }
+    all.with.observed.built_trust.forget();
+    all.each().iter().for_each(|kind| kind.read_references());
+    if wrong::is(NoCatchUp) && !led {
+        return;
+    }
+    all.each().iter().for_each(|kind| kind.look_at_all());
+}
+
+fn look_at_licenses<'t>(all: &Controllers, targets: impl IntoIterator<Item = &'t String>) {
+    for license in targets.into_iter().filter_map(|target| object("License", target)) {
+        all.licenses.kind.queue.add(license);
+    }
+}
+
+/// Starts the watch of one of our kinds. `related` looks at others; the object itself is looked at last.
+fn watch_kind<C: Controller>(
+    all: &Arc<Controllers>,
+    of: &Arc<Running<C>>,
+    related: impl Fn(&Controllers, &Changed<C::Object>) + Send + 'static,
+) {
+    let Some(watch) = of.kind.watch() else { return };
+    let of = of.clone();
+    watch.start(feed(all, move |all, object| {
+        let Some(changed) = of.kind.note(object, C::references) else { return };
+        if let Ok(gone) = &object.0
+            && changed.is_gone
+        {
+            of.kind.forget(gone);
+            of.controller.forget(gone);
+        }
+        related(all, &changed);
+        of.kind.queue.add(changed.name);
+    }));
+}
+
+fn feed<K>(
+    all: &Arc<Controllers>,
+    on: impl Fn(&Controllers, &K) + Send + 'static,
+) -> impl FnMut(Change<K>) + Send + 'static
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let all = all.clone();
+    move |change| match change {
+        Change::Of(object) => on(&all, object),
+        Change::Relisted => everything(&all),
+    }
+}
