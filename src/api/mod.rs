@@ -8,7 +8,6 @@ pub mod crds;
 pub mod license;
 pub mod plan;
 pub mod roster;
-pub mod schema;
 pub mod seat_ledger;
 pub mod subscription;
 

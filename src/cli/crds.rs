@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-use super::{Failure, say};
+use super::failure::Failure;
+use super::output::say;
 use crate::api::crds::{all, file_name, to_yaml};
 
 /// Prints the CustomResourceDefinitions, or writes them to files.

@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
+use super::failure::Failure;
+use super::output::warn;
+use super::schema;
 use super::yaml::{Document, File};
-use super::{Failure, warn};
 use crate::api::contract::{Resolved, plan_faults, resolve};
 use crate::api::plan::PlanSpec;
-use crate::api::schema;
 use crate::api::subscription::SubscriptionSpec;
 use crate::domain::contract::Contract;
 use crate::domain::fault::Fault;

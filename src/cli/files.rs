@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use super::Failure;
+use super::failure::Failure;
 
 /// The largest file that is read.
 pub const MAX_FILE_BYTES: usize = 1024 * 1024;

@@ -1,11 +1,13 @@
 //! `seatkeeper inspect`: what a key says.
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::DateTime;
 use clap::Args;
 use serde_json::Value;
 use std::path::PathBuf;
 
-use super::{Failure, files, printable, say};
+use super::failure::Failure;
+use super::files;
+use super::output::{printable, say, utc};
 use crate::domain::license::key::{self, MAX_KEY_BYTES};
 
 /// Shows what a key says, without verifying it.
@@ -29,7 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let times = [("iat", "issued"), ("nbf", "valid from"), ("exp", "ends"), ("grace_until", "grace ends")];
     let times = times.into_iter().filter_map(|(claim, meaning)| {
         let at = DateTime::from_timestamp(claims.get(claim)?.as_i64()?, 0)?;
-        Some(format!("{claim:<12} {meaning:<11} {}\n", at.to_rfc3339_opts(SecondsFormat::Secs, true)))
+        Some(format!("{claim:<12} {meaning:<11} {}\n", utc(at)))
     });
     let times: String = times.collect();
     if !times.is_empty() {

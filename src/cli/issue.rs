@@ -1,11 +1,11 @@
 //! `seatkeeper issue`: the key of a contract, made without a cluster.
 
-use chrono::SecondsFormat;
 use clap::Args;
 use std::path::PathBuf;
 
-use super::{Failure, documents, files, printable, say, warn};
-use crate::domain::Instant;
+use super::failure::Failure;
+use super::output::{printable, say, utc, warn};
+use super::{documents, files};
 use crate::domain::contract::default_issuer;
 use crate::domain::contract::issuing::keys_of_term;
 use crate::domain::license::jwk::read_signing_key;
@@ -86,8 +86,4 @@ fn described(claims: &Claims, file: &str) -> String {
         claims.plan,
         utc(claims.starts_at())
     )
-}
-
-fn utc(at: Instant) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -3,7 +3,9 @@
 use clap::Args;
 use std::path::PathBuf;
 
-use super::{Failure, files, say};
+use super::failure::Failure;
+use super::files;
+use super::output::say;
 use crate::domain::license::jwk::{publish, signing_key_pem, thumbprint};
 use crate::machine::random_bytes;
 

@@ -3,7 +3,8 @@
 use clap::Args;
 use std::path::PathBuf;
 
-use super::{Failure, say};
+use super::failure::Failure;
+use super::output::say;
 use crate::server::routes::document;
 
 /// Prints the OpenAPI document of /v1/seats, or writes it to a file.

@@ -7,17 +7,16 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Failure, SeatTtl, seat_thread, seats_listener};
+use super::failure::Failure;
+use super::seat_settings::{SeatArguments, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, connect};
 use crate::cluster::clock::Clock;
-use crate::controllers::{End, Operator};
+use crate::controllers::End;
 use crate::machine::random_bytes;
-use crate::seats::budget::BYTES_A_SECOND;
-use crate::server::health::serve;
+use crate::operator;
+use crate::operator::servers::{Replicas, SeatServer, Servers, TlsFiles};
+use crate::operator::settings::Settings;
 use crate::server::http::callers::Callers;
-use crate::server::http::forward::Forward;
-use crate::server::http::tls::Folder;
-use crate::server::seat_port::SeatPort;
 
 /// Runs the operator: keeps the Plans, Subscriptions and Licenses of the cluster that KUBECONFIG names, or that its pod
 /// runs in.
@@ -44,11 +43,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", requires = "seats_tls_dir")]
     seats_tls_name: Option<String>,
     #[command(flatten)]
-    seats: SeatTtl,
-    /// The most bytes a second that writes of SeatLedgers may cost on average; 0: no limit. Under pressure, writes get
-    /// larger and nothing fails.
-    #[arg(long, value_name = "BYTES", default_value_t = BYTES_A_SECOND)]
-    ledger_bytes_a_second: u64,
+    seats: SeatArguments,
     /// The name that tells replicas apart. Default: a random one.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
@@ -89,41 +84,31 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     let seats_listener = seat_thread.make(|| seats_listener(arguments.seats_listen))?;
     let identity = match arguments.identity {
         Some(identity) => identity,
-        None => {
-            let bytes =
-                random_bytes::<6>().map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
-            bytes.iter().fold("seatkeeper-".to_owned(), |name, byte| format!("{name}{byte:02x}"))
-        }
+        None => random_identity()?,
     };
     let (told, stop) = watch::channel(false);
     stop_on_signal(told)?;
-    let callers = Callers::of_cluster(seat_client);
-    let mut operator = Operator::new(client, clock, &requests, &arguments.namespace, &identity, arguments.seats.ttl());
-    operator.desk.set_budget(arguments.ledger_bytes_a_second);
-    operator.seats_run = Some(seat_thread.runtime().clone());
-    let address = seats_listener.local_addr().ok().map(|address| address.to_string());
-    operator.rank.own = arguments.seats_advertise.or(address);
-    let server = tokio::spawn(serve(listener, operator.health.clone(), operator.metrics.clone()));
-    let (desk, leader) = (operator.desk.clone(), operator.rank.leader.subscribe());
-    let port = |forward| SeatPort::new(desk, callers, Some(forward));
-    let seat_server = match arguments.seats_tls_dir.zip(arguments.seats_tls_name) {
-        None => seat_thread.spawn(port(Forward::new(leader)).serve(seats_listener)),
-        Some((folder, name)) => {
-            let refused = operator.metrics.seat_certificate_refused.clone();
-            let folder = Folder::open(&folder, &name, refused).await;
-            let folder = folder.map_err(|why| Failure::new(format!("--seats-tls-dir: {why}")))?;
-            let (tls, forward) = (folder.subscribe(), Forward::over_tls(leader, folder.subscribe()));
-            let serving = port(forward).serve_tls(seats_listener, tls);
-            seat_thread.spawn(async move { _ = tokio::join!(serving, folder.take_up_renewed()) })
-        }
+    let tls = arguments.seats_tls_dir.zip(arguments.seats_tls_name).map(|(folder, name)| TlsFiles { folder, name });
+    let seats = SeatServer {
+        thread: seat_thread,
+        listener: seats_listener,
+        callers: Callers::of_cluster(seat_client),
+        replicas: Some(Replicas { advertised: arguments.seats_advertise, tls }),
     };
-    let end = operator.run(stop).await;
-    server.abort();
-    seat_server.abort();
-    match end {
-        End::Stopped => Ok(()),
-        End::LostLead => Err(Failure::new("the lead was lost to another replica")),
+    let servers = Servers { health: Some(listener), seats };
+    let settings = Settings { namespace: arguments.namespace, identity, seats: arguments.seats.settings(false) };
+    let running = operator::start(settings, client, clock, &requests, servers, stop).await;
+    let running = running.map_err(|why| Failure::new(format!("--seats-tls-dir: {why}")))?;
+    match running.ended().await {
+        Ok(End::Stopped) => Ok(()),
+        Ok(End::LostLead) => Err(Failure::new("the lead was lost to another replica")),
+        Err(error) => Err(Failure::new(format!("the operator failed, which is a defect of Seatkeeper: {error}"))),
     }
+}
+
+fn random_identity() -> Result<String, Failure> {
+    let bytes = random_bytes::<6>().map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
+    Ok(bytes.iter().fold("seatkeeper-".to_owned(), |name, byte| format!("{name}{byte:02x}")))
 }
 
 /// Turns `told` true at SIGTERM or SIGINT. From when this returns, both are received in the background.

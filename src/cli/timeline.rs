@@ -6,7 +6,9 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-use super::{Failure, documents, printable, say, warn};
+use super::documents;
+use super::failure::Failure;
+use super::output::{printable, say, warn};
 use crate::domain::Instant;
 use crate::domain::contract::Contract;
 use crate::domain::contract::issuing::refused_seat_changes;

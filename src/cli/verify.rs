@@ -1,12 +1,13 @@
 //! `seatkeeper verify`: whether a key is genuine and in force, and what it grants.
 
-use chrono::SecondsFormat;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Failure, files, printable, say};
+use super::failure::Failure;
+use super::files;
+use super::output::{printable, say, utc};
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{KeyState, Presentation, entitlement, present};
 use crate::domain::license::jwk::read_jwks;
@@ -151,8 +152,4 @@ fn summary(claims: &Claims) -> String {
     ];
     let rows = rows.into_iter().filter(|(_, text)| !text.is_empty());
     rows.map(|(name, text)| format!("{name:<13} {text}\n")).collect()
-}
-
-fn utc(at: Instant) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

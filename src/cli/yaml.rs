@@ -5,7 +5,9 @@ use serde_json::{Number, Value};
 use serde_saphyr::Spanned;
 use std::path::{Path, PathBuf};
 
-use super::{Failure, files, printable};
+use super::failure::Failure;
+use super::files;
+use super::output::printable;
 
 /// A file of objects.
 pub struct File {

@@ -1,3 +1,67 @@
 //! The one place that puts the parts together.
+//!
+//! | question | file |
+//! |---|---|
+//! | What is an operator told when it starts? | `settings.rs` |
+//! | Where does it serve, and to whom? | `servers.rs` |
+//! | What does an embedded API serve? | `embedded.rs` |
 
 pub mod embedded;
+pub mod servers;
+pub mod settings;
+
+use kube::Client;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::cluster::client::RequestCount;
+use crate::cluster::clock::Clock;
+use crate::cluster::metrics::Metrics;
+use crate::controllers::{End, Operator};
+use servers::{Servers, Serving};
+use settings::Settings;
+
+/// An operator that has been started, and its servers.
+pub struct Running {
+    metrics: Arc<Metrics>,
+    operating: JoinHandle<End>,
+    serving: Serving,
+}
+
+/// Starts an operator, which runs until `stop` turns true or the lead is lost. `client` counts its requests in
+/// `requests`. Fails as `Servers::start` does.
+pub async fn start(
+    settings: Settings,
+    client: Client,
+    clock: Clock,
+    requests: &RequestCount,
+    servers: Servers,
+    stop: watch::Receiver<bool>,
+) -> Result<Running, String> {
+    let Settings { namespace, identity, seats } = settings;
+    let mut operator = Operator::new(client, clock, requests, &namespace, &identity, seats.ttl);
+    operator.desk.set_budget(seats.ledger_bytes_a_second);
+    if seats.is_new {
+        operator.desk.begins_from_nothing();
+    }
+    operator.seats_run = Some(servers.seats.thread.runtime().clone());
+    operator.rank.own = servers.seats.address();
+    let metrics = operator.metrics.clone();
+    let serving = servers.start(&operator).await?;
+    Ok(Running { metrics, operating: tokio::spawn(operator.run(stop)), serving })
+}
+
+impl Running {
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
+    }
+
+    /// Returns once the operator has ended; then its servers end too. Fails if it panicked.
+    pub async fn ended(self) -> Result<End, JoinError> {
+        let Running { operating, serving, .. } = self;
+        let end = operating.await;
+        drop(serving);
+        end
+    }
+}

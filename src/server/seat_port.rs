@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::http::asked::Asked;
-use super::http::callers::{Callers, Shown};
+use super::http::callers::{Callers, LastCaller};
 use super::http::forward::Forward;
 use super::http::guests::Guest;
 use super::http::problem::Problem;
@@ -52,7 +52,7 @@ impl SeatPort {
 
     /// Answers a request. A caller without a valid token learns nothing, and its body is not read.
     /// `shown` is what the same connection showed before.
-    async fn answer(&self, request: Request<Incoming>, shown: &Shown) -> Result<Reply, Problem> {
+    async fn answer(&self, request: Request<Incoming>, shown: &LastCaller) -> Result<Reply, Problem> {
         let caller = &*self.seats.callers.identify(request.headers(), shown).await?;
         let (head, body) = request.into_parts();
         let Some((route, id)) = routes::find(&head.method, head.uri.path()) else {
@@ -71,12 +71,12 @@ impl SeatPort {
 /// One connection, and what it has shown.
 struct Connected {
     port: Arc<SeatPort>,
-    shown: Shown,
+    shown: LastCaller,
 }
 
 impl Connected {
     fn new(port: &Arc<SeatPort>, guest: Arc<Guest>) -> Self {
-        Connected { port: port.clone(), shown: Shown::by(guest) }
+        Connected { port: port.clone(), shown: LastCaller::by(guest) }
     }
 }
 

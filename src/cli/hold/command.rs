@@ -9,7 +9,8 @@ use std::process::ExitStatus;
 use tokio::process::{Child, Command};
 
 use super::signals::Received;
-use crate::cli::{Failure, printable};
+use crate::cli::failure::Failure;
+use crate::cli::output::printable;
 
 /// The exit statuses of shells, `env` and `timeout`.
 const NOT_FOUND: u8 = 127;

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
-use super::{Failure, printable, warn};
+use super::failure::Failure;
+use super::output::{printable, warn};
 use crate::machine::random_bytes;
 use command::Started;
 use seatkeeper_client::{Access, Lease, Request, SeatClient, Token, Trouble};

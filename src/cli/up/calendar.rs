@@ -6,7 +6,7 @@ use super::data::Data;
 use crate::api::contract::{Resolved, resolve};
 use crate::api::plan::PlanSpec;
 use crate::api::subscription::SubscriptionSpec;
-use crate::cli::Failure;
+use crate::cli::failure::Failure;
 use crate::cli::yaml::{Document, File};
 use crate::cluster::clock::Clock;
 use crate::domain::Instant;

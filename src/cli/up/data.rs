@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use crate::cli::Failure;
+use crate::cli::failure::Failure;
 use crate::machine::random_bytes;
 use seatkeeper_embedded::storage::DATABASE;
 

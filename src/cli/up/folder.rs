@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::issuers;
 use super::screen::Screen;
-use crate::cli::Failure;
+use crate::cli::failure::Failure;
 use crate::cli::files::{MAX_FILE_BYTES, read_start};
 use crate::cli::yaml::{Document, File};
 use seatkeeper_embedded::Embedded;

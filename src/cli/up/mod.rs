@@ -13,17 +13,19 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::failure::Failure;
 use super::hold;
 use super::operator::stop_on_signal;
-use super::{Failure, SeatTtl, say, seat_thread, seats_listener};
+use super::output::say;
+use super::seat_settings::{SeatArguments, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, over};
 use crate::cluster::clock::Clock;
-use crate::controllers::Operator;
+use crate::operator;
 use crate::operator::embedded::setup;
-use crate::seats::budget::BYTES_A_SECOND;
+use crate::operator::servers::{SeatServer, Servers};
+use crate::operator::settings::Settings;
 use crate::server::http::callers::Callers;
 use crate::server::kube_api::KubeApi;
-use crate::server::seat_port::SeatPort;
 use calendar::Speed;
 use data::Data;
 use folder::Folder;
@@ -54,11 +56,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:6441")]
     seats_listen: SocketAddr,
     #[command(flatten)]
-    seats: SeatTtl,
-    /// The most bytes a second that writes of SeatLedgers may cost on average; 0: no limit. Under pressure, writes get
-    /// larger and nothing fails.
-    #[arg(long, value_name = "BYTES", default_value_t = BYTES_A_SECOND)]
-    ledger_bytes_a_second: u64,
+    seats: SeatArguments,
     /// Let the calendar run faster than the clock, to see what will happen: 1d/s is a day each second.
     #[arg(long, value_name = "TIME/s")]
     speed: Option<Speed>,
@@ -112,22 +110,11 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let requests = RequestCount::default();
     let client = over(api.clone(), clock.clone(), requests.clone());
     api.ensure_namespace(HOME);
-    // The same name each time: after a kill the next start leads at once.
-    let mut operator =
-        Operator::new(client.clone(), clock.clone(), &requests, HOME, "seatkeeper-up", arguments.seats.ttl());
-    if is_new {
-        operator.desk.begins_from_nothing();
-    }
     let seat_thread = seat_thread()?;
-    operator.seats_run = Some(seat_thread.runtime().clone());
     let seats_listener = seat_thread.make(|| seats_listener(arguments.seats_listen))?;
     let seats_address = seats_listener.local_addr().map_err(|e| Failure::new(format!("--seats-listen: {e}")))?;
-    operator.desk.set_budget(arguments.ledger_bytes_a_second);
     let callers = Callers::with_credential(&credential.token);
-    let port = SeatPort::new(operator.desk.clone(), callers, None);
-    let seat_server = seat_thread.spawn(port.serve(seats_listener));
-    let kube_api = KubeApi::new(api.clone(), &credential.token, Some(operator.metrics.clone()));
-    let server = tokio::spawn(kube_api.serve(listener, tls));
+    let seats = SeatServer { thread: seat_thread, listener: seats_listener, callers, replicas: None };
 
     let screen = Screen::new(clock.clone(), arguments.speed.is_some_and(|speed| speed.0 >= 3_600.0));
     let served = Served { api: address, seats: seats_address };
@@ -136,17 +123,23 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
         let (screen, client) = (screen.clone(), client.clone());
         async move { screen.follow_events(client).await }
     });
-    let operating = tokio::spawn(operator.run(stop.clone()));
+    // The same name each time: after a kill the next start leads at once.
+    let identity = "seatkeeper-up".to_owned();
+    let settings = Settings { namespace: HOME.to_owned(), identity, seats: arguments.seats.settings(is_new) };
+    let servers = Servers { health: None, seats };
+    let running = operator::start(settings, client.clone(), clock.clone(), &requests, servers, stop.clone()).await;
+    let running = running.map_err(Failure::new)?;
+    let kube_api = KubeApi::new(api.clone(), &credential.token, Some(running.metrics()));
+    let server = tokio::spawn(kube_api.serve(listener, tls));
     let keeping = keep(folder, &api, &client, &screen, &data, &clock, arguments.speed.is_some());
     tokio::select! {
         _ = stop.wait_for(|stop| *stop) => {}
         () = keeping => {}
     }
     // The operator ends by itself and gives up its lead. After Ctrl-C, the user is not kept waiting for long.
-    let _ = tokio::time::timeout(ENDING, operating).await;
+    let _ = tokio::time::timeout(ENDING, running.ended()).await;
     telling.abort();
     server.abort();
-    seat_server.abort();
     if arguments.speed.is_some() {
         calendar::store(&data, &clock)?;
     }

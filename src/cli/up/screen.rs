@@ -1,13 +1,12 @@
 //! What `seatkeeper up` prints: a first screen, then a line for each thing that happens.
 
-use chrono::SecondsFormat;
 use futures::TryStreamExt;
 use k8s_openapi::api::events::v1::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use std::collections::BTreeSet;
 
-use crate::cli::{printable, say};
+use crate::cli::output::{printable, say, utc};
 use crate::cluster::clock::Clock;
 use crate::domain::Instant;
 
@@ -36,7 +35,7 @@ impl Screen {
     fn line(&self, at: Instant, text: &str) {
         let time = match self.days_only {
             true => at.format("%Y-%m-%d").to_string(),
-            false => at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            false => utc(at),
         };
         self.show(&format!("{time}  {}\n", printable(text)));
     }

@@ -19,7 +19,7 @@ const MOST_KEPT: usize = 10_000;
 /// An answer, and the time until which it counts.
 type Answer<V> = (V, Duration);
 /// What was found out, and how long it counts.
-pub type Found<V> = Result<(V, Duration), Problem>;
+pub type Finding<V> = Result<(V, Duration), Problem>;
 type Asked<V> = BoxFuture<'static, Result<Answer<V>, Problem>>;
 
 /// A cache of answers.
@@ -51,7 +51,7 @@ where
     /// cached.
     pub async fn answer<F>(&self, key: K, ask: impl FnOnce(Option<V>) -> F) -> Result<Answer<V>, Problem>
     where
-        F: Future<Output = Found<V>> + Send + 'static,
+        F: Future<Output = Finding<V>> + Send + 'static,
     {
         let asked = {
             let mut answers = lock(&self.0);
@@ -75,7 +75,7 @@ where
     fn asking(
         &self,
         key: K,
-        asking: impl Future<Output = Found<V>> + Send + 'static,
+        asking: impl Future<Output = Finding<V>> + Send + 'static,
     ) -> impl Future<Output = Result<Answer<V>, Problem>> + Send + 'static {
         let answers = self.0.clone();
         async move {
@@ -120,14 +120,14 @@ mod tests {
     struct Slow(Arc<AtomicUsize>);
 
     impl Slow {
-        async fn asked(self, answer: Found<u32>) -> Found<u32> {
+        async fn asked(self, answer: Finding<u32>) -> Finding<u32> {
             self.0.fetch_add(1, Relaxed);
             tokio::time::sleep(Duration::from_secs(1)).await;
             answer
         }
     }
 
-    async fn a_thousand_at_once(kept: &CachedAnswers<&'static str, u32>, slow: &Slow, answer: &Found<u32>) -> usize {
+    async fn a_thousand_at_once(kept: &CachedAnswers<&'static str, u32>, slow: &Slow, answer: &Finding<u32>) -> usize {
         let one = || kept.answer("same", |_| slow.clone().asked(answer.clone()));
         let all = futures::future::join_all((0..1_000).map(|_| one())).await;
         assert!(all.iter().all(|one| one.is_ok() == answer.is_ok()));

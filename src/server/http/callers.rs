@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::answers::{CachedAnswers, Found, TRUSTED};
+use super::answers::{CachedAnswers, Finding, TRUSTED};
 use super::credential::{Credential, TokenHash, bearer_token, hash_of};
 use super::guests::Guest;
 use super::problem::Problem;
@@ -106,7 +106,7 @@ pub enum Callers {
 /// The header last shown over a connection, and the caller it identifies. It is not looked up again while the answer
 /// counts.
 #[derive(Default)]
-pub struct Shown {
+pub struct LastCaller {
     last: Mutex<Option<Last>>,
     /// The other end of the connection.
     guest: Option<Arc<Guest>>,
@@ -119,10 +119,10 @@ struct Last {
     until: Duration,
 }
 
-impl Shown {
+impl LastCaller {
     /// Nothing shown yet over the connection of `guest`.
     pub fn by(guest: Arc<Guest>) -> Self {
-        Shown { last: Mutex::default(), guest: Some(guest) }
+        LastCaller { last: Mutex::default(), guest: Some(guest) }
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Last>> {
@@ -157,7 +157,7 @@ impl Callers {
     }
 
     /// Identifies the caller by its headers. `shown` is what the same connection showed before.
-    pub async fn identify(&self, headers: &HeaderMap, shown: &Shown) -> Result<Arc<Caller>, Problem> {
+    pub async fn identify(&self, headers: &HeaderMap, shown: &LastCaller) -> Result<Arc<Caller>, Problem> {
         let given = headers.get(header::AUTHORIZATION);
         if let Some(caller) = given.and_then(|given| shown.is(given)) {
             return Ok(caller);
@@ -219,7 +219,7 @@ impl Cluster {
     }
 }
 
-async fn whose(client: Client, token: String) -> Found<Arc<Caller>> {
+async fn whose(client: Client, token: String) -> Finding<Arc<Caller>> {
     let review = TokenReview {
         spec: TokenReviewSpec { token, audiences: Some(vec![AUDIENCE.to_owned()]) },
         ..TokenReview::default()
@@ -267,7 +267,7 @@ fn review_of(caller: &Caller, right: Right, object: &Object) -> SubjectAccessRev
     }
 }
 
-async fn verdict(client: Client, review: SubjectAccessReview, before: Option<Verdict>) -> Found<Verdict> {
+async fn verdict(client: Client, review: SubjectAccessReview, before: Option<Verdict>) -> Finding<Verdict> {
     let api: Api<SubjectAccessReview> = Api::all(client);
     let review = call(api.create(&PostParams::default(), &review)).await.map_err(|error| unknown(&error))?;
     Ok(Verdict::after(before, review.status.is_some_and(|status| status.allowed), monotonic()))
@@ -306,7 +306,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_shown_counts_for_that_header_alone_and_no_longer_than_the_answer() {
-        let (shown, callers) = (Shown::default(), Callers::with_credential("a"));
+        let (shown, callers) = (LastCaller::default(), Callers::with_credential("a"));
         let header =
             |text: &'static str| HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(text))]);
         let caller = callers.identify(&header("Bearer a"), &shown).await.unwrap();

@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::crds;
+use crate::api::crds;
 use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;

@@ -1,0 +1,23 @@
+//! What an operator is told when it starts.
+
+use std::time::Duration;
+
+/// What an operator is told, besides where it serves (`servers.rs`).
+pub struct Settings {
+    /// Its own namespace, with its Lease and the trust that the installation pins.
+    pub namespace: String,
+    /// The name that tells replicas apart.
+    pub identity: String,
+    pub seats: SeatSettings,
+}
+
+/// How seats are kept.
+pub struct SeatSettings {
+    /// A seat is freed after this time without a heartbeat.
+    pub ttl: Duration,
+    /// The most bytes a second that writes of SeatLedgers may cost on average; 0 for no limit.
+    pub ledger_bytes_a_second: u64,
+    /// Whether what the API server keeps has just begun: a missing ledger then has never been there, and was not
+    /// deleted.
+    pub is_new: bool,
+}
