@@ -36,6 +36,7 @@ pub(super) async fn run(shared: Arc<Shared>, ledger: Arc<Ledger>) -> Fenced {
     let flushed = Arc::new(Notify::new());
     let flushing = write_bases(shared.clone(), ledger.clone(), bases, flushed.clone());
     tokio::select! {
+        biased;
         fenced = commits(&shared, &ledger, to_write, &flushed) => fenced,
         fenced = flushing => fenced,
     }

@@ -19,11 +19,13 @@ pub(super) struct Proof {
     lasts: watch::Sender<Tick>,
     /// Notified when a renewal of the Lease is wanted now.
     pub wanted: Arc<Notify>,
+    /// The times at which callers are served together are counted from here.
+    began: Duration,
 }
 
 impl Default for Proof {
     fn default() -> Self {
-        Proof { lasts: watch::Sender::new(Tick::MIN), wanted: Arc::default() }
+        Proof { lasts: watch::Sender::new(Tick::MIN), wanted: Arc::default(), began: monotonic() }
     }
 }
 
@@ -56,6 +58,7 @@ impl Proof {
             }
         };
         tokio::select! {
+            biased;
             // The sender lives as long as `self`.
             _ = lasts.wait_for(|lasts| *lasts >= enough) => {}
             () = ask => {}
@@ -66,7 +69,7 @@ impl Proof {
     /// them.
     pub async fn of_later_together(&self, every: Duration) {
         let since = monotonic();
-        let into = since.as_nanos() % every.as_nanos().max(1);
+        let into = since.saturating_sub(self.began).as_nanos() % every.as_nanos().max(1);
         tokio::time::sleep(every.saturating_sub(Duration::from_nanos(u64::try_from(into).unwrap_or(0)))).await;
         self.of_later(since).await;
     }

@@ -41,6 +41,7 @@ pub(super) async fn own(shared: &Arc<Shared>, ledger: Arc<Ledger>, stop: &mut wa
             match take_over(shared, &ledger).await {
                 Ok(all_know) => {
                     tokio::select! {
+                        biased;
                         fenced = commit::run(shared.clone(), ledger.clone()) => {
                             tracing::warn!(%fenced, "taking over the ledger again: this replica still leads");
                         }

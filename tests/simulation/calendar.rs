@@ -20,6 +20,8 @@ struct Inner {
 struct State {
     base: Instant,
     since: std::time::Duration,
+    /// The time that had passed by `since`, without jumps.
+    lived: std::time::Duration,
     /// How far the operator's clock is ahead of the true time.
     error: TimeDelta,
     /// The time to jump to at the next request for the Lease, whose answer tells the operator at once.
@@ -29,7 +31,13 @@ struct State {
 impl Calendar {
     /// Must be called inside a runtime, like everything here: outside of one, the machine's time would count.
     pub fn new(start: Instant) -> Self {
-        let state = State { base: start, since: monotonic(), error: TimeDelta::zero(), ahead: None };
+        let state = State {
+            base: start,
+            since: monotonic(),
+            lived: std::time::Duration::ZERO,
+            error: TimeDelta::zero(),
+            ahead: None,
+        };
         Calendar(Arc::new(Inner { state: Mutex::new(state), jumped: Notify::new() }))
     }
 
@@ -51,14 +59,20 @@ impl Calendar {
     pub fn jump(&self, to: Instant) {
         let mut state = self.lock();
         state.base = to.max(state.now());
+        state.lived = state.lived();
         state.since = monotonic();
         state.ahead = None;
     }
 
+    /// Returns the time that has passed, without jumps, by a clock that outlives the operator.
+    pub fn lived(&self) -> std::time::Duration {
+        self.lock().lived()
+    }
+
     /// Continues at the same time in another runtime.
-    pub fn go_on(&self, from: Instant) {
+    pub fn go_on(&self, from: Instant, lived: std::time::Duration) {
         let mut state = self.lock();
-        state.base = from;
+        (state.base, state.lived) = (from, lived);
         state.since = monotonic();
     }
 
@@ -85,6 +99,10 @@ impl Calendar {
 }
 
 impl State {
+    fn lived(&self) -> std::time::Duration {
+        self.lived + monotonic().saturating_sub(self.since)
+    }
+
     fn now(&self) -> Instant {
         self.base + monotonic().saturating_sub(self.since)
     }

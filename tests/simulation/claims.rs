@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use seatkeeper::seats::Seat;
+use seatkeeper::domain::license::name::LicenseName;
+use seatkeeper::seats::{Denied, Seat};
 use seatkeeper::wrong::{self, Variant};
 
 /// A holder's belief that it has a seat.
@@ -21,8 +22,9 @@ pub struct Claims {
     lost: Vec<Seat>,
     /// The first thing that must never happen.
     pub violation: Option<String>,
-    pub granted: u32,
-    pub kept: u32,
+    /// How many seats were granted, and how many heartbeats kept one.
+    pub granted: u64,
+    pub kept: u64,
 }
 
 impl Claims {
@@ -34,7 +36,8 @@ impl Claims {
     fn holds(&mut self, seat: &Seat, sent: Duration, now: Duration) {
         let from = if wrong::is(Variant::TtlFromReply) { now } else { sent };
         let until = from + self.ttl;
-        let same_place = |claim: &&Claim| (&claim.seat.pool, claim.seat.slot) == (&seat.pool, seat.slot);
+        let place = |seat: &Seat| (seat.license.clone(), seat.pool.clone(), seat.slot);
+        let same_place = |claim: &&Claim| place(&claim.seat) == place(seat);
         let other = |claim: &&Claim| claim.seat.session != seat.session && claim.until > now.max(from);
         if until > now
             && let Some(other) = self.held.iter().filter(same_place).find(other)
@@ -70,7 +73,29 @@ impl Claims {
         self.lost.push(seat.clone());
     }
 
-    fn violate(&mut self, what: String) {
+    /// A holder gives seats back; `freed` is what the desk says about each.
+    pub fn released(&mut self, seats: &[Seat], freed: &[Result<bool, Denied>], now: Duration) {
+        for (seat, freed) in seats.iter().zip(freed) {
+            let is_live = self.held.iter().any(|claim| claim.seat == *seat && claim.until > now);
+            if is_live && *freed == Ok(false) {
+                self.violate(format!("at {now:?} the desk does not know the seat that {} gives back", seat.session));
+            }
+            self.held.retain(|claim| claim.seat != *seat);
+        }
+    }
+
+    /// A holder no longer uses the seats of its session.
+    pub fn gave_up(&mut self, session: &str) {
+        self.held.retain(|claim| claim.seat.session != session);
+    }
+
+    /// The seats of a License that are held at `now`.
+    pub fn live<'c>(&'c self, license: &LicenseName, now: Duration) -> impl Iterator<Item = &'c Seat> {
+        let is_live = move |claim: &&Claim| claim.seat.license == *license && claim.until > now;
+        self.held.iter().filter(is_live).map(|claim| &claim.seat)
+    }
+
+    pub fn violate(&mut self, what: String) {
         self.violation.get_or_insert(what);
     }
 }

@@ -29,6 +29,7 @@ pub fn centre(seats: u32, on_demo_minutes: Option<u32>) -> World {
         issue_before: None,
         manual: false,
         pools: vec!["agents".into()],
+        per_user: false,
         there: true,
     };
     let contract = Contract {
@@ -50,6 +51,7 @@ pub fn centre(seats: u32, on_demo_minutes: Option<u32>) -> World {
         namespaces: vec!["centre".into()],
         plans: vec![plan],
         contracts: vec![contract],
+        users: Vec::new(),
         steps: Vec::new(),
     }
 }

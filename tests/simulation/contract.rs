@@ -45,6 +45,8 @@ pub struct Plan {
     pub issue_before: Option<Span>,
     pub manual: bool,
     pub pools: Vec<String>,
+    /// Whether seats are for the members of Rosters only.
+    pub per_user: bool,
     pub there: bool,
 }
 

@@ -147,7 +147,9 @@ impl Shared {
         }
         let response = self.api.answer(call.request()).await;
         if call.is_write() && response.status().is_success() && !call.is_lease() && !call.is_event() {
-            self.lock().oracle.wrote(&call.path, &call.body, self.calendar.now());
+            let now = self.calendar.now();
+            self.lock().oracle.wrote(&call.path, &call.body, now);
+            self.lock().oracle.note_entitled(now);
             self.snapshot().await;
         }
         response.map(|body| body.map_err(|never| match never {}).boxed_unsync())

@@ -6,7 +6,7 @@ use seatkeeper::domain::Instant;
 
 use crate::contract::{Contract, Line, Plan, Span, Terms};
 use crate::dice::Dice;
-use crate::world::{Edit, Step, World};
+use crate::world::{Edit, Step, User, World};
 
 const ZONES: [Tz; 7] = [
     Tz::UTC,
@@ -44,13 +44,16 @@ pub fn world(seed: u64) -> World {
             namespaces: Vec::new(),
             plans: Vec::new(),
             contracts: Vec::new(),
+            users: Vec::new(),
             steps: Vec::new(),
         },
+        with_users: Dice::new(seed, 4),
     };
     let customers = if making.dice.percent(25) { 2 } else { 1 };
     for namespace in &NAMESPACES[..customers] {
         making.customer(namespace);
     }
+    making.users();
     making.world.steps.sort_by_key(|step| step.at);
     making.world
 }
@@ -60,6 +63,8 @@ struct Making {
     /// Whether two contracts share the customer's License: the one that makes it again decides what it reads.
     shared: bool,
     world: World,
+    /// Decides about users, so that a world is the same with and without them.
+    with_users: Dice,
 }
 
 impl Making {
@@ -101,6 +106,7 @@ impl Making {
                 true => vec!["agents".into()],
                 false => vec!["agents".into(), "desks".into()],
             },
+            per_user: false,
             there: true,
         };
         self.world.plans.push(plan);
@@ -275,6 +281,35 @@ impl Making {
             }
             4 => self.at(at, vec![Edit::Rubbish { namespace: home.into(), secret: of.secret.clone() }]),
             _ => self.at(at, vec![Edit::RevokeByHand(contract)]),
+        }
+    }
+
+    /// Generates those who use the seats of some worlds' first License.
+    fn users(&mut self) {
+        if !self.with_users.percent(25) {
+            return;
+        }
+        let of =
+            self.world.contracts.iter().find_map(|contract| Some((contract.license.clone()?, contract.lines[0].plan)));
+        let Some((license, plan)) = of else { return };
+        let plan = &mut self.world.plans[plan];
+        if plan.pools.len() == 1 && self.with_users.percent(40) {
+            plan.per_user = true;
+        }
+        let (pools, per_user) = (plan.pools.clone(), plan.per_user);
+        for n in 0..self.with_users.between(2, 6) {
+            let pool = self.with_users.pick(&pools).clone();
+            self.world.users.push(User { name: format!("user-{n}"), license: license.clone(), pool, per_user });
+        }
+        if !per_user {
+            return;
+        }
+        for _ in 0..self.with_users.between(1, 4) {
+            let seconds = (self.world.end - self.world.start).num_seconds();
+            let at = self.world.start + TimeDelta::seconds(self.with_users.between(0, seconds / 2));
+            let names = self.world.users.iter().map(|user| user.name.clone());
+            let members: Vec<String> = names.filter(|_| self.with_users.percent(70)).collect();
+            self.at(at, vec![Edit::Roster { license: license.clone(), members }]);
         }
     }
 }

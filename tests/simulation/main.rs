@@ -16,6 +16,8 @@
 //! | Where do tests of seats get a licence in force and a desk? | `contact_centre.rs` |
 //! | How do two replicas run, each on its own machine? | `replicas.rs` |
 //! | What do holders of seats believe, and is it right? | `claims.rs` |
+//! | What do users of random worlds do with seats? | `users.rs` |
+//! | How many seats may a desk grant at most, whatever its caches show? | `entitled.rs` |
 //!
 //! | test | what it runs |
 //! |---|---|
@@ -38,6 +40,7 @@ mod contact_centre;
 mod contract;
 mod dice;
 mod end_state;
+mod entitled;
 mod faults;
 mod generate;
 mod key;
@@ -55,6 +58,7 @@ mod scenarios;
 mod schedule;
 mod seeds_test;
 mod sieve_test;
+mod users;
 mod vendor;
 mod watch_faults;
 mod world;

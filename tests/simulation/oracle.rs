@@ -7,10 +7,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::contract::{Contract, Owed, Plan};
+use crate::entitled::{Entitled, Seen, without_use};
 use crate::key::{Key, Published, entries, judge};
 use crate::world::{LicenseModel, Licenses, World};
 
-type Name = (String, String);
+/// A namespace, and a name in it.
+pub type Name = (String, String);
 
 /// What the simulator knows about the world, and what it has seen.
 pub struct Oracle {
@@ -36,6 +38,9 @@ pub struct Oracle {
     instants: Vec<Option<BTreeSet<Instant>>>,
     /// The most by which clocks that agree may differ.
     pub early: chrono::TimeDelta,
+    /// The Licenses whose seats are used, and what they grant.
+    used: BTreeSet<Name>,
+    pub entitled: Seen,
     pub violation: Option<String>,
 }
 
@@ -77,6 +82,8 @@ impl Oracle {
             covered: BTreeSet::new(),
             instants: vec![None; world.contracts.len()],
             early: chrono::TimeDelta::zero(),
+            used: world.users.iter().map(|user| user.license.clone()).collect(),
+            entitled: Seen::default(),
             violation: None,
         }
     }
@@ -105,7 +112,8 @@ impl Oracle {
             }
             [namespace, "licenses", name, "status"] => {
                 let status = status();
-                self.modes.insert((namespace.to_owned(), name.to_owned()), (status.mode, status.seats));
+                let seats = without_use(&status.seats);
+                self.modes.insert((namespace.to_owned(), name.to_owned()), (status.mode, seats));
             }
             [namespace, "subscriptions", name, "status"] => {
                 let contract = (namespace.to_owned(), name.to_owned());
@@ -282,6 +290,31 @@ impl Oracle {
         self.earlier.clear();
     }
 
+    /// Notes what the Licenses whose seats are used grant at `now`. Call whenever that may have changed.
+    pub fn note_entitled(&mut self, now: Instant) {
+        for name in &self.used {
+            let Some(license) = self.licenses.get(name) else { continue };
+            for now in [now - self.early, now, now + self.early] {
+                let (mode, shown) = self.granted(name, license, now);
+                self.entitled.note(name, Entitled { is_demo: mode == "Demo", shown });
+            }
+        }
+    }
+
+    /// Returns what a License grants at `now`.
+    fn granted(&self, (namespace, _): &Name, license: &LicenseModel, now: Instant) -> (&'static str, String) {
+        let own = self.published.get(&(namespace.clone(), "issuer-trust".to_owned()));
+        let trust = own.or(self.published.get(&(namespace.clone(), "vendor-trust".to_owned())));
+        let secrets = license.secrets.iter().filter_map(|s| self.keys.get(&(namespace.clone(), s.clone())));
+        let counts = |key: &&Key| {
+            key.product == license.product
+                && !self.revoked(&key.serial)
+                && trust.is_some_and(|published| published.kids.contains(&key.kid))
+        };
+        let keys: Vec<&Key> = secrets.flatten().filter(counts).collect();
+        judge(&keys, now.timestamp())
+    }
+
     /// Returns what is wrong once everything has come to rest.
     pub fn wrong(&self, now: Instant) -> Option<String> {
         (0..self.contracts.len()).find_map(|n| self.wrong_keys(n, now)).or_else(|| self.wrong_mode(now))
@@ -338,18 +371,10 @@ impl Oracle {
     }
 
     fn wrong_mode(&self, now: Instant) -> Option<String> {
-        self.licenses.iter().find_map(|((namespace, name), license)| {
-            let shown = self.modes.get(&(namespace.clone(), name.clone()));
-            let own = self.published.get(&(namespace.clone(), "issuer-trust".to_owned()));
-            let trust = own.or(self.published.get(&(namespace.clone(), "vendor-trust".to_owned())));
-            let secrets = license.secrets.iter().filter_map(|s| self.keys.get(&(namespace.clone(), s.clone())));
-            let counts = |key: &&Key| {
-                key.product == license.product
-                    && !self.revoked(&key.serial)
-                    && trust.is_some_and(|published| published.kids.contains(&key.kid))
-            };
-            let keys: Vec<&Key> = secrets.flatten().filter(counts).collect();
-            let (mode, seats) = judge(&keys, now.timestamp());
+        self.licenses.iter().find_map(|(full, license)| {
+            let (namespace, name) = full;
+            let shown = self.modes.get(full);
+            let (mode, seats) = self.granted(full, license, now);
             match shown {
                 Some((shown, shown_seats)) if shown == mode && *shown_seats == seats => None,
                 _ => {

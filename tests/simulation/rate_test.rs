@@ -27,6 +27,7 @@ fn decade() -> World {
         issue_before: None,
         manual: false,
         pools: vec!["agents".into()],
+        per_user: false,
         there: true,
     };
     let contract = |n: usize| Contract {
@@ -50,6 +51,7 @@ fn decade() -> World {
         namespaces: vec!["vendor".into()],
         plans: vec![plan],
         contracts: (0..CUSTOMERS).map(contract).collect(),
+        users: Vec::new(),
         steps: vec![Step {
             at: at(first - Days::new(1)),
             edits: std::iter::once(issuer).chain((0..CUSTOMERS).map(Edit::Order)).collect(),

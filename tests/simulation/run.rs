@@ -25,6 +25,7 @@ use crate::end_state::{EndState, difference, end_state};
 use crate::faults::{Counts, FaultyApi, Plan, Shared, State};
 use crate::oracle::Oracle;
 use crate::schedule::Schedule;
+use crate::users::Users;
 use crate::vendor;
 use crate::world::World;
 
@@ -37,6 +38,8 @@ pub struct Outcome {
     pub counts: Counts,
     pub trace: u64,
     pub contract_years: f64,
+    /// How many seats were granted, and how many heartbeats kept one.
+    pub seats: (u64, u64),
     /// The number of older states that there were at each write.
     pub changes_at: Vec<u64>,
 }
@@ -51,6 +54,8 @@ pub struct Run {
     schedule: Schedule,
     pub dice: Dice,
     incarnations: u32,
+    /// Those who use seats; `None` if nobody does.
+    pub users: Option<Users>,
 }
 
 struct Running {
@@ -121,7 +126,8 @@ impl Run {
             shared(world, schedule, seed)
         };
         let dice = Dice::new(seed, 3);
-        Run { runtime: Some(runtime), shared: Arc::new(shared), operator: None, schedule, dice, incarnations: 0 }
+        let users = Users::of(world, seed);
+        Run { runtime: Some(runtime), shared: Arc::new(shared), operator: None, schedule, dice, incarnations: 0, users }
     }
 
     pub fn within<T>(&self, what: impl Future<Output = T>) -> T {
@@ -152,24 +158,34 @@ impl Run {
 
     /// Returns the desk at which the operator grants seats.
     pub fn desk(&self) -> Desk {
-        self.operator.as_ref().expect("an operator runs").desk.clone()
+        self.desk_if_any().expect("an operator runs")
+    }
+
+    pub fn desk_if_any(&self) -> Option<Desk> {
+        Some(self.operator.as_ref()?.desk.clone())
+    }
+
+    /// The time that has passed, without jumps.
+    pub fn lived(&self) -> Duration {
+        let _inside = self.runtime.as_ref().map(Runtime::enter);
+        self.shared.calendar.lived()
     }
 
     /// Ends the operator's process at once, with everything it was doing.
     pub fn kill(&mut self) {
-        let now = self.now();
+        let (now, lived) = (self.now(), self.lived());
         self.operator = None;
         if let Some(old) = self.runtime.take() {
             drop(old);
         }
         self.runtime = Some(runtime());
         let _inside = self.runtime.as_ref().map(Runtime::enter);
-        self.shared.calendar.go_on(now);
+        self.shared.calendar.go_on(now, lived);
         self.shared.lock().crashed = false;
     }
 
     /// Lets time pass. Returns true if it was less, because the operator ended meanwhile and was restarted.
-    fn pass(&mut self, time: Duration) -> bool {
+    pub fn pass(&mut self, time: Duration) -> bool {
         let shared = self.shared.clone();
         let mut operator = self.operator.take();
         let ended = self.within(async {
@@ -222,9 +238,11 @@ impl Run {
 
     /// Makes the calendar jump, at a request for the Lease if one comes soon.
     pub fn jump(&mut self, to: Instant) {
-        if self.now() >= to {
+        let before = self.now();
+        if before >= to {
             return;
         }
+        self.shared.lock().oracle.note_entitled(before);
         let calendar = self.shared.calendar.clone();
         match self.operator {
             None => {
@@ -240,6 +258,7 @@ impl Run {
                 });
             }
         }
+        self.shared.lock().oracle.note_entitled(to);
     }
 
     /// Creates what exists from the first moment, and starts an operator.
@@ -286,15 +305,15 @@ impl Run {
                     }
                 });
             }
-            match () {
-                () if out > 0 => {}
-                () if stormy > 0 => {
-                    let time = self.dice.below(15_000);
-                    self.pass(Duration::from_millis(time));
-                }
-                () => self.settle()?,
+            let rests = out == 0 && stormy == 0;
+            if rests {
+                self.settle()?;
+            } else if stormy > 0 {
+                let time = self.dice.below(15_000);
+                self.pass(Duration::from_millis(time));
             }
             self.judged()?;
+            self.people_use_seats(rests)?;
         }
         self.calm();
         self.jump(world.end);
@@ -302,6 +321,7 @@ impl Run {
             self.start("operator");
         }
         self.settle()?;
+        self.people_leave()?;
         self.is_quiet()?;
         let mut end = self.within(end_state(&self.shared));
         if expected.is_some_and(|expected| difference(expected, &end).is_some()) {
@@ -320,7 +340,8 @@ impl Run {
         };
         let contract_years = state.oracle.contracts.iter().map(years).sum();
         let changes_at = state.changes_at.clone();
-        Ok(Outcome { end, counts: state.counts, trace: state.trace, contract_years, changes_at })
+        let seats = self.users.as_ref().map_or((0, 0), Users::count);
+        Ok(Outcome { end, counts: state.counts, trace: state.trace, contract_years, seats, changes_at })
     }
 
     /// Waits until everything is as it should be: at once if nothing went wrong, otherwise until all retries are done.
@@ -338,7 +359,11 @@ impl Run {
             if wrong.is_none() && !self.shared.lock().hiding {
                 if !matches!(self.schedule, Schedule::One(Plan { stale: Some(_), .. })) {
                     self.shared.lock().oracle.at_rest();
+                    if self.users.as_ref().is_none_or(|users| !users.wait_for_answers()) {
+                        self.shared.lock().oracle.entitled.at_rest();
+                    }
                 }
+                self.shared.lock().oracle.note_entitled(now);
                 self.shared.lock().oracle.look_for_gaps_of_all(now);
                 return self.judged();
             }
@@ -348,7 +373,7 @@ impl Run {
         wrong.map_or(Ok(()), Err)
     }
 
-    fn judged(&self) -> Result<(), Failure> {
+    pub fn judged(&self) -> Result<(), Failure> {
         match self.shared.lock().oracle.violation.clone() {
             None => Ok(()),
             Some(violation) => Err(violation),

@@ -33,6 +33,7 @@ fn history(end: &str, steps: &[(&str, &[Edit])]) -> World {
         issue_before: None,
         manual: false,
         pools: vec!["agents".into()],
+        per_user: false,
         there: true,
     };
     let contract = |n: usize, starts_on: &str| Contract {
@@ -54,6 +55,7 @@ fn history(end: &str, steps: &[(&str, &[Edit])]) -> World {
         namespaces: vec!["acme".into(), "acme-branch".into()],
         plans: vec![plan],
         contracts: vec![contract(0, "2030-01-01"), contract(1, "2030-05-02")],
+        users: Vec::new(),
         steps: steps.iter().map(|(when, edits)| Step { at: at(when), edits: edits.to_vec() }).collect(),
     }
 }

@@ -15,12 +15,15 @@ use crate::schedule::Schedule;
 #[derive(Default)]
 pub struct Report {
     pub contract_years: f64,
+    /// How many seats were granted, and how many heartbeats kept one.
+    pub seats: (u64, u64),
     pub counts: Counts,
 }
 
 impl Report {
     fn add(&mut self, outcome: &Outcome) {
         self.contract_years += outcome.contract_years;
+        self.seats = (self.seats.0 + outcome.seats.0, self.seats.1 + outcome.seats.1);
         self.counts = self.counts.plus(&outcome.counts);
     }
 }
@@ -71,6 +74,7 @@ fn worlds_with_faults_are_right_all_along_and_end_as_those_without() {
                     match outcome {
                         Ok(Ok(report)) => {
                             total.0.contract_years += report.contract_years;
+                            total.0.seats = (total.0.seats.0 + report.seats.0, total.0.seats.1 + report.seats.1);
                             total.0.counts = total.0.counts.plus(&report.counts);
                         }
                         Ok(Err(failure)) => {
@@ -92,12 +96,12 @@ fn worlds_with_faults_are_right_all_along_and_end_as_those_without() {
 }
 
 fn progress(report: &Report, done: u64, seeds: u64, failed: usize, seconds: f64, threads: usize) {
-    let Report { contract_years, counts, .. } = report;
+    let Report { contract_years, counts, seats: (granted, kept) } = report;
     let rate = contract_years / seconds / threads as f64;
     let Counts { requests, writes, faults, crashes, .. } = counts;
     eprint!(
         "\r{done}/{seeds} seeds, {failed} failed, {contract_years:.0} contract-years, {rate:.0} a second on one core, \
-         {requests} requests, {writes} writes, {faults} faults, {crashes} crashes, {seconds:.0} s "
+         {granted} seats granted, {kept} kept, {requests} requests, {writes} writes, {faults} faults, {crashes} crashes, {seconds:.0} s "
     );
     let _ = std::io::stderr().flush();
 }

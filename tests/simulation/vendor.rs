@@ -157,6 +157,17 @@ pub async fn carry_out(shared: &Shared, edit: &Edit) {
             assert!(code == 200 || code == 404, "{code}");
         }
         Edit::RevokeByHand(n) => revoke(shared, *n).await,
+        Edit::Roster { license: (namespace, license), members } => {
+            let member = |user| json!({"user": user, "loginMode": "Active", "entryDate": "2020-01-01"});
+            let members_json: Vec<Value> = members.iter().map(member).collect();
+            let object = json!({
+                "apiVersion": "seatkeeper.dev/v1alpha1", "kind": "Roster",
+                "metadata": {"name": license, "namespace": namespace},
+                "spec": {"licenseRef": {"name": license}, "members": members_json},
+            });
+            apply(shared, &ours(namespace, "rosters", license), object).await;
+            shared.lock().oracle.entitled.enrol((namespace.clone(), license.clone()), members);
+        }
         Edit::Noise { namespace, number } => {
             let data = json!({"number": number.to_string()});
             let object = json!({
@@ -168,6 +179,7 @@ pub async fn carry_out(shared: &Shared, edit: &Edit) {
             apply(shared, &secret(namespace, "noise"), object).await;
         }
     }
+    shared.lock().oracle.note_entitled(shared.calendar.now());
     shared.snapshot().await;
 }
 

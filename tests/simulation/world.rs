@@ -65,6 +65,11 @@ pub enum Edit {
     Trust {
         namespace: String,
     },
+    /// The customer writes the Roster of a License.
+    Roster {
+        license: (String, String),
+        members: Vec<String>,
+    },
     /// Changes an object that the operator does not use.
     Noise {
         namespace: String,
@@ -79,6 +84,16 @@ pub struct Step {
     pub edits: Vec<Edit>,
 }
 
+/// Someone who uses seats of one pool of a License.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub name: String,
+    pub license: (String, String),
+    pub pool: String,
+    /// Whether the pool is for members of Rosters only.
+    pub per_user: bool,
+}
+
 /// A world and its future history.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -87,6 +102,8 @@ pub struct World {
     pub namespaces: Vec<String>,
     pub plans: Vec<Plan>,
     pub contracts: Vec<Contract>,
+    /// Those who take the seats of Licenses, by name: the License, and the pool from which they take them.
+    pub users: Vec<User>,
     pub steps: Vec<Step>,
 }
 
@@ -114,7 +131,11 @@ fn period(span: Span) -> Value {
 
 impl Plan {
     pub fn json(&self) -> Value {
-        let pools: Vec<Value> = self.pools.iter().map(|name| json!({"name": name, "model": "Concurrent"})).collect();
+        let pool = |name: &String| match self.per_user {
+            true => json!({"name": name, "model": "PerUser", "countBy": "Start", "loginMode": "Active"}),
+            false => json!({"name": name, "model": "Concurrent"}),
+        };
+        let pools: Vec<Value> = self.pools.iter().map(pool).collect();
         let mut license = json!({"graceDays": self.grace_days, "demoSeats": self.demo_seats, "pools": pools});
         if let Some(minutes) = self.on_demo_minutes {
             license["onDemo"] = "EndAfterMinutes".into();

@@ -2,6 +2,7 @@
 
 use seatkeeper::wrong::{Variant, be};
 
+use crate::generate::world;
 use crate::seeds_test::simulate;
 use crate::sieve_test::sieve;
 
@@ -25,9 +26,23 @@ fn every_known_wrong_variant_is_caught() {
     assert!(missed.is_empty(), "not caught: {missed:?}");
 }
 
+#[test]
+fn users_of_random_worlds_catch_an_owner_that_frees_seats_too_early() {
+    let caught = std::thread::spawn(|| {
+        be(Some(Variant::ReclaimWithoutWaiting));
+        let used = (1..=SEEDS).filter(|seed| !world(*seed).users.is_empty());
+        (1..).zip(used).find_map(|(n, seed)| Some((n, cut(simulate(seed).err()?))))
+    });
+    let (seeds, failure) = caught.join().expect("a wrong desk panics nowhere").expect("it is caught");
+    eprintln!("caught after {seeds} seeds with users: {failure}");
+}
+
+fn cut(failure: String) -> String {
+    failure.chars().take(160).collect::<String>().replace('\n', " ")
+}
+
 fn caught(variant: Variant) -> Option<String> {
     be(Some(variant));
-    let cut = |failure: String| failure.chars().take(160).collect::<String>().replace('\n', " ");
     for seed in 1..=SEEDS {
         if let Err(failure) = simulate(seed) {
             return Some(format!("caught after {seed} seeds: {}", cut(failure)));
