@@ -26,7 +26,7 @@ const RENEW: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_secs(1);
 /// A leader that could not renew for this long stops, well before another replica takes over.
 const GIVE_UP: Duration = Duration::from_secs(10);
-/// The annotation for the trusted time. It is stored with the Lease, so storing it costs no extra request.
+/// The annotation for the trusted time. It is stored with the Lease, which is renewed anyway.
 const MARK: &str = "seatkeeper.dev/trusted-time";
 /// The annotation for the address of the leader's seat server.
 const SEATS: &str = "seatkeeper.dev/seats";
@@ -74,8 +74,8 @@ impl Suspicion {
         self.0.0.notify_one();
     }
 
-    /// Reports that the leader whose seat server is at `address` is gone, whatever its Lease says. A leader elected
-    /// since then is not affected.
+    /// Reports that the leader whose seat server is at `address` is gone, whatever its Lease says. It names the suspect,
+    /// so that a leader elected since then is not affected: otherwise a third replica would take the Lease from it.
     pub fn gone(&self, address: &str) {
         *self.suspect() = Some(address.to_owned());
         self.look();

@@ -1,5 +1,8 @@
 //! The Roster controller: shows how many are members now, whether the License admits the Roster, and who is in it
 //! twice.
+//!
+//! A Roster that cannot be read or is not admitted counts for nobody, and its status says so. A guess at its time zone
+//! would let people in or out a day early.
 
 use kube::ResourceExt;
 use std::sync::Arc;

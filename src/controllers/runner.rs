@@ -1,4 +1,5 @@
 //! Runs a controller: one reconcile at a time for each object, many objects at once, and no object holds up another.
+//! ARCHITECTURE.md says why kube's `Controller` is not used.
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;

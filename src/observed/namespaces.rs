@@ -1,4 +1,5 @@
-//! Namespaces, for their labels, by which a License may admit them.
+//! Namespaces, for their labels, by which a License may admit them. They are watched as a whole: RBAC cannot grant
+//! labels alone.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;

@@ -1,4 +1,7 @@
 //! Whom to trust, from trust Secrets.
+//!
+//! A `revoked.jwt` counts in any trust Secret of the cluster if a trusted key signed it. The signature makes it count,
+//! so it need not be copied to each namespace.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;

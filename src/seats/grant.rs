@@ -46,7 +46,8 @@ pub(super) fn grant(
         }
         seats.seating.assume(&grant, &request, until);
         let granted = ask.granted(&grant, &seats.seating);
-        // A caller that asks again while the seat is being written must not be answered before it is written.
+        // A caller that asks again while the seat is being written must not be answered before it is written, or the
+        // next owner might not know its seat. The siege (tests/e2e/safety) found it.
         return Ok(match uncommitted.until_durable() {
             None => Outcome::Now(granted),
             Some(durable) => Outcome::Then(granted, durable),

@@ -46,7 +46,8 @@ pub(super) struct Closed {
     pub why: String,
     pub until: Duration,
     /// The Licenses that existed when this owner began, by UID. A License created later has no seats that could be
-    /// missing.
+    /// missing. The API server lists the UIDs; a creation time would not do, because it has whole seconds and clocks
+    /// differ.
     pub licenses: HashSet<String>,
 }
 

@@ -1,4 +1,5 @@
-//! The embedded API over HTTPS, for kubectl: only callers with the credential are answered.
+//! The embedded API over HTTPS, for kubectl: only callers with the credential are answered. TLS is served even on
+//! loopback, because kubectl sends no token without it.
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};

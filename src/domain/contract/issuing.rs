@@ -12,7 +12,8 @@ use crate::domain::license::key::{Claims, Lifetime, SubscriptionClaim, grant_of}
 use crate::domain::license::pool::PoolGrant;
 use crate::domain::reason::Reason;
 
-/// How many keys whose grace is over are kept, newest first, so that a License in demo mode can still show them.
+/// How many keys whose grace is over are kept, newest first, so that a License in demo mode can still show them. Terms
+/// that were missed are issued too, for the same reason: the Secret shows the history of the contract.
 pub const PAST_KEYS: u32 = 12;
 
 /// A key as found in the Secret that keys are delivered to.

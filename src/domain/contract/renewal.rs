@@ -1,4 +1,7 @@
 //! How a contract renews, is cancelled and ends (docs/design/domain.md, Renewal; docs/requirements.md, I5, I6, S9, P1).
+//!
+//! If a cancellation was removed while no operator ran, the contract goes on, even after its end and grace. Nothing
+//! records that it had ended, so the vendor's word counts.
 
 use chrono::{Duration, NaiveDate};
 use schemars::JsonSchema;

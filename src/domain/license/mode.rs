@@ -36,8 +36,8 @@ pub struct GrantState<'k> {
     pub mode: Mode,
     /// The key that counts, or counted last. `None` if no key has begun.
     pub key: Option<&'k Claims>,
-    /// When the grant ends, including keys that continue it, or when it ended. `None` if it never ends or has not
-    /// begun.
+    /// When the grant ends, including keys that continue it, or when it ended: it says until when the customer is
+    /// licensed, not when one key ends. `None` if it never ends or has not begun.
     pub expires_at: Option<Instant>,
     /// When grace after that ends.
     pub grace_ends_at: Option<Instant>,

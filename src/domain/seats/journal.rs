@@ -7,6 +7,9 @@
 //! Entries are written one after the other, each only once the previous one is known to be durable, and each on the
 //! version of the object that the writer read. So a new owner needs to write only one entry, of a higher epoch and
 //! after the last one, and no write of the previous owner can succeed any longer: it would go to that very object.
+//!
+//! Every entry says how long holders may rely on a seat. Replicas may differ in `--seat-ttl`, and the ring overwrites the
+//! entry with which an owner began. That line begins with `!`, so a version that does not know it skips it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};

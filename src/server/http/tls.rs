@@ -148,7 +148,8 @@ impl Files {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(client.with_no_client_auth())
             .https_only()
-            // Replicas are reached by their addresses, and all have the certificate of the Service.
+            // Replicas are reached by their addresses, and all have the certificate of the Service: one serves all, and
+            // none has to name the address of a Pod.
             .with_server_name_resolver(FixedServerNameResolver::new(name.clone()))
             .enable_http1()
             .wrap_connector(connector());

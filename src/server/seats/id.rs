@@ -2,6 +2,7 @@
 //!
 //! `namespace~license~pool~slot~user~session~since`, where every byte other than an ASCII letter, a digit or one of
 //! `.-_` is written as `=` and two hexadecimal digits. If a seat has no user, that part is empty.
+//! `since` tells two holdings of a slot by the same session apart: a release that is delayed must not free the newer one.
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Bodies in Kubernetes' Protobuf encoding, in which kubectl sends the kinds that are built into it. Field numbers are
-//! those of the published `generated.proto` files, which never change.
+//! Bodies in Kubernetes' Protobuf encoding. kubectl sends the kinds that are built into it in this form and in no
+//! other. Field numbers are those of the published `generated.proto` files, which never change.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use prost::Message;

@@ -1,5 +1,6 @@
 //! The schemas that a real API server of Kubernetes publishes of its own types, as recorded in `published.json`: one
-//! schema a line, each with the OpenAPI documents that hold it. `make record` makes it.
+//! schema a line, each with the OpenAPI documents that hold it. `make record` makes it. They are recorded because no
+//! library has the list types and merge keys that apply and strategic merge patch need.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Map, Value};

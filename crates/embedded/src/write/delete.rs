@@ -165,7 +165,8 @@ pub fn refuse_where_namespace_is_gone(
 
 /// Does what the controllers of Kubernetes do after a write: dependents of a deleted object are deleted or lose that
 /// owner, an object whose owners no longer exist is deleted, and a namespace takes its content with it. Returns when
-/// nothing more follows.
+/// nothing more follows. It is part of the write, not the work of a controller beside it, so a kill leaves nothing half
+/// done.
 pub fn collect(write: &Write, draft: &mut Draft<'_>) {
     let mut from = 0;
     loop {
