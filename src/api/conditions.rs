@@ -58,7 +58,7 @@ condition_types! {
     KeyRefused,
     /// A Secret that the License names is missing or wrong, while other keys keep it licensed.
     SourceMissing,
-    /// `spec.trust` is not used, because the installation pins the trust.
+    /// `spec.trust` is ignored, because the installation pins the trust.
     TrustRefused,
     /// More members need a seat than there are seats.
     RosterExceedsSeats,

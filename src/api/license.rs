@@ -44,7 +44,7 @@ pub struct LicenseSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub keys: Vec<KeySource>,
-    /// The vendor's public keys, in a Secret of type seatkeeper.dev/trust. Refused if the installation pins the trust
+    /// The vendor's public keys, in a Secret of type seatkeeper.dev/trust. Ignored if the installation pins the trust
     /// of this product.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<SecretSource>,

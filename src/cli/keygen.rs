@@ -27,7 +27,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         )));
     }
     std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("{}: cannot be made: {e}", folder.display())))?;
-    let secret = random_bytes().map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
+    let secret = random_bytes().map_err(|e| Failure::new(format!("the system could not provide random bytes: {e}")))?;
     let (key, pem) = signing_key_pem(&secret)?;
     let verifying = key.verifying_key();
     let jwks = serde_json::to_string_pretty(&publish([&verifying])).unwrap_or_default();

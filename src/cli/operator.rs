@@ -107,7 +107,8 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn random_identity() -> Result<String, Failure> {
-    let bytes = random_bytes::<6>().map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
+    let bytes =
+        random_bytes::<6>().map_err(|e| Failure::new(format!("the system could not provide random bytes: {e}")))?;
     Ok(bytes.iter().fold("seatkeeper-".to_owned(), |name, byte| format!("{name}{byte:02x}")))
 }
 

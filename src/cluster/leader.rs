@@ -1,5 +1,5 @@
 //! Which of several replicas acts. The Lease only says which one should try: every write that matters is a
-//! compare-and-swap, so two replicas that both believe to lead do no harm.
+//! compare-and-swap, so two replicas that both believe they lead do no harm.
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::kind::Kind;
 use super::runner::{Controller, Look, Surroundings};
 use crate::api::Plan;
-use crate::api::conditions::{ConditionType, Conditions};
+use crate::api::conditions::{ConditionType, Conditions, find};
 use crate::api::contract::plan_faults;
 use crate::api::plan::{Offer, PlanSpec, PlanStatus};
 use crate::cluster::client::CallError;
@@ -28,7 +28,7 @@ impl Controller for PlanController {
 
     async fn look(&self, plan: &Plan, before: &PlanStatus, now: Now) -> Result<Look<PlanStatus>, CallError> {
         let faults = plan_faults(&plan.spec);
-        let notes = faults.iter().map(|fault| Note::warning(fault.reason.as_str(), fault.to_string())).collect();
+        let notes = notes_of_faults(before, &faults);
         let status = status(plan, &faults, before, now.at);
         Ok(Look { status, notes, wake: None, only_on_this_version: false })
     }
@@ -68,4 +68,31 @@ fn not_acted_on(spec: &PlanSpec) -> Vec<&'static str> {
         ("spec.license.pools[].noneMembers", spec.license.pools.iter().any(|pool| pool.none_members.is_some())),
     ];
     parts.into_iter().filter(|(_, present)| *present).map(|(part, _)| part).collect()
+}
+
+/// Events of what is newly wrong: what the status says already is not told again.
+fn notes_of_faults(before: &PlanStatus, faults: &[Fault]) -> Vec<Note> {
+    let said = find(&before.conditions, ConditionType::Ready).map(|ready| ready.message.as_str()).unwrap_or_default();
+    let texts = faults.iter().map(|fault| (fault.reason, fault.to_string()));
+    let new = texts.filter(|(_, text)| !said.contains(text.as_str()));
+    new.map(|(reason, text)| Note::warning(reason.as_str(), text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_an_event_once_and_not_again_at_the_next_edit() {
+        let faults = [
+            Fault::new(Reason::TermEmpty, "spec.terms.interval", "is empty"),
+            Fault::new(Reason::UnknownTimeZone, "spec.terms.timeZone", "is not a time zone"),
+        ];
+        let mut list = Conditions::new(&[], Some(1), Instant::UNIX_EPOCH);
+        list.set(ConditionType::Ready, false, faults[0].reason, faults[0].to_string());
+        let before = PlanStatus { conditions: list.into_list(), ..PlanStatus::default() };
+        assert_eq!(notes_of_faults(&PlanStatus::default(), &faults).len(), 2);
+        let new: Vec<String> = notes_of_faults(&before, &faults).into_iter().map(|note| note.text).collect();
+        assert_eq!(new, [faults[1].to_string()]);
+    }
 }

@@ -60,7 +60,7 @@ pub trait Controller: Sized + Send + Sync + 'static {
 
 type StatusOf<C> = <<C as Controller>::Object as HasStatus>::Status;
 
-/// What comes of a look at an object. What it does besides, such as issuing keys, is done by then.
+/// The result of a look at an object. Side effects, such as issued keys, have already happened.
 pub struct Look<S> {
     pub status: S,
     /// The Events, which are sent if the status is new.

@@ -19,7 +19,7 @@ words! {
     DemoStarted,
     /// License: keys now last longer. Subscription: a new term has begun.
     Renewed,
-    /// License: the keys now grant another number of seats, or the number of seats in use has changed.
+    /// License: the keys now grant another number of seats.
     SeatsChanged,
     /// License: a key that was read grants nothing. The message says why.
     KeyRefused,
@@ -48,7 +48,7 @@ words! {
     Started,
     /// Subscription: the contract was cancelled and runs until its end.
     Cancelled,
-    /// Subscription: the cancellation was removed; the contract runs on.
+    /// Subscription: the cancellation was removed; the contract continues.
     GoesOn,
     /// Subscription: the contract has ended.
     Ended,

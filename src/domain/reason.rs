@@ -65,7 +65,7 @@ words! {
     /// The operator's clock and the API server's differ by more than 5 minutes; the API server's is used. Check NTP on
     /// both.
     ClocksDisagree,
-    /// The clock is behind a time that is certain. Check NTP.
+    /// The clock is behind a time that was already confirmed. Check NTP.
     ClockBehind,
     /// A time seen earlier is ahead of every clock, so it was dropped. Check NTP; a clock was wrong then.
     ClockWasAhead,
@@ -111,11 +111,12 @@ words! {
     SecretTypeMismatch,
     /// A Secret of that name exists for something else and is left unchanged. Delete it, or name another Secret.
     SecretNotOurs,
-    /// The Secret is not in the cache yet; the object waits for it.
+    /// The License does not read the Secret that the keys go to. Name that Secret in the spec.keys of the License.
     SecretNotRead,
     /// The License does not exist yet; the object waits for it. Create the License, or correct the reference.
     LicenseMissing,
-    /// The other side does not admit this namespace. Name this namespace in the allowedNamespaces of the other side.
+    /// The License does not admit this object. For a Roster, add its namespace to the spec.allowedNamespaces of the License;
+    /// for a Subscription, name it in the spec.subscriptionRef of the License.
     NotAccepted,
     /// The Plan does not exist yet; the object waits for it. Create the Plan, or correct its name.
     PlanMissing,
@@ -137,7 +138,7 @@ words! {
     OnDemoInvalid,
     /// The time zone has no such IANA name. Use an IANA name such as Europe/Berlin.
     UnknownTimeZone,
-    /// A date is outside the range that calendars are certain of. Use a date from 1970 to 2099.
+    /// A date is outside the supported range. Use a date from 1970 to 2099.
     DateOutOfRange,
     /// The Plan requires a written cancellation, and none is recorded. Set evidence.
     EvidenceMissing,
@@ -165,7 +166,7 @@ words! {
     NotApproved,
     /// The contract ends before that term. Name an earlier term.
     TermAfterEnd,
-    /// The term has no time in it. Correct the dates.
+    /// The term has no length. Correct the dates.
     TermEmpty,
     /// A required field is missing. Add it.
     FieldMissing,

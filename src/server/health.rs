@@ -56,7 +56,7 @@ fn said((status, text): (StatusCode, &'static str)) -> Response<Full<Bytes>> {
 fn live(health: &Health) -> (StatusCode, &'static str) {
     match health.alive() {
         true => (StatusCode::OK, "ok\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the operator hangs\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the operator is not responding\n"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! No two clients ever believe to hold the same seat (I1, I2, I3): the short size of `safety`, with every fault once.
+//! No two clients ever believe they hold the same seat (I1, I2, I3): the short size of `safety`, with every fault once.
 
 use crate::safety::history::Count;
 use crate::safety::siege::{Size, lay};

@@ -131,7 +131,7 @@ impl State {
         self.ring.iter().map(|entry| entry.sequence).max().unwrap_or_default()
     }
 
-    /// Whether two clients believe to hold the same slot, or one session believes to hold two. It must never happen.
+    /// Whether two clients believe they hold the same slot, or one session believes it holds two. It must never happen.
     pub fn held_twice(&self) -> bool {
         let [first, second] = self.clients.map(|client| client.slot);
         first & second != 0 || first == 3 || second == 3

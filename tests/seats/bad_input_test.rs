@@ -66,7 +66,7 @@ fn a_malformed_body_is_refused_with_field_and_line() {
             format!("{{\"requests\": [{{{license}, \"session\": \"s\"}},\n{{{license}}}]}}"),
             &["`requests[1]`:", "missing field `session`", "line 2"],
         ),
-        (format!("{{\"requests\": [], {license}}}"), &["`license` is outside of `requests`"]),
+        (format!("{{\"requests\": [], {license}}}"), &["`license` stands beside `requests`"]),
         (
             format!("{{\"requests\": [{}]}}", vec![format!("{{{license}, \"session\": \"s\"}}"); 1_001].join(",")),
             &["`requests` has more than 1000"],

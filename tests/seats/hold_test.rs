@@ -32,7 +32,7 @@ fn i2_with_all_seats_held_another_is_refused_with_the_reason_and_may_wait() {
     let (status, out, errors) = said(ground.hold("--user c", "echo ran").output().unwrap());
     assert_eq!((status, out.as_str()), (Some(75), ""), "{errors}");
     let reason = "no seat of centre/innoacd. SeatsExhausted: pool `agents` has 2 seats and 2 are in use;";
-    for part in [reason, "wait until one is released, or order more", "--wait waits for one"] {
+    for part in [reason, "wait until one is released, or order more", "use --wait to wait for a seat"] {
         assert!(errors.contains(part), "{part:?} is not in {errors}");
     }
     // Waiting alone does not let anybody in.

@@ -1,4 +1,4 @@
-//! What the holders of seats believe, and the oracle that judges it: no two holders believe to have the same seat, and
+//! What the holders of seats believe, and the oracle that judges it: no two holders believe they have the same seat, and
 //! a seat that was reported lost is never held again. It shares no code with the desk.
 
 use std::time::Duration;

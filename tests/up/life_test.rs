@@ -24,7 +24,7 @@ fn the_first_screen_says_what_runs_where_and_what_to_try() {
     let data = desk.data("").canonicalize().unwrap();
     let screen = up.said.join("\n");
     for part in [
-        "is up. Ctrl-C ends it; the same command goes on where it stopped.",
+        "is up. Ctrl-C ends it; run the same command to continue.",
         "  applies    yaml, and every change there",
         "  API        https://127.0.0.1:",
         "  seats      http://127.0.0.1:",

@@ -146,7 +146,7 @@ impl Up {
     /// Sends Ctrl-C. The binary must end cleanly, with nothing on standard error. Returns all lines that it printed.
     pub fn interrupt(mut self) -> Vec<String> {
         assert!(Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success());
-        self.until(&["ended; the same command goes on from here"]);
+        self.until(&["ended; run the same command to continue"]);
         let (status, errors) = (self.wait(), self.errors());
         assert_eq!((status.code(), errors.as_str()), (Some(0), ""));
         std::mem::take(&mut self.said)

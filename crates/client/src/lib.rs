@@ -36,7 +36,7 @@ use connection::Connection;
 use time::{Moment, jittered, now};
 use wire::{Grant, HeartbeatAnswer, Heartbeats};
 
-/// How long to wait for one answer. The server itself gives up after 10 s.
+/// How long to wait for one answer. The server itself gives up after 10 s, or 12 s if it passed the request on.
 const ANSWER: Duration = Duration::from_secs(12);
 /// How long taking is retried if there is no answer, or the server says that the trouble passes in a moment.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -168,7 +168,8 @@ impl SeatClient {
         }
     }
 
-    /// Gives seats back. Releasing seats that are no longer held succeeds.
+    /// Gives seats back. Releasing seats that are no longer held succeeds. It ends at the first that cannot be given
+    /// back, because a server that does not answer would delay the caller for each; the others come free after their TTL.
     pub async fn release(&self, lease: Lease) -> Result<(), Trouble> {
         for seat in lease.seats() {
             self.ask(&Method::DELETE, &format!("/v1/seats/{}", seat.id), b"", RELEASE_PATIENCE, ANSWER).await?;

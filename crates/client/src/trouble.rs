@@ -125,7 +125,9 @@ impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Lost::Taken => f.write_str("the seat is lost: the server has freed it"),
-            Lost::Unheard(None) => f.write_str("the seat is lost: this process was stopped for longer than it is held"),
+            Lost::Unheard(None) => {
+                f.write_str("the seat is lost: this process was suspended for longer than a seat is held")
+            }
             Lost::Unheard(Some(trouble)) => write!(f, "the seat is lost, no heartbeat was answered in time: {trouble}"),
         }
     }

@@ -127,10 +127,7 @@ async fn hold(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let left = lease.left();
         if let Err(trouble) = client.release(lease).await {
             let when = left.as_secs();
-            warn(&format!(
-                "the seat could not be given back and comes free by itself in {when} s: {}",
-                shown(&trouble)
-            ));
+            warn(&format!("the seat could not be released; it comes free in {when} s: {}", shown(&trouble)));
         }
     }
     done?.map(exit_code).map_err(|e| Failure::new(format!("the command cannot be waited for: {e}")))
@@ -238,7 +235,8 @@ fn request(arguments: &Arguments) -> Result<Request, Failure> {
     if namespace.is_empty() || name.is_empty() || name.contains('/') {
         return Err(Failure::usage(format!("--license {:?}: write NAMESPACE/NAME, or NAME", arguments.license)));
     }
-    let bytes = random_bytes::<16>().map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
+    let bytes =
+        random_bytes::<16>().map_err(|e| Failure::new(format!("the system could not provide random bytes: {e}")))?;
     let session = bytes.iter().fold("hold-".to_owned(), |session, byte| format!("{session}{byte:02x}"));
     let mut request = Request::of(namespace, name, session);
     if let Some(user) = &arguments.user {
@@ -274,7 +272,7 @@ fn refusal(trouble: &Trouble, arguments: &Arguments) -> Failure {
     let mut message = format!("no seat of {}. {}", arguments.license, shown(trouble));
     let may_pass = trouble.may_pass();
     if may_pass && arguments.wait.is_none() {
-        message.push_str("\n--wait waits for one");
+        message.push_str("\nuse --wait to wait for a seat");
     }
     Failure { status: if may_pass { MAY_PASS } else { WILL_NOT_PASS }, message: printable(&message) }
 }

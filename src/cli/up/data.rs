@@ -131,7 +131,8 @@ impl Credential {
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &authority).map_err(failed)?;
 
-        let token = random_bytes::<32>().map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
+        let token = random_bytes::<32>()
+            .map_err(|e| Failure::new(format!("the system could not provide random bytes: {e}")))?;
         Ok(Credential {
             address,
             authority: authority.pem(),

@@ -143,7 +143,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     if arguments.speed.is_some() {
         calendar::store(&data, &clock)?;
     }
-    screen.show("\nended; the same command goes on from here\n");
+    screen.show("\nended; run the same command to continue\n");
     Ok(())
 }
 
@@ -226,7 +226,7 @@ fn first_screen(
     });
     let hold = hold.unwrap_or_default();
     format!(
-        "Seatkeeper {version} is up. Ctrl-C ends it; the same command goes on where it stopped.
+        "Seatkeeper {version} is up. Ctrl-C ends it; run the same command to continue.
 
   applies    {folder}, and every change there
   API        https://{api}

@@ -26,7 +26,7 @@ pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
         (Some(Mode::Full), Some(Mode::Full)) if after.expires_at > before.expires_at => {
             notes.push(Note::normal(Happening::Renewed, licensed));
         }
-        (Some(_), Some(_)) if before.seats != after.seats => {
+        (Some(_), Some(_)) if limits(before).ne(limits(after)) => {
             notes.push(Note::normal(Happening::SeatsChanged, licensed))
         }
         _ => {}
@@ -46,4 +46,40 @@ pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
     alarm(ConditionType::Reconciling, true, Happening::Waiting);
     alarm(ConditionType::ClockTrusted, false, Happening::ClockNotTrusted);
     notes
+}
+
+/// How many seats each pool has. The seats in use are left out: they change every few seconds while people work.
+fn limits(status: &LicenseStatus) -> impl Iterator<Item = (&str, Option<u64>)> {
+    status.pools.iter().map(|pool| (pool.name.as_str(), pool.limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::license::PoolStatus;
+    use crate::domain::license::pool::PoolModel;
+
+    fn full(limit: u64, in_use: u64) -> LicenseStatus {
+        let pool = PoolStatus {
+            name: "agents".into(),
+            model: PoolModel::Concurrent,
+            limit: Some(limit),
+            in_use: Some(in_use),
+            peak: Some(in_use),
+        };
+        LicenseStatus {
+            mode: Some(Mode::Full),
+            seats: Some(format!("{in_use}/{limit}")),
+            pools: vec![pool],
+            ..LicenseStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_seats_granted_is_an_event_and_a_change_of_their_use_is_none() {
+        let seats_changed =
+            |before, after| of(&before, &after).iter().any(|note| note.reason == Happening::SeatsChanged.as_str());
+        assert!(seats_changed(full(5, 2), full(8, 2)));
+        assert!(!seats_changed(full(5, 2), full(5, 3)));
+    }
 }

@@ -165,7 +165,7 @@ fn words(contract: &Contract, standing: &Standing) -> (Reason, String) {
             format!(
                 "ended at {}{}",
                 at(standing.ends_at),
-                if standing.closed { " for good" } else { "; remove the cancellation and it goes on" }
+                if standing.closed { " for good" } else { "; to continue it, remove the cancellation" }
             ),
         ),
     }

@@ -168,7 +168,7 @@ struct Grant<'k> {
 }
 
 /// The grants that count for a License, and the mode they result in.
-struct Judged<'g, 'k> {
+struct CountingGrants<'g, 'k> {
     mode: Mode,
     counting: Vec<&'g Grant<'k>>,
     /// The grant whose data the License shows, and its key: in Full and Grace the one that lasts longest, in demo mode
@@ -176,7 +176,7 @@ struct Judged<'g, 'k> {
     leading: Option<(&'g Grant<'k>, &'k Claims)>,
 }
 
-impl<'g, 'k> Judged<'g, 'k> {
+impl<'g, 'k> CountingGrants<'g, 'k> {
     fn of(grants: &'g [Grant<'k>]) -> Self {
         let counting: Vec<&Grant> = grants.iter().filter(|g| g.conflict.is_none()).collect();
         let full_or_grace = counting.iter().map(|g| g.state.mode).filter(|mode| *mode != Mode::Demo);
@@ -185,7 +185,7 @@ impl<'g, 'k> Judged<'g, 'k> {
         let leading = of_mode.filter_map(|g| g.state.key.map(|key| (*g, key))).max_by_key(|(g, key)| {
             (g.state.expires_at.is_none(), g.state.expires_at, key.nbf, key.iat, key.jti.clone())
         });
-        Judged { mode, counting, leading }
+        CountingGrants { mode, counting, leading }
     }
 
     /// The keys whose seats and features are granted. There are none in demo mode.
@@ -203,7 +203,7 @@ impl<'g, 'k> Judged<'g, 'k> {
 /// Returns what `keys` grant together at `now`.
 pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
     let grants = judge_grants(keys, now);
-    let judged = Judged::of(&grants);
+    let judged = CountingGrants::of(&grants);
     let key = judged.leading.map(|(_, key)| key);
     let state = judged.leading.map(|(grant, _)| &grant.state);
     Entitlement {

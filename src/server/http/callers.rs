@@ -38,8 +38,6 @@ pub struct Caller {
     uid: Option<String>,
     groups: Vec<String>,
     extra: BTreeMap<String, Vec<String>>,
-    /// All rights: the caller has the token of a one-machine installation.
-    all: bool,
 }
 
 impl Caller {
@@ -168,7 +166,7 @@ impl Callers {
         let (caller, until) = match self {
             Callers::Credential(credential) if credential.has(&hash) => {
                 let (user, extra) = ("seatkeeper-up".into(), BTreeMap::new());
-                (Arc::new(Caller { user, uid: None, groups: Vec::new(), extra, all: true }), Duration::MAX)
+                (Arc::new(Caller { user, uid: None, groups: Vec::new(), extra }), Duration::MAX)
             }
             Callers::Credential(_) => {
                 return Err(unauthorized("this is not the token in the data folder of `seatkeeper up`: send that one"));
@@ -183,15 +181,16 @@ impl Callers {
 
     /// Fails unless `caller` has `right` on `object`.
     pub async fn check(&self, caller: &Caller, right: Right, object: &Object) -> Result<(), Problem> {
-        if caller.all {
-            return Ok(());
-        }
-        let Callers::Cluster(cluster) = self else { return Ok(()) };
+        let cluster = match self {
+            // Whom the token identified may do everything.
+            Callers::Credential(_) => return Ok(()),
+            Callers::Cluster(cluster) => cluster,
+        };
         match cluster.verdict(caller, right, object).await? {
             Verdict::Allowed => Ok(()),
             Verdict::InDoubt { .. } => {
                 let detail =
-                    "the API server denies a right that it gave before, as one that has just started does; ask again";
+                    "the API server denies a right that it granted before, as it may just after a restart; ask again";
                 Err(caller_unknown(detail))
             }
             Verdict::Denied => {
@@ -226,7 +225,9 @@ async fn whose(client: Client, token: String) -> Finding<Arc<Caller>> {
         ..TokenReview::default()
     };
     let api: Api<TokenReview> = Api::all(client);
-    let review = call(api.create(&PostParams::default(), &review)).await.map_err(|error| unknown(&error))?;
+    let review = call(api.create(&PostParams::default(), &review))
+        .await
+        .map_err(|error| unknown(&error, "the caller cannot be identified"))?;
     let status = review.status.unwrap_or_default();
     let for_us = status.audiences.iter().flatten().any(|audience| audience == AUDIENCE);
     let Some(UserInfo { username: Some(user), uid, groups, extra }) =
@@ -236,13 +237,8 @@ async fn whose(client: Client, token: String) -> Finding<Arc<Caller>> {
                           mount a projected ServiceAccount token with that audience";
         return Err(unauthorized(detail));
     };
-    let caller = Caller {
-        user: user.into(),
-        uid,
-        groups: groups.unwrap_or_default(),
-        extra: extra.unwrap_or_default(),
-        all: false,
-    };
+    let caller =
+        Caller { user: user.into(), uid, groups: groups.unwrap_or_default(), extra: extra.unwrap_or_default() };
     Ok((Arc::new(caller), TRUSTED))
 }
 
@@ -270,7 +266,9 @@ fn review_of(caller: &Caller, right: Right, object: &Object) -> SubjectAccessRev
 
 async fn verdict(client: Client, review: SubjectAccessReview, before: Option<Verdict>) -> Finding<Verdict> {
     let api: Api<SubjectAccessReview> = Api::all(client);
-    let review = call(api.create(&PostParams::default(), &review)).await.map_err(|error| unknown(&error))?;
+    let review = call(api.create(&PostParams::default(), &review))
+        .await
+        .map_err(|error| unknown(&error, "the caller's rights cannot be checked"))?;
     Ok(Verdict::after(before, review.status.is_some_and(|status| status.allowed), monotonic()))
 }
 
@@ -278,9 +276,10 @@ fn unauthorized(detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "Unauthorized", detail)
 }
 
-fn unknown(error: &CallError) -> Problem {
-    tracing::warn!(%error, "a caller cannot be identified");
-    caller_unknown("the caller cannot be identified at present: the API server does not answer as it should")
+/// The API server did not answer as it should, so `what` is the case for now.
+fn unknown(error: &CallError, what: &str) -> Problem {
+    tracing::warn!(%error, "{what}");
+    caller_unknown(&format!("{what} at present: the API server does not answer as it should"))
 }
 
 fn caller_unknown(detail: &str) -> Problem {

@@ -107,7 +107,7 @@ impl Body {
             return Err(format!("{field}: remove it; only a request on its own can wait, not one of several"));
         }
         match beside.into_iter().find(|(_, given)| *given) {
-            Some((field, _)) => Err(format!("`{field}` is outside of `requests`: move it into each of them")),
+            Some((field, _)) => Err(format!("`{field}` stands beside `requests`: put it into each request instead")),
             None => Ok(Wanted::Several(requests)),
         }
     }

@@ -1,7 +1,7 @@
-//! Decides whether a history is possible: no two clients believe to hold the same seat, and nobody is refused a free
+//! Decides whether a history is possible: no two clients believe they hold the same seat, and nobody is refused a free
 //! one.
 //!
-//! A slot is linearizable, as a lock that expires, if and only if the times for which clients believe to hold it are
+//! A slot is linearizable, as a lock that expires, if and only if the times for which clients believe they hold it are
 //! disjoint: each grant can then be put at its answer and each release at its request. A client believes to hold a seat
 //! from the answer to its request until it asks to release the seat, and no longer than a TTL after it *sent* the last
 //! request that succeeded.
@@ -77,7 +77,7 @@ fn tell(defects: &mut Vec<String>, told: &mut usize, text: impl FnOnce() -> Stri
     }
 }
 
-/// Checks that no two sessions believe to hold the same slot at once.
+/// Checks that no two sessions believe they hold the same slot at once.
 fn disjoint(beliefs: &mut [Belief], verdict: &mut Verdict) {
     beliefs.sort_unstable_by_key(|belief| (belief.slot, belief.from, belief.to));
     let mut told = 0;

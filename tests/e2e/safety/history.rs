@@ -276,7 +276,7 @@ impl History {
         }
     }
 
-    /// Records that the session gives its seats back: from now on it does not believe to hold them.
+    /// Records that the session gives its seats back: from now on it does not believe it holds them.
     pub fn releases(&mut self, session: Session, sent: Micros) {
         if let Some(held) = self.open.get_mut(&session).and_then(|open| open.seats.as_mut()) {
             held.to = held.to.min(sent);
