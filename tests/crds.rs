@@ -1,8 +1,10 @@
-//! The CustomResourceDefinitions that are checked in match the types.
+//! The CustomResourceDefinitions: every kind has one that matches its type, and says who writes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
+
+use seatkeeper::api::crds;
 
 /// Returns the files of a folder by name.
 fn files(folder: &Path) -> BTreeMap<String, String> {
@@ -30,7 +32,7 @@ fn the_crds_and_their_copies_in_the_chart_are_up_to_date() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     for (kept, generated) in [("crds", &out), ("charts/seatkeeper/templates/crds", &chart)] {
         let (kept_files, generated) = (files(&root.join(kept)), files(generated));
-        assert_eq!(generated.len(), 5, "one file for each kind");
+        assert_eq!(generated.len(), crds::all().len(), "one file for each kind");
         let differ: Vec<_> = generated
             .keys()
             .chain(kept_files.keys())
@@ -44,4 +46,25 @@ fn the_crds_and_their_copies_in_the_chart_are_up_to_date() {
         );
     }
     std::fs::remove_dir_all(&fresh).expect("the folder is ours");
+}
+
+#[test]
+fn every_kind_of_the_api_has_a_crd() {
+    let sources = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api"));
+    let of_kind = |line: &str| Some(line.trim().strip_prefix("kind = \"")?.strip_suffix("\",")?.to_owned());
+    let in_sources: BTreeSet<String> = sources.values().flat_map(|text| text.lines().filter_map(of_kind)).collect();
+    assert!(in_sources.contains("License"), "the sources were not read as they are meant: {in_sources:?}");
+    let kinds: Vec<_> = crds::all().iter().map(|crd| crd["spec"]["names"]["kind"].clone()).collect();
+    assert_eq!(kinds, in_sources.into_iter().collect::<Vec<_>>(), "`all` in src/api/crds.rs names each kind, by name");
+}
+
+/// Tests of the chart derive from this sentence who may write a kind.
+#[test]
+fn every_kind_says_who_writes_it() {
+    for crd in crds::all() {
+        let text = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"];
+        let writers = ["Written by the customer.", "Written by the vendor.", "Written only by the operator,"];
+        let said = writers.iter().filter(|writer| text.as_str().is_some_and(|text| text.contains(*writer)));
+        assert_eq!(said.count(), 1, "{} says once who writes it: {text}", crds::name(&crd));
+    }
 }

@@ -12,9 +12,14 @@ pub fn all() -> Vec<Value> {
     [License::crd(), Plan::crd(), Roster::crd(), SeatLedger::crd(), Subscription::crd()].map(finish).into()
 }
 
+/// The full name of a CRD's kind, such as `licenses.seatkeeper.dev`.
+pub fn name(crd: &Value) -> &str {
+    crd["metadata"]["name"].as_str().unwrap_or_default()
+}
+
 /// The name of the file that a CRD is written to.
 pub fn file_name(crd: &Value) -> String {
-    format!("{}.yaml", crd["metadata"]["name"].as_str().unwrap_or_default())
+    format!("{}.yaml", name(crd))
 }
 
 /// One CRD as YAML.

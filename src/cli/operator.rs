@@ -11,11 +11,10 @@ use super::failure::Failure;
 use super::seat_settings::{SeatArguments, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, connect};
 use crate::cluster::clock::Clock;
-use crate::controllers::End;
 use crate::machine::random_bytes;
-use crate::operator;
 use crate::operator::servers::{Replicas, SeatServer, Servers, TlsFiles};
 use crate::operator::settings::Settings;
+use crate::operator::{self, End};
 use crate::server::http::callers::Callers;
 
 /// Runs the operator: keeps the Plans, Subscriptions and Licenses of the cluster that KUBECONFIG names, or that its pod

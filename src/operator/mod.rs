@@ -3,10 +3,12 @@
 //! | question | file |
 //! |---|---|
 //! | What is an operator told when it starts? | `settings.rs` |
+//! | In which order does it begin, lead and end? | `run.rs` |
 //! | Where does it serve, and to whom? | `servers.rs` |
 //! | What does an embedded API serve? | `embedded.rs` |
 
 pub mod embedded;
+mod run;
 pub mod servers;
 pub mod settings;
 
@@ -18,7 +20,7 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::cluster::client::RequestCount;
 use crate::cluster::clock::Clock;
 use crate::cluster::metrics::Metrics;
-use crate::controllers::{End, Operator};
+pub use run::{End, Operator};
 use servers::{Servers, Serving};
 use settings::Settings;
 

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::controllers::Operator;
 use crate::seats::thread::SeatThread;
 use crate::server::health;
 use crate::server::http::callers::Callers;
 use crate::server::http::forward::Forward;
 use crate::server::http::tls::Folder;
 use crate::server::seat_port::SeatPort;
+
+use super::run::Operator;
 
 /// Where an operator serves, and to whom.
 pub struct Servers {

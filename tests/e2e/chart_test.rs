@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use seatkeeper::api::crds;
 use seatkeeper::domain::license::mode::Mode;
 use serde_json::json;
 
@@ -104,8 +105,8 @@ async fn may(who: &Kubectl, what: &[&str]) -> bool {
     }
 }
 
-/// K1: Kubernetes' own roles reach the kinds: all may read, only admin may write Licenses and Rosters, contracts are the
-/// vendor's, ledgers the operator's, and seats are for whom they are given to.
+/// K1: Kubernetes' own roles reach the kinds: all may read, only admin may write, and only the kinds of the customer:
+/// contracts are the vendor's, ledgers the operator's, and seats are for whom they are given to.
 #[tokio::test]
 async fn k1_view_edit_and_admin_may_do_what_they_should() {
     let case = Case::new("roles").await;
@@ -124,9 +125,11 @@ async fn k1_view_edit_and_admin_may_do_what_they_should() {
     for role in ["view", "edit", "admin"] {
         let user = format!("--as={role}");
         assert!(!may(&case.kubectl, &["create", "licenses.seatkeeper.dev", "--subresource=seats", &user]).await);
-        for kind in ["plans", "subscriptions", "licenses", "rosters", "seatledgers"] {
-            let writes = role == "admin" && ["licenses", "rosters"].contains(&kind);
-            let resource = format!("{kind}.seatkeeper.dev");
+        for crd in crds::all() {
+            let resource = crds::name(&crd);
+            let description = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"].as_str();
+            let of_customer = description.is_some_and(|text| text.contains("Written by the customer."));
+            let writes = role == "admin" && of_customer;
             for (verb, allowed) in [
                 ("get", true),
                 ("list", true),
@@ -135,10 +138,10 @@ async fn k1_view_edit_and_admin_may_do_what_they_should() {
                 ("patch", writes),
                 ("delete", writes),
             ] {
-                assert_eq!(may(&case.kubectl, &[verb, &resource, &user]).await, allowed, "{role} {verb} {kind}");
+                assert_eq!(may(&case.kubectl, &[verb, resource, &user]).await, allowed, "{role} {verb} {resource}");
             }
-            let status = ["patch", &resource, "--subresource=status", &user];
-            assert!(!may(&case.kubectl, &status).await, "{role} may write the status of {kind}");
+            let status = ["patch", resource, "--subresource=status", &user];
+            assert!(!may(&case.kubectl, &status).await, "{role} may write the status of {resource}");
         }
     }
 }

@@ -14,7 +14,7 @@ use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use seatkeeper::api::common::Timestamp;
 use seatkeeper::api::conditions::Condition;
-use seatkeeper::api::{License, Plan, Subscription, secret_type};
+use seatkeeper::api::{License, Plan, Subscription, crds, secret_type};
 use seatkeeper::cluster::leader::LEASE_NAME;
 use seatkeeper::domain::Instant;
 use seatkeeper::domain::license::jwk::signing_key_pem;
@@ -48,9 +48,10 @@ impl Ground {
     pub async fn take() -> Self {
         let (cluster, operator, turn) = rights::ground().await;
         let ground = Ground { admin: cluster.admin().await, cluster, operator, _turn: turn };
+        let all = crds::all();
+        let kinds: Vec<_> = all.iter().map(crds::name).chain(["secrets"]).collect();
         for namespace in ground.namespaces_in_use().await {
-            let kinds = "subscriptions.seatkeeper.dev,licenses.seatkeeper.dev,plans.seatkeeper.dev,rosters.seatkeeper.dev,secrets";
-            ground.kubectl(&namespace).expect(&["delete", kinds, "--all"]).await;
+            ground.kubectl(&namespace).expect(&["delete", &kinds.join(","), "--all"]).await;
         }
         ground.nobody_leads().await;
         ground

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use seatkeeper::cluster::client::{RequestCount, connect};
 use seatkeeper::cluster::clock::Clock;
-use seatkeeper::controllers::{End, Operator};
+use seatkeeper::operator::{End, Operator};
 use seatkeeper::seats::limits::TTL;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use seatkeeper::api::crds;
 use seatkeeper::domain::license::mode::Mode;
 
 use crate::case::{Case, KEYS, PLAN, order};
@@ -161,8 +162,7 @@ async fn k1_kubectl_explains_every_kind() {
     }
     let kinds = ["api-resources", "--api-group=seatkeeper.dev", "--namespaced=true", "--no-headers", "-o", "name"];
     let kinds = case.kubectl.expect(&kinds).await;
-    let names: Vec<_> = kinds.lines().map(|kind| kind.trim_end_matches(".seatkeeper.dev")).collect();
-    assert_eq!(names, ["licenses", "plans", "rosters", "seatledgers", "subscriptions"]);
+    assert_eq!(kinds.lines().collect::<Vec<_>>(), crds::all().iter().map(crds::name).collect::<Vec<_>>());
 }
 
 /// kstatus: an object that the operator has not looked at yet says so, and later says which generation it has looked

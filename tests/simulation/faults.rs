@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,7 +10,9 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use seatkeeper::api::crds;
 use seatkeeper_embedded::Embedded;
+use serde_json::Value;
 use tokio::sync::Notify;
 use tower::BoxError;
 
@@ -160,17 +162,33 @@ impl Shared {
         if !self.lock().keep_snapshots {
             return;
         }
-        let mut lists = HashMap::new();
-        for (path, query) in LISTS {
-            let call = Call::get(path, query);
+        let mut answers = HashMap::new();
+        for (path, query) in lists() {
+            let call = Call::get(&path, query);
             let body = self.api.answer(call.request()).await.into_body().collect().await;
-            lists.insert(call.cache(), body.map(|whole| whole.to_bytes()).unwrap_or_default());
+            answers.insert(call.cache(), body.map(|whole| whole.to_bytes()).unwrap_or_default());
         }
-        self.lock().snapshots.push(lists);
+        self.lock().snapshots.push(answers);
     }
 }
 
-/// The lists of the operator's caches.
+/// The lists of the operator's caches: `LISTS`, then those of every other kind with a status, which shows that the operator
+/// looks at it. A list that is missing stops the first run in which a restarted operator asks for it.
+pub fn lists() -> impl Iterator<Item = (String, &'static str)> {
+    let with_status = |crd: &&Value| !crd["spec"]["versions"][0]["subresources"]["status"].is_null();
+    let path = |crd: &Value| {
+        let text = |field: &Value| field.as_str().expect("every CRD has it").to_owned();
+        let (group, plural) = (text(&crd["spec"]["group"]), text(&crd["spec"]["names"]["plural"]));
+        format!("/apis/{group}/{}/{plural}", text(&crd["spec"]["versions"][0]["name"]))
+    };
+    static KINDS: LazyLock<Vec<Value>> = LazyLock::new(crds::all);
+    let kinds = KINDS.iter().filter(with_status).map(path);
+    let others = kinds.filter(|path| LISTS.iter().all(|(known, _)| known != path)).map(|path| (path, ""));
+    LISTS.into_iter().map(|(path, query)| (path.to_owned(), query)).chain(others)
+}
+
+/// The lists for which dice are thrown first, in an order that stays: a seed is the same world in every version. The first
+/// four are those of what a person sees at the end.
 pub const LISTS: [(&str, &str); 8] = [
     ("/apis/seatkeeper.dev/v1alpha1/licenses", ""),
     ("/apis/seatkeeper.dev/v1alpha1/subscriptions", ""),
@@ -333,7 +351,7 @@ async fn see(shared: &Arc<Shared>, call: &Call) -> Result<Response<Body>, BoxErr
         let state = shared.lock();
         if let Some(lists) = state.list_from.and_then(|n| state.snapshots.get(n)) {
             let cache = call.cache();
-            let older = lists.get(&cache).unwrap_or_else(|| panic!("{cache} is listed, but is missing in LISTS"));
+            let older = lists.get(&cache).unwrap_or_else(|| panic!("{cache} is listed, but is missing in `lists`"));
             let date = shared.calendar.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
             let body = Full::new(older.clone()).map_err(|never| match never {}).boxed_unsync();
             let response = Response::builder().header("content-type", "application/json").header("date", date);

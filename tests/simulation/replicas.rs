@@ -11,8 +11,8 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use seatkeeper::cluster::client::{RequestCount, over};
 use seatkeeper::cluster::clock::Clock;
-use seatkeeper::controllers::Operator;
 use seatkeeper::machine::monotonic;
+use seatkeeper::operator::Operator;
 use seatkeeper::seats::Desk;
 use seatkeeper::seats::limits::TTL;
 use tokio::runtime::{Handle, Runtime};
@@ -140,7 +140,7 @@ impl Replicas {
             let requests = RequestCount::default();
             let client = over(link, clock.clone(), requests.clone());
             let operator = Operator::new(client, clock, &requests, "default", &format!("machine-{n}"), TTL);
-            let desk = operator.desk.clone();
+            let desk = operator.desk();
             tokio::spawn(operator.run(stopped));
             (desk, monotonic())
         });

@@ -8,10 +8,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use seatkeeper::cluster::client::{RequestCount, over};
 use seatkeeper::cluster::clock::Clock;
-use seatkeeper::controllers::{End, Operator};
 use seatkeeper::domain::Instant;
 use seatkeeper::machine::seed_thread;
 use seatkeeper::operator::embedded::setup;
+use seatkeeper::operator::{End, Operator};
 use seatkeeper::seats::Desk;
 use seatkeeper::seats::limits::TTL;
 use seatkeeper_embedded::Embedded;
@@ -151,7 +151,7 @@ impl Run {
         let requests = RequestCount::default();
         let client = over(api, clock.clone(), requests.clone());
         let operator = Operator::new(client, clock, &requests, "default", &identity, TTL);
-        let desk = operator.desk.clone();
+        let desk = operator.desk();
         let ended = tokio::spawn(operator.run(told));
         self.operator = Some(Running { desk, stop, ended });
     }

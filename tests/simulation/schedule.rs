@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::faults::{LISTS, Plan, Storm};
+use crate::faults::{Plan, Storm, lists};
 use crate::run::Run;
 
 /// How a world is run.
@@ -58,7 +58,7 @@ impl Run {
         let watches = *self.dice.pick(&[0, 50, 200]);
         let storm = Storm { requests, watches, crashes: self.dice.percent(50) };
         let mut lags = HashMap::new();
-        for (path, query) in LISTS {
+        for (path, query) in lists() {
             if self.dice.percent(30) {
                 lags.insert(format!("{path}?{query}"), Duration::from_millis(self.dice.below(3_000)));
             }

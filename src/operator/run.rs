@@ -1,0 +1,173 @@
+//! One operator from its start to its end: caches, the lead, the controllers and the seats, in this order.
+
+use kube::Client;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::cluster::client::RequestCount;
+use crate::cluster::clock::Clock;
+use crate::cluster::events::Events;
+use crate::cluster::health::Health;
+use crate::cluster::leader::{Candidate, Rank};
+use crate::cluster::metrics::Metrics;
+use crate::cluster::watch_leader::watch_leader;
+use crate::controllers::metrics::LookMetrics;
+use crate::controllers::runner::Surroundings;
+use crate::controllers::wiring::{Caches, Wiring};
+use crate::machine::jittered;
+use crate::seats::Desk;
+use crate::seats::budget::BYTES_A_SECOND;
+use crate::seats::ledger::Ledger;
+use crate::seats::metrics::SeatMetrics;
+
+/// Work that is under way when the operator is to stop has this long to finish.
+const DRAIN: Duration = Duration::from_secs(20);
+/// The pause before the first look at the API server is tried again.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+
+/// The operator, ready to run.
+pub struct Operator {
+    client: Client,
+    caches: Caches,
+    clock: Clock,
+    namespace: String,
+    identity: String,
+    pub(super) health: Arc<Health>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Grants seats while this replica leads.
+    pub(super) desk: Desk,
+    /// The runtime on which seats are granted; `None` to use that of everything else.
+    pub(super) seats_run: Option<Handle>,
+    /// Which replica leads, and the address of its seat server.
+    pub(super) rank: Rank,
+}
+
+/// Why the operator ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to stop.
+    Stopped,
+    /// Another replica leads. The process ends and starts again as one that stands by.
+    LostLead,
+}
+
+impl Operator {
+    /// `namespace` is the operator's own, with its Lease and the trust that the installation pins. `identity` tells
+    /// replicas apart. `client` counts its requests in `requests`. A seat is freed after `seat_ttl` without a
+    /// heartbeat.
+    pub fn new(
+        client: Client,
+        clock: Clock,
+        requests: &RequestCount,
+        namespace: &str,
+        identity: &str,
+        seat_ttl: Duration,
+    ) -> Self {
+        let seats = SeatMetrics::default();
+        let metrics = Arc::new(Metrics::new(requests));
+        metrics.export(|registry| seats.register(registry));
+        let caches = Caches::new(&client, namespace);
+        let desk = Desk::new(caches.observed.clone(), clock.clone(), seat_ttl, Some(BYTES_A_SECOND), seats);
+        Operator {
+            client,
+            caches,
+            rank: Rank { renew: desk.wants_proof(), ..Rank::default() },
+            desk,
+            seats_run: None,
+            clock,
+            namespace: namespace.to_owned(),
+            identity: identity.to_owned(),
+            health: Arc::default(),
+            metrics,
+        }
+    }
+
+    /// Where it grants seats while it leads.
+    pub fn desk(&self) -> Desk {
+        self.desk.clone()
+    }
+
+    /// Runs until `stop` turns true or the lead is lost: caches first, then the lead, then the controllers. When it
+    /// stops, work under way is finished and the lead is given back.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> End {
+        let Operator { client, caches, clock, namespace, identity, health, metrics, desk, seats_run, rank } = self;
+        let seats_run = seats_run.unwrap_or_else(Handle::current);
+        let events = Events::start(client.clone(), &identity, metrics.events_dropped.clone());
+        let mut background = tokio::task::JoinSet::new();
+        let beating = health.clone();
+        background.spawn(async move { beating.beat().await });
+        background.spawn(watch_leader(rank.clone()));
+
+        let at_desk = desk.clone();
+        let proven = move |sent| at_desk.proven(sent);
+        let mut candidate =
+            Candidate::new(client.clone(), &namespace, identity.clone(), clock.clone(), rank.clone(), proven);
+        let ledger = Arc::new(Ledger::new(client.clone(), &namespace, &identity));
+        if !first_look(&candidate, &mut stop).await {
+            return End::Stopped;
+        }
+        let look_metrics = LookMetrics::default();
+        metrics.export(|registry| look_metrics.register(registry));
+        let with = Surroundings {
+            observed: caches.observed.clone(),
+            clock,
+            events,
+            metrics: metrics.clone(),
+            look_metrics,
+            desk: desk.clone(),
+        };
+        let wiring = Wiring::start(caches, with);
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return End::Stopped,
+            () = wiring.synced() => health.synced.store(true, Ordering::Relaxed),
+        }
+        tracing::info!(identity, "caches are complete; standing by");
+
+        if !candidate.lead(&mut stop).await {
+            return End::Stopped;
+        }
+        tracing::info!(identity, "leads");
+        health.leads.store(true, Ordering::Relaxed);
+        metrics.leads.set(1);
+        let controllers = tokio::spawn(wiring.clone().run_controllers());
+        let mut until = stop.clone();
+        let seats = seats_run.spawn(async move { desk.own(ledger, &mut until).await });
+        let ours = candidate.keep(&mut stop).await;
+        health.leads.store(false, Ordering::Relaxed);
+        metrics.leads.set(0);
+        wiring.close();
+        if !ours {
+            tracing::warn!("the lead is lost; ending at once, another replica acts");
+            controllers.abort();
+            seats.abort();
+            return End::LostLead;
+        }
+        // Callers in the queue now wait for the next owner: the sooner it takes over, the better.
+        let _ = seats.await;
+        if tokio::time::timeout(DRAIN, controllers).await.is_err() {
+            tracing::warn!("some work was cut short; the next leader resumes it from what exists");
+        }
+        candidate.release().await;
+        tracing::info!("ended");
+        End::Stopped
+    }
+}
+
+/// Recalls the stored time, retrying until the API server answers. Returns false if `stop` turns true first.
+async fn first_look(candidate: &Candidate, stop: &mut watch::Receiver<bool>) -> bool {
+    loop {
+        match candidate.recall_time().await {
+            Ok(()) => return true,
+            Err(error) => tracing::warn!(%error, "the API server cannot be read yet"),
+        }
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return false,
+            () = tokio::time::sleep(jittered(FIRST_LOOK)) => {}
+        }
+    }
+}
