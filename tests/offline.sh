@@ -7,7 +7,7 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 # The name and the program of each, in the order in which they start.
 longest_first() {
-  local long=(embedded seats storage seat_protocol simulation up cli)
+  local long=(embedded seats storage seat_protocol simulation up domain cli)
   for name in "${long[@]}"; do printf '%s\n' "$@" | grep -E "/$name-[0-9a-f]+\$" || true; done
   printf '%s\n' "$@" | grep -vE "/($(IFS='|'; echo "${long[*]}"))-[0-9a-f]+\$" || true
 }

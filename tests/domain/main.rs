@@ -1,0 +1,24 @@
+//! The pure decisions: each compared with brute force, with a second implementation, or with a table of the cases that
+//! people know.
+//!
+//! | question | file |
+//! |---|---|
+//! | When do days, months and terms begin? | `calendar_test.rs` |
+//! | When does a contract renew, and which keys does it owe? | `contract_test.rs` |
+//! | What do keys grant, and what time is it? | `license_test.rs` |
+//! | Are the seats enough for the members? | `members_test.rs` |
+//! | Who gets a seat? | `seats_test.rs`, and against brute force `seats_properties_test.rs` |
+//! | Who waits for one? | `seats_queue_test.rs` |
+//! | What does the next owner of the ledger find? | `seats_journal_test.rs` |
+//!
+//! What a held seat takes in memory is tested by `tests/domain_seats_memory.rs`, which counts every allocation and so
+//! has to be a program of its own.
+
+mod calendar_test;
+mod contract_test;
+mod license_test;
+mod members_test;
+mod seats_journal_test;
+mod seats_properties_test;
+mod seats_queue_test;
+mod seats_test;
