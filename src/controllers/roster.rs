@@ -34,7 +34,7 @@ pub struct RosterController {
 }
 
 /// What was found out about a Roster.
-struct Judged {
+struct Findings {
     counts: MemberCounts,
     next_change: Option<Instant>,
     duplicates: Vec<DuplicateMember>,
@@ -56,11 +56,11 @@ impl Controller for RosterController {
     }
 
     async fn look(&self, roster: &Roster, before: &RosterStatus, now: Now) -> Result<Look<RosterStatus>, CallError> {
-        let judged = self.judge(roster, now.at);
-        let status = status(roster, &judged, before, now.at);
+        let findings = self.judge(roster, now.at);
+        let status = status(roster, &findings, before, now.at);
         Ok(Look {
             notes: notes(before, &status),
-            wake: judged.ok().and_then(|judged| judged.next_change),
+            wake: findings.ok().and_then(|findings| findings.next_change),
             status,
             only_on_this_version: false,
         })
@@ -68,7 +68,7 @@ impl Controller for RosterController {
 }
 
 impl RosterController {
-    fn judge(&self, roster: &Roster, now: Instant) -> Result<Judged, Vec<Fault>> {
+    fn judge(&self, roster: &Roster, now: Instant) -> Result<Findings, Vec<Fault>> {
         let list = roster.people()?;
         let alone = Members::unite(std::slice::from_ref(&list));
         let (duplicates, waits) = match self.license(roster) {
@@ -80,7 +80,7 @@ impl RosterController {
             Err(fault) => (alone.duplicates.clone(), Some(fault)),
         };
         let counts = counts(&alone, users(roster), now);
-        Ok(Judged { counts, next_change: alone.next_change(now), duplicates, waits })
+        Ok(Findings { counts, next_change: alone.next_change(now), duplicates, waits })
     }
 
     /// The License, if it exists and admits this Roster.
@@ -104,10 +104,15 @@ impl RosterController {
     }
 }
 
-fn status(roster: &Roster, judged: &Result<Judged, Vec<Fault>>, before: &RosterStatus, now: Instant) -> RosterStatus {
+fn status(
+    roster: &Roster,
+    findings: &Result<Findings, Vec<Fault>>,
+    before: &RosterStatus,
+    now: Instant,
+) -> RosterStatus {
     let mut list = Conditions::new(&before.conditions, roster.metadata.generation, now);
     let observed_generation = roster.metadata.generation;
-    match judged {
+    match findings {
         Err(faults) => {
             let reason = faults.first().map_or(Reason::Invalid, |fault| fault.reason);
             let message = faults.iter().take(NAMED).map(Fault::to_string).collect::<Vec<_>>().join("; ");
@@ -115,29 +120,32 @@ fn status(roster: &Roster, judged: &Result<Judged, Vec<Fault>>, before: &RosterS
             list.set(ConditionType::Stalled, true, reason, message);
             RosterStatus { observed_generation, conditions: list.into_list(), ..RosterStatus::default() }
         }
-        Ok(judged) => {
-            match &judged.waits {
+        Ok(findings) => {
+            match &findings.waits {
                 Some(fault) => {
                     list.set(ConditionType::Ready, false, fault.reason, fault.to_string());
                     list.set(ConditionType::Reconciling, true, fault.reason, fault.to_string());
                 }
-                None => list.set(ConditionType::Ready, true, Reason::Counted, summary(judged)),
+                None => list.set(ConditionType::Ready, true, Reason::Counted, summary(findings)),
             }
-            match judged.duplicates.is_empty() {
+            match findings.duplicates.is_empty() {
                 true => list.set(
                     ConditionType::DuplicateMember,
                     false,
                     Reason::NobodyTwice,
                     "no entries of the same user overlap",
                 ),
-                false => {
-                    list.set(ConditionType::DuplicateMember, true, Reason::EntriesOverlap, doubled(&judged.duplicates))
-                }
+                false => list.set(
+                    ConditionType::DuplicateMember,
+                    true,
+                    Reason::EntriesOverlap,
+                    doubled(&findings.duplicates),
+                ),
             }
             RosterStatus {
                 observed_generation,
-                members: Some(judged.counts),
-                next_change: judged.next_change.map(Timestamp::from),
+                members: Some(findings.counts),
+                next_change: findings.next_change.map(Timestamp::from),
                 conditions: list.into_list(),
             }
         }
@@ -145,9 +153,9 @@ fn status(roster: &Roster, judged: &Result<Judged, Vec<Fault>>, before: &RosterS
 }
 
 /// The whole state in one line.
-fn summary(judged: &Judged) -> String {
-    let MemberCounts { active, passive, none, .. } = judged.counts;
-    let next = match judged.next_change {
+fn summary(findings: &Findings) -> String {
+    let MemberCounts { active, passive, none, .. } = findings.counts;
+    let next = match findings.next_change {
         Some(at) => format!("changes next at {}", Timestamp::from(at)),
         None => "does not change by itself".to_owned(),
     };

@@ -120,7 +120,9 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Option<(&'static Route, &'p s
 pub fn not_found(method: &Method, path: &str) -> Reply {
     let there: Vec<&Route> = ROUTES.iter().filter(|route| route.open_part(path).is_some()).collect();
     if there.is_empty() {
-        let detail = format!("there is nothing at {}; seats are at /v1/seats and /v1/seats/{ID}", shown(path));
+        let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
+        paths.dedup();
+        let detail = format!("there is nothing at {}; the paths are {}", shown(path), paths.join(", "));
         return Problem::new(StatusCode::NOT_FOUND, "NotFound", detail).reply();
     }
     let in_order = || METHODS.iter().filter_map(|m| Some((*m, *there.iter().find(|route| route.methods.contains(m))?)));

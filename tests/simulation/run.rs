@@ -109,7 +109,7 @@ pub fn shared(world: &World, schedule: Schedule, seed: u64) -> Shared {
         oracle: Oracle::new(world),
     };
     Shared {
-        api: Embedded::in_memory(setup(move || clock.now())),
+        api: Embedded::in_memory(setup(move || clock.now()).expect("our kinds are served")),
         calendar,
         state: Mutex::new(state),
         crash: Notify::new(),

@@ -110,13 +110,14 @@ impl Embedded {
         Self::with(setup, ledger)
     }
 
-    /// Opens an API that keeps its objects in `folder`: an answered write survives whatever ends the process.
+    /// Opens an API that keeps its objects in the file `database`, which is made if there is none: an answered write
+    /// survives whatever ends the process. Files with its name and the extensions `lock` and `acknowledged` are beside it.
     ///
     /// # Errors
     ///
-    /// Fails if another process has the folder, if it cannot be used, or if its database is damaged.
-    pub fn open(folder: &Path, setup: Setup) -> Result<Self, StorageError> {
-        let ledger = Ledger::of_disk(&setup.kinds, Durable::open(folder)?)?;
+    /// Fails if another process has the database, if its folder cannot be used, or if it is damaged.
+    pub fn open(database: &Path, setup: Setup) -> Result<Self, StorageError> {
+        let ledger = Ledger::of_disk(&setup.kinds, Durable::open(database)?)?;
         Ok(Self::with(setup, ledger))
     }
 
@@ -157,7 +158,7 @@ impl Embedded {
 
     fn first_namespace(&self, name: &str) -> Write {
         let mut headers = HeaderMap::new();
-        headers.insert(header::USER_AGENT, HeaderValue::from_static("seatkeeper"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static("kube-apiserver"));
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         Write {
             kinds: self.0.kinds.clone(),

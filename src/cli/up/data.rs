@@ -17,7 +17,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObj
 
 use crate::cli::failure::Failure;
 use crate::machine::random_bytes;
-use seatkeeper_embedded::storage::DATABASE;
+
+/// The database of the API.
+const DATABASE: &str = "seatkeeper.redb";
 
 /// The data directory.
 pub struct Data {
@@ -105,9 +107,14 @@ impl Data {
         written.map_err(|e| Failure::new(format!("{}: {e}", path.display())))
     }
 
+    /// Where the database is, or will be.
+    pub fn database(&self) -> PathBuf {
+        self.folder.join(DATABASE)
+    }
+
     /// Whether the folder has a database already.
     pub fn is_used(&self) -> bool {
-        self.folder.join(DATABASE).exists()
+        self.database().exists()
     }
 
     pub fn read(&self, name: &str) -> Option<String> {

@@ -86,7 +86,8 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let begins = clock.now().at.date_naive();
     let is_new = !data.is_used();
     let hands = clock.clone();
-    let api = Embedded::open(&data.folder, setup(move || hands.now().at)).map_err(|e| Failure::new(e.to_string()))?;
+    let setup = setup(move || hands.now().at).map_err(|e| Failure::new(e.to_string()))?;
+    let api = Embedded::open(&data.database(), setup).map_err(|e| Failure::new(e.to_string()))?;
     let listener = TcpListener::bind(arguments.listen).await.map_err(|e| {
         Failure::new(format!("--listen {}: {e}; name another address, port 0 takes any that is free", arguments.listen))
     })?;

@@ -115,3 +115,69 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::VersionNotEntitled { .. } => StatusCode::FORBIDDEN,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::license::name::LicenseName;
+    use crate::domain::license::pool::LoginMode;
+
+    /// The reasons that have no `Denied`: those of `server/http/` and `routes.rs`, and of single operations.
+    const OTHERS: [&str; 7] =
+        ["Unauthorized", "Forbidden", "NamespaceNotAllowed", "NotFound", "SeatLost", "BodyTooLarge", "CallerUnknown"];
+
+    /// Each refusal leads to the next, so that the compiler asks for a new one here.
+    fn after(refusal: &Refusal) -> Option<Refusal> {
+        let pool = String::new;
+        Some(match refusal {
+            Refusal::NoLicense => Refusal::SeatsExhausted { pool: pool(), held: 1, limit: 1, asked: 1 },
+            Refusal::SeatsExhausted { .. } => Refusal::DemoSeatsExhausted { held: 1, demo_seats: 1 },
+            Refusal::DemoSeatsExhausted { .. } => {
+                Refusal::ReservedForTeam { pool: pool(), held: 1, limit: 1, reserved: 1 }
+            }
+            Refusal::ReservedForTeam { .. } => Refusal::VersionNotEntitled { version: 1, newest: None },
+            Refusal::VersionNotEntitled { .. } => Refusal::NotAssigned { pool: pool() },
+            Refusal::NotAssigned { .. } => Refusal::InUseOnOtherClient { pool: pool(), client: pool() },
+            Refusal::InUseOnOtherClient { .. } => Refusal::RosterMissing,
+            Refusal::RosterMissing => Refusal::NotInRoster,
+            Refusal::NotInRoster => Refusal::LoginModeNone,
+            Refusal::LoginModeNone => Refusal::RosterExceedsSeats { pool: pool(), members: 2, limit: 1 },
+            Refusal::RosterExceedsSeats { .. } => Refusal::WrongPool { pool: pool(), wanted: pool() },
+            Refusal::WrongPool { .. } => Refusal::NoPoolForLoginMode { mode: LoginMode::Active },
+            Refusal::NoPoolForLoginMode { .. } => Refusal::NoPools,
+            Refusal::NoPools => Refusal::PoolRequired { pools: Vec::new() },
+            Refusal::PoolRequired { .. } => Refusal::UnknownPool { pool: pool(), pools: Vec::new() },
+            Refusal::UnknownPool { .. } => Refusal::UserRequired { pool: pool() },
+            Refusal::UserRequired { .. } => Refusal::ClientRequired { pool: pool() },
+            Refusal::ClientRequired { .. } => Refusal::TooManySessions { pool: pool(), limit: 1 },
+            Refusal::TooManySessions { .. } => Refusal::InvalidRequest(pool()),
+            Refusal::InvalidRequest(_) => return None,
+        })
+    }
+
+    /// The same for what else a desk answers. A queued refusal has the reason of the refusal.
+    fn denied_after(denied: &Denied) -> Option<Denied> {
+        Some(match denied {
+            Denied::Refused(_) | Denied::Queued { .. } => Denied::UnknownLicense(LicenseName::new("", "")),
+            Denied::UnknownLicense(_) => Denied::NotOwner,
+            Denied::NotOwner => Denied::LedgerIncomplete { why: String::new(), wait: Duration::ZERO },
+            Denied::LedgerIncomplete { .. } => Denied::LedgerUnavailable,
+            Denied::LedgerUnavailable => Denied::Overloaded,
+            Denied::Overloaded => return None,
+        })
+    }
+
+    #[test]
+    fn every_reason_is_documented_at_the_status_that_it_has() {
+        let refusals = std::iter::successors(Some(Refusal::NoLicense), after).map(Denied::Refused);
+        let others = std::iter::successors(Some(Denied::Refused(Refusal::NoLicense)), denied_after).skip(1);
+        let mut answered: Vec<(u16, &str)> =
+            refusals.chain(others).map(|denied| Problem::from(&denied)).map(|p| (p.status, p.reason)).collect();
+        let mut documented: Vec<(u16, &str)> =
+            REASONS.iter().flat_map(|(status, reasons)| reasons.iter().map(|reason| (*status, *reason))).collect();
+        documented.retain(|(_, reason)| !OTHERS.contains(reason));
+        answered.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(answered, documented);
+    }
+}

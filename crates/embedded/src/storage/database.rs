@@ -36,7 +36,7 @@ pub fn contents(database: &Database) -> Result<Contents, redb::Error> {
     let numbers = read.open_table(NUMBERS)?;
     let number = |name: &str| numbers.get(name).map(|value| value.map(|v| v.value()));
     if number(FORMAT)? != Some(FORMAT_NOW) {
-        return Err(redb::Error::Corrupted("it was written by another version of Seatkeeper".into()));
+        return Err(redb::Error::Corrupted("it was written by another version of this program".into()));
     }
     let mut contents = Contents { revision: number(REVISION)?.unwrap_or(0), objects: Vec::new() };
     for entry in read.open_table(OBJECTS)?.iter()? {

@@ -10,17 +10,22 @@ use redb::backends::FileBackend;
 
 use super::database::{builder, contents, initialize, write};
 use super::proof::prove;
-use super::witness::{WITNESS, Witness};
+use super::witness::Witness;
 use super::{Change, Contents, Storage, StorageError};
 
-/// The file name of the database in its folder.
-pub const DATABASE: &str = "seatkeeper.redb";
-/// A new database is created under this name, and renamed once it is complete.
-const DRAFT: &str = "seatkeeper.redb.new";
-/// The process that holds the lock on this file owns the folder.
-const LOCK: &str = "seatkeeper.lock";
+/// Where the parts of a storage are: the database, and files of the same name beside it.
+struct Files {
+    database: PathBuf,
+    /// A new database is created under this name, and renamed once it is complete.
+    draft: PathBuf,
+    /// The process that holds the lock on this file owns the database.
+    lock: PathBuf,
+    /// Names the last acknowledged write.
+    witness: PathBuf,
+    folder: PathBuf,
+}
 
-/// The database of a folder. One process at a time can open it.
+/// A database in a folder. One process at a time can open it.
 pub struct Durable {
     open: Mutex<Open>,
     path: PathBuf,
@@ -37,76 +42,89 @@ struct Open {
 }
 
 impl Durable {
-    /// Opens the database in `folder`, or creates one if there is none.
+    /// Opens the database in the file `path`, or creates it, and its folder, if there is none. The files beside it have
+    /// its name with other extensions.
     ///
     /// # Errors
     ///
-    /// Fails if another process has the folder, if the folder or a file in it cannot be used, or if the database is
-    /// damaged or ends before the last acknowledged write. A damaged database is left as it is.
-    pub fn open(folder: &Path) -> Result<Self, StorageError> {
-        let path = folder.join(DATABASE);
-        let lock = take(folder)?;
-        let unusable = |why: String| StorageError::Unusable { path: path.clone(), why };
-        if !fs::exists(&path).map_err(|e| unusable(e.to_string()))? {
-            make(folder).map_err(|e| unusable(e.to_string()))?;
+    /// Fails if another process has the database, if its folder or a file cannot be used, or if the database is damaged or
+    /// ends before the last acknowledged write. A damaged database is left as it is.
+    pub fn open(path: &Path) -> Result<Self, StorageError> {
+        let files = Files::beside(path);
+        let lock = files.take()?;
+        let unusable = |why: String| StorageError::Unusable { path: path.to_owned(), why };
+        if !fs::exists(path).map_err(|e| unusable(e.to_string()))? {
+            files.make().map_err(|e| unusable(e.to_string()))?;
         }
-        let revision = prove(&path)?.revision;
-        let witness = compare(folder, &path, revision)?;
-        let database = builder().open(&path).map_err(|e| unusable(e.to_string()))?;
+        let revision = prove(path)?.revision;
+        let witness = files.compare(revision)?;
+        let database = builder().open(path).map_err(|e| unusable(e.to_string()))?;
         let open = Mutex::new(Open { database: Some(database), revision, witness });
-        Ok(Durable { open, path, _lock: lock })
+        Ok(Durable { open, path: files.database, _lock: lock })
     }
 }
 
-/// Refuses a database that ends before the last acknowledged write. Without a record of that write, the database is
-/// accepted as it is.
-fn compare(folder: &Path, path: &Path, revision: u64) -> Result<Witness, StorageError> {
-    let unusable = |e: std::io::Error| StorageError::Unusable { path: folder.join(WITNESS), why: e.to_string() };
-    match Witness::read(folder).map_err(unusable)? {
-        Some(acknowledged) if revision < acknowledged => {
-            let why = format!(
-                "it ends with revision {revision}, but revision {acknowledged} was acknowledged; if this is an \
-                 older copy, remove {} to continue with it",
-                folder.join(WITNESS).display()
-            );
-            Err(StorageError::Damaged { path: path.to_owned(), why })
+impl Files {
+    fn beside(database: &Path) -> Self {
+        let named = |extension: &str| database.with_extension(extension);
+        let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Files {
+            database: database.to_owned(),
+            draft: database.with_added_extension("new"),
+            lock: named("lock"),
+            witness: named("acknowledged"),
+            folder: folder.to_owned(),
         }
-        _ => Witness::make(folder, revision).map_err(unusable),
     }
-}
 
-/// Locks the folder for this process, and creates the folder if it does not exist.
-fn take(folder: &Path) -> Result<File, StorageError> {
-    let path = folder.join(LOCK);
-    let unusable = |e: std::io::Error| StorageError::Unusable { path: folder.to_owned(), why: e.to_string() };
-    fs::create_dir_all(folder).map_err(unusable)?;
-    let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
-    let lock = opened.map_err(unusable)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StorageError::InUse(folder.to_owned())),
-        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    /// Refuses a database that ends before the last acknowledged write. Without a record of that write, the database is
+    /// accepted as it is.
+    fn compare(&self, revision: u64) -> Result<Witness, StorageError> {
+        let unusable = |e: std::io::Error| StorageError::Unusable { path: self.witness.clone(), why: e.to_string() };
+        match Witness::read(&self.witness).map_err(unusable)? {
+            Some(acknowledged) if revision < acknowledged => {
+                let why = format!(
+                    "it ends with revision {revision}, but revision {acknowledged} was acknowledged; if this is an \
+                     older copy, remove {} to continue with it",
+                    self.witness.display()
+                );
+                Err(StorageError::Damaged { path: self.database.clone(), why })
+            }
+            _ => Witness::make(&self.witness, &self.folder, revision).map_err(unusable),
+        }
     }
-}
 
-/// Creates an empty database that only its owner can read, because it will hold Secrets. If the process ends in the
-/// middle, the folder holds either no database or a complete one.
-fn make(folder: &Path) -> Result<(), redb::Error> {
-    let draft = folder.join(DRAFT);
-    if let Err(error) = fs::remove_file(&draft)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        return Err(error.into());
+    /// Locks the database for this process, and creates its folder if that does not exist.
+    fn take(&self) -> Result<File, StorageError> {
+        let unusable = |e: std::io::Error| StorageError::Unusable { path: self.folder.clone(), why: e.to_string() };
+        fs::create_dir_all(&self.folder).map_err(unusable)?;
+        let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&self.lock);
+        let lock = opened.map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(StorageError::InUse(self.folder.clone())),
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
     }
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&draft)?;
-    let database = builder().create_with_backend(FileBackend::new(file)?)?;
-    initialize(&database)?;
-    drop(database);
-    Witness::remove(folder)?;
-    fs::rename(&draft, folder.join(DATABASE))?;
-    // The name of a new file is part of its folder, so the folder has to be on the disk too.
-    File::open(folder).and_then(|folder| folder.sync_all())?;
-    Ok(())
+
+    /// Creates an empty database that only its owner can read, because it will hold Secrets. If the process ends in the
+    /// middle, the folder holds either no database or a complete one.
+    fn make(&self) -> Result<(), redb::Error> {
+        if let Err(error) = fs::remove_file(&self.draft)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(error.into());
+        }
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&self.draft)?;
+        let database = builder().create_with_backend(FileBackend::new(file)?)?;
+        initialize(&database)?;
+        drop(database);
+        Witness::remove(&self.witness, &self.folder)?;
+        fs::rename(&self.draft, &self.database)?;
+        // The name of a new file is part of its folder, so the folder has to be on the disk too.
+        File::open(&self.folder).and_then(|folder| folder.sync_all())?;
+        Ok(())
+    }
 }
 
 impl Open {
@@ -141,7 +159,7 @@ impl Storage for Durable {
                 open.revision = revision;
                 // The write itself is on the disk. Without this record, only later damage to it would go unnoticed.
                 if let Err(error) = open.witness.note(revision) {
-                    tracing::warn!(%error, revision, "{} cannot be written", WITNESS);
+                    tracing::warn!(%error, revision, "the witness beside {} cannot be written", self.path.display());
                 }
             }
             Err(_) => open.database = None,

@@ -5,8 +5,7 @@ mod durable;
 mod proof;
 mod witness;
 
-pub use durable::{DATABASE, Durable};
-pub use witness::WITNESS;
+pub use durable::Durable;
 
 use std::path::PathBuf;
 

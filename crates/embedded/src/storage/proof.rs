@@ -14,7 +14,7 @@ pub fn prove(path: &Path) -> Result<Contents, StorageError> {
     let bytes =
         std::fs::read(path).map_err(|e| StorageError::Unusable { path: path.to_owned(), why: e.to_string() })?;
     let damaged = |why: String| StorageError::Damaged { path: path.to_owned(), why };
-    // redb takes an empty file for a new database. Seatkeeper's are never empty.
+    // redb takes an empty file for a new database. Ours are never empty.
     if bytes.is_empty() {
         return Err(damaged("it is empty".into()));
     }

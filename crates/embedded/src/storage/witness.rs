@@ -12,10 +12,6 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// The file name of the witness in its folder.
-pub const WITNESS: &str = "seatkeeper.acknowledged";
-/// A new witness is written under this name, and renamed once it is complete.
-const DRAFT: &str = "seatkeeper.acknowledged.new";
 /// A revision and as many bytes of its hash. This is short enough that it is written either whole or not at all.
 const LENGTH: usize = 16;
 
@@ -23,9 +19,9 @@ const LENGTH: usize = 16;
 pub struct Witness(File);
 
 impl Witness {
-    /// Returns the revision that the witness names; `None` if there is no such file.
-    pub fn read(folder: &Path) -> Result<Option<u64>, Error> {
-        let bytes = match fs::read(folder.join(WITNESS)) {
+    /// Returns the revision that the witness in the file `path` names; `None` if there is no such file.
+    pub fn read(path: &Path) -> Result<Option<u64>, Error> {
+        let bytes = match fs::read(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             read => read?,
         };
@@ -40,20 +36,22 @@ impl Witness {
         }
     }
 
-    /// Replaces the witness by one that names `revision`. It is on the disk when this returns.
-    pub fn make(folder: &Path, revision: u64) -> Result<Self, Error> {
-        let draft = folder.join(DRAFT);
+    /// Replaces the witness in the file `path` of `folder` by one that names `revision`. It is on the disk when this
+    /// returns.
+    pub fn make(path: &Path, folder: &Path, revision: u64) -> Result<Self, Error> {
+        // It is renamed once it is complete.
+        let draft = path.with_added_extension("new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(&text(revision))?;
         file.sync_all()?;
-        fs::rename(&draft, folder.join(WITNESS))?;
+        fs::rename(&draft, path)?;
         File::open(folder)?.sync_all()?;
         Ok(Witness(file))
     }
 
     /// Removes the witness of a database that no longer exists.
-    pub fn remove(folder: &Path) -> Result<(), Error> {
-        match fs::remove_file(folder.join(WITNESS)) {
+    pub fn remove(path: &Path, folder: &Path) -> Result<(), Error> {
+        match fs::remove_file(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             removed => removed.and_then(|()| File::open(folder)?.sync_all()),
         }

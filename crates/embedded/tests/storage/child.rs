@@ -10,15 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 
-use seatkeeper_embedded::storage::{Change, Durable, Storage};
+use seatkeeper_embedded::storage::{Change, Storage};
 
-use super::{Dice, open};
+use super::{Dice, durable, open};
 
 /// The variable that is set for the process that is killed: the folder, and the seed of what it does.
-pub const FOLDER: &str = "SEATKEEPER_STORAGE_CHILD";
-pub const SEED: &str = "SEATKEEPER_STORAGE_SEED";
+pub const FOLDER: &str = "EMBEDDED_STORAGE_CHILD";
+pub const SEED: &str = "EMBEDDED_STORAGE_SEED";
 /// The variable that is also set if it writes to the storage directly, without the API, which takes most of a start.
-pub const BARE: &str = "SEATKEEPER_STORAGE_BARE";
+pub const BARE: &str = "EMBEDDED_STORAGE_BARE";
 /// The number of objects that a bare commit writes, all of them each time.
 const TOGETHER: u64 = 4;
 /// The number of tasks that write at the same time.
@@ -57,7 +57,7 @@ pub fn run(folder: &Path, seed: u64) {
 
 /// Like `run`, but on the storage alone: each commit writes all of its objects again, or deletes them all.
 pub fn run_bare(folder: &Path, seed: u64) {
-    let (storage, mut dice) = (Durable::open(folder).unwrap(), Dice(seed));
+    let (storage, mut dice) = (durable(folder).unwrap(), Dice(seed));
     let contents = storage.load().unwrap();
     say(&format!("\nopen {}", contents.revision));
     for (_, value) in &contents.objects {

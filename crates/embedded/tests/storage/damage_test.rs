@@ -7,9 +7,9 @@ use redb::ReadableDatabase;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use seatkeeper_embedded::storage::{Change, DATABASE, Durable, Storage, StorageError, WITNESS};
+use seatkeeper_embedded::storage::{Change, Durable, Storage, StorageError};
 
-use super::{Desk, Dice, child, open};
+use super::{DATABASE, Desk, Dice, WITNESS, child, durable, open};
 
 const NUMBERS: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("numbers");
 const OBJECTS: redb::TableDefinition<&str, &[u8]> = redb::TableDefinition::new("objects");
@@ -37,7 +37,7 @@ fn killed_with_objects(name: &str) -> (Desk, PathBuf) {
 }
 
 fn written(desk: &Desk) -> Durable {
-    let storage = when_free(|| Durable::open(&desk.0)).unwrap();
+    let storage = when_free(|| durable(&desk.0)).unwrap();
     for revision in 1..=20_u64 {
         let name = format!("object-{}", revision % 12);
         let (object, _) = child::object(&name, [1, 2, 3].map(|part| format!("{part}").repeat(revision as usize * 30)));
@@ -105,7 +105,7 @@ fn random_bytes_over_what_a_kill_left_are_found_or_change_nothing() {
 
 fn damage_at_random((desk, path): (Desk, PathBuf)) {
     let whole = fs::read(&path).unwrap();
-    let expected = when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap();
+    let expected = when_free(|| durable(&desk.0)).unwrap().load().unwrap();
     assert_eq!(expected.objects.len(), 12);
     let written: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] != 0).collect();
     let mut dice = Dice(4_711);
@@ -119,7 +119,7 @@ fn damage_at_random((desk, path): (Desk, PathBuf)) {
             *byte ^= 1 << dice.below(8);
         }
         fs::write(&path, &bytes).unwrap();
-        match when_free(|| Durable::open(&desk.0)).and_then(|storage| storage.load()) {
+        match when_free(|| durable(&desk.0)).and_then(|storage| storage.load()) {
             Ok(found) => assert_eq!(found, expected, "round {round}: {length} bytes at {at}"),
             Err(_) => {
                 refused += 1;
@@ -150,7 +150,7 @@ fn a_database_whose_last_commit_is_damaged_is_refused() {
     expect_refusal(&desk.0, desk.0.join(WITNESS).to_str().unwrap());
     // A user who removes the witness continues with the database as it is.
     fs::remove_file(desk.0.join(WITNESS)).unwrap();
-    assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 19);
+    assert_eq!(when_free(|| durable(&desk.0)).unwrap().load().unwrap().revision, 19);
 }
 
 #[test]
@@ -158,19 +158,19 @@ fn an_older_copy_is_accepted_once_no_witness_says_that_more_was_acknowledged() {
     let (desk, path) = with_objects("older");
     let older = fs::read(&path).unwrap();
     let change = Change { key: "/configmaps/default/x".into(), value: None };
-    when_free(|| Durable::open(&desk.0)).unwrap().commit(21, &[change]).unwrap();
+    when_free(|| durable(&desk.0)).unwrap().commit(21, &[change]).unwrap();
     fs::write(&path, older).unwrap();
     expect_refusal(
         &desk.0,
         "it ends with revision 20, but revision 21 was acknowledged; if this is an older copy, remove",
     );
     fs::remove_file(desk.0.join(WITNESS)).unwrap();
-    assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 20);
+    assert_eq!(when_free(|| durable(&desk.0)).unwrap().load().unwrap().revision, 20);
     assert!(desk.0.join(WITNESS).exists());
     // A new database is not compared with the one that was moved away.
     fs::remove_file(&path).unwrap();
-    assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 0);
-    assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 0);
+    assert_eq!(when_free(|| durable(&desk.0)).unwrap().load().unwrap().revision, 0);
+    assert_eq!(when_free(|| durable(&desk.0)).unwrap().load().unwrap().revision, 0);
 }
 
 #[test]
@@ -181,13 +181,13 @@ fn a_damaged_witness_is_named_and_not_changed() {
     let flipped = |at: usize| whole.iter().enumerate().map(|(n, byte)| byte ^ u8::from(n == at)).collect::<Vec<u8>>();
     for bytes in [Vec::new(), whole[..8].to_vec(), flipped(0), flipped(15), [&whole[..], &[0]].concat()] {
         fs::write(&witness, &bytes).unwrap();
-        let refused = when_free(|| Durable::open(&desk.0)).map(drop).unwrap_err().to_string();
+        let refused = when_free(|| durable(&desk.0)).map(drop).unwrap_err().to_string();
         assert!(refused.starts_with(&format!("{}: this file is damaged", witness.display())), "{refused}");
         assert!(refused.contains("remove this file to continue with the database as it is"), "{refused}");
         assert!(fs::read(&witness).unwrap() == bytes && fs::read(&path).unwrap() == database);
     }
     fs::remove_file(&witness).unwrap();
-    assert_eq!(when_free(|| Durable::open(&desk.0)).unwrap().load().unwrap().revision, 20);
+    assert_eq!(when_free(|| durable(&desk.0)).unwrap().load().unwrap().revision, 20);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn another_versions_database_is_refused() {
     write.open_table(NUMBERS).unwrap().insert("format", 2).unwrap();
     write.commit().unwrap();
     drop(database);
-    expect_refusal(&desk.0, "it was written by another version of Seatkeeper");
+    expect_refusal(&desk.0, "it was written by another version of this program");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn objects_that_are_not_ours_are_refused() {
         ("/configmaps/default/x", "{\"metadata\": {\"name\": \"x\"}}", "it has no resourceVersion"),
     ] {
         let (desk, path) = with_objects("objects");
-        when_free(|| Durable::open(&desk.0))
+        when_free(|| durable(&desk.0))
             .unwrap()
             .commit(21, &[Change { key: key.into(), value: Some(value.into()) }])
             .unwrap();
@@ -226,7 +226,7 @@ fn objects_that_are_not_ours_are_refused() {
 fn a_start_that_was_cut_off_before_there_was_a_database_is_repeated() {
     let desk = Desk::new("cut-off");
     fs::write(desk.0.join(format!("{DATABASE}.new")), "half a database").unwrap();
-    let storage = when_free(|| Durable::open(&desk.0)).unwrap();
+    let storage = when_free(|| durable(&desk.0)).unwrap();
     assert_eq!(storage.load().unwrap().objects, []);
     drop(storage);
     let names: Vec<_> = fs::read_dir(&desk.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();

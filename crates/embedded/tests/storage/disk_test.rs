@@ -8,14 +8,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use seatkeeper_embedded::storage::{DATABASE, Durable};
-
-use super::{Desk, child, open};
+use super::{DATABASE, Desk, child, durable, open};
 
 /// The variable that is set for a process that fills its disk: the folder.
-const FILL: &str = "SEATKEEPER_STORAGE_FILL";
+const FILL: &str = "EMBEDDED_STORAGE_FILL";
 /// The variable that is set for a process that only opens a folder.
-const OPEN: &str = "SEATKEEPER_STORAGE_OPEN";
+const OPEN: &str = "EMBEDDED_STORAGE_OPEN";
 
 /// Returns a command that runs one test of this binary again, behind a shell command that sets limits.
 fn again(limits: &str, test: &str, variable: &str, folder: &Path) -> Command {
@@ -28,10 +26,10 @@ fn again(limits: &str, test: &str, variable: &str, folder: &Path) -> Command {
 #[test]
 fn a_folder_in_use_is_refused_to_another_process() {
     if let Ok(folder) = std::env::var(OPEN) {
-        return println!("\n{}", Durable::open(Path::new(&folder)).map(drop).unwrap_err());
+        return println!("\n{}", durable(Path::new(&folder)).map(drop).unwrap_err());
     }
     let desk = Desk::new("in-use");
-    let storage = Durable::open(&desk.0).unwrap();
+    let storage = durable(&desk.0).unwrap();
     let ask = || {
         let test = "a_folder_in_use_is_refused_to_another_process";
         let output = again("", test, OPEN, &desk.0).output().unwrap();
@@ -48,7 +46,7 @@ fn a_folder_in_use_is_refused_to_another_process() {
 #[test]
 fn a_folder_that_cannot_be_written_to_is_refused() {
     if let Ok(folder) = std::env::var(OPEN) {
-        return println!("\n{}", Durable::open(Path::new(&folder)).map(drop).unwrap_err());
+        return println!("\n{}", durable(Path::new(&folder)).map(drop).unwrap_err());
     }
     let desk = Desk::new("read-only");
     let permissions = |mode| std::fs::set_permissions(&desk.0, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -73,7 +71,7 @@ fn on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_acknowledged_is_los
         return fill(Path::new(&folder));
     }
     let desk = Desk::new("full");
-    drop(Durable::open(&desk.0).unwrap());
+    drop(durable(&desk.0).unwrap());
     let length = std::fs::metadata(desk.0.join(DATABASE)).unwrap().len();
     // The unit is a kilobyte (dash) or half of one (POSIX); both leave room for some objects. The signal would end the
     // process, so it is ignored.

@@ -11,14 +11,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use seatkeeper_embedded::storage::StorageError;
+use seatkeeper_embedded::storage::{Durable, StorageError};
 use seatkeeper_embedded::{Embedded, Kinds, Setup};
+
+/// The database in the folder of a test.
+const DATABASE: &str = "objects.redb";
+/// The witness beside it.
+const WITNESS: &str = "objects.acknowledged";
+
+/// Opens the storage in `folder`.
+fn durable(folder: &Path) -> Result<Durable, StorageError> {
+    Durable::open(&folder.join(DATABASE))
+}
 
 /// Opens the API that keeps its objects in `folder`.
 #[expect(clippy::disallowed_methods, reason = "these tests are about a real disk, in real time")]
 fn open(folder: &Path) -> Result<Embedded, StorageError> {
     static KINDS: LazyLock<Arc<Kinds>> = LazyLock::new(Arc::default);
-    Embedded::open(folder, Setup { kinds: KINDS.clone(), now: Box::new(chrono::Utc::now), random })
+    Embedded::open(&folder.join(DATABASE), Setup { kinds: KINDS.clone(), now: Box::new(chrono::Utc::now), random })
 }
 
 #[expect(clippy::disallowed_methods, reason = "these tests are about real processes")]
