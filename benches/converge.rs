@@ -6,17 +6,12 @@
 //! `make bench-converge` runs it; LICENSES and ROUNDS change its size.
 
 #[allow(dead_code)]
-#[path = "../tests/e2e/cluster.rs"]
-mod cluster;
-#[allow(dead_code)]
-#[path = "../tests/e2e/control_plane.rs"]
-mod control_plane;
-#[allow(dead_code)]
-#[path = "../tests/e2e/starting.rs"]
-mod starting;
+#[path = "../tests/harness/mod.rs"]
+mod harness;
 
-use control_plane::ControlPlane as Cluster;
 use futures::{StreamExt, TryStreamExt, stream};
+use harness::cluster::client_of;
+use harness::control_plane::ControlPlane as Cluster;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
@@ -60,7 +55,7 @@ async fn measure(licenses: usize, rounds: usize) {
         .status();
     assert!(installed.is_ok_and(|status| status.success()), "helm install failed");
     let kubeconfig = plane.service_account_kubeconfig("seatkeeper", "seatkeeper").await;
-    let account = plane.client_of(&kubeconfig).await;
+    let account = client_of(&kubeconfig).await;
     let admin = plane.admin().await;
 
     println!("making {licenses} Licenses, each with a key of its own; etcd waits for the disk (fsync on)");
@@ -116,7 +111,7 @@ async fn measure(licenses: usize, rounds: usize) {
 }
 
 /// Prints what a settled operator reads: only its Lease. Writes are left out, because Events are still sent at their
-/// limited rate; `tests/e2e/faults_test.rs` proves that there are no writes once they are sent.
+/// limited rate; `tests/e2e/suite/faults_test.rs` proves that there are no writes once they are sent.
 async fn idle(operator: &Operator, licenses: usize) {
     let before = operator.metrics().await.of("seatkeeper_api_reads_total");
     tokio::time::sleep(IDLE).await;

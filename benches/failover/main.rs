@@ -3,28 +3,17 @@
 //! disk.
 
 #[allow(dead_code)]
-#[path = "../../tests/e2e/cluster.rs"]
-mod cluster;
-#[allow(dead_code)]
-#[path = "../../tests/e2e/control_plane.rs"]
-mod control_plane;
-#[path = "../../tests/e2e/eventually.rs"]
-mod eventually;
-#[allow(dead_code)]
-#[path = "../../tests/e2e/safety/mod.rs"]
-mod safety;
-#[allow(dead_code)]
-#[path = "../../tests/e2e/starting.rs"]
-mod starting;
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
 
 use std::time::Duration;
 
-use control_plane::ControlPlane as Cluster;
-use eventually::eventually;
+use harness::control_plane::ControlPlane as Cluster;
+use harness::eventually::eventually;
+use harness::safety::ground::{Ground, LICENSES, SOON};
+use harness::safety::line::{Heard, Line};
+use harness::safety::replica::{Replica, Way};
 use nix::sys::signal::Signal;
-use safety::ground::{Ground, LICENSES, SOON};
-use safety::line::{Heard, Line};
-use safety::replica::{Replica, Way};
 use seatkeeper::machine::monotonic;
 
 /// How long a client that got no seat waits before it asks again.

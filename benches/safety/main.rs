@@ -1,26 +1,16 @@
-//! The long siege of tests/e2e/safety, with each replica in its own network namespace: `make seat-safety OPS=10000000`.
-//! SEED repeats the choice of faults. The siege needs a network namespace for itself; the make target provides it.
+//! The long siege of tests/harness/safety, with each replica in its own network namespace:
+//! `make seat-safety OPS=10000000`. SEED repeats the choice of faults. The siege needs a network namespace for itself;
+//! the make target provides it.
 
 #[allow(dead_code)]
-#[path = "../../tests/e2e/cluster.rs"]
-mod cluster;
-#[allow(dead_code)]
-#[path = "../../tests/e2e/control_plane.rs"]
-mod control_plane;
-#[path = "../../tests/e2e/eventually.rs"]
-mod eventually;
-#[allow(dead_code)]
-#[path = "../../tests/e2e/safety/mod.rs"]
-mod safety;
-#[allow(dead_code)]
-#[path = "../../tests/e2e/starting.rs"]
-mod starting;
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
 
 use std::str::FromStr;
 
-use control_plane::ControlPlane as Cluster;
-use safety::network::Hub;
-use safety::siege::{Size, lay};
+use harness::control_plane::ControlPlane as Cluster;
+use harness::safety::network::Hub;
+use harness::safety::siege::{Size, lay};
 use seatkeeper::machine::random_bytes;
 
 fn setting<T: FromStr>(name: &str) -> Option<T> {

@@ -8,7 +8,8 @@ use super::licence;
 use super::plane::http_request;
 use super::process::Server;
 use super::seats::{Door, NAMESPACE};
-use super::{free_port, http, loopback, owns, until, until_seats};
+use super::{free_port, loopback, owns, until, until_seats};
+use crate::harness::http;
 
 pub struct Up {
     pub server: Server,

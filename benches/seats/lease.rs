@@ -7,9 +7,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::http;
 use super::load::{Heard, Line, Talk};
 use super::seats::NAMESPACE;
+use crate::harness::http;
 
 /// The API server, and a ServiceAccount's token.
 pub struct Leases {

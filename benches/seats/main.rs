@@ -5,14 +5,10 @@
 //! interleaved, and every protocol has the same load generator: one thread, each connection in a closed loop.
 //! `make bench-seats` runs it; ROUNDS, SECONDS, CONNECTIONS ("1 16 64"), PEERS ("KELRP") and HELD change its size.
 
-#[allow(dead_code)]
-#[path = "../../tests/e2e/cluster.rs"]
-mod cluster;
-#[allow(dead_code)]
-#[path = "../../tests/e2e/control_plane.rs"]
-mod control_plane;
 mod embedded;
-mod http;
+#[allow(dead_code)]
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
 mod lease;
 mod licence;
 mod load;
@@ -25,11 +21,8 @@ mod process;
 mod redis;
 mod report;
 mod seats;
-#[allow(dead_code)]
-#[path = "../../tests/e2e/starting.rs"]
-mod starting;
 
-use control_plane::ControlPlane as Cluster;
+use harness::control_plane::ControlPlane as Cluster;
 use seatkeeper::machine::monotonic;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -12,13 +12,13 @@ use tokio::task::JoinSet;
 use seatkeeper::machine::monotonic;
 
 use super::POOL;
-use super::http;
 use super::licence::LARGE;
 use super::load::run;
 use super::plane::{Plane, until_written};
 use super::process::cpu_seconds;
 use super::report::Results;
 use super::seats::{Door, Free, LICENSE, NAMESPACE};
+use crate::harness::http;
 
 /// The number of agents for whom there is no seat; they come last.
 const TOO_MANY: usize = 500;

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::embedded::Up;
-use super::http;
 use super::licence::LARGE;
 use super::load::{Line, Loaded, run};
 use super::plane::Plane;
@@ -12,6 +11,7 @@ use super::postgres::{self, Postgres};
 use super::process::{cpu_seconds, cpu_seconds_alone, written_bytes};
 use super::redis::Redis;
 use super::seats::{Door, LICENSE, NAMESPACE};
+use crate::harness::http;
 
 /// The time at the beginning that is not counted.
 pub const WARM: Duration = Duration::from_millis(300);

@@ -16,12 +16,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::control_plane::ControlPlane;
 use super::lease::Leases;
 use super::licence;
 use super::process::{Server, arguments, resident_mib};
 use super::seats::{Door, NAMESPACE};
-use super::{free_port, http, loopback, owns, until};
+use super::{free_port, loopback, owns, until};
+use crate::harness::control_plane::ControlPlane;
+use crate::harness::http;
 
 /// A write takes some milliseconds, so an operator that writes nothing for this long has nothing left to write.
 const QUIET: Duration = Duration::from_secs(1);

@@ -7,10 +7,10 @@ use std::process::Stdio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::http::connect;
 use super::load::{Heard, Line, Talk};
 use super::process::{Server, as_another};
 use super::{POOL, free_port, until};
+use crate::harness::http::connect;
 
 /// Each connection is a process in PostgreSQL, so runs with more connections than this are left out.
 pub const MOST_CONNECTIONS: usize = 256;

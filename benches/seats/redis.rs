@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::http::connect;
 use super::load::{Heard, Line, Talk};
 use super::process::Server;
 use super::{POOL, free_port, until};
+use crate::harness::http::connect;
 
 /// Takes a free slot from the set and stores its holder and its expiry. Expired slots are not collected, which favours
 /// Redis.

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::http;
 use super::load::{Heard, Line, Talk};
+use crate::harness::http;
 
 pub const NAMESPACE: &str = "bench";
 pub const LICENSE: &str = "floating";

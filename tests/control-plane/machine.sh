@@ -22,7 +22,7 @@ needs flock util-linux
 needs setpriv util-linux
 needs ps procps
 needs ip iproute2
-# tests/e2e/safety sets the clocks of replicas.
+# tests/harness/safety sets the clocks of replicas.
 compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' > /dev/null || packages+=(faketime)
 # tests/interop exchanges keys with PyJWT and jose.
 needs node nodejs

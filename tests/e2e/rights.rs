@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::cluster::started;
-use crate::control_plane::ControlPlane;
-use crate::helm::Helm;
-use crate::installation::{SEATKEEPER, values};
-use crate::kubectl::Kubectl;
+use crate::harness::cluster::started;
+use crate::harness::control_plane::ControlPlane;
+use crate::harness::helm::Helm;
+use crate::harness::kubectl::Kubectl;
+use crate::suite::installation::{SEATKEEPER, values};
 
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/seatkeeper");
 

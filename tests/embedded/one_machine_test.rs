@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::eventually::eventually;
-use crate::person::{Person, commands};
-use crate::starting::{Programs, programs};
+use crate::harness::eventually::eventually;
+use crate::harness::person::{Person, commands};
+use crate::harness::starting::{Programs, programs};
 
 const SOON: Duration = Duration::from_secs(60);
 

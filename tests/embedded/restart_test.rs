@@ -5,8 +5,8 @@ use kube::{Api, ResourceExt};
 use seatkeeper::machine::machine_time;
 use serde_json::{Value, json};
 
-use crate::faults_ground::{Ground, Order, SOON};
-use crate::faults_operators::Replica;
+use crate::suite::faults_ground::{Ground, Order, SOON};
+use crate::suite::faults_operators::Replica;
 
 #[tokio::test]
 async fn k3_an_api_that_is_killed_and_comes_back_has_lost_nothing_and_the_operator_goes_on() {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::Cluster;
-use crate::helm::Helm;
-use crate::installation::{SEATKEEPER, values};
-use crate::kubectl::Kubectl;
+use crate::harness::helm::Helm;
+use crate::harness::kubectl::Kubectl;
+use crate::suite::installation::{SEATKEEPER, values};
 
 /// Makes the operator's namespace with the Secrets that pin trust.
 pub async fn installed(api: &Cluster) -> PathBuf {

@@ -1,6 +1,8 @@
 //! The maps lead to what is there: `tests/README.md` to every test, `ARCHITECTURE.md` to files and names that exist.
+//! And every file of tests is compiled.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use super::source::{read, root};
 use super::tracked;
@@ -119,4 +121,24 @@ fn leads_to(path: &str, file: &str) -> bool {
         None => wanted == part,
     };
     parts.windows(wanted.len()).any(|window| window.iter().zip(&wanted).all(|(part, wanted)| fits(wanted, part)))
+}
+
+#[test]
+fn every_file_of_tests_is_in_a_module() {
+    let left_out: Vec<PathBuf> = tracked()
+        .into_iter()
+        .filter(|path| path.starts_with("tests") || path.starts_with("crates"))
+        .filter(|path| path.to_string_lossy().ends_with("_test.rs") && root().join(path).exists())
+        .filter(|path| !is_declared(path))
+        .collect();
+    assert!(left_out.is_empty(), "these tests are not run, because no `mod` names their file: {left_out:?}");
+}
+
+/// Whether `main.rs` or `mod.rs` beside the file declares it as a module.
+fn is_declared(path: &Path) -> bool {
+    let declaration = format!("mod {};", path.file_stem().unwrap_or_default().to_string_lossy());
+    ["main.rs", "mod.rs"].iter().any(|face| {
+        let face = root().join(path.with_file_name(face));
+        face.exists() && read(&face).lines().any(|line| line.trim() == declaration)
+    })
 }

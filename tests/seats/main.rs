@@ -13,5 +13,5 @@ mod openapi;
 mod queue_test;
 // Some helpers serve only the tests of `seatkeeper up`.
 #[allow(dead_code)]
-#[path = "../up/running.rs"]
+#[path = "../harness/running.rs"]
 mod running;

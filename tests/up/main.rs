@@ -3,4 +3,5 @@
 mod api_test;
 mod bad_input_test;
 mod life_test;
+#[path = "../harness/running.rs"]
 mod running;

@@ -1,0 +1,26 @@
+//! What only a real control plane has, and so is not tested on the embedded API.
+//!
+//! | test | why the embedded API cannot run it |
+//! |---|---|
+//! | `chart_test.rs` | it has no RBAC, admission policies and Deployments |
+//! | `checker_test.rs`, `safety_test.rs` | the siege kills replicas and an API server, with a Lease between them: the embedded API is one process |
+//! | `conformance_test.rs` | it compares the embedded API with the real one, so it needs both |
+//! | `control_plane_test.rs` | the programs of the real control plane, its ServiceAccounts, Deployments and nodes |
+//! | `documents_test.rs` | `make dev` and installing the chart, as README and guides describe it |
+//! | `outage_test.rs` | seats of ServiceAccounts, and an API server that goes away without the operator |
+//! | `seats_test.rs` | ServiceAccount tokens and RBAC: `tests/seats` is the same on one machine |
+//! | `seats_tls_test.rs` | replicas that pass requests on, and ServiceAccount tokens |
+
+mod certificates;
+mod chart_test;
+mod checker_test;
+mod conformance_normal;
+mod conformance_script;
+mod conformance_server;
+mod conformance_test;
+mod control_plane_test;
+mod documents_test;
+mod outage_test;
+mod safety_test;
+mod seats_test;
+mod seats_tls_test;
