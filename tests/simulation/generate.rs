@@ -286,7 +286,7 @@ impl Making {
 
     /// Generates those who use the seats of some worlds' first License.
     fn users(&mut self) {
-        if !self.with_users.percent(25) {
+        if !self.with_users.percent(6) {
             return;
         }
         let of =
