@@ -276,7 +276,7 @@ fn unauthorized(detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "Unauthorized", detail)
 }
 
-/// The API server did not answer as it should, so `what` is the case for now.
+/// The refusal if the API server does not answer as it should. `what` says what could not be done.
 fn unknown(error: &CallError, what: &str) -> Problem {
     tracing::warn!(%error, "{what}");
     caller_unknown(&format!("{what} at present: the API server does not answer as it should"))
