@@ -3,7 +3,8 @@
 //!
 //! A cycle is a seat taken and given back, both acknowledged, everything on disk before a seat is granted. Rounds are
 //! interleaved, and every protocol has the same load generator: one thread, each connection in a closed loop.
-//! `make bench-seats` runs it; ROUNDS, SECONDS, CONNECTIONS ("1 16 64"), PEERS ("KELRP") and HELD change its size.
+//! `make bench-seats` runs it; ROUNDS, SECONDS, CONNECTIONS ("1 16 64"), PEERS ("KELRP"), HELD and MORE=false change its
+//! size.
 
 mod embedded;
 #[allow(dead_code)]
@@ -48,6 +49,8 @@ struct Plan {
     connections: Vec<usize>,
     peers: Vec<Peer>,
     held: usize,
+    /// Whether to measure more than cycles: heartbeats, requests for several seats, the budget, the morning, memory.
+    more: bool,
 }
 
 impl Plan {
@@ -61,6 +64,7 @@ impl Plan {
             connections: connections.split_whitespace().map(|n| n.parse().expect("CONNECTIONS")).collect(),
             peers: Peer::ALL.into_iter().filter(|peer| peers.contains(peer.letter())).collect(),
             held: setting("HELD", 100_000),
+            more: setting("MORE", true),
         }
     }
 }
@@ -108,10 +112,12 @@ async fn measure(plan: Plan) {
                 }
             }
         }
-        eprintln!("round {round}: more");
-        more::measure(&plan, &mut peers, &mut results).await;
+        if plan.more {
+            eprintln!("round {round}: more");
+            more::measure(&plan, &mut peers, &mut results).await;
+        }
     }
-    if plan.peers.contains(&Peer::Cluster) {
+    if plan.more && plan.peers.contains(&Peer::Cluster) {
         more::under_the_budget(&plan, &mut peers, &mut results).await;
         morning::measure(peers.plane(), &mut results).await;
         more::memory(&plan, &mut peers, &mut results).await;

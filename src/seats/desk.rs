@@ -188,8 +188,7 @@ impl Desk {
     /// Frees every seat of a user, or of all users, for an administrator. Returns how many there were; all of them are
     /// free in the ledger by then.
     pub async fn evict(&self, license: &LicenseName, user: Option<&str>) -> Result<usize, Denied> {
-        let epoch =
-            self.0.lock().ownership.as_ref().map(|ownership| ownership.journal.epoch()).ok_or(Denied::NotOwner)?;
+        let epoch = self.epoch().ok_or(Denied::NotOwner)?;
         let mut evicted = 0;
         loop {
             let Evicted { count, all, durable } = evict(&self.0, license, user)?;
@@ -223,6 +222,11 @@ impl Desk {
             (seat, held.client.map(str::to_owned))
         });
         Ok(shown.collect())
+    }
+
+    /// The epoch of the ledger that this process owns; `None` if it owns none.
+    pub fn epoch(&self) -> Option<u64> {
+        self.0.lock().ownership.as_ref().map(|ownership| ownership.journal.epoch())
     }
 
     /// How many seats of each pool of a License are in use; `None` if this process does not own the ledger.

@@ -30,6 +30,7 @@
 //! | `agents_test.rs` | thousands of agents at one desk, each answer judged |
 //! | `queue_test.rs` | waiters for a seat |
 //! | `proof_test.rs`, `lost_test.rs` | what an owner of the ledger may answer when another may own it |
+//! | `shown_test.rs` | what a License shows of its seats |
 //! | `on_demo_test.rs` | sessions when demo mode begins |
 
 mod agents_test;
@@ -57,6 +58,7 @@ mod run;
 mod scenarios;
 mod schedule;
 mod seeds_test;
+mod shown_test;
 mod sieve_test;
 mod users;
 mod vendor;

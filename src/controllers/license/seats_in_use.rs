@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::LicenseController;
 use crate::cluster::events::Note;
+use crate::cluster::watch::all;
 use crate::domain::license::name::LicenseName;
 use crate::machine::{jittered, monotonic};
 
@@ -18,8 +19,14 @@ impl LicenseController {
     /// Looks again at Licenses whose seats were taken or given back, and reports refusals as Events. Never returns.
     pub async fn watch_desk(&self) {
         let mut told: HashMap<(LicenseName, &'static str), Duration> = HashMap::new();
+        let mut seen = None;
         loop {
             tokio::time::sleep(jittered(SHOWN)).await;
+            let epoch = self.with.desk.epoch();
+            if epoch.is_some() && epoch != seen {
+                seen = epoch;
+                self.look_at_used();
+            }
             for license in self.with.desk.changed_use() {
                 self.kind.queue.add(ObjectRef::new(&license.name).within(&license.namespace));
             }
@@ -28,6 +35,17 @@ impl LicenseController {
             for (license, mut refused) in self.with.desk.refusals() {
                 refused.retain(|reason, _| told.insert((license.clone(), reason), now).is_none());
                 self.tell_refused(&license, refused);
+            }
+        }
+    }
+
+    /// Looks again at Licenses that show seats in use: a seat may have come free as the previous owner of the ledger
+    /// ended, and this owner knows nothing of it.
+    fn look_at_used(&self) {
+        for object in all(&self.kind.cache) {
+            let pools = object.0.as_ref().ok().and_then(|license| license.status.as_ref()).map(|status| &status.pools);
+            if pools.is_some_and(|pools| pools.iter().any(|pool| pool.in_use.is_some_and(|held| held > 0))) {
+                self.kind.queue.add(ObjectRef::from_obj(&*object));
             }
         }
     }
