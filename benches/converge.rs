@@ -22,6 +22,7 @@ use seatkeeper::api::{License, secret_type};
 use seatkeeper::cluster::status::patch_status;
 use seatkeeper::domain::license::jwk::{publish, signing_key_pem};
 use seatkeeper::domain::license::key::{Claims, sign_key};
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::monotonic;
 use serde_json::json;
 use std::path::Path;
@@ -220,7 +221,7 @@ async fn write_all(account: &Client, licenses: usize, status: &serde_json::Value
 struct Operator {
     process: Child,
     port: u16,
-    began: Duration,
+    began: Moment,
 }
 
 /// How long the operator took to make every License Ready.

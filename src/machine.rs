@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use std::cell::Cell;
 use std::time::Duration;
 
+use crate::domain::tick::Moment;
+
 thread_local! {
     /// The state of this thread's repeatable randomness.
     static SEEDED: Cell<Option<u64>> = const { Cell::new(None) };
@@ -56,13 +58,13 @@ pub fn machine_time() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// Returns the time since a fixed moment; it is never set back. Inside a runtime it follows the runtime's clock: while
+/// Returns this moment on a clock that is never set back. Inside a runtime it follows the runtime's clock: while
 /// that is paused, so is this.
 #[expect(clippy::disallowed_methods, reason = "the one clock")]
-pub fn monotonic() -> Duration {
+pub fn monotonic() -> Moment {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     /// The clock of a paused runtime may be a little before the first call.
     const BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
     let start = *START.get_or_init(std::time::Instant::now);
-    (tokio::time::Instant::now().into_std() + BEFORE).saturating_duration_since(start)
+    Moment::after_start((tokio::time::Instant::now().into_std() + BEFORE).saturating_duration_since(start))
 }

@@ -12,7 +12,7 @@ use seatkeeper::domain::license::pool::PoolModel;
 use seatkeeper::domain::seats::request::Request;
 use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
 use seatkeeper::domain::seats::seating::Seating;
-use seatkeeper::domain::seats::terms::Terms;
+use seatkeeper::domain::seats::terms::SeatTerms;
 use seatkeeper::domain::tick::Tick;
 
 const SEATS: usize = 10_000;
@@ -43,11 +43,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-fn terms(model: PoolModel) -> Arc<Terms> {
+fn terms(model: PoolModel) -> Arc<SeatTerms> {
     let pool = PoolLimit { name: "pool".into(), model, limit: Some(SEATS as u64) };
     let none = entitlement(&[], Instant::default());
     let all = Entitlement { mode: Mode::Full, ever_licensed: true, pools: vec![pool], ..none };
-    Arc::new(Terms::new(&all, &[], &[]))
+    Arc::new(SeatTerms::new(&all, &[], &[]))
 }
 
 /// Returns the bytes for each seat if every seat belongs to another user.

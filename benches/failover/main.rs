@@ -14,6 +14,7 @@ use harness::safety::ground::{Ground, LICENSES, SOON};
 use harness::safety::line::{Heard, Line};
 use harness::safety::replica::{Replica, Way};
 use nix::sys::signal::Signal;
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::monotonic;
 
 /// How long a client that got no seat waits before it asks again.
@@ -69,7 +70,7 @@ async fn measure(trials: usize) {
                 }
                 tokio::time::sleep(ASKS_AGAIN).await;
             };
-            took.push(granted.saturating_sub(sent));
+            took.push(granted - sent);
             // The previous owner may not have written these releases; the next one would keep the seats for its
             // waiting time.
             for id in asked.given_back.drain(..) {
@@ -107,7 +108,7 @@ struct Asked {
 
 /// Asks for a seat in a new session, and gives a granted seat back. Returns the moment of the grant; `None` if there
 /// was no answer, or no replica could grant seats.
-async fn asks(line: &mut Line, ground: &Ground, asked: &mut Asked) -> Option<Duration> {
+async fn asks(line: &mut Line, ground: &Ground, asked: &mut Asked) -> Option<Moment> {
     asked.sessions += 1;
     let session = asked.sessions;
     let (namespace, license) = (ground.namespace, LICENSES[1].0);

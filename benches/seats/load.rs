@@ -1,5 +1,6 @@
 //! The load generator, the same for every protocol: each connection runs a closed loop, all of them on one thread.
 
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::monotonic;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -106,7 +107,7 @@ pub async fn run(lines: Vec<Line>, warm: Duration, time: Option<Duration>) -> Lo
     all
 }
 
-async fn talk(mut line: Line, from: Duration, until: Option<Duration>) -> Result<Loaded, String> {
+async fn talk(mut line: Line, from: Moment, until: Option<Moment>) -> Result<Loaded, String> {
     let mut loaded = Loaded::default();
     let (mut input, mut output) = (Vec::with_capacity(4096), Vec::with_capacity(4096));
     let mut now = monotonic();

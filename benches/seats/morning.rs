@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::monotonic;
 
 use super::POOL;
@@ -79,18 +80,18 @@ pub async fn measure(plane: &Plane, results: &mut Results) {
 }
 
 /// Lets agents log in through this door one after another, and keeps the seats of earlier ones alive meanwhile.
-async fn stand(door: Door, number: usize, began: Duration, come: Arc<AtomicUsize>) -> Seen {
+async fn stand(door: Door, number: usize, began: Moment, come: Arc<AtomicUsize>) -> Seen {
     let mut stream = http::connect(door.address).await;
     let mut seen = Seen::default();
     // When the last heartbeat for each held seat was sent, and the seat's index in `seen.held`.
-    let mut beats: VecDeque<(Duration, usize)> = VecDeque::new();
+    let mut beats: VecDeque<(Moment, usize)> = VecDeque::new();
     let mut agents = (number..AGENTS).step_by(DOORS).peekable();
     loop {
         let comes = agents.peek().map(|agent| began + MINUTE * u32::try_from(*agent).unwrap_or(0) / AGENTS as u32);
         let beat = beats.front().map(|(last, _)| *last + BEAT);
         let next = comes.into_iter().chain(beat).min().filter(|next| *next < began + MINUTE);
         let Some(next) = next else { return seen };
-        tokio::time::sleep(next.saturating_sub(monotonic())).await;
+        tokio::time::sleep(next - monotonic()).await;
         if comes == Some(next) {
             let agent = agents.next().expect("one comes");
             let before = come.fetch_add(1, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::domain::Instant;
+use crate::domain::tick::Moment;
 use crate::domain::trusted_time::{ClockReadings, Doubt, MarkChange, trusted_time};
 use crate::machine::{machine_time, monotonic};
 use crate::wrong::{self, Variant::*};
@@ -51,13 +52,13 @@ pub trait Calendar: Send + Sync + 'static {
 /// Begins at `start` and runs `pace` times as fast as the machine's clock.
 struct Paced {
     start: Instant,
-    began: Duration,
+    began: Moment,
     pace: f64,
 }
 
 impl Calendar for Paced {
     fn now(&self) -> Instant {
-        let passed = monotonic().saturating_sub(self.began).mul_f64(self.pace);
+        let passed = (monotonic() - self.began).mul_f64(self.pace);
         let passed = TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX);
         self.start.checked_add_signed(passed).unwrap_or(Instant::MAX_UTC)
     }
@@ -79,10 +80,10 @@ impl Calendar for Paced {
 #[derive(Default)]
 struct State {
     /// The API server's Date, and when it was received.
-    server: Option<(Instant, Duration)>,
-    last_agreed: Option<(Instant, Duration)>,
+    server: Option<(Instant, Moment)>,
+    last_agreed: Option<(Instant, Moment)>,
     mark: Option<Instant>,
-    mark_dropped: Option<Duration>,
+    mark_dropped: Option<Moment>,
 }
 
 /// Time, and why it is in doubt.
@@ -119,9 +120,9 @@ impl Clock {
     }
 
     /// Takes note of a `Date` header of the API server, in the answer to a request that was sent at `asked`
-    /// (`monotonic`). An answer that a later request's answer overtook is ignored: if the own clock is wrong too, its
+    ///. An answer that a later request's answer overtook is ignored: if the own clock is wrong too, its
     /// late Date would set time back.
-    pub fn heard(&self, date: &str, asked: Duration) {
+    pub fn heard(&self, date: &str, asked: Moment) {
         let Ok(date) = DateTime::parse_from_rfc2822(date).map(|date| date.to_utc()) else { return };
         let now = monotonic();
         let before = {
@@ -131,8 +132,7 @@ impl Clock {
             }
             state.server.replace((date, now))
         };
-        let as_expected =
-            |(at, heard): (Instant, Duration)| (date - (at + now.saturating_sub(heard))).abs() <= CLOCK_WAS_SET;
+        let as_expected = |(at, heard): (Instant, Moment)| (date - (at + (now - heard))).abs() <= CLOCK_WAS_SET;
         if !before.is_some_and(as_expected) {
             self.0.set.notify_waiters();
         }
@@ -147,12 +147,12 @@ impl Clock {
         if wrong::is(WallClock) {
             return Now { at: read(), doubt: None };
         }
-        let elapsed = monotonic();
+        let now = monotonic();
         let mut state = self.state();
-        let carried = |(at, heard): (Instant, Duration)| at + (elapsed.saturating_sub(heard));
+        let carried = |(at, heard): (Instant, Moment)| at + (now - heard);
         let time = trusted_time(ClockReadings {
             own: read(),
-            server: state.server.filter(|(_, heard)| elapsed.saturating_sub(*heard) < SERVER_DATE_LASTS).map(carried),
+            server: state.server.filter(|(_, heard)| now - *heard < SERVER_DATE_LASTS).map(carried),
             last_agreed: state.last_agreed.map(carried),
             mark: state.mark,
         });
@@ -160,14 +160,14 @@ impl Clock {
             MarkChange::Keep => {}
             MarkChange::Move(mark) => {
                 state.mark = Some(mark);
-                state.last_agreed = Some((mark, elapsed));
+                state.last_agreed = Some((mark, now));
             }
             MarkChange::Drop => {
                 state.mark = None;
-                state.mark_dropped = Some(elapsed);
+                state.mark_dropped = Some(now);
             }
         }
-        let dropped = state.mark_dropped.filter(|at| elapsed.saturating_sub(*at) < DOUBT_LASTS);
+        let dropped = state.mark_dropped.filter(|at| now - *at < DOUBT_LASTS);
         Now { at: time.now, doubt: time.doubt.or(dropped.map(|_| Doubt::MarkAhead)) }
     }
 

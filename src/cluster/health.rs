@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::domain::tick::Tick;
 use crate::machine::monotonic;
 
 /// A runtime that has not run for this long hangs, and only a restart helps.
@@ -15,7 +16,7 @@ pub struct Health {
     /// Every cache has listed once: what the operator shows is based on what exists.
     pub synced: AtomicBool,
     pub leads: AtomicBool,
-    /// Milliseconds of monotonic time at the last sign of life.
+    /// The tick of the last sign of life.
     beat: AtomicU64,
 }
 
@@ -23,13 +24,13 @@ impl Health {
     /// Records a sign of life every few seconds. Never returns.
     pub async fn beat(&self) {
         loop {
-            self.beat.store(u64::try_from(monotonic().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            self.beat.store(Tick::at(monotonic()).0, Ordering::Relaxed);
             tokio::time::sleep(BEAT).await;
         }
     }
 
     /// Whether there was a recent sign of life.
     pub fn alive(&self) -> bool {
-        monotonic().saturating_sub(Duration::from_millis(self.beat.load(Ordering::Relaxed))) < HANGS
+        Tick::at(monotonic()) < Tick(self.beat.load(Ordering::Relaxed)) + HANGS
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 use super::client::{self, CallError, call};
 use super::clock::Clock;
 use crate::domain::Instant;
+use crate::domain::tick::Moment;
 use crate::machine::{jittered, monotonic};
 use crate::wrong::{self, Variant::*};
 
@@ -37,11 +38,11 @@ pub struct Candidate {
     identity: String,
     clock: Clock,
     /// The version of the Lease last seen, and when: the clocks of two machines are never compared.
-    seen: Option<(Option<String>, Duration)>,
+    seen: Option<(Option<String>, Moment)>,
     /// The Lease as this replica last wrote it while it leads, so that renewing it takes one request instead of two.
     held: Option<Lease>,
     /// Called each time the Lease was taken or renewed, with the time at which the request was sent.
-    proven: Box<dyn Fn(Duration) + Send + Sync>,
+    proven: Box<dyn Fn(Moment) + Send + Sync>,
     rank: Rank,
 }
 
@@ -94,7 +95,7 @@ impl Candidate {
         identity: String,
         clock: Clock,
         rank: Rank,
-        proven: impl Fn(Duration) + Send + Sync + 'static,
+        proven: impl Fn(Moment) + Send + Sync + 'static,
     ) -> Self {
         let (api, proven) = (Api::namespaced(client, namespace), Box::new(proven));
         Candidate { api, identity, clock, seen: None, held: None, proven, rank }
@@ -138,14 +139,13 @@ impl Candidate {
                 () = self.rank.renew.notified() => {}
                 () = tokio::time::sleep(jittered(RENEW)) => {}
             }
-            match tokio::time::timeout(GIVE_UP.saturating_sub(monotonic().saturating_sub(renewed)), self.renew()).await
-            {
+            match tokio::time::timeout(GIVE_UP.saturating_sub(monotonic() - renewed), self.renew()).await {
                 Ok(Ok(true)) => renewed = monotonic(),
                 Ok(Ok(false)) => return false,
                 Ok(Err(error)) => tracing::warn!(%error, "the leader's Lease could not be renewed"),
                 Err(_) => tracing::warn!("the leader's Lease could not be renewed in time"),
             }
-            if monotonic().saturating_sub(renewed) >= GIVE_UP {
+            if monotonic() - renewed >= GIVE_UP {
                 return false;
             }
         }
@@ -198,7 +198,7 @@ impl Candidate {
                 if self.seen.as_ref().is_none_or(|(seen, _)| *seen != version) {
                     self.seen = Some((version, monotonic()));
                 }
-                let silent = self.seen.as_ref().map_or(Duration::ZERO, |(_, at)| monotonic().saturating_sub(*at));
+                let silent = self.seen.as_ref().map_or(Duration::ZERO, |(_, at)| monotonic() - *at);
                 let held_by_other = holder(&lease).is_some_and(|holder| !holder.is_empty() && *holder != self.identity);
                 let leader = lease.annotations().get(SEATS).filter(|_| held_by_other);
                 let suspect = self.rank.suspicion.suspect().take();
@@ -222,7 +222,7 @@ impl Candidate {
         }
     }
 
-    fn hold(&mut self, lease: Lease, sent: Duration) -> bool {
+    fn hold(&mut self, lease: Lease, sent: Moment) -> bool {
         (self.proven)(if wrong::is(ProofFromReply) { monotonic() } else { sent });
         self.rank.leader.send_if_modified(|known| known.take().is_some());
         self.seen = Some((lease.resource_version(), monotonic()));

@@ -59,7 +59,7 @@ pub async fn explain_missing(client: &Client, type_: &str, namespace: &str, name
 }
 
 /// A Secret that the operator writes.
-pub struct Kept<'a> {
+pub struct OwnSecret<'a> {
     pub namespace: &'a str,
     pub name: &'a str,
     pub type_: &'a str,
@@ -78,7 +78,7 @@ pub enum KeepError {
     Call(#[from] CallError),
 }
 
-impl Kept<'_> {
+impl OwnSecret<'_> {
     /// Whether `secret` was created by the operator for this owner.
     pub fn is_ours(&self, secret: &Secret) -> bool {
         secret.type_.as_deref() == Some(self.type_)

@@ -66,7 +66,7 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
     /// Takes note that the cache shows `object` now. Returns true if that is only our own write coming back. If the
     /// write came back on another spec than the one it is based on, there was a change that no watch event showed
     /// separately, and this returns false.
-    pub fn is_echo<K: Resource>(&self, object: &K) -> bool {
+    pub fn take_echo<K: Resource>(&self, object: &K) -> bool {
         let Some(uid) = &object.meta().uid else { return false };
         let mut written = self.lock();
         let Some(&Written { version: version_written, generation, .. }) = written.get(uid) else { return false };

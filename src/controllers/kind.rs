@@ -100,7 +100,7 @@ impl<K: Object> Kind<K> {
     /// Takes note of what the cache shows now, with what the object refers to. Returns `None` if that is only our own
     /// status coming back.
     pub fn note<'c>(&self, object: &'c Guarded<K>, references: fn(&K) -> Vec<String>) -> Option<Changed<'c, K>> {
-        if self.statuses.is_echo(object) {
+        if self.statuses.take_echo(object) {
             return None;
         }
         let name = ObjectRef::from_obj(object);

@@ -7,7 +7,7 @@ use super::kind::Kind;
 use super::license::LicenseController;
 use super::plan::PlanController;
 use super::roster::RosterController;
-use super::runner::{AnyKind, Controller, Running, Surroundings};
+use super::runner::{AnyKind, Controller, RunningKind, Surroundings};
 use super::subscription::SubscriptionController;
 
 macro_rules! kinds {
@@ -25,13 +25,13 @@ macro_rules! kinds {
 
         /// Each kind with its controller.
         pub struct Controllers {
-            $(pub $name: Arc<Running<$controller>>,)*
+            $(pub $name: Arc<RunningKind<$controller>>,)*
             pub with: Surroundings,
         }
 
         impl Controllers {
             pub fn new(kinds: Kinds, with: Surroundings) -> Self {
-                Controllers { $($name: Arc::new(Running::new(kinds.$name, &with)),)* with }
+                Controllers { $($name: Arc::new(RunningKind::new(kinds.$name, &with)),)* with }
             }
 
             pub fn each(&self) -> Vec<Arc<dyn AnyKind>> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::kind::Changed;
 use super::kinds::Controllers;
-use super::runner::{Controller, Running};
+use super::runner::{Controller, RunningKind};
 use crate::api::mark;
 use crate::cluster::watch::{Change, Watch, all};
 use crate::observed::namespaces::NamespaceMeta;
@@ -105,7 +105,7 @@ fn look_at_licenses<'t>(all: &Controllers, targets: impl IntoIterator<Item = &'t
 /// Starts the watch of one of our kinds. `related` looks at others; the object itself is looked at last.
 fn watch_kind<C: Controller>(
     all: &Arc<Controllers>,
-    of: &Arc<Running<C>>,
+    of: &Arc<RunningKind<C>>,
     related: impl Fn(&Controllers, &Changed<C::Object>) + Send + 'static,
 ) {
     let Some(watch) = of.kind.watch() else { return };

@@ -94,7 +94,7 @@ pub struct Surroundings {
 }
 
 /// A kind with its controller.
-pub struct Running<C: Controller> {
+pub struct RunningKind<C: Controller> {
     pub kind: Arc<Kind<C::Object>>,
     pub controller: C,
     with: Surroundings,
@@ -113,7 +113,7 @@ pub trait AnyKind: Send + Sync {
     fn look_at_referrers(&self, target: &str);
 }
 
-impl<C: Controller> AnyKind for Running<C> {
+impl<C: Controller> AnyKind for RunningKind<C> {
     fn synced(&self) -> BoxFuture<'_, ()> {
         self.kind.cache.wait_until_ready().map(|_| ()).boxed()
     }
@@ -146,9 +146,9 @@ impl<C: Controller> AnyKind for Running<C> {
     }
 }
 
-impl<C: Controller> Running<C> {
+impl<C: Controller> RunningKind<C> {
     pub fn new(kind: Arc<Kind<C::Object>>, with: &Surroundings) -> Self {
-        Running { controller: C::new(&kind, with), kind, with: with.clone() }
+        RunningKind { controller: C::new(&kind, with), kind, with: with.clone() }
     }
 
     async fn reconcile(&self, object: &C::Object) -> Result<(), ReconcileError> {
@@ -181,7 +181,7 @@ enum Step<C: Controller> {
 }
 
 /// Reconciles the objects of the queue until it is closed, then returns once the work under way is done.
-async fn run<C: Controller>(running: &Running<C>) {
+async fn run<C: Controller>(running: &RunningKind<C>) {
     let Kind { queue, cache, .. } = &*running.kind;
     let mut attempts: HashMap<NameOf<C>, u32> = HashMap::new();
     let mut waits = FuturesUnordered::new();
@@ -239,13 +239,13 @@ async fn run<C: Controller>(running: &Running<C>) {
 }
 
 async fn work<C: Controller>(
-    running: &Running<C>,
+    running: &RunningKind<C>,
     name: NameOf<C>,
     object: Arc<Guarded<C::Object>>,
 ) -> (NameOf<C>, Arc<Guarded<C::Object>>, Result<(), ReconcileError>) {
     let started = monotonic();
     let done = one(running, &object).await;
-    running.with.look_metrics.reconciled(C::KIND, monotonic().saturating_sub(started), done.is_ok());
+    running.with.look_metrics.reconciled(C::KIND, monotonic() - started, done.is_ok());
     (name, object, done)
 }
 
@@ -267,7 +267,7 @@ fn tell<K: Resource<DynamicType = ()>>(object: &K, kind: &'static str, error: &R
     }
 }
 
-async fn one<C: Controller>(running: &Running<C>, object: &Guarded<C::Object>) -> Result<(), ReconcileError> {
+async fn one<C: Controller>(running: &RunningKind<C>, object: &Guarded<C::Object>) -> Result<(), ReconcileError> {
     match &object.0 {
         Ok(object) => match AssertUnwindSafe(running.reconcile(object)).catch_unwind().await {
             Ok(done) => done,

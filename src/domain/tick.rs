@@ -1,11 +1,47 @@
-//! The time by which seats and places in a queue are kept. It is not a point in time that anyone outside could name, so
-//! it is apart from `Instant`.
+//! The time of a clock that is never set back, by which seats and places in a queue are kept. Nobody outside the process
+//! could name it, so it is apart from `Instant`.
 
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A moment of a clock that is never set back, in milliseconds. Ticks of the same process can be compared, and no
-/// others: they are never written or sent.
+/// A moment of the process's clock that is never set back. Moments of the same process can be compared, and no others:
+/// they are never written or sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// After every other moment, or the same.
+    pub const MAX: Moment = Moment(Duration::MAX);
+
+    /// The moment this long after the beginning of the clock.
+    pub const fn after_start(time: Duration) -> Moment {
+        Moment(time)
+    }
+
+    /// The time since the beginning of the clock.
+    pub const fn since_start(self) -> Duration {
+        self.0
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Moment;
+
+    fn add(self, time: Duration) -> Moment {
+        Moment(self.0.saturating_add(time))
+    }
+}
+
+/// How long after `earlier` this moment is; zero if it is before it.
+impl Sub for Moment {
+    type Output = Duration;
+
+    fn sub(self, earlier: Moment) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A moment in milliseconds: half the size, for tables of seats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct Tick(pub u64);
@@ -16,10 +52,9 @@ impl Tick {
     /// After every other tick, or the same.
     pub const MAX: Tick = Tick(u64::MAX);
 
-    /// The tick of a moment, which is given as the time since the beginning of the clock. Parts of a millisecond are
-    /// dropped.
-    pub fn at(moment: Duration) -> Tick {
-        Tick(u64::try_from(moment.as_millis()).unwrap_or(u64::MAX))
+    /// The tick of a moment. Parts of a millisecond are dropped.
+    pub fn at(moment: Moment) -> Tick {
+        Tick(milliseconds(moment.since_start()))
     }
 
     /// The first tick after this one.
@@ -32,6 +67,10 @@ impl Add<Duration> for Tick {
     type Output = Tick;
 
     fn add(self, time: Duration) -> Tick {
-        Tick(self.0.saturating_add(Tick::at(time).0))
+        Tick(self.0.saturating_add(milliseconds(time)))
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -11,16 +11,16 @@ use crate::cluster::watch::Guarded;
 
 /// A License that holds keys. Ordered by age.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Holder {
+pub struct Claimant {
     created: Timestamp,
     uid: String,
     namespace: String,
     name: String,
 }
 
-impl Holder {
+impl Claimant {
     pub fn of(license: &License) -> Self {
-        Holder {
+        Claimant {
             created: license.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0),
             uid: license.uid().unwrap_or_default(),
             namespace: license.namespace().unwrap_or_default(),
@@ -39,52 +39,52 @@ pub struct Holdings(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    holders: HashMap<String, BTreeSet<Holder>>,
-    grants: HashMap<String, (Holder, BTreeSet<String>)>,
+    claimants: HashMap<String, BTreeSet<Claimant>>,
+    grants: HashMap<String, (Claimant, BTreeSet<String>)>,
 }
 
 impl Holdings {
-    /// Records that `holder` holds keys of exactly these grants. Returns the other Licenses for which that changes
+    /// Records that `claimant` holds keys of exactly these grants. Returns the other Licenses for which that changes
     /// something.
-    pub fn claim(&self, holder: Holder, grants: BTreeSet<String>) -> Vec<ObjectRef<Guarded<License>>> {
+    pub fn claim(&self, claimant: Claimant, grants: BTreeSet<String>) -> Vec<ObjectRef<Guarded<License>>> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = state.grants.remove(&holder.uid).map(|(_, grants)| grants).unwrap_or_default();
+        let before = state.grants.remove(&claimant.uid).map(|(_, grants)| grants).unwrap_or_default();
         let mut affected = BTreeSet::new();
         for grant in before.symmetric_difference(&grants) {
-            let holders = state.holders.entry(grant.clone()).or_default();
-            let first = holders.first().cloned();
+            let claimants = state.claimants.entry(grant.clone()).or_default();
+            let first = claimants.first().cloned();
             match grants.contains(grant) {
-                true => holders.insert(holder.clone()),
-                false => holders.remove(&holder),
+                true => claimants.insert(claimant.clone()),
+                false => claimants.remove(&claimant),
             };
             // A License that is first neither before nor after sees no change.
-            if holders.first() != first.as_ref() {
-                affected.extend(first.into_iter().chain(holders.first().cloned()));
+            if claimants.first() != first.as_ref() {
+                affected.extend(first.into_iter().chain(claimants.first().cloned()));
             }
-            if holders.is_empty() {
-                state.holders.remove(grant);
+            if claimants.is_empty() {
+                state.claimants.remove(grant);
             }
         }
-        affected.remove(&holder);
+        affected.remove(&claimant);
         if !grants.is_empty() {
-            state.grants.insert(holder.uid.clone(), (holder, grants));
+            state.grants.insert(claimant.uid.clone(), (claimant, grants));
         }
-        affected.iter().map(Holder::object).collect()
+        affected.iter().map(Claimant::object).collect()
     }
 
     /// The License `uid` is gone. Returns the other Licenses for which that changes something.
     pub fn release(&self, uid: &str) -> Vec<ObjectRef<Guarded<License>>> {
-        let holder = {
+        let claimant = {
             let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            state.grants.get(uid).map(|(holder, _)| holder.clone())
+            state.grants.get(uid).map(|(claimant, _)| claimant.clone())
         };
-        holder.map(|holder| self.claim(holder, BTreeSet::new())).unwrap_or_default()
+        claimant.map(|claimant| self.claim(claimant, BTreeSet::new())).unwrap_or_default()
     }
 
     /// The License that holds the grant before `me`, as `namespace/name`; `None` if `me` is the oldest.
-    pub fn older_holder(&self, grant: &str, me: &Holder) -> Option<String> {
+    pub fn older_claimant(&self, grant: &str, me: &Claimant) -> Option<String> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = state.holders.get(grant)?.first()?;
+        let first = state.claimants.get(grant)?.first()?;
         (first.uid != me.uid).then(|| format!("{}/{}", first.namespace, first.name))
     }
 }

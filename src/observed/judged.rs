@@ -4,14 +4,14 @@ use kube::ResourceExt;
 use std::sync::Arc;
 
 use super::caches::Observed;
-use super::holdings::Holder;
+use super::holdings::Claimant;
 use super::reading::Reading;
 use crate::api::License;
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{Entitlement, entitlement, next_wake, refuse_in_use_elsewhere};
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::roster::Members;
-use crate::domain::seats::terms::{Assignment, Reservation, Terms};
+use crate::domain::seats::terms::{Assignment, Reservation, SeatTerms};
 
 /// What a License grants at an instant, and from what.
 pub struct Judged {
@@ -19,7 +19,7 @@ pub struct Judged {
     pub reading: Reading,
     pub entitlement: Entitlement,
     /// What is granted in seats.
-    pub terms: Arc<Terms>,
+    pub terms: Arc<SeatTerms>,
     /// The people on the Rosters that count for the License.
     pub people: Arc<Members>,
     /// When to judge again even if no object changes; `None` if never.
@@ -29,8 +29,8 @@ pub struct Judged {
 impl Judged {
     /// Judges the keys that were read for `license`. Keys whose grant an older License uses are refused.
     pub fn of(license: &License, mut reading: Reading, observed: &Observed, now: Instant) -> Self {
-        let holder = Holder::of(license);
-        refuse_in_use_elsewhere(&mut reading.keys, |grant| observed.holdings.older_holder(grant, &holder));
+        let claimant = Claimant::of(license);
+        refuse_in_use_elsewhere(&mut reading.keys, |grant| observed.holdings.older_claimant(grant, &claimant));
         let entitlement = entitlement(&reading.keys, now);
         Judged {
             uid: license.uid().unwrap_or_default(),
@@ -50,7 +50,7 @@ impl Observed {
     }
 }
 
-fn terms(license: &License, entitlement: &Entitlement) -> Terms {
+fn terms(license: &License, entitlement: &Entitlement) -> SeatTerms {
     let spec = &license.spec;
     let assignments: Vec<Assignment> =
         spec.assignments.iter().map(|a| Assignment { pool: a.pool.clone(), users: a.users.clone() }).collect();
@@ -59,5 +59,5 @@ fn terms(license: &License, entitlement: &Entitlement) -> Terms {
         .iter()
         .map(|r| Reservation { pool: r.pool.clone(), team: r.team.clone(), seats: r.seats })
         .collect();
-    Terms::new(entitlement, &assignments, &reservations)
+    SeatTerms::new(entitlement, &assignments, &reservations)
 }

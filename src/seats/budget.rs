@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::domain::tick::Moment;
+
 /// The default for what writes to the ledger may cost on average (docs/design/seats.md).
 pub const BYTES_A_SECOND: u64 = 500_000;
 /// The most that may be spent at once, in seconds of the rate.
@@ -17,22 +19,22 @@ pub struct Budget {
     /// Bytes a second; infinite if there is no limit.
     rate: f64,
     left: f64,
-    at: Duration,
+    at: Moment,
 }
 
 impl Budget {
     /// No limit if `bytes_a_second` is `None`.
-    pub fn new(bytes_a_second: Option<u64>, now: Duration) -> Self {
+    pub fn new(bytes_a_second: Option<u64>, now: Moment) -> Self {
         let rate = bytes_a_second.map_or(f64::INFINITY, |bytes| bytes as f64);
         Budget { rate, left: rate * BURST_SECONDS, at: now }
     }
 
     /// How long to wait before the next write.
-    pub fn wait(&mut self, now: Duration) -> Duration {
+    pub fn wait(&mut self, now: Moment) -> Duration {
         if self.rate.is_infinite() {
             return Duration::ZERO;
         }
-        self.left = (self.left + self.rate * now.saturating_sub(self.at).as_secs_f64()).min(self.rate * BURST_SECONDS);
+        self.left = (self.left + self.rate * (now - self.at).as_secs_f64()).min(self.rate * BURST_SECONDS);
         self.at = now;
         Duration::from_secs_f64((-self.left / self.rate).max(0.0))
     }
@@ -47,16 +49,20 @@ impl Budget {
 mod tests {
     use super::*;
 
+    fn at(milliseconds: u64) -> Moment {
+        Moment::after_start(Duration::from_millis(milliseconds))
+    }
+
     #[test]
     fn what_is_spent_beyond_the_burst_has_to_be_waited_for() {
-        let mut budget = Budget::new(Some(1_000), Duration::ZERO);
+        let mut budget = Budget::new(Some(1_000), at(0));
         budget.spend(3_500);
-        assert_eq!(budget.wait(Duration::ZERO), Duration::ZERO);
+        assert_eq!(budget.wait(at(0)), Duration::ZERO);
         budget.spend(0);
-        assert_eq!(budget.wait(Duration::ZERO), Duration::from_millis(500));
-        assert_eq!(budget.wait(Duration::from_millis(500)), Duration::ZERO);
-        let mut unbounded = Budget::new(None, Duration::ZERO);
+        assert_eq!(budget.wait(at(0)), Duration::from_millis(500));
+        assert_eq!(budget.wait(at(500)), Duration::ZERO);
+        let mut unbounded = Budget::new(None, at(0));
         unbounded.spend(usize::MAX);
-        assert_eq!(unbounded.wait(Duration::ZERO), Duration::ZERO);
+        assert_eq!(unbounded.wait(at(0)), Duration::ZERO);
     }
 }

@@ -24,7 +24,7 @@ pub(super) async fn clear_forever(shared: &Shared, ledger: &Ledger) {
             // Delete the bases only once the journal no longer counts them: missing bases stop grants for every
             // License. A License that was created again meanwhile keeps its bases; seats that they still list are
             // freed after a TTL.
-            if durable.await.is_ok() && !has_seats(shared, license) {
+            if durable.await.is_ok() && !is_used_again(shared, license) {
                 for base in bases {
                     if let Err(error) = ledger.delete_base(&base).await {
                         tracing::warn!(%error, %license, "the ledger of a deleted License could not be deleted");
@@ -48,7 +48,7 @@ fn gone(shared: &Shared) -> BTreeSet<LicenseName> {
     licenses
 }
 
-fn has_seats(shared: &Shared, license: &LicenseName) -> bool {
+fn is_used_again(shared: &Shared, license: &LicenseName) -> bool {
     shared.lock().ownership.as_ref().is_none_or(|ownership| ownership.seats_of.contains_key(license))
 }
 
@@ -66,6 +66,6 @@ fn drop_bases(shared: &Shared, license: &LicenseName) -> Option<(Vec<BaseName>, 
     let (notify, durable) = oneshot::channel();
     ownership.pending.add(license, Vec::new());
     ownership.waiting.push(notify);
-    shared.pending.notify_one();
+    shared.wake_committer.notify_one();
     Some((bases, durable))
 }

@@ -9,6 +9,7 @@ use super::ownership::Ownership;
 use super::shared::Shared;
 use crate::domain::seats::journal::{Base, BaseName, Changes, Entry};
 use crate::domain::seats::line::write_base;
+use crate::domain::tick::Moment;
 use crate::machine::monotonic;
 
 /// After a commit that served several callers, the next one waits for those that come straight back, at most as long as
@@ -46,7 +47,7 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
     let (mut served, mut took) = (0, Duration::ZERO);
     loop {
         while shared.lock().ownership.as_ref().is_none_or(|ownership| ownership.pending.is_empty()) {
-            shared.pending.notified().await;
+            shared.wake_committer.notified().await;
         }
         if served > 1 {
             let everybody = served + waiting(shared);
@@ -72,7 +73,7 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
             Ok(bytes) => bytes,
             Err(fenced) => return fenced,
         };
-        took = monotonic().saturating_sub(began);
+        took = monotonic() - began;
         served = commit.waiting.len();
         let joined = end(shared, &commit, bytes, took);
         for waiting in commit.waiting.into_iter().chain(joined) {
@@ -101,7 +102,7 @@ async fn gather(shared: &Shared, enough: usize, most: Duration) {
                     break;
                 }
             }
-            shared.pending.notified().await;
+            shared.wake_committer.notified().await;
         }
     };
     let _ = tokio::time::timeout(most, came).await;
@@ -109,7 +110,7 @@ async fn gather(shared: &Shared, enough: usize, most: Duration) {
 }
 
 /// Takes all pending changes as one commit; `None` if there are none.
-fn begin(shared: &Shared, now: Duration) -> Option<Commit> {
+fn begin(shared: &Shared, now: Moment) -> Option<Commit> {
     let mut state = shared.lock();
     let ownership = state.ownership.as_mut()?;
     let changes = together(ownership.pending.take());

@@ -17,13 +17,14 @@ use super::free::{Evicted, evict, free};
 use super::heartbeats::{heartbeat, knows_all};
 use super::ledger::Ledger;
 use super::metrics::SeatMetrics;
-use super::outcome::{Outcome, is_durable};
+use super::outcome::{Outcome, until_durable};
 use super::proof::Proof;
 use super::queue::{hand_over, join};
 use super::shared::Shared;
 use super::take_over::own;
 use crate::cluster::clock::Clock;
 use crate::domain::license::name::LicenseName;
+use crate::domain::tick::Moment;
 use crate::machine::monotonic;
 use crate::observed::Observed;
 
@@ -42,7 +43,7 @@ impl Desk {
     ) -> Self {
         Desk(Arc::new(Shared {
             state: Mutex::default(),
-            pending: Notify::new(),
+            wake_committer: Notify::new(),
             proof: Proof::default(),
             from_nothing: AtomicBool::new(false),
             observed,
@@ -85,7 +86,7 @@ impl Desk {
     }
 
     /// Records that the Lease was renewed with a request that was sent at `sent`.
-    pub fn proven(&self, sent: Duration) {
+    pub fn proven(&self, sent: Moment) {
         self.0.proof.came(sent);
     }
 
@@ -113,7 +114,7 @@ impl Desk {
             (outcomes, state.is_enough())
         };
         if enough {
-            self.0.pending.notify_one();
+            self.0.wake_committer.notify_one();
         }
         let mut answers = Vec::with_capacity(outcomes.len());
         for (ask, outcome) in asks.iter().zip(outcomes) {
@@ -125,7 +126,7 @@ impl Desk {
             self.0.metrics.answered(&ask.license, &answer);
             answers.push(answer);
         }
-        self.0.metrics.wait.observe(monotonic().saturating_sub(began).as_secs_f64());
+        self.0.metrics.wait.observe((monotonic() - began).as_secs_f64());
         answers
     }
 
@@ -146,7 +147,7 @@ impl Desk {
                 decided => Ok(decided),
             }
         };
-        self.0.pending.notify_one();
+        self.0.wake_committer.notify_one();
         match decided {
             Ok(decided) => decided?.answer().await,
             Err(mut turn) => {
@@ -180,7 +181,7 @@ impl Desk {
             state.is_enough()
         };
         if enough {
-            self.0.pending.notify_one();
+            self.0.wake_committer.notify_one();
         }
         Ok(true)
     }
@@ -194,7 +195,7 @@ impl Desk {
             let Evicted { count, all, durable } = evict(&self.0, license, user)?;
             evicted += count;
             if count > 0 {
-                is_durable(durable).await?;
+                until_durable(durable).await?;
             }
             // Holders that came since, also from the queue, are not evicted.
             if count == 0 || all {
@@ -242,7 +243,7 @@ impl Desk {
         let mut state = self.0.lock();
         let Some(ownership) = &mut state.ownership else { return Vec::new() };
         let changed = ownership.seats_of.iter_mut().filter_map(|(license, seats)| {
-            let changed = seats.has_changed_use();
+            let changed = seats.take_changed_use();
             changed.then(|| license.clone())
         });
         changed.collect()

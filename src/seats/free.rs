@@ -68,7 +68,7 @@ pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) 
         if count == wanted && !seats.queue.is_empty() {
             serve(shared, license, seats, &mut uncommitted, MOST_QUEUED);
         }
-        shared.pending.notify_one();
+        shared.wake_committer.notify_one();
     }
     Ok(Evicted { count, all: count == wanted, durable })
 }
@@ -105,7 +105,7 @@ pub(super) fn sweep(shared: &Shared) -> usize {
     shared.metrics.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
     shared.metrics.lost.inc_by(swept as u64);
     if swept > 0 || queued > 0 {
-        shared.pending.notify_one();
+        shared.wake_committer.notify_one();
     }
     swept
 }

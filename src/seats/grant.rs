@@ -1,7 +1,6 @@
 //! Grants a seat of a License: in the table at once, in the ledger soon after. The numbers are those of the steps in
 //! `mod.rs`.
 
-use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::asked::{Ask, Denied};
@@ -10,7 +9,7 @@ use super::ownership::{LicenseSeats, Uncommitted};
 use super::shared::Shared;
 use crate::domain::Instant;
 use crate::domain::license::name::LicenseName;
-use crate::domain::tick::Tick;
+use crate::domain::tick::{Moment, Tick};
 
 /// Looks up what the License grants if that may have changed. Returns whether it did so.
 pub(super) fn look_up(
@@ -34,7 +33,7 @@ pub(super) fn grant(
     seats: &mut LicenseSeats,
     uncommitted: &mut Uncommitted,
     ask: &Ask,
-    (now, at): (Duration, Instant),
+    (now, at): (Moment, Instant),
     until: Tick,
 ) -> Result<Outcome, Denied> {
     let request = ask.request();
@@ -48,7 +47,7 @@ pub(super) fn grant(
         let granted = ask.granted(&grant, &seats.seating);
         // A caller that asks again while the seat is being written must not be answered before it is written, or the
         // next owner might not know its seat. The siege (tests/e2e/safety) found it.
-        return Ok(match uncommitted.until_durable() {
+        return Ok(match uncommitted.durable_notice() {
             None => Outcome::Now(granted),
             Some(durable) => Outcome::Then(granted, durable),
         });

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use super::asked::{Denied, HeartbeatOutcome, Seat};
 use super::free::free;
 use super::limits::{STUCK, with_drift};
-use super::outcome::is_durable;
+use super::outcome::until_durable;
 use super::shared::Shared;
 use crate::domain::tick::Tick;
 use crate::machine::monotonic;
@@ -55,7 +55,7 @@ pub(super) async fn knows_all(
 ) -> Result<(), Denied> {
     let known = async {
         if let Some(durable) = durable.filter(|_| !wrong::is(LostBeforeDurable)) {
-            is_durable(durable).await?;
+            until_durable(durable).await?;
         }
         if !wrong::is(LostWithoutProof) {
             shared.proof.of_later_together(SHARED_RENEWAL).await;
@@ -99,9 +99,9 @@ fn keep<'s>(shared: &Shared, asked: impl IntoIterator<Item = &'s Seat>) -> Resul
         }
         kept.push(is_kept);
     }
-    let durable = if unsure.is_some() || !kept.contains(&false) { None } else { uncommitted.until_durable() };
+    let durable = if unsure.is_some() || !kept.contains(&false) { None } else { uncommitted.durable_notice() };
     if durable.is_some() {
-        shared.pending.notify_one();
+        shared.wake_committer.notify_one();
     }
     Ok(TableAnswer { kept, epoch, unsure, durable })
 }

@@ -19,13 +19,13 @@ impl Outcome {
         match self {
             Outcome::Now(granted) => Ok(granted),
             Outcome::Then(granted, _) if wrong::is(AnsweredBeforeDurable) => Ok(granted),
-            Outcome::Then(granted, durable) => is_durable(durable).await.map(|()| granted),
+            Outcome::Then(granted, durable) => until_durable(durable).await.map(|()| granted),
         }
     }
 }
 
 /// Waits until a decision is in the ledger.
-pub(super) async fn is_durable(durable: oneshot::Receiver<()>) -> Result<(), Denied> {
+pub(super) async fn until_durable(durable: oneshot::Receiver<()>) -> Result<(), Denied> {
     match tokio::time::timeout(PATIENCE, durable).await {
         Ok(Ok(())) => Ok(()),
         // The owner that decided has lost the ledger, so it is unknown whether the ledger has the decision. Asking

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::asked::{Ask, Use};
@@ -14,6 +13,7 @@ use crate::domain::license::name::LicenseName;
 use crate::domain::seats::journal::{BaseName, Journal};
 use crate::domain::seats::queue::Queue;
 use crate::domain::seats::seating::Seating;
+use crate::domain::tick::Moment;
 
 /// What changes at a desk.
 #[derive(Default)]
@@ -37,14 +37,14 @@ pub(super) struct Ownership {
     /// Bases that are queued to be written or are being written.
     pub bases_under_way: BTreeSet<BaseName>,
     /// When the write that is under way began.
-    pub writing_since: Option<Duration>,
+    pub writing_since: Option<Moment>,
     pub closed: Option<Closed>,
 }
 
 /// Why and until when nothing new is granted to Licenses from before: the ledger may not show all their seats.
 pub(super) struct Closed {
     pub why: String,
-    pub until: Duration,
+    pub until: Moment,
     /// The Licenses that existed when this owner began, by UID. A License created later has no seats that could be
     /// missing. The API server lists the UIDs; a creation time would not do, because it has whole seconds and clocks
     /// differ.
@@ -72,7 +72,7 @@ pub(super) struct Uncommitted<'o> {
     pub pending: &'o mut Pending,
     pub waiting: &'o mut Vec<oneshot::Sender<()>>,
     joining: &'o mut Vec<oneshot::Sender<()>>,
-    writing_since: Option<Duration>,
+    writing_since: Option<Moment>,
     pub closed: Option<&'o Closed>,
 }
 
@@ -125,12 +125,12 @@ impl Ownership {
 
 impl Uncommitted<'_> {
     /// Whether a write takes so long that no new request should wait for it.
-    pub fn is_stuck(&self, now: Duration) -> bool {
-        self.writing_since.is_some_and(|since| now.saturating_sub(since) > STUCK)
+    pub fn is_stuck(&self, now: Moment) -> bool {
+        self.writing_since.is_some_and(|since| now - since > STUCK)
     }
 
     /// A receiver that is notified once everything decided so far is durable; `None` if it already is.
-    pub fn until_durable(&mut self) -> Option<oneshot::Receiver<()>> {
+    pub fn durable_notice(&mut self) -> Option<oneshot::Receiver<()>> {
         let (notify, durable) = oneshot::channel();
         match (self.pending.is_empty(), self.writing_since) {
             (true, None) => return None,
@@ -164,7 +164,7 @@ impl LicenseSeats {
     }
 
     /// Whether the use has changed since the last call.
-    pub fn has_changed_use(&mut self) -> bool {
+    pub fn take_changed_use(&mut self) -> bool {
         let now = self.uses();
         let before = std::mem::replace(&mut self.reported, now);
         before != self.reported && before.values().chain(self.reported.values()).any(|u| *u != Use::default())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-use crate::domain::tick::Tick;
+use crate::domain::tick::{Moment, Tick};
 use crate::machine::monotonic;
 
 /// How long proof of owning the ledger lasts, from when the renewal of the Lease that brought it was sent.
@@ -20,7 +20,7 @@ pub(super) struct Proof {
     /// Notified when a renewal of the Lease is wanted now.
     pub wanted: Arc<Notify>,
     /// The times at which callers are served together are counted from here.
-    began: Duration,
+    began: Moment,
 }
 
 impl Default for Proof {
@@ -31,7 +31,7 @@ impl Default for Proof {
 
 impl Proof {
     /// Records that the Lease was renewed with a request that was sent at `sent`.
-    pub fn came(&self, sent: Duration) {
+    pub fn came(&self, sent: Moment) {
         let until = Tick::at(sent + PROOF_LASTS);
         self.lasts.send_if_modified(|lasts| {
             let longer = until > *lasts;
@@ -40,13 +40,13 @@ impl Proof {
         });
     }
 
-    pub fn is_there(&self, now: Duration) -> bool {
+    pub fn is_there(&self, now: Moment) -> bool {
         Tick::at(now) < *self.lasts.borrow()
     }
 
     /// Asks for a renewal of the Lease at once, and returns after a renewal whose request was sent after `since`. It
     /// proves that nobody else had owned the ledger until then.
-    pub async fn of_later(&self, since: Duration) {
+    pub async fn of_later(&self, since: Moment) {
         let enough = Tick::at(since + PROOF_LASTS).next();
         let mut lasts = self.lasts.subscribe();
         let ask = async {
@@ -69,7 +69,7 @@ impl Proof {
     /// them.
     pub async fn of_later_together(&self, every: Duration) {
         let since = monotonic();
-        let into = since.saturating_sub(self.began).as_nanos() % every.as_nanos().max(1);
+        let into = (since - self.began).as_nanos() % every.as_nanos().max(1);
         tokio::time::sleep(every.saturating_sub(Duration::from_nanos(u64::try_from(into).unwrap_or(0)))).await;
         self.of_later(since).await;
     }

@@ -17,7 +17,7 @@ use super::ownership::{DeskState, LicenseSeats, Uncommitted};
 use super::shared::Shared;
 use super::waiting::Waiter;
 use crate::domain::license::name::LicenseName;
-use crate::domain::seats::queue::{GRACE, MOST_QUEUED};
+use crate::domain::seats::queue::{MOST_QUEUED, PLACE_LASTS};
 use crate::domain::seats::refusal::Refusal;
 use crate::domain::tick::Tick;
 use crate::machine::monotonic;
@@ -59,7 +59,7 @@ pub(super) fn serve(
         if waiting.kept_until().is_some_and(|until| until <= Tick::at(now)) {
             return Some(false);
         }
-        let until = waiting.kept_until().unwrap_or(Tick::at(now) + GRACE);
+        let until = waiting.kept_until().unwrap_or(Tick::at(now) + PLACE_LASTS);
         let waiter = &mut waiting.ask;
         match looked_up.clone().and_then(|_| grant(shared, seats, uncommitted, &waiter.ask, (now, at), until)) {
             Err(Denied::Refused(refusal)) if refusal.may_pass() => {

@@ -18,7 +18,7 @@ use crate::observed::{Judged, Observed};
 pub(super) struct Shared {
     pub state: Mutex<DeskState>,
     /// Notified when something waits to be written.
-    pub pending: Notify,
+    pub wake_committer: Notify,
     /// Proof of owning the ledger.
     pub proof: Proof,
     /// Whether a missing ledger is new rather than deleted.

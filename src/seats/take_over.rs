@@ -21,8 +21,8 @@ use crate::domain::license::name::LicenseName;
 use crate::domain::seats::journal::{Incomplete, LedgerContents};
 use crate::domain::seats::roster::Members;
 use crate::domain::seats::seating::Seating;
-use crate::domain::seats::terms::Terms;
-use crate::domain::tick::Tick;
+use crate::domain::seats::terms::SeatTerms;
+use crate::domain::tick::{Moment, Tick};
 use crate::machine::{jittered, monotonic};
 use crate::wrong::{self, Variant::*};
 
@@ -64,7 +64,7 @@ pub(super) async fn own(shared: &Arc<Shared>, ledger: Arc<Ledger>, stop: &mut wa
         biased;
         () = stopped => {
             shared.lock().stop_deciding();
-            shared.pending.notify_one();
+            shared.wake_committer.notify_one();
             tokio::select! {
                 biased;
                 () = idle(shared) => {}
@@ -102,8 +102,8 @@ async fn sweep_forever(shared: &Shared) {
 
 /// From `all_know` on, no holder relies on a seat for longer than this owner grants it, so the next owner need not wait
 /// longer either.
-async fn forget_ttl_before(shared: &Shared, all_know: Duration) {
-    tokio::time::sleep(all_know.saturating_sub(monotonic())).await;
+async fn forget_ttl_before(shared: &Shared, all_know: Moment) {
+    tokio::time::sleep(all_know - monotonic()).await;
     if let Some(ownership) = &mut shared.lock().ownership {
         ownership.journal.forget_ttl_before(shared.ttl.as_secs());
     }
@@ -111,7 +111,7 @@ async fn forget_ttl_before(shared: &Shared, all_know: Duration) {
 }
 
 /// Takes over the ledger. Returns the time at which the last holder stops relying on what a previous owner granted.
-async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Duration, LedgerError> {
+async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerError> {
     let LedgerContents { mut journal, holds, incomplete } = ledger.seal(shared.ttl).await?;
     // Between taking the Lease and sealing, another replica may have taken both and granted seats: then this seal has
     // only fenced that replica's writes, not the answers it gives from memory, and nothing may be granted here. The
@@ -159,7 +159,7 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Duration, LedgerE
 }
 
 /// What a License that does not exist grants.
-fn nothing() -> (Arc<Terms>, Arc<Members>) {
-    let terms = Terms { mode: Mode::Demo, ever_licensed: false, demo_seats: 0, ending: None, pools: Vec::new() };
+fn nothing() -> (Arc<SeatTerms>, Arc<Members>) {
+    let terms = SeatTerms { mode: Mode::Demo, ever_licensed: false, demo_seats: 0, ending: None, pools: Vec::new() };
     (Arc::new(terms), Arc::new(Members::unite(&[])))
 }

@@ -56,7 +56,7 @@ impl Service for Connected {
         if !credential.is_in(request.headers()) {
             return unauthorized().map(Either::Left);
         }
-        self.guest.is_known();
+        self.guest.becomes_known();
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match (request.uri().path(), metrics) {
             ("/metrics", Some(metrics)) if is_read => metrics::shown(metrics).map(Either::Left),

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::license::members::{Bound, Heads, bounds};
-use seatkeeper::domain::seats::terms::Terms;
+use seatkeeper::domain::seats::terms::SeatTerms;
 use serde_json::{Value, json};
 
-fn terms(pools: Value, now: &str) -> Terms {
+fn terms(pools: Value, now: &str) -> SeatTerms {
     let claims: Claims = serde_json::from_value(json!({
         "iss": "vendor", "jti": "1", "sub": "Company", "aud": "teamplaner", "iat": 0, "nbf": 0, "exp": 1_000,
         "plan": "p", "demo_seats": 2, "pools": pools,
@@ -17,7 +17,7 @@ fn terms(pools: Value, now: &str) -> Terms {
     .expect("claims of a key");
     let key = Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims)), refusal: None };
     let (keys, now) = ([key], now.parse().expect("a time"));
-    Terms::new(&entitlement(&keys, now), &[], &[])
+    SeatTerms::new(&entitlement(&keys, now), &[], &[])
 }
 
 const IN_FORCE: &str = "1970-01-01T00:00:01Z";
@@ -29,7 +29,7 @@ fn per_user(active: u64, passive: u64) -> Value {
     ])
 }
 
-fn exceeded(terms: &Terms, active: u64, passive: u64) -> Vec<(String, u64, Option<u64>)> {
+fn exceeded(terms: &SeatTerms, active: u64, passive: u64) -> Vec<(String, u64, Option<u64>)> {
     let bounds = bounds(terms, Heads { active, passive });
     bounds.into_iter().filter(Bound::is_exceeded).map(|b| (b.pool, b.members, b.seats)).collect()
 }

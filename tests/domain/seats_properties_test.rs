@@ -17,7 +17,7 @@ use seatkeeper::domain::seats::request::{Access, Request};
 use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::table::Table;
-use seatkeeper::domain::seats::terms::{Reservation, Terms};
+use seatkeeper::domain::seats::terms::{Reservation, SeatTerms};
 use seatkeeper::domain::tick::Tick;
 
 const USERS: [&str; 6] = ["a", "b", "c", "d", "e", "Ü %-"];
@@ -473,7 +473,7 @@ impl World {
 
     // The same world, as the tested code sees it.
 
-    fn terms(&self) -> Arc<Terms> {
+    fn terms(&self) -> Arc<SeatTerms> {
         let pool = |pool: &Pool| {
             json!({
                 "name": pool.name, "model": pool.model, "countBy": if pool.by_user { "User" } else { "Start" },
@@ -498,7 +498,7 @@ impl World {
             teams.map(|(n, seats)| Reservation { pool: name.into(), team: TEAMS[n].into(), seats }).collect::<Vec<_>>()
         };
         let reservations: Vec<Reservation> = self.pools.iter().flat_map(reserved).collect();
-        Arc::new(Terms::new(&entitlement(&[key], now), &[], &reservations))
+        Arc::new(SeatTerms::new(&entitlement(&[key], now), &[], &reservations))
     }
 
     fn people(&self) -> Arc<Members> {

@@ -1,10 +1,10 @@
 //! The queue for seats, compared with its simplest model: a list.
 
 use proptest::prelude::*;
-use seatkeeper::domain::seats::queue::{Full, GRACE, MOST_QUEUED, Queue, Session};
+use seatkeeper::domain::seats::queue::{Full, MOST_QUEUED, PLACE_LASTS, Queue, Session};
 use seatkeeper::domain::tick::Tick;
 
-const GRACE_MILLIS: u64 = GRACE.as_millis() as u64;
+const GRACE_MILLIS: u64 = PLACE_LASTS.as_millis() as u64;
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -14,7 +14,7 @@ use seatkeeper::domain::seats::refusal::Refusal;
 use seatkeeper::domain::seats::request::{Access, Grant, Request};
 use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
 use seatkeeper::domain::seats::seating::Seating;
-use seatkeeper::domain::seats::terms::{Assignment, Reservation, Terms};
+use seatkeeper::domain::seats::terms::{Assignment, Reservation, SeatTerms};
 use seatkeeper::domain::tick::Tick;
 
 /// The key of these tests is in force from 0 until this instant, and then in grace for as long again.
@@ -30,17 +30,17 @@ fn time(text: &str) -> Instant {
 }
 
 /// Returns what a key with these pools and two demo seats grants at an instant.
-fn terms_at(now: Instant, pools: Value, assignments: &[Assignment], reservations: &[Reservation]) -> Arc<Terms> {
+fn terms_at(now: Instant, pools: Value, assignments: &[Assignment], reservations: &[Reservation]) -> Arc<SeatTerms> {
     let claims: Claims = serde_json::from_value(json!({
         "iss": "v", "jti": "s", "sub": "A", "aud": "p", "iat": 0, "nbf": 0, "exp": ENDS, "grace_until": GRACE_ENDS,
         "demo_seats": 2, "on_demo": {"EndAfterMinutes": 30}, "pools": pools,
     }))
     .unwrap();
     let key = Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims)), refusal: None };
-    Arc::new(Terms::new(&entitlement(&[key], now), assignments, reservations))
+    Arc::new(SeatTerms::new(&entitlement(&[key], now), assignments, reservations))
 }
 
-fn terms(pools: Value) -> Arc<Terms> {
+fn terms(pools: Value) -> Arc<SeatTerms> {
     terms_at(at(1), pools, &[], &[])
 }
 
@@ -81,7 +81,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(terms: Arc<Terms>, people: Arc<Members>) -> Self {
+    fn new(terms: Arc<SeatTerms>, people: Arc<Members>) -> Self {
         Server { seating: Seating::new(terms, people, at(1)), now: at(1) }
     }
 
@@ -89,7 +89,7 @@ impl Server {
         Server::new(terms(pools), nobody())
     }
 
-    fn set(&mut self, terms: Arc<Terms>, people: Arc<Members>) {
+    fn set(&mut self, terms: Arc<SeatTerms>, people: Arc<Members>) {
         self.seating.set(terms, people, self.now);
     }
 
@@ -461,7 +461,7 @@ fn m3_a_named_licence_belongs_to_one_user_on_any_computer() {
 
 #[test]
 fn no_key_no_seat() {
-    let terms = Arc::new(Terms::new(&entitlement(&[], at(1)), &[], &[]));
+    let terms = Arc::new(SeatTerms::new(&entitlement(&[], at(1)), &[], &[]));
     let mut server = Server::new(terms, nobody());
     assert_eq!(server.start("x", "s"), Err("NoLicense"));
 }
@@ -518,11 +518,12 @@ fn the_lowest_free_slots_of_ten_thousand_are_given_out() {
     assert_eq!(server.ask(Request::of("late")).unwrap_err().reason(), "SeatsExhausted");
     let free = [0, 63, 64, 127, 4_095, 4_096, 5_000, 8_192, 9_999];
     for slot in free.into_iter().rev() {
-        server.free(server.seating.table().release_slot("agents", slot));
+        let session = format!("pod{}", slot / 1_000);
+        server.free(server.seating.release(&held("agents", slot, None, &session)).into_iter().collect());
     }
     let grant = server.ask(Request { count: 9, ..Request::of("late") }).unwrap();
     assert_eq!(grant.seats.iter().map(|seat| seat.slot).collect::<Vec<_>>(), free);
-    server.free(server.seating.table().release_slot("agents", 9_999));
+    server.free(server.seating.release(&held("agents", 9_999, None, "late")).into_iter().collect());
     assert_eq!(server.ask(Request::of("later")).unwrap().seats[0].slot, 9_999);
 }
 

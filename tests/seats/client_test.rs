@@ -1,5 +1,6 @@
 //! The client, against a server that behaves badly.
 
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::monotonic;
 use seatkeeper_client::{Lost, Request, SeatClient, Token, Trouble};
 use std::io::{Read, Write};
@@ -22,7 +23,7 @@ const LOST: &str = "HTTP/1.1 200 OK\r\nContent-Length: 41\r\n\r\n{\"lost\":[\"n~
 const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<html>Hi</html>";
 
 /// Starts a server that sends these replies, one on each connection, and reports what it received and when.
-fn server(replies: Vec<Reply>) -> (SeatClient, Receiver<(Duration, String)>) {
+fn server(replies: Vec<Reply>) -> (SeatClient, Receiver<(Moment, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let (tell, told) = channel();
@@ -86,7 +87,7 @@ async fn the_caller_is_told_when_a_seat_is_lost() {
     let (client, told) = server(vec![Reply::After(Duration::ZERO, GRANTED), Reply::After(Duration::ZERO, LOST)]);
     let mut lease = client.take(&request()).await.expect("a seat");
     let left = lease.left();
-    assert_eq!(client.keep(&mut lease).await, Lost::Taken);
+    assert_eq!(client.keep(&mut lease).await, Lost::Freed);
     assert!(left - lease.left() <= Duration::from_millis(1_200), "a third of the time at most");
     let heartbeat = told.iter().nth(1).expect("two requests").1;
     assert!(heartbeat.starts_with("PUT /v1/seats HTTP/1.1\r\n") && heartbeat.contains(r#"{"ids":["n~l~p~0~u~s"]}"#));

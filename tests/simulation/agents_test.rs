@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use seatkeeper::domain::seats::refusal::Refusal;
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::monotonic;
 use seatkeeper::seats::{Ask, Denied, Desk, Seat};
 use tokio::task::LocalSet;
@@ -37,7 +38,7 @@ struct Truth {
     asking: usize,
     slots: BTreeMap<u32, u32>,
     /// The slots of agents who vanished with a seat: from when the slot may be free, and from when it is.
-    vanished: Vec<(u32, Duration, Duration)>,
+    vanished: Vec<(u32, Moment, Moment)>,
     logins: Vec<Duration>,
     granted: u64,
     refused: u64,
@@ -46,8 +47,8 @@ struct Truth {
 
 impl Truth {
     /// Counts the seats of vanished agents: those that are certainly taken, and those that may be.
-    fn of_the_vanished(&mut self, now: Duration) -> (usize, usize) {
-        let gone = |(_, _, free): &(u32, Duration, Duration)| *free <= now;
+    fn of_the_vanished(&mut self, now: Moment) -> (usize, usize) {
+        let gone = |(_, _, free): &(u32, Moment, Moment)| *free <= now;
         for (slot, _, _) in self.vanished.extract_if(.., |entry| gone(entry)) {
             self.slots.remove(&slot);
         }
@@ -62,7 +63,7 @@ struct Agent {
     dice: Dice,
     desk: Desk,
     truth: Rc<RefCell<Truth>>,
-    until: Duration,
+    until: Moment,
 }
 
 impl Agent {
@@ -142,7 +143,7 @@ impl Agent {
     }
 
     /// Gives the seat back, or vanishes with it if `heard` is the time of the last heartbeat.
-    fn goes(&self, seat: &Seat, heard: Option<Duration>) {
+    fn goes(&self, seat: &Seat, heard: Option<Moment>) {
         let mut truth = self.truth.borrow_mut();
         truth.holders.remove(&self.number);
         let ttl = self.desk.ttl();
@@ -155,11 +156,11 @@ impl Agent {
     }
 
     /// Sends heartbeats until `until`, and returns when the last one was sent.
-    async fn keeps(&mut self, seat: &Seat, until: Duration) -> Duration {
+    async fn keeps(&mut self, seat: &Seat, until: Moment) -> Moment {
         let mut heard = monotonic();
         loop {
             let next = (heard + self.desk.ttl() / 3).min(until);
-            tokio::time::sleep(next.saturating_sub(monotonic())).await;
+            tokio::time::sleep(next - monotonic()).await;
             if next == until {
                 return heard;
             }

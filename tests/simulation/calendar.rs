@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
 use seatkeeper::domain::Instant;
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::monotonic;
 use tokio::sync::Notify;
 
@@ -19,9 +20,9 @@ struct Inner {
 
 struct State {
     base: Instant,
-    since: std::time::Duration,
+    since: Moment,
     /// The time that had passed by `since`, without jumps.
-    lived: std::time::Duration,
+    lived: Moment,
     /// How far the operator's clock is ahead of the true time.
     error: TimeDelta,
     /// The time to jump to at the next request for the Lease, whose answer tells the operator at once.
@@ -34,7 +35,7 @@ impl Calendar {
         let state = State {
             base: start,
             since: monotonic(),
-            lived: std::time::Duration::ZERO,
+            lived: Moment::after_start(std::time::Duration::ZERO),
             error: TimeDelta::zero(),
             ahead: None,
         };
@@ -65,12 +66,12 @@ impl Calendar {
     }
 
     /// Returns the time that has passed, without jumps, by a clock that outlives the operator.
-    pub fn lived(&self) -> std::time::Duration {
+    pub fn lived(&self) -> Moment {
         self.lock().lived()
     }
 
     /// Continues at the same time in another runtime.
-    pub fn go_on(&self, from: Instant, lived: std::time::Duration) {
+    pub fn go_on(&self, from: Instant, lived: Moment) {
         let mut state = self.lock();
         (state.base, state.lived) = (from, lived);
         state.since = monotonic();
@@ -99,11 +100,11 @@ impl Calendar {
 }
 
 impl State {
-    fn lived(&self) -> std::time::Duration {
-        self.lived + monotonic().saturating_sub(self.since)
+    fn lived(&self) -> Moment {
+        self.lived + (monotonic() - self.since)
     }
 
     fn now(&self) -> Instant {
-        self.base + monotonic().saturating_sub(self.since)
+        self.base + (monotonic() - self.since)
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use seatkeeper::domain::license::name::LicenseName;
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::seats::{Denied, Seat};
 use seatkeeper::wrong::{self, Variant};
 
@@ -12,7 +13,7 @@ use seatkeeper::wrong::{self, Variant};
 struct Claim {
     seat: Seat,
     /// The end of the TTL, by the holder's own clock, which is right.
-    until: Duration,
+    until: Moment,
 }
 
 /// All beliefs at one time.
@@ -33,7 +34,7 @@ impl Claims {
     }
 
     /// A holder learns at `now` that it has a seat: it asked for it, or sent a heartbeat, at `sent`.
-    fn holds(&mut self, seat: &Seat, sent: Duration, now: Duration) {
+    fn holds(&mut self, seat: &Seat, sent: Moment, now: Moment) {
         let from = if wrong::is(Variant::TtlFromReply) { now } else { sent };
         let until = from + self.ttl;
         let place = |seat: &Seat| (seat.license.clone(), seat.pool.clone(), seat.slot);
@@ -51,12 +52,12 @@ impl Claims {
         self.held.push(Claim { seat: seat.clone(), until });
     }
 
-    pub fn granted(&mut self, seat: &Seat, sent: Duration, now: Duration) {
+    pub fn granted(&mut self, seat: &Seat, sent: Moment, now: Moment) {
         self.granted += 1;
         self.holds(seat, sent, now);
     }
 
-    pub fn kept(&mut self, seat: &Seat, sent: Duration, now: Duration) {
+    pub fn kept(&mut self, seat: &Seat, sent: Moment, now: Moment) {
         self.kept += 1;
         if self.lost.contains(seat) {
             self.violate(format!("at {now:?} {} keeps a seat that was reported lost", seat.session));
@@ -65,7 +66,7 @@ impl Claims {
     }
 
     /// A holder is told that its seat is lost.
-    pub fn lost(&mut self, seat: &Seat, now: Duration) {
+    pub fn lost(&mut self, seat: &Seat, now: Moment) {
         if self.held.iter().any(|claim| claim.seat == *seat && claim.until > now) {
             self.violate(format!("at {now:?} the seat of {} is reported lost before its time is over", seat.session));
         }
@@ -74,7 +75,7 @@ impl Claims {
     }
 
     /// A holder gives seats back; `freed` is what the desk says about each.
-    pub fn released(&mut self, seats: &[Seat], freed: &[Result<bool, Denied>], now: Duration) {
+    pub fn released(&mut self, seats: &[Seat], freed: &[Result<bool, Denied>], now: Moment) {
         for (seat, freed) in seats.iter().zip(freed) {
             let is_live = self.held.iter().any(|claim| claim.seat == *seat && claim.until > now);
             if is_live && *freed == Ok(false) {
@@ -90,7 +91,7 @@ impl Claims {
     }
 
     /// The seats of a License that are held at `now`.
-    pub fn live<'c>(&'c self, license: &LicenseName, now: Duration) -> impl Iterator<Item = &'c Seat> {
+    pub fn live<'c>(&'c self, license: &LicenseName, now: Moment) -> impl Iterator<Item = &'c Seat> {
         let is_live = move |claim: &&Claim| claim.seat.license == *license && claim.until > now;
         self.held.iter().filter(is_live).map(|claim| &claim.seat)
     }

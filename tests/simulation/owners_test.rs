@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use seatkeeper::cluster::leader::LEASE_NAME;
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::seed_thread;
 use seatkeeper::seats::limits::TTL;
 use seatkeeper::seats::{Denied, Granted, HeartbeatOutcome, Seat};
@@ -62,7 +63,7 @@ impl Story {
         self.learns(seat, sent.at, heard)
     }
 
-    fn learns(&mut self, seat: &Seat, sent: Duration, heard: Result<HeartbeatOutcome, Denied>) -> Option<bool> {
+    fn learns(&mut self, seat: &Seat, sent: Moment, heard: Result<HeartbeatOutcome, Denied>) -> Option<bool> {
         let heard = heard.ok()?;
         match (heard.kept[0], heard.unsure) {
             (true, _) => self.claims.kept(seat, sent, self.replicas.now),

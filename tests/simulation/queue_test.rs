@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use seatkeeper::domain::seats::queue::{GRACE, MOST_QUEUED};
+use seatkeeper::domain::seats::queue::{MOST_QUEUED, PLACE_LASTS};
 use seatkeeper::domain::seats::refusal::Refusal;
 use seatkeeper::machine::monotonic;
 use seatkeeper::seats::{Denied, Desk, Granted, Seat};
@@ -114,7 +114,7 @@ fn a_waiter_that_asks_again_within_the_grace_keeps_its_turn() {
         assert_eq!(place(&within(WAIT, waits(desk, "c", Duration::from_secs(1))).await), Some(1));
         // The seat comes free between two requests of `c`.
         desk.release(&free).expect("it owns");
-        tokio::time::sleep(GRACE - SOON).await;
+        tokio::time::sleep(PLACE_LASTS - SOON).await;
         assert!(is_exhausted(&asks(desk, "x").await));
         assert!(!behind.is_finished());
         let granted = within(SOON, waits(desk, "c", WAIT)).await.expect("its turn");
@@ -135,7 +135,7 @@ fn a_waiter_that_goes_away_loses_its_turn_after_the_grace_and_the_next_one_gets_
         let began = monotonic();
         let granted = within(WAIT, behind).await.expect("its turn");
         let took = monotonic() - began;
-        assert!(GRACE - SOON < took && took < GRACE + SWEEP + SOON, "{took:?}");
+        assert!(PLACE_LASTS - SOON < took && took < PLACE_LASTS + SWEEP + SOON, "{took:?}");
         assert_eq!(granted.seats[0].user.as_deref(), Some("d"));
         assert_eq!(place(&within(WAIT, waits(desk, "c", SOON)).await), Some(1), "it is now at the end of the queue");
     });
@@ -152,7 +152,7 @@ fn a_seat_whose_waiter_went_away_comes_free_again() {
         assert!(desk.holders(&license()).expect("it owns").iter().any(|(seat, _)| seat.user.as_deref() == Some("c")));
         gone.abort();
         let next = waits(desk, "d", WAIT);
-        let granted = within(GRACE + SWEEP * 3, next).await.expect("its turn");
+        let granted = within(PLACE_LASTS + SWEEP * 3, next).await.expect("its turn");
         assert_eq!(granted.seats[0].user.as_deref(), Some("d"));
     });
 }

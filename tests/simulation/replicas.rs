@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use seatkeeper::cluster::client::{RequestCount, over};
 use seatkeeper::cluster::clock::Clock;
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::monotonic;
 use seatkeeper::operator::Operator;
 use seatkeeper::seats::Desk;
@@ -85,7 +86,7 @@ struct Machine {
     fast: f64,
     is_stopped: bool,
     /// What its clock shows when it was last driven, or should have been.
-    clock: Duration,
+    clock: Moment,
     /// Ends the operator when it is dropped.
     _stop: watch::Sender<bool>,
 }
@@ -96,7 +97,7 @@ pub struct Replicas {
     network: Runtime,
     machines: [Option<Machine>; 2],
     /// True time.
-    pub now: Duration,
+    pub now: Moment,
 }
 
 impl Replicas {
@@ -108,7 +109,8 @@ impl Replicas {
             let _ = tokio::time::advance(AHEAD).now_or_never();
             Arc::new(shared(&world, Schedule::Calm, 0))
         });
-        let mut replicas = Replicas { shared, network, machines: [None, None], now: Duration::ZERO };
+        let mut replicas =
+            Replicas { shared, network, machines: [None, None], now: Moment::after_start(Duration::ZERO) };
         replicas.people_do(async |shared| {
             for namespace in &world.namespaces {
                 vendor::make_namespace(shared, namespace).await;
@@ -135,7 +137,7 @@ impl Replicas {
         let link = Link { api: FaultyApi(self.shared.clone()), network: self.network.handle().clone(), held: holds };
         let calendar = self.shared.calendar.clone();
         let (desk, clock) = runtime.block_on(async {
-            let _ = tokio::time::advance(network.saturating_sub(monotonic())).now_or_never();
+            let _ = tokio::time::advance(network - monotonic()).now_or_never();
             let clock = Clock::reading(move || calendar.own());
             let requests = RequestCount::default();
             let client = over(link, clock.clone(), requests.clone());
@@ -157,13 +159,13 @@ impl Replicas {
         let until = self.now + time;
         while self.now < until {
             let slice = SLICE.min(until - self.now);
-            self.now += slice;
+            self.now = self.now + slice;
             self.network.block_on(async { tokio::time::sleep(slice).await });
             for machine in self.machines.iter_mut().flatten() {
-                machine.clock += slice.mul_f64(machine.fast);
+                machine.clock = machine.clock + slice.mul_f64(machine.fast);
                 if !machine.is_stopped {
                     let clock = machine.clock;
-                    machine.runtime.block_on(async { tokio::time::sleep(clock.saturating_sub(monotonic())).await });
+                    machine.runtime.block_on(async { tokio::time::sleep(clock - monotonic()).await });
                 }
             }
         }
@@ -214,7 +216,7 @@ impl Replicas {
         machine.is_stopped = false;
         machine.runtime.block_on(async {
             // The first poll moves the clock; at the second, other tasks would run.
-            let _ = tokio::time::advance(machine.clock.saturating_sub(monotonic())).now_or_never();
+            let _ = tokio::time::advance(machine.clock - monotonic()).now_or_never();
             what.now_or_never()
         })
     }
@@ -232,7 +234,7 @@ impl Replicas {
 
 /// A request that was sent, and when.
 pub struct Sent<T> {
-    pub at: Duration,
+    pub at: Moment,
     answer: oneshot::Receiver<T>,
 }
 

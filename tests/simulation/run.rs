@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use seatkeeper::cluster::client::{RequestCount, over};
 use seatkeeper::cluster::clock::Clock;
 use seatkeeper::domain::Instant;
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::seed_thread;
 use seatkeeper::operator::embedded::setup;
 use seatkeeper::operator::{End, Operator};
@@ -166,7 +167,7 @@ impl Run {
     }
 
     /// The time that has passed, without jumps.
-    pub fn lived(&self) -> Duration {
+    pub fn lived(&self) -> Moment {
         let _inside = self.runtime.as_ref().map(Runtime::enter);
         self.shared.calendar.lived()
     }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use seatkeeper::domain::license::name::LicenseName;
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::seats::limits::TTL;
 use seatkeeper::seats::{Ask, Denied, Desk, Granted, HeartbeatOutcome, Seat};
 use tokio::sync::oneshot;
@@ -44,7 +45,7 @@ struct User {
     count: u32,
     seats: Vec<Seat>,
     /// When the open request was sent, and what it was.
-    asked: Option<(Duration, Asked)>,
+    asked: Option<(Moment, Asked)>,
 }
 
 /// All users of a world.
@@ -168,7 +169,7 @@ impl Users {
     }
 
     /// Lets all of them hear the answers that have come, and judges these.
-    fn hear(&mut self, oracle: &Oracle, now: Duration) {
+    fn hear(&mut self, oracle: &Oracle, now: Moment) {
         for user in &mut self.users {
             let Some((sent, asked)) = user.asked.take() else { continue };
             match asked {
@@ -214,7 +215,7 @@ impl Users {
     }
 
     /// Checks that the desk knows every seat that somebody relies on.
-    fn are_known(&mut self, desk: &Desk, now: Duration) {
+    fn are_known(&mut self, desk: &Desk, now: Moment) {
         let Some(license) = self.users.first().map(|user| full_name(&user.license)) else { return };
         let Ok(holders) = desk.holders(&license) else { return };
         let lacking = self.claims.live(&license, now).find(|seat| !holders.iter().any(|(held, _)| held == *seat));
@@ -230,7 +231,7 @@ fn judge_grant(
     oracle: &Oracle,
     user: &User,
     granted: &Granted,
-    (sent, now): (Duration, Duration),
+    (sent, now): (Moment, Moment),
     (count, again): (usize, bool),
 ) {
     let session = user.session();

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::stream;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::monotonic;
 use serde_json::Value;
 use tower::BoxError;
@@ -24,7 +25,7 @@ struct FaultyWatch {
     body: Body,
     waiting: VecDeque<Bytes>,
     /// A hidden event, its object, and until when it is hidden.
-    hidden: Option<(Bytes, String, Duration)>,
+    hidden: Option<(Bytes, String, Moment)>,
     over: bool,
 }
 
@@ -97,7 +98,7 @@ impl FaultyWatch {
         let frame = match &self.hidden {
             None => self.body.frame().await,
             Some((line, _, until)) => {
-                let left = until.saturating_sub(monotonic());
+                let left = *until - monotonic();
                 match tokio::time::timeout(left, self.body.frame()).await {
                     Ok(frame) => frame,
                     Err(_) => {

@@ -37,7 +37,7 @@ use time::{Moment, jittered, now};
 use wire::{Grant, HeartbeatAnswer, Heartbeats};
 
 /// How long to wait for one answer. The server itself gives up after 10 s, or 12 s if it passed the request on.
-const ANSWER: Duration = Duration::from_secs(12);
+const ANSWER: Duration = Duration::from_secs(15);
 /// How long taking is retried if there is no answer, or the server says that the trouble passes in a moment.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The same for giving back. Shorter, because the caller wants to end.
@@ -162,7 +162,7 @@ impl SeatClient {
             }
             trouble = match self.heartbeat(lease).await {
                 Ok(()) => None,
-                Err(trouble) if trouble.is_loss() => return Lost::Taken,
+                Err(trouble) if trouble.is_loss() => return Lost::Freed,
                 Err(trouble) => Some(trouble),
             };
         }

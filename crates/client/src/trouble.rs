@@ -116,7 +116,7 @@ impl Refused {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lost {
     /// The server says so: an administrator freed them, or no heartbeat arrived for their whole time.
-    Taken,
+    Freed,
     /// Their time is over and no heartbeat was answered. Has why the last one was not.
     Unheard(Option<Trouble>),
 }
@@ -124,7 +124,7 @@ pub enum Lost {
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Lost::Taken => f.write_str("the seat is lost: the server has freed it"),
+            Lost::Freed => f.write_str("the seat is lost: the server has freed it"),
             Lost::Unheard(None) => {
                 f.write_str("the seat is lost: this process was suspended for longer than a seat is held")
             }

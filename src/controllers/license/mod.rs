@@ -20,7 +20,7 @@ use crate::cluster::watch::all;
 use crate::domain::license::entitlement::{grants_of, next_transition};
 use crate::domain::license::name::LicenseName;
 use crate::observed::Judged;
-use crate::observed::holdings::Holder;
+use crate::observed::holdings::Claimant;
 use crate::observed::reading::{Reading, claimed_grants};
 use crate::observed::references::target;
 use metrics::LicenseMetrics;
@@ -65,7 +65,7 @@ impl Controller for LicenseController {
         // 2. Read the keys and the trust.
         let mut reading = Reading::of(license, observed);
         // 3. Claim the grants of the keys. Licenses that gain or lose a grant by that are looked at again.
-        for other in observed.holdings.claim(Holder::of(license), grants_of(&reading.keys)) {
+        for other in observed.holdings.claim(Claimant::of(license), grants_of(&reading.keys)) {
             self.kind.queue.add(other);
         }
         // 4. Find out why Secrets are missing.
@@ -111,7 +111,7 @@ impl LicenseController {
         for (license, grants) in readable.into_iter().zip(&claims) {
             if grants.iter().any(|grant| claimants.get(grant.as_str()).is_some_and(|count| *count > 1)) {
                 let reading = Reading::of(license, &self.with.observed);
-                self.with.observed.holdings.claim(Holder::of(license), grants_of(&reading.keys));
+                self.with.observed.holdings.claim(Claimant::of(license), grants_of(&reading.keys));
             }
         }
     }

@@ -8,6 +8,7 @@ use super::LicenseController;
 use crate::cluster::events::Note;
 use crate::cluster::watch::all;
 use crate::domain::license::name::LicenseName;
+use crate::domain::tick::Moment;
 use crate::machine::{jittered, monotonic};
 
 /// How old the number of seats in use in status is at most.
@@ -18,7 +19,7 @@ const TOLD_AGAIN: Duration = Duration::from_secs(10 * 60);
 impl LicenseController {
     /// Looks again at Licenses whose seats were taken or given back, and reports refusals as Events. Never returns.
     pub async fn watch_desk(&self) {
-        let mut told: HashMap<(LicenseName, &'static str), Duration> = HashMap::new();
+        let mut told: HashMap<(LicenseName, &'static str), Moment> = HashMap::new();
         let mut seen = None;
         loop {
             tokio::time::sleep(jittered(SHOWN)).await;
@@ -31,7 +32,7 @@ impl LicenseController {
                 self.kind.queue.add(ObjectRef::new(&license.name).within(&license.namespace));
             }
             let now = monotonic();
-            told.retain(|_, at| now.saturating_sub(*at) < TOLD_AGAIN);
+            told.retain(|_, at| now - *at < TOLD_AGAIN);
             for (license, mut refused) in self.with.desk.refusals() {
                 refused.retain(|reason, _| told.insert((license.clone(), reason), now).is_none());
                 self.tell_refused(&license, refused);

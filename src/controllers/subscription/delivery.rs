@@ -15,7 +15,7 @@ use crate::api::common::{SecretRef, SecretSource};
 use crate::api::license::{KeySource, LicenseSpec, SubscriptionRef};
 use crate::api::{License, Subscription, mark, secret_type};
 use crate::cluster::client::{CallError, call};
-use crate::cluster::secrets::{self, Entries, KeepError, Kept};
+use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret};
 use crate::cluster::status::FIELD_MANAGER;
 use crate::domain::Instant;
 use crate::domain::contract::Contract;
@@ -199,7 +199,7 @@ async fn deliver(
     done: &mut Done,
 ) -> Result<(), KeepError> {
     let (owner, label) = (owner(subscription), label(subscription));
-    let kept = Kept {
+    let secret = OwnSecret {
         namespace: &place.namespace,
         name: &place.secret,
         type_: secret_type::LICENSE,
@@ -207,7 +207,7 @@ async fn deliver(
         label: Some(&label),
     };
     let found = secrets::find(&observed.keys, &place.namespace, &place.secret);
-    let mut entries = found.as_ref().filter(|s| kept.is_ours(s)).and_then(|s| s.data.clone()).unwrap_or_default();
+    let mut entries = found.as_ref().filter(|s| secret.is_ours(s)).and_then(|s| s.data.clone()).unwrap_or_default();
     let issued = read_issued(&entries, issuer, observed);
     let Work { mut issue, mut revoke, remove } = work(wanted, &issued, issuer.trust().revoked(), now);
     let mut version = found;
@@ -222,14 +222,14 @@ async fn deliver(
     }
     if wrong::is(RemovedFirst) && !remove.is_empty() {
         entries.retain(|entry, _| !remove.contains(entry));
-        return kept.write(&observed.client, version.as_deref(), entries).await;
+        return secret.write(&observed.client, version.as_deref(), entries).await;
     }
 
     if !issue.is_empty() {
         for key in &issue {
             entries.insert(key.entry.clone(), ByteString(sign_key(&key.claims, issuer.key()).into_bytes()));
         }
-        kept.write(&observed.client, version.as_deref(), entries.clone()).await?;
+        secret.write(&observed.client, version.as_deref(), entries.clone()).await?;
         // What is left follows once the cache shows the version that this write made.
         version = None;
     }
@@ -244,7 +244,7 @@ async fn deliver(
         && let Some(version) = &version
     {
         entries.retain(|entry, _| !remove.contains(entry));
-        kept.write(&observed.client, Some(version), entries).await?;
+        secret.write(&observed.client, Some(version), entries).await?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::api::{Subscription, secret_type};
 use crate::cluster::client::CallError;
-use crate::cluster::secrets::{self, Entries, KeepError, Kept};
+use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret};
 use crate::domain::Instant;
 use crate::domain::contract::default_issuer;
 use crate::domain::fault::Fault;
@@ -117,8 +117,13 @@ impl Issuer {
         }
         let owner = format!("Issuer {}/{}", self.namespace, self.secret_name);
         let name = trust_secret_name(&self.secret_name);
-        let kept =
-            Kept { namespace: &self.namespace, name: &name, type_: secret_type::TRUST, owner: &owner, label: None };
+        let kept = OwnSecret {
+            namespace: &self.namespace,
+            name: &name,
+            type_: secret_type::TRUST,
+            owner: &owner,
+            label: None,
+        };
         kept.write(client, self.trust_secret.as_deref(), entries).await
     }
 }

@@ -138,11 +138,6 @@ pub fn start_of_day(day: NaiveDate, zone: Tz) -> Instant {
     first_in_segment(segment, to, midnight).unwrap_or(midnight).and_utc()
 }
 
-/// The civil date at `at` in `zone`.
-pub fn civil_date(at: Instant, zone: Tz) -> NaiveDate {
-    at.with_timezone(&zone).date_naive()
-}
-
 /// The step in which offsets are sampled. Zones change their offset far less often.
 const SAMPLE: Duration = Duration::minutes(15);
 

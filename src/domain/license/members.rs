@@ -2,7 +2,7 @@
 
 use super::mode::Mode;
 use super::pool::{LoginMode, PoolModel};
-use crate::domain::seats::terms::{PoolTerms, Terms};
+use crate::domain::seats::terms::{PoolTerms, SeatTerms};
 
 /// The number of members who need a seat now, by login mode. Members with login mode None need no seat (T3, T8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Bound {
 
 /// Returns a bound for each pool whose seats depend on the Rosters. In demo mode there are none: demo seats go to the
 /// first who ask.
-pub fn bounds(terms: &Terms, heads: Heads) -> Vec<Bound> {
+pub fn bounds(terms: &SeatTerms, heads: Heads) -> Vec<Bound> {
     if terms.mode == Mode::Demo {
         return Vec::new();
     }

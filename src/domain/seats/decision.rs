@@ -9,7 +9,7 @@ use super::request::{Access, Grant, Request, Seat};
 use super::roster::{MemberMode, Members, RankedMember};
 use super::slots::Slots;
 use super::table::Table;
-use super::terms::{PoolTerms, Terms};
+use super::terms::{PoolTerms, SeatTerms};
 use crate::domain::Instant;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
@@ -20,7 +20,7 @@ pub const MAX_SHARING: usize = 32;
 /// A request, and all that its outcome depends on.
 pub(super) struct Decision<'d> {
     pub table: &'d Table,
-    pub terms: &'d Terms,
+    pub terms: &'d SeatTerms,
     pub members: &'d Members,
     pub headcount: &'d Headcount,
     pub request: &'d Request<'d>,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::roster::{MemberMode, Members, RankedMember, RankedMembers};
 use super::table::Table;
-use super::terms::{PoolTerms, Terms};
+use super::terms::{PoolTerms, SeatTerms};
 use crate::domain::Instant;
 use crate::domain::license::pool::{LoginMode, PoolModel};
 
@@ -31,7 +31,7 @@ pub(super) struct PoolHeadcount {
 }
 
 impl Headcount {
-    pub fn of(terms: &Terms, members: &Members, table: &Table, now: Instant) -> Headcount {
+    pub fn of(terms: &SeatTerms, members: &Members, table: &Table, now: Instant) -> Headcount {
         let ranked = RankedMembers::at(members, now);
         let mut headcount = Headcount { ranked, pools: Vec::new() };
         for (place, pool) in terms.pools.iter().enumerate() {
@@ -54,7 +54,7 @@ impl Headcount {
     }
 
     /// The members who need a licence of a pool.
-    pub fn members(&self, terms: &Terms, place: usize) -> u32 {
+    pub fn members(&self, terms: &SeatTerms, place: usize) -> u32 {
         match (terms.pools[place].model, terms.pools[place].login_mode) {
             (PoolModel::PerEmployee, _) => self.ranked.members,
             (PoolModel::PerUser, Some(LoginMode::Active)) => self.ranked.active,
@@ -64,19 +64,19 @@ impl Headcount {
     }
 
     /// The licences for these members: for Passive members, also the active ones that nobody needs (T7).
-    pub fn licences(&self, terms: &Terms, place: usize) -> u64 {
+    pub fn licences(&self, terms: &SeatTerms, place: usize) -> u64 {
         let overflow = terms.pools[place].overflows_to.as_ref().and_then(|name| terms.place(name));
         let spare = overflow.map_or(0, |active| self.spare(terms, active));
         terms.pools[place].limit.unwrap_or(u64::MAX).saturating_add(spare)
     }
 
     /// Active seats that no current Active member needs (T9).
-    pub fn spare(&self, terms: &Terms, active: usize) -> u64 {
+    pub fn spare(&self, terms: &SeatTerms, active: usize) -> u64 {
         terms.pools[active].limit.unwrap_or(u64::MAX).saturating_sub(self.ranked.active.into())
     }
 
     /// Whether the member of this rank, among the `members` of the pool, has a licence.
-    pub fn licenses(&self, terms: &Terms, place: usize, rank: u32) -> bool {
+    pub fn licenses(&self, terms: &SeatTerms, place: usize, rank: u32) -> bool {
         self.pools[place].holders.licenses(rank, self.licences(terms, place))
     }
 
@@ -92,7 +92,7 @@ impl Headcount {
     }
 
     /// Counts a member who takes a slot or leaves it.
-    pub fn count(&mut self, terms: &Terms, place: usize, slot: u32, member: usize, takes: bool) {
+    pub fn count(&mut self, terms: &SeatTerms, place: usize, slot: u32, member: usize, takes: bool) {
         let Some(RankedMember { mode, team, rank, rank_of_kind }) = self.ranked.member(member) else { return };
         let step = |count: &mut u64| if takes { *count += 1 } else { *count -= 1 };
         let pool = &terms.pools[place];

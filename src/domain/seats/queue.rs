@@ -1,6 +1,6 @@
 //! The queue of sessions that wait for seats of one License, first come, first served.
 //!
-//! A waiter keeps its place across retries. One that is silent for `GRACE` loses it.
+//! A waiter keeps its place across retries. One that is silent for `PLACE_LASTS` loses it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::domain::tick::Tick;
 pub const MOST_QUEUED: usize = 1_000;
 /// How long a place is kept after the last request has ended: what a client that lost its connection needs to come back,
 /// including all the pauses it makes.
-pub const GRACE: Duration = Duration::from_secs(5);
+pub const PLACE_LASTS: Duration = Duration::from_secs(5);
 
 /// The session that waits. Sessions of different users are different even if they have the same name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,10 +97,10 @@ impl<A> Queue<A> {
         self.waiting.get(self.numbers.get(session)?).map(|waiting| &waiting.ask)
     }
 
-    /// The request of a session has ended: its place is kept for `GRACE`.
+    /// The request of a session has ended: its place is kept for `PLACE_LASTS`.
     pub fn ended(&mut self, session: &Session, now: Tick) {
         if let Some(waiting) = self.numbers.get(session).and_then(|number| self.waiting.get_mut(number)) {
-            waiting.kept_until = Some(now + GRACE);
+            waiting.kept_until = Some(now + PLACE_LASTS);
         }
     }
 

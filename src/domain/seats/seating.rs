@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::request::{Grant, Request};
 use super::roster::Members;
 use super::table::Table;
-use super::terms::Terms;
+use super::terms::SeatTerms;
 use crate::domain::Instant;
 use crate::domain::tick::Tick;
 
@@ -23,14 +23,14 @@ use crate::domain::tick::Tick;
 #[derive(Debug)]
 pub struct Seating {
     table: Table,
-    terms: Arc<Terms>,
+    terms: Arc<SeatTerms>,
     members: Arc<Members>,
     headcount: Headcount,
 }
 
 impl Seating {
     /// Starts with an empty table. The contents of the ledger are applied to it record by record.
-    pub fn new(terms: Arc<Terms>, members: Arc<Members>, now: Instant) -> Seating {
+    pub fn new(terms: Arc<SeatTerms>, members: Arc<Members>, now: Instant) -> Seating {
         let table = Table::default();
         let headcount = Headcount::of(&terms, &members, &table, now);
         Seating { table, terms, members, headcount }
@@ -40,12 +40,12 @@ impl Seating {
         &self.table
     }
 
-    pub fn terms(&self) -> &Terms {
+    pub fn terms(&self) -> &SeatTerms {
         &self.terms
     }
 
     /// Replaces the terms and the members. Nobody who holds a seat loses it.
-    pub fn set(&mut self, terms: Arc<Terms>, members: Arc<Members>, now: Instant) {
+    pub fn set(&mut self, terms: Arc<SeatTerms>, members: Arc<Members>, now: Instant) {
         self.headcount = Headcount::of(&terms, &members, &self.table, now);
         (self.terms, self.members) = (terms, members);
     }
@@ -73,7 +73,7 @@ impl Seating {
         self.refresh(now);
         let Some(place) = self.terms.place(pool) else { return Vec::new() };
         let Seating { terms, members, headcount, .. } = self;
-        let terms: &Terms = terms;
+        let terms: &SeatTerms = terms;
         let has_licence = |n: usize| {
             headcount.rank_in(&terms.pools[place], n).is_some_and(|rank| headcount.licenses(terms, place, rank))
         };

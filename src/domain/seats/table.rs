@@ -80,12 +80,6 @@ impl Table {
         self.freed(|slots| slots.of_user(user))
     }
 
-    /// Records that free a slot, whichever user holds it.
-    pub fn release_slot(&self, pool: &str, slot: u32) -> Vec<Record> {
-        let Some((pool, slots)) = self.pools.get_key_value(pool) else { return Vec::new() };
-        slots.on(slot).map(|occupant| free(pool, &occupant)).collect()
-    }
-
     /// Keeps a seat until `until` if the session still holds it at `now`. Returns false if the seat is lost; it stays
     /// lost.
     pub fn heartbeat(&mut self, seat: &HeldSeat, now: Tick, until: Tick) -> bool {

@@ -28,7 +28,7 @@ pub struct Reservation {
 
 /// What a License grants now, for decisions about seats.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Terms {
+pub struct SeatTerms {
     pub mode: Mode,
     pub ever_licensed: bool,
     pub demo_seats: u32,
@@ -63,9 +63,9 @@ pub struct PoolTerms {
     pub(super) reservations: Vec<(String, u64)>,
 }
 
-impl Terms {
+impl SeatTerms {
     /// What is granted, with what the License says of who gets it.
-    pub fn new(entitlement: &Entitlement, assignments: &[Assignment], reservations: &[Reservation]) -> Terms {
+    pub fn new(entitlement: &Entitlement, assignments: &[Assignment], reservations: &[Reservation]) -> SeatTerms {
         let mut by_name: BTreeMap<&str, Vec<&PoolGrant>> = BTreeMap::new();
         for pool in &entitlement.granted {
             by_name.entry(&pool.name).or_default().push(pool);
@@ -97,7 +97,7 @@ impl Terms {
             let may = is_for(pool, LoginMode::Passive);
             pool.overflows_to = pool.overflows_to.take().filter(|to| may && active.contains(to));
         }
-        Terms {
+        SeatTerms {
             mode: entitlement.mode,
             ever_licensed: entitlement.ever_licensed,
             demo_seats: entitlement.demo_seats,

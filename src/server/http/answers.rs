@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::problem::Problem;
+use crate::domain::tick::Moment;
 use crate::machine::monotonic;
 
 /// How long an answer of the API server counts.
@@ -16,8 +17,8 @@ pub const TRUSTED: Duration = Duration::from_secs(10);
 /// The most answers kept; the oldest are dropped first.
 const MOST_KEPT: usize = 10_000;
 
-/// An answer, and the time until which it counts.
-type Answer<V> = (V, Duration);
+/// An answer, and the moment until which it counts.
+type Answer<V> = (V, Moment);
 /// What was found out, and how long it counts.
 pub type Finding<V> = Result<(V, Duration), Problem>;
 type Asked<V> = BoxFuture<'static, Result<Answer<V>, Problem>>;

@@ -19,6 +19,7 @@ use super::credential::{Credential, TokenHash, bearer_token, hash_of};
 use super::guests::Guest;
 use super::problem::Problem;
 use crate::cluster::client::{CallError, call};
+use crate::domain::tick::Moment;
 use crate::machine::monotonic;
 
 /// The audience that a token has to be issued for.
@@ -75,20 +76,18 @@ enum Verdict {
     Allowed,
     /// It was given and is now denied: taken away, or not read yet by an API server that has just started.
     InDoubt {
-        since: Duration,
+        since: Moment,
     },
     Denied,
 }
 
 impl Verdict {
     /// The verdict after another answer of the API server, and how long that answer counts.
-    fn after(before: Option<Verdict>, is_allowed: bool, now: Duration) -> (Verdict, Duration) {
+    fn after(before: Option<Verdict>, is_allowed: bool, now: Moment) -> (Verdict, Duration) {
         match before {
             _ if is_allowed => (Verdict::Allowed, TRUSTED),
             Some(Verdict::Allowed) => (Verdict::InDoubt { since: now }, DENIAL_COUNTS),
-            Some(Verdict::InDoubt { since }) if now.saturating_sub(since) < DOUBT => {
-                (Verdict::InDoubt { since }, DENIAL_COUNTS)
-            }
+            Some(Verdict::InDoubt { since }) if now - since < DOUBT => (Verdict::InDoubt { since }, DENIAL_COUNTS),
             _ => (Verdict::Denied, DENIAL_COUNTS),
         }
     }
@@ -115,7 +114,7 @@ struct Last {
     /// The header as it was sent.
     header: Box<[u8]>,
     caller: Arc<Caller>,
-    until: Duration,
+    until: Moment,
 }
 
 impl LastCaller {
@@ -166,7 +165,7 @@ impl Callers {
         let (caller, until) = match self {
             Callers::Credential(credential) if credential.has(&hash) => {
                 let (user, extra) = ("seatkeeper-up".into(), BTreeMap::new());
-                (Arc::new(Caller { user, uid: None, groups: Vec::new(), extra }), Duration::MAX)
+                (Arc::new(Caller { user, uid: None, groups: Vec::new(), extra }), Moment::MAX)
             }
             Callers::Credential(_) => {
                 return Err(unauthorized("this is not the token in the data folder of `seatkeeper up`: send that one"));
@@ -174,7 +173,7 @@ impl Callers {
             Callers::Cluster(cluster) => cluster.identify(hash, token).await?,
         };
         // Noted before the answer, because the first one may take long.
-        shown.guest.iter().for_each(|guest| guest.is_known());
+        shown.guest.iter().for_each(|guest| guest.becomes_known());
         *shown.last() = given.map(|given| Last { header: given.as_bytes().into(), caller: caller.clone(), until });
         Ok(caller)
     }
@@ -208,7 +207,7 @@ impl Callers {
 
 impl Cluster {
     /// The caller with this token, and until when the answer counts.
-    async fn identify(&self, hash: TokenHash, token: &str) -> Result<(Arc<Caller>, Duration), Problem> {
+    async fn identify(&self, hash: TokenHash, token: &str) -> Result<(Arc<Caller>, Moment), Problem> {
         self.known.answer(hash, |_| whose(self.client.clone(), token.to_owned())).await
     }
 
@@ -292,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_right_that_was_given_is_missing_once_the_api_server_has_said_so_for_a_while() {
-        let at = Duration::from_secs;
+        let at = |seconds| Moment::after_start(Duration::from_secs(seconds));
         let verdict = |before, is_allowed, now| Verdict::after(before, is_allowed, at(now)).0;
         assert_eq!(verdict(None, false, 1), Verdict::Denied, "a caller that never had it does not wait");
         let doubted = verdict(Some(Verdict::Allowed), false, 10);

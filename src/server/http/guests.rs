@@ -63,7 +63,7 @@ impl Guests {
 
 impl Guest {
     /// Notes that it has shown the credential.
-    pub fn is_known(&self) {
+    pub fn becomes_known(&self) {
         self.known.store(true, Relaxed);
     }
 }

@@ -17,7 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 const LEFT_ALONE: Duration = Duration::from_secs(3);
 
 pub fn now() -> Micros {
-    monotonic().as_micros() as Micros
+    monotonic().since_start().as_micros() as Micros
 }
 
 /// The outcome of a request.
