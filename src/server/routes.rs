@@ -1,6 +1,5 @@
 //! Every route of the seat port: a row joins a path and its methods to the handler that answers and describes them.
 
-use futures::future::{BoxFuture, FutureExt, ready};
 use http::{HeaderValue, Method, StatusCode, header};
 use std::time::Duration;
 
@@ -24,12 +23,22 @@ pub struct Route {
     /// What that does, for a caller who tried another method.
     does: &'static str,
     pub by: AnsweredBy,
-    pub answer: Handler,
+    answer: Answer,
     /// `None` if the OpenAPI document leaves it out.
     describe: Option<Describe>,
 }
 
-pub type Handler = for<'a> fn(&'a Seats, Asked<'a>) -> BoxFuture<'a, Result<Reply, Problem>>;
+/// What answers. It is no function, because the future of every function in a table is an allocation for each request.
+#[derive(Clone, Copy)]
+enum Answer {
+    Acquire,
+    HeartbeatOfSeveral,
+    Holders,
+    Evict,
+    Heartbeat,
+    Release,
+    OpenApi,
+}
 
 /// Which replica answers.
 pub enum AnsweredBy {
@@ -51,7 +60,7 @@ static ROUTES: [Route; 7] = [
         methods: &["POST"],
         does: "takes",
         by: AnsweredBy::Owner { waits: wait_of },
-        answer: |seats, asked| acquire::answer(seats, asked).boxed(),
+        answer: Answer::Acquire,
         describe: Some(acquire::describe),
     },
     Route {
@@ -59,7 +68,7 @@ static ROUTES: [Route; 7] = [
         methods: &["PUT"],
         does: "keeps",
         by: OWNER,
-        answer: |seats, asked| heartbeat::answer_several(seats, asked).boxed(),
+        answer: Answer::HeartbeatOfSeveral,
         describe: Some(heartbeat::describe_several),
     },
     Route {
@@ -67,7 +76,7 @@ static ROUTES: [Route; 7] = [
         methods: &["GET", "HEAD"],
         does: "lists",
         by: OWNER,
-        answer: |seats, asked| holders::answer(seats, asked).boxed(),
+        answer: Answer::Holders,
         describe: Some(holders::describe),
     },
     Route {
@@ -75,7 +84,7 @@ static ROUTES: [Route; 7] = [
         methods: &["DELETE"],
         does: "evicts",
         by: OWNER,
-        answer: |seats, asked| evict::answer(seats, asked).boxed(),
+        answer: Answer::Evict,
         describe: Some(evict::describe),
     },
     Route {
@@ -83,7 +92,7 @@ static ROUTES: [Route; 7] = [
         methods: &["PUT"],
         does: "keeps a seat",
         by: OWNER,
-        answer: |seats, asked| heartbeat::answer(seats, asked).boxed(),
+        answer: Answer::Heartbeat,
         describe: Some(heartbeat::describe),
     },
     Route {
@@ -91,7 +100,7 @@ static ROUTES: [Route; 7] = [
         methods: &["DELETE"],
         does: "gives it back",
         by: OWNER,
-        answer: |seats, asked| release::answer(seats, asked).boxed(),
+        answer: Answer::Release,
         describe: Some(release::describe),
     },
     // Those who generate a client.
@@ -100,10 +109,25 @@ static ROUTES: [Route; 7] = [
         methods: &["GET"],
         does: "shows the OpenAPI document",
         by: AnsweredBy::Any,
-        answer: |_, _| ready(Ok(json(StatusCode::OK, &document()))).boxed(),
+        answer: Answer::OpenApi,
         describe: None,
     },
 ];
+
+impl Route {
+    /// Answers a request of this route.
+    pub async fn answer(&self, seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
+        match self.answer {
+            Answer::Acquire => acquire::answer(seats, asked).await,
+            Answer::HeartbeatOfSeveral => heartbeat::answer_several(seats, asked).await,
+            Answer::Holders => holders::answer(seats, asked).await,
+            Answer::Evict => evict::answer(seats, asked).await,
+            Answer::Heartbeat => heartbeat::answer(seats, asked).await,
+            Answer::Release => release::answer(seats, asked).await,
+            Answer::OpenApi => Ok(json(StatusCode::OK, &document())),
+        }
+    }
+}
 
 /// The OpenAPI document of the routes.
 pub fn document() -> serde_json::Value {

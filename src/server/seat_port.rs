@@ -64,7 +64,7 @@ impl SeatPort {
         {
             return forward.pass_on(head, body, waits).await;
         }
-        (route.answer)(&self.seats, Asked { caller, id, query: head.uri.query(), body }).await
+        route.answer(&self.seats, Asked { caller, id, query: head.uri.query(), body }).await
     }
 }
 
