@@ -59,6 +59,12 @@ pub enum Variant {
     /// A holder counts the TTL from the reply, not from when it sent its request. This is a rule for clients, and
     /// those of the simulation break it.
     TtlFromReply,
+    /// Seats are counted against the License by its name, whichever other License has had its keys.
+    CountedByName,
+    /// A new owner does not read on which grants the seats of a License draw.
+    GrantsNotNoted,
+    /// The seats of a deleted License are not looked at again, so it goes on granting.
+    DeletedStillGrants,
 }
 
 impl Variant {
@@ -96,6 +102,9 @@ impl Variant {
         Variant::LostWithoutProof,
         Variant::TtlFromReply,
     ];
+
+    /// Those of grants that move between Licenses.
+    pub const OF_GRANTS: [Variant; 3] = [Variant::CountedByName, Variant::GrantsNotNoted, Variant::DeletedStillGrants];
 }
 
 #[cfg(feature = "known-wrong")]

@@ -187,6 +187,10 @@ pub struct LicenseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub pools: Vec<PoolStatus>,
+    /// The Licenses, as namespace/name, that had the same keys before and under which seats are still held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 1000)))]
+    pub held_under: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 1000)))]
     pub features: Vec<String>,
@@ -231,6 +235,11 @@ pub struct PoolStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub peak: Option<u64>,
+    /// Seats of this pool that are still held under other Licenses, which had the same keys before. They count against
+    /// the limit until they end, and are not in `inUse`. Absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub held_elsewhere: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -49,6 +49,11 @@ pub struct SeatLedgerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub bases: Option<i64>,
+    /// In a base: the grants on which the seats of the License draw, each as a hash of its name and the thumbprint of
+    /// its signer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512), inner(length(max = 100)))]
+    pub grants: Vec<String>,
     /// In a base one line for each seat (`slot user session since`), in the journal one line for each change of a seat.
     #[schemars(length(max = 1048576))]
     pub lines: String,

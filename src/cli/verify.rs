@@ -94,18 +94,19 @@ fn trust(arguments: &Arguments) -> Result<Trust, Failure> {
 /// What one key on its own is worth at `now`, and its claims if the signature is good. A key bound to a cluster is
 /// judged as if presented there, because a file cannot know its cluster.
 fn judge(text: &[u8], trust: &Trust, product: Option<&str>, now: Instant) -> (KeyState, Option<Claims>) {
-    let claims = match verify_key(text, trust) {
-        Ok(claims) => claims,
+    let key = match verify_key(text, trust) {
+        Ok(key) => key,
         Err(refusal) => return (KeyState::Refused(refusal), None),
     };
+    let claims = key.claims.clone();
     let to = Presentation {
         product: product.unwrap_or(&claims.aud),
         cluster: claims.cluster.as_deref().unwrap_or_default(),
         trust,
     };
-    let presented = present("", "", text, &to);
+    let presented = present("", "", Ok(key), &to);
     let state = entitlement(&[presented], now).keys.remove(0);
-    (state, Some(claims))
+    (state, Some(Claims::clone(&claims)))
 }
 
 fn name(state: &KeyState) -> &'static str {

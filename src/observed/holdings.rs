@@ -1,30 +1,35 @@
-//! A grant counts for one License in a cluster: the one created first (docs/design/domain.md, Which keys count).
+//! A grant counts for one License in a cluster: the one that had it first (docs/design/domain.md, Which keys count).
+//!
+//! A claim bears only on Licenses that trust its signer. Otherwise anybody could sign a key with the name of another
+//! customer's grant, and take it away. The age of the objects says nothing: whoever restores or forges an older one
+//! would win.
 
-use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::api::License;
 use crate::cluster::watch::Guarded;
+use crate::domain::license::grant::GrantId;
+use crate::domain::license::trust::Trust;
 
-/// A License that holds keys. Ordered by age.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A License that holds keys, and whom it trusts.
+#[derive(Clone, Debug)]
 pub struct Claimant {
-    created: Timestamp,
     uid: String,
     namespace: String,
     name: String,
+    trust: Arc<Trust>,
 }
 
 impl Claimant {
-    pub fn of(license: &License) -> Self {
+    pub fn of(license: &License, trust: &Arc<Trust>) -> Self {
         Claimant {
-            created: license.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0),
             uid: license.uid().unwrap_or_default(),
             namespace: license.namespace().unwrap_or_default(),
             name: license.name_any(),
+            trust: trust.clone(),
         }
     }
 
@@ -37,54 +42,174 @@ impl Claimant {
 #[derive(Default)]
 pub struct Holdings(Mutex<State>);
 
+/// The claims on a grant with keys of one signer, in the order in which they were made.
+type InOrder = BTreeMap<u64, Claimant>;
+
 #[derive(Default)]
 struct State {
-    claimants: HashMap<String, BTreeSet<Claimant>>,
-    grants: HashMap<String, (Claimant, BTreeSet<String>)>,
+    /// How many claims were made. It numbers them.
+    made: u64,
+    /// By the name of the grant, and then by the signer.
+    claims: HashMap<Arc<str>, HashMap<Arc<str>, InOrder>>,
+    /// By the UID of the License, with the number of each of its claims.
+    of: HashMap<String, BTreeMap<GrantId, u64>>,
+    /// UIDs of Licenses that claimed grants while they were being deleted.
+    gone: Vec<String>,
+}
+
+impl State {
+    /// Replaces what is known of a claimant, and keeps its turn.
+    fn claim(&mut self, claimant: &Claimant, grant: &GrantId) {
+        let grants = self.of.entry(claimant.uid.clone()).or_default();
+        let number = *grants.entry(grant.clone()).or_insert_with(|| {
+            self.made += 1;
+            self.made
+        });
+        let by_signer = self.claims.entry(grant.name.clone()).or_default();
+        by_signer.entry(grant.signer.clone()).or_default().insert(number, claimant.clone());
+    }
+
+    /// Takes back a claim. Returns the Licenses whose turn it may be now.
+    fn take_back(&mut self, uid: &str, grant: &GrantId) -> Vec<Claimant> {
+        let Some(number) = self.of.get_mut(uid).and_then(|grants| grants.remove(grant)) else { return Vec::new() };
+        let Some(by_signer) = self.claims.get_mut(&grant.name) else { return Vec::new() };
+        let Some(in_order) = by_signer.get_mut(&grant.signer) else { return Vec::new() };
+        let was_first = in_order.first_key_value().is_some_and(|(first, _)| *first == number);
+        in_order.remove(&number);
+        if in_order.is_empty() {
+            by_signer.remove(&grant.signer);
+        }
+        let firsts = by_signer.values().filter(|_| was_first).filter_map(|in_order| in_order.values().next());
+        let affected = firsts.filter(|first| first.trust.key(&grant.signer).is_some()).cloned().collect();
+        if by_signer.is_empty() {
+            self.claims.remove(&grant.name);
+        }
+        affected
+    }
 }
 
 impl Holdings {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Records that `claimant` holds keys of exactly these grants. Returns the other Licenses for which that changes
     /// something.
-    pub fn claim(&self, claimant: Claimant, grants: BTreeSet<String>) -> Vec<ObjectRef<Guarded<License>>> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = state.grants.remove(&claimant.uid).map(|(_, grants)| grants).unwrap_or_default();
-        let mut affected = BTreeSet::new();
-        for grant in before.symmetric_difference(&grants) {
-            let claimants = state.claimants.entry(grant.clone()).or_default();
-            let first = claimants.first().cloned();
-            match grants.contains(grant) {
-                true => claimants.insert(claimant.clone()),
-                false => claimants.remove(&claimant),
-            };
-            // A License that is first neither before nor after sees no change.
-            if claimants.first() != first.as_ref() {
-                affected.extend(first.into_iter().chain(claimants.first().cloned()));
-            }
-            if claimants.is_empty() {
-                state.claimants.remove(grant);
-            }
+    pub fn claim(&self, claimant: &Claimant, grants: &BTreeSet<GrantId>) -> Vec<ObjectRef<Guarded<License>>> {
+        let mut state = self.lock();
+        let before: Vec<GrantId> = state.of.get(&claimant.uid).into_iter().flat_map(|of| of.keys().cloned()).collect();
+        let mut affected = BTreeMap::new();
+        for grant in before.iter().filter(|grant| !grants.contains(grant)) {
+            let others = state.take_back(&claimant.uid, grant);
+            affected.extend(others.into_iter().map(|other| (other.uid.clone(), other)));
         }
-        affected.remove(&claimant);
-        if !grants.is_empty() {
-            state.grants.insert(claimant.uid.clone(), (claimant, grants));
+        grants.iter().for_each(|grant| state.claim(claimant, grant));
+        if grants.is_empty() {
+            state.of.remove(&claimant.uid);
         }
-        affected.iter().map(Claimant::object).collect()
+        affected.remove(&claimant.uid);
+        affected.values().map(Claimant::object).collect()
+    }
+
+    /// Records that `claimant` holds keys of these grants too. A new claim comes after all others, so it changes nothing
+    /// for them.
+    pub fn claim_too(&self, claimant: &Claimant, grants: &BTreeSet<GrantId>) {
+        let mut state = self.lock();
+        grants.iter().for_each(|grant| state.claim(claimant, grant));
     }
 
     /// The License `uid` is gone. Returns the other Licenses for which that changes something.
     pub fn release(&self, uid: &str) -> Vec<ObjectRef<Guarded<License>>> {
-        let claimant = {
-            let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            state.grants.get(uid).map(|(claimant, _)| claimant.clone())
-        };
-        claimant.map(|claimant| self.claim(claimant, BTreeSet::new())).unwrap_or_default()
+        let mut state = self.lock();
+        let grants: Vec<GrantId> = state.of.get(uid).into_iter().flat_map(|of| of.keys().cloned()).collect();
+        let affected = grants.iter().flat_map(|grant| state.take_back(uid, grant));
+        let affected: BTreeMap<String, Claimant> = affected.map(|other| (other.uid.clone(), other)).collect();
+        state.of.remove(uid);
+        affected.values().map(Claimant::object).collect()
     }
 
-    /// The License that holds the grant before `me`, as `namespace/name`; `None` if `me` is the oldest.
-    pub fn older_claimant(&self, grant: &str, me: &Claimant) -> Option<String> {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = state.claimants.get(grant)?.first()?;
+    /// Records that the License `uid` was deleted while it claimed grants. `release_gone` takes its claims back.
+    pub fn is_gone(&self, uid: &str) {
+        self.lock().gone.push(uid.to_owned());
+    }
+
+    /// Takes back the claims of deleted Licenses. Returns the other Licenses for which that changes something.
+    pub fn release_gone(&self) -> Vec<ObjectRef<Guarded<License>>> {
+        let gone = std::mem::take(&mut self.lock().gone);
+        gone.iter().flat_map(|uid| self.release(uid)).collect()
+    }
+
+    /// The License that had the grant before `me`, as `namespace/name`; `None` if `me` has it. Only claims whose signer
+    /// `me` trusts count.
+    pub fn earlier_claimant(&self, grant: &GrantId, me: &Claimant) -> Option<String> {
+        let state = self.lock();
+        let by_signer = state.claims.get(&grant.name)?;
+        let firsts = me.trust.signers().filter_map(|signer| by_signer.get(signer)?.first_key_value());
+        let (_, first) = firsts.min_by_key(|(number, _)| **number)?;
         (first.uid != me.uid).then(|| format!("{}/{}", first.namespace, first.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ed25519_dalek::SigningKey;
+
+    use crate::domain::license::jwk::thumbprint;
+
+    fn key(n: u8) -> SigningKey {
+        SigningKey::from_bytes(&[n; 32])
+    }
+
+    fn license(name: &str, trusts: &[u8]) -> Claimant {
+        let trust = Arc::new(Trust::new(trusts.iter().map(|n| key(*n).verifying_key())));
+        Claimant { uid: name.into(), namespace: "a".into(), name: name.into(), trust }
+    }
+
+    fn grant(signer: u8) -> GrantId {
+        GrantId { name: "g".into(), signer: thumbprint(&key(signer).verifying_key()).as_str().into() }
+    }
+
+    fn named(affected: &[ObjectRef<Guarded<License>>]) -> Vec<&str> {
+        affected.iter().map(|object| object.name.as_str()).collect()
+    }
+
+    #[test]
+    fn the_first_claim_stands_until_it_is_taken_back() {
+        let (holdings, first, second) = (Holdings::default(), license("first", &[1]), license("second", &[1]));
+        assert_eq!(holdings.earlier_claimant(&grant(1), &first), None);
+        assert!(holdings.claim(&first, &[grant(1)].into()).is_empty());
+        assert!(holdings.claim(&second, &[grant(1)].into()).is_empty());
+        assert!(holdings.claim(&first, &[grant(1)].into()).is_empty(), "it keeps its turn");
+        assert_eq!(holdings.earlier_claimant(&grant(1), &second).as_deref(), Some("a/first"));
+        assert_eq!(holdings.earlier_claimant(&grant(1), &first), None);
+        assert_eq!(named(&holdings.release("first")), ["second"]);
+        assert_eq!(holdings.earlier_claimant(&grant(1), &second), None);
+        holdings.claim_too(&first, &[grant(1)].into());
+        assert_eq!(holdings.earlier_claimant(&grant(1), &first).as_deref(), Some("a/second"));
+        assert_eq!(named(&holdings.claim(&second, &BTreeSet::new())), ["first"]);
+        assert!(holdings.release("nobody").is_empty());
+    }
+
+    /// The attack: a key of one's own with the name of another's grant, trusted only by oneself.
+    #[test]
+    fn a_claim_bears_on_nobody_who_does_not_trust_its_signer() {
+        let (holdings, victim) = (Holdings::default(), license("victim", &[1]));
+        let intruder = license("intruder", &[1, 2]);
+        holdings.claim(&intruder, &[grant(2)].into());
+        holdings.claim(&victim, &[grant(1)].into());
+        assert_eq!(holdings.earlier_claimant(&grant(1), &victim), None);
+        assert_eq!(holdings.earlier_claimant(&grant(2), &intruder), None);
+        assert!(holdings.release("intruder").is_empty());
+    }
+
+    /// A vendor that changes its signing key signs the same grant with both: a customer must not use each in a License.
+    #[test]
+    fn keys_of_two_signers_are_one_grant_to_a_license_that_trusts_both() {
+        let (holdings, first, second) = (Holdings::default(), license("first", &[1]), license("second", &[1, 2]));
+        holdings.claim(&first, &[grant(1)].into());
+        holdings.claim(&second, &[grant(2)].into());
+        assert_eq!(holdings.earlier_claimant(&grant(2), &second).as_deref(), Some("a/first"));
+        assert_eq!(named(&holdings.release("first")), ["second"]);
     }
 }

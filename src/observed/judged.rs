@@ -1,6 +1,7 @@
 //! What a License grants, judged once for each look at it.
 
 use kube::ResourceExt;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::caches::Observed;
@@ -8,7 +9,8 @@ use super::holdings::Claimant;
 use super::reading::Reading;
 use crate::api::License;
 use crate::domain::Instant;
-use crate::domain::license::entitlement::{Entitlement, entitlement, next_wake, refuse_in_use_elsewhere};
+use crate::domain::license::entitlement::{Entitlement, entitlement, grants_of, next_wake, refuse_in_use_elsewhere};
+use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::roster::Members;
 use crate::domain::seats::terms::{Assignment, Reservation, SeatTerms};
@@ -17,6 +19,8 @@ use crate::domain::seats::terms::{Assignment, Reservation, SeatTerms};
 pub struct Judged {
     pub uid: String,
     pub reading: Reading,
+    /// The grants that it has.
+    pub grants: BTreeSet<GrantId>,
     pub entitlement: Entitlement,
     /// What is granted in seats.
     pub terms: Arc<SeatTerms>,
@@ -27,16 +31,18 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Judges the keys that were read for `license`. Keys whose grant an older License uses are refused.
+    /// Judges the keys that were read for `license`. Keys whose grant another License had first are refused, so the
+    /// claims of this one must have been made.
     pub fn of(license: &License, mut reading: Reading, observed: &Observed, now: Instant) -> Self {
-        let claimant = Claimant::of(license);
-        refuse_in_use_elsewhere(&mut reading.keys, |grant| observed.holdings.older_claimant(grant, &claimant));
+        let me = Claimant::of(license, &reading.trust);
+        refuse_in_use_elsewhere(&mut reading.keys, |grant| observed.holdings.earlier_claimant(grant, &me));
         let entitlement = entitlement(&reading.keys, now);
         Judged {
             uid: license.uid().unwrap_or_default(),
             terms: Arc::new(terms(license, &entitlement)),
             people: observed.enrolment.people(license),
             next: next_wake(&reading.keys, now),
+            grants: grants_of(&reading.keys),
             entitlement,
             reading,
         }
@@ -46,7 +52,18 @@ impl Judged {
 impl Observed {
     /// What the License of that name grants at `now`; `None` if there is none that can be read.
     pub fn judge(&self, name: &LicenseName, now: Instant) -> Option<Judged> {
-        self.with_license(name, |license| Judged::of(license, Reading::of(license, self), self, now))
+        let judged = self.with_license(name, |license| {
+            let reading = Reading::of(license, self);
+            // Two Licenses that were just created with the same key may both be asked for seats before either is looked
+            // at.
+            self.holdings.claim_too(&Claimant::of(license, &reading.trust), &grants_of(&reading.keys));
+            Judged::of(license, reading, self, now)
+        })?;
+        if self.with_license(name, |license| license.uid()).flatten().as_deref() != Some(&judged.uid) {
+            self.holdings.is_gone(&judged.uid);
+            return None;
+        }
+        Some(judged)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::api::{License, secret_type};
 use crate::cluster::client::CallError;
 use crate::cluster::secrets;
 use crate::domain::fault::Fault;
-use crate::domain::license::entitlement::{Presentation, Presented, presented};
+use crate::domain::license::entitlement::{Presentation, Presented, present};
 use crate::domain::license::key::claimed_grant;
 use crate::domain::license::trust::Trust;
 use crate::domain::reason::Reason;
@@ -23,6 +23,8 @@ pub struct Reading {
     /// Secrets that no cache has: type, name and the field that names each.
     missing: Vec<(&'static str, String, String)>,
     namespace: String,
+    /// Whom the License trusts.
+    pub trust: Arc<Trust>,
     /// `spec.trust` is set although the installation pins the trust of this product.
     pub trust_pinned: bool,
 }
@@ -30,9 +32,16 @@ pub struct Reading {
 impl Reading {
     pub fn of(license: &License, observed: &Observed) -> Self {
         let namespace = license.namespace().unwrap_or_default();
-        let mut reading =
-            Reading { keys: Vec::new(), faults: Vec::new(), missing: Vec::new(), namespace, trust_pinned: false };
+        let mut reading = Reading {
+            keys: Vec::new(),
+            faults: Vec::new(),
+            missing: Vec::new(),
+            namespace,
+            trust: Arc::default(),
+            trust_pinned: false,
+        };
         let trust = reading.trust(license, observed);
+        reading.trust = trust.clone();
         let cluster = observed.cluster();
         let to = Presentation { product: &license.spec.product, cluster: &cluster, trust: &trust };
         let mut seen = BTreeSet::new();
@@ -52,8 +61,8 @@ impl Reading {
             }
             for (entry, text) in chosen {
                 if seen.insert((name, entry.clone())) {
-                    let claims = observed.verified.verify(&text.0, to.trust);
-                    reading.keys.push(presented(name, entry, claims, &to));
+                    let verified = observed.verified.verify(&text.0, to.trust);
+                    reading.keys.push(present(name, entry, verified, &to));
                 }
             }
         }

@@ -133,6 +133,8 @@ pub struct HeartbeatOutcome {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Use {
     pub in_use: u64,
+    /// How many seats are held under other Licenses on the grants of this one. They are not in `in_use`.
+    pub elsewhere: u64,
     /// The most seats in use at once since this owner began.
     pub peak: u64,
 }

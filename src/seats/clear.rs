@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::ledger::Ledger;
 use super::shared::Shared;
 use crate::domain::license::name::LicenseName;
-use crate::domain::seats::journal::BaseName;
+use crate::domain::seats::journal::{BaseName, Change};
 
 /// How often to look for deleted Licenses. A License must be missing twice in a row: for longer than a TTL.
 const LOOK: Duration = Duration::from_secs(90);
@@ -62,9 +62,9 @@ fn drop_bases(shared: &Shared, license: &LicenseName) -> Option<(Vec<BaseName>, 
     }
     let bases = ownership.journal.bases_of(license);
     ownership.journal.drop_bases(license);
-    ownership.seats_of.remove(license);
+    ownership.seats_of.forget(license);
     let (notify, durable) = oneshot::channel();
-    ownership.pending.add(license, Vec::new());
+    ownership.pending.add(Change { license: license.clone(), grants: "".into(), records: Vec::new() });
     ownership.waiting.push(notify);
     shared.wake_committer.notify_one();
     Some((bases, durable))

@@ -128,18 +128,20 @@ fn begin(shared: &Shared, now: Moment) -> Option<Commit> {
 
 /// A base as the table has it after the entry `sequence`.
 pub(super) fn base(ownership: &Ownership, name: BaseName, sequence: u64) -> Base {
-    let lines = ownership
-        .seats_of
-        .get(&name.license)
-        .map_or_else(String::new, |seats| write_base(seats.seating.table().holders_within(&name.pool, name.slots())));
-    Base { name, sequence, lines }
+    let Some(seats) = ownership.seats_of.get(&name.license) else {
+        return Base { name, sequence, grants: String::new(), lines: String::new() };
+    };
+    let lines = write_base(seats.seating.table().holders_within(&name.pool, name.slots()));
+    // Without a seat, nothing draws on them.
+    let grants = if lines.is_empty() { String::new() } else { seats.note.to_string() };
+    Base { name, sequence, grants, lines }
 }
 
 /// The commit is durable. Returns the callers that asked for its seats again meanwhile.
 fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) -> Vec<oneshot::Sender<()>> {
     shared.budget().spend(bytes);
     let metrics = &shared.metrics;
-    let records: usize = commit.changes.iter().map(|(_, records)| records.len()).sum();
+    let records: usize = commit.changes.iter().map(|change| change.records.len()).sum();
     metrics.changes.inc_by(records as u64);
     metrics.bytes.inc_by(bytes as u64);
     metrics.batch.observe(commit.waiting.len() as f64);
@@ -151,13 +153,13 @@ fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) -> Vec<on
     std::mem::take(&mut ownership.joining)
 }
 
-/// Merges neighbouring changes of the same License, so that the lines name the License once.
+/// Merges neighbouring changes of the same License, so that the lines name the License and its grants once.
 fn together(pending: Changes) -> Changes {
     let mut changes = Changes::new();
-    for (license, records) in pending {
-        match changes.last_mut().filter(|(last, _)| *last == license) {
-            Some((_, all)) => all.extend(records),
-            None => changes.push((license, records)),
+    for change in pending {
+        match changes.last_mut().filter(|last| (&last.license, &last.grants) == (&change.license, &change.grants)) {
+            Some(last) => last.records.extend(change.records),
+            None => changes.push(change),
         }
     }
     changes

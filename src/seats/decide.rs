@@ -2,14 +2,14 @@
 //! `mod.rs`.
 
 use super::asked::{Ask, Denied};
-use super::grant::{grant, look_up};
+use super::grant::grant;
 use super::limits::with_drift;
+use super::look_up::look_up;
 use super::outcome::Outcome;
-use super::ownership::{DeskState, LicenseSeats};
+use super::ownership::DeskState;
 use super::queue::serve;
 use super::shared::Shared;
 use crate::domain::seats::queue::MOST_QUEUED;
-use crate::domain::seats::seating::Seating;
 use crate::domain::tick::Tick;
 use crate::machine::monotonic;
 
@@ -23,18 +23,10 @@ pub(super) fn decide(shared: &Shared, state: &mut DeskState, ask: &Ask) -> Resul
     let at = shared.clock.now().at;
     let (seats_of, mut uncommitted) = ownership.parts();
     // 1. Look up.
-    let seats = match seats_of.get_mut(&ask.license) {
-        Some(seats) => seats,
-        None => {
-            // Created only for a License that exists: nobody can fill the memory with names.
-            let judged = shared.judge(&ask.license, at)?;
-            let seating = Seating::new(judged.terms, judged.people, at);
-            seats_of.entry(ask.license.clone()).or_insert_with(|| LicenseSeats::new(seating))
-        }
-    };
-    if look_up(shared, &ask.license, seats, at)? && !seats.queue.is_empty() {
-        serve(shared, &ask.license, seats, &mut uncommitted, MOST_QUEUED);
+    if look_up(shared, seats_of, &ask.license, at)? {
+        serve(shared, &ask.license, seats_of, &mut uncommitted, MOST_QUEUED);
     }
+    let Some(seats) = seats_of.get_mut(&ask.license) else { return Err(Denied::UnknownLicense(ask.license.clone())) };
     // 2 to 4.
     let outcome = grant(shared, seats, &mut uncommitted, ask, (now, at), Tick::at(now + with_drift(shared.ttl)));
     match &outcome {

@@ -170,11 +170,9 @@ impl Desk {
             let mut state = self.0.lock();
             let Some(ownership) = &mut state.ownership else { return Err(Denied::NotOwner) };
             let (seats_of, mut uncommitted) = ownership.parts();
-            let seats = seats_of.get_mut(&seat.license);
-            let Some(seats) = seats.filter(|seats| seats.seating.since(&seat.held()) == Some(seat.since)) else {
-                return Ok(false);
-            };
-            if !free(&self.0, &seat.license, seats, &mut uncommitted, &seat.held())? {
+            let seats = seats_of.get(&seat.license);
+            let is_held = seats.is_some_and(|seats| seats.seating.since(&seat.held()) == Some(seat.since));
+            if !is_held || !free(&self.0, &seat.license, seats_of, &mut uncommitted, &seat.held())? {
                 return Ok(false);
             }
             self.0.metrics.released.inc();
@@ -236,6 +234,13 @@ impl Desk {
         let ownership = state.ownership.as_mut()?;
         let Some(seats) = ownership.seats_of.get_mut(license) else { return Some(BTreeMap::new()) };
         Some(seats.uses().into_iter().map(|(pool, u)| (pool.to_string(), u)).collect())
+    }
+
+    /// The Licenses under which seats are held on the grants of this one.
+    pub fn held_under(&self, license: &LicenseName) -> Vec<LicenseName> {
+        let state = self.0.lock();
+        let seats = state.ownership.as_ref().and_then(|ownership| ownership.seats_of.get(license));
+        seats.map(|seats| seats.seating.elsewhere().under.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// The Licenses whose use has changed since the last call.

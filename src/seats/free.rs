@@ -4,8 +4,8 @@
 use tokio::sync::oneshot;
 
 use super::asked::Denied;
-use super::grant::look_up;
-use super::ownership::{LicenseSeats, Uncommitted};
+use super::look_up::{look_up, settle};
+use super::ownership::{SeatsOf, Uncommitted};
 use super::queue::serve;
 use super::shared::Shared;
 use super::waiting::HEAD;
@@ -28,17 +28,17 @@ pub(super) struct Evicted {
 pub(super) fn free(
     shared: &Shared,
     license: &LicenseName,
-    seats: &mut LicenseSeats,
+    seats_of: &mut SeatsOf,
     uncommitted: &mut Uncommitted,
     seat: &HeldSeat,
 ) -> Result<bool, Denied> {
+    let Some(seats) = seats_of.get_mut(license) else { return Ok(false) };
     let Some(record) = seats.seating.release(seat) else { return Ok(false) };
-    uncommitted.pending.check(license, std::slice::from_ref(&record))?;
-    seats.seating.apply(&record, Tick::MIN);
-    uncommitted.pending.add(license, vec![record]);
-    if !seats.queue.is_empty() {
-        serve(shared, license, seats, uncommitted, HEAD);
-    }
+    let change = seats.change(license, vec![record]);
+    uncommitted.pending.check(&change)?;
+    seats.assume(&change);
+    uncommitted.pending.add(change);
+    serve(shared, license, seats_of, uncommitted, HEAD);
     Ok(true)
 }
 
@@ -51,22 +51,22 @@ pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) 
     let Some(seats) = seats_of.get_mut(license) else {
         return shared.known(license).map(|()| Evicted { count: 0, all: true, durable });
     };
-    let mut records = match user {
+    let records = match user {
         Some(user) => seats.seating.table().release_user(user),
         None => seats.seating.table().expired(Tick::MAX),
     };
     let wanted = records.len();
-    records = uncommitted.pending.fitting(license, records);
-    if records.is_empty() && wanted > 0 {
+    let change = uncommitted.pending.fitting(seats.change(license, records));
+    let count = change.records.len();
+    if count == 0 && wanted > 0 {
         return Err(Denied::Overloaded);
     }
-    records.iter().for_each(|record| seats.seating.apply(record, Tick::MIN));
-    let count = records.len();
     if count > 0 {
-        uncommitted.pending.add(license, records);
+        seats.assume(&change);
+        uncommitted.pending.add(change);
         uncommitted.waiting.push(notify);
-        if count == wanted && !seats.queue.is_empty() {
-            serve(shared, license, seats, &mut uncommitted, MOST_QUEUED);
+        if count == wanted {
+            serve(shared, license, seats_of, &mut uncommitted, MOST_QUEUED);
         }
         shared.wake_committer.notify_one();
     }
@@ -83,22 +83,30 @@ pub(super) fn sweep(shared: &Shared) -> usize {
         let mut state = shared.lock();
         let Some(ownership) = &mut state.ownership else { return 0 };
         let (seats_of, mut uncommitted) = ownership.parts();
-        for (license, seats) in seats_of {
+        settle(seats_of);
+        let licenses: Vec<LicenseName> = seats_of.keys().cloned().collect();
+        for license in &licenses {
+            let Some(seats) = seats_of.get(license) else { continue };
             let mut records = seats.seating.table().expired(now);
+            let looked_up =
+                if records.is_empty() { look_up(shared, seats_of, license, at).map(|_| ()) } else { Ok(()) };
+            let Some(seats) = seats_of.get_mut(license) else { continue };
             // A deleted License ends no session.
-            if records.is_empty() && look_up(shared, license, seats, at).is_ok() {
+            if records.is_empty() && looked_up.is_ok() {
                 records = seats.seating.ended(at);
             }
-            records = uncommitted.pending.fitting(license, records);
-            if !records.is_empty() {
-                records.iter().for_each(|record| seats.seating.apply(record, Tick::MIN));
-                swept += records.len();
-                uncommitted.pending.add(license, records);
+            let change = uncommitted.pending.fitting(seats.change(license, records));
+            if !change.records.is_empty() {
+                seats.assume(&change);
+                swept += change.records.len();
+                uncommitted.pending.add(change);
             }
             if !seats.queue.is_empty() {
                 seats.queue.forget(now);
                 queued += seats.queue.len();
-                serve(shared, license, seats, &mut uncommitted, MOST_QUEUED);
+                serve(shared, license, seats_of, &mut uncommitted, MOST_QUEUED);
+            } else if looked_up.is_err() && seats.seating.table().in_use_at_all() == 0 {
+                seats_of.forget(license);
             }
         }
     }

@@ -8,24 +8,7 @@ use super::outcome::Outcome;
 use super::ownership::{LicenseSeats, Uncommitted};
 use super::shared::Shared;
 use crate::domain::Instant;
-use crate::domain::license::name::LicenseName;
 use crate::domain::tick::{Moment, Tick};
-
-/// Looks up what the License grants if that may have changed. Returns whether it did so.
-pub(super) fn look_up(
-    shared: &Shared,
-    license: &LicenseName,
-    seats: &mut LicenseSeats,
-    at: Instant,
-) -> Result<bool, Denied> {
-    let outdated = seats.stale || seats.good_until.is_some_and(|until| until <= at);
-    if outdated {
-        let judged = shared.judge(license, at)?;
-        seats.seating.set(judged.terms, judged.people, at);
-        (seats.good_until, seats.uid, seats.stale) = (judged.next, Some(judged.uid), false);
-    }
-    Ok(outdated)
-}
 
 /// Grants a request until `until`, or says why not. The table has the grant when this returns, the ledger soon after.
 pub(super) fn grant(
@@ -38,7 +21,7 @@ pub(super) fn grant(
 ) -> Result<Outcome, Denied> {
     let request = ask.request();
     // 2. Decide.
-    let grant = seats.seating.decide(&request, at).map_err(Denied::Refused)?;
+    let mut grant = seats.seating.decide(&request, at).map_err(Denied::Refused)?;
     if grant.records.is_empty() {
         if !shared.proof.is_there(now) {
             return Err(Denied::NotOwner);
@@ -57,16 +40,18 @@ pub(super) fn grant(
     {
         return Err(Denied::LedgerIncomplete { why: closed.why.clone(), wait: closed.until - now });
     }
-    uncommitted.pending.check(&ask.license, &grant.records)?;
+    let change = seats.change(&ask.license, std::mem::take(&mut grant.records));
+    uncommitted.pending.check(&change)?;
     if uncommitted.is_stuck(now) {
         return Err(Denied::LedgerUnavailable);
     }
     // 3. Assume.
+    change.records.iter().for_each(|record| seats.seating.apply(record, until));
     seats.seating.assume(&grant, &request, until);
     let granted = ask.granted(&grant, &seats.seating);
     seats.note_peaks();
     // 4. The next commit writes it.
-    uncommitted.pending.add(&ask.license, grant.records);
+    uncommitted.pending.add(change);
     let (notify, durable) = oneshot::channel();
     uncommitted.waiting.push(notify);
     Ok(Outcome::Then(granted, durable))

@@ -92,7 +92,7 @@ fn keep<'s>(shared: &Shared, asked: impl IntoIterator<Item = &'s Seat>) -> Resul
         let is_kept = seats.seating.heartbeat(&seat.held(), Tick::at(now), until);
         if !is_kept {
             // The TTL of the seat is over, and the sweep has not freed it yet.
-            match free(shared, &seat.license, seats, &mut uncommitted, &seat.held()) {
+            match free(shared, &seat.license, seats_of, &mut uncommitted, &seat.held()) {
                 Ok(_) => _ = shared.metrics.lost.inc(),
                 Err(denied) => unsure = Some(denied),
             }

@@ -82,7 +82,7 @@ impl Ledger {
                         let here = found.journal.sequence();
                         found.incomplete.get_or_insert(Incomplete::SetBack { found: here, written: last });
                     }
-                    found.journal.wrote(&seal, &Vec::new());
+                    found.journal.wrote(&seal, &[]);
                     return Ok(found);
                 }
                 // The previous owner has written meanwhile, or another replica is taking over: read the ledger again.
@@ -128,6 +128,7 @@ impl Ledger {
             epoch: i64::try_from(entry.epoch).unwrap_or(i64::MAX),
             sequence: i64::try_from(entry.sequence).unwrap_or(i64::MAX),
             bases: Some(i64::try_from(entry.bases).unwrap_or(i64::MAX)),
+            grants: Vec::new(),
             lines: entry.lines.clone(),
         };
         let compare = |found: &SeatLedger, sent: &SeatLedger| {
@@ -158,6 +159,7 @@ impl Ledger {
             epoch: i64::try_from(epoch).unwrap_or(i64::MAX),
             sequence: i64::try_from(base.sequence).unwrap_or(i64::MAX),
             bases: None,
+            grants: base.grants.split(' ').filter(|grant| !grant.is_empty()).map(str::to_owned).collect(),
             lines: base.lines.clone(),
         };
         let compare = |found: &SeatLedger, sent: &SeatLedger| {
@@ -194,7 +196,8 @@ fn read_entry(spec: SeatLedgerSpec) -> Entry {
 fn read_base(place: BasePlace, spec: SeatLedgerSpec) -> Base {
     let license = LicenseName::new(&place.license.namespace, &place.license.name);
     let name = BaseName { license, pool: place.pool.as_str().into(), number: place.number };
-    Base { name, sequence: u64::try_from(spec.sequence).unwrap_or(0), lines: spec.lines }
+    let sequence = u64::try_from(spec.sequence).unwrap_or(0);
+    Base { name, sequence, grants: spec.grants.join(" "), lines: spec.lines }
 }
 
 /// `base-NAMESPACE-LICENSE-POOL-NUMBER-HASH`, cut to the length of a name. The hash distinguishes bases whose readable

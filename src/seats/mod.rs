@@ -2,7 +2,7 @@
 //!
 //! A request for a seat takes six steps; their numbers stand in the code too.
 //!
-//! 1. **Look up** what the License grants, if that may have changed (`grant.rs`, called by `decide.rs`).
+//! 1. **Look up** what the License grants, if that may have changed (`look_up.rs`).
 //! 2. **Decide**, as a pure function of the table and what the License grants (`domain/seats/seating.rs`).
 //! 3. **Assume** the grant in the table, so that the next decision sees it (`grant.rs`).
 //! 4. **Write** all that waits as one entry of the ledger (`commit.rs`, through `ledger.rs`).
@@ -28,6 +28,7 @@
 //! | What is known of a waiter? | `waiting.rs` |
 //! | What does an owner keep in memory? | `ownership.rs` |
 //! | What do all callers and tasks share? | `shared.rs` |
+//! | What does a License grant, less what is held under others on the same grants? | `look_up.rs` |
 //! | How is a seat of a License granted? | `grant.rs` |
 //! | Who waits for a seat, and whose turn is it? | `queue.rs` |
 //! | Who is granted what, and when? | `decide.rs` |
@@ -50,6 +51,7 @@ mod grant;
 mod heartbeats;
 pub mod ledger;
 pub mod limits;
+mod look_up;
 pub mod metrics;
 mod outcome;
 mod ownership;

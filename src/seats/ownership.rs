@@ -1,6 +1,7 @@
 //! What an owner of the ledger keeps in memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -10,10 +11,14 @@ use super::pending::Pending;
 use super::waiting::Waiter;
 use crate::domain::Instant;
 use crate::domain::license::name::LicenseName;
-use crate::domain::seats::journal::{BaseName, Journal};
+use crate::domain::license::trust::Trust;
+use crate::domain::seats::elsewhere::Draws;
+use crate::domain::seats::hold::Record;
+use crate::domain::seats::journal::{BaseName, Change, Journal};
 use crate::domain::seats::queue::Queue;
 use crate::domain::seats::seating::Seating;
-use crate::domain::tick::Moment;
+use crate::domain::tick::{Moment, Tick};
+use crate::observed::Judged;
 
 /// What changes at a desk.
 #[derive(Default)]
@@ -29,7 +34,7 @@ pub(super) struct DeskState {
 /// The state of an owner.
 pub(super) struct Ownership {
     pub journal: Journal,
-    pub seats_of: HashMap<LicenseName, LicenseSeats>,
+    pub seats_of: SeatsOf,
     pub pending: Pending,
     pub waiting: Vec<oneshot::Sender<()>>,
     /// Callers that asked again for what the write under way contains.
@@ -51,13 +56,30 @@ pub(super) struct Closed {
     pub licenses: HashSet<String>,
 }
 
+/// The seats of each License, and who draws on which grant.
+#[derive(Default)]
+pub(super) struct SeatsOf {
+    of: HashMap<LicenseName, LicenseSeats>,
+    /// By the name of the grant: the Licenses whose seats draw on it, whoever signed it.
+    drawing_on: HashMap<Arc<str>, BTreeSet<LicenseName>>,
+}
+
 /// The seats of one License.
 pub(super) struct LicenseSeats {
     pub seating: Seating,
     /// When to look up again what the License grants; `None` if only a change of an object requires it.
     pub good_until: Option<Instant>,
     pub stale: bool,
+    /// `None` if the License does not exist.
     pub uid: Option<String>,
+    /// Whom the License trusts.
+    pub trust: Arc<Trust>,
+    /// The grants on which the seats draw.
+    pub draws: Draws,
+    /// These grants, as the ledger notes them.
+    pub note: Arc<str>,
+    /// The seats beyond what the License grants, when they were last counted.
+    pub uncovered: BTreeMap<Arc<str>, u64>,
     peaks: BTreeMap<Arc<str>, u64>,
     /// The use that was last reported as changed.
     reported: BTreeMap<Arc<str>, Use>,
@@ -97,7 +119,7 @@ impl DeskState {
 }
 
 impl Ownership {
-    pub fn new(journal: Journal, seats_of: HashMap<LicenseName, LicenseSeats>, closed: Option<Closed>) -> Self {
+    pub fn new(journal: Journal, seats_of: SeatsOf, closed: Option<Closed>) -> Self {
         Ownership {
             journal,
             seats_of,
@@ -116,10 +138,95 @@ impl Ownership {
     }
 
     /// The seats of each License, and what changes together with them.
-    pub fn parts(&mut self) -> (&mut HashMap<LicenseName, LicenseSeats>, Uncommitted<'_>) {
+    pub fn parts(&mut self) -> (&mut SeatsOf, Uncommitted<'_>) {
         let Ownership { seats_of, pending, waiting, joining, writing_since, closed, .. } = self;
         let closed = closed.as_ref();
         (seats_of, Uncommitted { pending, waiting, joining, writing_since: *writing_since, closed })
+    }
+}
+
+impl SeatsOf {
+    /// The License grants what was judged; nothing if there is none.
+    pub fn show(&mut self, license: &LicenseName, judged: Option<Judged>, at: Instant) {
+        let Some(seats) = self.of.get_mut(license) else { return };
+        seats.stale = false;
+        match judged {
+            Some(judged) => {
+                seats.seating.set(judged.terms, judged.people, at);
+                (seats.good_until, seats.uid) = (judged.next, Some(judged.uid));
+                seats.trust = judged.reading.trust;
+                self.draw(license, |draws| draws.now_has(judged.grants));
+            }
+            None => {
+                seats.seating.grants_nothing(at);
+                (seats.good_until, seats.uid) = (None, None);
+                self.draw(license, |draws| draws.now_has(BTreeSet::new()));
+            }
+        }
+    }
+
+    /// Changes on what the seats of a License draw.
+    pub fn draw(&mut self, license: &LicenseName, change: impl FnOnce(&mut Draws)) {
+        let Some(seats) = self.of.get_mut(license) else { return };
+        let before = seats.draws.clone();
+        change(&mut seats.draws);
+        if seats.draws == before {
+            return;
+        }
+        seats.note = seats.draws.note().into();
+        let names = |draws: &Draws| -> BTreeSet<Arc<str>> {
+            draws.has().iter().chain(draws.owes()).map(|grant| grant.name.clone()).collect()
+        };
+        let (before, now) = (names(&before), names(&seats.draws));
+        for name in before.difference(&now) {
+            if let Some(licenses) = self.drawing_on.get_mut(name) {
+                licenses.remove(license);
+                if licenses.is_empty() {
+                    self.drawing_on.remove(name);
+                }
+            }
+        }
+        for name in now.difference(&before) {
+            self.drawing_on.entry(name.clone()).or_default().insert(license.clone());
+        }
+    }
+
+    /// Other Licenses whose seats draw on the grants that this one has.
+    pub fn drawing_on_the_grants_of(&self, license: &LicenseName) -> BTreeSet<LicenseName> {
+        let has = self.of.get(license).into_iter().flat_map(|seats| seats.draws.has());
+        let drawing = has.filter_map(|grant| self.drawing_on.get(&grant.name)).flatten();
+        drawing.filter(|other| *other != license).cloned().collect()
+    }
+
+    /// Has the Licenses that draw on these grants looked up before the next decision about them, except for one.
+    pub fn have_looked_up(&mut self, grants: &BTreeSet<Arc<str>>, except: &LicenseName) {
+        let drawing: BTreeSet<LicenseName> =
+            grants.iter().filter_map(|name| self.drawing_on.get(name)).flatten().cloned().collect();
+        for license in drawing.iter().filter(|license| *license != except) {
+            if let Some(seats) = self.of.get_mut(license) {
+                seats.stale = true;
+            }
+        }
+    }
+
+    /// Forgets the seats of a License.
+    pub fn forget(&mut self, license: &LicenseName) {
+        self.draw(license, |draws| *draws = Draws::default());
+        self.of.remove(license);
+    }
+}
+
+impl Deref for SeatsOf {
+    type Target = HashMap<LicenseName, LicenseSeats>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.of
+    }
+}
+
+impl DerefMut for SeatsOf {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.of
     }
 }
 
@@ -149,6 +256,10 @@ impl LicenseSeats {
             good_until: None,
             stale: true,
             uid: None,
+            trust: Arc::default(),
+            draws: Draws::default(),
+            note: "".into(),
+            uncovered: BTreeMap::new(),
             peaks: BTreeMap::new(),
             reported: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -156,11 +267,28 @@ impl LicenseSeats {
         }
     }
 
+    /// A change of the seats, with what the ledger notes of the License.
+    pub fn change(&self, license: &LicenseName, records: Vec<Record>) -> Change {
+        Change { license: license.clone(), grants: self.note.clone(), records }
+    }
+
+    /// Applies records that free seats.
+    pub fn assume(&mut self, change: &Change) {
+        change.records.iter().for_each(|record| self.seating.apply(record, Tick::MIN));
+    }
+
+    /// Whether to look up again what the License grants.
+    pub fn is_outdated(&self, at: Instant) -> bool {
+        self.stale || self.good_until.is_some_and(|until| until <= at)
+    }
+
     /// How many seats of each pool are in use.
     pub fn uses(&mut self) -> BTreeMap<Arc<str>, Use> {
         self.note_peaks();
         let table = self.seating.table();
-        self.peaks.iter().map(|(pool, peak)| (pool.clone(), Use { in_use: table.in_use(pool), peak: *peak })).collect()
+        let elsewhere = self.seating.elsewhere();
+        let of = |pool: &Arc<str>, peak| Use { in_use: table.in_use(pool), peak, elsewhere: elsewhere.of(pool) };
+        self.peaks.iter().map(|(pool, peak)| (pool.clone(), of(pool, *peak))).collect()
     }
 
     /// Whether the use has changed since the last call.

@@ -10,10 +10,11 @@ use std::time::Duration;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::asked::{Ask, Denied, Granted};
-use super::grant::{grant, look_up};
+use super::grant::grant;
 use super::limits::with_drift;
+use super::look_up::look_up;
 use super::outcome::Outcome;
-use super::ownership::{DeskState, LicenseSeats, Uncommitted};
+use super::ownership::{DeskState, SeatsOf, Uncommitted};
 use super::shared::Shared;
 use super::waiting::Waiter;
 use crate::domain::license::name::LicenseName;
@@ -47,12 +48,16 @@ pub(super) fn join<'d>(
 pub(super) fn serve(
     shared: &Shared,
     license: &LicenseName,
-    seats: &mut LicenseSeats,
+    seats_of: &mut SeatsOf,
     uncommitted: &mut Uncommitted,
     most: usize,
 ) {
+    if seats_of.get(license).is_none_or(|seats| seats.queue.is_empty()) {
+        return;
+    }
     let (now, at) = (monotonic(), shared.clock.now().at);
-    let looked_up = look_up(shared, license, seats, at);
+    let looked_up = look_up(shared, seats_of, license, at);
+    let Some(seats) = seats_of.get_mut(license) else { return };
     let most = if looked_up == Ok(false) { most } else { MOST_QUEUED };
     let mut queue = std::mem::take(&mut seats.queue);
     queue.call(most, |waiting| {

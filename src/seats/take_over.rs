@@ -1,7 +1,6 @@
 //! How an owner begins: it seals the ledger, so that no previous owner can write any longer, and takes over the seats
 //! that are held.
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,15 +12,14 @@ use super::commit;
 use super::free::sweep;
 use super::ledger::{Ledger, LedgerError};
 use super::limits::with_drift;
-use super::ownership::{Closed, LicenseSeats, Ownership};
+use super::look_up::look_up;
+use super::ownership::{Closed, LicenseSeats, Ownership, SeatsOf};
 use super::proof::PROOF_LASTS;
 use super::shared::Shared;
-use crate::domain::license::mode::Mode;
 use crate::domain::license::name::LicenseName;
+use crate::domain::seats::elsewhere::Draws;
 use crate::domain::seats::journal::{Incomplete, LedgerContents};
-use crate::domain::seats::roster::Members;
 use crate::domain::seats::seating::Seating;
-use crate::domain::seats::terms::SeatTerms;
 use crate::domain::tick::{Moment, Tick};
 use crate::machine::{jittered, monotonic};
 use crate::wrong::{self, Variant::*};
@@ -112,7 +110,7 @@ async fn forget_ttl_before(shared: &Shared, all_know: Moment) {
 
 /// Takes over the ledger. Returns the time at which the last holder stops relying on what a previous owner granted.
 async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerError> {
-    let LedgerContents { mut journal, holds, incomplete } = ledger.seal(shared.ttl).await?;
+    let LedgerContents { mut journal, holds, grants, incomplete } = ledger.seal(shared.ttl).await?;
     // Between taking the Lease and sealing, another replica may have taken both and granted seats: then this seal has
     // only fenced that replica's writes, not the answers it gives from memory, and nothing may be granted here. The
     // Lease, renewed without a gap, shows that nobody has (tests/seat_protocol: LeaseThenSeal).
@@ -125,14 +123,18 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerErr
     let wait = if wrong::is(ReclaimWithoutWaiting) { Duration::ZERO } else { with_drift(proof_lasts + ttl) };
     let until = Tick::at(now + wait);
     let at = shared.clock.now().at;
-    let mut seats_of: HashMap<LicenseName, LicenseSeats> = HashMap::new();
+    let mut seats_of = SeatsOf::default();
     for (license, record) in &holds {
-        let seats = seats_of.entry(license.clone()).or_insert_with(|| {
-            let judged = shared.observed.judge(license, at);
-            let (terms, people) = judged.map_or_else(nothing, |judged| (judged.terms, judged.people));
-            LicenseSeats::new(Seating::new(terms, people, at))
-        });
+        let seats = seats_of.entry(license.clone()).or_insert_with(|| LicenseSeats::new(Seating::empty(at)));
         seats.seating.apply(record, until);
+    }
+    for (license, noted) in grants.into_iter().filter(|_| !wrong::is(GrantsNotNoted)) {
+        seats_of.draw(&license, |draws| *draws = Draws::noted(noted));
+    }
+    let licenses: Vec<LicenseName> = seats_of.keys().cloned().collect();
+    for license in &licenses {
+        // Seats of a License that is gone are kept as well.
+        let _ = look_up(shared, &mut seats_of, license, at);
     }
     let held: u64 = seats_of.values().map(|seats| seats.seating.table().in_use_at_all()).sum();
     tracing::info!(epoch = journal.epoch(), entry = journal.sequence(), held, "took over the ledger and the seats");
@@ -156,10 +158,4 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerErr
     shared.lock().ownership = Some(ownership);
     shared.metrics.owns.set(1);
     Ok(now + wait)
-}
-
-/// What a License that does not exist grants.
-fn nothing() -> (Arc<SeatTerms>, Arc<Members>) {
-    let terms = SeatTerms { mode: Mode::Demo, ever_licensed: false, demo_seats: 0, ending: None, pools: Vec::new() };
-    (Arc::new(terms), Arc::new(Members::unite(&[])))
 }

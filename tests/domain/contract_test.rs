@@ -13,7 +13,7 @@ use seatkeeper::domain::contract::timeline::{Event, next_event, next_wake, timel
 use seatkeeper::domain::contract::{Contract, Line, PoolOrder, SeatChange, Terms};
 use seatkeeper::domain::license::entitlement::{Presentation, Presented, entitlement, present};
 use seatkeeper::domain::license::jwk::signing_key_pem;
-use seatkeeper::domain::license::key::{Claims, Holder, Lifetime, OnDemo, sign_key};
+use seatkeeper::domain::license::key::{Claims, Holder, Lifetime, OnDemo, sign_key, verify_key};
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::domain::license::pool::{CountBy, PoolModel};
 use seatkeeper::domain::license::trust::{Revocations, Trust, sign_revocations};
@@ -585,7 +585,11 @@ fn presented(ledger: &Ledger) -> Vec<Presented> {
     let list = Revocations { version: 1, iat: 0, serials: ledger.revoked.clone() };
     trust.heed(sign_revocations(&list, &key).as_bytes()).unwrap();
     let to = Presentation { product: "innoacd", cluster: "uid", trust: &trust };
-    ledger.keys.iter().map(|k| present("secret", &k.entry, sign_key(&k.claims, &key).as_bytes(), &to)).collect()
+    ledger
+        .keys
+        .iter()
+        .map(|k| present("secret", &k.entry, verify_key(sign_key(&k.claims, &key).as_bytes(), to.trust), &to))
+        .collect()
 }
 
 #[test]

@@ -15,7 +15,8 @@ fn terms(pools: Value, now: &str) -> SeatTerms {
         "plan": "p", "demo_seats": 2, "pools": pools,
     }))
     .expect("claims of a key");
-    let key = Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims)), refusal: None };
+    let key =
+        Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims)), grant: None, refusal: None };
     let (keys, now) = ([key], now.parse().expect("a time"));
     SeatTerms::new(&entitlement(&keys, now), &[], &[])
 }

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use seatkeeper::domain::license::grant::GrantId;
 use seatkeeper::domain::license::name::LicenseName;
 use seatkeeper::domain::seats::hold::{Free, Hold, Record};
 use seatkeeper::domain::seats::journal::{
-    Base, BaseName, Changes, Entry, Incomplete, Journal, LONGEST_TTL, LedgerContents, RING, place, read,
+    Base, BaseName, Change, Changes, Entry, Incomplete, Journal, LONGEST_TTL, LedgerContents, RING, place, read,
 };
 use seatkeeper::domain::seats::line::write_base;
 use seatkeeper::domain::seats::table::Table;
@@ -32,6 +33,16 @@ struct Owner {
     tables: BTreeMap<LicenseName, Table>,
 }
 
+/// The grants on which the seats of a License draw.
+fn grants(license: &LicenseName) -> String {
+    format!("grant-of-{0}.signer another-of-{0}.signer", license.name)
+}
+
+/// What a commit changes of a License.
+fn of(license: LicenseName, records: Vec<Record>) -> Change {
+    Change { grants: grants(&license).into(), license, records }
+}
+
 type Held = BTreeSet<(LicenseName, String, u32, String)>;
 
 fn held(tables: &BTreeMap<LicenseName, Table>) -> Held {
@@ -53,7 +64,12 @@ impl Owner {
     fn begin_with(store: &mut Store, ttl: Option<u64>) -> (Self, Option<Incomplete>) {
         let found = store.read();
         let folded = found.fold();
-        let LedgerContents { mut journal, holds, incomplete } = found;
+        let LedgerContents { mut journal, holds, incomplete, grants: noted } = found;
+        for (license, record) in &holds {
+            let of = noted.get(license).into_iter().flatten().map(GrantId::to_string);
+            let expected: BTreeSet<String> = grants(license).split(' ').map(str::to_owned).collect();
+            assert_eq!(of.collect::<BTreeSet<_>>(), expected, "{license}: {record:?}");
+        }
         for base in folded {
             journal.wrote_base(&base.name, base.sequence);
             store.bases.insert(base.name.clone(), base);
@@ -75,7 +91,8 @@ impl Owner {
         for name in names {
             let table = self.tables.entry(name.license.clone()).or_default();
             let lines = write_base(table.holders_within(&name.pool, name.slots()));
-            let base = Base { name: name.clone(), sequence: self.journal.sequence(), lines };
+            let base =
+                Base { name: name.clone(), sequence: self.journal.sequence(), grants: grants(&name.license), lines };
             self.journal.wrote_base(&name, base.sequence);
             store.bases.insert(name, base);
         }
@@ -85,7 +102,7 @@ impl Owner {
         self.write_bases(store, self.journal.in_the_way());
         assert_eq!(self.journal.in_the_way(), [], "a base that is written is not in the way");
         let entry = self.journal.entry(changes);
-        for (license, records) in changes {
+        for Change { license, records, .. } in changes {
             let table = self.tables.entry(license.clone()).or_default();
             records.iter().for_each(|record| table.apply(record, Tick::MIN));
         }
@@ -141,7 +158,7 @@ impl Owner {
             Step::Commit(changes) => {
                 let record = |(license, pool, slot): &(usize, usize, u32)| {
                     let (name, record) = change(wanted, *license, *pool, *slot);
-                    (name, vec![record])
+                    of(name, vec![record])
                 };
                 let changes: Changes = changes.iter().map(record).collect();
                 self.commit(store, &changes);
@@ -247,7 +264,7 @@ fn owners_that_die_one_after_another_seal_over_nothing_that_no_base_holds() {
         let (mut owner, _) = Owner::begin(&mut store);
         for n in 0..commits {
             let (name, record) = change(&mut wanted, 0, 0, u32::try_from(n).expect("few"));
-            owner.commit(&mut store, &vec![(name, vec![record])]);
+            owner.commit(&mut store, &vec![of(name, vec![record])]);
         }
         for nth in 0..RING + 3 {
             let (next, incomplete) = Owner::begin(&mut store);
@@ -261,12 +278,12 @@ fn a_corrupted_entry_is_named() {
     let mut store = Store::default();
     let (mut owner, _) = Owner::begin(&mut store);
     let (name, record) = change(&mut Held::new(), 0, 0, 1);
-    owner.commit(&mut store, &vec![(name, vec![record])]);
+    owner.commit(&mut store, &vec![of(name, vec![record])]);
     store.ring.get_mut(&2).expect("the second entry").lines.push_str("+seven\n");
     let LedgerContents { incomplete: Some(incomplete), holds, .. } = store.read() else { panic!("it cannot be read") };
     assert!(holds.is_empty());
     let said = incomplete.to_string();
-    assert!(said.starts_with("entry 2 of the journal cannot be read: line 4: "), "{said}");
+    assert!(said.starts_with("entry 2 of the journal cannot be read: line 5: "), "{said}");
 }
 
 #[test]

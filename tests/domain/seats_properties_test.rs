@@ -486,7 +486,13 @@ impl World {
             "demo_seats": self.demo_seats, "pools": self.pools.iter().map(pool).collect::<Vec<_>>(),
         }))
         .unwrap();
-        let key = Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims)), refusal: None };
+        let key = Presented {
+            secret: "s".into(),
+            entry: "e".into(),
+            claims: Some(Arc::new(claims)),
+            grant: None,
+            refusal: None,
+        };
         let seconds = match self.mode {
             Mode::Full => 1,
             Mode::Grace => 10,

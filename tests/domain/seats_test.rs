@@ -36,7 +36,8 @@ fn terms_at(now: Instant, pools: Value, assignments: &[Assignment], reservations
         "demo_seats": 2, "on_demo": {"EndAfterMinutes": 30}, "pools": pools,
     }))
     .unwrap();
-    let key = Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims)), refusal: None };
+    let key =
+        Presented { secret: "s".into(), entry: "e".into(), claims: Some(Arc::new(claims)), grant: None, refusal: None };
     Arc::new(SeatTerms::new(&entitlement(&[key], now), assignments, reservations))
 }
 

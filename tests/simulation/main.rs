@@ -30,6 +30,7 @@
 //! | `agents_test.rs` | thousands of agents at one desk, each answer judged |
 //! | `queue_test.rs` | waiters for a seat |
 //! | `proof_test.rs`, `lost_test.rs` | what an owner of the ledger may answer when another may own it |
+//! | `moved_grants_test.rs` | keys that move between Licenses while seats are held |
 //! | `shown_test.rs` | what a License shows of its seats |
 //! | `on_demo_test.rs` | sessions when demo mode begins |
 
@@ -46,6 +47,7 @@ mod faults;
 mod generate;
 mod key;
 mod lost_test;
+mod moved_grants_test;
 mod on_demo_test;
 mod oracle;
 mod owners_test;

@@ -6,6 +6,7 @@ mod seats_in_use;
 mod status;
 mod sufficiency;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,12 +18,13 @@ use crate::api::license::LicenseStatus;
 use crate::cluster::client::CallError;
 use crate::cluster::clock::Now;
 use crate::cluster::watch::all;
-use crate::domain::license::entitlement::{grants_of, next_transition};
+use crate::domain::license::entitlement::{Presented, grants_of, next_transition};
 use crate::domain::license::name::LicenseName;
 use crate::observed::Judged;
 use crate::observed::holdings::Claimant;
 use crate::observed::reading::{Reading, claimed_grants};
 use crate::observed::references::target;
+use crate::wrong::{self, Variant::DeletedStillGrants};
 use metrics::LicenseMetrics;
 use status::Shown;
 use sufficiency::OnRosters;
@@ -64,8 +66,8 @@ impl Controller for LicenseController {
         desk.look_again(&name);
         // 2. Read the keys and the trust.
         let mut reading = Reading::of(license, observed);
-        // 3. Claim the grants of the keys. Licenses that gain or lose a grant by that are looked at again.
-        for other in observed.holdings.claim(Claimant::of(license), grants_of(&reading.keys)) {
+        // 3. Claim the grants of the keys. Licenses that gain a grant by that are looked at again.
+        for other in observed.holdings.claim(&Claimant::of(license, &reading.trust), &grants_of(&reading.keys)) {
             self.kind.queue.add(other);
         }
         // 4. Find out why Secrets are missing.
@@ -75,7 +77,8 @@ impl Controller for LicenseController {
         // 6. Show.
         let on_rosters = OnRosters::of(license, &judged, observed, now.at);
         let next = next_transition(&judged.reading.keys, now.at);
-        let shown = Shown { judged: &judged, next, on_rosters: on_rosters.as_ref(), uses: desk.in_use(&name) };
+        let (uses, held_under) = (desk.in_use(&name), desk.held_under(&name));
+        let shown = Shown { judged: &judged, next, on_rosters: on_rosters.as_ref(), uses, held_under };
         let status = status::of(license, &shown, before, now);
         self.metrics.show(license, &status);
         let membership = on_rosters.and_then(|on_rosters| on_rosters.next_change);
@@ -88,6 +91,10 @@ impl Controller for LicenseController {
     }
 
     fn forget(&self, license: &License) {
+        // The desk takes the grants away from the seats before another License can have them.
+        if !wrong::is(DeletedStillGrants) {
+            self.with.desk.look_again(&LicenseName::new(&license.namespace().unwrap_or_default(), &license.name_any()));
+        }
         self.metrics.forget(license);
         self.with.observed.enrolment.forget(license);
         for other in license.uid().iter().flat_map(|uid| self.with.observed.holdings.release(uid)) {
@@ -97,21 +104,34 @@ impl Controller for LicenseController {
 }
 
 impl LicenseController {
-    /// Finds out which License holds each grant that several claim, before the first License is judged: of two Licenses
-    /// with the same key the older one counts, in whatever order they are looked at. A forged key only causes a closer
-    /// look.
+    /// Finds out which License has each grant that several claim, before the first License is judged: the one whose
+    /// status shows it, as a previous leader found; if none does, the one created first. A forged key only causes a
+    /// closer look.
     pub fn take_stock(&self) {
         let licenses = all(&self.kind.cache);
-        let readable: Vec<&License> = licenses.iter().filter_map(|object| object.0.as_ref().ok()).collect();
-        let claims: Vec<BTreeSet<String>> = readable.iter().map(|l| claimed_grants(l, &self.with.observed)).collect();
+        let mut readable: Vec<&License> = licenses.iter().filter_map(|object| object.0.as_ref().ok()).collect();
+        readable.sort_by_cached_key(|license| {
+            let created = license.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
+            (created, license.uid())
+        });
+        let observed = &self.with.observed;
+        let claims: Vec<BTreeSet<String>> = readable.iter().map(|l| claimed_grants(l, observed)).collect();
         let mut claimants: HashMap<&str, u32> = HashMap::new();
         for grant in claims.iter().flatten() {
             *claimants.entry(grant).or_default() += 1;
         }
-        for (license, grants) in readable.into_iter().zip(&claims) {
-            if grants.iter().any(|grant| claimants.get(grant.as_str()).is_some_and(|count| *count > 1)) {
-                let reading = Reading::of(license, &self.with.observed);
-                self.with.observed.holdings.claim(Claimant::of(license), grants_of(&reading.keys));
+        let is_contested = |grant: &String| claimants.get(grant.as_str()).is_some_and(|count| *count > 1);
+        let contesting = readable.into_iter().zip(&claims).filter(|(_, grants)| grants.iter().any(is_contested));
+        let read: Vec<(&License, Reading)> = contesting.map(|(l, _)| (l, Reading::of(l, observed))).collect();
+        for only_shown in [true, false] {
+            for (license, reading) in &read {
+                let shown = license.status.iter().flat_map(|status| &status.grants);
+                let shown: BTreeSet<&str> = shown.map(|grant| grant.grant.as_str()).collect();
+                let is_shown =
+                    |key: &&Presented| key.claims.as_ref().is_some_and(|key| shown.contains(key.grant().as_str()));
+                let keys: Vec<Presented> =
+                    reading.keys.iter().filter(|key| !only_shown || is_shown(key)).cloned().collect();
+                observed.holdings.claim(&Claimant::of(license, &reading.trust), &grants_of(&keys));
             }
         }
     }

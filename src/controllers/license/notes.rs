@@ -66,6 +66,7 @@ mod tests {
             limit: Some(limit),
             in_use: Some(in_use),
             peak: Some(in_use),
+            held_elsewhere: None,
         };
         LicenseStatus {
             mode: Some(Mode::Full),

@@ -28,6 +28,9 @@ impl LicenseController {
                 seen = epoch;
                 self.look_at_used();
             }
+            for license in self.with.observed.holdings.release_gone() {
+                self.kind.queue.add(license);
+            }
             for license in self.with.desk.changed_use() {
                 self.kind.queue.add(ObjectRef::new(&license.name).within(&license.namespace));
             }

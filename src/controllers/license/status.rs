@@ -12,6 +12,7 @@ use crate::domain::license::entitlement::{
     EXPIRING_SOON, Entitlement, KeyState, PoolLimit, Presented, Transition, replaced,
 };
 use crate::domain::license::mode::Mode;
+use crate::domain::license::name::LicenseName;
 use crate::domain::license::pool::PoolModel;
 use crate::domain::reason::Reason;
 use crate::domain::trusted_time::TOLERANCE;
@@ -24,6 +25,7 @@ const SHOWN_KEYS: usize = 32;
 const SHOWN_GRANTS: usize = 32;
 const SHOWN_POOLS: usize = 1024;
 const SHOWN_FEATURES: usize = 64;
+const SHOWN_UNDER: usize = 16;
 const SHOWN_TEXT: usize = 1000;
 
 /// What the status of a License is made of, besides its spec.
@@ -33,11 +35,13 @@ pub struct Shown<'s> {
     pub on_rosters: Option<&'s OnRosters>,
     /// The use of each pool; `None` while no replica owns the ledger.
     pub uses: Option<BTreeMap<String, Use>>,
+    /// The Licenses under which seats are held on the grants of this one.
+    pub held_under: Vec<LicenseName>,
 }
 
 /// The status of `license`. Equal to `before` if nothing has changed.
 pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) -> LicenseStatus {
-    let Shown { judged, next, on_rosters, uses } = shown;
+    let Shown { judged, next, on_rosters, uses, held_under } = shown;
     let Judged { reading, entitlement: granted, .. } = judged;
     let pools: Vec<PoolStatus> =
         granted.pools.iter().take(SHOWN_POOLS).map(|limit| pool(limit, before, uses.as_ref())).collect();
@@ -53,6 +57,7 @@ pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) ->
         next_transition: next.map(|next| NextMode { at: next.at.into(), to: next.to }),
         demo_seats: Some(granted.demo_seats),
         seats: Some(seats_in_use(granted, &pools)),
+        held_under: held_under.iter().take(SHOWN_UNDER).map(|name| cut(&name.to_string())).collect(),
         pools,
         features: granted.features.iter().take(SHOWN_FEATURES).map(|feature| cut(feature)).collect(),
         grants: granted
@@ -86,7 +91,11 @@ fn pool(pool: &PoolLimit, before: &LicenseStatus, uses: Option<&BTreeMap<String,
     };
     let peak = shown.and_then(|shown| shown.peak).unwrap_or(0);
     let peak = uses.and_then(|uses| uses.get(&pool.name)).map_or(0, |u| u.peak).max(peak).max(in_use);
-    PoolStatus { name, model: pool.model, limit: pool.limit, in_use: Some(in_use), peak: Some(peak) }
+    let held_elsewhere = match uses {
+        Some(uses) => uses.get(&pool.name).map(|u| u.elsewhere).filter(|seats| *seats > 0),
+        None => shown.and_then(|shown| shown.held_elsewhere),
+    };
+    PoolStatus { name, model: pool.model, limit: pool.limit, in_use: Some(in_use), peak: Some(peak), held_elsewhere }
 }
 
 /// `agents 37/50`; `agents 50` if no seat is held.

@@ -252,8 +252,8 @@ async fn deliver(
 /// The entries that this issuer signed. All other entries are left alone.
 fn read_issued(entries: &Entries, issuer: &Issuer, observed: &Observed) -> Vec<IssuedKey> {
     let read = |(entry, text): (&String, &ByteString)| {
-        let claims = observed.verified.verify(&text.0, issuer.trust()).ok()?;
-        Some(IssuedKey { entry: entry.clone(), claims: Claims::clone(&claims) })
+        let key = observed.verified.verify(&text.0, issuer.trust()).ok()?;
+        Some(IssuedKey { entry: entry.clone(), claims: Claims::clone(&key.claims) })
     };
     entries.iter().filter_map(read).collect()
 }

@@ -4,7 +4,8 @@ use chrono::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::key::{Claims, OnDemo};
+use super::grant::GrantId;
+use super::key::{Claims, GenuineKey, OnDemo};
 use super::mode::{GrantState, Mode, grant_state};
 use super::pool::{PoolGrant, PoolModel};
 use super::refusal::Refusal;
@@ -23,6 +24,8 @@ pub struct Presented {
     pub entry: String,
     /// `None` if the text is not a genuine key.
     pub claims: Option<Arc<Claims>>,
+    /// The grant that the key belongs to; `None` if the text is not a genuine key.
+    pub grant: Option<GrantId>,
     pub refusal: Option<Refusal>,
 }
 
@@ -34,21 +37,16 @@ pub struct Presentation<'a> {
     pub trust: &'a Trust,
 }
 
-/// Reads one entry and checks that it is a genuine key, for this product and this cluster, and not revoked.
-pub fn present(secret: &str, entry: &str, text: &[u8], to: &Presentation) -> Presented {
-    presented(secret, entry, super::key::verify_key(text, to.trust).map(Arc::new), to)
-}
-
-/// Like [`present`], for an entry that was already verified with `to.trust`.
-pub fn presented(secret: &str, entry: &str, verified: Result<Arc<Claims>, Refusal>, to: &Presentation) -> Presented {
-    let (claims, refusal) = match verified {
-        Err(refusal) => (None, Some(refusal)),
-        Ok(claims) => {
+/// Checks that an entry, which was verified with `to.trust`, is for this product and this cluster, and not revoked.
+pub fn present(secret: &str, entry: &str, verified: Result<GenuineKey, Refusal>, to: &Presentation) -> Presented {
+    let (claims, grant, refusal) = match verified {
+        Err(refusal) => (None, None, Some(refusal)),
+        Ok(GenuineKey { claims, grant }) => {
             let refusal = refuse(&claims, to);
-            (Some(claims), refusal)
+            (Some(claims), Some(grant), refusal)
         }
     };
-    Presented { secret: secret.to_owned(), entry: entry.to_owned(), claims, refusal }
+    Presented { secret: secret.to_owned(), entry: entry.to_owned(), claims, grant, refusal }
 }
 
 fn refuse(claims: &Claims, to: &Presentation) -> Option<Refusal> {
@@ -69,8 +67,8 @@ impl Presented {
 }
 
 /// The grants that these keys belong to, without the refused keys.
-pub fn grants_of(keys: &[Presented]) -> BTreeSet<String> {
-    keys.iter().filter_map(|key| key.sound()).map(Claims::grant).collect()
+pub fn grants_of(keys: &[Presented]) -> BTreeSet<GrantId> {
+    keys.iter().filter(|key| key.refusal.is_none()).filter_map(|key| key.grant.clone()).collect()
 }
 
 /// For each key, whether it was revoked while another key of its grant lasts at least as long: it was replaced, so its
@@ -91,9 +89,9 @@ pub fn replaced(keys: &[Presented]) -> Vec<bool> {
 }
 
 /// Refuses the keys whose grant another License of the cluster already uses. `holder_of` returns that License.
-pub fn refuse_in_use_elsewhere(keys: &mut [Presented], holder_of: impl Fn(&str) -> Option<String>) {
-    for key in keys {
-        if let Some(holder) = key.sound().and_then(|claims| holder_of(&claims.grant())) {
+pub fn refuse_in_use_elsewhere(keys: &mut [Presented], holder_of: impl Fn(&GrantId) -> Option<String>) {
+    for key in keys.iter_mut().filter(|key| key.refusal.is_none()) {
+        if let Some(holder) = key.grant.as_ref().and_then(&holder_of) {
             key.refusal = Some(Refusal::InUseElsewhere { holder });
         }
     }

@@ -5,7 +5,9 @@ use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::grant::GrantId;
 use super::pool::PoolGrant;
 use super::refusal::Refusal;
 use super::token::{self, open, sign};
@@ -184,13 +186,25 @@ pub fn sign_key(claims: &Claims, key: &SigningKey) -> String {
     sign(KEY_TYPE, &serde_json::to_value(claims).unwrap_or_default(), key)
 }
 
-/// Returns the claims of `text` if it is a genuine key from a trusted issuer: shape, algorithm, signature and claims
-/// are checked. What it grants, and when, is decided elsewhere. Algorithm and public key are never taken from the
-/// token.
-pub fn verify_key(text: &[u8], trust: &Trust) -> Result<Claims, Refusal> {
-    let claims: Claims = open(text, KEY_TYPE, MAX_KEY_BYTES, |kid| trust.key(kid))?;
+/// A key that was found genuine.
+#[derive(Clone, Debug)]
+pub struct GenuineKey {
+    pub claims: Arc<Claims>,
+    /// The grant that it belongs to, with its signer.
+    pub grant: GrantId,
+}
+
+/// Reads `text` if it is a genuine key from a trusted issuer: shape, algorithm, signature and claims are checked. What
+/// it grants, and when, is decided elsewhere. Algorithm and public key are never taken from the token.
+pub fn verify_key(text: &[u8], trust: &Trust) -> Result<GenuineKey, Refusal> {
+    let mut signer = String::new();
+    let signed_with = |kid: &str| {
+        kid.clone_into(&mut signer);
+        trust.key(kid)
+    };
+    let claims: Claims = open(text, KEY_TYPE, MAX_KEY_BYTES, signed_with)?;
     claims.check().map_err(Refusal::Malformed)?;
-    Ok(claims)
+    Ok(GenuineKey { grant: GrantId::of(&claims, &signer), claims: Arc::new(claims) })
 }
 
 /// Returns the header and the payload of a key **without verifying them**: for display, never for decisions.

@@ -1,6 +1,7 @@
 //! Licences: signed keys, which of them count, and what they grant at an instant.
 
 pub mod entitlement;
+pub mod grant;
 pub mod jwk;
 pub mod key;
 pub mod members;

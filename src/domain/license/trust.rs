@@ -45,6 +45,11 @@ impl Trust {
         self.keys.values()
     }
 
+    /// The thumbprints of these keys.
+    pub fn signers(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
     pub fn is_revoked(&self, serial: &str) -> bool {
         self.revoked.contains(serial)
     }

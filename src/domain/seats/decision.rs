@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::elsewhere::Elsewhere;
 use super::headcount::Headcount;
 use super::hold::{Hold, Occupant, Record, free};
 use super::refusal::Refusal;
@@ -23,6 +24,7 @@ pub(super) struct Decision<'d> {
     pub terms: &'d SeatTerms,
     pub members: &'d Members,
     pub headcount: &'d Headcount,
+    pub elsewhere: &'d Elsewhere,
     pub request: &'d Request<'d>,
     pub now: Instant,
 }
@@ -257,7 +259,7 @@ impl Decision<'_> {
         let pool = self.pool(active);
         let slots = self.table.slots(&pool.name)?;
         let home = self.terms.pools.iter().position(|other| other.overflows_to.as_ref() == Some(&pool.name))?;
-        if self.terms.pools[home].limit.is_some_and(|limit| self.table.in_use(&self.pool(home).name) >= limit) {
+        if self.terms.pools[home].limit.is_some_and(|limit| self.held(home) >= limit) {
             return None;
         }
         let mover = self.headcount.pools[active].overflowed.iter().find_map(|slot| {
@@ -286,14 +288,14 @@ impl Decision<'_> {
         if !self.entitled(place) {
             return room.min(self.demo_room());
         }
-        let held = self.table.in_use(&pool.name) - u64::from(leaving.is_some());
+        let held = self.held(place) - u64::from(leaving.is_some());
         room.min(pool.limit_for(self.request.version).map_or(u64::MAX, |limit| limit.saturating_sub(held)))
     }
 
     fn room_for_any_version(&self, place: usize, team: Option<&str>, leaving: Option<Option<&str>>) -> u64 {
         let pool = self.pool(place);
         let Some(limit) = pool.limit else { return u64::MAX };
-        let held = self.table.in_use(&pool.name) - u64::from(leaving.is_some());
+        let held = self.held(place) - u64::from(leaving.is_some());
         limit.saturating_sub(held).saturating_sub(self.reserved(place, team, leaving.flatten()))
     }
 
@@ -307,22 +309,32 @@ impl Decision<'_> {
     }
 
     fn demo_room(&self) -> u64 {
-        self.terms.demo_room(self.table.in_use_at_all())
+        self.terms.demo_room(self.held_in_all())
+    }
+
+    /// The seats of a pool that are held, also under other Licenses.
+    fn held(&self, place: usize) -> u64 {
+        let pool = &self.pool(place).name;
+        self.table.in_use(pool) + self.elsewhere.of(pool)
+    }
+
+    fn held_in_all(&self) -> u64 {
+        self.table.in_use_at_all() + self.elsewhere.in_all()
     }
 
     /// Why there is no room for `count` seats.
     fn refuse(&self, place: usize, count: u32) -> Refusal {
         let pool = self.pool(place);
-        let held = self.table.in_use(&pool.name);
+        let held = self.held(place);
         let limit = pool.limit_for(self.request.version).unwrap_or(u64::MAX);
         let name = pool.name.to_string();
         if self.terms.mode == Mode::Demo {
-            Refusal::DemoSeatsExhausted { held: self.table.in_use_at_all(), demo_seats: self.terms.demo_seats }
+            Refusal::DemoSeatsExhausted { held: self.held_in_all(), demo_seats: self.terms.demo_seats }
         } else if !self.entitled(place) {
             let newest = self.terms.pools.iter().filter_map(PoolTerms::newest).max();
             Refusal::VersionNotEntitled { version: self.request.version.unwrap_or(0), newest }
         } else if held.saturating_add(count.into()) > limit {
-            Refusal::SeatsExhausted { pool: name, held, limit, asked: count }
+            Refusal::SeatsExhausted { elsewhere: self.elsewhere.of(&name), pool: name, held, limit, asked: count }
         } else {
             Refusal::ReservedForTeam { pool: name, held, limit, reserved: self.reserved(place, self.team(), None) }
         }

@@ -9,7 +9,9 @@
 //! after the last one, and no write of the previous owner can succeed any longer: it would go to that very object.
 //!
 //! Every entry says how long holders may rely on a seat. Replicas may differ in `--seat-ttl`, and the ring overwrites the
-//! entry with which an owner began. That line begins with `!`, so a version that does not know it skips it.
+//! entry with which an owner began. That line begins with `!`, so a version that does not know it skips it. So does the
+//! line that notes the grants on which the seats of a License draw: the next owner must know them, even if the License
+//! and its keys are gone by then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use super::hold::{Hold, Record};
 use super::line::{LineError, read_base, read_records, write_base, write_records};
 use super::table::Table;
+use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
 use crate::domain::tick::Tick;
 
@@ -30,6 +33,8 @@ pub const BASE_SLOTS: u32 = 256;
 const BEHIND: u64 = RING / 2;
 /// Begins a line that is not about a seat: it says who took over, or for how long a holder may rely on a seat.
 const ASIDE: char = '!';
+/// Begins the line with the grants of a License.
+const GRANTS: &str = "!grants ";
 /// The longest TTL of a seat in seconds (`--seat-ttl`). A longer one found in a ledger is taken as this.
 pub const LONGEST_TTL: u64 = 3_600;
 
@@ -53,8 +58,17 @@ impl BaseName {
     }
 }
 
-/// What one commit changed.
-pub type Changes = Vec<(LicenseName, Vec<Record>)>;
+/// What one commit changed, in order.
+pub type Changes = Vec<Change>;
+
+/// What changed of a License.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub license: LicenseName,
+    /// The grants on which its seats draw, as `Draws::note` writes them.
+    pub grants: Arc<str>,
+    pub records: Vec<Record>,
+}
 
 /// An entry, as in its object of the ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +86,8 @@ pub struct Base {
     pub name: BaseName,
     /// The last entry that the base includes; it includes all before.
     pub sequence: u64,
+    /// The grants on which the seats of the License draw, as `Draws::note` writes them.
+    pub grants: String,
     pub lines: String,
 }
 
@@ -80,53 +96,69 @@ pub fn place(sequence: u64) -> u64 {
     sequence % RING
 }
 
-/// The lines of an entry: `@namespace/name` before the records of each License.
-pub fn write_changes(changes: &Changes) -> String {
+/// The lines of an entry: `@namespace/name` and the grants of each License, before its records.
+pub fn write_changes(changes: &[Change]) -> String {
     let mut text = String::new();
-    for (license, records) in changes {
+    for Change { license, grants, records } in changes {
         let _ = writeln!(text, "@{license}");
+        if !grants.is_empty() {
+            let _ = writeln!(text, "{GRANTS}{grants}");
+        }
         text.push_str(&write_records(records));
     }
     text
 }
 
-/// The bytes that the records of a License take in the lines of an entry.
-pub fn written(license: &LicenseName, records: &[Record]) -> usize {
-    "@/\n".len() + license.namespace.len() + license.name.len() + write_records(records).len()
+/// The bytes that a change takes in the lines of an entry, or a little more.
+pub fn size_of(change: &Change) -> usize {
+    let name = "@/\n".len() + change.license.namespace.len() + change.license.name.len();
+    name + GRANTS.len() + change.grants.len() + "\n".len() + write_records(&change.records).len()
+}
+
+fn read_grants(text: &str) -> impl Iterator<Item = GrantId> {
+    text.split(' ').filter_map(GrantId::read)
+}
+
+/// The part of an entry that is about one License.
+struct Part<'e> {
+    license: LicenseName,
+    grants: &'e str,
+    /// The number of the line with the name of the License, counted from 1.
+    line: usize,
+    records: String,
+}
+
+impl Part<'_> {
+    fn read(self) -> Result<Change, LineError> {
+        let fail = |error: LineError| LineError { line: self.line + error.line, what: error.what };
+        let records = read_records(&self.records).map_err(fail)?;
+        Ok(Change { license: self.license, grants: self.grants.into(), records })
+    }
 }
 
 fn read_changes(lines: &str) -> Result<Changes, LineError> {
     let mut changes = Changes::new();
-    let mut at = 0;
-    let mut part = String::new();
-    let mut license: Option<LicenseName> = None;
-    let mut finish = |license: &mut Option<LicenseName>, part: &mut String, before: usize| match license.take() {
-        Some(license) => {
-            let records =
-                read_records(part).map_err(|error| LineError { line: before + error.line, what: error.what })?;
-            part.clear();
-            changes.push((license, records));
-            Ok(())
-        }
-        None if part.is_empty() => Ok(()),
-        None => Err(LineError { line: 1, what: "no `@namespace/name` comes before it".into() }),
-    };
-    for (n, line) in lines.lines().enumerate().filter(|(_, line)| !line.starts_with(ASIDE)) {
-        match line.strip_prefix('@') {
-            Some(name) => {
-                finish(&mut license, &mut part, at)?;
-                let wrong = || LineError { line: n + 1, what: "`@namespace/name` has one part".into() };
-                let (namespace, name) = name.split_once('/').ok_or_else(wrong)?;
-                license = Some(LicenseName::new(namespace, name));
-                at = n + 1;
+    let mut part: Option<Part> = None;
+    for (n, line) in lines.lines().enumerate() {
+        if let Some(name) = line.strip_prefix('@') {
+            changes.extend(part.take().map(Part::read).transpose()?);
+            let wrong = || LineError { line: n + 1, what: "`@namespace/name` has one part".into() };
+            let (namespace, name) = name.split_once('/').ok_or_else(wrong)?;
+            let license = LicenseName::new(namespace, name);
+            part = Some(Part { license, grants: "", line: n + 1, records: String::new() });
+        } else if line.starts_with(ASIDE) {
+            if let (Some(part), Some(grants)) = (&mut part, line.strip_prefix(GRANTS)) {
+                part.grants = grants;
+                part.line += 1;
             }
-            None => {
-                part.push_str(line);
-                part.push('\n');
-            }
+        } else {
+            let wrong = || LineError { line: n + 1, what: "no `@namespace/name` comes before it".into() };
+            let part = part.as_mut().ok_or_else(wrong)?;
+            part.records.push_str(line);
+            part.records.push('\n');
         }
     }
-    finish(&mut license, &mut part, at)?;
+    changes.extend(part.map(Part::read).transpose()?);
     Ok(changes)
 }
 
@@ -156,6 +188,8 @@ pub struct LedgerContents {
     pub journal: Journal,
     /// Every seat that is held, in an order in which the records can be applied.
     pub holds: Vec<(LicenseName, Record)>,
+    /// The grants on which these seats draw, and perhaps some more.
+    pub grants: BTreeMap<LicenseName, BTreeSet<GrantId>>,
     /// Why the ledger may not show every seat that is held. If set, nothing may be granted for a TTL.
     pub incomplete: Option<Incomplete>,
 }
@@ -171,8 +205,12 @@ impl LedgerContents {
             self.holds.iter().filter(of_base).for_each(|(_, record)| table.apply(record, Tick::MIN));
             write_base(table.holders_within(&name.pool, name.slots()))
         };
+        let grants = |name: &BaseName| {
+            let grants = self.grants.get(&name.license).into_iter().flatten();
+            grants.map(GrantId::to_string).collect::<Vec<_>>().join(" ")
+        };
         let in_the_way = self.journal.in_the_way().into_iter();
-        in_the_way.map(|name| Base { lines: lines(&name), sequence, name }).collect()
+        in_the_way.map(|name| Base { lines: lines(&name), grants: grants(&name), sequence, name }).collect()
     }
 }
 
@@ -232,7 +270,9 @@ pub fn read(entries: &[Entry], bases: &[Base]) -> LedgerContents {
     };
     let mut incomplete = entries.is_empty().then_some(Incomplete::Empty);
     let mut holds = Vec::new();
+    let mut grants: BTreeMap<LicenseName, BTreeSet<GrantId>> = BTreeMap::new();
     for base in bases {
+        grants.entry(base.name.license.clone()).or_default().extend(read_grants(&base.grants));
         match read_base(&base.name.pool, &base.lines) {
             Ok(held) => {
                 let license = &base.name.license;
@@ -254,7 +294,8 @@ pub fn read(entries: &[Entry], bases: &[Base]) -> LedgerContents {
     for entry in &entries {
         match read_changes(&entry.lines) {
             Ok(changes) => {
-                for (license, records) in changes {
+                for Change { license, grants: noted, records } in changes {
+                    grants.entry(license.clone()).or_default().extend(read_grants(&noted));
                     for record in records {
                         let base = BaseName::of(&license, &record);
                         if journal.bases.get(&base).is_none_or(|holds| *holds < entry.sequence) {
@@ -274,7 +315,7 @@ pub fn read(entries: &[Entry], bases: &[Base]) -> LedgerContents {
     if let Some(expected) = entries.last().map(|entry| entry.bases).filter(|expected| found < *expected) {
         incomplete.get_or_insert(Incomplete::BasesMissing { found, expected });
     }
-    LedgerContents { journal, holds, incomplete }
+    LedgerContents { journal, holds, grants, incomplete }
 }
 
 impl Journal {
@@ -309,13 +350,13 @@ impl Journal {
     /// The entry that makes this owner the only one that can write. `who` distinguishes it from the same entry of
     /// another replica that takes over at the same time.
     pub fn seal(&self, who: &str) -> Entry {
-        let mut seal = Entry { epoch: self.epoch + 1, ..self.entry(&Changes::new()) };
+        let mut seal = Entry { epoch: self.epoch + 1, ..self.entry(&[]) };
         let _ = writeln!(seal.lines, "{ASIDE}{who}");
         seal
     }
 
     /// The next entry. It may be written once `in_the_way` is empty.
-    pub fn entry(&self, changes: &Changes) -> Entry {
+    pub fn entry(&self, changes: &[Change]) -> Entry {
         Entry {
             epoch: self.epoch,
             sequence: self.sequence + 1,
@@ -340,9 +381,9 @@ impl Journal {
     }
 
     /// Records that `entry`, with these changes, is durable.
-    pub fn wrote(&mut self, entry: &Entry, changes: &Changes) {
+    pub fn wrote(&mut self, entry: &Entry, changes: &[Change]) {
         (self.epoch, self.sequence) = (entry.epoch, entry.sequence);
-        for (license, records) in changes {
+        for Change { license, records, .. } in changes {
             for record in records {
                 self.lacks(BaseName::of(license, record), entry.sequence);
             }

@@ -7,6 +7,7 @@
 //! | What can be asked, and what is answered? | `request.rs`, `refusal.rs` |
 //! | Who may take a seat? | `decision.rs`, called through `seating.rs` |
 //! | Which members, and of which team, hold a seat? | `headcount.rs` |
+//! | What is held under other Licenses on the same grants? | `elsewhere.rs` |
 //! | Whose turn is it when a seat comes free? | `queue.rs` |
 //! | Who holds which slot, and until when? | `table.rs`, `slots.rs`; what is said of it: `hold.rs` |
 //! | How is this written in the ledger? | `line.rs`, `journal.rs` |
@@ -15,6 +16,7 @@
 //! changes nothing: its effect on the table is in its records, and the same records, read back, give the same table.
 
 mod decision;
+pub mod elsewhere;
 mod headcount;
 pub mod hold;
 pub mod journal;

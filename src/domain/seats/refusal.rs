@@ -14,6 +14,8 @@ pub enum Refusal {
         held: u64,
         limit: u64,
         asked: u32,
+        /// How many of those held are held under other Licenses.
+        elsewhere: u64,
     },
     /// The licence has ended, and the demo seats, counted over all pools, are taken (I9).
     DemoSeatsExhausted {
@@ -120,18 +122,32 @@ impl Refusal {
     }
 }
 
+/// How many of the seats in use are held under other Licenses.
+struct Elsewhere(u64);
+
+impl fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            seats => write!(f, ", {seats} of them under a License that had the same key before"),
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::NoLicense => write!(f, "this licence has never had a key in force; add a key to get seats"),
-            Refusal::SeatsExhausted { pool, held, limit, asked: 1 } => write!(
+            Refusal::SeatsExhausted { pool, held, limit, asked: 1, elsewhere } => write!(
                 f,
-                "pool `{pool}` has {limit} seats and {held} are in use; wait until one is released, or order more"
+                "pool `{pool}` has {limit} seats and {held} are in use{}; wait until one is released, or order more",
+                Elsewhere(*elsewhere)
             ),
-            Refusal::SeatsExhausted { pool, held, limit, asked } => write!(
+            Refusal::SeatsExhausted { pool, held, limit, asked, elsewhere } => write!(
                 f,
-                "{asked} seats were requested at once, but pool `{pool}` has {limit} and {held} are in use; request \
-                 fewer"
+                "{asked} seats were requested at once, but pool `{pool}` has {limit} and {held} are in use{}; request \
+                 fewer",
+                Elsewhere(*elsewhere)
             ),
             Refusal::DemoSeatsExhausted { held, demo_seats } => write!(
                 f,

@@ -1,8 +1,10 @@
 //! The seats of one License: its table and everything else a decision depends on, kept together so that they agree.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decision::Decision;
+use super::elsewhere::Elsewhere;
 use super::headcount::Headcount;
 use super::hold::{HeldSeat, Record};
 use super::refusal::Refusal;
@@ -26,6 +28,7 @@ pub struct Seating {
     terms: Arc<SeatTerms>,
     members: Arc<Members>,
     headcount: Headcount,
+    elsewhere: Elsewhere,
 }
 
 impl Seating {
@@ -33,7 +36,18 @@ impl Seating {
     pub fn new(terms: Arc<SeatTerms>, members: Arc<Members>, now: Instant) -> Seating {
         let table = Table::default();
         let headcount = Headcount::of(&terms, &members, &table, now);
-        Seating { table, terms, members, headcount }
+        Seating { table, terms, members, headcount, elsewhere: Elsewhere::default() }
+    }
+
+    /// No seats, until it is known what the License grants.
+    pub fn empty(now: Instant) -> Seating {
+        Seating::new(Arc::new(SeatTerms::none()), Arc::new(Members::unite(&[])), now)
+    }
+
+    /// The License grants nothing any longer. Nobody who holds a seat loses it.
+    pub fn grants_nothing(&mut self, now: Instant) {
+        let terms = Arc::new(self.terms.without_seats());
+        self.set(terms, self.members.clone(), now);
     }
 
     pub fn table(&self) -> &Table {
@@ -50,13 +64,33 @@ impl Seating {
         (self.terms, self.members) = (terms, members);
     }
 
+    /// What is held under other Licenses on the grants of this one. It takes up seats of this one.
+    pub fn elsewhere(&self) -> &Elsewhere {
+        &self.elsewhere
+    }
+
+    pub fn set_elsewhere(&mut self, elsewhere: Elsewhere) {
+        self.elsewhere = elsewhere;
+    }
+
+    /// The seats of each pool that the terms do not cover, after those held elsewhere: they were granted under other
+    /// terms. In demo mode no seat is covered.
+    pub fn uncovered(&self) -> BTreeMap<Arc<str>, u64> {
+        let uncovered = |pool: &Arc<str>| {
+            let limit = self.terms.pool(pool).map_or(0, |terms| terms.limit.unwrap_or(u64::MAX));
+            self.table.in_use(pool).saturating_sub(limit.saturating_sub(self.elsewhere.of(pool)))
+        };
+        let pools = self.table.pools().map(|(pool, _)| (pool.clone(), uncovered(pool)));
+        pools.filter(|(_, seats)| *seats > 0).collect()
+    }
+
     /// Grants or refuses a request. The table does not change. If a member's period began or ended since the last decision,
     /// the order of the members is computed again, and nothing else.
     pub fn decide(&mut self, request: &Request, now: Instant) -> Result<Grant, Refusal> {
         request.check()?;
         self.refresh(now);
-        let Seating { table, terms, members, headcount } = self;
-        Decision { table, terms, members, headcount, request, now }.make()
+        let Seating { table, terms, members, headcount, elsewhere } = self;
+        Decision { table, terms, members, headcount, elsewhere, request, now }.make()
     }
 
     /// Records that free the seats of the sessions that demo mode has ended by `now`.

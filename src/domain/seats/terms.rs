@@ -106,6 +106,17 @@ impl SeatTerms {
         }
     }
 
+    /// What a License grants of which nothing is known.
+    pub fn none() -> SeatTerms {
+        SeatTerms { mode: Mode::Demo, ever_licensed: false, demo_seats: 0, ending: None, pools: Vec::new() }
+    }
+
+    /// The same pools, without a seat to grant.
+    pub fn without_seats(&self) -> SeatTerms {
+        let pool = |pool: &PoolTerms| PoolTerms { limit: Some(0), ..pool.clone() };
+        SeatTerms { pools: self.pools.iter().map(pool).collect(), ..SeatTerms::none() }
+    }
+
     pub fn pool(&self, name: &str) -> Option<&PoolTerms> {
         self.pools.iter().find(|pool| &*pool.name == name)
     }

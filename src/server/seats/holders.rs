@@ -10,7 +10,7 @@ use super::problems::reasons;
 use super::query;
 use super::wire::{Holder, Holders, MOST_HOLDERS, PoolUse};
 use crate::api::common::Timestamp;
-use crate::seats::Seat;
+use crate::seats::{Seat, Use};
 use crate::server::http::asked::Asked;
 use crate::server::http::operation::{Operation, parameter};
 use crate::server::http::problem::Problem;
@@ -41,8 +41,11 @@ pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
     let mut of_user = holders.into_iter().filter(|(seat, _)| wanted(seat)).skip(from);
     let page: Vec<Holder> = of_user.by_ref().take(limit).map(|(seat, client)| holder(seat, client)).collect();
     let more = of_user.next().map(|_| from + page.len());
-    let pools = pools.into_iter().map(|(pool, u)| PoolUse { pool, in_use: u.in_use, peak: u.peak }).collect();
-    Ok(json(StatusCode::OK, &Holders { holders: page, pools, more }))
+    let of_pool =
+        |(pool, u): (String, Use)| PoolUse { pool, in_use: u.in_use, peak: u.peak, held_elsewhere: u.elsewhere };
+    let pools = pools.into_iter().map(of_pool).collect();
+    let held_under = seats.desk.held_under(&license).iter().map(ToString::to_string).collect();
+    Ok(json(StatusCode::OK, &Holders { holders: page, pools, held_under, more }))
 }
 
 fn holder(seat: Seat, client: Option<String>) -> Holder {

@@ -130,7 +130,7 @@ mod tests {
     fn after(refusal: &Refusal) -> Option<Refusal> {
         let pool = String::new;
         Some(match refusal {
-            Refusal::NoLicense => Refusal::SeatsExhausted { pool: pool(), held: 1, limit: 1, asked: 1 },
+            Refusal::NoLicense => Refusal::SeatsExhausted { pool: pool(), held: 1, limit: 1, asked: 1, elsewhere: 0 },
             Refusal::SeatsExhausted { .. } => Refusal::DemoSeatsExhausted { held: 1, demo_seats: 1 },
             Refusal::DemoSeatsExhausted { .. } => {
                 Refusal::ReservedForTeam { pool: pool(), held: 1, limit: 1, reserved: 1 }

@@ -150,6 +150,8 @@ pub enum Answer {
 pub struct Holders {
     pub holders: Vec<Holder>,
     pub pools: Vec<PoolUse>,
+    /// The Licenses, as `namespace/name`, under which other seats of these pools are still held.
+    pub held_under: Vec<String>,
     /// Present if there are more holders: send it as `continue` to get the next ones.
     #[serde(skip_serializing_if = "Option::is_none", rename = "continue")]
     pub more: Option<usize>,
@@ -177,6 +179,8 @@ pub struct PoolUse {
     pub in_use: u64,
     /// The most seats in use at a time since the present owner took over the ledger.
     pub peak: u64,
+    /// Seats that are still held under other Licenses, which had the same keys before. They count against the limit.
+    pub held_elsewhere: u64,
 }
 
 /// How many seats an eviction freed.

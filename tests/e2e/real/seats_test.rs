@@ -12,7 +12,7 @@ use crate::harness::eventually::eventually;
 use crate::suite::faults_ground::{Ground, Order, SOON, Vendor};
 use crate::suite::faults_operators::Replica;
 
-const LEADS: &str = "ok: leads";
+pub const LEADS: &str = "ok: leads";
 
 /// A person with a ServiceAccount, who uses the seat server of a replica.
 pub struct Agent {

@@ -210,8 +210,8 @@ impl Vendor {
     /// Returns the keys in a Secret, oldest first, with the names of their entries; checks that each is genuine.
     pub async fn keys_with_entries(&self, secret: &str) -> Vec<(String, Claims)> {
         let read = |(entry, text): (String, ByteString)| {
-            let claims = verify_key(&text.0, &trust()).unwrap_or_else(|e| panic!("{secret}/{entry}: {e}"));
-            (entry, claims)
+            let key = verify_key(&text.0, &trust()).unwrap_or_else(|e| panic!("{secret}/{entry}: {e}"));
+            (entry, Claims::clone(&key.claims))
         };
         let mut keys: Vec<_> = self.entries(secret).await.into_iter().map(read).collect();
         keys.sort_by_key(|(_, key)| (key.nbf, key.iat));

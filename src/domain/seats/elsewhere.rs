@@ -1,0 +1,84 @@
+//! Seats that are held under one License on grants that another License has by now: the License was deleted or renamed,
+//! or its key was moved. Whoever holds such a seat keeps it, and it counts where the grant is now
+//! (docs/design/seats.md, Seats held elsewhere).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::domain::license::grant::GrantId;
+use crate::domain::license::name::LicenseName;
+
+/// The most grants that are noted of a License, so that what is noted stays small beside an entry of the ledger. Beyond
+/// that, those it has no longer are forgotten first.
+pub const MOST_NOTED: usize = 512;
+
+/// The grants on which the seats of a License draw.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draws {
+    has: BTreeSet<GrantId>,
+    owes: BTreeSet<GrantId>,
+}
+
+impl Draws {
+    /// What the ledger notes of a License. Which of these grants it still has is not known yet.
+    pub fn noted(note: BTreeSet<GrantId>) -> Self {
+        Draws { has: BTreeSet::new(), owes: note }
+    }
+
+    /// The grants that the License has.
+    pub fn has(&self) -> &BTreeSet<GrantId> {
+        &self.has
+    }
+
+    /// The grants that the License had when seats were granted that are still held, and that its own grants may not
+    /// cover.
+    pub fn owes(&self) -> &BTreeSet<GrantId> {
+        &self.owes
+    }
+
+    /// All of them, as the ledger notes them.
+    pub fn note(&self) -> String {
+        let all = self.has.iter().chain(&self.owes).take(MOST_NOTED);
+        all.map(GrantId::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The License has exactly these grants now. It owes all others until `owes_nothing`.
+    pub fn now_has(&mut self, has: BTreeSet<GrantId>) {
+        let before = std::mem::replace(&mut self.has, has);
+        self.owes.extend(before);
+        self.owes.retain(|grant| !self.has.contains(grant));
+        while self.has.len() + self.owes.len() > MOST_NOTED && self.owes.pop_last().is_some() {}
+    }
+
+    /// The grants of the License cover all seats that are held under it.
+    pub fn owes_nothing(&mut self) {
+        self.owes.clear();
+    }
+}
+
+/// What is held under other Licenses on the grants of this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// How many seats of each pool.
+    pub held: BTreeMap<Arc<str>, u64>,
+    /// Under which Licenses.
+    pub under: BTreeSet<LicenseName>,
+}
+
+impl Elsewhere {
+    /// Adds what another License holds beyond its own grants.
+    pub fn add(&mut self, license: &LicenseName, uncovered: &BTreeMap<Arc<str>, u64>) {
+        for (pool, seats) in uncovered {
+            *self.held.entry(pool.clone()).or_default() += seats;
+            self.under.insert(license.clone());
+        }
+    }
+
+    pub fn of(&self, pool: &str) -> u64 {
+        self.held.get(pool).copied().unwrap_or(0)
+    }
+
+    pub fn in_all(&self) -> u64 {
+        self.held.values().sum()
+    }
+}

@@ -1,0 +1,124 @@
+//! Looks up what a License grants, and what is held under other Licenses on the same grants. This is step 1 (see
+//! `mod.rs`).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::asked::Denied;
+use super::ownership::{LicenseSeats, SeatsOf};
+use super::shared::Shared;
+use crate::domain::Instant;
+use crate::domain::license::grant::GrantId;
+use crate::domain::license::name::LicenseName;
+use crate::domain::seats::elsewhere::{Draws, Elsewhere};
+use crate::domain::seats::seating::Seating;
+use crate::wrong::{self, Variant::CountedByName};
+
+/// Looks up what the License grants if that may have changed. Returns whether it did so; an error if there is no such
+/// License.
+pub(super) fn look_up(
+    shared: &Shared,
+    seats_of: &mut SeatsOf,
+    license: &LicenseName,
+    at: Instant,
+) -> Result<bool, Denied> {
+    if !seats_of.contains_key(license) {
+        // Only for a License that exists: nobody can fill the memory with names.
+        shared.known(license)?;
+        seats_of.insert(license.clone(), LicenseSeats::new(Seating::empty(at)));
+    }
+    let is_outdated = seats_of.get(license).is_some_and(|seats| seats.is_outdated(at));
+    if is_outdated {
+        look_up_together(shared, seats_of, license, at);
+    }
+    match seats_of.get(license) {
+        Some(seats) if seats.uid.is_some() => Ok(is_outdated),
+        _ => Err(Denied::UnknownLicense(license.clone())),
+    }
+}
+
+/// Counts again what is held beyond the grants of each License. Licenses whose grants that concerns are looked up before
+/// the next decision about them.
+pub(super) fn settle(seats_of: &mut SeatsOf) {
+    let owing: Vec<LicenseName> =
+        seats_of.iter().filter(|(_, seats)| !seats.draws.owes().is_empty()).map(|(name, _)| name.clone()).collect();
+    for license in owing {
+        settle_one(seats_of, &license);
+    }
+}
+
+/// Looks up a License, with all outdated ones that may have drawn on its grants before: they must not have them still
+/// when it is granted seats.
+fn look_up_together(shared: &Shared, seats_of: &mut SeatsOf, license: &LicenseName, at: Instant) {
+    let mut outdated = vec![license.clone()];
+    let mut looked_up = BTreeSet::new();
+    while let Some(name) = outdated.pop() {
+        if !seats_of.get(&name).is_some_and(|seats| seats.is_outdated(at)) {
+            continue;
+        }
+        let judged = shared.judge(&name, at).ok();
+        seats_of.show(&name, judged, at);
+        outdated.extend(seats_of.drawing_on_the_grants_of(&name));
+        looked_up.insert(name);
+    }
+    count_elsewhere(seats_of, &looked_up);
+    looked_up.iter().for_each(|name| settle_one(seats_of, name));
+    // What settling found concerns the License itself only if it is new, and then it has been counted.
+    if let Some(seats) = seats_of.get_mut(license) {
+        seats.stale = false;
+    }
+}
+
+/// Counts for each of these Licenses what is held elsewhere. What one of them holds beyond its grants depends on what is
+/// held elsewhere on these, so it begins with nothing and counts until the counts agree. They only rise, and never above
+/// what is held.
+fn count_elsewhere(seats_of: &mut SeatsOf, licenses: &BTreeSet<LicenseName>) {
+    let set = |seats_of: &mut SeatsOf, name: &LicenseName, elsewhere: Elsewhere| {
+        let Some(seats) = seats_of.get_mut(name).filter(|seats| *seats.seating.elsewhere() != elsewhere) else {
+            return false;
+        };
+        seats.seating.set_elsewhere(elsewhere);
+        true
+    };
+    for name in licenses {
+        set(seats_of, name, Elsewhere::default());
+    }
+    let mut agree = false;
+    while !agree {
+        agree = true;
+        for name in licenses {
+            let counted = elsewhere(seats_of, name);
+            agree &= !set(seats_of, name, counted);
+        }
+    }
+}
+
+/// What other Licenses hold on the grants of this one.
+fn elsewhere(seats_of: &SeatsOf, license: &LicenseName) -> Elsewhere {
+    let mut elsewhere = Elsewhere::default();
+    let Some(seats) = seats_of.get(license).filter(|seats| !seats.draws.has().is_empty()) else { return elsewhere };
+    for name in seats_of.drawing_on_the_grants_of(license) {
+        let Some(other) = seats_of.get(&name) else { continue };
+        let concerns = |owed: &GrantId| {
+            seats.trust.key(&owed.signer).is_some() && seats.draws.has().iter().any(|grant| grant.name == owed.name)
+        };
+        if other.draws.owes().iter().any(concerns) && !wrong::is(CountedByName) {
+            elsewhere.add(&name, &other.seating.uncovered());
+        }
+    }
+    elsewhere
+}
+
+fn settle_one(seats_of: &mut SeatsOf, license: &LicenseName) {
+    let Some(seats) = seats_of.get_mut(license) else { return };
+    let uncovered = seats.seating.uncovered();
+    let is_new = uncovered != seats.uncovered;
+    let owed: BTreeSet<Arc<str>> = seats.draws.owes().iter().map(|grant| grant.name.clone()).collect();
+    seats.uncovered = uncovered;
+    if seats.uncovered.is_empty() {
+        seats_of.draw(license, Draws::owes_nothing);
+    }
+    if is_new {
+        seats_of.have_looked_up(&owed, license);
+    }
+}
