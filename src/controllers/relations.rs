@@ -112,11 +112,8 @@ fn watch_kind<C: Controller>(
     let of = of.clone();
     watch.start(feed(all, move |all, object| {
         let Some(changed) = of.kind.note(object, C::references) else { return };
-        if let Ok(gone) = &object.0
-            && changed.is_gone
-        {
-            of.kind.forget(gone);
-            of.controller.forget(gone);
+        if changed.is_gone {
+            of.forget(object);
         }
         related(all, &changed);
         of.kind.queue.add(changed.name);

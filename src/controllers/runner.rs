@@ -151,6 +151,14 @@ impl<C: Controller> RunningKind<C> {
         RunningKind { controller: C::new(&kind, with), kind, with: with.clone() }
     }
 
+    /// Drops what is kept of an object that is gone.
+    pub fn forget(&self, object: &Guarded<C::Object>) {
+        if let Ok(object) = &object.0 {
+            self.kind.forget(object);
+            self.controller.forget(object);
+        }
+    }
+
     async fn reconcile(&self, object: &C::Object) -> Result<(), ReconcileError> {
         let now = self.with.clock.now();
         let before = self.kind.status_of(object);
@@ -223,6 +231,11 @@ async fn run<C: Controller>(running: &RunningKind<C>) {
                         waits.push(wait::<C>(name.clone(), *attempt));
                         tell(object.as_ref(), C::KIND, &error, *attempt);
                     }
+                }
+                // Deleted during the look, which may have noted it again after it was forgotten.
+                if cache.get(&name).is_none_or(|there| there.uid() != object.uid()) {
+                    running.forget(&object);
+                    again.insert(name.clone());
                 }
                 if again.remove(&name) {
                     queue.add(name);

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::runtime::reflector::store::Store;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cluster::watch::all;
 use crate::domain::fault::Fault;
@@ -17,7 +17,14 @@ use crate::domain::reason::Reason;
 
 /// Trust built from Secrets, kept until any of them changes: thousands of Licenses share one.
 #[derive(Default)]
-pub struct BuiltTrust(Mutex<HashMap<String, Built>>);
+pub struct BuiltTrust(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// How often all of it was dropped.
+    generation: u64,
+    built: HashMap<String, Built>,
+}
 
 /// The trust, and what is wrong with its Secrets.
 pub type Built = (Arc<Trust>, Vec<Fault>);
@@ -25,20 +32,34 @@ pub type Built = (Arc<Trust>, Vec<Fault>);
 impl BuiltTrust {
     /// Drops all of it: a trust Secret has changed.
     pub fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut state = self.lock();
+        state.generation += 1;
+        state.built.clear();
     }
 
     /// The trust that `secrets` state, with the lists of revoked keys in `all_trusts` that it signed.
     pub fn of(&self, secrets: &[Arc<Secret>], all_trusts: &Store<Secret>) -> Built {
         let name = |secret: &Arc<Secret>| format!("{:?}", (secret.uid(), secret.resource_version()));
         let key: String = secrets.iter().map(name).collect();
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return known.clone();
-        }
+        let generation = {
+            let state = self.lock();
+            if let Some(known) = state.built.get(&key) {
+                return known.clone();
+            }
+            state.generation
+        };
         let (trust, faults) = build(secrets, all_trusts);
         let built = (Arc::new(trust), faults);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, built.clone());
+        let mut state = self.lock();
+        // A Secret that changed while this was built may be missing from it, with what it revokes.
+        if state.generation == generation {
+            state.built.insert(key, built.clone());
+        }
         built
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

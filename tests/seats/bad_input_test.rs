@@ -1,7 +1,9 @@
 //! Bad input gets a precise problem, and no seat.
 
+use seatkeeper::machine::monotonic;
 use seatkeeper::server::http::body::MOST_BYTES;
 use serde_json::json;
+use std::time::Duration;
 
 use super::ground::{Ground, request, said};
 use super::http::send;
@@ -101,6 +103,18 @@ fn an_oversized_body_is_a_problem_too() {
         }
     }
     ground.ask("POST", SEATS, vec![b' '; MOST_BYTES]).is_problem(400, "InvalidRequest", &["EOF"]);
+}
+
+/// The attack: bodies that never end. Each of them used to be kept for as long as its caller liked.
+#[test]
+fn a_body_that_does_not_end_is_refused_in_time() {
+    let ground = Ground::take();
+    for method in ["POST", "PUT"] {
+        let began = monotonic();
+        let answer = ground.caller().asks_without_end(method, SEATS);
+        answer.is_problem(408, "BodyTooSlow", &["the body took longer than 10 s: send it at once"]);
+        assert!(monotonic() - began < Duration::from_secs(15));
+    }
 }
 
 #[test]

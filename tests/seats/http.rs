@@ -47,10 +47,14 @@ impl Answer {
 
 /// Sends a request with these header lines and returns the answer.
 pub fn send(address: &str, method: &str, path: &str, headers: &[String], body: &[u8]) -> Answer {
+    send_part(address, method, path, headers, body, body.len())
+}
+
+/// Sends a request that promises a body of `length`, with only this part of it.
+pub fn send_part(address: &str, method: &str, path: &str, headers: &[String], body: &[u8], length: usize) -> Answer {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
     );

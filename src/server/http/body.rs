@@ -5,6 +5,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 
 use super::problem::Problem;
 use super::reply::shown;
@@ -12,8 +13,19 @@ use super::reply::shown;
 /// The longest body that is accepted.
 pub const MOST_BYTES: usize = 1024 * 1024;
 
-/// Reads the whole body. Fails if it breaks off or has more than `MOST_BYTES`.
-pub async fn whole(mut body: Incoming) -> Result<Bytes, Problem> {
+/// A body has this long to arrive: nobody may fill the memory with bodies that never end.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Reads the whole body. Fails if it breaks off, has more than `MOST_BYTES`, or takes longer than `DEADLINE`.
+pub async fn whole(body: Incoming) -> Result<Bytes, Problem> {
+    let too_slow = || {
+        let detail = format!("the body took longer than {} s: send it at once", DEADLINE.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "BodyTooSlow", detail)
+    };
+    tokio::time::timeout(DEADLINE, collect(body)).await.map_err(|_| too_slow())?
+}
+
+async fn collect(mut body: Incoming) -> Result<Bytes, Problem> {
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(part) = frame.map_err(|_| Problem::invalid("the body broke off"))?.into_data() else { continue };

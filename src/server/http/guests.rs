@@ -24,7 +24,8 @@ pub struct Guest {
     /// Whether it has shown the credential.
     known: AtomicBool,
     sent_away: AtomicBool,
-    reader: AtomicWaker,
+    /// The task that reads and writes.
+    task: AtomicWaker,
     all: Guests,
 }
 
@@ -43,13 +44,13 @@ impl Guests {
             let stranger = present.iter().find(|guest| !guest.known.load(Relaxed))?;
             self.all().remove(&stranger.number);
             stranger.sent_away.store(true, Relaxed);
-            stranger.reader.wake();
+            stranger.task.wake();
         }
         let guest = Arc::new(Guest {
             number: COUNT.fetch_add(1, Relaxed),
             known: AtomicBool::new(false),
             sent_away: AtomicBool::new(false),
-            reader: AtomicWaker::new(),
+            task: AtomicWaker::new(),
             all: self.clone(),
         });
         self.all().insert(guest.number, Arc::downgrade(&guest));
@@ -80,30 +81,66 @@ pub struct Connection {
     pub guest: Arc<Guest>,
 }
 
+impl Connection {
+    /// Fails once the guest is sent away, and wakes the task then. A guest that sends requests and reads no answers is
+    /// never read from again, so writing asks too.
+    fn is_open(&self, context: &Context<'_>) -> std::io::Result<()> {
+        self.guest.task.register(context.waker());
+        match self.guest.sent_away.load(Relaxed) {
+            true => Err(std::io::ErrorKind::ConnectionAborted.into()),
+            false => Ok(()),
+        }
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        self.guest.reader.register(context.waker());
-        if self.guest.sent_away.load(Relaxed) {
-            return Poll::Ready(Err(std::io::ErrorKind::ConnectionAborted.into()));
-        }
+        self.is_open(context)?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.is_open(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.is_open(context)?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    /// The attack: requests one after the other, whose answers nobody reads. Such a connection was never sent away.
+    #[tokio::test]
+    async fn a_guest_that_reads_no_answers_makes_room_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let guests = Guests::with_room(1);
+        let silent = TcpStream::connect(address).await.expect("it listens");
+        let mut first = guests.admit(listener.accept().await.expect("it comes").0).expect("there is room");
+        let writing = tokio::spawn(async move { while first.write_all(&[0; 65_536]).await.is_ok() {} });
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert!(!writing.is_finished(), "it waits for the other end to read");
+        let _second = TcpStream::connect(address).await.expect("it listens");
+        assert!(guests.admit(listener.accept().await.expect("it comes").0).is_some());
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(5), writing).await;
+        assert!(ended.is_ok(), "it was not sent away");
+        drop(silent);
     }
 }

@@ -6,7 +6,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,9 @@ use super::guests::{Connection, Guest, Guests};
 
 /// How long to wait when no connection can be accepted because file descriptors have run out.
 const OUT_OF_FILES: Duration = Duration::from_millis(500);
+/// How long a connection may be silent between two requests, and how long the head of a request may take. Clients that
+/// keep a seat are heard far more often.
+const SILENT: Duration = Duration::from_secs(120);
 /// A client has this long to finish its TLS handshake; then it is cut off. So are replicas that watch this one over a
 /// silent connection (`cluster/watch_leader.rs`): they open another.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -79,5 +82,9 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, service: impl Servi
     let service = &service;
     let answering = service_fn(async move |request| Ok::<_, Infallible>(service.answer(request).await));
     // If the connection breaks, there is nobody left to notify.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answering).await;
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(SILENT)
+        .serve_connection(TokioIo::new(stream), answering)
+        .await;
 }

@@ -24,7 +24,7 @@ pub fn describe(schemas: &mut SchemaGenerator) -> Operation {
             "One request: its seats. If the same session asks again, it gets the same seats.",
         )
         .answer::<Answers>(schemas, 200, "Several requests: an answer for each.")
-        .problems(schemas, reasons(&[400, 401, 403, 404, 409, 413, 429, 503]))
+        .problems(schemas, reasons(&[400, 401, 403, 404, 408, 409, 413, 429, 503]))
 }
 
 pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {

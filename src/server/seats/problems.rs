@@ -11,7 +11,7 @@ use crate::server::http::problem::{A_MOMENT, Problem};
 const SEAT_MAY_COME_FREE: Duration = Duration::from_secs(5);
 
 /// Every reason for a refusal, by status: those of `status_of`, and those of `server/http/`, for the OpenAPI document.
-const REASONS: [(u16, &[&str]); 9] = [
+const REASONS: [(u16, &[&str]); 10] = [
     (400, &["InvalidRequest", "PoolRequired", "UserRequired", "ClientRequired"]),
     (401, &["Unauthorized"]),
     (
@@ -32,6 +32,7 @@ const REASONS: [(u16, &[&str]); 9] = [
         ],
     ),
     (404, &["UnknownLicense", "UnknownPool", "NotFound"]),
+    (408, &["BodyTooSlow"]),
     (409, &["SeatsExhausted", "DemoSeatsExhausted", "ReservedForTeam", "InUseOnOtherClient", "TooManySessions"]),
     (410, &["SeatLost"]),
     (413, &["BodyTooLarge"]),
@@ -123,8 +124,16 @@ mod tests {
     use crate::domain::license::pool::LoginMode;
 
     /// The reasons that have no `Denied`: those of `server/http/` and `routes.rs`, and of single operations.
-    const OTHERS: [&str; 7] =
-        ["Unauthorized", "Forbidden", "NamespaceNotAllowed", "NotFound", "SeatLost", "BodyTooLarge", "CallerUnknown"];
+    const OTHERS: [&str; 8] = [
+        "Unauthorized",
+        "Forbidden",
+        "NamespaceNotAllowed",
+        "NotFound",
+        "SeatLost",
+        "BodyTooLarge",
+        "BodyTooSlow",
+        "CallerUnknown",
+    ];
 
     /// Each refusal leads to the next, so that the compiler asks for a new one here.
     fn after(refusal: &Refusal) -> Option<Refusal> {

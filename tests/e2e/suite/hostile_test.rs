@@ -1,6 +1,10 @@
 //! What somebody with an ordinary namespace may try against the licence of somebody else.
 
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use seatkeeper::api::License;
 use seatkeeper::domain::license::mode::Mode;
+use serde_json::json;
 
 use super::case::{Case, KEYS, TRUST};
 use super::keys::{Signer, claims};
@@ -31,9 +35,37 @@ async fn k4_a_key_that_somebody_signed_for_anothers_grant_takes_nothing_away() {
     }
 }
 
+/// A License that was deleted while it was looked at used to keep its grant, and the next one with its key stayed in demo
+/// mode.
+#[tokio::test]
+async fn k4_a_license_leaves_its_grant_whenever_it_is_deleted() {
+    let case = Case::new("short-lived").await;
+    case.trust().await;
+    case.secret("keys", KEYS, &[("key.jwt", &Signer::of("vendor").sign(&claims("innoacd", &case.namespace, 365)))])
+        .await;
+    let api: Api<License> = Api::namespaced(case.client.clone(), &case.namespace);
+    for n in 0..150 {
+        let name = format!("short-{n}");
+        let spec = json!({
+            "product": "innoacd", "keys": [{"name": "keys", "secretRef": {"name": "keys"}}],
+            "trust": {"secretRef": {"name": "vendor-trust"}},
+        });
+        let license = serde_json::from_value(spec).expect("a spec");
+        api.create(&PostParams::default(), &License::new(&name, license)).await.expect("it is in order");
+        for change in 0..n % 4 {
+            let patch = json!({"metadata": {"annotations": {"change": change.to_string()}}});
+            api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("it is there");
+        }
+        api.delete(&name, &DeleteParams::default()).await.expect("it is there");
+    }
+    let next = case.apply_license("acd", "innoacd", &["keys"]).await;
+    next.becomes(Mode::Full).await;
+    next.is_not("KeyRefused", "NoneRefused").await;
+}
+
 /// A set of the keys of two sets.
 fn both(one: &str, other: &str) -> String {
     let read = |set: &str| serde_json::from_str::<serde_json::Value>(set).expect("it is JSON")["keys"].clone();
     let keys: Vec<_> = [one, other].iter().flat_map(|set| read(set).as_array().cloned().unwrap_or_default()).collect();
-    serde_json::json!({ "keys": keys }).to_string()
+    json!({ "keys": keys }).to_string()
 }
