@@ -1,8 +1,8 @@
 //! A grant counts for one License in a cluster: the one that had it first (docs/design/domain.md, Which keys count).
 //!
 //! A claim bears only on Licenses that trust its signer. Otherwise anybody could sign a key with the name of another
-//! customer's grant, and take it away. The age of the objects says nothing: whoever restores or forges an older one
-//! would win.
+//! customer's grant, and take it away. The age of the objects says nothing: an older one can be
+//! restored, or made in advance.
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;

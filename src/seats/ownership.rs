@@ -60,7 +60,7 @@ pub(super) struct Closed {
 #[derive(Default)]
 pub(super) struct SeatsOf {
     of: HashMap<LicenseName, LicenseSeats>,
-    /// By the name of the grant: the Licenses whose seats draw on it, whoever signed it.
+    /// By the name of the grant: the Licenses whose seats draw on it, whichever signer it has.
     drawing_on: HashMap<Arc<str>, BTreeSet<LicenseName>>,
 }
 

@@ -65,7 +65,7 @@ fn present_all(keys: &[Key]) -> Vec<Presented> {
         secret: "s".into(),
         entry: n.to_string(),
         claims: Some(Arc::new(claims(key, n))),
-        grant: Some(GrantId::of(&claims(key, n), "signer")),
+        grant: Some(GrantId::of("p", &format!("g{}", key.grant), "signer")),
         refusal: key.refused.then_some(Refusal::Revoked),
     };
     keys.iter().enumerate().map(presented).collect()

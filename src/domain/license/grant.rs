@@ -7,8 +7,6 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
-use super::key::Claims;
-
 /// Bytes of the hash of a grant's name: enough that nobody finds two names with the same one.
 const HASH_BYTES: usize = 16;
 
@@ -23,10 +21,10 @@ pub struct GrantId {
 }
 
 impl GrantId {
-    /// The grant of a key that was verified with the public key of that thumbprint.
-    pub fn of(claims: &Claims, signer: &str) -> Self {
+    /// The grant of this name for a product, as the signer with that thumbprint makes it.
+    pub fn of(product: &str, grant: &str, signer: &str) -> Self {
         // A product and a grant contain any character, so the length tells where one ends.
-        let text = format!("{} {} {}", claims.aud.len(), claims.aud, claims.grant());
+        let text = format!("{} {product} {grant}", product.len());
         GrantId { name: BASE64.encode(&Sha256::digest(text)[..HASH_BYTES]).into(), signer: signer.into() }
     }
 

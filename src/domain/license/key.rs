@@ -204,7 +204,7 @@ pub fn verify_key(text: &[u8], trust: &Trust) -> Result<GenuineKey, Refusal> {
     };
     let claims: Claims = open(text, KEY_TYPE, MAX_KEY_BYTES, signed_with)?;
     claims.check().map_err(Refusal::Malformed)?;
-    Ok(GenuineKey { grant: GrantId::of(&claims, &signer), claims: Arc::new(claims) })
+    Ok(GenuineKey { grant: GrantId::of(&claims.aud, &claims.grant(), &signer), claims: Arc::new(claims) })
 }
 
 /// Returns the header and the payload of a key **without verifying them**: for display, never for decisions.
