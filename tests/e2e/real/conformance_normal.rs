@@ -26,9 +26,6 @@ static VERSION: LazyLock<Regex> = LazyLock::new(|| {
     regex(r#"(, current: |resource version: [0-9]+ \(|in record \(|resourceVersion\\*"?: ?\\*")[0-9]+"#)
 });
 static HASH: LazyLock<Regex> = LazyLock::new(|| regex("hash=[0-9A-F]+"));
-/// Matches the difference between a refused Pod and the existing one as Go prints it. It is meant for people; the
-/// embedded API describes it in words.
-static DIFFERENCE: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)\n@@ -.*"));
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| regex(r"127\.0\.0\.1:[0-9]+"));
 
 fn regex(pattern: &str) -> Regex {
@@ -48,8 +45,11 @@ impl Names {
     pub fn render(&mut self, step: &Step, answer: &Answer) -> String {
         self.expect_generated(&step.body);
         let mut text = format!("HTTP {}\n", answer.status);
-        for (name, value) in &answer.headers {
-            let _ = writeln!(text, "{name}: {}", self.text(value));
+        // Several warnings are told in any order.
+        let mut headers: Vec<_> = answer.headers.iter().map(|(name, value)| (name, self.text(value))).collect();
+        headers.sort();
+        for (name, value) in headers {
+            let _ = writeln!(text, "{name}: {value}");
         }
         let documents: Option<Vec<Value>> = match serde_json::from_str(&answer.body) {
             Ok(one) => Some(vec![one]),
@@ -58,8 +58,8 @@ impl Names {
         let Some(documents) = documents else { return text + &self.text(&answer.body) + "\n" };
         for mut document in documents {
             select(step, &mut document);
+            words(step, &mut document);
             causes(&mut document);
-            misfits(&mut document);
             resources(&mut document);
             self.walk(&mut document);
             pretty(&document, 0, &mut text);
@@ -143,11 +143,32 @@ impl Names {
             _ => found[0].to_owned(),
         });
         let text = VERSION.replace_all(&text, "${1}<a version>");
-        let text = DIFFERENCE.replace_all(&text, "");
         let text = HASH.replace_all(&text, "hash=<a hash>");
         let text = ADDRESS.replace_all(&text, "<the server>");
         self.generated.iter().fold(text.into_owned(), |text, (found, name)| found.replace_all(&text, name).into_owned())
     }
+}
+
+/// Leaves out the words of a refusal unless they say what is wrong with an object of our kinds, which users read.
+/// Clients act on the code, the reason and the causes' reasons and fields.
+fn words(step: &Step, status: &mut Value) {
+    const OURS: &str = "seatkeeper.dev";
+    let said = |pointer: &str| status.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let ours = match said("/reason") {
+        "Invalid" => said("/details/group") == OURS,
+        "BadRequest" => step.path.contains(OURS) && said("/message").contains("strict decoding error"),
+        _ => false,
+    };
+    if ours || (said("/kind"), said("/status")) != ("Status", "Failure") {
+        return;
+    }
+    let hide = |said: &mut Value| {
+        if let Some(message) = said.get_mut("message").filter(|message| **message != "") {
+            *message = "<words>".into();
+        }
+    };
+    hide(status);
+    status.pointer_mut("/details/causes").and_then(Value::as_array_mut).into_iter().flatten().for_each(hide);
 }
 
 /// Sorts the causes: the API server checks the fields of an object in no fixed order, so several faults come in none.
@@ -161,16 +182,6 @@ fn causes(status: &mut Value) {
     if let Some(Value::String(message)) = status.get_mut("message") {
         *message = message.replace(&list, "[<the causes>]");
     }
-}
-
-/// Sorts the lines of a refused typed patch, which are in no fixed order either: each line names one misfit.
-pub fn misfits(status: &mut Value) {
-    const LINE: &str = "\n  ";
-    let Some(Value::String(message)) = status.get_mut("message") else { return };
-    let Some((head, misfits)) = message.split_once(&format!(" errors:{LINE}")) else { return };
-    let mut misfits: Vec<_> = misfits.split(LINE).collect();
-    misfits.sort_unstable();
-    *message = format!("{head} errors:{LINE}{}", misfits.join(LINE));
 }
 
 /// Sorts custom resources, which are listed in the order in which their definitions were created.

@@ -8,7 +8,6 @@ use std::sync::OnceLock;
 
 use tokio::sync::OnceCell;
 
-use super::conformance_normal::misfits;
 use super::conformance_script::Script;
 use super::conformance_server::{Exchange, Server};
 use crate::harness::cluster::started;
@@ -111,15 +110,4 @@ scripts!(apply, core, create, delete, discovery, events, list, namespaces, patch
 fn a_difference_shows_the_lines_around_it() {
     let (real, embedded) = ("1\n2\n3\nfour\n5\n6\n7\n", "1\n2\n3\n4\n5\n6\n7\n");
     assert_eq!(difference(real, embedded), "    2\n    3\n  - four\n  + 4\n    5\n    6\n");
-}
-
-#[test]
-fn type_errors_are_compared_in_any_order() {
-    let [mut one, mut other] = ["  .b: y\n  .a: x", "  .a: x\n  .b: y"].map(|faults| {
-        serde_json::json!({ "message": format!("failed to create typed patch object (/a): errors:\n{faults}") })
-    });
-    assert_ne!(one, other);
-    misfits(&mut one);
-    misfits(&mut other);
-    assert_eq!(one, other);
 }
