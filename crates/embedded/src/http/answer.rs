@@ -51,12 +51,27 @@ pub fn refuse(failure: &Failure, yaml: bool) -> Response<Body> {
     response
 }
 
+/// The most warnings of an answer: clients of hyper refuse an answer with more than 100 headers.
+const MOST_WARNINGS: usize = 50;
+
 /// Adds `Warning` headers (RFC 9111 §5.5, as Kubernetes uses it), one for each of `warnings`.
 pub fn warn(response: &mut Response<Body>, warnings: &[String]) {
-    for warning in warnings {
+    for warning in warnings.iter().take(MOST_WARNINGS) {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
             response.headers_mut().append(header::WARNING, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_few_enough_warnings() {
+        let mut response = Response::new(Body::default());
+        warn(&mut response, &vec!["unknown field \"spec.x\"".to_owned(); 1_000]);
+        assert_eq!(response.headers().get_all(header::WARNING).iter().count(), MOST_WARNINGS);
     }
 }
