@@ -22,9 +22,10 @@
 //!
 //! # Guarantees
 //!
-//! - **Answers are those of Kubernetes 1.36**, in the same words. A conformance test sends the same requests to this
-//!   API and to a real API server and compares status, body, warnings, tables and watches. Where the two differ, this
-//!   API is wrong.
+//! - **Answers are those of Kubernetes 1.36.** A conformance test sends the same requests to this API and to a real API
+//!   server and compares status, body, warnings, tables and watches. Where the two differ, this API is wrong. Of a
+//!   refusal the code, the reason and the fields are the same; what is wrong with a custom resource is also told in the
+//!   same words.
 //! - **Nothing is shown that is not stored.** An answer to a write, a read and a watch show a change only after its
 //!   commit. A refused write leaves nothing behind.
 //! - **Acknowledged writes survive.** With [`Embedded::open`], whatever ends the process, the next one finds every

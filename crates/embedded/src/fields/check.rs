@@ -4,7 +4,7 @@
 use super::set::Step;
 use super::shape::{self, Scalar, Shape};
 use crate::schema::node::Node;
-use crate::words::go;
+use crate::words::plain::sort_of;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 /// The deepest nesting accepted; deeper than any real configuration.
 const DEEPEST: usize = 200;
 
-/// Returns what is wrong, in the API server's words; `None` if the value fits.
+/// Returns what is wrong; `None` if the value fits.
 pub fn misfit(node: &Node, value: &Value) -> Option<String> {
     let mut wrong = Vec::new();
     walk(node, value, &mut Vec::new(), &mut wrong);
@@ -40,24 +40,18 @@ fn walk<'a>(node: &'a Node, value: &'a Value, path: &mut Vec<Step<'a>>, wrong: &
             }
         }
         (Shape::List, Value::Array(list)) => items(node, list, path, wrong),
-        (Shape::Map, other) => say(path, &format!("expected map, got &{{{}}}", go::plain(other)), wrong),
-        (Shape::List, other) => say(path, &format!("expected list, got &{{{}}}", go::plain(other)), wrong),
+        (Shape::Map, _) => unlike("a map", value, path, wrong),
+        (Shape::List, _) => unlike("a list", value, path, wrong),
         (Shape::Scalar, value) => {
-            let message = match (shape::scalar(node), value) {
-                (Scalar::Any, Value::Object(_) | Value::Array(_)) => {
-                    format!("expected any scalar, got &{{{}}}", go::plain(value))
-                }
-                (Scalar::Any, _)
-                | (Scalar::Number, Value::Number(_))
-                | (Scalar::Text, Value::String(_))
-                | (Scalar::Truth, Value::Bool(_)) => return,
-                (Scalar::Number, _) => format!("expected numeric (int or float), got {}", go::type_name(value)),
-                (Scalar::Text, _) => {
-                    format!("expected string, got &value.valueUnstructured{{Value:{}}}", go::literal(value))
-                }
-                (Scalar::Truth, _) => format!("expected boolean, got &{{{}}}", go::plain(value)),
+            let (wanted, fits) = match shape::scalar(node) {
+                Scalar::Any => ("a scalar", !value.is_object() && !value.is_array()),
+                Scalar::Number => ("a number", value.is_number()),
+                Scalar::Text => ("a string", value.is_string()),
+                Scalar::Truth => ("a boolean", value.is_boolean()),
             };
-            say(path, &message, wrong);
+            if !fits {
+                unlike(wanted, value, path, wrong);
+            }
         }
     }
 }
@@ -81,6 +75,10 @@ fn items<'a>(node: &'a Node, list: &'a [Value], path: &mut Vec<Step<'a>>, wrong:
         walk(shape::items(node), item, path, wrong);
         path.pop();
     }
+}
+
+fn unlike(wanted: &str, value: &Value, path: &[Step<'_>], wrong: &mut Vec<String>) {
+    say(path, &format!("expected {wanted}, got {}", sort_of(value)), wrong);
 }
 
 fn say(path: &[Step<'_>], message: &str, wrong: &mut Vec<String>) {

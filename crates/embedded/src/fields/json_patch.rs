@@ -4,38 +4,26 @@
 //! succeed, a missing value is null, and an index may count from the end.
 
 use super::refusal::Refusal;
-use crate::words::json_fault::{cannot, read_json, type_name};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// The most operations that the API server accepts.
 const MOST_OPERATIONS: usize = 10_000;
+
+type Operation = Map<String, Value>;
 
 /// An operation could not be applied.
 struct Failed;
 
 /// Returns the object after these operations.
 pub fn json_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
-    let bad = |why: &str| Refusal::bad_request(format!("error decoding patch: {why}"));
-    let operations = match read_json(patch).map_err(|why| bad(&why))? {
-        Value::Array(operations) => operations,
-        Value::Null => Vec::new(),
-        other => return Err(bad(&cannot(&other, "[]handlers.jsonPatchOp"))),
-    };
-    for operation in &operations {
-        match operation {
-            Value::Object(fields) => {
-                for name in ["op", "path", "from"] {
-                    if let Some(value) = fields.get(name).filter(|value| !value.is_string() && !value.is_null()) {
-                        return Err(bad(&format!(
-                            "json: cannot unmarshal {} into Go struct field jsonPatchOp.{name} of type string",
-                            type_name(value)
-                        )));
-                    }
-                }
+    let operations: Option<Vec<Option<Operation>>> = Refusal::read(patch)?;
+    let operations = operations.unwrap_or_default();
+    for operation in operations.iter().flatten() {
+        for name in ["op", "path", "from"] {
+            if operation.get(name).is_some_and(|value| !value.is_string() && !value.is_null()) {
+                return Err(Refusal::bad_request(format!("the patch cannot be read: {name} is not a string")));
             }
-            Value::Null => {}
-            other => return Err(bad(&cannot(other, "handlers.jsonPatchOp"))),
         }
     }
     if operations.len() > MOST_OPERATIONS {
@@ -51,12 +39,16 @@ pub fn json_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
     }
     let mut object = live.clone();
     for operation in &operations {
-        one(&mut object, operation).map_err(|Failed| Refusal::unprocessable())?;
+        operation
+            .as_ref()
+            .ok_or(Failed)
+            .and_then(|operation| one(&mut object, operation))
+            .map_err(|Failed| Refusal::unprocessable())?;
     }
     Ok(object)
 }
 
-fn one(object: &mut Value, operation: &Value) -> Result<(), Failed> {
+fn one(object: &mut Value, operation: &Operation) -> Result<(), Failed> {
     let text = |name: &str| operation.get(name).and_then(Value::as_str).ok_or(Failed);
     let value = || operation.get("value").cloned().unwrap_or(Value::Null);
     match text("op")? {

@@ -1,19 +1,16 @@
 //! JSON merge patch (RFC 7386) as the API server applies it.
 
 use super::refusal::Refusal;
-use crate::words::json_fault::cannot;
-use crate::words::json_fault::read_json;
+use crate::words::plain::sort_of;
 use serde_json::{Map, Value};
 
 /// Returns the object after this patch.
 pub fn merge_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
-    let bad = |why: &str| Refusal::bad_request(format!("error decoding patch: {why}"));
     let mut object = live.clone();
-    match (read_json(patch).map_err(|why| bad(&why))?, &mut object) {
+    match (Refusal::read(patch)?, &mut object) {
         (Value::Object(patch), Value::Object(object)) => maps(object, patch),
         (Value::Object(patch), _) => object = without_nulls(Value::Object(patch)),
-        (Value::Null, _) => return Err(Refusal::bad_request("Invalid JSON Patch")),
-        (other, _) => return Err(bad(&cannot(&other, "map[string]interface {}"))),
+        (other, _) => return Err(Refusal::bad_request(format!("the patch is {}, not an object", sort_of(&other)))),
     }
     Ok(object)
 }

@@ -1,4 +1,6 @@
-//! Requests that the API server refuses, in its words.
+//! Requests that the API server refuses.
+
+use serde::de::DeserializeOwned;
 
 /// The content of the `Status` in the answer. The caller adds `details.name`, `kind` and `group` if it knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,11 @@ pub struct Cause {
 }
 
 impl Refusal {
+    /// Reads a patch of JSON. The error is a 400.
+    pub(super) fn read<T: DeserializeOwned>(patch: &[u8]) -> Result<T, Self> {
+        serde_json::from_slice(patch).map_err(|why| Refusal::bad_request(format!("the patch cannot be read: {why}")))
+    }
+
     /// A 400 `BadRequest`.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Refusal { code: 400, reason: Some("BadRequest"), message: message.into(), causes: Vec::new() }

@@ -2,11 +2,9 @@
 
 use super::refusal::Refusal;
 use super::shape;
-use super::strategic_list::{List, merge_lists, ordered};
+use super::strategic_list::{List, are_alike, merge_lists, ordered};
 use crate::schema::node::Node;
-use crate::words::go;
-use crate::words::json_fault::cannot;
-use crate::words::json_fault::read_json;
+use crate::words::plain::sort_of;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -17,13 +15,9 @@ const SET_ORDER: &str = "$setElementOrder";
 
 /// Returns the object after this patch, by the patch strategies and merge keys of its schema.
 pub fn strategic_merge_patch(node: &Node, live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
-    let patch = match read_json(patch).map_err(Refusal::bad_request)? {
-        Value::Object(patch) => patch,
-        Value::Null => Map::new(),
-        other => return Err(Refusal::bad_request(cannot(&other, "map[string]interface {}"))),
-    };
+    let patch: Option<Map<String, Value>> = Refusal::read(patch)?;
     let live = live.as_object().cloned().unwrap_or_default();
-    merge_maps(node, live, patch).map(Value::Object)
+    merge_maps(node, live, patch.unwrap_or_default()).map(Value::Object)
 }
 
 /// Merges a map into a map. An entry whose value is null in the patch is removed.
@@ -39,7 +33,7 @@ pub(super) fn merge_maps(
                 Ok(patch)
             }
             Some("delete") => Ok(Map::new()),
-            _ => Err(unknown_directive(directive, &patch)),
+            _ => Err(unknown_directive(directive)),
         };
     }
     retain(&mut live, &mut patch)?;
@@ -56,7 +50,7 @@ pub(super) fn merge_maps(
             live.shift_remove(&name);
             continue;
         }
-        let alike = live.get(&name).is_some_and(|before| go::type_name(before) == go::type_name(&value));
+        let alike = live.get(&name).is_some_and(|before| are_alike(before, &value));
         if !alike {
             if !delete {
                 match taken(value) {
@@ -122,8 +116,8 @@ fn without_directives(value: Value) -> Option<Value> {
 }
 
 /// The refusal `unknown patch type`.
-pub(super) fn unknown_directive(directive: &Value, patch: &Map<String, Value>) -> Refusal {
-    Refusal::internal(format!("unknown patch type: {} in map: {}", go::plain(directive), go::plain_map(patch)))
+pub(super) fn unknown_directive(directive: &Value) -> Refusal {
+    Refusal::internal(format!("unknown patch type: {directive}"))
 }
 
 fn known<'n>(node: &'n Node, name: &str) -> Result<&'n Node, Refusal> {
@@ -188,10 +182,6 @@ fn reorder(node: &Node, live: &mut Map<String, Value>, patch: &mut Map<String, V
 fn list(value: Value) -> Result<Vec<Value>, Refusal> {
     match value {
         Value::Array(list) => Ok(list),
-        Value::Null => Err(Refusal::internal("expected a []interface {}, but received a %!s(<nil>)")),
-        other => {
-            let kind = go::type_name(&other);
-            Err(Refusal::internal(format!("expected a []interface {{}}, but received a {kind}")))
-        }
+        other => Err(Refusal::internal(format!("expected a list, got {}", sort_of(&other)))),
     }
 }

@@ -5,8 +5,9 @@ use super::refusal::Refusal;
 use super::shape;
 use super::strategic::{merge_maps, unknown_directive};
 use crate::schema::node::Node;
-use crate::words::go;
-use serde_json::{Map, Value};
+use crate::words::plain::sort_of;
+use serde_json::Value;
+use std::mem::discriminant;
 
 /// How the items of a list are merged.
 pub(super) struct List<'n> {
@@ -26,16 +27,13 @@ impl<'n> List<'n> {
             return Ok(item);
         }
         let Value::Object(map) = item else {
-            let kind = go::type_name(item);
-            let message = format!("expected a map[string]interface {{}}, but received a {kind}");
-            return Err(Refusal::internal(message));
+            return Err(Refusal::internal(format!("expected an object, got {}", sort_of(item))));
         };
-        map.get(self.key).ok_or_else(|| self.no_key(map))
+        map.get(self.key).ok_or_else(|| self.no_key())
     }
 
-    fn no_key(&self, map: &Map<String, Value>) -> Refusal {
-        let map = go::plain_map(map);
-        Refusal::internal(format!("map: {map} does not contain declared merge key: {}", self.key))
+    fn no_key(&self) -> Refusal {
+        Refusal::internal(format!("an item of the list lacks the merge key {}", self.key))
     }
 
     fn place(&self, list: &[Value], id: &Value) -> Option<usize> {
@@ -58,12 +56,7 @@ impl<'n> List<'n> {
                 }
             }
             if !found {
-                let text = |list: &[Value]| go::plain(&Value::Array(list.to_vec()));
-                return Err(Refusal::internal(format!(
-                    "The order in patch list:\n{}\n doesn't match $setElementOrder list:\n{}\n",
-                    text(patch),
-                    text(order)
-                )));
+                return Err(Refusal::internal("the items of the patch are not in the order of $setElementOrder"));
             }
         }
         Ok(())
@@ -96,7 +89,7 @@ pub(super) fn merge_lists(
     let mut merged = live.clone();
     for change in patch.iter() {
         let Value::Object(map) = change else { continue };
-        let id = map.get(kind.key).ok_or_else(|| kind.no_key(map))?;
+        let id = map.get(kind.key).ok_or_else(|| kind.no_key())?;
         match kind.place(&merged, id) {
             Some(at) => {
                 if let Some(Value::Object(before)) = merged.get_mut(at) {
@@ -116,13 +109,15 @@ fn same_sort(live: &[Value], patch: &[Value]) -> Result<bool, Refusal> {
     if first.is_array() {
         return Err(Refusal::unprocessable());
     }
-    let sort = go::type_name(first);
-    if all.any(|item| go::type_name(item) != sort) {
-        let text = |list: &[Value]| go::plain(&Value::Array(list.to_vec()));
-        let message = format!("list element types are not identical: [{} {}]", text(live), text(patch));
-        return Err(Refusal::internal(message));
+    if all.any(|item| !are_alike(first, item)) {
+        return Err(Refusal::internal("the items of the list and of the patch are not all of one type"));
     }
     Ok(first.is_object())
+}
+
+/// Returns whether two values are of the same type to the API server, to which numbers with a fraction are another one.
+pub(super) fn are_alike(one: &Value, other: &Value) -> bool {
+    discriminant(one) == discriminant(other) && one.is_f64() == other.is_f64()
 }
 
 /// Carries out the `$patch` of items: `delete` removes an item, `replace` makes the patch replace the list.
@@ -137,12 +132,12 @@ fn directives(kind: &List<'_>, mut live: Vec<Value>, patch: Vec<Value>) -> Resul
         };
         match directive.as_str() {
             Some("delete") => {
-                let id = map.get(kind.key).ok_or_else(|| kind.no_key(map))?;
+                let id = map.get(kind.key).ok_or_else(|| kind.no_key())?;
                 live.retain(|other| kind.id(other) != Ok(id));
             }
             Some("replace") => replace = true,
             Some("merge") => return Err(Refusal::internal("merging lists cannot yet be specified in the patch")),
-            _ => return Err(unknown_directive(directive, map)),
+            _ => return Err(unknown_directive(directive)),
         }
     }
     Ok(if replace { (plain, Vec::new()) } else { (live, plain) })

@@ -12,7 +12,8 @@ use super::request::{Query, Resource, content_type};
 use super::yaml;
 use crate::kinds::published;
 use crate::kinds::{Kind, Kinds};
-use crate::schema::{self, FieldError, Node};
+use crate::schema::{self, FieldError, Node, Path};
+use crate::words::plain::sort_of;
 
 /// The longest body that is accepted, in bytes (`--max-request-bytes` of the API server).
 pub const LONGEST_BODY: usize = 3 << 20;
@@ -79,22 +80,19 @@ fn dry(query: &Query) -> Result<bool, FieldError> {
     }
 }
 
-/// Returns the value in a body of JSON or YAML.
-fn value(kind: &Kind, headers: &HeaderMap, body: &Bytes) -> Result<Value, Failure> {
-    let refuse = |why: String| Err(unrecognized(kind, body, &why));
+/// Returns the value in a body, and what is said of its duplicate fields.
+fn value(kind: &Kind, headers: &HeaderMap, body: &Bytes) -> Result<(Value, Vec<String>), Failure> {
     match content_type(headers) {
-        "application/json" | "" => match serde_json::from_slice(body) {
-            Ok(value) => Ok(value),
-            Err(error) => refuse(format!("couldn't get version/kind; json parse error: {}", json_fault(body, &error))),
-        },
-        "application/yaml" => yaml::read(body).or_else(refuse),
-        "application/vnd.kubernetes.protobuf" => protobuf::read(body).or_else(refuse),
-        _ => Err(Failure::new(
+        "application/json" | "" => doubled::read(body).map_err(|error| error.to_string()),
+        "application/yaml" => yaml::read(body).map(|value| (value, yaml::doubled(body).into_iter().collect())),
+        "application/vnd.kubernetes.protobuf" => protobuf::read(body).map(|value| (value, Vec::new())),
+        _ => return Err(Failure::new(
             415,
             "UnsupportedMediaType",
             "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
         )),
     }
+    .map_err(|why| unrecognized(kind, &why))
 }
 
 /// Returns the options of a delete, from a body that is not empty.
@@ -103,47 +101,12 @@ pub fn options(headers: &HeaderMap, body: &Bytes) -> Result<Value, Failure> {
     match content_type(headers) {
         "application/yaml" => yaml::read(body).or_else(refuse),
         "application/vnd.kubernetes.protobuf" => protobuf::read(body).or_else(refuse),
-        _ => serde_json::from_slice(body).or_else(|error| {
-            refuse(format!("couldn't get version/kind; json parse error: {}", json_fault(body, &error)))
-        }),
+        _ => serde_json::from_slice(body).or_else(|error| refuse(error.to_string())),
     }
 }
 
-fn unrecognized(kind: &Kind, body: &[u8], why: &str) -> Failure {
-    let message =
-        format!("the object provided is unrecognized (must be of type {}): {why} ({})", kind.kind, summary(body));
-    Failure::bad_request(message)
-}
-
-/// Returns the beginning of a body: as text if it looks like JSON, else in hexadecimal.
-fn summary(body: &[u8]) -> String {
-    const LONGEST: usize = 30;
-    let start = &body[..body.len().min(LONGEST)];
-    let more = if body.len() > LONGEST { " ..." } else { "" };
-    match body.first() {
-        None => "<empty>".to_owned(),
-        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(start)),
-        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + more,
-    }
-}
-
-/// Returns what Go's decoder says about broken JSON, as far as it matters to a reader.
-pub fn json_fault(body: &[u8], error: &serde_json::Error) -> String {
-    match error.classify() {
-        serde_json::error::Category::Eof => "unexpected end of JSON input".to_owned(),
-        _ => {
-            let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
-            let letter = line.get(error.column().saturating_sub(1)).copied().map_or(' ', char::from);
-            let letter = match letter.is_control() {
-                true => format!("\\u{:04x}", u32::from(letter)),
-                false => letter.to_string(),
-            };
-            match error.line() == 1 && error.column() <= 1 {
-                true => format!("invalid character '{letter}' looking for beginning of value"),
-                false => format!("invalid character '{letter}' at line {}, column {}", error.line(), error.column()),
-            }
-        }
-    }
+fn unrecognized(kind: &Kind, why: &str) -> Failure {
+    Failure::bad_request(format!("the object provided is unrecognized (must be of type {}): {why}", kind.kind))
 }
 
 /// What was read, and the warnings for the client.
@@ -162,8 +125,8 @@ pub fn object(
     validation: FieldValidation,
 ) -> Result<Incoming, Failure> {
     let kind = kinds.get(resource.kind);
-    let mut object = value(kind, headers, body)?;
-    let given = of_type(kinds, kind, &mut object, body)?;
+    let (mut object, mut told) = value(kind, headers, body)?;
+    let given = of_type(kinds, kind, &mut object)?;
     let cannot = |why: &str| {
         let (name, version) = (given.kind.as_str(), given.version());
         let message = format!("{name} in version {version:?} cannot be handled as a {}: {why}", kind.kind);
@@ -174,18 +137,13 @@ pub fn object(
         true => Some(kind),
         false => built_in(kinds, &given.api_version, &given.kind),
     };
-    let in_yaml = content_type(headers) == "application/yaml";
-    let mut told = match validation {
-        FieldValidation::Ignore => Vec::new(),
-        _ if in_yaml => yaml::doubled(body).into_iter().collect(),
-        _ => doubled::faults(body, read_as.filter(|kind| !kind.custom).map(|kind| &kind.node)),
-    };
     let unknown = match &read_as {
-        Some(read_as) => known(read_as, schema::Wording::Json, &mut object).map_err(|why| cannot(&why))?,
+        Some(read_as) => known(read_as, &mut object).map_err(|why| cannot(&why))?,
         None => schema::prune(&Node::default(), &mut object),
     };
-    if validation != FieldValidation::Ignore && (kind.custom || in_yaml) {
-        told.extend(unknown.into_iter().map(|field| format!("unknown field {field:?}")));
+    match validation {
+        FieldValidation::Ignore => told.clear(),
+        _ => told.extend(unknown.into_iter().map(|field| format!("unknown field {field:?}"))),
     }
     if validation == FieldValidation::Strict && !told.is_empty() {
         return Err(cannot(&format!("strict decoding error: {}", told.join(", "))));
@@ -216,28 +174,16 @@ impl Given {
 
 /// Reads the type that the object states. Only an object that the resource can hold is accepted or, for a custom
 /// resource, an object of its group.
-fn of_type(kinds: &Kinds, kind: &Kind, object: &mut Value, body: &[u8]) -> Result<Given, Failure> {
-    let found = match object {
-        Value::Object(_) => None,
-        Value::Array(_) => Some("array"),
-        Value::String(_) => Some("string"),
-        Value::Number(_) => Some("number"),
-        Value::Bool(_) => Some("bool"),
-        Value::Null => Some("null"),
-    };
-    if let Some(found) = found {
-        const TYPE: &str =
-            r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
-        let why = format!("json: cannot unmarshal {found} into Go value of type {TYPE}");
-        return Err(unrecognized(kind, body, &format!("couldn't get version/kind; json parse error: {why}")));
+fn of_type(kinds: &Kinds, kind: &Kind, object: &mut Value) -> Result<Given, Failure> {
+    if !object.is_object() {
+        return Err(unrecognized(kind, &format!("it is {}, not an object", sort_of(object))));
     }
     let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
     let mut given = Given { api_version: text("apiVersion"), kind: text("kind") };
     if kind.custom {
         if given.kind.is_empty() || given.api_version.is_empty() {
-            let missing = if given.kind.is_empty() { "Kind" } else { "apiVersion" };
-            let why = format!("Object '{missing}' is missing in '{}'", String::from_utf8_lossy(body));
-            return Err(unrecognized(kind, body, &why));
+            let missing = if given.kind.is_empty() { "kind" } else { "apiVersion" };
+            return Err(unrecognized(kind, &format!("its {missing} is missing")));
         }
         return Ok(given);
     }
@@ -250,15 +196,8 @@ fn of_type(kinds: &Kinds, kind: &Kind, object: &mut Value, body: &[u8]) -> Resul
         given.kind.clone_from(&kind.kind);
         object["kind"] = given.kind.clone().into();
     }
-    match not_convertible(kinds, kind, &given.api_version, &given.kind) {
-        None => Ok(given),
-        Some(why) => Err(Failure::bad_request(format!(
-            "{} in version {:?} cannot be handled as a {}: {why}",
-            given.kind,
-            given.version(),
-            kind.kind
-        ))),
-    }
+    refuse_other_kind(kinds, kind, &given.api_version, &given.kind).map_err(Failure::bad_request)?;
+    Ok(given)
 }
 
 fn built_in<'k>(kinds: &'k Kinds, api_version: &str, name: &str) -> Option<&'k Kind> {
@@ -266,60 +205,44 @@ fn built_in<'k>(kinds: &'k Kinds, api_version: &str, name: &str) -> Option<&'k K
     all.find(|kind| !kind.custom && kind.kind == name && kind.api_version() == api_version)
 }
 
-/// Returns why an object of the stated type cannot be converted to this built-in kind; `None` if it can.
-fn not_convertible(kinds: &Kinds, kind: &Kind, api_version: &str, name: &str) -> Option<String> {
-    match built_in(kinds, api_version, name) {
-        None => Some(format!(
-            "no kind {name:?} is registered for version {api_version:?} in scheme \"pkg/runtime/scheme.go:111\""
-        )),
-        Some(known) if known.stored_as == kind.stored_as => None,
-        Some(known) => {
-            // The name of the Go package with the kinds of a group.
-            let package = match kind.group.split('.').next().unwrap_or_default() {
-                "" | "events" => "core",
-                group => group,
-            };
-            let (from, to) = (format!("{}.{name}", known.version), format!("{package}.{}", kind.kind));
-            Some(format!("converting ({from}) to ({to}): unknown conversion"))
-        }
+/// Fails if an object of the stated type cannot be one of this built-in kind.
+fn refuse_other_kind(kinds: &Kinds, kind: &Kind, api_version: &str, name: &str) -> Result<(), String> {
+    match built_in(kinds, api_version, name).is_some_and(|known| known.stored_as == kind.stored_as) {
+        true => Ok(()),
+        false => Err(format!("{name} in version {api_version:?} cannot be handled as a {}", kind.kind)),
     }
 }
 
-/// Drops the fields that the schema does not know, and returns their paths. Fails if a value does not fit the Go types.
-fn known(kind: &Kind, wording: schema::Wording, object: &mut Value) -> Result<Vec<String>, String> {
+/// Drops the fields that the schema does not know, and returns their paths. Fails if a value is of another type.
+fn known(kind: &Kind, object: &mut Value) -> Result<Vec<String>, String> {
     if !kind.custom {
-        return schema::decode(&kind.node, wording, object);
+        return schema::decode(&kind.node, &Path::Root, object);
     }
     static METADATA: LazyLock<Node> = LazyLock::new(|| published::node(published::OBJECT_META));
     let mut unknown = match object.get_mut("metadata") {
-        Some(metadata) => schema::decode(&METADATA, wording, metadata)?,
+        Some(metadata) => schema::decode(&METADATA, &Path::Root.field("metadata"), metadata)?,
         None => Vec::new(),
     };
     unknown.sort();
-    unknown.iter_mut().for_each(|field| field.insert_str(0, "metadata."));
     unknown.append(&mut schema::prune(kind.schema.as_ref().map_or(&kind.node, |schema| &schema.root), object));
     Ok(unknown)
 }
 
 /// Returns the object that a patch has produced, without the fields that the schema does not know, and the warnings
-/// about them. `shown` is the text in which the API server shows the object if it is not one of the kind.
+/// about them.
 pub fn patched(
     kinds: &Kinds,
     resource: &Resource,
-    wording: schema::Wording,
     mut object: Value,
     validation: FieldValidation,
-    shown: impl Fn() -> String,
 ) -> Result<Incoming, Failure> {
     let kind = kinds.get(resource.kind);
-    let refuse = |why: String| Failure::bad_patch(&shown(), &why);
+    let refuse = |why: String| Failure::bad_patch(&why);
     let text = |field: &str| object[field].as_str().unwrap_or_default();
-    if !kind.custom
-        && let Some(why) = not_convertible(kinds, kind, text("apiVersion"), text("kind"))
-    {
-        return Err(refuse(why));
+    if !kind.custom {
+        refuse_other_kind(kinds, kind, text("apiVersion"), text("kind")).map_err(refuse)?;
     }
-    let unknown = known(kind, wording, &mut object).map_err(refuse)?;
+    let unknown = known(kind, &mut object).map_err(refuse)?;
     let told = match validation {
         FieldValidation::Ignore => Vec::new(),
         _ => unknown.into_iter().map(|field| format!("unknown field {field:?}")).collect::<Vec<_>>(),

@@ -1,4 +1,4 @@
-//! Requests that the API refuses, as a `Status` in the API server's words.
+//! Requests that the API refuses, as a `Status`.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use crate::fields::Refusal;
 use crate::kinds::Kind;
 use crate::schema::{FieldError, Reason};
-use crate::words::go::quoted;
 
 /// A refused request.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,12 +124,10 @@ impl Failure {
         Failure::new(422, "Invalid", format!("{qualified} {name:?} is invalid: {all}")).with(details)
     }
 
-    /// A patch whose result is not an object of the kind. `patched` is the text in which the result is shown.
-    pub fn bad_patch(patched: &str, why: &str) -> Self {
-        let why = format!("Invalid value: {}: {why}", quoted(patched));
-        let message = format!(" \"\" is invalid: patch: {why}");
+    /// A patch whose result is not an object of the kind.
+    pub fn bad_patch(why: &str) -> Self {
         let causes = json!([{"reason": Reason::Invalid.cause(), "message": why, "field": "patch"}]);
-        Failure::new(422, "Invalid", message).with(json!({"causes": causes}))
+        Failure::new(422, "Invalid", format!("the patch is invalid: {why}")).with(json!({"causes": causes}))
     }
 
     pub fn gone(message: impl Into<String>) -> Self {

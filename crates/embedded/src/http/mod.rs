@@ -4,7 +4,7 @@
 //! |---|---|
 //! | What does a request ask for: resource, options, form of the answer? | `request.rs` |
 //! | Which object is in a body? | `decode.rs`, `yaml.rs`, `protobuf.rs` |
-//! | Which fields does a body name twice, and which does the kind not have? | `doubled.rs` |
+//! | Which fields does a body name twice? | `doubled.rs` |
 //! | What does a response look like? | `answer.rs` |
 //! | How is a request refused? | `failure.rs` |
 //! | What do clients learn of the kinds? | `discovery.rs`, `openapi.rs` |

@@ -42,7 +42,7 @@ pub use error::{FieldError, Reason};
 pub use node::{Node, Type};
 pub use path::Path;
 pub use prune::prune;
-pub use typed::{Wording, decode};
+pub use typed::decode;
 
 use format::Format;
 use rules::{Before, Rules};

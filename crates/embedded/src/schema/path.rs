@@ -42,27 +42,6 @@ impl<'a> Path<'a> {
         out
     }
 
-    /// Returns only the fields, joined by dots, as Go's JSON reader names a field: `spec.plans.name`.
-    pub fn fields(&self) -> String {
-        match self {
-            Path::Root => String::new(),
-            Path::Key(parent, _) | Path::Index(parent, _) => parent.fields(),
-            Path::Field(parent, name) => match parent.fields() {
-                above if above.is_empty() => (*name).to_owned(),
-                above => format!("{above}.{name}"),
-            },
-        }
-    }
-
-    /// Returns the innermost field.
-    pub fn last_field(&self) -> &'a str {
-        match self {
-            Path::Root => "",
-            Path::Key(parent, _) | Path::Index(parent, _) => parent.last_field(),
-            Path::Field(_, name) => name,
-        }
-    }
-
     fn write(&self, out: &mut String, key: fn(&str) -> String) {
         match self {
             Path::Root => {}

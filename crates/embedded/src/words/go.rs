@@ -1,4 +1,4 @@
-//! Values as Go, the API server's language, prints them: in messages (`%q`, `%v`, `%#v`, `%T`) and as JSON.
+//! Values as Go, the API server's language, prints them: in messages (`%q`, `%v`) and as JSON.
 
 use serde_json::{Map, Value};
 use std::fmt::Write;
@@ -151,54 +151,8 @@ pub fn readable(value: &Value) -> String {
         Value::Object(map) => {
             map.iter().map(|(name, value)| format!("{name}={}", readable(value))).collect::<Vec<_>>().concat()
         }
-        other => plain(other),
-    }
-}
-
-/// Returns a value as Go's `%v` prints it.
-pub fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".into(),
-        Value::Bool(truth) => truth.to_string(),
         Value::Number(number) => number_text(number),
-        Value::String(string) => string.clone(),
-        Value::Array(items) => format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) => plain_map(map),
-    }
-}
-
-/// Returns an object as Go's `%v` prints it.
-pub fn plain_map(map: &Map<String, Value>) -> String {
-    let fields = sorted(map).into_iter().map(|(name, value)| format!("{name}:{}", plain(value)));
-    format!("map[{}]", fields.collect::<Vec<_>>().join(" "))
-}
-
-/// Returns a value as Go's `%#v` prints it.
-pub fn literal(value: &Value) -> String {
-    match value {
-        Value::Null => "interface {}(nil)".into(),
-        Value::String(string) => quoted(string),
-        Value::Array(items) => {
-            format!("[]interface {{}}{{{}}}", items.iter().map(literal).collect::<Vec<_>>().join(", "))
-        }
-        Value::Object(map) => {
-            let fields = sorted(map).into_iter().map(|(name, value)| format!("{}:{}", quoted(name), literal(value)));
-            format!("map[string]interface {{}}{{{}}}", fields.collect::<Vec<_>>().join(", "))
-        }
-        other => plain(other),
-    }
-}
-
-/// Returns a value's Go type, as `%T` prints it.
-pub fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
+        Value::Bool(truth) => truth.to_string(),
     }
 }
 

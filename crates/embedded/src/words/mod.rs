@@ -1,14 +1,12 @@
-//! The words in which the API server, a Go program, speaks of values and of broken JSON.
+//! The words in which refusals speak of values.
 //!
 //! | question | file |
 //! |---|---|
-//! | How does Go print a value, or write it as JSON? | `go.rs` |
-//! | What does Go's JSON reader say about broken JSON? | `json_fault.rs` |
+//! | How does Go, the API server's language, print a value or write it as JSON? | `go.rs` |
+//! | What is a value, in plain words? | `plain.rs` |
 //!
-//! The wording is frozen: clients act on `code`, `reason` and `field`, not on these texts, and only the refusals of
-//! custom resources are read by users. Texts for further built-in kinds are not worth writing. The same holds for the
-//! wording that is beside what it describes: `schema/typed.rs`, `schema/typed_text.rs`, `fields/check.rs`,
-//! `http/doubled.rs` and `write/shown_patch.rs`.
+//! What is wrong with a custom resource is told in the API server's words, because users read it. Other refusals have
+//! its code, its reason and the fields of its causes, on which clients act, and words of their own.
 
 pub mod go;
-pub mod json_fault;
+pub mod plain;

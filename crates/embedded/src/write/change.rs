@@ -123,11 +123,7 @@ impl Write {
         let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
         let live_uid = live.value["metadata"]["uid"].as_str().unwrap_or_default();
         if change == Change::Update && !uid.is_empty() && uid != live_uid {
-            let why = format!(
-                "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {live_uid}",
-                if kind.group.is_empty() { kind.plural.clone() } else { format!("{}/{}", kind.group, kind.plural) },
-                self.resource.key()
-            );
+            let why = format!("the UID in the object ({uid}) is not that of the present one ({live_uid})");
             return Err(Failure::conflict(self.kind(), self.name(), &why));
         }
         let wanted = version(&object)?;

@@ -8,6 +8,7 @@ use crate::http::failure::Failure;
 use crate::kinds::Kind;
 use crate::schema::{FieldError, Reason};
 use crate::state::Object;
+use crate::words::plain::sort_of;
 
 /// How an object is deleted.
 pub struct Options {
@@ -87,20 +88,12 @@ impl Options {
 
 /// Refuses a body that does not hold delete options.
 fn check_options_type(body: &Value) -> Result<(), Failure> {
-    let text = |field: &str| body[field].as_str().unwrap_or_default();
-    let (version, kind) = (text("apiVersion"), text("kind"));
+    let kind = body["kind"].as_str().unwrap_or_default();
     if !kind.is_empty() && kind != "DeleteOptions" {
-        let why =
-            format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"");
-        return Err(Failure::bad_request(why));
+        return Err(Failure::bad_request(format!("the body is a {kind}, not DeleteOptions")));
     }
-    let found = match &body["preconditions"] {
-        Value::String(_) => "string",
-        Value::Number(_) => "number",
-        Value::Bool(_) => "bool",
-        Value::Array(_) => "array",
-        Value::Null | Value::Object(_) => return Ok(()),
-    };
-    let field = "Go struct field DeleteOptions.preconditions of type v1.Preconditions";
-    Err(Failure::bad_request(format!("json: cannot unmarshal {found} into {field}")))
+    match &body["preconditions"] {
+        Value::Null | Value::Object(_) => Ok(()),
+        other => Err(Failure::bad_request(format!("preconditions: {} where an object is expected", sort_of(other)))),
+    }
 }

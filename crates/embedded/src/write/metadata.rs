@@ -126,15 +126,10 @@ fn owner_faults(owners: &Value) -> Vec<FieldError> {
         faults.push(FieldError::new(
             "metadata.ownerReferences",
             Reason::Invalid,
-            format!("Invalid value: {}: {why}", go_list(owners)),
+            format!("Invalid value: {owners}: {why}"),
         ));
     }
     faults
-}
-
-/// Returns a list as an error of the API server shows it.
-fn go_list(value: &Value) -> String {
-    value.to_string()
 }
 
 /// Returns the fields that have changed but may not.

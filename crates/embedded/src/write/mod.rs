@@ -7,7 +7,6 @@
 //! | What is wrong with an object's metadata? | `metadata.rs` |
 //! | Which name and UID does a new object get? | `identity.rs` |
 //! | Which parts of an object are written apart from the others? | `parts.rs` |
-//! | How is a patch shown whose result is no object of the kind? | `shown_patch.rs` |
 
 mod change;
 mod delete;
@@ -17,7 +16,6 @@ mod metadata;
 mod namespaces;
 mod parts;
 mod received;
-mod shown_patch;
 
 pub use delete::{Deleted, FIRST_NAMESPACES, collect, delete, delete_collection, forget_oldest};
 pub use received::{Done, Write};

@@ -6,7 +6,6 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::shown_patch;
 use crate::fields::{self, Manager};
 use crate::http::decode::{self, FieldValidation, Incoming, Options};
 use crate::http::doubled;
@@ -14,7 +13,7 @@ use crate::http::failure::Failure;
 use crate::http::request::{Query, Resource, content_type, manager};
 use crate::http::yaml;
 use crate::kinds::{Kind, Kinds};
-use crate::schema::{FieldError, Reason, Wording};
+use crate::schema::{FieldError, Reason};
 use crate::state::{Draft, Object};
 use crate::{Instant, Random};
 
@@ -129,17 +128,13 @@ impl Write {
         let live = draft.get(self.kind().stored_as, &self.resource.key());
         let live = live.ok_or_else(|| Failure::not_found(self.kind(), self.name()))?;
         let shown = self.shown(&live);
-        let patched = || match media {
+        let patched = match media {
             "application/json-patch+json" => fields::json_patch(&shown, &self.body),
             "application/merge-patch+json" => fields::merge_patch(&shown, &self.body),
             _ => fields::strategic_merge_patch(&self.kind().node, &shown, &self.body),
         };
-        let wording = if media.contains("strategic") { Wording::Map } else { Wording::Json };
-        let object = patched().map_err(Failure::of_refusal)?;
-        // Only a refusal shows the patched object, so it is not kept but made again.
-        let tried = || shown_patch::text(self.kind(), wording, &self.body, &patched().unwrap_or_default());
-        let Incoming { object, warnings } =
-            decode::patched(&self.kinds, &self.resource, wording, object, validation, tried)?;
+        let object = patched.map_err(Failure::of_refusal)?;
+        let Incoming { object, warnings } = decode::patched(&self.kinds, &self.resource, object, validation)?;
         let changed = self.change(draft, &live, object, Change::Patch, dry);
         done(200, changed, warnings)
     }
@@ -149,8 +144,8 @@ impl Write {
         let in_yaml = |why: String| format!("error converting YAML to JSON: {why}");
         // Programs send JSON, in which a duplicate field is noticed while reading.
         let (applied, doubled) = match doubled::read(&self.body) {
-            Some((applied, doubled)) => (Ok(applied), Some(doubled)),
-            None => (yaml::read(&self.body), None),
+            Ok((applied, doubled)) => (Ok(applied), !doubled.is_empty()),
+            Err(_) => (yaml::read(&self.body), true),
         };
         let applied = applied.map_err(|why| Failure::bad_request(format!("error decoding YAML: {}", in_yaml(why))))?;
         let live = draft.get(self.kind().stored_as, &self.resource.key());
@@ -167,7 +162,7 @@ impl Write {
         let mut merged = merged.map_err(Failure::of_refusal)?;
         let mut warnings = Vec::new();
         if validation != FieldValidation::Ignore
-            && doubled != Some(false)
+            && doubled
             && let Some(why) = yaml::doubled(&self.body).map(in_yaml)
         {
             if validation == FieldValidation::Strict {
@@ -271,9 +266,9 @@ pub fn key_of(kind: &Kind, object: &Value) -> String {
 pub fn version(object: &Value) -> Result<u64, Failure> {
     match object["metadata"]["resourceVersion"].as_str() {
         None | Some("") => Ok(0),
-        Some(text) => text
-            .parse()
-            .map_err(|_| Failure::new(500, "", format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))),
+        Some(text) => {
+            text.parse().map_err(|_| Failure::new(500, "", format!("resourceVersion: {text:?} is not a version")))
+        }
     }
 }
 
