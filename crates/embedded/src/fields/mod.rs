@@ -4,9 +4,11 @@
 //! The rules are those of structured-merge-diff and of the API server's field manager; the tests compare with recorded
 //! answers of a real API server.
 //!
-//! JSON patch is not left to the crate `json-patch`, which was tried: it follows RFC 6902, and so it refuses what the API
-//! server accepts: to replace or copy a field that is missing, to add without a value, to count an index from the end,
-//! to test a missing field for null, and an operation that is null.
+//! JSON patch is not left to the crate `json-patch`. Run in its place, version 4.2.0 needs 42 lines instead of 171. It
+//! gives the recorded answer to all 8 JSON patches of `recorded.json`, and to 15 of the 16 of the conformance scripts:
+//! it refuses to replace a field that is missing, which the API server does. It also refuses what no recording has: to
+//! copy a field that is missing, to add without a value, to count an index from the end, and to test a missing field
+//! for null.
 
 mod apply;
 mod check;

