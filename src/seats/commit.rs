@@ -113,7 +113,7 @@ async fn gather(shared: &Shared, enough: usize, most: Duration) {
 fn begin(shared: &Shared, now: Moment) -> Option<Commit> {
     let mut state = shared.lock();
     let ownership = state.ownership.as_mut()?;
-    let changes = together(ownership.pending.take());
+    let changes = ownership.pending.take();
     if changes.is_empty() {
         return None;
     }
@@ -151,18 +151,6 @@ fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) -> Vec<on
     ownership.journal.wrote(&commit.entry, &commit.changes);
     ownership.writing_since = None;
     std::mem::take(&mut ownership.joining)
-}
-
-/// Merges neighbouring changes of the same License, so that the lines name the License and its grants once.
-fn together(pending: Changes) -> Changes {
-    let mut changes = Changes::new();
-    for change in pending {
-        match changes.last_mut().filter(|last| (&last.license, &last.grants) == (&change.license, &change.grants)) {
-            Some(last) => last.records.extend(change.records),
-            None => changes.push(change),
-        }
-    }
-    changes
 }
 
 async fn write_bases(

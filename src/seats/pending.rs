@@ -1,8 +1,10 @@
 //! What the table has and the ledger has not yet. It becomes one entry of the ledger, and must fit into one object.
 
+use std::collections::HashMap;
+
 use super::asked::Denied;
 use crate::domain::license::name::LicenseName;
-use crate::domain::seats::journal::{Change, Changes, size_of};
+use crate::domain::seats::journal::{Change, Changes, size_of, size_of_records};
 use crate::domain::seats::refusal::Refusal;
 
 /// The most bytes of an entry: a larger one would be refused for ever. An object holds 1 MiB of lines
@@ -13,7 +15,10 @@ const FREED_AT_ONCE: usize = 1_000;
 
 #[derive(Default)]
 pub(super) struct Pending {
+    /// One for each License.
     changes: Changes,
+    /// Where in `changes` each License is.
+    at: HashMap<LicenseName, usize>,
     /// The size of the changes as lines of the ledger, or a little more.
     bytes: usize,
 }
@@ -24,7 +29,7 @@ impl Pending {
     }
 
     pub fn concerns(&self, license: &LicenseName) -> bool {
-        self.changes.iter().any(|change| change.license == *license)
+        self.at.contains_key(license)
     }
 
     /// Refuses a change that no longer fits into this entry; one that would fit into none is refused for good.
@@ -36,7 +41,7 @@ impl Pending {
                  or shorter names"
             ))));
         }
-        if self.bytes + bytes > MOST_BYTES {
+        if self.bytes + self.added_by(change) > MOST_BYTES {
             return Err(Denied::Overloaded);
         }
         Ok(())
@@ -51,15 +56,35 @@ impl Pending {
         freed
     }
 
-    /// Adds a change that is already in the table.
-    pub fn add(&mut self, change: Change) {
-        self.bytes += size_of(&change);
-        self.changes.push(change);
+    /// The bytes by which a change makes the entry larger, or a little more.
+    fn added_by(&self, change: &Change) -> usize {
+        match self.at.get(&change.license) {
+            Some(at) if self.changes[*at].grants == change.grants => size_of_records(&change.records),
+            Some(_) => change.grants.len() + size_of_records(&change.records),
+            None => size_of(change),
+        }
     }
 
-    /// Takes all changes, in the order in which they were added.
+    /// Adds a change that is already in the table. The ledger notes the grants of the last change of a License.
+    pub fn add(&mut self, change: Change) {
+        self.bytes += self.added_by(&change);
+        match self.at.get(&change.license) {
+            Some(at) => {
+                let before = &mut self.changes[*at];
+                before.records.extend(change.records);
+                before.grants = change.grants;
+            }
+            None => {
+                self.at.insert(change.license.clone(), self.changes.len());
+                self.changes.push(change);
+            }
+        }
+    }
+
+    /// Takes all changes. Those of a License are in the order in which they were added.
     pub fn take(&mut self) -> Changes {
         self.bytes = 0;
+        self.at.clear();
         std::mem::take(&mut self.changes)
     }
 }
@@ -92,6 +117,21 @@ mod tests {
         let bytes = write_changes(&pending.take()).len();
         assert!((MOST_BYTES - 10_000..=MOST_BYTES).contains(&bytes), "{bytes}");
         assert!(pending.check(&change(vec![free(slot)])).is_ok());
+    }
+
+    /// Ten thousand releases at once fit, because the License and its grants are named once.
+    #[test]
+    fn the_changes_of_a_license_are_merged() {
+        let free = |slot| Record::Free(Free { pool: "agents".into(), slot, session: format!("s{slot}").into() });
+        let mut pending = Pending::default();
+        for slot in 0..10_000 {
+            let one = change(vec![free(slot)]);
+            assert!(pending.check(&one).is_ok(), "{slot}");
+            pending.add(one);
+        }
+        let changes = pending.take();
+        assert_eq!((changes.len(), changes[0].records.len()), (1, 10_000));
+        assert!(write_changes(&changes).len() < MOST_BYTES);
     }
 
     /// A request larger than an entry would otherwise be answered "try again" for ever.

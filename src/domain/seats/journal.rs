@@ -58,7 +58,7 @@ impl BaseName {
     }
 }
 
-/// What one commit changed, in order.
+/// What one commit changed.
 pub type Changes = Vec<Change>;
 
 /// What changed of a License.
@@ -112,7 +112,12 @@ pub fn write_changes(changes: &[Change]) -> String {
 /// The bytes that a change takes in the lines of an entry, or a little more.
 pub fn size_of(change: &Change) -> usize {
     let name = "@/\n".len() + change.license.namespace.len() + change.license.name.len();
-    name + GRANTS.len() + change.grants.len() + "\n".len() + write_records(&change.records).len()
+    name + GRANTS.len() + change.grants.len() + "\n".len() + size_of_records(&change.records)
+}
+
+/// The bytes that records take in the lines of an entry, or a little more.
+pub fn size_of_records(records: &[Record]) -> usize {
+    write_records(records).len()
 }
 
 fn read_grants(text: &str) -> impl Iterator<Item = GrantId> {
