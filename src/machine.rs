@@ -58,7 +58,7 @@ pub fn machine_time() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// Returns this moment on a clock that is never set back. Inside a runtime it follows the runtime's clock: while
+/// Returns the present moment on a clock that is never set back. Inside a runtime it follows the runtime's clock: while
 /// that is paused, so is this.
 #[expect(clippy::disallowed_methods, reason = "the one clock")]
 pub fn monotonic() -> Moment {

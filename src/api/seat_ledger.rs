@@ -54,7 +54,8 @@ pub struct SeatLedgerSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512), inner(length(max = 100)))]
     pub grants: Vec<String>,
-    /// In a base one line for each seat (`slot user session since`), in the journal one line for each change of a seat.
+    /// In a base one line for each seat (`slot user session since`). In the journal one line for each change of a seat,
+    /// after a line with the License (`@namespace/name`); lines that begin with `!` are about other things.
     #[schemars(length(max = 1048576))]
     pub lines: String,
 }

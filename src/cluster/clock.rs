@@ -119,9 +119,9 @@ impl Clock {
         Clock::following(Paced { start, began: monotonic(), pace })
     }
 
-    /// Takes note of a `Date` header of the API server, in the answer to a request that was sent at `asked`
-    ///. An answer that a later request's answer overtook is ignored: if the own clock is wrong too, its
-    /// late Date would set time back.
+    /// Takes note of a `Date` header of the API server, in the answer to a request that was sent at `asked`.
+    /// An answer is ignored if a later request's answer came first: if the operator's own clock is wrong too, the late
+    /// Date would set time back.
     pub fn heard(&self, date: &str, asked: Moment) {
         let Ok(date) = DateTime::parse_from_rfc2822(date).map(|date| date.to_utc()) else { return };
         let now = monotonic();

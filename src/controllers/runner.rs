@@ -232,7 +232,7 @@ async fn run<C: Controller>(running: &RunningKind<C>) {
                         tell(object.as_ref(), C::KIND, &error, *attempt);
                     }
                 }
-                // Deleted during the look, which may have noted it again after it was forgotten.
+                // The object was deleted during the look, which may have noted it again after it was forgotten.
                 if cache.get(&name).is_none_or(|there| there.uid() != object.uid()) {
                     running.forget(&object);
                     again.insert(name.clone());

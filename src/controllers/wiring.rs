@@ -83,9 +83,13 @@ impl Wiring {
         let _ = tokio::join!(join_all(secrets), join_all(kinds), o.namespaces.wait_until_ready());
     }
 
+    /// Finds out which License has each grant that several claim. Call before anything is judged.
+    pub fn take_stock(&self) {
+        self.0.licenses.controller.take_stock();
+    }
+
     /// Works until `close`, and returns once the work under way is done.
     pub async fn run_controllers(self) {
-        self.0.licenses.controller.take_stock();
         let work = join_all(self.0.each().into_iter().map(|kind| kind.run()));
         tokio::select! {
             biased;

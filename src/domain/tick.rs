@@ -1,5 +1,5 @@
-//! The time of a clock that is never set back, by which seats and places in a queue are kept. Nobody outside the process
-//! could name it, so it is apart from `Instant`.
+//! Time on the process's clock, which is never set back. Seats and places in a queue are kept by it. It means nothing
+//! outside the process, so it is not an `Instant`.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Add<Duration> for Moment {
     }
 }
 
-/// How long after `earlier` this moment is; zero if it is before it.
+/// The time since `earlier`; zero if `earlier` is later.
 impl Sub for Moment {
     type Output = Duration;
 

@@ -1,8 +1,8 @@
 //! A grant counts for one License in a cluster: the one that had it first (docs/design/domain.md, Which keys count).
 //!
-//! A claim bears only on Licenses that trust its signer. Otherwise anybody could sign a key with the name of another
-//! customer's grant, and take it away. The age of the objects says nothing: an older one can be
-//! restored, or made in advance.
+//! A claim affects only Licenses that trust its signer. Otherwise anybody could sign a key with the name of another
+//! customer's grant and take that grant away. Creation times decide only after a restart, and only if no status shows
+//! the grant (`take_stock`): an older object can be restored, or made in advance.
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -193,7 +193,7 @@ mod tests {
 
     /// The attack: a key of one's own with the name of another's grant, trusted only by oneself.
     #[test]
-    fn a_claim_bears_on_nobody_who_does_not_trust_its_signer() {
+    fn a_claim_affects_nobody_who_does_not_trust_its_signer() {
         let (holdings, victim) = (Holdings::default(), license("victim", &[1]));
         let intruder = license("intruder", &[1, 2]);
         holdings.claim(&intruder, &[grant(2)].into());

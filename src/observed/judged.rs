@@ -59,6 +59,7 @@ impl Observed {
             self.holdings.claim_too(&Claimant::of(license, &reading.trust), &grants_of(&reading.keys));
             Judged::of(license, reading, self, now)
         })?;
+        // If it was deleted meanwhile, its claims were taken back before this one.
         if self.with_license(name, |license| license.uid()).flatten().as_deref() != Some(&judged.uid) {
             self.holdings.is_gone(&judged.uid);
             return None;

@@ -133,6 +133,7 @@ impl Operator {
         tracing::info!(identity, "leads");
         health.leads.store(true, Ordering::Relaxed);
         metrics.leads.set(1);
+        wiring.take_stock();
         let controllers = tokio::spawn(wiring.clone().run_controllers());
         let mut until = stop.clone();
         let seats = seats_run.spawn(async move { desk.own(ledger, &mut until).await });

@@ -53,11 +53,13 @@ fn is_used_again(shared: &Shared, license: &LicenseName) -> bool {
 }
 
 /// Forgets the bases of a License. Returns them, with a receiver that is notified once the journal has durably
-/// forgotten them too; `None` if the License has a change that waits to be written.
+/// forgotten them too; `None` if the License has a change that waits to be written, or is back.
 fn drop_bases(shared: &Shared, license: &LicenseName) -> Option<(Vec<BaseName>, oneshot::Receiver<()>)> {
     let mut state = shared.lock();
     let ownership = state.ownership.as_mut()?;
-    if ownership.pending.concerns(license) {
+    // It may have come back, and granted seats, while the ledgers of others were cleared.
+    let has_seats = ownership.seats_of.get(license).is_some_and(|seats| seats.seating.table().in_use_at_all() > 0);
+    if has_seats || ownership.pending.concerns(license) || shared.observed.has_license(license) {
         return None;
     }
     let bases = ownership.journal.bases_of(license);

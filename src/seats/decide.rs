@@ -24,6 +24,7 @@ pub(super) fn decide(shared: &Shared, state: &mut DeskState, ask: &Ask) -> Resul
     let (seats_of, mut uncommitted) = ownership.parts();
     // 1. Look up.
     if look_up(shared, seats_of, &ask.license, at)? {
+        seats_of.note(uncommitted.pending);
         serve(shared, &ask.license, seats_of, &mut uncommitted, MOST_QUEUED);
     }
     let Some(seats) = seats_of.get_mut(&ask.license) else { return Err(Denied::UnknownLicense(ask.license.clone())) };

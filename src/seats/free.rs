@@ -4,7 +4,7 @@
 use tokio::sync::oneshot;
 
 use super::asked::Denied;
-use super::look_up::{look_up, settle};
+use super::look_up::{count_uncovered, look_up};
 use super::ownership::{SeatsOf, Uncommitted};
 use super::queue::serve;
 use super::shared::Shared;
@@ -36,7 +36,7 @@ pub(super) fn free(
     let Some(record) = seats.seating.release(seat) else { return Ok(false) };
     let change = seats.change(license, vec![record]);
     uncommitted.pending.check(&change)?;
-    seats.assume(&change);
+    seats.apply_freed(&change);
     uncommitted.pending.add(change);
     serve(shared, license, seats_of, uncommitted, HEAD);
     Ok(true)
@@ -62,7 +62,7 @@ pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) 
         return Err(Denied::Overloaded);
     }
     if count > 0 {
-        seats.assume(&change);
+        seats.apply_freed(&change);
         uncommitted.pending.add(change);
         uncommitted.waiting.push(notify);
         if count == wanted {
@@ -78,15 +78,16 @@ pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) 
 pub(super) fn sweep(shared: &Shared) -> usize {
     let now = Tick::at(monotonic());
     let at = shared.clock.now().at;
-    let (mut swept, mut queued) = (0, 0);
+    let (mut swept, mut queued, mut waits) = (0, 0, false);
     {
         let mut state = shared.lock();
         let Some(ownership) = &mut state.ownership else { return 0 };
         let (seats_of, mut uncommitted) = ownership.parts();
-        settle(seats_of);
+        count_uncovered(seats_of);
         let licenses: Vec<LicenseName> = seats_of.keys().cloned().collect();
         for license in &licenses {
             let Some(seats) = seats_of.get(license) else { continue };
+            // What has expired is freed first, because looking up costs more.
             let mut records = seats.seating.table().expired(now);
             let looked_up =
                 if records.is_empty() { look_up(shared, seats_of, license, at).map(|_| ()) } else { Ok(()) };
@@ -97,7 +98,7 @@ pub(super) fn sweep(shared: &Shared) -> usize {
             }
             let change = uncommitted.pending.fitting(seats.change(license, records));
             if !change.records.is_empty() {
-                seats.assume(&change);
+                seats.apply_freed(&change);
                 swept += change.records.len();
                 uncommitted.pending.add(change);
             }
@@ -109,10 +110,12 @@ pub(super) fn sweep(shared: &Shared) -> usize {
                 seats_of.forget(license);
             }
         }
+        seats_of.note(uncommitted.pending);
+        waits |= !uncommitted.pending.is_empty();
     }
     shared.metrics.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
     shared.metrics.lost.inc_by(swept as u64);
-    if swept > 0 || queued > 0 {
+    if waits || queued > 0 {
         shared.wake_committer.notify_one();
     }
     swept

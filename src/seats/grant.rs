@@ -47,6 +47,7 @@ pub(super) fn grant(
     }
     // 3. Assume.
     change.records.iter().for_each(|record| seats.seating.apply(record, until));
+    // `change` has the records, so this only extends the seats.
     seats.seating.assume(&grant, &request, until);
     let granted = ask.granted(&grant, &seats.seating);
     seats.note_peaks();

@@ -37,13 +37,13 @@ pub(super) fn look_up(
     }
 }
 
-/// Counts again what is held beyond the grants of each License. Licenses whose grants that concerns are looked up before
-/// the next decision about them.
-pub(super) fn settle(seats_of: &mut SeatsOf) {
+/// Counts the uncovered seats of each License again. If their number has changed, the Licenses that have its former
+/// grants are looked up before the next decision about them.
+pub(super) fn count_uncovered(seats_of: &mut SeatsOf) {
     let owing: Vec<LicenseName> =
         seats_of.iter().filter(|(_, seats)| !seats.draws.owes().is_empty()).map(|(name, _)| name.clone()).collect();
     for license in owing {
-        settle_one(seats_of, &license);
+        count_uncovered_of(seats_of, &license);
     }
 }
 
@@ -57,21 +57,20 @@ fn look_up_together(shared: &Shared, seats_of: &mut SeatsOf, license: &LicenseNa
             continue;
         }
         let judged = shared.judge(&name, at).ok();
-        seats_of.show(&name, judged, at);
+        seats_of.set_judged(&name, judged, at);
         outdated.extend(seats_of.drawing_on_the_grants_of(&name));
         looked_up.insert(name);
     }
     count_elsewhere(seats_of, &looked_up);
-    looked_up.iter().for_each(|name| settle_one(seats_of, name));
-    // What settling found concerns the License itself only if it is new, and then it has been counted.
+    looked_up.iter().for_each(|name| count_uncovered_of(seats_of, name));
+    // The counts above include this License, so what marked it as stale has been counted.
     if let Some(seats) = seats_of.get_mut(license) {
         seats.stale = false;
     }
 }
 
-/// Counts for each of these Licenses what is held elsewhere. What one of them holds beyond its grants depends on what is
-/// held elsewhere on these, so it begins with nothing and counts until the counts agree. They only rise, and never above
-/// what is held.
+/// Counts the seats held elsewhere for each of these Licenses. They depend on one another, so all begin at zero and are
+/// counted until nothing changes. That ends: the counts only rise, and never above what is held.
 fn count_elsewhere(seats_of: &mut SeatsOf, licenses: &BTreeSet<LicenseName>) {
     let set = |seats_of: &mut SeatsOf, name: &LicenseName, elsewhere: Elsewhere| {
         let Some(seats) = seats_of.get_mut(name).filter(|seats| *seats.seating.elsewhere() != elsewhere) else {
@@ -83,18 +82,20 @@ fn count_elsewhere(seats_of: &mut SeatsOf, licenses: &BTreeSet<LicenseName>) {
     for name in licenses {
         set(seats_of, name, Elsewhere::default());
     }
-    let mut agree = false;
+    let (mut agree, mut rounds) = (false, 0);
     while !agree {
         agree = true;
+        rounds += 1;
         for name in licenses {
-            let counted = elsewhere(seats_of, name);
+            // Two Licenses that swapped keys may raise each other's counts by one a round. Then every seat counts.
+            let counted = elsewhere(seats_of, name, rounds > licenses.len() + 1);
             agree &= !set(seats_of, name, counted);
         }
     }
 }
 
-/// What other Licenses hold on the grants of this one.
-fn elsewhere(seats_of: &SeatsOf, license: &LicenseName) -> Elsewhere {
+/// What other Licenses hold on the grants of this one: the uncovered seats, or `all`.
+fn elsewhere(seats_of: &SeatsOf, license: &LicenseName, all: bool) -> Elsewhere {
     let mut elsewhere = Elsewhere::default();
     let Some(seats) = seats_of.get(license).filter(|seats| !seats.draws.has().is_empty()) else { return elsewhere };
     for name in seats_of.drawing_on_the_grants_of(license) {
@@ -103,13 +104,14 @@ fn elsewhere(seats_of: &SeatsOf, license: &LicenseName) -> Elsewhere {
             seats.trust.key(&owed.signer).is_some() && seats.draws.has().iter().any(|grant| grant.name == owed.name)
         };
         if other.draws.owes().iter().any(concerns) && !wrong::is(CountedByName) {
-            elsewhere.add(&name, &other.seating.uncovered());
+            let seats = if all { other.seating.in_use() } else { other.seating.uncovered() };
+            elsewhere.add(&name, &seats);
         }
     }
     elsewhere
 }
 
-fn settle_one(seats_of: &mut SeatsOf, license: &LicenseName) {
+fn count_uncovered_of(seats_of: &mut SeatsOf, license: &LicenseName) {
     let Some(seats) = seats_of.get_mut(license) else { return };
     let uncovered = seats.seating.uncovered();
     let is_new = uncovered != seats.uncovered;
@@ -119,6 +121,6 @@ fn settle_one(seats_of: &mut SeatsOf, license: &LicenseName) {
         seats_of.draw(license, Draws::owes_nothing);
     }
     if is_new {
-        seats_of.have_looked_up(&owed, license);
+        seats_of.mark_stale(&owed, license);
     }
 }

@@ -28,7 +28,7 @@
 //! | What is known of a waiter? | `waiting.rs` |
 //! | What does an owner keep in memory? | `ownership.rs` |
 //! | What do all callers and tasks share? | `shared.rs` |
-//! | What does a License grant, less what is held under others on the same grants? | `look_up.rs` |
+//! | What does a License grant, and which of its seats are held under other Licenses? | `look_up.rs` |
 //! | How is a seat of a License granted? | `grant.rs` |
 //! | Who waits for a seat, and whose turn is it? | `queue.rs` |
 //! | Who is granted what, and when? | `decide.rs` |

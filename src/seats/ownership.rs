@@ -62,6 +62,8 @@ pub(super) struct SeatsOf {
     of: HashMap<LicenseName, LicenseSeats>,
     /// By the name of the grant: the Licenses whose seats draw on it, whichever signer it has.
     drawing_on: HashMap<Arc<str>, BTreeSet<LicenseName>>,
+    /// Licenses that draw on other grants than the ledger notes.
+    unnoted: BTreeSet<LicenseName>,
 }
 
 /// The seats of one License.
@@ -146,8 +148,8 @@ impl Ownership {
 }
 
 impl SeatsOf {
-    /// The License grants what was judged; nothing if there is none.
-    pub fn show(&mut self, license: &LicenseName, judged: Option<Judged>, at: Instant) {
+    /// Notes what the License grants now. `None` if there is no such License: then it grants nothing.
+    pub fn set_judged(&mut self, license: &LicenseName, judged: Option<Judged>, at: Instant) {
         let Some(seats) = self.of.get_mut(license) else { return };
         seats.stale = false;
         match judged {
@@ -174,6 +176,7 @@ impl SeatsOf {
             return;
         }
         seats.note = seats.draws.note().into();
+        self.unnoted.insert(license.clone());
         let names = |draws: &Draws| -> BTreeSet<Arc<str>> {
             draws.has().iter().chain(draws.owes()).map(|grant| grant.name.clone()).collect()
         };
@@ -198,13 +201,27 @@ impl SeatsOf {
         drawing.filter(|other| *other != license).cloned().collect()
     }
 
-    /// Has the Licenses that draw on these grants looked up before the next decision about them, except for one.
-    pub fn have_looked_up(&mut self, grants: &BTreeSet<Arc<str>>, except: &LicenseName) {
+    /// Marks the Licenses that draw on these grants, except for one: they are looked up before the next decision about
+    /// them.
+    pub fn mark_stale(&mut self, grants: &BTreeSet<Arc<str>>, except: &LicenseName) {
         let drawing: BTreeSet<LicenseName> =
             grants.iter().filter_map(|name| self.drawing_on.get(name)).flatten().cloned().collect();
         for license in drawing.iter().filter(|license| *license != except) {
             if let Some(seats) = self.of.get_mut(license) {
                 seats.stale = true;
+            }
+        }
+    }
+
+    /// Has the ledger note on which grants the seats draw, where that has changed. A License may lose a grant without a
+    /// change of its seats, and the next owner must know.
+    pub fn note(&mut self, pending: &mut Pending) {
+        for license in std::mem::take(&mut self.unnoted) {
+            let seats = self.of.get(&license).filter(|seats| seats.seating.table().in_use_at_all() > 0);
+            let Some(change) = seats.map(|seats| seats.change(&license, Vec::new())) else { continue };
+            match pending.check(&change) {
+                Ok(()) => pending.add(change),
+                Err(_) => _ = self.unnoted.insert(license),
             }
         }
     }
@@ -224,6 +241,7 @@ impl Deref for SeatsOf {
     }
 }
 
+/// Remove with `forget` only, which keeps `drawing_on` right.
 impl DerefMut for SeatsOf {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.of
@@ -273,7 +291,7 @@ impl LicenseSeats {
     }
 
     /// Applies records that free seats.
-    pub fn assume(&mut self, change: &Change) {
+    pub fn apply_freed(&mut self, change: &Change) {
         change.records.iter().for_each(|record| self.seating.apply(record, Tick::MIN));
     }
 

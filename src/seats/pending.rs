@@ -32,7 +32,7 @@ impl Pending {
         self.at.contains_key(license)
     }
 
-    /// Refuses a change that no longer fits into this entry; one that would fit into none is refused for good.
+    /// Refuses a change that no longer fits into this entry; a change too large for any entry is refused for good.
     pub fn check(&self, change: &Change) -> Result<(), Denied> {
         let bytes = size_of(change);
         if bytes > MOST_BYTES {

@@ -1,8 +1,8 @@
 //! The queue for seats. Waiters are served at each moment at which a seat may have come free, before anyone else is
 //! decided on: a newcomer never finds a seat that a waiter could take.
 //!
-//! If a waiter's turn comes between two of its requests, the seat is granted anyway and kept for the rest of its grace
-//! period: its next request finds the seat, and without one the sweep frees it for the next waiter. The same happens to
+//! If a waiter's turn comes between two of its requests, the seat is granted anyway and kept for as long as
+//! its place is kept: its next request finds the seat, and without one the sweep frees it for the next waiter. The same happens to
 //! a grant that does not reach its caller.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::domain::seats::refusal::Refusal;
 use crate::domain::tick::Tick;
 use crate::machine::monotonic;
 
-/// A place in the queue while its request is open. The grace period begins when this is dropped.
+/// A place in the queue while its request is open. It is kept for `PLACE_LASTS` once this is dropped.
 pub(super) struct Turn<'d> {
     shared: &'d Shared,
     ask: Arc<Ask>,
@@ -57,6 +57,7 @@ pub(super) fn serve(
     }
     let (now, at) = (monotonic(), shared.clock.now().at);
     let looked_up = look_up(shared, seats_of, license, at);
+    seats_of.note(uncommitted.pending);
     let Some(seats) = seats_of.get_mut(license) else { return };
     let most = if looked_up == Ok(false) { most } else { MOST_QUEUED };
     let mut queue = std::mem::take(&mut seats.queue);
@@ -93,7 +94,7 @@ pub(super) fn hand_over(shared: &Shared, license: &LicenseName, granted: &Grante
         seats.seating.since(&seat.held()) == Some(seat.since)
             && seats.seating.heartbeat(&seat.held(), Tick::at(now), until)
     });
-    // If they are not held, the ledger took longer than the grace period.
+    // If they are not held, the ledger took longer than the place was kept.
     if held { Ok(()) } else { Err(Denied::LedgerUnavailable) }
 }
 

@@ -23,14 +23,14 @@ pub struct Route {
     /// What that does, for a caller who tried another method.
     does: &'static str,
     pub by: AnsweredBy,
-    answer: Answer,
+    handler: Handler,
     /// `None` if the OpenAPI document leaves it out.
     describe: Option<Describe>,
 }
 
-/// What answers. It is no function, because the future of every function in a table is an allocation for each request.
+/// Which handler answers. It is not a function pointer, whose future would have to be boxed for each request.
 #[derive(Clone, Copy)]
-enum Answer {
+enum Handler {
     Acquire,
     HeartbeatOfSeveral,
     Holders,
@@ -60,7 +60,7 @@ static ROUTES: [Route; 7] = [
         methods: &["POST"],
         does: "takes",
         by: AnsweredBy::Owner { waits: wait_of },
-        answer: Answer::Acquire,
+        handler: Handler::Acquire,
         describe: Some(acquire::describe),
     },
     Route {
@@ -68,7 +68,7 @@ static ROUTES: [Route; 7] = [
         methods: &["PUT"],
         does: "keeps",
         by: OWNER,
-        answer: Answer::HeartbeatOfSeveral,
+        handler: Handler::HeartbeatOfSeveral,
         describe: Some(heartbeat::describe_several),
     },
     Route {
@@ -76,7 +76,7 @@ static ROUTES: [Route; 7] = [
         methods: &["GET", "HEAD"],
         does: "lists",
         by: OWNER,
-        answer: Answer::Holders,
+        handler: Handler::Holders,
         describe: Some(holders::describe),
     },
     Route {
@@ -84,7 +84,7 @@ static ROUTES: [Route; 7] = [
         methods: &["DELETE"],
         does: "evicts",
         by: OWNER,
-        answer: Answer::Evict,
+        handler: Handler::Evict,
         describe: Some(evict::describe),
     },
     Route {
@@ -92,7 +92,7 @@ static ROUTES: [Route; 7] = [
         methods: &["PUT"],
         does: "keeps a seat",
         by: OWNER,
-        answer: Answer::Heartbeat,
+        handler: Handler::Heartbeat,
         describe: Some(heartbeat::describe),
     },
     Route {
@@ -100,7 +100,7 @@ static ROUTES: [Route; 7] = [
         methods: &["DELETE"],
         does: "gives it back",
         by: OWNER,
-        answer: Answer::Release,
+        handler: Handler::Release,
         describe: Some(release::describe),
     },
     // Those who generate a client.
@@ -109,7 +109,7 @@ static ROUTES: [Route; 7] = [
         methods: &["GET"],
         does: "shows the OpenAPI document",
         by: AnsweredBy::Any,
-        answer: Answer::OpenApi,
+        handler: Handler::OpenApi,
         describe: None,
     },
 ];
@@ -117,14 +117,14 @@ static ROUTES: [Route; 7] = [
 impl Route {
     /// Answers a request of this route.
     pub async fn answer(&self, seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
-        match self.answer {
-            Answer::Acquire => acquire::answer(seats, asked).await,
-            Answer::HeartbeatOfSeveral => heartbeat::answer_several(seats, asked).await,
-            Answer::Holders => holders::answer(seats, asked).await,
-            Answer::Evict => evict::answer(seats, asked).await,
-            Answer::Heartbeat => heartbeat::answer(seats, asked).await,
-            Answer::Release => release::answer(seats, asked).await,
-            Answer::OpenApi => Ok(json(StatusCode::OK, &document())),
+        match self.handler {
+            Handler::Acquire => acquire::answer(seats, asked).await,
+            Handler::HeartbeatOfSeveral => heartbeat::answer_several(seats, asked).await,
+            Handler::Holders => holders::answer(seats, asked).await,
+            Handler::Evict => evict::answer(seats, asked).await,
+            Handler::Heartbeat => heartbeat::answer(seats, asked).await,
+            Handler::Release => release::answer(seats, asked).await,
+            Handler::OpenApi => Ok(json(StatusCode::OK, &document())),
         }
     }
 }

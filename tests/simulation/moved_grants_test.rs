@@ -289,3 +289,30 @@ fn deleting_a_license_and_making_another_with_its_key_gives_no_further_seat() {
         story.keep_all();
     }
 }
+
+/// A License whose seats another key covers loses the key that they were taken on, without a change of its seats. The next
+/// owner must know on which key they are now.
+#[test]
+fn the_next_owner_knows_a_change_of_keys_that_changed_no_seat() {
+    let mut story = Story::begin(1);
+    let granted = |answer: Option<Result<Granted, Denied>>| answer.expect("an operator runs").is_ok();
+    story.give_keys(0, [1].into());
+    story.pass(Duration::from_secs(2));
+    assert!(granted(story.take(0, 2)));
+    story.give_keys(0, [2].into());
+    story.pass(Duration::from_secs(2));
+    story.give_keys(1, [1].into());
+    story.pass(Duration::from_secs(2));
+    assert!(granted(story.take(1, 2)), "the three of the other key cover the two that are held");
+    story.pass(Duration::from_secs(2));
+    story.delete(0);
+    story.run.kill();
+    story.run.restart();
+    story.pass(Duration::from_secs(20));
+    story.keep_all();
+    assert_eq!(story.held.len(), 4, "those who work go on working");
+    story.give_keys(2, [2].into());
+    story.pass(Duration::from_secs(2));
+    assert!(!granted(story.take(2, 2)), "two of three are held");
+    assert!(granted(story.take(2, 1)));
+}

@@ -36,7 +36,8 @@ use connection::Connection;
 use time::{Moment, jittered, now};
 use wire::{Grant, HeartbeatAnswer, Heartbeats};
 
-/// How long to wait for one answer. The server itself gives up after 10 s, or 12 s if it passed the request on.
+/// How long to wait for one answer. The server gives up after 10 s, or 12 s if it passed the request on. This is longer,
+/// so that its own answer arrives.
 const ANSWER: Duration = Duration::from_secs(15);
 /// How long taking is retried if there is no answer, or the server says that the trouble passes in a moment.
 const PATIENCE: Duration = Duration::from_secs(20);

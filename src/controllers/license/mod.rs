@@ -62,11 +62,13 @@ impl Controller for LicenseController {
     ) -> Result<Look<LicenseStatus>, CallError> {
         let (observed, desk) = (&self.with.observed, &self.with.desk);
         let name = LicenseName::new(&license.namespace().unwrap_or_default(), &license.name_any());
-        // 1. Have the desk judge it too, before it grants more.
-        desk.look_again(&name);
-        // 2. Read the keys and the trust.
+        // 1. Read the keys and the trust.
         let mut reading = Reading::of(license, observed);
-        // 3. Claim the grants of the keys. Licenses that gain a grant by that are looked at again.
+        // 2. Have the desk look this License up before its next grant, on keys no older than these: the next step may take
+        //    grants from it.
+        desk.look_again(&name);
+        // 3. Claim the grants of the keys. Licenses that gain a grant because this one no longer claims it are looked at
+        //    again.
         for other in observed.holdings.claim(&Claimant::of(license, &reading.trust), &grants_of(&reading.keys)) {
             self.kind.queue.add(other);
         }
@@ -105,8 +107,8 @@ impl Controller for LicenseController {
 
 impl LicenseController {
     /// Finds out which License has each grant that several claim, before the first License is judged: the one whose
-    /// status shows it, as a previous leader found; if none does, the one created first. A forged key only causes a
-    /// closer look.
+    /// status shows it, as a previous leader found; if none does, the one created first. Keys are not
+    /// verified to find these grants: a forged one costs only a closer look.
     pub fn take_stock(&self) {
         let licenses = all(&self.kind.cache);
         let mut readable: Vec<&License> = licenses.iter().filter_map(|object| object.0.as_ref().ok()).collect();

@@ -28,6 +28,7 @@ impl LicenseController {
                 seen = epoch;
                 self.look_at_used();
             }
+            // The desk judged them while they were being deleted.
             for license in self.with.observed.holdings.release_gone() {
                 self.kind.queue.add(license);
             }

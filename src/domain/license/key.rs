@@ -20,6 +20,8 @@ pub const MAX_KEY_BYTES: usize = 64 * 1024;
 pub const KEY_TYPE: &str = "license+jwt";
 /// The most pools in one key; more are refused.
 pub const MAX_POOLS: usize = 64;
+/// The longest name of a pool. The ledger writes it with every seat, and reads no longer one.
+pub const MAX_POOL_NAME_BYTES: usize = 253;
 /// The most seats of one pool in a key. It keeps every sum over the keys of a licence far from overflow.
 pub const MAX_SEATS: u32 = 10_000_000;
 
@@ -161,8 +163,10 @@ impl Claims {
             return Err(format!("claim `pools` has {} entries; at most {MAX_POOLS} are read", self.pools.len()));
         }
         for (n, pool) in self.pools.iter().enumerate() {
-            if pool.name.is_empty() || pool.seats > MAX_SEATS {
-                return Err(format!("pool {n} needs a name and at most {MAX_SEATS} seats"));
+            if pool.name.is_empty() || pool.name.len() > MAX_POOL_NAME_BYTES || pool.seats > MAX_SEATS {
+                return Err(format!(
+                    "pool {n} needs a name of at most {MAX_POOL_NAME_BYTES} bytes and at most {MAX_SEATS} seats"
+                ));
             }
             if self.pools[..n].iter().any(|other| other.name == pool.name) {
                 return Err(format!("pool {n} repeats an earlier name"));

@@ -60,7 +60,7 @@ impl Draws {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Elsewhere {
     /// How many seats of each pool.
-    pub held: BTreeMap<Arc<str>, u64>,
+    held: BTreeMap<Arc<str>, u64>,
     /// Under which Licenses.
     pub under: BTreeSet<LicenseName>,
 }

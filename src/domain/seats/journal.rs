@@ -9,14 +9,15 @@
 //! after the last one, and no write of the previous owner can succeed any longer: it would go to that very object.
 //!
 //! Every entry says how long holders may rely on a seat. Replicas may differ in `--seat-ttl`, and the ring overwrites the
-//! entry with which an owner began. That line begins with `!`, so a version that does not know it skips it. So does the
-//! line that notes the grants on which the seats of a License draw: the next owner must know them, even if the License
-//! and its keys are gone by then.
+//! entry with which an owner began. That line begins with `!`, so a version that does not know it skips it. The
+//! line with the grants of a License begins with `!` too. The next owner must know them, even if the License and its
+//! keys are gone by then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
+use super::elsewhere::MOST_NOTED;
 use super::hold::{Hold, Record};
 use super::line::{LineError, read_base, read_records, write_base, write_records};
 use super::table::Table;
@@ -31,7 +32,8 @@ pub const BASE_SLOTS: u32 = 256;
 /// A base is written again once the ring has advanced this far since the base's first missing change: well before it
 /// must be.
 const BEHIND: u64 = RING / 2;
-/// Begins a line that is not about a seat: it says who took over, or for how long a holder may rely on a seat.
+/// Begins a line that is not about a seat: who took over, for how long a holder may rely on a seat, or the grants of a
+/// License.
 const ASIDE: char = '!';
 /// Begins the line with the grants of a License.
 const GRANTS: &str = "!grants ";
@@ -211,7 +213,7 @@ impl LedgerContents {
             write_base(table.holders_within(&name.pool, name.slots()))
         };
         let grants = |name: &BaseName| {
-            let grants = self.grants.get(&name.license).into_iter().flatten();
+            let grants = self.grants.get(&name.license).into_iter().flatten().take(MOST_NOTED);
             grants.map(GrantId::to_string).collect::<Vec<_>>().join(" ")
         };
         let in_the_way = self.journal.in_the_way().into_iter();
@@ -389,6 +391,10 @@ impl Journal {
     pub fn wrote(&mut self, entry: &Entry, changes: &[Change]) {
         (self.epoch, self.sequence) = (entry.epoch, entry.sequence);
         for Change { license, records, .. } in changes {
+            // Only what it draws on has changed, and its bases note that too.
+            if records.is_empty() {
+                self.bases_of(license).into_iter().for_each(|base| self.lacks(base, entry.sequence));
+            }
             for record in records {
                 self.lacks(BaseName::of(license, record), entry.sequence);
             }

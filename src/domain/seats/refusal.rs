@@ -123,13 +123,13 @@ impl Refusal {
 }
 
 /// How many of the seats in use are held under other Licenses.
-struct Elsewhere(u64);
+struct OfThemElsewhere(u64);
 
-impl fmt::Display for Elsewhere {
+impl fmt::Display for OfThemElsewhere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => Ok(()),
-            seats => write!(f, ", {seats} of them under a License that had the same key before"),
+            seats => write!(f, ", {seats} of them under other Licenses that had the same key before"),
         }
     }
 }
@@ -141,13 +141,13 @@ impl fmt::Display for Refusal {
             Refusal::SeatsExhausted { pool, held, limit, asked: 1, elsewhere } => write!(
                 f,
                 "pool `{pool}` has {limit} seats and {held} are in use{}; wait until one is released, or order more",
-                Elsewhere(*elsewhere)
+                OfThemElsewhere(*elsewhere)
             ),
             Refusal::SeatsExhausted { pool, held, limit, asked, elsewhere } => write!(
                 f,
                 "{asked} seats were requested at once, but pool `{pool}` has {limit} and {held} are in use{}; request \
                  fewer",
-                Elsewhere(*elsewhere)
+                OfThemElsewhere(*elsewhere)
             ),
             Refusal::DemoSeatsExhausted { held, demo_seats } => write!(
                 f,

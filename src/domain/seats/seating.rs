@@ -73,6 +73,12 @@ impl Seating {
         self.elsewhere = elsewhere;
     }
 
+    /// The seats of each pool that are held.
+    pub fn in_use(&self) -> BTreeMap<Arc<str>, u64> {
+        let pools = self.table.pools().map(|(pool, _)| (pool.clone(), self.table.in_use(pool)));
+        pools.filter(|(_, seats)| *seats > 0).collect()
+    }
+
     /// The seats of each pool that the terms do not cover, after those held elsewhere: they were granted under other
     /// terms. In demo mode no seat is covered.
     pub fn uncovered(&self) -> BTreeMap<Arc<str>, u64> {

@@ -51,7 +51,7 @@ pub struct PoolTerms {
     pub name: Arc<str>,
     pub model: PoolModel,
     pub count_by: CountBy,
-    /// `None` if unlimited. In demo mode, the number of demo seats is the limit instead.
+    /// `None` if unlimited. 0 in demo mode; then the demo seats limit all pools together.
     pub limit: Option<u64>,
     pub login_mode: Option<LoginMode>,
     pub overflows_to: Option<Arc<str>>,

@@ -82,9 +82,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Fails once the guest is sent away, and wakes the task then. A guest that sends requests and reads no answers is
-    /// never read from again, so writing asks too.
-    fn is_open(&self, context: &Context<'_>) -> std::io::Result<()> {
+    /// Fails if the guest was sent away, and has the task woken when it is. Writing checks too: a guest that reads no
+    /// answers is never read from again.
+    fn check_open(&self, context: &Context<'_>) -> std::io::Result<()> {
         self.guest.task.register(context.waker());
         match self.guest.sent_away.load(Relaxed) {
             true => Err(std::io::ErrorKind::ConnectionAborted.into()),
@@ -99,19 +99,19 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        self.is_open(context)?;
+        self.check_open(context)?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        self.is_open(context)?;
+        self.check_open(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        self.is_open(context)?;
+        self.check_open(context)?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

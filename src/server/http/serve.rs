@@ -20,7 +20,8 @@ use super::guests::{Connection, Guest, Guests};
 /// How long to wait when no connection can be accepted because file descriptors have run out.
 const OUT_OF_FILES: Duration = Duration::from_millis(500);
 /// How long a connection may be silent between two requests, and how long the head of a request may take. Clients that
-/// keep a seat are heard far more often.
+/// keep a seat are heard far more often. Replicas that watch this one are cut off too, and connect again
+/// (`cluster/watch_leader.rs`).
 const SILENT: Duration = Duration::from_secs(120);
 /// A client has this long to finish its TLS handshake; then it is cut off. So are replicas that watch this one over a
 /// silent connection (`cluster/watch_leader.rs`): they open another.

@@ -95,6 +95,6 @@ async fn i2_k4_the_seats_of_a_deleted_license_count_against_the_next_one_with_it
 fn is_told(refused: &Answer, elsewhere: u32) {
     let detail = refused.body["detail"].as_str().unwrap_or_default();
     assert_eq!(refused.body["reason"], "SeatsExhausted", "{refused:?}");
-    let expected = format!("{elsewhere} of them under a License that had the same key before");
+    let expected = format!("{elsewhere} of them under other Licenses that had the same key before");
     assert!(detail.contains(&expected), "{detail}");
 }

@@ -169,7 +169,7 @@ async fn k4_only_the_trust_that_the_installation_pins_counts() {
     license.becomes(Mode::Full).await;
 }
 
-/// A grant counts once in a cluster: for the oldest License, and for the next oldest when that is deleted.
+/// A grant counts once in a cluster: for the License that had it first, and for the next one when that is deleted.
 #[tokio::test]
 async fn k4_a_key_in_two_licenses_counts_for_the_older_until_that_is_deleted() {
     let (first, second) = (Case::new("first").await, Case::new("second").await);

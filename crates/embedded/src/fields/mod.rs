@@ -6,7 +6,7 @@
 //!
 //! JSON patch is not left to the crate `json-patch`. Run in its place, version 4.2.0 needs 42 lines instead of 171. It
 //! gives the recorded answer to all 8 JSON patches of `recorded.json`, and to 15 of the 16 of the conformance scripts:
-//! it refuses to replace a field that is missing, which the API server does. It also refuses what no recording has: to
+//! it refuses to replace a missing field; the API server accepts that. It also refuses what no recording has: to
 //! copy a field that is missing, to add without a value, to count an index from the end, and to test a missing field
 //! for null.
 
