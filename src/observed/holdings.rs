@@ -167,7 +167,11 @@ mod tests {
     }
 
     fn grant(signer: u8) -> GrantId {
-        GrantId { name: "g".into(), signer: thumbprint(&key(signer).verifying_key()).as_str().into() }
+        GrantId {
+            product: "p".into(),
+            name: "g".into(),
+            signer: thumbprint(&key(signer).verifying_key()).as_str().into(),
+        }
     }
 
     fn named(affected: &[ObjectRef<Guarded<License>>]) -> Vec<&str> {

@@ -10,7 +10,7 @@ use super::reading::Reading;
 use crate::api::License;
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{Entitlement, entitlement, grants_of, next_wake, refuse_in_use_elsewhere};
-use crate::domain::license::grant::GrantId;
+use crate::domain::license::grant::{GrantId, product_id};
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::roster::Members;
 use crate::domain::seats::terms::{Assignment, Reservation, SeatTerms};
@@ -19,6 +19,8 @@ use crate::domain::seats::terms::{Assignment, Reservation, SeatTerms};
 pub struct Judged {
     pub uid: String,
     pub reading: Reading,
+    /// Its product, as in the grants.
+    pub product: Arc<str>,
     /// The grants that it has.
     pub grants: BTreeSet<GrantId>,
     pub entitlement: Entitlement,
@@ -42,6 +44,7 @@ impl Judged {
             terms: Arc::new(terms(license, &entitlement)),
             people: observed.enrolment.people(license),
             next: next_wake(&reading.keys, now),
+            product: product_id(&license.spec.product),
             grants: grants_of(&reading.keys),
             entitlement,
             reading,

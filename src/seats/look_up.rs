@@ -104,7 +104,7 @@ fn elsewhere(seats_of: &SeatsOf, license: &LicenseName, all: bool) -> Elsewhere 
             seats.trust.key(&owed.signer).is_some() && seats.draws.has().iter().any(|grant| grant.name == owed.name)
         };
         if other.draws.owes().iter().any(concerns) && !wrong::is(CountedByName) {
-            let seats = if all { other.seating.in_use() } else { other.seating.uncovered() };
+            let seats = if all { other.seating.in_use() } else { other.beyond() };
             elsewhere.add(&name, &seats);
         }
     }
@@ -113,12 +113,14 @@ fn elsewhere(seats_of: &SeatsOf, license: &LicenseName, all: bool) -> Elsewhere 
 
 fn count_uncovered_of(seats_of: &mut SeatsOf, license: &LicenseName) {
     let Some(seats) = seats_of.get_mut(license) else { return };
-    let uncovered = seats.seating.uncovered();
-    let is_new = uncovered != seats.uncovered;
+    let (uncovered, product) = (seats.beyond(), seats.product.clone());
+    let (is_new, is_covered) = (uncovered != seats.uncovered, seats.seating.uncovered().is_empty());
     let owed: BTreeSet<Arc<str>> = seats.draws.owes().iter().map(|grant| grant.name.clone()).collect();
     seats.uncovered = uncovered;
     if seats.uncovered.is_empty() {
         seats_of.draw(license, Draws::owes_nothing);
+    } else if is_covered {
+        seats_of.draw(license, |draws| draws.are_covered(&product));
     }
     if is_new {
         seats_of.mark_stale(&owed, license);

@@ -76,6 +76,8 @@ pub(super) struct LicenseSeats {
     pub uid: Option<String>,
     /// Whom the License trusts.
     pub trust: Arc<Trust>,
+    /// Its product, as in the grants.
+    pub product: Arc<str>,
     /// The grants on which the seats draw.
     pub draws: Draws,
     /// These grants, as the ledger notes them.
@@ -156,8 +158,12 @@ impl SeatsOf {
             Some(judged) => {
                 seats.seating.set(judged.terms, judged.people, at);
                 (seats.good_until, seats.uid) = (judged.next, Some(judged.uid));
-                seats.trust = judged.reading.trust;
-                self.draw(license, |draws| draws.now_has(judged.grants));
+                (seats.trust, seats.product) = (judged.reading.trust, judged.product);
+                if !self.draw(license, |draws| draws.now_has(judged.grants))
+                    && let Some(seats) = self.of.get_mut(license)
+                {
+                    seats.seating.grants_nothing(at);
+                }
             }
             None => {
                 seats.seating.grants_nothing(at);
@@ -167,13 +173,13 @@ impl SeatsOf {
         }
     }
 
-    /// Changes on what the seats of a License draw.
-    pub fn draw(&mut self, license: &LicenseName, change: impl FnOnce(&mut Draws)) {
-        let Some(seats) = self.of.get_mut(license) else { return };
+    /// Changes on what the seats of a License draw. Returns what `change` does, or nothing if there are no seats.
+    pub fn draw<T: Default>(&mut self, license: &LicenseName, change: impl FnOnce(&mut Draws) -> T) -> T {
+        let Some(seats) = self.of.get_mut(license) else { return T::default() };
         let before = seats.draws.clone();
-        change(&mut seats.draws);
+        let done = change(&mut seats.draws);
         if seats.draws == before {
-            return;
+            return done;
         }
         seats.note = seats.draws.note().into();
         self.unnoted.insert(license.clone());
@@ -192,6 +198,7 @@ impl SeatsOf {
         for name in now.difference(&before) {
             self.drawing_on.entry(name.clone()).or_default().insert(license.clone());
         }
+        done
     }
 
     /// Other Licenses whose seats draw on the grants that this one has.
@@ -275,6 +282,7 @@ impl LicenseSeats {
             stale: true,
             uid: None,
             trust: Arc::default(),
+            product: "".into(),
             draws: Draws::default(),
             note: "".into(),
             uncovered: BTreeMap::new(),
@@ -283,6 +291,13 @@ impl LicenseSeats {
             refused: BTreeMap::new(),
             queue: Queue::default(),
         }
+    }
+
+    /// The seats of each pool that count on the grants that are owed: those that its own do not cover, or all, if one of
+    /// them is of another product.
+    pub fn beyond(&self) -> BTreeMap<Arc<str>, u64> {
+        let is_foreign = self.draws.owes().iter().any(|grant| grant.product != self.product);
+        if is_foreign { self.seating.in_use() } else { self.seating.uncovered() }
     }
 
     /// A change of the seats, with what the ledger notes of the License.

@@ -35,7 +35,7 @@ struct Owner {
 
 /// The grants on which the seats of a License draw.
 fn grants(license: &LicenseName) -> String {
-    format!("grant-of-{0}.signer another-of-{0}.signer", license.name)
+    format!("product.grant-of-{0}.signer product.another-of-{0}.signer", license.name)
 }
 
 /// What a commit changes of a License.

@@ -59,14 +59,15 @@ impl Story {
             let jwks = serde_json::to_string(&publish(&[signing.verifying_key()])).expect("it is JSON");
             let trust = secret_of("trust", "seatkeeper.dev/trust", "jwks.json", &jwks);
             must(&run.shared.api, Method::POST, folder(&secret("centre", "trust")), Some(&trust)).await;
-            for (grant, seats) in GRANTS.iter().enumerate() {
+            let of_acd = GRANTS.iter().enumerate().map(|(grant, seats)| (format!("g{grant}"), "acd", *seats));
+            for (grant, product, seats) in of_acd.chain([("other".to_owned(), "other", 9)]) {
                 let claims = json!({
-                    "iss": "vendor", "jti": format!("s{grant}"), "sub": "Centre", "aud": "acd", "iat": 1, "nbf": 1,
-                    "exp": 4_000_000_000u64, "grant": format!("g{grant}"),
+                    "iss": "vendor", "jti": grant, "sub": "Centre", "aud": product, "iat": 1, "nbf": 1,
+                    "exp": 4_000_000_000u64, "grant": grant,
                     "pools": [{"name": "agents", "model": "Concurrent", "countBy": "Start", "seats": seats}],
                 });
                 let text = sign_key(&serde_json::from_value(claims).expect("it is a key"), &signing);
-                let key = secret_of(&format!("g{grant}"), "seatkeeper.dev/license", "key", &text);
+                let key = secret_of(&grant, "seatkeeper.dev/license", "key", &text);
                 must(&run.shared.api, Method::POST, folder(&secret("centre", "keys")), Some(&key)).await;
             }
         });
@@ -83,13 +84,18 @@ impl Story {
 
     /// Gives a License exactly these keys; creates it if there is none.
     fn give_keys(&mut self, license: usize, grants: BTreeSet<usize>) {
+        self.give(license, "acd", &grants.iter().map(|n| format!("g{n}")).collect::<Vec<_>>());
+        self.had[license].extend(&grants);
+        self.keys.insert(license, grants);
+    }
+
+    fn give(&mut self, license: usize, product: &str, keys: &[String]) {
         let path = ours("centre", "licenses", LICENSES[license]);
-        let keys: Vec<Value> =
-            grants.iter().map(|n| json!({"name": format!("g{n}"), "secretRef": {"name": format!("g{n}")}})).collect();
+        let keys: Vec<Value> = keys.iter().map(|key| json!({"name": key, "secretRef": {"name": key}})).collect();
         let object = json!({
             "apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License",
             "metadata": {"name": LICENSES[license], "namespace": "centre"},
-            "spec": {"product": "acd", "keys": keys, "trust": {"secretRef": {"name": "trust"}}},
+            "spec": {"product": product, "keys": keys, "trust": {"secretRef": {"name": "trust"}}},
         });
         let shared = self.run.shared.clone();
         self.run.within(async {
@@ -100,8 +106,6 @@ impl Story {
                 _ => panic!("{path}: {code} {answer}"),
             }
         });
-        self.had[license].extend(&grants);
-        self.keys.insert(license, grants);
     }
 
     fn delete(&mut self, license: usize) {
@@ -315,4 +319,27 @@ fn the_next_owner_knows_a_change_of_keys_that_changed_no_seat() {
     story.pass(Duration::from_secs(2));
     assert!(!granted(story.take(2, 2)), "two of three are held");
     assert!(granted(story.take(2, 1)));
+}
+
+/// The attack: a License of another product, with a key of one's own for as many seats as one likes, in place of the one
+/// whose seats are held.
+#[test]
+fn seats_of_one_product_are_not_covered_by_a_key_of_another() {
+    let mut story = Story::begin(1);
+    let granted = |answer: Option<Result<Granted, Denied>>| answer.expect("an operator runs").is_ok();
+    story.give_keys(0, [1].into());
+    story.pass(Duration::from_secs(2));
+    assert!(granted(story.take(0, 2)));
+    story.delete(0);
+    story.give(0, "other", &["other".to_owned()]);
+    story.pass(Duration::from_secs(2));
+    for restarts in 0..2 {
+        story.give_keys(1, [1].into());
+        story.pass(Duration::from_secs(2));
+        assert!(!granted(story.take(1, 1)), "both are held, after {restarts} restarts");
+        story.run.kill();
+        story.run.restart();
+        story.pass(Duration::from_secs(20));
+        story.keep_all();
+    }
 }

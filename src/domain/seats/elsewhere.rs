@@ -8,8 +8,7 @@ use std::sync::Arc;
 use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
 
-/// The most grants that are noted of a License, so that what is noted stays small beside an entry of the ledger. Beyond
-/// that, those it has no longer are forgotten first.
+/// The most grants that are noted of a License, so that what is noted stays small beside an entry of the ledger.
 pub const MOST_NOTED: usize = 512;
 
 /// The grants on which the seats of a License draw.
@@ -38,19 +37,31 @@ impl Draws {
 
     /// All of them, as the ledger notes them.
     pub fn note(&self) -> String {
-        let all = self.has.iter().chain(&self.owes).take(MOST_NOTED);
+        let all = self.has.iter().chain(&self.owes);
         all.map(GrantId::to_string).collect::<Vec<_>>().join(" ")
     }
 
-    /// The License has exactly these grants now. It owes all others until `owes_nothing`.
-    pub fn now_has(&mut self, has: BTreeSet<GrantId>) {
-        let before = std::mem::replace(&mut self.has, has);
+    /// The License has exactly these grants now. It owes all others until they are forgotten. Returns false if they are
+    /// too many with those: then it has none of them, as nothing that is owed may be forgotten for them.
+    pub fn now_has(&mut self, has: BTreeSet<GrantId>) -> bool {
+        let before = std::mem::take(&mut self.has);
         self.owes.extend(before);
-        self.owes.retain(|grant| !self.has.contains(grant));
-        while self.has.len() + self.owes.len() > MOST_NOTED && self.owes.pop_last().is_some() {}
+        let owed = self.owes.iter().filter(|grant| !has.contains(grant)).count();
+        if owed + has.len() > MOST_NOTED {
+            return false;
+        }
+        self.owes.retain(|grant| !has.contains(grant));
+        self.has = has;
+        true
     }
 
-    /// The grants of the License cover all seats that are held under it.
+    /// The grants of the License cover all seats that are held under it, as seats of `product`; those of another product
+    /// are owed until they end.
+    pub fn are_covered(&mut self, product: &str) {
+        self.owes.retain(|grant| *grant.product != *product);
+    }
+
+    /// No seat is held under the License.
     pub fn owes_nothing(&mut self) {
         self.owes.clear();
     }
