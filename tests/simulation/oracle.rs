@@ -294,8 +294,8 @@ impl Oracle {
     pub fn note_entitled(&mut self, now: Instant) {
         for name in &self.used {
             let Some(license) = self.licenses.get(name) else { continue };
-            for now in [now - self.early, now, now + self.early] {
-                let (mode, shown) = self.granted(name, license, now);
+            for at in [now - self.early, now, now + self.early] {
+                let (mode, shown) = self.granted(name, license, at);
                 self.entitled.note(name, Entitled { is_demo: mode == "Demo", shown });
             }
         }
