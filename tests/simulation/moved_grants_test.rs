@@ -11,6 +11,7 @@ use http::Method;
 use seatkeeper::domain::license::jwk::publish;
 use seatkeeper::domain::license::key::sign_key;
 use seatkeeper::domain::license::name::LicenseName;
+use seatkeeper::domain::tick::Moment;
 use seatkeeper::seats::limits::TTL;
 use seatkeeper::seats::{Ask, Denied, Granted, Seat};
 use serde_json::{Value, json};
@@ -26,6 +27,8 @@ const GRANTS: [u64; 3] = [1, 2, 3];
 const LICENSES: [&str; 3] = ["w0", "w1", "w2"];
 /// The longest until every seat is free that nobody keeps.
 const ALL_FREE: Duration = Duration::from_secs(200);
+/// The longest until a desk that runs has seen a change of keys.
+const SEEN: Duration = Duration::from_secs(2);
 
 /// Licenses, the keys that they have, and the people who use their seats.
 struct Story {
@@ -38,6 +41,8 @@ struct Story {
     keys: BTreeMap<usize, BTreeSet<usize>>,
     /// The grants on which the seats of each License may draw: those of all keys since it had no seat in use.
     had: [BTreeSet<usize>; LICENSES.len()],
+    /// When the keys of each License last changed.
+    changed: [Moment; LICENSES.len()],
 }
 
 fn name(license: usize) -> LicenseName {
@@ -71,6 +76,7 @@ impl Story {
                 must(&run.shared.api, Method::POST, folder(&secret("centre", "keys")), Some(&key)).await;
             }
         });
+        let began = run.lived();
         Story {
             run,
             dice: Dice::new(seed, 7),
@@ -79,6 +85,7 @@ impl Story {
             held: Vec::new(),
             keys: BTreeMap::new(),
             had: Default::default(),
+            changed: [began; LICENSES.len()],
         }
     }
 
@@ -86,6 +93,7 @@ impl Story {
     fn give_keys(&mut self, license: usize, grants: BTreeSet<usize>) {
         self.give(license, "acd", &grants.iter().map(|n| format!("g{n}")).collect::<Vec<_>>());
         self.had[license].extend(&grants);
+        self.changed[license] = self.run.lived();
         self.keys.insert(license, grants);
     }
 
@@ -111,6 +119,7 @@ impl Story {
     fn delete(&mut self, license: usize) {
         let (shared, path) = (self.run.shared.clone(), ours("centre", "licenses", LICENSES[license]));
         self.run.within(async { _ = ask(&shared.api, Method::DELETE, &path, None).await });
+        self.changed[license] = self.run.lived();
         self.keys.remove(&license);
     }
 
@@ -149,7 +158,9 @@ impl Story {
         let now = self.run.lived();
         let live: Vec<u64> = (0..LICENSES.len()).map(|n| self.claims.live(&name(n), now).count() as u64).collect();
         for (license, seats) in live.iter().enumerate() {
-            if *seats == 0 {
+            // A seat that lapsed while no operator ran is kept when its holder asks again.
+            let is_held = *seats > 0 || self.held.iter().any(|seat| seat.license == name(license));
+            if !is_held && now >= self.changed[license] + SEEN {
                 self.had[license] = self.keys.get(&license).cloned().unwrap_or_default();
             }
         }
