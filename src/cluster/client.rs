@@ -60,6 +60,11 @@ impl CallError {
         self.code() == Some(409)
     }
 
+    /// Whether the same request would be refused again, unless somebody changes something: rights, quotas, policies.
+    pub fn is_for_good(&self) -> bool {
+        self.code().is_some_and(|code| (400..500).contains(&code) && ![404, 408, 409, 429].contains(&code))
+    }
+
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(404)
     }

@@ -131,6 +131,9 @@ where
                     }
                     return Ok(size);
                 }
+                Err(error) if error.is_for_good() && wait >= LONGEST_WAIT => {
+                    tracing::error!(%error, name, "the API server refuses this write, and nothing more is written until it takes it");
+                }
                 Err(error) => tracing::debug!(%error, name, "the outcome of a write is unknown; reading it back"),
             }
             // Read the object on a conflict too: it may be our own write, whose reply was lost and that the client sent

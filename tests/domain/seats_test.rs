@@ -9,10 +9,12 @@ use seatkeeper::domain::Instant;
 use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::seats::hold::{HeldSeat, Record};
-use seatkeeper::domain::seats::line::{read_base, read_records, write_base, write_records};
+use seatkeeper::domain::seats::line::{
+    BASE_SLOTS, MOST_BASE_BYTES, read_base, read_records, write_base, write_records,
+};
 use seatkeeper::domain::seats::refusal::Refusal;
 use seatkeeper::domain::seats::request::{Access, Grant, Request};
-use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
+use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry, Standing};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::terms::{Assignment, Reservation, SeatTerms};
 use seatkeeper::domain::tick::Tick;
@@ -535,6 +537,43 @@ fn the_sessions_that_share_a_seat_are_limited() {
         assert!(server.start("x", &format!("s{n}")).is_ok());
     }
     assert_eq!(server.start("x", "one more"), Err("TooManySessions"));
+}
+
+/// The attack: one pool whose seats take more bytes than one object holds. The ledger could not be written any longer, and
+/// nobody in the cluster would get a seat.
+#[test]
+fn the_seats_of_a_base_fit_into_an_object_whatever_the_names_of_those_who_share_them() {
+    let (mut server, long) = (Server::of(agents(10_000)), "%".repeat(252));
+    let name = |n: usize| format!("{long}{n}");
+    let bases = |server: &Server| -> Vec<usize> {
+        let lines = |base: u32| {
+            let slots = base * BASE_SLOTS..(base + 1) * BASE_SLOTS;
+            write_base(server.seating.table().holders_within("agents", slots)).len()
+        };
+        (0..4).map(lines).collect()
+    };
+    for user in 0..20 {
+        let user = name(user);
+        for session in 0..32 {
+            let (session, client) = (name(session), long.clone());
+            let request =
+                Request { user: Some(&user), client: Some(&client), request: Some(&client), ..Request::of(&session) };
+            if let Err(refusal) = server.ask(request) {
+                assert_eq!(refusal.reason(), "TooManySessions");
+            }
+        }
+    }
+    assert_eq!(server.seating.table().in_use("agents"), 20, "every user has a seat");
+    assert!(bases(&server).iter().all(|bytes| *bytes <= MOST_BASE_BYTES as usize), "{:?}", bases(&server));
+    let many = Request { count: 1_000, client: Some(&long), request: Some(&long), ..Request::of(&long) };
+    assert_eq!(server.ask(many).unwrap().seats.len(), 1_000, "they go where there is room");
+    assert!(bases(&server).iter().all(|bytes| *bytes <= MOST_BASE_BYTES as usize), "{:?}", bases(&server));
+    for user in 0..20 {
+        server.log_out(&name(user));
+    }
+    server.free(server.seating.table().release(None, &long));
+    let kept = Request { user: Some("x"), client: Some(&long), request: Some(&long), ..Request::of(&long) };
+    assert_eq!(server.ask(kept).unwrap().seats[0].slot, 0, "what is freed is room again");
 }
 
 #[test]

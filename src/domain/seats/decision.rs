@@ -5,13 +5,15 @@ use std::sync::Arc;
 use super::elsewhere::Elsewhere;
 use super::headcount::Headcount;
 use super::hold::{Hold, Occupant, Record, free};
+use super::line::size_of_seat;
 use super::refusal::Refusal;
 use super::request::{Access, Grant, Request, Seat};
-use super::roster::{MemberMode, Members, RankedMember};
+use super::roster::{MemberMode, Members, RankedMember, Standing};
 use super::slots::Slots;
 use super::table::Table;
 use super::terms::{PoolTerms, SeatTerms};
 use crate::domain::Instant;
+use crate::domain::license::key::MAX_SEATS;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
 
@@ -210,10 +212,11 @@ impl Decision<'_> {
         if !self.entitled(place) && self.demo_room() == 0 {
             return Err(self.refuse(place, 1));
         }
-        let sharing = self.table.slots(&pool.name).map_or(0, |slots| slots.on(seat.slot).count());
-        match sharing < MAX_SHARING {
+        let Some(slots) = self.table.slots(&pool.name) else { return Ok(None) };
+        let sharing = slots.on(seat.slot).count();
+        match sharing < MAX_SHARING && slots.has_room(seat.slot, self.line_bytes()) {
             true => Ok(Some(self.grant(place, vec![seat.slot]))),
-            false => Err(Refusal::TooManySessions { pool: pool.name.to_string(), limit: MAX_SHARING }),
+            false => Err(Refusal::TooManySessions { pool: pool.name.to_string(), limit: sharing }),
         }
     }
 
@@ -223,7 +226,13 @@ impl Decision<'_> {
         }
         let empty = Slots::default();
         let slots = self.table.slots(&self.pool(place).name).unwrap_or(&empty);
-        Ok(self.grant(place, slots.free().take(count as usize).collect()))
+        Ok(self.grant(place, slots.free_for(self.line_bytes()).take(count as usize).collect()))
+    }
+
+    /// The most bytes that a seat of this request takes in a base.
+    fn line_bytes(&self) -> u32 {
+        let Request { user, session, client, request, .. } = *self.request;
+        size_of_seat(&Occupant { slot: MAX_SEATS, user, session, client, request, since: self.now.timestamp() })
     }
 
     /// PerUser (T6–T9): grants a seat of the member's kind, or else one of the other kind that nobody needs.
@@ -269,8 +278,9 @@ impl Decision<'_> {
             (fits && self.room(active, self.team(), Some(team)) > 0).then_some(mover)
         })?;
         let empty = Slots::default();
-        let to = self.table.slots(&self.pool(home).name).unwrap_or(&empty).free().next()?;
-        let slot = slots.free().next()?.min(mover.slot);
+        let to = Occupant { slot: MAX_SEATS, ..mover };
+        let to = self.table.slots(&self.pool(home).name).unwrap_or(&empty).free_for(size_of_seat(&to)).next()?;
+        let slot = slots.free_for(self.line_bytes()).next()?.min(mover.slot);
         let mut grant = self.grant(active, vec![slot]);
         let back = hold(&self.pool(home).name, to, mover);
         grant.records.splice(0..0, [free(&pool.name, &mover), back]);

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::elsewhere::MOST_NOTED;
 use super::hold::{Hold, Record};
-use super::line::{LineError, read_base, read_records, write_base, write_records};
+use super::line::{BASE_SLOTS, LineError, read_base, read_records, write_base, write_records};
 use super::table::Table;
 use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
@@ -27,8 +27,6 @@ use crate::domain::tick::Tick;
 
 /// Objects in the ring.
 pub const RING: u64 = 16;
-/// Slots in a base.
-pub const BASE_SLOTS: u32 = 256;
 /// A base is written again once the ring has advanced this far since the base's first missing change: well before it
 /// must be.
 const BEHIND: u64 = RING / 2;

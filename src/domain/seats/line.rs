@@ -15,6 +15,13 @@ use super::hold::{Free, Hold, Occupant, Record};
 use super::request::MAX_NAME_BYTES;
 use crate::domain::license::key::MAX_SEATS;
 
+/// Slots in a base.
+pub const BASE_SLOTS: u32 = 256;
+/// The most bytes of the lines of a base. An object holds 1 MiB of lines (`api::seat_ledger`), and etcd 1.5 MiB of JSON,
+/// in which each character may take two bytes. A larger base could never be written, and then nobody would be granted a
+/// seat any longer.
+pub const MOST_BASE_BYTES: u32 = 700_000;
+
 /// What is wrong with a line of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineError {
@@ -89,6 +96,13 @@ pub fn read_records(text: &str) -> Result<Vec<Record>, LineError> {
         }
     }
     Ok(records)
+}
+
+/// The bytes that a seat takes in the lines of a base.
+pub fn size_of_seat(held: &Occupant) -> u32 {
+    let mut text = String::new();
+    write_seat(&mut text, held);
+    text.len() as u32 + 1
 }
 
 impl Hold {

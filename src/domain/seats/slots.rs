@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use super::hold::{HeldSeat, Hold, Occupant};
+use super::line::{BASE_SLOTS, MOST_BASE_BYTES, size_of_seat};
 use crate::domain::tick::Tick;
 
 /// No slot, no session.
@@ -20,6 +21,8 @@ struct Session {
     names: Box<str>,
     /// Where session, client and request begin.
     cuts: [u16; 3],
+    /// What it takes in the lines of its base.
+    bytes: u16,
     slot: u32,
     since: i64,
     alive_until: Tick,
@@ -35,6 +38,8 @@ pub(super) struct Slots {
     heads: Vec<u32>,
     taken: Bits,
     held: u32,
+    /// The bytes that the lines of each base take.
+    bytes: Vec<u32>,
     sessions: Vec<Session>,
     /// The first entry of `sessions` that is not in use, counted from 1.
     unused: u32,
@@ -86,6 +91,26 @@ impl Slots {
     /// Free slots, the lowest first. The iterator never ends.
     pub fn free(&self) -> impl Iterator<Item = u32> + '_ {
         std::iter::successors(Some(self.taken.first_missing(0)), |slot| Some(self.taken.first_missing(slot + 1)))
+    }
+
+    /// Free slots for seats whose lines take `bytes` each, the lowest first: those in bases that have room for all that were
+    /// returned. The iterator never ends.
+    pub fn free_for(&self, bytes: u32) -> impl Iterator<Item = u32> + '_ {
+        let (mut base, mut added) = (0, 0);
+        self.free().filter(move |slot| {
+            if slot / BASE_SLOTS != base {
+                (base, added) = (slot / BASE_SLOTS, 0);
+            }
+            let fits = self.has_room(*slot, added + bytes);
+            added += if fits { bytes } else { 0 };
+            fits
+        })
+    }
+
+    /// Whether the base of a slot has room for lines of that size.
+    pub fn has_room(&self, slot: u32, bytes: u32) -> bool {
+        let used = self.bytes.get((slot / BASE_SLOTS) as usize).copied().unwrap_or(0);
+        used + bytes <= MOST_BASE_BYTES
     }
 
     /// The sessions on a slot, all of one user.
@@ -193,12 +218,18 @@ impl Slots {
         let session = Session {
             names: parts.concat().into(),
             cuts: [cut(1), cut(2), cut(3)],
+            bytes: size_of_seat(&hold.occupant()) as u16,
             slot: hold.slot,
             since: hold.since,
             alive_until: until,
             next: NONE,
             chained: [NONE; 2],
         };
+        let base = (hold.slot / BASE_SLOTS) as usize;
+        if self.bytes.len() <= base {
+            self.bytes.resize(base + 1, 0);
+        }
+        self.bytes[base] += u32::from(session.bytes);
         let at = match self.unused {
             0 => {
                 grow(&mut self.sessions, self.in_use as usize + 1);
@@ -259,10 +290,12 @@ impl Slots {
             self.taken.set(slot, false);
         }
         self.in_use -= 1;
+        self.bytes[slot as usize / BASE_SLOTS as usize] -= u32::from(self.sessions[at].bytes);
         let unused = std::mem::replace(&mut self.unused, at as u32 + 1);
         self.sessions[at] = Session {
             names: "".into(),
             cuts: [0; 3],
+            bytes: 0,
             slot: NONE,
             since: 0,
             alive_until: Tick::MAX,
