@@ -2,7 +2,6 @@
 //! `mod.rs`).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::asked::Denied;
 use super::ownership::{LicenseSeats, SeatsOf};
@@ -13,6 +12,9 @@ use crate::domain::license::name::LicenseName;
 use crate::domain::seats::elsewhere::{Draws, Elsewhere};
 use crate::domain::seats::seating::Seating;
 use crate::wrong::{self, Variant::CountedByName};
+
+/// How often the seats held elsewhere are counted again before every seat counts.
+const ROUNDS: usize = 16;
 
 /// Looks up what the License grants if that may have changed. Returns whether it did so; an error if there is no such
 /// License.
@@ -70,7 +72,8 @@ fn look_up_together(shared: &Shared, seats_of: &mut SeatsOf, license: &LicenseNa
 }
 
 /// Counts the seats held elsewhere for each of these Licenses. They depend on one another, so all begin at zero and are
-/// counted until nothing changes. That ends: the counts only rise, and never above what is held.
+/// counted until nothing changes. That ends: the counts only rise, and never above what is held. Two Licenses that
+/// swapped keys may raise each other's counts by one a round, so after some rounds every seat counts.
 fn count_elsewhere(seats_of: &mut SeatsOf, licenses: &BTreeSet<LicenseName>) {
     let set = |seats_of: &mut SeatsOf, name: &LicenseName, elsewhere: Elsewhere| {
         let Some(seats) = seats_of.get_mut(name).filter(|seats| *seats.seating.elsewhere() != elsewhere) else {
@@ -87,8 +90,7 @@ fn count_elsewhere(seats_of: &mut SeatsOf, licenses: &BTreeSet<LicenseName>) {
         agree = true;
         rounds += 1;
         for name in licenses {
-            // Two Licenses that swapped keys may raise each other's counts by one a round. Then every seat counts.
-            let counted = elsewhere(seats_of, name, rounds > licenses.len() + 1);
+            let counted = elsewhere(seats_of, name, rounds > ROUNDS);
             agree &= !set(seats_of, name, counted);
         }
     }
@@ -100,9 +102,7 @@ fn elsewhere(seats_of: &SeatsOf, license: &LicenseName, all: bool) -> Elsewhere 
     let Some(seats) = seats_of.get(license).filter(|seats| !seats.draws.has().is_empty()) else { return elsewhere };
     for name in seats_of.drawing_on_the_grants_of(license) {
         let Some(other) = seats_of.get(&name) else { continue };
-        let concerns = |owed: &GrantId| {
-            seats.trust.key(&owed.signer).is_some() && seats.draws.has().iter().any(|grant| grant.name == owed.name)
-        };
+        let concerns = |owed: &GrantId| seats.trust.key(&owed.signer).is_some() && seats.draws.has_one_named(owed);
         if other.draws.owes().iter().any(concerns) && !wrong::is(CountedByName) {
             let seats = if all { other.seating.in_use() } else { other.beyond() };
             elsewhere.add(&name, &seats);
@@ -115,7 +115,7 @@ fn count_uncovered_of(seats_of: &mut SeatsOf, license: &LicenseName) {
     let Some(seats) = seats_of.get_mut(license) else { return };
     let (uncovered, product) = (seats.beyond(), seats.product.clone());
     let (is_new, is_covered) = (uncovered != seats.uncovered, seats.seating.uncovered().is_empty());
-    let owed: BTreeSet<Arc<str>> = seats.draws.owes().iter().map(|grant| grant.name.clone()).collect();
+    let owed = seats.draws.owes().clone();
     seats.uncovered = uncovered;
     if seats.uncovered.is_empty() {
         seats_of.draw(license, Draws::owes_nothing);

@@ -10,6 +10,7 @@ use super::limits::{MOST_WAITING, STUCK};
 use super::pending::Pending;
 use super::waiting::Waiter;
 use crate::domain::Instant;
+use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
 use crate::domain::license::trust::Trust;
 use crate::domain::seats::elsewhere::Draws;
@@ -60,8 +61,8 @@ pub(super) struct Closed {
 #[derive(Default)]
 pub(super) struct SeatsOf {
     of: HashMap<LicenseName, LicenseSeats>,
-    /// By the name of the grant: the Licenses whose seats draw on it, whichever signer it has.
-    drawing_on: HashMap<Arc<str>, BTreeSet<LicenseName>>,
+    /// The Licenses whose seats draw on a grant: by its name, and then by its signer.
+    drawing_on: HashMap<Arc<str>, HashMap<Arc<str>, BTreeSet<LicenseName>>>,
     /// Licenses that draw on other grants than the ledger notes.
     unnoted: BTreeSet<LicenseName>,
 }
@@ -183,39 +184,49 @@ impl SeatsOf {
         }
         seats.note = seats.draws.note().into();
         self.unnoted.insert(license.clone());
-        let names = |draws: &Draws| -> BTreeSet<Arc<str>> {
-            draws.has().iter().chain(draws.owes()).map(|grant| grant.name.clone()).collect()
-        };
-        let (before, now) = (names(&before), names(&seats.draws));
-        for name in before.difference(&now) {
-            if let Some(licenses) = self.drawing_on.get_mut(name) {
-                licenses.remove(license);
-                if licenses.is_empty() {
-                    self.drawing_on.remove(name);
-                }
-            }
+        let all = |draws: &Draws| -> BTreeSet<GrantId> { draws.has().union(draws.owes()).cloned().collect() };
+        let (before, now) = (all(&before), all(&seats.draws));
+        for grant in before.difference(&now) {
+            self.no_longer_draws(license, grant);
         }
-        for name in now.difference(&before) {
-            self.drawing_on.entry(name.clone()).or_default().insert(license.clone());
+        for grant in now.difference(&before) {
+            let by_signer = self.drawing_on.entry(grant.name.clone()).or_default();
+            by_signer.entry(grant.signer.clone()).or_default().insert(license.clone());
         }
         done
     }
 
-    /// Other Licenses whose seats draw on the grants that this one has.
-    pub fn drawing_on_the_grants_of(&self, license: &LicenseName) -> BTreeSet<LicenseName> {
-        let has = self.of.get(license).into_iter().flat_map(|seats| seats.draws.has());
-        let drawing = has.filter_map(|grant| self.drawing_on.get(&grant.name)).flatten();
-        drawing.filter(|other| *other != license).cloned().collect()
+    fn no_longer_draws(&mut self, license: &LicenseName, grant: &GrantId) {
+        let Some(by_signer) = self.drawing_on.get_mut(&grant.name) else { return };
+        if let Some(licenses) = by_signer.get_mut(&grant.signer) {
+            licenses.remove(license);
+            if licenses.is_empty() {
+                by_signer.remove(&grant.signer);
+            }
+        }
+        if by_signer.is_empty() {
+            self.drawing_on.remove(&grant.name);
+        }
     }
 
-    /// Marks the Licenses that draw on these grants, except for one: they are looked up before the next decision about
-    /// them.
-    pub fn mark_stale(&mut self, grants: &BTreeSet<Arc<str>>, except: &LicenseName) {
-        let drawing: BTreeSet<LicenseName> =
-            grants.iter().filter_map(|name| self.drawing_on.get(name)).flatten().cloned().collect();
-        for license in drawing.iter().filter(|license| *license != except) {
-            if let Some(seats) = self.of.get_mut(license) {
-                seats.stale = true;
+    /// Other Licenses whose seats draw on the grants that this one has, with keys of signers that it trusts. Grants of the
+    /// same names that others sign are left out at no cost: anybody can make any number of them.
+    pub fn drawing_on_the_grants_of(&self, license: &LicenseName) -> BTreeSet<LicenseName> {
+        let Some(seats) = self.of.get(license) else { return BTreeSet::new() };
+        let by_signer = seats.draws.has().iter().filter_map(|grant| self.drawing_on.get(&grant.name));
+        let trusted = by_signer.flat_map(|by_signer| seats.trust.signers().filter_map(|signer| by_signer.get(signer)));
+        trusted.flatten().filter(|other| *other != license).cloned().collect()
+    }
+
+    /// Marks the Licenses that have these grants and trust their signers, except for one: they are looked up before the
+    /// next decision about them.
+    pub fn mark_stale(&mut self, grants: &BTreeSet<GrantId>, except: &LicenseName) {
+        for grant in grants {
+            let drawing = self.drawing_on.get(&grant.name).into_iter().flat_map(|by_signer| by_signer.values());
+            for license in drawing.flatten().filter(|license| *license != except) {
+                if let Some(seats) = self.of.get_mut(license).filter(|seats| seats.trust.key(&grant.signer).is_some()) {
+                    seats.stale = true;
+                }
             }
         }
     }

@@ -35,6 +35,12 @@ impl Draws {
         &self.owes
     }
 
+    /// Whether the License has a grant of the same name, of any signer.
+    pub fn has_one_named(&self, grant: &GrantId) -> bool {
+        let first = GrantId { signer: "".into(), ..grant.clone() };
+        self.has.range(first..).next().is_some_and(|found| found.name == grant.name)
+    }
+
     /// All of them, as the ledger notes them.
     pub fn note(&self) -> String {
         let all = self.has.iter().chain(&self.owes);
