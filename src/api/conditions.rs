@@ -56,6 +56,8 @@ condition_types! {
     ExpiringSoon,
     /// A key that was read grants nothing.
     KeyRefused,
+    /// Other Licenses present keys of the same grant. This License keeps it, and they are refused these keys.
+    Contested,
     /// A Secret that the License names is missing or wrong, while other keys keep it licensed.
     SourceMissing,
     /// `spec.trust` is ignored, because the installation pins the trust.

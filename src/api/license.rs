@@ -194,6 +194,10 @@ pub struct LicenseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 1000)))]
     pub features: Vec<String>,
+    /// Other Licenses, as namespace/name, that present a key of the same grants. They are refused these keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 1000)))]
+    pub contested_by: Vec<String>,
     /// The licence grants that the keys belong to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -266,6 +270,10 @@ pub struct KeyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
     pub grant: Option<String>,
+    /// The thumbprint (RFC 7638) of the public key with which the key was verified. Absent if it is not genuine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub signer: Option<String>,
     pub state: KeyStateName,
     /// Why the key was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -23,6 +23,8 @@ words! {
     SeatsChanged,
     /// License: a key that was read grants nothing. The message says why.
     KeyRefused,
+    /// License: another License presents a key of the same grant, and is refused it. The message names it.
+    GrantContested,
     /// License: the licence ends within four weeks, and no key follows. Order the renewal, or enter its key.
     ExpiringSoon,
     /// License: there are more members on the Rosters than seats. Order more, or set an exitDate for members who have

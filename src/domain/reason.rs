@@ -45,6 +45,9 @@ words! {
     PoolConflict,
     /// Another License in the cluster uses the same grant. Use that License from here, through its allowedNamespaces.
     InUseElsewhere,
+    /// Another License in the cluster presents a key of the same grant, and is refused it. Find out how it got the key. If it
+    /// should have the grant, delete this License.
+    PresentedElsewhere,
     /// No Roster that counts names the License, so it has no members. Create a Roster that refers to the License.
     RosterMissing,
     /// There is a seat for every member on the Rosters.

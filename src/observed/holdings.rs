@@ -38,6 +38,12 @@ impl Claimant {
     }
 }
 
+impl std::fmt::Display for Claimant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
 /// The Licenses that hold keys of each grant.
 #[derive(Default)]
 pub struct Holdings(Mutex<State>);
@@ -55,36 +61,45 @@ struct State {
     of: HashMap<String, BTreeMap<GrantId, u64>>,
     /// UIDs of Licenses that claimed grants while they were being deleted.
     gone: Vec<String>,
+    /// Licenses for which `claim_too` has changed something.
+    affected: Vec<Claimant>,
 }
 
 impl State {
-    /// Replaces what is known of a claimant, and keeps its turn.
-    fn claim(&mut self, claimant: &Claimant, grant: &GrantId) {
+    /// Replaces what is known of a claimant, and keeps its turn. Returns the Licenses that have the grant if the claim is
+    /// new.
+    fn claim(&mut self, claimant: &Claimant, grant: &GrantId) -> Vec<Claimant> {
         let grants = self.of.entry(claimant.uid.clone()).or_default();
+        let before = self.made;
         let number = *grants.entry(grant.clone()).or_insert_with(|| {
             self.made += 1;
             self.made
         });
         let by_signer = self.claims.entry(grant.name.clone()).or_default();
         by_signer.entry(grant.signer.clone()).or_default().insert(number, claimant.clone());
+        if self.made > before { self.first_of(grant) } else { Vec::new() }
     }
 
-    /// Takes back a claim. Returns the Licenses whose turn it may be now.
+    /// The first claimant with each signer, of those that trust the signer of `grant`: one of them has it.
+    fn first_of(&self, grant: &GrantId) -> Vec<Claimant> {
+        let by_signer = self.claims.get(&grant.name).into_iter().flat_map(HashMap::values);
+        let firsts = by_signer.filter_map(|in_order| in_order.values().next());
+        firsts.filter(|first| first.trust.key(&grant.signer).is_some()).cloned().collect()
+    }
+
+    /// Takes back a claim. Returns the Licenses that have the grant now, or whose turn it may be.
     fn take_back(&mut self, uid: &str, grant: &GrantId) -> Vec<Claimant> {
         let Some(number) = self.of.get_mut(uid).and_then(|grants| grants.remove(grant)) else { return Vec::new() };
         let Some(by_signer) = self.claims.get_mut(&grant.name) else { return Vec::new() };
         let Some(in_order) = by_signer.get_mut(&grant.signer) else { return Vec::new() };
-        let was_first = in_order.first_key_value().is_some_and(|(first, _)| *first == number);
         in_order.remove(&number);
         if in_order.is_empty() {
             by_signer.remove(&grant.signer);
         }
-        let firsts = by_signer.values().filter(|_| was_first).filter_map(|in_order| in_order.values().next());
-        let affected = firsts.filter(|first| first.trust.key(&grant.signer).is_some()).cloned().collect();
         if by_signer.is_empty() {
             self.claims.remove(&grant.name);
         }
-        affected
+        self.first_of(grant)
     }
 }
 
@@ -103,7 +118,10 @@ impl Holdings {
             let others = state.take_back(&claimant.uid, grant);
             affected.extend(others.into_iter().map(|other| (other.uid.clone(), other)));
         }
-        grants.iter().for_each(|grant| state.claim(claimant, grant));
+        for grant in grants {
+            let others = state.claim(claimant, grant);
+            affected.extend(others.into_iter().map(|other| (other.uid.clone(), other)));
+        }
         if grants.is_empty() {
             state.of.remove(&claimant.uid);
         }
@@ -111,11 +129,14 @@ impl Holdings {
         affected.values().map(Claimant::object).collect()
     }
 
-    /// Records that `claimant` holds keys of these grants too. A new claim comes after all others, so it changes nothing
-    /// for them.
+    /// Records that `claimant` holds keys of these grants too. A new claim comes after all others, so none of them loses a
+    /// grant; who has the grant shows that it is contested after `catch_up`.
     pub fn claim_too(&self, claimant: &Claimant, grants: &BTreeSet<GrantId>) {
         let mut state = self.lock();
-        grants.iter().for_each(|grant| state.claim(claimant, grant));
+        for grant in grants {
+            let others = state.claim(claimant, grant);
+            state.affected.extend(others);
+        }
     }
 
     /// The License `uid` is gone. Returns the other Licenses for which that changes something.
@@ -128,15 +149,20 @@ impl Holdings {
         affected.values().map(Claimant::object).collect()
     }
 
-    /// Records that the License `uid` was deleted while it claimed grants. `release_gone` takes its claims back.
+    /// Records that the License `uid` was deleted while it claimed grants. `catch_up` takes its claims back.
     pub fn is_gone(&self, uid: &str) {
         self.lock().gone.push(uid.to_owned());
     }
 
-    /// Takes back the claims of deleted Licenses. Returns the other Licenses for which that changes something.
-    pub fn release_gone(&self) -> Vec<ObjectRef<Guarded<License>>> {
-        let gone = std::mem::take(&mut self.lock().gone);
-        gone.iter().flat_map(|uid| self.release(uid)).collect()
+    /// Takes back the claims of deleted Licenses. Returns the Licenses for which that, or a claim made by `claim_too`,
+    /// changes something.
+    pub fn catch_up(&self) -> Vec<ObjectRef<Guarded<License>>> {
+        let (gone, affected) = {
+            let mut state = self.lock();
+            (std::mem::take(&mut state.gone), std::mem::take(&mut state.affected))
+        };
+        let released = gone.iter().flat_map(|uid| self.release(uid));
+        released.chain(affected.iter().map(Claimant::object)).collect()
     }
 
     /// The License that had the grant before `me`, as `namespace/name`; `None` if `me` has it. Only claims whose signer
@@ -146,7 +172,17 @@ impl Holdings {
         let by_signer = state.claims.get(&grant.name)?;
         let firsts = me.trust.signers().filter_map(|signer| by_signer.get(signer)?.first_key_value());
         let (_, first) = firsts.min_by_key(|(number, _)| **number)?;
-        (first.uid != me.uid).then(|| format!("{}/{}", first.namespace, first.name))
+        (first.uid != me.uid).then(|| first.to_string())
+    }
+
+    /// Other Licenses that claim these grants, `most` at most, as `namespace/name`. Only claims whose signer `me` trusts
+    /// count.
+    pub fn contesting(&self, grants: &BTreeSet<GrantId>, me: &Claimant, most: usize) -> Vec<String> {
+        let state = self.lock();
+        let by_signer = grants.iter().filter_map(|grant| state.claims.get(&grant.name));
+        let trusted = by_signer.flat_map(|by_signer| me.trust.signers().filter_map(|signer| by_signer.get(signer)));
+        let others = trusted.flat_map(BTreeMap::values).filter(|other| other.uid != me.uid).take(most);
+        others.map(Claimant::to_string).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
@@ -183,7 +219,8 @@ mod tests {
         let (holdings, first, second) = (Holdings::default(), license("first", &[1]), license("second", &[1]));
         assert_eq!(holdings.earlier_claimant(&grant(1), &first), None);
         assert!(holdings.claim(&first, &[grant(1)].into()).is_empty());
-        assert!(holdings.claim(&second, &[grant(1)].into()).is_empty());
+        assert_eq!(named(&holdings.claim(&second, &[grant(1)].into())), ["first"], "it shows who else claims it");
+        assert_eq!(holdings.contesting(&[grant(1)].into(), &first, 16), ["a/second"]);
         assert!(holdings.claim(&first, &[grant(1)].into()).is_empty(), "it keeps its turn");
         assert_eq!(holdings.earlier_claimant(&grant(1), &second).as_deref(), Some("a/first"));
         assert_eq!(holdings.earlier_claimant(&grant(1), &first), None);

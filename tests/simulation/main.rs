@@ -31,6 +31,7 @@
 //! | `queue_test.rs` | waiters for a seat |
 //! | `proof_test.rs`, `lost_test.rs` | what an owner of the ledger may answer when another may own it |
 //! | `moved_grants_test.rs` | keys that move between Licenses while seats are held |
+//! | `contested_test.rs` | Licenses that present keys of the same grant |
 //! | `shown_test.rs` | what a License shows of its seats |
 //! | `on_demo_test.rs` | sessions when demo mode begins |
 
@@ -39,6 +40,7 @@ mod api;
 mod calendar;
 mod claims;
 mod contact_centre;
+mod contested_test;
 mod contract;
 mod dice;
 mod end_state;

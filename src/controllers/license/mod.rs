@@ -14,11 +14,12 @@ use std::sync::Arc;
 use super::kind::Kind;
 use super::runner::{Controller, Look, Surroundings};
 use crate::api::License;
-use crate::api::license::LicenseStatus;
+use crate::api::license::{KeyStateName, LicenseStatus};
 use crate::cluster::client::CallError;
 use crate::cluster::clock::Now;
 use crate::cluster::watch::all;
 use crate::domain::license::entitlement::{Presented, grants_of, next_transition};
+use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
 use crate::observed::Judged;
 use crate::observed::holdings::Claimant;
@@ -26,7 +27,7 @@ use crate::observed::reading::{Reading, claimed_grants};
 use crate::observed::references::target;
 use crate::wrong::{self, Variant::DeletedStillGrants};
 use metrics::LicenseMetrics;
-use status::Shown;
+use status::{SHOWN_CONTESTING, Shown};
 use sufficiency::OnRosters;
 
 /// Keeps the status of Licenses.
@@ -80,7 +81,9 @@ impl Controller for LicenseController {
         let on_rosters = OnRosters::of(license, &judged, observed, now.at);
         let next = next_transition(&judged.reading.keys, now.at);
         let (uses, held_under) = (desk.in_use(&name), desk.held_under(&name));
-        let shown = Shown { judged: &judged, next, on_rosters: on_rosters.as_ref(), uses, held_under };
+        let me = Claimant::of(license, &judged.reading.trust);
+        let contested_by = observed.holdings.contesting(&judged.grants, &me, SHOWN_CONTESTING);
+        let shown = Shown { judged: &judged, next, on_rosters: on_rosters.as_ref(), uses, held_under, contested_by };
         let status = status::of(license, &shown, before, now);
         self.metrics.show(license, &status);
         let membership = on_rosters.and_then(|on_rosters| on_rosters.next_change);
@@ -107,8 +110,8 @@ impl Controller for LicenseController {
 
 impl LicenseController {
     /// Finds out which License has each grant that several claim, before the first License is judged: the one whose
-    /// status shows it, as a previous leader found; if none does, the one created first. Keys are not
-    /// verified to find these grants: a forged one costs only a closer look.
+    /// status shows a key of it that counts, as a previous leader found; if none does, the one created first. Keys are
+    /// not verified to find these grants: a forged one costs only a closer look.
     pub fn take_stock(&self) {
         let licenses = all(&self.kind.cache);
         let mut readable: Vec<&License> = licenses.iter().filter_map(|object| object.0.as_ref().ok()).collect();
@@ -127,14 +130,21 @@ impl LicenseController {
         let read: Vec<(&License, Reading)> = contesting.map(|(l, _)| (l, Reading::of(l, observed))).collect();
         for only_shown in [true, false] {
             for (license, reading) in &read {
-                let shown = license.status.iter().flat_map(|status| &status.grants);
-                let shown: BTreeSet<&str> = shown.map(|grant| grant.grant.as_str()).collect();
-                let is_shown =
-                    |key: &&Presented| key.claims.as_ref().is_some_and(|key| shown.contains(key.grant().as_str()));
+                let shown = shown_grants(license);
+                let is_shown = |key: &&Presented| key.grant.as_ref().is_some_and(|grant| shown.contains(grant));
                 let keys: Vec<Presented> =
                     reading.keys.iter().filter(|key| !only_shown || is_shown(key)).cloned().collect();
                 observed.holdings.claim(&Claimant::of(license, &reading.trust), &grants_of(&keys));
             }
         }
     }
+}
+
+/// The grants of the keys that the status of a License shows as not refused. The name of a grant would not do: a License
+/// could show its own key of that name, and now present a copy of another's.
+fn shown_grants(license: &License) -> BTreeSet<GrantId> {
+    let shown = license.status.iter().flat_map(|status| &status.keys);
+    let counting = shown.filter(|key| key.state != KeyStateName::Refused);
+    let grants = counting.filter_map(|key| key.grant.as_deref().zip(key.signer.as_deref()));
+    grants.map(|(grant, signer)| GrantId::of(&license.spec.product, grant, signer)).collect()
 }

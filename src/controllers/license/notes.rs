@@ -39,6 +39,7 @@ pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
         }
     };
     alarm(ConditionType::KeyRefused, true, Happening::KeyRefused);
+    alarm(ConditionType::Contested, true, Happening::GrantContested);
     alarm(ConditionType::ExpiringSoon, true, Happening::ExpiringSoon);
     alarm(ConditionType::RosterExceedsSeats, true, Happening::RosterExceedsSeats);
     alarm(ConditionType::TrustRefused, true, Happening::TrustPinned);

@@ -29,7 +29,7 @@ impl LicenseController {
                 self.look_at_used();
             }
             // The desk judged them while they were being deleted.
-            for license in self.with.observed.holdings.release_gone() {
+            for license in self.with.observed.holdings.catch_up() {
                 self.kind.queue.add(license);
             }
             for license in self.with.desk.changed_use() {

@@ -26,6 +26,8 @@ const SHOWN_GRANTS: usize = 32;
 const SHOWN_POOLS: usize = 1024;
 const SHOWN_FEATURES: usize = 64;
 const SHOWN_UNDER: usize = 16;
+/// The most Licenses that are shown to contest a grant.
+pub const SHOWN_CONTESTING: usize = 16;
 const SHOWN_TEXT: usize = 1000;
 
 /// What the status of a License is made of, besides its spec.
@@ -37,11 +39,13 @@ pub struct Shown<'s> {
     pub uses: Option<BTreeMap<String, Use>>,
     /// The Licenses under which seats are held on the grants of this one.
     pub held_under: Vec<LicenseName>,
+    /// Other Licenses that present keys of the grants of this one.
+    pub contested_by: Vec<String>,
 }
 
 /// The status of `license`. Equal to `before` if nothing has changed.
 pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) -> LicenseStatus {
-    let Shown { judged, next, on_rosters, uses, held_under } = shown;
+    let Shown { judged, next, uses, held_under, contested_by, .. } = shown;
     let Judged { reading, entitlement: granted, .. } = judged;
     let pools: Vec<PoolStatus> =
         granted.pools.iter().take(SHOWN_POOLS).map(|limit| pool(limit, before, uses.as_ref())).collect();
@@ -58,6 +62,7 @@ pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) ->
         demo_seats: Some(granted.demo_seats),
         seats: Some(seats_in_use(granted, &pools)),
         held_under: held_under.iter().take(SHOWN_UNDER).map(|name| cut(&name.to_string())).collect(),
+        contested_by: contested_by.iter().map(|name| cut(name)).collect(),
         pools,
         features: granted.features.iter().take(SHOWN_FEATURES).map(|feature| cut(feature)).collect(),
         grants: granted
@@ -73,7 +78,7 @@ pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) ->
             .collect(),
         keys_read: Some(u32::try_from(reading.keys.len()).unwrap_or(u32::MAX)),
         keys: keys(reading, granted),
-        conditions: conditions(license, reading, granted, *on_rosters, before, now),
+        conditions: conditions(license, shown, before, now),
     }
 }
 
@@ -148,6 +153,7 @@ fn key_status(key: &Presented, state: &KeyState) -> KeyStatus {
         key: key.entry.clone(),
         serial: key.claims.as_ref().map(|claims| claims.jti.clone()),
         grant: key.claims.as_ref().map(|claims| cut(&claims.grant())),
+        signer: key.grant.as_ref().map(|grant| grant.signer.to_string()),
         state: match state {
             KeyState::InForce => KeyStateName::InForce,
             KeyState::Future => KeyStateName::Future,
@@ -164,12 +170,11 @@ fn key_status(key: &Presented, state: &KeyState) -> KeyStatus {
 /// only its `Licensed` is False.
 fn conditions(
     license: &License,
-    reading: &Reading,
-    granted: &Entitlement,
-    on_rosters: Option<&OnRosters>,
+    shown: &Shown,
     before: &LicenseStatus,
     now: Now,
 ) -> Vec<crate::api::conditions::Condition> {
+    let Judged { reading, entitlement: granted, .. } = shown.judged;
     let mut list = Conditions::new(&before.conditions, license.metadata.generation, now.at);
     let summary = summary(granted);
     match reading.faults.first() {
@@ -206,7 +211,14 @@ fn conditions(
     list.set(ConditionType::InDemo, in_demo, if in_demo { Reason::Demo } else { Reason::NotInDemo }, demo);
     expiring_soon(&mut list, granted, now.at);
     key_refused(&mut list, reading, granted);
-    if let Some(on_rosters) = on_rosters {
+    if !shown.contested_by.is_empty() {
+        let message = format!(
+            "a key of a grant that counts here is also presented by {}, and refused there",
+            shown.contested_by.join(", ")
+        );
+        list.set(ConditionType::Contested, true, Reason::PresentedElsewhere, message);
+    }
+    if let Some(on_rosters) = shown.on_rosters {
         on_rosters.say(&mut list);
     }
     if reading.trust_pinned {

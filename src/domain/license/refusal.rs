@@ -57,7 +57,8 @@ impl fmt::Display for Refusal {
             Refusal::InUseElsewhere { holder } => {
                 write!(
                     f,
-                    "its grant is in use by License {holder}; admit this namespace there with spec.allowedNamespaces"
+                    "its grant is in use by License {holder}; use that License, from another namespace through its \
+                     spec.allowedNamespaces, or delete it"
                 )
             }
         }

@@ -189,12 +189,16 @@ async fn k4_a_key_in_two_licenses_counts_for_the_older_until_that_is_deleted() {
     younger.shows_key("keys", "key.jwt", "Refused", Some("InUseElsewhere")).await;
     let said = younger.is("KeyRefused", "InUseElsewhere").await;
     let holder = format!(
-        "its grant is in use by License {}/acd; admit this namespace there with spec.allowedNamespaces",
+        "its grant is in use by License {}/acd; use that License, from another namespace through its \
+         spec.allowedNamespaces, or delete it",
         first.namespace
     );
     assert!(said.contains(&holder), "{said}");
     younger.becomes(Mode::Demo).await;
     older.becomes(Mode::Full).await;
+    let said = older.is("Contested", "PresentedElsewhere").await;
+    assert!(said.contains(&format!("{}/acd", second.namespace)), "{said}");
+    assert_eq!(older.told("GrantContested").await, said);
 
     first.kubectl.expect(&["delete", "lic/acd"]).await;
     younger.becomes(Mode::Full).await;
