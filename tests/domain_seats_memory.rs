@@ -10,7 +10,7 @@ use seatkeeper::domain::license::entitlement::{Entitlement, PoolLimit, entitleme
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::domain::license::pool::PoolModel;
 use seatkeeper::domain::seats::request::Request;
-use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
+use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry, Standing};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::terms::SeatTerms;
 use seatkeeper::domain::tick::Tick;
@@ -84,7 +84,12 @@ fn a_held_seat_takes_at_most_200_bytes() {
         exit_date: None,
         team: None,
     };
-    let staff = Roster { name: "staff".into(), time_zone: chrono_tz::UTC, entries: (0..SEATS).map(member).collect() };
+    let staff = Roster {
+        name: "staff".into(),
+        standing: Standing::Own,
+        time_zone: chrono_tz::UTC,
+        entries: (0..SEATS).map(member).collect(),
+    };
     let staff = Arc::new(Members::unite(&[staff]));
     for (model, people) in [(PoolModel::Concurrent, &nobody), (PoolModel::PerEmployee, &staff)] {
         let bytes = bytes_a_seat(model, people);

@@ -109,6 +109,25 @@ pub struct AllowedNamespaces {
     pub from: AllowedFrom,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
+    /// Which rank people have who are on the Rosters of these namespaces. After: they come after all people on the Rosters of
+    /// the License's own namespace, whatever their dates, and no seats are reserved for their teams. Equal: they count like
+    /// these.
+    #[serde(default, skip_serializing_if = "RosterRank::is_default")]
+    pub rosters: RosterRank,
+}
+
+/// The rank of people on Rosters of other namespaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RosterRank {
+    #[default]
+    After,
+    Equal,
+}
+
+impl RosterRank {
+    fn is_default(&self) -> bool {
+        *self == RosterRank::default()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -10,7 +10,7 @@ use super::conditions::Condition;
 use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
-use crate::domain::seats::roster::{self as people, MemberMode};
+use crate::domain::seats::roster::{self as people, MemberMode, Standing};
 
 /// The people that a License is for: each one's login mode and dates of entry and exit. Written by the customer. A
 /// License may have many Rosters; a user who is in several of them counts once.
@@ -68,7 +68,7 @@ pub struct RosterMember {
     /// The first day on which the user is no longer a member. Leave it out if no end is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_date: Option<CivilDate>,
-    /// The team that the user's seats count towards.
+    /// The team that the user's seats count towards, if the License gives the people of this namespace the rank of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub team: Option<String>,
@@ -112,7 +112,8 @@ impl Roster {
         (namespace, &license.name)
     }
 
-    /// Returns the people in it, for the domain. Their Roster is named `namespace/name`, which is unique across
+    /// Returns the people in it, for the domain, with the standing that a License gives them which says no more than that
+    /// it admits their namespace. Their Roster is named `namespace/name`, which is unique across
     /// namespaces. Fails with every fault that prevents a date from becoming an instant: such a Roster counts for no
     /// user.
     pub fn people(&self) -> Result<people::Roster, Vec<Fault>> {
@@ -139,7 +140,9 @@ impl Roster {
         }
         let name = format!("{}/{}", self.namespace().unwrap_or_default(), self.name_any());
         let entries = self.spec.members.iter().map(RosterMember::entry).collect();
-        Ok(people::Roster { name, time_zone, entries })
+        let is_own = self.namespace() == Some(self.license().0);
+        let standing = if is_own { Standing::Own } else { Standing::Guest };
+        Ok(people::Roster { name, standing, time_zone, entries })
     }
 }
 

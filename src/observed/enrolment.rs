@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::namespaces::{NamespaceMeta, labels};
 use super::references::{References, target};
 use crate::api::allowed_namespaces::admits;
+use crate::api::license::RosterRank;
 use crate::api::roster::MemberCounts;
 use crate::api::{License, Roster};
 use crate::cluster::watch::Guarded;
 use crate::domain::Instant;
-use crate::domain::seats::roster::{DuplicateMember, MemberMode, Members};
+use crate::domain::seats::roster::{DuplicateMember, MemberMode, Members, Standing};
 
 /// The Rosters of Licenses and the people on them.
 pub struct Enrolment {
@@ -33,6 +34,7 @@ type LookAgain = Box<dyn Fn(ObjectRef<Guarded<Roster>>) + Send + Sync>;
 struct United {
     /// The UID and generation of each Roster that counts.
     of: Vec<(Option<String>, Option<i64>)>,
+    rank: RosterRank,
     people: Arc<Members>,
 }
 
@@ -80,16 +82,20 @@ impl Enrolment {
         let name = name_of(license);
         let rosters = self.counting(license);
         let of: Vec<_> = rosters.iter().map(|roster| (roster.uid(), roster.meta().generation)).collect();
+        let rank = license.spec.allowed_namespaces.as_ref().map(|allowed| allowed.rosters).unwrap_or_default();
         let mut united = self.united.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = united.get(&name).filter(|known| known.of == of) {
+        if let Some(known) = united.get(&name).filter(|known| known.of == of && known.rank == rank) {
             return known.people.clone();
         }
         // A Roster whose dates do not name instants reports that in its own status.
-        let lists: Vec<_> = rosters.iter().filter_map(|roster| readable(roster)?.people().ok()).collect();
+        let mut lists: Vec<_> = rosters.iter().filter_map(|roster| readable(roster)?.people().ok()).collect();
+        if rank == RosterRank::Equal {
+            lists.iter_mut().for_each(|list| list.standing = Standing::Own);
+        }
         let people = Arc::new(Members::unite(&lists));
         let before = match of.is_empty() {
             true => united.remove(&name),
-            false => united.insert(name, United { of, people: people.clone() }),
+            false => united.insert(name, United { of, rank, people: people.clone() }),
         };
         drop(united);
         let before = before.iter().flat_map(|before| &before.people.duplicates);

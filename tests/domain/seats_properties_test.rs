@@ -14,7 +14,7 @@ use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::seats::hold::{Free, HeldSeat, Hold, Occupant, Record};
 use seatkeeper::domain::seats::line::{read_base, read_records, write_base, write_records};
 use seatkeeper::domain::seats::request::{Access, Request};
-use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
+use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry, Standing};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::table::Table;
 use seatkeeper::domain::seats::terms::{Reservation, SeatTerms};
@@ -198,6 +198,8 @@ struct World {
     mode: Mode,
     demo_seats: u32,
     staff: Option<Vec<Entry>>,
+    /// The second Roster is that of a guest.
+    guests: bool,
     day: u32,
     rows: Vec<Row>,
 }
@@ -215,7 +217,11 @@ impl World {
     fn entry_on(&self, user: &str, day: u32) -> Option<&Entry> {
         let covers = |e: &&Entry| USERS[e.user] == user && e.from <= day && e.until.is_none_or(|until| day < until);
         // Between equal entries, the Roster that comes first by name decides, and within one Roster the first entry.
-        self.staff.as_ref()?.iter().filter(covers).min_by_key(|e| (e.mode, e.from, e.second_roster))
+        self.staff.as_ref()?.iter().filter(covers).min_by_key(|e| (self.is_guest(e), e.mode, e.from, e.second_roster))
+    }
+
+    fn is_guest(&self, entry: &Entry) -> bool {
+        self.guests && entry.second_roster
     }
 
     fn entry(&self, user: &str) -> Option<&Entry> {
@@ -227,7 +233,7 @@ impl World {
     }
 
     fn team_of(&self, user: Option<&str>) -> Option<usize> {
-        self.entry(user?)?.team
+        self.entry(user?).filter(|entry| !self.is_guest(entry))?.team
     }
 
     /// Returns the occupied slots of a pool with their users.
@@ -274,18 +280,18 @@ impl World {
         }
     }
 
-    /// Returns the licensed members: holders keep their licence, and the rest goes by entry date and user.
+    /// Returns the licensed members: holders keep their licence, and the rest goes by entry date and user, guests last.
     fn licensed(&self, of: &[MemberMode], pools: &[&str], seats: u32) -> BTreeSet<&'static str> {
-        let mut members: Vec<(u32, &str)> = Vec::new();
+        let mut members: Vec<(bool, u32, &str)> = Vec::new();
         for user in USERS {
             if let Some(entry) = self.entry(user).filter(|entry| of.contains(&entry.mode)) {
-                members.push((entry.from, user));
+                members.push((self.is_guest(entry), entry.from, user));
             }
         }
         members.sort();
         let holds = |user: &str| self.rows.iter().any(|row| pools.contains(&row.pool) && row.user == Some(user));
-        let mut licensed: BTreeSet<&str> = members.iter().map(|m| m.1).filter(|user| holds(user)).collect();
-        for (_, user) in members {
+        let mut licensed: BTreeSet<&str> = members.iter().map(|m| m.2).filter(|user| holds(user)).collect();
+        for (_, _, user) in members {
             if (licensed.len() as u32) < seats {
                 licensed.insert(user);
             }
@@ -435,9 +441,15 @@ impl World {
         }
         let (active, passive) = (self.pool("active"), self.pool("passive"));
         let is = |user: Option<&str>, mode| user.is_some_and(|user| self.mode_of(user) == Some(mode));
-        let active_members = USERS.iter().filter(|user| is(Some(user), MemberMode::Active)).count() as u32;
-        let spare = active.seats.saturating_sub(active_members);
+        let members = |mode, guests: bool| {
+            let entries = USERS.iter().filter_map(|user| self.entry(user)).filter(|entry| entry.mode == mode);
+            entries.filter(|entry| guests || !self.is_guest(entry)).count() as u32
+        };
+        let guest = self.entry(user).is_some_and(|entry| self.is_guest(entry));
+        let spare = active.seats.saturating_sub(members(MemberMode::Active, guest));
+        let needed = members(MemberMode::Passive, false).saturating_sub(passive.seats);
         let licensed = match mode {
+            MemberMode::Active if guest => self.licensed(&[mode], &["active"], active.seats.saturating_sub(needed)),
             MemberMode::Active => self.licensed(&[mode], &["active"], active.seats),
             _ => self.licensed(&[mode], &["active", "passive"], passive.seats + spare),
         };
@@ -518,7 +530,8 @@ impl World {
                 exit_date: entry.until.map(date),
                 team: entry.team.map(|n| TEAMS[n].into()),
             });
-            Roster { name: name.into(), time_zone: zone.parse().unwrap(), entries: members.collect() }
+            let standing = if self.guests && second { Standing::Guest } else { Standing::Own };
+            Roster { name: name.into(), standing, time_zone: zone.parse().unwrap(), entries: members.collect() }
         };
         // Noon of a day in one time zone is the same day in the other.
         let both = [roster("one", "UTC", false), roster("two", "Europe/Berlin", true)];
@@ -556,14 +569,15 @@ proptest! {
     #[test]
     fn i2_i9_t5_t7_t9_k4_every_answer_is_that_of_brute_force(
         product in prop::sample::select(vec![0_usize, 0, 1, 2, 2, 3, 3, 3, 4]),
-        first in (seats(), entries(), 0..4_u32),
+        first in (seats(), entries(), 0..4_u32, any::<bool>()),
         steps in prop::collection::vec(step(), 1..80),
         (base_at, log_from) in any::<(prop::sample::Index, prop::sample::Index)>(),
     ) {
         let base_at = base_at.index(steps.len());
         let log_from = log_from.index(base_at + 1);
         let mut world = World {
-            pools: products()[product].clone(), mode: Mode::Full, demo_seats: first.2, staff: Some(first.1), day: 0, rows: vec![],
+            pools: products()[product].clone(), mode: Mode::Full, demo_seats: first.2, staff: Some(first.1),
+            guests: first.3, day: 0, rows: vec![],
         };
         let set_seats = |world: &mut World, seats: &[(u32, [u32; 2])]| {
             for (pool, (seats, reserved)) in world.pools.iter_mut().zip(seats) {

@@ -65,7 +65,7 @@ fn member(user: &str, mode: MemberMode, entry: &str, exit: Option<&str>) -> Rost
 }
 
 fn roster(name: &str, members: Vec<RosterEntry>) -> Roster {
-    Roster { name: name.into(), time_zone: "Europe/Berlin".parse().unwrap(), entries: members }
+    Roster { name: name.into(), standing: Standing::Own, time_zone: "Europe/Berlin".parse().unwrap(), entries: members }
 }
 
 fn people(of: &[(&str, MemberMode)]) -> Arc<Members> {
@@ -510,6 +510,42 @@ fn several_seats_at_once_are_all_or_none_and_a_retry_gets_the_same() {
     assert_eq!(server.ask(as_user).unwrap_err().reason(), "InvalidRequest");
     server.free(server.seating.table().release(None, "pod"));
     assert_eq!(server.seating.table().in_use("agents"), 6);
+}
+
+/// The attack: a Roster in another namespace that may use the seats lists people with early dates, the owner's people with
+/// other modes, and the owner's team.
+#[test]
+fn t6_guests_do_not_push_out_the_people_of_the_owner() {
+    use MemberMode::{Active, Passive};
+    let of_guests = |members| Roster { standing: Standing::Guest, ..roster("guests", members) };
+    let early = |user: &str, mode| member(user, mode, "1970-01-01", None);
+    let late = |user: &str, mode| member(user, mode, "1970-01-02", None);
+    let guests = of_guests(vec![early("a", Active), early("b", Active), early("y", Active)]);
+
+    let employees = json!([{"name": "employees", "model": "PerEmployee", "countBy": "Start", "seats": 2}]);
+    let own = roster("own", vec![late("x", Active), late("y", Passive)]);
+    let mut server = Server::new(terms(employees), Arc::new(Members::unite(&[guests.clone(), own])));
+    server.now = at(200_000);
+    assert_eq!(server.start("a", "1"), Err("RosterExceedsSeats"));
+    assert_eq!(server.start("y", "2"), Ok(("employees".into(), 0, Access::ReadOnly)), "the owner says what y may do");
+    assert_eq!(server.start("x", "3"), Ok(("employees".into(), 1, Access::Full)));
+
+    // Passive people of the owner need active seats that no Active one of the owner has.
+    let own = roster("own", vec![late("x", Passive), late("y", Passive), late("z", Passive)]);
+    let mut server = Server::new(terms(per_user(2, 1)), Arc::new(Members::unite(&[guests, own])));
+    server.now = at(200_000);
+    assert_eq!(server.start("a", "1"), Err("RosterExceedsSeats"));
+    for user in ["x", "y", "z"] {
+        assert!(server.start(user, user).is_ok(), "{user}");
+    }
+
+    let team = |user: &str| RosterEntry { team: Some("north".into()), ..early(user, Active) };
+    let reserved = [Reservation { pool: "agents".into(), team: "north".into(), seats: 1 }];
+    let members = [of_guests(vec![team("a")]), roster("own", vec![team("x")])];
+    let mut server = Server::new(terms_at(at(1), agents(1), &[], &reserved), Arc::new(Members::unite(&members)));
+    server.now = at(200_000);
+    assert_eq!(server.start("a", "1"), Err("ReservedForTeam"));
+    assert!(server.start("x", "2").is_ok());
 }
 
 #[test]

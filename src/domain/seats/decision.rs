@@ -176,8 +176,8 @@ impl Decision<'_> {
                 self.on_one_client(place)
             }
             PoolModel::PerEmployee => {
-                let rank = self.member(&pool.name)?.rank;
-                self.licensed(place, rank)
+                let member = self.member(&pool.name)?;
+                self.licensed(place, member.rank, member.standing)
             }
         }
     }
@@ -194,13 +194,14 @@ impl Decision<'_> {
         }
     }
 
-    fn licensed(&self, place: usize, rank: u32) -> Result<(), Refusal> {
+    fn licensed(&self, place: usize, rank: u32, standing: Standing) -> Result<(), Refusal> {
         // In demo mode nobody has a licence: first come, first served.
-        if self.terms.mode == Mode::Demo || self.headcount.licenses(self.terms, place, rank) {
+        if self.terms.mode == Mode::Demo || self.headcount.licenses(self.terms, place, rank, standing) {
             return Ok(());
         }
         let pool = self.pool(place).name.to_string();
-        let (members, limit) = (self.headcount.members(self.terms, place), self.headcount.licences(self.terms, place));
+        let limit = self.headcount.licences(self.terms, place, standing);
+        let members = self.headcount.members(self.terms, place);
         Err(Refusal::RosterExceedsSeats { pool, members, limit })
     }
 
@@ -245,7 +246,7 @@ impl Decision<'_> {
                 pool.name
             )));
         }
-        self.licensed(place, member.rank_of_kind)?;
+        self.licensed(place, member.rank_of_kind, member.standing)?;
         let refusal = match self.take(place, 1) {
             Ok(grant) => return Ok(grant),
             Err(refusal) => refusal,
@@ -256,7 +257,7 @@ impl Decision<'_> {
             (_, None) => self.take_after_move(place),
             (_, Some(active)) => {
                 let unneeded = self.table.in_use(&self.pool(active).name) - self.headcount.pools[active].by_active
-                    < self.headcount.spare(self.terms, active);
+                    < self.headcount.spare(self.terms, active, member.standing);
                 if unneeded { self.take(active, 1).ok() } else { None }
             }
         };

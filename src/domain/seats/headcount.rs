@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::roster::{MemberMode, Members, RankedMember, RankedMembers};
+use super::roster::{MemberMode, Members, RankedMember, RankedMembers, Standing};
 use super::table::Table;
 use super::terms::{PoolTerms, SeatTerms};
 use crate::domain::Instant;
@@ -63,37 +63,51 @@ impl Headcount {
         }
     }
 
-    /// The licences for these members: for Passive members, also the active ones that nobody needs (T7).
-    pub fn licences(&self, terms: &SeatTerms, place: usize) -> u64 {
-        let overflow = terms.pools[place].overflows_to.as_ref().and_then(|name| terms.place(name));
-        let spare = overflow.map_or(0, |active| self.spare(terms, active));
-        terms.pools[place].limit.unwrap_or(u64::MAX).saturating_add(spare)
+    /// The licences for those of these members that have that standing or come before it: for Passive members, also the
+    /// active ones that nobody needs (T7); for guests, without those that the owner's Passive members need.
+    pub fn licences(&self, terms: &SeatTerms, place: usize, standing: Standing) -> u64 {
+        let pool = &terms.pools[place];
+        let overflow = pool.overflows_to.as_ref().and_then(|name| terms.place(name));
+        let spare = overflow.map_or(0, |active| self.spare(terms, active, standing));
+        let needed = match standing {
+            Standing::Own => 0,
+            Standing::Guest => {
+                let passive = terms.pools.iter().filter(|other| other.overflows_to.as_ref() == Some(&pool.name));
+                let own = u64::from(self.ranked.own_passive);
+                passive.map(|passive| own.saturating_sub(passive.limit.unwrap_or(u64::MAX))).max().unwrap_or(0)
+            }
+        };
+        pool.limit.unwrap_or(u64::MAX).saturating_add(spare).saturating_sub(needed)
     }
 
-    /// Active seats that no current Active member needs (T9).
-    pub fn spare(&self, terms: &SeatTerms, active: usize) -> u64 {
-        terms.pools[active].limit.unwrap_or(u64::MAX).saturating_sub(self.ranked.active.into())
+    /// Active seats that no current Active member needs (T9) who comes before the Passive members of that standing.
+    pub fn spare(&self, terms: &SeatTerms, active: usize, standing: Standing) -> u64 {
+        let needed = match standing {
+            Standing::Own => self.ranked.own_active,
+            Standing::Guest => self.ranked.active,
+        };
+        terms.pools[active].limit.unwrap_or(u64::MAX).saturating_sub(needed.into())
     }
 
     /// Whether the member of this rank, among the `members` of the pool, has a licence.
-    pub fn licenses(&self, terms: &SeatTerms, place: usize, rank: u32) -> bool {
-        self.pools[place].holders.licenses(rank, self.licences(terms, place))
+    pub fn licenses(&self, terms: &SeatTerms, place: usize, rank: u32, standing: Standing) -> bool {
+        self.pools[place].holders.licenses(rank, self.licences(terms, place, standing))
     }
 
-    /// The rank of a member among the `members` of a pool; `None` if the member is not one of them.
-    pub fn rank_in(&self, pool: &PoolTerms, member: usize) -> Option<u32> {
+    /// The rank of a member among the `members` of a pool, and the standing; `None` if the member is not one of them.
+    pub fn rank_in(&self, pool: &PoolTerms, member: usize) -> Option<(u32, Standing)> {
         let ranked = self.ranked.member(member)?;
         let login = ranked.mode.login()?;
         match pool.model {
-            PoolModel::PerEmployee => Some(ranked.rank),
-            PoolModel::PerUser if pool.login_mode == Some(login) => Some(ranked.rank_of_kind),
+            PoolModel::PerEmployee => Some((ranked.rank, ranked.standing)),
+            PoolModel::PerUser if pool.login_mode == Some(login) => Some((ranked.rank_of_kind, ranked.standing)),
             _ => None,
         }
     }
 
     /// Counts a member who takes a slot or leaves it.
     pub fn count(&mut self, terms: &SeatTerms, place: usize, slot: u32, member: usize, takes: bool) {
-        let Some(RankedMember { mode, team, rank, rank_of_kind }) = self.ranked.member(member) else { return };
+        let Some(RankedMember { mode, team, rank, rank_of_kind, .. }) = self.ranked.member(member) else { return };
         let step = |count: &mut u64| if takes { *count += 1 } else { *count -= 1 };
         let pool = &terms.pools[place];
         let own = &mut self.pools[place];

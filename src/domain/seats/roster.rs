@@ -45,10 +45,22 @@ pub struct RosterEntry {
     pub team: Option<String>,
 }
 
+/// Whose people a Roster lists. The owner's come first: in the order in which members are licensed, and where entries of
+/// one user overlap. Somebody in another namespace that may use the seats must not push them out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// People of the License's owner.
+    #[default]
+    Own,
+    /// People of somebody else, whom the owner lets use the seats.
+    Guest,
+}
+
 /// One list of people. Its dates are civil dates in its time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
     pub name: String,
+    pub standing: Standing,
     pub time_zone: Tz,
     pub entries: Vec<RosterEntry>,
 }
@@ -87,6 +99,7 @@ pub struct Period {
     /// The first instant not covered.
     until: Instant,
     pub mode: MemberMode,
+    pub standing: Standing,
     pub entry_date: NaiveDate,
     pub team: Option<Arc<str>>,
 }
@@ -96,12 +109,13 @@ struct DatedEntry<'r> {
     from: Instant,
     until: Instant,
     roster: &'r str,
+    standing: Standing,
     entry: &'r RosterEntry,
 }
 
 impl Members {
-    /// Unites the members of `rosters`, by exact user name. Where entries overlap, Active counts over Passive over
-    /// None, then the earlier entry date, then the Roster's name. Costs O(n log n): some milliseconds for 50,000
+    /// Unites the members of `rosters`, by exact user name. Where entries overlap, the owner's count over those of
+    /// guests, then Active over Passive over None, then the earlier entry date, then the Roster's name. Costs O(n log n): some milliseconds for 50,000
     /// people.
     pub fn unite(rosters: &[Roster]) -> Members {
         let mut days: BTreeMap<(&str, NaiveDate), Instant> = BTreeMap::new();
@@ -111,13 +125,13 @@ impl Members {
             for entry in &roster.entries {
                 let from = day(roster.time_zone, entry.entry_date);
                 let until = entry.exit_date.map_or(Instant::MAX_UTC, |date| day(roster.time_zone, date));
-                entries.push(DatedEntry { from, until, roster: &roster.name, entry });
+                entries.push(DatedEntry { from, until, roster: &roster.name, standing: roster.standing, entry });
             }
         }
         // An entry that ends before it begins is never current.
         entries.retain(|dated| dated.from < dated.until);
         entries.sort_by(|a, b| {
-            let key = |dated: &DatedEntry| (dated.entry.login_mode, dated.entry.entry_date);
+            let key = |dated: &DatedEntry| (dated.standing, dated.entry.login_mode, dated.entry.entry_date);
             (&a.entry.user, key(a), a.roster).cmp(&(&b.entry.user, key(b), b.roster))
         });
         let mut members = Members { has_roster: !rosters.is_empty(), ..Members::default() };
@@ -182,7 +196,8 @@ impl Member {
 impl Period {
     /// Whether the user is the same in both periods.
     fn is_like(&self, other: &Period) -> bool {
-        (self.mode, self.entry_date, &self.team) == (other.mode, other.entry_date, &other.team)
+        let what = |period: &Period| (period.mode, period.standing, period.entry_date);
+        what(self) == what(other) && self.team == other.team
     }
 }
 
@@ -205,7 +220,10 @@ fn periods<'r>(
         match begins {
             true => {
                 if let Some(other) = open.first() {
-                    doubled.extend([entries[*n].roster, entries[*other].roster]);
+                    let (one, other) = (&entries[*n], &entries[*other]);
+                    // Whatever guests write, the owner's Roster is in order.
+                    let counts_less = |entry: &&&DatedEntry| entry.standing >= one.standing.max(other.standing);
+                    doubled.extend([one, other].iter().filter(counts_less).map(|entry| entry.roster));
                 }
                 open.insert(*n)
             }
@@ -213,9 +231,12 @@ fn periods<'r>(
         };
         let until = events.get(i + 1).map_or(*at, |next| next.0);
         let Some(first) = open.first().filter(|_| *at < until) else { continue };
-        let RosterEntry { login_mode: mode, entry_date, team, .. } = entries[*first].entry;
-        let team = team.as_deref().map(|t| teams.entry(t).or_insert_with(|| t.into()).clone());
-        let period = Period { from: *at, until, mode: *mode, entry_date: *entry_date, team };
+        let DatedEntry { standing, entry, .. } = &entries[*first];
+        let RosterEntry { login_mode: mode, entry_date, team, .. } = entry;
+        // Seats are reserved for teams of the owner.
+        let team = team.as_deref().filter(|_| *standing == Standing::Own);
+        let team = team.map(|t| teams.entry(t).or_insert_with(|| t.into()).clone());
+        let period = Period { from: *at, until, mode: *mode, standing: *standing, entry_date: *entry_date, team };
         match periods.last_mut().filter(|last| last.until == *at && last.is_like(&period)) {
             Some(last) => last.until = until,
             None => periods.push(period),
@@ -224,7 +245,8 @@ fn periods<'r>(
     (periods, doubled)
 }
 
-/// The members at one instant, in the order in which they are licensed: by entry date, then user.
+/// The members at one instant, in the order in which they are licensed: the owner's before guests, then by entry date, then
+/// by user.
 #[derive(Debug, Default)]
 pub(super) struct RankedMembers {
     /// The instant from which this holds; `None` if it always has.
@@ -237,12 +259,16 @@ pub(super) struct RankedMembers {
     pub members: u32,
     pub active: u32,
     pub passive: u32,
+    /// How many of them are the owner's.
+    pub own_active: u32,
+    pub own_passive: u32,
 }
 
 /// A member who needs a seat, or (mode None) one who does not.
 #[derive(Clone, Debug)]
 pub(super) struct RankedMember {
     pub mode: MemberMode,
+    pub standing: Standing,
     pub team: Option<Arc<str>>,
     /// How many members come before this one: of all who need a seat, and of those of the same kind.
     pub rank: u32,
@@ -259,25 +285,26 @@ impl RankedMembers {
             each: vec![None; members.each.len()],
             ..RankedMembers::default()
         };
-        let mut current: Vec<(NaiveDate, usize)> = Vec::new();
+        let mut current: Vec<(Standing, NaiveDate, usize)> = Vec::new();
         for (place, member) in members.each.iter().enumerate() {
             let Some(period) = member.at(now) else { continue };
-            let member = RankedMember { mode: period.mode, team: period.team.clone(), rank: 0, rank_of_kind: 0 };
-            ranked.each[place] = Some(member);
-            current.push((period.entry_date, place));
+            let Period { mode, standing, entry_date, team, .. } = period.clone();
+            ranked.each[place] = Some(RankedMember { mode, standing, team, rank: 0, rank_of_kind: 0 });
+            current.push((standing, entry_date, place));
         }
         // Places are in order of user.
         current.sort_unstable();
-        for (_, place) in current {
+        for (standing, _, place) in current {
             let Some(member) = ranked.each[place].as_mut() else { continue };
-            let of_kind = match member.mode {
-                MemberMode::Active => &mut ranked.active,
-                MemberMode::Passive => &mut ranked.passive,
+            let (of_kind, own_of_kind) = match member.mode {
+                MemberMode::Active => (&mut ranked.active, &mut ranked.own_active),
+                MemberMode::Passive => (&mut ranked.passive, &mut ranked.own_passive),
                 MemberMode::None => continue,
             };
             (member.rank, member.rank_of_kind) = (ranked.members, *of_kind);
             ranked.members += 1;
             *of_kind += 1;
+            *own_of_kind += u32::from(standing == Standing::Own);
         }
         ranked
     }

@@ -115,7 +115,8 @@ impl Seating {
         let Seating { terms, members, headcount, .. } = self;
         let terms: &SeatTerms = terms;
         let has_licence = |n: usize| {
-            headcount.rank_in(&terms.pools[place], n).is_some_and(|rank| headcount.licenses(terms, place, rank))
+            let rank = headcount.rank_in(&terms.pools[place], n);
+            rank.is_some_and(|(rank, standing)| headcount.licenses(terms, place, rank, standing))
         };
         members.users().enumerate().filter(|(n, _)| has_licence(*n)).map(|(_, user)| user).collect()
     }
