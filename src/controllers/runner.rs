@@ -18,6 +18,7 @@ use super::metrics::LookMetrics;
 use crate::cluster::client::CallError;
 use crate::cluster::clock::{Clock, Now};
 use crate::cluster::events::{Events, Note};
+use crate::cluster::health::Health;
 use crate::cluster::metrics::Metrics;
 use crate::cluster::watch::Guarded;
 use crate::domain::Instant;
@@ -91,6 +92,8 @@ pub struct Surroundings {
     pub look_metrics: LookMetrics,
     /// Grants the seats of Licenses.
     pub desk: Desk,
+    /// Where each controller shows that it runs.
+    pub health: Arc<Health>,
 }
 
 /// A kind with its controller.
@@ -123,6 +126,7 @@ impl<C: Controller> AnyKind for RunningKind<C> {
             tokio::select! {
                 biased;
                 () = run(&self) => {}
+                () = self.with.health.beat(C::KIND) => {}
                 () = self.kind.wakes.run(&self.with.clock, &self.kind.queue) => {}
             }
         }

@@ -98,7 +98,9 @@ impl Operator {
         let events = Events::start(client.clone(), &identity, metrics.events_dropped.clone());
         let mut background = tokio::task::JoinSet::new();
         let beating = health.clone();
-        background.spawn(async move { beating.beat().await });
+        background.spawn(async move { beating.beat("threads").await });
+        let beating = health.clone();
+        background.spawn_on(async move { beating.beat("seats").await }, &seats_run);
         background.spawn(watch_leader(rank.clone()));
 
         let at_desk = desk.clone();
@@ -118,6 +120,7 @@ impl Operator {
             metrics: metrics.clone(),
             look_metrics,
             desk: desk.clone(),
+            health: health.clone(),
         };
         let wiring = Wiring::start(caches, with);
         tokio::select! {
@@ -137,7 +140,11 @@ impl Operator {
         let controllers = tokio::spawn(wiring.clone().run_controllers());
         let mut until = stop.clone();
         let seats = seats_run.spawn(async move { desk.own(ledger, &mut until).await });
-        let ours = candidate.keep(&mut stop).await;
+        let ours = tokio::select! {
+            biased;
+            ours = candidate.keep(&mut stop) => ours,
+            () = health.beat("Lease") => false,
+        };
         health.leads.store(false, Ordering::Relaxed);
         metrics.leads.set(0);
         wiring.close();

@@ -65,7 +65,7 @@ impl Servers {
     pub async fn start(self, operator: &Operator) -> Result<Serving, String> {
         let mut tasks = JoinSet::new();
         if let Some(listener) = self.health {
-            tasks.spawn(health::serve(listener, operator.health.clone(), operator.metrics.clone()));
+            tasks.spawn(health::serve(listener, operator.health.clone(), operator.metrics.clone(), operator.desk()));
         }
         let SeatServer { thread, listener, callers, replicas } = self.seats;
         let leader = || operator.rank.leader.subscribe();

@@ -85,6 +85,12 @@ impl Desk {
         self.0.lock().ownership.is_some()
     }
 
+    /// Whether this process owns the ledger and writes to it without delay: a seat asked for now can be granted.
+    pub fn can_write(&self) -> bool {
+        let mut state = self.0.lock();
+        state.ownership.as_mut().is_some_and(|ownership| !ownership.parts().1.is_stuck(monotonic()))
+    }
+
     /// Records that the Lease was renewed with a request that was sent at `sent`.
     pub fn proven(&self, sent: Moment) {
         self.0.proof.came(sent);

@@ -13,13 +13,14 @@ use super::http::serve::{self, Service};
 use super::metrics;
 use crate::cluster::health::Health;
 use crate::cluster::metrics::Metrics;
+use crate::seats::Desk;
 
 /// The most connections at a time. A kubelet and a few scrapers need a handful; the oldest makes room for a newer one.
 const MOST_CONNECTIONS: usize = 512;
 
 /// Serves until the task is dropped.
-pub async fn serve(listener: TcpListener, health: Arc<Health>, metrics: Arc<Metrics>) {
-    let state = State { health, metrics };
+pub async fn serve(listener: TcpListener, health: Arc<Health>, metrics: Arc<Metrics>, desk: Desk) {
+    let state = State { health, metrics, desk };
     serve::serve(listener, MOST_CONNECTIONS, |_| state.clone()).await;
 }
 
@@ -28,6 +29,7 @@ pub async fn serve(listener: TcpListener, health: Arc<Health>, metrics: Arc<Metr
 struct State {
     health: Arc<Health>,
     metrics: Arc<Metrics>,
+    desk: Desk,
 }
 
 impl Service for State {
@@ -35,8 +37,8 @@ impl Service for State {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let show = match request.uri().path() {
-            "/livez" => |state: &State| said(live(&state.health)),
-            "/readyz" => |state: &State| said(ready(&state.health)),
+            "/livez" => |state: &State| live(&state.health),
+            "/readyz" => |state: &State| said(ready(state)),
             "/metrics" => |state: &State| metrics::shown(&state.metrics),
             _ => return said((StatusCode::NOT_FOUND, "")),
         };
@@ -53,16 +55,20 @@ fn said((status, text): (StatusCode, &'static str)) -> Response<Full<Bytes>> {
     reply::whole(status, reply::TEXT, text)
 }
 
-fn live(health: &Health) -> (StatusCode, &'static str) {
-    match health.alive() {
-        true => (StatusCode::OK, "ok\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the operator is not responding\n"),
+fn live(health: &Health) -> Response<Full<Bytes>> {
+    match health.hanging() {
+        None => said((StatusCode::OK, "ok\n")),
+        Some(part) => {
+            let text = format!("a part of the operator hangs and needs a restart: {part}\n");
+            reply::whole(StatusCode::SERVICE_UNAVAILABLE, reply::TEXT, text)
+        }
     }
 }
 
-fn ready(health: &Health) -> (StatusCode, &'static str) {
+fn ready(State { health, desk, .. }: &State) -> (StatusCode, &'static str) {
     match (health.synced.load(Ordering::Relaxed), health.leads.load(Ordering::Relaxed)) {
-        (true, true) => (StatusCode::OK, "ok: leads\n"),
+        (true, true) if desk.can_write() => (StatusCode::OK, "ok: leads\n"),
+        (true, true) => (StatusCode::SERVICE_UNAVAILABLE, "leads, but cannot write to the ledger of seats yet\n"),
         (true, false) => (StatusCode::OK, "ok: stands by\n"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "the caches have not listed every kind yet\n"),
     }
