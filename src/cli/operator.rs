@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinError;
 
 use super::failure::Failure;
 use super::seat_settings::{SeatArguments, seat_thread, seats_listener};
@@ -101,8 +102,13 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     match running.ended().await {
         Ok(End::Stopped) => Ok(()),
         Ok(End::LostLead) => Err(Failure::new("the lead was lost to another replica")),
-        Err(error) => Err(Failure::new(format!("the operator failed, which is a defect of Seatkeeper: {error}"))),
+        Err(error) => Err(failed(error)),
     }
+}
+
+/// How it is told that the operator has panicked.
+pub fn failed(error: JoinError) -> Failure {
+    Failure::new(format!("the operator failed, which is a defect of Seatkeeper: {error}"))
 }
 
 fn random_identity() -> Result<String, Failure> {

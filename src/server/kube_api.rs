@@ -9,6 +9,7 @@ use seatkeeper_embedded::{Body, Embedded};
 use serde_json::json;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::http::credential::Credential;
@@ -26,12 +27,12 @@ pub const MOST_CONNECTIONS: usize = 512;
 pub struct KubeApi {
     api: Embedded,
     credential: Credential,
-    metrics: Option<Arc<Metrics>>,
+    metrics: Option<watch::Receiver<Arc<Metrics>>>,
 }
 
 impl KubeApi {
-    /// Serves `api` to callers with `token`. `metrics` are those of an operator in this process.
-    pub fn new(api: Embedded, token: &str, metrics: Option<Arc<Metrics>>) -> Self {
+    /// Serves `api` to callers with `token`. `metrics` are those of the operator in this process, which may begin again.
+    pub fn new(api: Embedded, token: &str, metrics: Option<watch::Receiver<Arc<Metrics>>>) -> Self {
         KubeApi { api, credential: Credential::of(token), metrics }
     }
 
@@ -59,7 +60,7 @@ impl Service for Connected {
         self.guest.becomes_known();
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match (request.uri().path(), metrics) {
-            ("/metrics", Some(metrics)) if is_read => metrics::shown(metrics).map(Either::Left),
+            ("/metrics", Some(metrics)) if is_read => metrics::shown(&metrics.borrow()).map(Either::Left),
             ("/metrics", None) if is_read => {
                 reply::whole(StatusCode::NOT_FOUND, reply::TEXT, "no operator runs here\n").map(Either::Left)
             }

@@ -143,9 +143,20 @@ impl Up {
         said
     }
 
+    /// Lets it stand still for this time, as on a machine that sleeps.
+    pub fn pause(&self, time: Duration) {
+        self.signal("-STOP");
+        std::thread::sleep(time);
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
     /// Sends Ctrl-C. The binary must end cleanly, with nothing on standard error. Returns all lines that it printed.
     pub fn interrupt(mut self) -> Vec<String> {
-        assert!(Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success());
+        self.signal("-INT");
         self.until(&["ended; run the same command to continue"]);
         let (status, errors) = (self.wait(), self.errors());
         assert_eq!((status.code(), errors.as_str()), (Some(0), ""));

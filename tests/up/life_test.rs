@@ -4,6 +4,8 @@ use kube::api::{DynamicObject, ListParams};
 use kube::{Api, ResourceExt};
 use seatkeeper::api::license::License;
 
+use std::time::Duration;
+
 use super::running::Desk;
 
 /// Returns a ConfigMap in `default`.
@@ -90,6 +92,21 @@ async fn changes_in_the_folder_are_applied() {
     up.until(&["one object matches its file already"]);
     let said = up.interrupt().join("\n");
     assert!(!said.contains("first is no longer in any file"), "{said}");
+}
+
+/// It used to go on without an operator, and said nothing.
+#[test]
+fn the_operator_begins_again_after_the_machine_has_slept() {
+    let desk = Desk::with_example();
+    let mut up = desk.up("--speed 1d/s --from 2026-03-01");
+    up.until(&["License innoacd/innoacd  Activated"]);
+    up.pause(Duration::from_secs(13));
+    up.until(&["the operator could not renew its lead in time", "it begins again"]);
+    let told = up.count("License innoacd/innoacd  ");
+    while up.count("License innoacd/innoacd  ") == told {
+        up.until(&["2026-"]);
+    }
+    up.interrupt();
 }
 
 #[tokio::test]

@@ -9,21 +9,22 @@ mod screen;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::failure::Failure;
 use super::hold;
-use super::operator::stop_on_signal;
+use super::operator::{failed, stop_on_signal};
 use super::output::say;
 use super::seat_settings::{SeatArguments, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, over};
 use crate::cluster::clock::Clock;
-use crate::operator;
 use crate::operator::embedded::setup;
 use crate::operator::servers::{SeatServer, Servers};
-use crate::operator::settings::Settings;
+use crate::operator::settings::{SeatSettings, Settings};
+use crate::operator::{self, End, Running};
 use crate::server::http::callers::Callers;
 use crate::server::kube_api::KubeApi;
 use calendar::Speed;
@@ -38,6 +39,10 @@ const HOME: &str = "seatkeeper";
 const LOOK: Duration = Duration::from_secs(1);
 /// The operator has this long to end.
 const ENDING: Duration = Duration::from_secs(5);
+/// The pause before an operator that has ended begins again.
+const PAUSE: Duration = Duration::from_secs(1);
+const BEGINS_AGAIN: &str = "the operator could not renew its lead in time, because this machine slept or the data folder \
+                            cannot be written; it begins again";
 
 /// Runs the whole product on this machine, without a cluster: applies the YAML of a folder and every change to it, runs
 /// the operator, and serves the Kubernetes API for kubectl.
@@ -111,11 +116,8 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let requests = RequestCount::default();
     let client = over(api.clone(), clock.clone(), requests.clone());
     api.ensure_namespace(HOME);
-    let seat_thread = seat_thread()?;
-    let seats_listener = seat_thread.make(|| seats_listener(arguments.seats_listen))?;
-    let seats_address = seats_listener.local_addr().map_err(|e| Failure::new(format!("--seats-listen: {e}")))?;
-    let callers = Callers::with_credential(&credential.token);
-    let seats = SeatServer { thread: seat_thread, listener: seats_listener, callers, replicas: None };
+    let seats = seat_server(arguments.seats_listen, &credential.token)?;
+    let seats_address = seats.listener.local_addr().map_err(|e| Failure::new(format!("--seats-listen: {e}")))?;
 
     let screen = Screen::new(clock.clone(), arguments.speed.is_some_and(|speed| speed.0 >= 3_600.0));
     let served = Served { api: address, seats: seats_address };
@@ -124,21 +126,35 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
         let (screen, client) = (screen.clone(), client.clone());
         async move { screen.follow_events(client).await }
     });
-    // The same name each time: after a kill the next start leads at once.
-    let identity = "seatkeeper-up".to_owned();
-    let settings = Settings { namespace: HOME.to_owned(), identity, seats: arguments.seats.settings(is_new) };
-    let servers = Servers { health: None, seats };
-    let running = operator::start(settings, client.clone(), clock.clone(), &requests, servers, stop.clone()).await;
-    let running = running.map_err(Failure::new)?;
-    let kube_api = KubeApi::new(api.clone(), &credential.token, Some(running.metrics()));
+    let machine = Machine { client: client.clone(), clock: clock.clone(), requests, stop: stop.clone() };
+    let mut running = machine.start(arguments.seats.settings(is_new), seats).await?;
+    let (metrics, shown) = watch::channel(running.metrics());
+    let kube_api = KubeApi::new(api.clone(), &credential.token, Some(shown));
     let server = tokio::spawn(kube_api.serve(listener, tls));
-    let keeping = keep(folder, &api, &client, &screen, &data, &clock, arguments.speed.is_some());
-    tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => {}
-        () = keeping => {}
+    let mut keeping = pin!(keep(folder, &api, &client, &screen, &data, &clock, arguments.speed.is_some()));
+    let mut asked = stop.clone();
+    loop {
+        let mut ended = pin!(running.ended());
+        let end = tokio::select! {
+            biased;
+            // The operator ends by itself and gives up its lead. After Ctrl-C, the user is not kept waiting for long.
+            _ = asked.wait_for(|stop| *stop) => {
+                let _ = tokio::time::timeout(ENDING, ended).await;
+                break;
+            }
+            end = &mut ended => end,
+            () = &mut keeping => break,
+        };
+        match end {
+            Ok(End::Stopped) => break,
+            Ok(End::LostLead) => screen.warn(BEGINS_AGAIN),
+            Err(error) => return Err(failed(error)),
+        }
+        tokio::time::sleep(PAUSE).await;
+        let seats = seat_server(seats_address, &credential.token)?;
+        running = machine.start(arguments.seats.settings(false), seats).await?;
+        metrics.send_replace(running.metrics());
     }
-    // The operator ends by itself and gives up its lead. After Ctrl-C, the user is not kept waiting for long.
-    let _ = tokio::time::timeout(ENDING, running.ended()).await;
     telling.abort();
     server.abort();
     if arguments.speed.is_some() {
@@ -146,6 +162,32 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     }
     screen.show("\nended; run the same command to continue\n");
     Ok(())
+}
+
+/// What every operator of this process runs on.
+struct Machine {
+    client: kube::Client,
+    clock: Clock,
+    requests: RequestCount,
+    stop: watch::Receiver<bool>,
+}
+
+impl Machine {
+    async fn start(&self, seat_settings: SeatSettings, seats: SeatServer) -> Result<Running, Failure> {
+        let Machine { client, clock, requests, stop } = self;
+        // The same name each time: after a kill the next start leads at once.
+        let identity = "seatkeeper-up".to_owned();
+        let settings = Settings { namespace: HOME.to_owned(), identity, seats: seat_settings };
+        let servers = Servers { health: None, seats };
+        let running = operator::start(settings, client.clone(), clock.clone(), requests, servers, stop.clone()).await;
+        running.map_err(Failure::new)
+    }
+}
+
+fn seat_server(address: SocketAddr, token: &str) -> Result<SeatServer, Failure> {
+    let thread = seat_thread()?;
+    let listener = thread.make(|| seats_listener(address))?;
+    Ok(SeatServer { thread, listener, callers: Callers::with_credential(token), replicas: None })
 }
 
 /// Looks at the folder again and again, and records where the calendar stands. Never returns.
