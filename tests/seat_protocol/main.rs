@@ -32,8 +32,11 @@
 //! | one slot, travel and log together (15 s, optimized; not run each time) | 2,727,157 | 2,516,380 |
 //! | two slots with log (3 minutes, optimized; not run each time) | 34,800,291 | |
 //!
+//! `grants.rs` is a second model: on whose grants seats count, while keys move between Licenses.
+//!
 //! Each known-wrong rule is found with its shortest trace: `cargo test --test seat_protocol known_wrong -- --nocapture`.
 
+mod grants;
 mod protocol;
 mod search;
 mod state;
