@@ -622,6 +622,37 @@ fn inspect_shows_what_a_key_says_unverified_and_safe_for_a_terminal() {
     desk.run("inspect none.jwt").expect_refusal(2, &["none.jwt: cannot be read"]);
 }
 
+/// What turns text around, or is not seen, is spelt out, and no name makes a line of its own.
+#[test]
+fn what_a_reader_would_not_see_is_spelt_out_in_every_output() {
+    let mut claims = claims();
+    claims["sub"] = json!("Stadt\u{202e}werke\u{200b}\nSerial        forged");
+    claims["aud"] = json!("p\u{2066}\nq");
+    claims["colour"] = json!("\u{e0041}\u{9b}");
+    let (desk, _) = signed(&claims);
+    let unseen = |c: char| c.is_control() && c != '\n' || "\u{202e}\u{200b}\u{2066}\u{e0041}".contains(c);
+    let inspected = desk.run("inspect key.jwt").expect(0).out;
+    assert!(!inspected.contains(unseen) && inspected.contains(r"Stadt\u202ewerke\u200b\nSerial"), "{inspected:?}");
+    let verify = format!("verify --trust keys/jwks.json {IN_2026} key.jwt");
+    let shown = desk.run(&verify).expect(0).out;
+    assert!(
+        !shown.contains(unseen) && shown.contains(r"Organisation  Stadt\u{202e}werke\u{200b}\nSerial"),
+        "{shown:?}"
+    );
+    assert_eq!(shown.lines().filter(|line| line.starts_with("Serial")).count(), 1, "{shown}");
+    let refused = desk.run(&format!("verify --trust keys/jwks.json --product x {IN_2026} key.jwt")).expect(1).out;
+    assert!(refused.starts_with("Refused (WrongProduct): it is for product p\\u{2066}\\nq, not x\n"), "{refused:?}");
+    // For programs it stays the same text.
+    let answer = desk.run(&format!("{verify} -o json")).expect(0);
+    assert!(!answer.out.contains(unseen), "{:?}", answer.out);
+    for claim in ["sub", "aud", "colour"] {
+        assert_eq!(answer.json()["claims"][claim], claims[claim]);
+    }
+    desk.write("\u{202e}.jwt", "");
+    let said = desk.run("inspect \u{202e}.jwt").expect(1).err;
+    assert!(said.contains(r"\u{202e}.jwt: this is not a licence key") && !said.contains(unseen), "{said:?}");
+}
+
 // Refusals of bad contracts
 
 #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::common::Timestamp;
 use crate::domain::Instant;
 use crate::domain::reason::Reason;
+use crate::domain::text::spelt_out;
 
 /// The longest message, in bytes; longer ones are cut.
 const MAX_MESSAGE: usize = 2_000;
@@ -117,11 +118,13 @@ impl<'a> Conditions<'a> {
         Conditions { before, generation: generation.unwrap_or(0), now, list: Vec::new() }
     }
 
-    /// Adds a condition that is `True` if it `holds`, otherwise `False`.
+    /// Adds a condition that is `True` if it `holds`, otherwise `False`. What a reader of the message would not see is
+    /// spelt out.
     pub fn set(&mut self, type_: ConditionType, holds: bool, reason: Reason, message: impl Into<String>) {
         let status = if holds { ConditionStatus::True } else { ConditionStatus::False };
         let same = self.before.iter().find(|c| c.type_ == type_.as_str() && c.status == status);
-        let mut message = message.into();
+        // Messages quote keys and names that somebody else wrote, and terminals show them.
+        let mut message = spelt_out(&message.into());
         if message.len() > MAX_MESSAGE {
             let end = (0..=MAX_MESSAGE).rev().find(|n| message.is_char_boundary(*n)).unwrap_or(0);
             message.truncate(end);

@@ -2,12 +2,11 @@
 
 use chrono::DateTime;
 use clap::Args;
-use serde_json::Value;
 use std::path::PathBuf;
 
 use super::failure::Failure;
 use super::files;
-use super::output::{printable, say, utc};
+use super::output::{json, printable, say, utc};
 use crate::domain::license::key::{self, MAX_KEY_BYTES};
 
 /// Shows what a key says, without verifying it.
@@ -22,11 +21,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let text = files::read_start(&arguments.key, MAX_KEY_BYTES)?;
     let (header, claims) = key::inspect(&text)
         .map_err(|refusal| Failure::new(format!("{}: {}", arguments.key.display(), printable(&refusal.to_string()))))?;
-    let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
     let mut shown = format!(
         "NOT VERIFIED: anybody could have written this. `seatkeeper verify` says whether it is genuine.\n\nHeader\n{}\n\nClaims\n{}\n",
-        pretty(&header),
-        pretty(&claims)
+        json(&header),
+        json(&claims)
     );
     let times = [("iat", "issued"), ("nbf", "valid from"), ("exp", "ends"), ("grace_until", "grace ends")];
     let times = times.into_iter().filter_map(|(claim, meaning)| {

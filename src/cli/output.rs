@@ -1,10 +1,12 @@
 //! Standard output, and standard error.
 
 use chrono::SecondsFormat;
+use serde::Serialize;
 use std::io::Write;
 
 use super::failure::Failure;
 use crate::domain::Instant;
+use crate::domain::text::{is_unseen, spelt_out};
 
 /// Writes to standard output. A reader that has read enough (`| head`) is not a failure.
 pub fn say(text: &str) -> Result<(), Failure> {
@@ -15,21 +17,28 @@ pub fn say(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes a line to standard error.
+/// Writes a line to standard error, safe to show on a terminal.
 pub fn warn(line: &str) {
     // If standard error is gone, there is nobody left to notify.
-    let _ = writeln!(std::io::stderr(), "seatkeeper: {line}");
+    let _ = writeln!(std::io::stderr(), "seatkeeper: {}", printable(line));
 }
 
-/// Makes text that somebody else wrote safe to show on a terminal: control characters are escaped.
+/// Makes text that somebody else wrote, of one line or more, safe to show on a terminal. Text that must not end its line
+/// goes through `spelt_out`.
 pub fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let spelt = (c.is_control() && c != '\n').then(|| c.escape_default());
-            let plain = spelt.is_none().then_some(c);
-            spelt.into_iter().flatten().chain(plain)
-        })
-        .collect()
+    text.split('\n').map(spelt_out).collect::<Vec<_>>().join("\n")
+}
+
+/// JSON for programs and terminals: what a reader would not see is escaped as JSON escapes it.
+pub fn json(value: &impl Serialize) -> String {
+    let mut escaped = String::new();
+    for c in serde_json::to_string_pretty(value).unwrap_or_default().chars() {
+        match is_unseen(c) && c != '\n' {
+            true => escaped.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"))),
+            false => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// A moment as commands show it: RFC 3339 in UTC, to the second.

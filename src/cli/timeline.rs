@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::documents;
 use super::failure::Failure;
-use super::output::{printable, say, warn};
+use super::output::{self, printable, say, warn};
 use crate::domain::Instant;
 use crate::domain::contract::Contract;
 use crate::domain::contract::issuing::refused_seat_changes;
@@ -45,13 +45,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         warn("this order waits for approval (order.approvedOn); the timeline shows what happens once it is approved");
     }
     for fault in refused_seat_changes(&contract, all_received) {
-        warn(&printable(&fault.to_string()));
+        warn(&fault.to_string());
     }
     let moments = timeline(&contract, 1, arguments.terms, all_received);
     match arguments.output {
         Format::Json => {
             let events: Vec<Value> = moments.iter().map(|moment| event_json(&contract, moment)).collect();
-            say(&format!("{}\n", serde_json::to_string_pretty(&events).unwrap_or_default()))
+            say(&format!("{}\n", output::json(&events)))
         }
         Format::Table => say(&printable(&table(&contract, &moments))),
     }

@@ -7,12 +7,13 @@ use std::process::ExitCode;
 
 use super::failure::Failure;
 use super::files;
-use super::output::{printable, say, utc};
+use super::output::{self, printable, say, utc};
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{KeyState, Presentation, entitlement, present};
 use crate::domain::license::jwk::read_jwks;
 use crate::domain::license::key::{Claims, MAX_KEY_BYTES, verify_key};
 use crate::domain::license::trust::Trust;
+use crate::domain::text::spelt_out;
 use crate::machine::machine_time;
 
 /// Says whether a key is genuine and in force. Exit status: 0 in force, 1 not, 2 wrong use.
@@ -61,11 +62,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match arguments.output {
         Some(Format::Json) => {
             let answer = json!({"state": name(&state), "reason": refusal, "message": message, "claims": claims});
-            say(&format!("{}\n", serde_json::to_string_pretty(&answer).unwrap_or_default()))?;
+            say(&format!("{}\n", output::json(&answer)))?;
         }
         None => {
             let title = refusal.map_or(name(&state).to_owned(), |reason| format!("Refused ({reason})"));
-            say(&printable(&format!("{title}: {message}\n{}", claims.as_ref().map(summary).unwrap_or_default())))?;
+            let message = spelt_out(&message);
+            say(&format!("{title}: {message}\n{}", claims.as_ref().map(summary).unwrap_or_default()))?;
         }
     }
     Ok(match state {
@@ -152,5 +154,5 @@ fn summary(claims: &Claims) -> String {
         ("Serial", claims.jti.clone()),
     ];
     let rows = rows.into_iter().filter(|(_, text)| !text.is_empty());
-    rows.map(|(name, text)| format!("{name:<13} {text}\n")).collect()
+    rows.map(|(name, text)| format!("{name:<13} {}\n", spelt_out(&text))).collect()
 }

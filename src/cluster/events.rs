@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::client::{self, call};
 use crate::domain::Instant;
 use crate::domain::event::Happening;
+use crate::domain::text::spelt_out;
 use crate::machine::monotonic;
 
 /// The most Events waiting to be sent; more are dropped and counted.
@@ -98,7 +99,7 @@ impl Events {
             reporting_instance: Some(self.identity.chars().take(128).collect()),
             action: Some(note.reason.to_string()),
             reason: Some(note.reason.into_owned()),
-            note: Some(note.text.chars().take(MAX_NOTE).collect()),
+            note: Some(spelt_out(&note.text).chars().take(MAX_NOTE).collect()),
             type_: Some(if note.warning { "Warning" } else { "Normal" }.into()),
             regarding: Some(ObjectReference {
                 api_version: Some(K::api_version(&()).into()),

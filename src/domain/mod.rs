@@ -10,6 +10,7 @@ pub mod fault;
 pub mod license;
 pub mod reason;
 pub mod seats;
+pub mod text;
 pub mod tick;
 pub mod trusted_time;
 mod words;

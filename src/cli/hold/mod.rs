@@ -207,7 +207,7 @@ async fn keep(
         if let Some(lease) = held {
             let lost = client.keep(lease).await;
             *held = None;
-            warn(&printable(&lost.to_string()));
+            warn(&lost.to_string());
             if arguments.stop_when_lost {
                 warn("ending the command, as --stop-when-lost says");
                 process.terminate();

@@ -15,6 +15,7 @@ use crate::domain::license::mode::Mode;
 use crate::domain::license::name::LicenseName;
 use crate::domain::license::pool::PoolModel;
 use crate::domain::reason::Reason;
+use crate::domain::text::spelt_out;
 use crate::domain::trusted_time::TOLERANCE;
 use crate::observed::Judged;
 use crate::observed::reading::Reading;
@@ -162,7 +163,7 @@ fn key_status(key: &Presented, state: &KeyState) -> KeyStatus {
             KeyState::Expired => KeyStateName::Expired,
         },
         reason: refusal.map(|refusal| refusal.reason().as_str().to_owned()),
-        message: refusal.map(|refusal| cut(&refusal.to_string())),
+        message: refusal.map(|refusal| cut(&spelt_out(&refusal.to_string()))),
     }
 }
 
