@@ -393,6 +393,25 @@ fn the_issuer_can_be_named() {
     );
 }
 
+/// It used to be issued, and every License refused it.
+#[test]
+fn an_order_of_more_users_than_a_key_can_name_is_refused() {
+    let users = |n: usize| (0..n).map(|n| format!("{n:0>60}@example.com")).collect::<Vec<_>>().join(", ");
+    let order = |n: usize| {
+        let plan_and_order = contract("2020-01-01", "").replace("model: Concurrent", "model: Named");
+        plan_and_order.replace("seats: 50", &format!("seats: 50, users: [{}]", users(n)))
+    };
+    let desk = Desk::with_contract(&order(600));
+    let issue = "issue -f contract.yaml --signing-key keys/signing-key.pem --out key.jwt";
+    desk.run(issue).expect(0);
+    desk.run("verify --trust keys/jwks.json key.jwt").expect(0);
+    desk.write("contract.yaml", order(700)).run(&issue.replace("key.jwt", "long.jwt")).expect_refusal(
+        1,
+        &["spec.plans: a key of Plan innoacd would be ", "a License reads at most 65536: name fewer users"],
+    );
+    assert!(!desk.0.join("long.jwt").exists());
+}
+
 #[test]
 fn a_wrong_signing_key_is_refused_without_being_repeated() {
     let desk = Desk::with_contract(&contract("2020-01-01", ""));

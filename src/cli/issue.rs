@@ -7,9 +7,9 @@ use super::failure::Failure;
 use super::output::{printable, say, utc, warn};
 use super::{documents, files};
 use crate::domain::contract::default_issuer;
-use crate::domain::contract::issuing::keys_of_term;
+use crate::domain::contract::issuing::{keys_of_term, sign_due};
 use crate::domain::license::jwk::read_signing_key;
-use crate::domain::license::key::{Claims, sign_key};
+use crate::domain::license::key::Claims;
 use crate::machine::machine_time;
 
 /// Issues a key offline: the same key that the operator would issue for the contract.
@@ -61,17 +61,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let now = machine_time();
     let (of_term, refused) = keys_of_term(&contract, plan, issuer, arguments.term, now)?;
     for fault in refused {
-        warn(&printable(&fault.to_string()));
+        warn(&fault.to_string());
     }
     let claims = &of_term.now;
-    files::replace(&arguments.out, &(sign_key(claims, &key) + "\n"))?;
+    files::replace(&arguments.out, &(sign_due(claims, &key)? + "\n"))?;
     for later in &of_term.later {
         let seats = later.pools.iter().map(|pool| format!("{} {}", pool.name, pool.seats)).collect::<Vec<_>>();
-        warn(&printable(&format!(
+        warn(&format!(
             "the seats change at {}: {}. Issue another key from then on",
             utc(later.starts_at()),
             seats.join(", ")
-        )));
+        ));
     }
     say(&printable(&described(claims, &arguments.out.display().to_string())))
 }

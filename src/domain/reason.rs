@@ -98,6 +98,8 @@ words! {
     Issued,
     /// Every key is where it should be.
     Delivered,
+    /// A key would be longer than a License reads. Name fewer users in the order; the License can assign seats to users.
+    KeyTooLong,
     /// There is no key to deliver.
     NoKeys,
     /// The object cannot be acted on. Correct what the message names.

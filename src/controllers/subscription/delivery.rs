@@ -19,10 +19,10 @@ use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret};
 use crate::cluster::status::FIELD_MANAGER;
 use crate::domain::Instant;
 use crate::domain::contract::Contract;
-use crate::domain::contract::issuing::{IssuedKey, Work, wanted, work};
+use crate::domain::contract::issuing::{IssuedKey, Work, sign_due, wanted, work};
 use crate::domain::contract::renewal::Standing;
 use crate::domain::fault::Fault;
-use crate::domain::license::key::{Claims, sign_key};
+use crate::domain::license::key::Claims;
 use crate::domain::reason::Reason;
 use crate::machine::random_bytes;
 use crate::observed::Observed;
@@ -227,7 +227,15 @@ async fn deliver(
 
     if !issue.is_empty() {
         for key in &issue {
-            entries.insert(key.entry.clone(), ByteString(sign_key(&key.claims, issuer.key()).into_bytes()));
+            match sign_due(&key.claims, issuer.key()) {
+                Ok(text) => entries.insert(key.entry.clone(), ByteString(text.into_bytes())),
+                // The keys that are there stay until another can follow them.
+                Err(fault) => {
+                    done.keys.extend(issued.into_iter().map(|key| key.claims));
+                    done.not_issued = Some(fault);
+                    return Ok(());
+                }
+            };
         }
         secret.write(&observed.client, version.as_deref(), entries.clone()).await?;
         // What is left follows once the cache shows the version that this write made.

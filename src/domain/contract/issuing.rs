@@ -1,6 +1,7 @@
 //! The keys that a contract owes its customer, and what to do about the keys that were issued already.
 
 use chrono::NaiveDate;
+use ed25519_dalek::SigningKey;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,7 @@ use super::renewal::{SeatStep, Standing, State, seat_steps};
 use super::{Contract, Line, PoolOrder};
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
-use crate::domain::license::key::{Claims, Lifetime, SubscriptionClaim, grant_of};
+use crate::domain::license::key::{Claims, Lifetime, MAX_KEY_BYTES, SubscriptionClaim, grant_of, sign_key};
 use crate::domain::license::pool::PoolGrant;
 use crate::domain::reason::Reason;
 
@@ -303,6 +304,22 @@ fn origin(claims: &Claims) -> Option<Origin<'_>> {
 
 fn same_slot(a: &Claims, b: &Claims) -> bool {
     (origin(a), a.nbf, a.exp) == (origin(b), b.nbf, b.exp)
+}
+
+/// Signs a key that is due. Fails if it would be longer than a License reads: a Subscription may name more users than
+/// one key can.
+pub fn sign_due(claims: &Claims, signing_key: &SigningKey) -> Result<String, Fault> {
+    let text = sign_key(claims, signing_key);
+    if text.len() <= MAX_KEY_BYTES {
+        return Ok(text);
+    }
+    let message = format!(
+        "a key of Plan {} would be {} bytes long, and a License reads at most {MAX_KEY_BYTES}: name fewer users in the \
+         pools, and let the License assign seats to the others (spec.assignments)",
+        claims.plan,
+        text.len()
+    );
+    Err(Fault::new(Reason::KeyTooLong, "spec.plans", message))
 }
 
 /// Gives a wanted key its serial and time of issue. The serial is derived from the content, so the same key is never

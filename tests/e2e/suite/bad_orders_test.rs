@@ -116,6 +116,31 @@ async fn p1_the_conditions_of_a_contract_cannot_change_under_it() {
     }
 }
 
+/// K2: an order may name more users than fit into a key that a License reads. Its key used to be issued again and again,
+/// and the License refused it.
+#[tokio::test]
+async fn k2_an_order_of_more_users_than_fit_into_a_key_says_so_and_takes_no_key_away() {
+    let case = Case::new("many-users").await;
+    case.signing_key().await;
+    case.kubectl.apply(&PLAN.replace("model: Concurrent", "model: Named")).await;
+    let order_of = |users: usize| {
+        let users: Vec<String> = (0..users).map(|n| format!("{n:0>60}@example.com")).collect();
+        order("stadtwerke", "").replace("seats: 50}", &format!("seats: 50, users: [{}]}}", users.join(", ")))
+    };
+    case.kubectl.apply(&order_of(600)).await;
+    case.license("innoacd").becomes(Mode::Full).await;
+    let keys = case.entries("innoacd-license").await;
+
+    case.kubectl.apply(&order_of(900)).await;
+    let said = case.subscription("stadtwerke").is_not("Issued", "KeyTooLong").await;
+    assert!(
+        said.contains("spec.plans: a key of Plan innoacd would be ") && said.contains("name fewer users"),
+        "{said}"
+    );
+    assert_eq!(case.entries("innoacd-license").await, keys);
+    case.license("innoacd").becomes(Mode::Full).await;
+}
+
 /// P7 and others: a fault that only the operator can find stalls the Subscription, with an Event, and nothing is
 /// issued.
 #[tokio::test]
