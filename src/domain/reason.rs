@@ -43,6 +43,8 @@ words! {
     Revoked,
     /// A pool of this name counts in another way in an older grant. Ask the vendor for keys whose pools agree.
     PoolConflict,
+    /// The License would have more than 1,024 pools. Use another License for this grant.
+    TooManyPools,
     /// Another License in the cluster uses the same grant. Use that License from here, through its allowedNamespaces.
     InUseElsewhere,
     /// Another License in the cluster presents a key of the same grant, and is refused it. Find out how it got the key. If it
@@ -63,6 +65,8 @@ words! {
     TrustInvalid,
     /// The Secret has no entry of that name. Add the entry, or name one that exists.
     EntryMissing,
+    /// The License names more keys than are read, and those beyond do not count. Remove keys that have ended.
+    TooManyKeys,
     /// The operator's clock agrees with the API server's.
     ClocksAgree,
     /// The operator's clock and the API server's differ by more than 5 minutes; the API server's is used. Check NTP on

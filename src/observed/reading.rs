@@ -6,10 +6,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::caches::Observed;
+use crate::api::license::KeySource;
 use crate::api::{License, secret_type};
 use crate::cluster::client::CallError;
 use crate::cluster::secrets;
 use crate::domain::fault::Fault;
+use crate::domain::license::allowance::Allowance;
 use crate::domain::license::entitlement::{Presentation, Presented, present};
 use crate::domain::license::key::claimed_grant;
 use crate::domain::license::trust::Trust;
@@ -44,7 +46,7 @@ impl Reading {
         reading.trust = trust.clone();
         let cluster = observed.cluster();
         let to = Presentation { product: &license.spec.product, cluster: &cluster, trust: &trust };
-        let mut seen = BTreeSet::new();
+        let mut found = Vec::new();
         for source in &license.spec.keys {
             let name = &source.secret_ref.name;
             let field = format!("spec.keys[{}]", source.name);
@@ -52,19 +54,16 @@ impl Reading {
                 reading.missing.push((secret_type::LICENSE, name.clone(), field));
                 continue;
             };
-            let entries = secret.data.iter().flatten();
-            let chosen: Vec<_> =
-                entries.filter(|(entry, _)| source.key.as_ref().is_none_or(|key| key == *entry)).collect();
-            if let Some(key) = source.key.as_ref().filter(|_| chosen.is_empty()) {
+            if let Some(key) = source.key.as_ref().filter(|_| chosen(source, &secret).next().is_none()) {
                 let message = format!("Secret {name} has no entry {key}");
                 reading.faults.push(Fault::new(Reason::EntryMissing, field, message));
             }
-            for (entry, text) in chosen {
-                if seen.insert((name, entry.clone())) {
-                    let verified = observed.verified.verify(&text.0, to.trust);
-                    reading.keys.push(present(name, entry, verified, &to));
-                }
-            }
+            found.push((source, secret));
+        }
+        let (entries, fault) = within_bounds(&found);
+        reading.faults.extend(fault);
+        for (name, entry, text) in entries {
+            reading.keys.push(present(name, entry, observed.verified.verify(text, to.trust), &to));
         }
         reading
     }
@@ -112,10 +111,36 @@ impl Reading {
 /// The grants that the keys of a License claim, without verifying them.
 pub fn claimed_grants(license: &License, observed: &Observed) -> BTreeSet<String> {
     let namespace = license.namespace().unwrap_or_default();
-    let secrets =
-        license.spec.keys.iter().filter_map(|s| secrets::find(&observed.keys, &namespace, &s.secret_ref.name));
-    let claimed = |secret: Arc<Secret>| -> Vec<String> {
-        secret.data.iter().flatten().filter_map(|(_, text)| claimed_grant(&text.0)).collect()
-    };
-    secrets.flat_map(claimed).collect()
+    let found = license.spec.keys.iter().filter_map(|source| {
+        let secret = secrets::find(&observed.keys, &namespace, &source.secret_ref.name)?;
+        Some((source, secret))
+    });
+    let found: Vec<(&KeySource, Arc<Secret>)> = found.collect();
+    within_bounds(&found).0.into_iter().filter_map(|(_, _, text)| claimed_grant(text)).collect()
+}
+
+/// An entry of a Secret: the names of both, and its text.
+type Entry<'s> = (&'s str, &'s str, &'s [u8]);
+
+/// The entries that a source chooses of its Secret, in the order of their names.
+fn chosen<'s>(source: &'s KeySource, secret: &'s Secret) -> impl Iterator<Item = Entry<'s>> {
+    let entries = secret.data.iter().flatten();
+    let chosen = entries.filter(|(entry, _)| source.key.as_ref().is_none_or(|key| key == *entry));
+    chosen.map(|(entry, text)| (source.secret_ref.name.as_str(), entry.as_str(), &*text.0))
+}
+
+/// The entries that are read of these Secrets, each once, and what is wrong if they are too many.
+fn within_bounds<'s>(found: &'s [(&'s KeySource, Arc<Secret>)]) -> (Vec<Entry<'s>>, Option<Fault>) {
+    let (mut seen, mut allowance) = (BTreeSet::new(), Allowance::default());
+    let mut entries = Vec::new();
+    for entry in found.iter().flat_map(|(source, secret)| chosen(source, secret)) {
+        if !seen.insert((entry.0, entry.1)) {
+            continue;
+        }
+        if let Err(fault) = allowance.take(entry.2) {
+            return (entries, Some(fault));
+        }
+        entries.push(entry);
+    }
+    (entries, None)
 }

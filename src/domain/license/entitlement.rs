@@ -14,6 +14,8 @@ use crate::domain::Instant;
 
 /// A License that ends within this time, with no key to follow, is `ExpiringSoon` (I7: four weeks).
 pub const EXPIRING_SOON: Duration = Duration::weeks(4);
+/// The most pools of a License: as many as its status shows. Each costs memory for every member of its Rosters.
+pub const MAX_POOLS_OF_LICENSE: usize = 1024;
 /// How many future instants are checked for the next change of what is granted.
 const LOOK_AHEAD: usize = 64;
 
@@ -113,6 +115,7 @@ pub struct Entitlement {
     pub demo_seats: u32,
     pub on_demo: OnDemo,
     pub features: BTreeSet<String>,
+    /// In the order of their names.
     pub pools: Vec<PoolLimit>,
     /// The pools of the keys that count, as the keys state them: those of the same name add up to one of `pools`. In
     /// demo mode they are the pools of the key that counted last.
@@ -191,6 +194,24 @@ impl<'g, 'k> CountingGrants<'g, 'k> {
         self.counting.iter().filter(|g| g.state.mode != Mode::Demo).filter_map(|g| g.state.key)
     }
 
+    /// Whether nobody sees a difference in what is granted.
+    fn grants_as(&self, other: &Self) -> bool {
+        let features =
+            |of: &Self| of.granting().flat_map(|key| &key.features).map(String::as_str).collect::<BTreeSet<&str>>();
+        let pools = |of: &Self| limits(of.pools(), of.mode != Mode::Demo);
+        (self.mode, self.in_grace(), self.demo_seats()) == (other.mode, other.in_grace(), other.demo_seats())
+            && features(self) == features(other)
+            && pools(self) == pools(other)
+    }
+
+    fn in_grace(&self) -> bool {
+        self.counting.iter().any(|grant| grant.state.mode == Mode::Grace)
+    }
+
+    fn demo_seats(&self) -> u32 {
+        self.leading.map_or(0, |(_, key)| key.demo_seats)
+    }
+
     /// The pools of these keys; in demo mode those of the key that ended last, for their names.
     fn pools(&self) -> impl Iterator<Item = &'k [PoolGrant]> {
         let last = self.leading.map(|(_, key)| key).filter(|_| self.mode == Mode::Demo);
@@ -206,14 +227,14 @@ pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
     let state = judged.leading.map(|(grant, _)| &grant.state);
     Entitlement {
         mode: judged.mode,
-        in_grace: judged.counting.iter().any(|g| g.state.mode == Mode::Grace),
+        in_grace: judged.in_grace(),
         ever_licensed: key.is_some(),
         organisation: key.map(|key| key.sub.clone()),
         plan: key.map(|key| key.plan.clone()).filter(|plan| !plan.is_empty()),
         valid_from: key.map(Claims::starts_at),
         expires_at: state.and_then(|s| s.expires_at),
         grace_ends_at: state.and_then(|s| s.grace_ends_at),
-        demo_seats: key.map_or(0, |key| key.demo_seats),
+        demo_seats: judged.demo_seats(),
         on_demo: key.map_or(OnDemo::Finish, |key| key.on_demo),
         features: judged.granting().flat_map(|key| key.features.iter().cloned()).collect(),
         pools: limits(judged.pools(), judged.mode != Mode::Demo),
@@ -237,6 +258,13 @@ impl GrantView {
 /// Every grant that has a key that is not refused, oldest first; a grant whose pools contradict an older grant has a
 /// conflict.
 fn judge_grants(keys: &[Presented], now: Instant) -> Vec<Grant<'_>> {
+    let mut grants = grants_at(keys, now);
+    refuse_conflicts(&mut grants);
+    grants
+}
+
+/// Every grant that has a key that is not refused, oldest first.
+fn grants_at(keys: &[Presented], now: Instant) -> Vec<Grant<'_>> {
     let mut by_grant: BTreeMap<String, Vec<&Claims>> = BTreeMap::new();
     for claims in keys.iter().filter_map(Presented::sound) {
         by_grant.entry(claims.grant()).or_default().push(claims);
@@ -251,23 +279,28 @@ fn judge_grants(keys: &[Presented], now: Instant) -> Vec<Grant<'_>> {
         })
         .collect();
     grants.sort_by(|a, b| (a.since, &a.name).cmp(&(b.since, &b.name)));
-    let mut taken: BTreeMap<&str, (&PoolGrant, String)> = BTreeMap::new();
-    for grant in grants.iter_mut().filter(|g| g.state.mode != Mode::Demo) {
-        let Some(key) = grant.state.key else { continue };
-        let conflict = key.pools.iter().find_map(|pool| {
+    grants
+}
+
+/// Refuses the grants whose pools contradict an older grant, and those that bring more pools than are counted.
+fn refuse_conflicts(grants: &mut [Grant]) {
+    let mut taken: BTreeMap<&str, (&PoolGrant, usize)> = BTreeMap::new();
+    for n in 0..grants.len() {
+        let Some(key) = grants[n].state.key.filter(|_| grants[n].state.mode != Mode::Demo) else { continue };
+        let contradicts = key.pools.iter().find_map(|pool| {
             let (older, owner) = taken.get(pool.name.as_str())?;
-            (!pool.adds_up_with(older)).then(|| Refusal::PoolConflict { pool: pool.name.clone(), grant: owner.clone() })
+            let refusal = || Refusal::PoolConflict { pool: pool.name.clone(), grant: grants[*owner].name.clone() };
+            (!pool.adds_up_with(older)).then(refusal)
         });
-        match conflict {
-            Some(refusal) => grant.conflict = Some(refusal),
-            None => {
-                for pool in &key.pools {
-                    taken.entry(&pool.name).or_insert_with(|| (pool, grant.name.clone()));
-                }
+        let new = key.pools.iter().filter(|pool| !taken.contains_key(pool.name.as_str())).count();
+        let are_too_many = taken.len() + new > MAX_POOLS_OF_LICENSE;
+        grants[n].conflict = contradicts.or(are_too_many.then_some(Refusal::TooManyPools));
+        if grants[n].conflict.is_none() {
+            for pool in &key.pools {
+                taken.entry(&pool.name).or_insert((pool, n));
             }
         }
     }
-    grants
 }
 
 /// Adds up pools of the same name. If not `granted`, every limit is 0 and only the names remain.
@@ -327,20 +360,24 @@ fn key_state(key: &Presented, counts: bool, grants: &BTreeMap<&str, &Grant>, now
 
 /// Returns the next change of mode, grace, pools, features or demo seats that happens by itself.
 pub fn next_transition(keys: &[Presented], now: Instant) -> Option<Transition> {
-    let granted = |at| {
-        let e = entitlement(keys, at);
-        (e.mode, e.in_grace, e.pools, e.features, e.demo_seats)
-    };
-    let before = granted(now);
+    let before = judge_grants(keys, now);
     turning_points(keys, now).into_iter().take(LOOK_AHEAD).find_map(|at| {
-        let after = granted(at);
-        (after != before).then_some(Transition { at, to: after.0 })
+        let mut after = grants_at(keys, at);
+        // To add up pools is most of the work, and superseded keys end without any other change.
+        if after.iter().zip(&before).all(|(after, before)| after.state.is_as(&before.state)) {
+            return None;
+        }
+        refuse_conflicts(&mut after);
+        let after = CountingGrants::of(&after);
+        (!after.grants_as(&CountingGrants::of(&before))).then_some(Transition { at, to: after.mode })
     })
 }
 
 /// Returns when to look again: the next instant at which anything that is shown of these keys may change.
 pub fn next_wake(keys: &[Presented], now: Instant) -> Option<Instant> {
-    let soon = entitlement(keys, now).expires_at.map(|end| end - EXPIRING_SOON).filter(|at| *at > now);
+    let grants = judge_grants(keys, now);
+    let ends_at = CountingGrants::of(&grants).leading.and_then(|(grant, _)| grant.state.expires_at);
+    let soon = ends_at.map(|end| end - EXPIRING_SOON).filter(|at| *at > now);
     turning_points(keys, now).into_iter().next().into_iter().chain(soon).min()
 }
 

@@ -5,8 +5,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::json::{Json, parse};
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
 
@@ -15,10 +17,14 @@ pub const MAX_JWKS_KEYS: usize = 64;
 /// The largest key set or signing key that is read, in bytes.
 pub const MAX_JWKS_BYTES: usize = 64 * 1024;
 
-/// A JWK Set. Keys that are not Ed25519 keys are ignored rather than refused: a set may serve several purposes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// The members that only a private or symmetric key has: of OKP and EC keys `d`, of RSA keys the primes and what is
+/// computed from them, of symmetric keys `k` (RFC 7518, section 6; RFC 8037, section 2), of AKP keys `priv` (RFC 9964).
+const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+
+/// A JWK Set.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct JwkSet {
-    pub keys: Vec<serde_json::Map<String, serde_json::Value>>,
+    pub keys: Vec<Map<String, Value>>,
 }
 
 /// The RFC 7638 thumbprint of an Ed25519 public key: the `kid` of everything it signs.
@@ -44,37 +50,69 @@ pub fn publish<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>) -> JwkSet {
     JwkSet { keys: keys.into_iter().map(jwk).collect() }
 }
 
-/// Returns the Ed25519 keys of a `jwks.json`. Fails if it is malformed, contains a private key or has no Ed25519 key.
+/// Returns the keys of a `jwks.json` that verify licences. Other keys are passed over, because a set may serve several
+/// purposes. Fails if the set is malformed, contains a private key or has no key that verifies licences. The message never
+/// repeats the content.
 pub fn read_jwks(text: &[u8]) -> Result<Vec<VerifyingKey>, Fault> {
+    #[derive(Deserialize)]
+    struct Read {
+        keys: Vec<Json>,
+    }
     let fault = |message: String| Fault::new(Reason::TrustInvalid, "jwks.json", message);
     if text.len() > MAX_JWKS_BYTES {
         return Err(fault(format!("is larger than {MAX_JWKS_BYTES} bytes")));
     }
-    let set: JwkSet = serde_json::from_slice(text).map_err(|e| fault(format!("is not a JWK Set: {e}")))?;
+    let set: Read = parse(text).map_err(|wrong| fault(format!("is not a JWK Set: {wrong}")))?;
     if set.keys.len() > MAX_JWKS_KEYS {
         return Err(fault(format!("has {} keys; at most {MAX_JWKS_KEYS} are read", set.keys.len())));
     }
     let mut keys = Vec::new();
+    let mut passed_over = Vec::new();
     for (n, jwk) in set.keys.iter().enumerate() {
-        let member = |name: &str| jwk.get(name).and_then(|v| v.as_str());
-        if (member("kty"), member("crv")) != (Some("OKP"), Some("Ed25519")) {
-            continue;
-        }
-        if jwk.contains_key("d") {
+        let Value::Object(members) = &jwk.value else {
+            return Err(fault(format!("key {n} is not a JSON object")));
+        };
+        if PRIVATE_MEMBERS.iter().any(|member| members.contains_key(*member)) {
             return Err(fault(format!("key {n} is a private key: publish only its public part")));
         }
-        let key = member("x")
-            .and_then(|x| BASE64.decode(x).ok())
-            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-            .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
-            .filter(|key| !key.is_weak())
-            .ok_or_else(|| fault(format!("key {n}: `x` is not an Ed25519 public key in base64url")))?;
-        keys.push(key);
+        match other_purpose(members).or(jwk.doubled.as_ref().map(|_| "names a member twice (RFC 7517, section 4)")) {
+            Some(why) => passed_over.push(format!("key {n} {why}")),
+            None => keys.push(
+                public_key(members)
+                    .ok_or_else(|| fault(format!("key {n}: `x` is not an Ed25519 public key in base64url")))?,
+            ),
+        }
     }
     match keys.is_empty() {
-        true => Err(fault("has no Ed25519 key (kty OKP, crv Ed25519)".to_owned())),
+        true if passed_over.is_empty() => Err(fault("has no Ed25519 key (kty OKP, crv Ed25519)".to_owned())),
+        true => Err(fault(format!("has no Ed25519 key that verifies licences: {}", passed_over.join("; ")))),
         false => Ok(keys),
     }
+}
+
+/// Why a key does not verify licences although it may be a good one; `None` if it does.
+fn other_purpose(jwk: &Map<String, Value>) -> Option<&'static str> {
+    let stated = |name: &str| jwk.get(name).and_then(Value::as_str);
+    if (stated("kty"), stated("crv")) != (Some("OKP"), Some("Ed25519")) {
+        return Some("is not of kty OKP and crv Ed25519");
+    }
+    if jwk.contains_key("use") && stated("use") != Some("sig") {
+        return Some("has another `use` than sig (RFC 7517, section 4.2)");
+    }
+    let verifies = |operations: &Value| operations.as_array().is_some_and(|list| list.iter().any(|op| op == "verify"));
+    if jwk.get("key_ops").is_some_and(|operations| !verifies(operations)) {
+        return Some("has `key_ops` without verify (RFC 7517, section 4.3)");
+    }
+    // RFC 9864 renames EdDSA with this curve to Ed25519.
+    if jwk.contains_key("alg") && !matches!(stated("alg"), Some("EdDSA" | "Ed25519")) {
+        return Some("is for another `alg` than EdDSA or Ed25519 (RFC 7517, section 4.4)");
+    }
+    None
+}
+
+fn public_key(jwk: &Map<String, Value>) -> Option<VerifyingKey> {
+    let bytes = BASE64.decode(jwk.get("x")?.as_str()?).ok()?;
+    VerifyingKey::from_bytes(&bytes.try_into().ok()?).ok().filter(|key| !key.is_weak())
 }
 
 /// Reads a `signing-key.pem`: an Ed25519 private key as PKCS #8 in PEM. The error message never repeats the content.

@@ -4,10 +4,12 @@ use chrono::{DateTime, NaiveDate};
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::claim_names::check_names;
 use super::grant::GrantId;
+use super::json::typed;
 use super::pool::PoolGrant;
 use super::refusal::Refusal;
 use super::token::{self, open, sign};
@@ -20,8 +22,12 @@ pub const MAX_KEY_BYTES: usize = 64 * 1024;
 pub const KEY_TYPE: &str = "license+jwt";
 /// The most pools in one key; more are refused.
 pub const MAX_POOLS: usize = 64;
-/// The longest name of a pool. The ledger writes it with every seat, and reads no longer one.
-pub const MAX_POOL_NAME_BYTES: usize = 253;
+/// The longest name of a pool.
+pub const MAX_POOL_NAME_BYTES: usize = 63;
+/// The most features in one key; more are refused.
+pub const MAX_FEATURES: usize = 64;
+/// The longest name of a feature.
+pub const MAX_FEATURE_CHARACTERS: usize = 63;
 /// The most seats of one pool in a key. It keeps every sum over the keys of a licence far from overflow.
 pub const MAX_SEATS: u32 = 10_000_000;
 
@@ -146,6 +152,23 @@ impl Claims {
 
     /// Checks what neither signature nor schema rules out.
     fn check(&self) -> Result<(), String> {
+        self.check_times()?;
+        self.check_pools()?;
+        let features = self.features.len();
+        if features > MAX_FEATURES {
+            return Err(format!("claim `features` has {features} entries; at most {MAX_FEATURES} are read"));
+        }
+        let is_name = |name: &String| (1..=MAX_FEATURE_CHARACTERS).contains(&name.chars().count());
+        if let Some(n) = self.features.iter().position(|name| !is_name(name)) {
+            return Err(format!("feature {n} needs 1 to {MAX_FEATURE_CHARACTERS} characters"));
+        }
+        match self.jti.is_empty() || self.jti.len() > 128 {
+            true => Err("claim `jti`, the serial, needs 1 to 128 characters".into()),
+            false => Ok(()),
+        }
+    }
+
+    fn check_times(&self) -> Result<(), String> {
         for (name, time) in
             [("iat", Some(self.iat)), ("nbf", Some(self.nbf)), ("exp", self.exp), ("grace_until", self.grace_until)]
         {
@@ -153,30 +176,52 @@ impl Claims {
                 return Err(format!("claim `{name}` is not a time between 1970 and 9999"));
             }
         }
-        if self.exp.is_some_and(|exp| exp <= self.nbf) {
-            return Err("claim `exp` is not after `nbf`".into());
+        // A key whose end was forgotten must not become one that never ends.
+        match (self.lifetime, self.exp, self.grace_until) {
+            (Lifetime::Term, None, _) => {
+                Err("claim `exp` is missing: a key of lifetime Term has an end; only Perpetual has none".into())
+            }
+            (Lifetime::Perpetual, Some(_), _) => {
+                Err("claim `exp` contradicts lifetime Perpetual: a perpetual key has no end".into())
+            }
+            (Lifetime::Perpetual, None, Some(_)) => {
+                Err("claim `grace_until` contradicts lifetime Perpetual: a perpetual key has no end".into())
+            }
+            (Lifetime::Term, Some(exp), _) if exp <= self.nbf => Err("claim `exp` is not after `nbf`".into()),
+            (Lifetime::Term, Some(exp), Some(grace)) if grace < exp => {
+                Err("claim `grace_until` is before `exp`".into())
+            }
+            _ => Ok(()),
         }
-        if self.grace_until.is_some_and(|grace| self.exp.is_none_or(|exp| grace < exp)) {
-            return Err("claim `grace_until` is before `exp`".into());
-        }
+    }
+
+    fn check_pools(&self) -> Result<(), String> {
         if self.pools.len() > MAX_POOLS {
             return Err(format!("claim `pools` has {} entries; at most {MAX_POOLS} are read", self.pools.len()));
         }
+        let mut names = BTreeSet::new();
         for (n, pool) in self.pools.iter().enumerate() {
-            if pool.name.is_empty() || pool.name.len() > MAX_POOL_NAME_BYTES || pool.seats > MAX_SEATS {
+            if !is_pool_name(&pool.name) || !pool.overflows_to.as_deref().is_none_or(is_pool_name) {
                 return Err(format!(
-                    "pool {n} needs a name of at most {MAX_POOL_NAME_BYTES} bytes and at most {MAX_SEATS} seats"
+                    "pool {n} needs a name of 1 to {MAX_POOL_NAME_BYTES} ASCII letters, digits, `-`, `_` and `.`, and so does \
+                     the pool it overflows to"
                 ));
             }
-            if self.pools[..n].iter().any(|other| other.name == pool.name) {
+            if pool.seats > MAX_SEATS {
+                return Err(format!("pool {n} has more than {MAX_SEATS} seats"));
+            }
+            if !names.insert(&pool.name) {
                 return Err(format!("pool {n} repeats an earlier name"));
             }
         }
-        match self.jti.is_empty() || self.jti.len() > 128 {
-            true => Err("claim `jti`, the serial, needs 1 to 128 characters".into()),
-            false => Ok(()),
-        }
+        Ok(())
     }
+}
+
+/// Whether a key may name a pool so. A Plan allows fewer characters; keys of other vendors have had these as well.
+fn is_pool_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=MAX_POOL_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
 /// The default grant of keys issued under a contract. It does not contain the Subscription's UID, because a restored
@@ -206,7 +251,10 @@ pub fn verify_key(text: &[u8], trust: &Trust) -> Result<GenuineKey, Refusal> {
         kid.clone_into(&mut signer);
         trust.key(kid)
     };
-    let claims: Claims = open(text, KEY_TYPE, MAX_KEY_BYTES, signed_with)?;
+    let claims = open(text, KEY_TYPE, MAX_KEY_BYTES, signed_with)?;
+    check_names(&claims).map_err(Refusal::Malformed)?;
+    let claims: Claims = typed(claims)
+        .map_err(|wrong| Refusal::Malformed(format!("its claims are not those of a {KEY_TYPE}: {wrong}")))?;
     claims.check().map_err(Refusal::Malformed)?;
     Ok(GenuineKey { grant: GrantId::of(&claims.aud, &claims.grant(), &signer), claims: Arc::new(claims) })
 }
@@ -241,5 +289,33 @@ fn one_audience<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> 
     match Audience::deserialize(from) {
         Ok(Audience::One(product) | Audience::List([product])) => Ok(product),
         Err(_) => Err(serde::de::Error::custom("`aud` must be one product")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::claim_names::{CLAIMS, HOLDER, POOL, SUBSCRIPTION};
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_claim_and_member_that_is_read_is_known() {
+        let pool = json!({"name": "a", "model": "Fixed", "countBy": "User", "seats": 1, "loginMode": "Active",
+            "overflowsTo": "b", "users": ["u"], "major": 1});
+        let claims: Claims = serde_json::from_value(json!({
+            "iss": "v", "jti": "s", "sub": "A", "aud": "p", "iat": 1, "nbf": 1, "exp": 2, "grace_until": 3, "grant": "g",
+            "plan": "p", "lifetime": "Term", "demo_seats": 1, "on_demo": "Finish", "features": ["f"], "pools": [pool],
+            "holder": Holder { user: Some("u".into()), email: Some("e".into()) }, "purchased_on": "2026-01-01",
+            "support_until": "2026-01-01", "cluster": "c",
+            "subscription": {"namespace": "n", "name": "s", "startsOn": "2026-01-01", "term": 1},
+        }))
+        .expect("all of them");
+        assert!(claims.other.is_empty(), "{:?}", claims.other);
+        let written = serde_json::to_value(&claims).expect("JSON");
+        let names = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&written), CLAIMS);
+        assert_eq!(names(&written["pools"][0]), POOL);
+        assert_eq!(names(&written["holder"]), HOLDER);
+        assert_eq!(names(&written["subscription"]), SUBSCRIPTION);
     }
 }

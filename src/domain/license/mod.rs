@@ -1,7 +1,10 @@
 //! Licences: signed keys, which of them count, and what they grant at an instant.
 
+pub mod allowance;
+mod claim_names;
 pub mod entitlement;
 pub mod grant;
+mod json;
 pub mod jwk;
 pub mod key;
 pub mod members;

@@ -43,6 +43,13 @@ pub struct GrantState<'k> {
     pub grace_ends_at: Option<Instant>,
 }
 
+impl GrantState<'_> {
+    /// Whether the same key grants the same seats.
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.mode == other.mode && self.key.map(std::ptr::from_ref) == other.key.map(std::ptr::from_ref)
+    }
+}
+
 /// The order of keys that are in force at the same time. The key that counts is the one with the latest `nbf`, then the
 /// latest `iat`, then the greatest serial.
 fn rank(key: &Claims) -> (i64, i64, &str) {
@@ -77,16 +84,15 @@ pub fn grant_state<'k>(keys: &[&'k Claims], now: Instant) -> GrantState<'k> {
 /// Extends `end` by every key that is in force at it, again and again. `None` if one of these keys never ends.
 fn covered_until(keys: &[&Claims], end: Option<Instant>) -> Option<Instant> {
     let mut end = end?;
-    loop {
-        let next: Vec<&&Claims> = keys.iter().filter(|key| key.in_force_at(end)).collect();
-        if next.is_empty() {
-            return Some(end);
+    let mut by_start: Vec<&Claims> = keys.to_vec();
+    by_start.sort_unstable_by_key(|key| key.nbf);
+    for key in by_start {
+        if key.starts_at() > end {
+            break;
         }
-        if next.iter().any(|key| key.exp.is_none()) {
-            return None;
-        }
-        end = next.iter().filter_map(|key| key.ends_at()).max().unwrap_or(end);
+        end = key.ends_at()?.max(end);
     }
+    Some(end)
 }
 
 /// The latest end of grace among the keys that have ended by `end`.

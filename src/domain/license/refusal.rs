@@ -14,6 +14,7 @@ pub enum Refusal {
     WrongCluster,
     Revoked,
     PoolConflict { pool: String, grant: String },
+    TooManyPools,
     InUseElsewhere { holder: String },
 }
 
@@ -28,6 +29,7 @@ impl Refusal {
             Refusal::WrongCluster => Reason::WrongCluster,
             Refusal::Revoked => Reason::Revoked,
             Refusal::PoolConflict { .. } => Reason::PoolConflict,
+            Refusal::TooManyPools => Reason::TooManyPools,
             Refusal::InUseElsewhere { .. } => Reason::InUseElsewhere,
         }
     }
@@ -53,6 +55,9 @@ impl fmt::Display for Refusal {
             Refusal::Revoked => write!(f, "the vendor has revoked it"),
             Refusal::PoolConflict { pool, grant } => {
                 write!(f, "its pool {pool} is not counted in the same way as in the older grant {grant}")
+            }
+            Refusal::TooManyPools => {
+                write!(f, "the older grants have so many pools that a License cannot count those of this one as well")
             }
             Refusal::InUseElsewhere { holder } => {
                 write!(

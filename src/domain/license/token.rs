@@ -4,22 +4,12 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::json::{Json, parse};
 use super::jwk::thumbprint;
 use super::refusal::Refusal;
-
-#[derive(Serialize, Deserialize)]
-struct Header {
-    alg: String,
-    #[serde(default)]
-    typ: String,
-    #[serde(default)]
-    kid: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    crit: Option<Value>,
-}
+use crate::domain::text::spelt_out;
 
 /// Signs a payload as a compact JWS with EdDSA. Its `kid` is the thumbprint of the public key.
 pub fn sign(typ: &str, payload: &Value, key: &SigningKey) -> String {
@@ -30,25 +20,32 @@ pub fn sign(typ: &str, payload: &Value, key: &SigningKey) -> String {
 }
 
 /// Returns the claims of a token of type `typ` and at most `limit` bytes, if it was signed with a key that `key_of` knows
-/// by its thumbprint. Algorithm and public key are never taken from the token.
-pub(super) fn open<'k, T: DeserializeOwned>(
+/// by its thumbprint. Algorithm and public key are never taken from the token: `jwk`, `jku`, `x5c` and `x5u` of its header
+/// are not looked at.
+pub(super) fn open<'k>(
     text: &[u8],
     typ: &str,
     limit: usize,
     key_of: impl FnOnce(&str) -> Option<&'k VerifyingKey>,
-) -> Result<T, Refusal> {
+) -> Result<Value, Refusal> {
     let malformed = |why: &str| Refusal::Malformed(why.to_owned());
     let (header, [head, body, signature]) = split(text, limit)?;
-    if header.alg != "EdDSA" {
+    let stated = |name: &str| header.get(name).and_then(Value::as_str).unwrap_or_default();
+    if stated("alg") != "EdDSA" {
         return Err(malformed("its header must say alg EdDSA; no other algorithm is accepted"));
     }
-    if header.typ != typ {
+    if stated("typ") != typ {
         return Err(Refusal::Malformed(format!("its header must say typ {typ}")));
     }
-    if header.crit.is_some() {
+    // What is critical must be understood, and a list of nothing, or null, must not be there (RFC 7515, section 4.1.11).
+    if header.contains_key("crit") {
         return Err(malformed("its header names critical extensions (crit), and none is supported"));
     }
-    let key = key_of(&header.kid).ok_or_else(|| Refusal::UnknownKey(printable(&header.kid)))?;
+    // It changes what the signature covers, and must not be in a JWT (RFC 7797, section 7).
+    if header.contains_key("b64") {
+        return Err(malformed("its header says b64, which a licence key must not: its payload is always base64url"));
+    }
+    let key = key_of(stated("kid")).ok_or_else(|| Refusal::UnknownKey(printable(stated("kid"))))?;
     let signature = BASE64
         .decode(signature)
         .ok()
@@ -56,8 +53,14 @@ pub(super) fn open<'k, T: DeserializeOwned>(
         .ok_or(Refusal::BadSignature)?;
     key.verify_strict(format!("{head}.{body}").as_bytes(), &signature).map_err(|_| Refusal::BadSignature)?;
     let payload = BASE64.decode(body).map_err(|_| malformed("its payload is not base64url"))?;
-    serde_json::from_slice(&payload)
-        .map_err(|e| Refusal::Malformed(format!("its claims are not those of a {typ}: {e}")))
+    let claims: Json = parse(&payload).map_err(|e| Refusal::Malformed(format!("its payload is not JSON: {e}")))?;
+    match claims.doubled {
+        Some(name) => {
+            let name: String = name.chars().take(64).collect();
+            Err(Refusal::Malformed(format!("it says `{}` twice (RFC 7519, section 4)", spelt_out(&name))))
+        }
+        None => Ok(claims.value),
+    }
 }
 
 /// Returns the header and the payload of a token of at most `limit` bytes **without verifying them**: for display, never
@@ -68,8 +71,10 @@ pub(super) fn inspect(text: &[u8], limit: usize) -> Result<(Value, Value), Refus
         BASE64
             .decode(part)
             .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .ok_or_else(|| Refusal::Malformed("a part of it is not JSON in base64url".into()))
+            .and_then(|bytes| parse::<Json>(&bytes).ok())
+            .filter(|json| json.doubled.is_none())
+            .map(|json| json.value)
+            .ok_or_else(|| Refusal::Malformed("a part of it is not JSON in base64url that says each thing once".into()))
     };
     Ok((json(head)?, json(body)?))
 }
@@ -80,7 +85,7 @@ pub(super) fn claimed<T: DeserializeOwned>(text: &[u8], limit: usize) -> Option<
     serde_json::from_slice(&BASE64.decode(body).ok()?).ok()
 }
 
-fn split(text: &[u8], limit: usize) -> Result<(Header, [&str; 3]), Refusal> {
+fn split(text: &[u8], limit: usize) -> Result<(Map<String, Value>, [&str; 3]), Refusal> {
     let malformed = |why: &str| Refusal::Malformed(why.to_owned());
     if text.len() > limit {
         return Err(Refusal::Malformed(format!("it is larger than {limit} bytes")));
@@ -95,9 +100,14 @@ fn split(text: &[u8], limit: usize) -> Result<(Header, [&str; 3]), Refusal> {
         return Err(malformed("it does not have the three parts of a signed token; is it complete?"));
     };
     let header = BASE64.decode(head).map_err(|_| malformed("its header is not base64url"))?;
-    let header =
-        serde_json::from_slice(&header).map_err(|_| malformed("its header is not JSON with `alg` and `kid`"))?;
-    Ok((header, [head, body, signature]))
+    let header: Json = parse(&header).map_err(|_| malformed("its header is not JSON with `alg` and `kid`"))?;
+    if header.doubled.is_some() {
+        return Err(malformed("its header says something twice (RFC 7515, section 4)"));
+    }
+    match header.value {
+        Value::Object(header) => Ok((header, [head, body, signature])),
+        _ => Err(malformed("its header is not JSON with `alg` and `kid`")),
+    }
 }
 
 /// At most 64 characters of foreign text, safe to show.

@@ -4,6 +4,7 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::json::typed;
 use super::jwk::thumbprint;
 use super::refusal::Refusal;
 use super::token::{open, sign};
@@ -68,7 +69,8 @@ impl Trust {
 
 /// Returns the list in a `revoked.jwt`, if its signature is valid.
 pub fn read_revocations(list: &[u8], trust: &Trust) -> Result<Revocations, Refusal> {
-    open(list, REVOCATIONS_TYPE, MAX_REVOCATIONS_BYTES, |kid| trust.key(kid))
+    let list = open(list, REVOCATIONS_TYPE, MAX_REVOCATIONS_BYTES, |kid| trust.key(kid))?;
+    typed(list).map_err(|wrong| Refusal::Malformed(format!("its content is not that of a list: {wrong}")))
 }
 
 /// Signs a list as a `revoked.jwt`.

@@ -2,7 +2,7 @@
 //! upgrades).
 
 use chrono::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::Instant;
@@ -34,6 +34,7 @@ pub struct SeatTerms {
     pub demo_seats: u32,
     /// When sessions from before demo mode end; `None` if they may go on until they finish.
     pub ending: Option<Ending>,
+    /// In the order of their names.
     pub pools: Vec<PoolTerms>,
 }
 
@@ -91,7 +92,7 @@ impl SeatTerms {
         let mut pools: Vec<PoolTerms> = entitlement.pools.iter().map(pool).collect();
         let is_for = |pool: &PoolTerms, mode| pool.model == PoolModel::PerUser && pool.login_mode == Some(mode);
         let active = pools.iter().filter(|pool| is_for(pool, LoginMode::Active)).map(|pool| pool.name.clone());
-        let active: Vec<Arc<str>> = active.collect();
+        let active: BTreeSet<Arc<str>> = active.collect();
         for pool in &mut pools {
             // Passive members may take active seats, never the other way round (T7).
             let may = is_for(pool, LoginMode::Passive);
@@ -118,11 +119,11 @@ impl SeatTerms {
     }
 
     pub fn pool(&self, name: &str) -> Option<&PoolTerms> {
-        self.pools.iter().find(|pool| &*pool.name == name)
+        self.place(name).map(|place| &self.pools[place])
     }
 
     pub(super) fn place(&self, name: &str) -> Option<usize> {
-        self.pools.iter().position(|pool| &*pool.name == name)
+        self.pools.binary_search_by(|pool| (*pool.name).cmp(name)).ok()
     }
 
     pub(super) fn names(&self) -> Vec<String> {

@@ -5,10 +5,12 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use chrono::{Datelike, Duration, NaiveDate};
 use ed25519_dalek::SigningKey;
 use seatkeeper::domain::license::jwk::{publish, signing_key_pem, thumbprint};
-use seatkeeper::domain::license::key::{Claims, Lifetime, OnDemo, sign_key};
+use seatkeeper::domain::license::key::{Claims, KEY_TYPE, Lifetime, OnDemo, sign_key};
 use seatkeeper::domain::license::pool::{CountBy, PoolGrant, PoolModel};
+use seatkeeper::domain::license::token::sign;
 use seatkeeper::domain::license::trust::{Revocations, sign_revocations};
 use seatkeeper::machine::machine_time;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// An issuer of keys; the same name always has the same key pair.
@@ -25,6 +27,11 @@ impl Signer {
 
     pub fn sign(&self, claims: &Claims) -> String {
         sign_key(claims, &self.key)
+    }
+
+    /// Signs what need not be the claims of a key.
+    pub fn sign_value(&self, claims: &Value) -> String {
+        sign(KEY_TYPE, claims, &self.key)
     }
 
     /// Returns the claims under a forged header, without a valid signature.

@@ -24,6 +24,7 @@ mod faults_test;
 mod handover_test;
 mod hands;
 mod helm_test;
+mod hostile_keys_test;
 mod hostile_test;
 pub mod installation;
 pub mod keys;
