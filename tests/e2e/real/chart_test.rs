@@ -14,7 +14,7 @@ use crate::harness::eventually::eventually;
 use crate::harness::helm::Helm;
 use crate::harness::kubectl::Kubectl;
 use crate::rights::{CHART, installed_from};
-use crate::suite::case::{Case, KEYS, PLAN, order};
+use crate::suite::case::{Case, KEYS, PLAN, TRUST, order};
 use crate::suite::installation::{Installation, SEATKEEPER};
 
 /// RBAC cannot distinguish types of Secrets; the admission policies can.
@@ -40,6 +40,14 @@ async fn the_operators_own_rights_end_at_what_it_made() {
     refused(&create, &secret("a", "Opaque", Some("me")), types).await;
     refused(&create, &secret("a", KEYS, None), own).await;
     operator.expect_with(&create, &secret("ours", KEYS, Some("me"))).await;
+    // Pinned trust decides for the whole cluster.
+    let pin = "the licence operator may not pin trust, with the label seatkeeper.dev/product";
+    let mut pins: serde_json::Value = serde_json::from_str(&secret("pins", TRUST, Some("me"))).expect("it is JSON");
+    pins["metadata"]["labels"] = json!({"seatkeeper.dev/product": "innoacd"});
+    for namespace in [SEATKEEPER, &case.namespace] {
+        let create = ["create", "--raw", &format!("/api/v1/namespaces/{namespace}/secrets"), "-f", "-"];
+        refused(&create, &pins.to_string(), pin).await;
+    }
     // The operator may not read a Secret by name, so kubectl has to replace it without reading it first.
     let path = |name: &str| format!("/api/v1/namespaces/{}/secrets/{name}", case.namespace);
     let [ours, opaque, keys] = ["ours", "opaque", "keys"].map(path);
