@@ -237,7 +237,7 @@ impl Operator {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
         let process = Command::new(env!("CARGO_BIN_EXE_seatkeeper"))
             .args(["operator", "--namespace", "seatkeeper", "--listen", &format!("127.0.0.1:{port}")])
-            .args(["--seats-listen", "127.0.0.1:0"])
+            .args(["--seats-listen", "127.0.0.1:0", "--trust-from-licenses", "allow"])
             .env("KUBECONFIG", kubeconfig)
             .stderr(Stdio::null())
             .spawn()

@@ -61,7 +61,7 @@ condition_types! {
     Contested,
     /// A Secret that the License names is missing or wrong, while other keys keep it licensed.
     SourceMissing,
-    /// `spec.trust` is ignored, because the installation pins the trust.
+    /// `spec.trust` is ignored, because the installation pins the trust or does not take it from Licenses.
     TrustRefused,
     /// More members need a seat than there are seats.
     RosterExceedsSeats,

@@ -44,8 +44,9 @@ pub struct LicenseSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub keys: Vec<KeySource>,
-    /// The vendor's public keys, in a Secret of type seatkeeper.dev/trust. Ignored if the installation pins the trust
-    /// of this product.
+    /// The vendor's public keys, in a Secret of type seatkeeper.dev/trust. Used only where the installation lets
+    /// Licenses say whom to trust and does not pin the trust of this product. Not needed for keys that a Subscription in
+    /// this cluster delivers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<SecretSource>,
     /// A root licence server to fetch keys from.
@@ -229,6 +230,11 @@ pub struct LicenseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub keys: Vec<KeyStatus>,
+    /// The issuers of the Subscriptions that deliver to this License, or did. They are trusted if nobody else says whom to
+    /// trust.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub issuers: Vec<IssuerStatus>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -263,6 +269,17 @@ pub struct PoolStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub held_elsewhere: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerStatus {
+    /// The namespace/name of the Secret with the signing key.
+    #[schemars(length(max = 1000))]
+    pub issuer: String,
+    /// The UID of the Secret that publishes its keys. Another Secret of that name does not count.
+    #[schemars(length(max = 128))]
+    pub published_in: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,6 +5,7 @@ pub mod common;
 pub mod conditions;
 pub mod contract;
 pub mod crds;
+pub mod delivery;
 pub mod license;
 pub mod plan;
 pub mod roster;

@@ -1,6 +1,6 @@
 //! `seatkeeper operator`: runs in the cluster.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::seat_settings::{SeatArguments, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, connect};
 use crate::cluster::clock::Clock;
+use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::machine::random_bytes;
 use crate::operator::servers::{Replicas, SeatServer, Servers, TlsFiles};
 use crate::operator::settings::Settings;
@@ -44,12 +45,31 @@ pub struct Arguments {
     seats_tls_name: Option<String>,
     #[command(flatten)]
     seats: SeatArguments,
+    /// Whether a License may name the keys that it trusts, in spec.trust. Everybody who may write Licenses and Secrets can
+    /// then grant any number of seats.
+    #[arg(long, value_name = "refuse|allow", value_enum, default_value_t = FromLicenses::Refuse)]
+    trust_from_licenses: FromLicenses,
     /// The name that tells replicas apart. Default: a random one.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
     /// Write log lines as JSON.
     #[arg(long)]
     log_json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FromLicenses {
+    Refuse,
+    Allow,
+}
+
+impl From<FromLicenses> for TrustFromLicenses {
+    fn from(said: FromLicenses) -> Self {
+        match said {
+            FromLicenses::Refuse => TrustFromLicenses::Refuse,
+            FromLicenses::Allow => TrustFromLicenses::Allow,
+        }
+    }
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -96,7 +116,12 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
         replicas: Some(Replicas { advertised: arguments.seats_advertise, tls }),
     };
     let servers = Servers { health: Some(listener), seats };
-    let settings = Settings { namespace: arguments.namespace, identity, seats: arguments.seats.settings(false) };
+    let settings = Settings {
+        namespace: arguments.namespace,
+        identity,
+        trust_from_licenses: arguments.trust_from_licenses.into(),
+        seats: arguments.seats.settings(false),
+    };
     let running = operator::start(settings, client, clock, &requests, servers, stop).await;
     let running = running.map_err(|why| Failure::new(format!("--seats-tls-dir: {why}")))?;
     match running.ended().await {

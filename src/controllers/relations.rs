@@ -9,11 +9,12 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::kind::Changed;
+use super::kind::{Changed, Name};
 use super::kinds::Controllers;
 use super::runner::{Controller, RunningKind};
-use crate::api::mark;
+use crate::api::{License, mark};
 use crate::cluster::watch::{Change, Watch, all};
+use crate::observed::issuers::publisher;
 use crate::observed::namespaces::NamespaceMeta;
 use crate::observed::references::{object, target};
 use crate::wrong::{self, Variant::*};
@@ -36,7 +37,10 @@ pub fn watch(all: &Arc<Controllers>, other: Watches) {
         all.subscriptions.kind.look_at_referrers(&license.target());
         all.rosters.kind.look_at_referrers(&license.target());
     });
-    watch_kind(all, &all.subscriptions, |_, _| {});
+    watch_kind(all, &all.subscriptions, |all, subscription| {
+        // The License that its keys are for, and were for before, trusts its issuer.
+        look_at_licenses(all, subscription.before.iter().chain(&subscription.after));
+    });
     watch_kind(all, &all.plans, |all, plan| {
         // Contracts are read with their Plans.
         all.subscriptions.kind.look_at_referrers(&plan.target());
@@ -69,8 +73,8 @@ fn secret(all: &Controllers, secret: &Secret) {
     all.each().iter().for_each(|kind| kind.look_at_referrers(&target));
 }
 
-/// A trust Secret. If the installation pins it, or it has a list of revoked keys, it concerns Licenses that do not name
-/// it.
+/// A trust Secret. It concerns Licenses that do not name it if the installation pins it, if it has a list of revoked
+/// keys, or if it publishes the keys of an issuer whose contracts deliver to them.
 fn trust_secret(all: &Controllers, trust: &Secret) {
     let observed = &all.with.observed;
     observed.built_trust.forget();
@@ -78,8 +82,24 @@ fn trust_secret(all: &Controllers, trust: &Secret) {
     let revokes = trust.data.iter().flatten().any(|(entry, _)| entry == "revoked.jwt");
     if pins || revokes {
         all.licenses.kind.look_at_all();
+    } else {
+        trusting(all, trust).for_each(|license| all.licenses.kind.queue.add(license));
     }
     secret(all, trust);
+}
+
+/// The Licenses to which an issuer whose keys `trust` would publish delivers, or has delivered.
+fn trusting<'c>(all: &'c Controllers, trust: &Secret) -> impl Iterator<Item = Name<License>> + 'c {
+    let (subscriptions, issuer) = (&all.subscriptions.kind.references, publisher(trust));
+    let target = target("Secret", &trust.namespace().unwrap_or_default(), &trust.name_any());
+    let contracts = subscriptions.of(&target).into_iter().flat_map(|contract| subscriptions.by(&contract));
+    let delivered_to = contracts.filter_map(|target| object("License", &target));
+    let names = move |license: &License| {
+        license.status.iter().flat_map(|status| &status.issuers).any(|named| Some(&named.issuer) == issuer.as_ref())
+    };
+    let licenses = self::all(&all.licenses.kind.cache).into_iter();
+    let trusted_before = licenses.filter(move |license| license.0.as_ref().is_ok_and(&names));
+    delivered_to.chain(trusted_before.map(|license| ObjectRef::from_obj(license.as_ref())))
 }
 
 /// A list was read again: anything may have changed without an event.

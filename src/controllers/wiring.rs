@@ -12,8 +12,10 @@ use super::relations::{self, Watches};
 use super::runner::Surroundings;
 use crate::api::secret_type;
 use crate::cluster::watch::cache;
+use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::observed::Observed;
 use crate::observed::enrolment::Enrolment;
+use crate::observed::issuers::Issuers;
 
 /// How often the operator checks whether the clocks agree.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(10);
@@ -27,7 +29,7 @@ pub struct Caches {
 
 impl Caches {
     /// `namespace` is the operator's own.
-    pub fn new(client: &Client, namespace: &str) -> Self {
+    pub fn new(client: &Client, namespace: &str, trust_from_licenses: TrustFromLicenses) -> Self {
         let kinds = Kinds::new(client);
         let secrets = |type_: &str| {
             cache(Api::<Secret>::all(client.clone()), watcher::Config::default().fields(&format!("type={type_}")))
@@ -41,15 +43,19 @@ impl Caches {
         let look_again = move |roster| queue.add(roster);
         let enrolment =
             Enrolment::new(rosters.cache.clone(), rosters.references.clone(), namespaces.clone(), look_again);
+        let contracts = &kinds.subscriptions;
+        let contract_issuers = Issuers::new(contracts.cache.clone(), contracts.references.clone());
         let observed = Observed {
             client: client.clone(),
             namespace: namespace.to_owned(),
+            trust_from_licenses,
             licenses: kinds.licenses.cache.clone(),
             plans: kinds.plans.cache.clone(),
             namespaces,
             keys,
             trusts,
             issuers,
+            contract_issuers: Arc::new(contract_issuers),
             enrolment: Arc::new(enrolment),
             holdings: Arc::default(),
             verified: Arc::default(),

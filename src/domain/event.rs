@@ -32,6 +32,8 @@ words! {
     RosterExceedsSeats,
     /// License: the installation pins whom to trust, so spec.trust is not used. Remove spec.trust.
     TrustPinned,
+    /// License: the installation does not let Licenses say whom to trust, so spec.trust is not used. Have it pin the keys.
+    TrustNotAllowed,
     /// License: a Secret that it names is missing or wrong, while other keys keep it licensed.
     SourceMissing,
     /// License: it waits for a Secret. The message names it.

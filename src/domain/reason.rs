@@ -59,7 +59,11 @@ words! {
     MoreMembersThanSeats,
     /// The installation pins whom to trust for this product, so spec.trust is not used. Remove spec.trust.
     TrustPinned,
-    /// The License names no trust, and the installation pins none. Set spec.trust, or have the installation pin it.
+    /// The installation does not let Licenses say whom to trust, so spec.trust is not used. Have the installation pin the
+    /// keys, or allow it with trust.fromLicenses; remove spec.trust if the License is licensed without it.
+    TrustNotAllowed,
+    /// Nobody says whose keys to trust for the License: the installation pins none, and no issuer of a Subscription in
+    /// this cluster delivers to it. Have the installation pin them.
     TrustMissing,
     /// A file of a trust Secret cannot be used. Put the vendor's jwks.json or revoked.jwt in again.
     TrustInvalid,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::enrolment::Enrolment;
 use super::holdings::Holdings;
+use super::issuers::Issuers;
 use super::keyrings::Keyrings;
 use super::namespaces::{self, NamespaceMeta};
 use super::trust::BuiltTrust;
@@ -16,6 +17,7 @@ use crate::api::allowed_namespaces::{Labels, admits};
 use crate::api::{License, Plan, mark};
 use crate::cluster::watch::{Guarded, all};
 use crate::domain::license::name::LicenseName;
+use crate::domain::license::whom_to_trust::TrustFromLicenses;
 
 /// The objects that others are judged by. Secrets are split by type; a Secret of another type is never read.
 #[derive(Clone)]
@@ -23,6 +25,8 @@ pub struct Observed {
     pub client: Client,
     /// The operator's own namespace.
     pub namespace: String,
+    /// Whether the installation lets Licenses name whom they trust.
+    pub trust_from_licenses: TrustFromLicenses,
     pub licenses: Store<Guarded<License>>,
     pub plans: Store<Guarded<Plan>>,
     /// Namespaces, for their labels, by which a License may admit them.
@@ -30,6 +34,8 @@ pub struct Observed {
     pub keys: Store<Secret>,
     pub trusts: Store<Secret>,
     pub issuers: Store<Secret>,
+    /// The issuers of the Subscriptions that deliver to each License.
+    pub contract_issuers: Arc<Issuers>,
     /// The people on the Rosters of each License.
     pub enrolment: Arc<Enrolment>,
     /// Which License counts, if several have keys of one grant.

@@ -6,7 +6,8 @@
 //! | Which objects refer to which? | `references.rs` |
 //! | Who is on the Rosters of a License, and which Rosters count? | `enrolment.rs` |
 //! | Which License counts, if several have the same keys? | `holdings.rs` |
-//! | Whom does a License trust? | `trust.rs` |
+//! | Whom does a License trust? | `reading.rs` chooses, `trust.rs` reads the Secrets |
+//! | Which issuers does a License trust because of its contracts? | `issuers.rs` |
 //! | Which keys were verified before? | `verified.rs` |
 //! | What do an issuer's Secrets hold? | `keyrings.rs` |
 //! | Which keys does a License present, and what is wrong with its sources? | `reading.rs` |
@@ -15,6 +16,7 @@
 mod caches;
 pub mod enrolment;
 pub mod holdings;
+pub mod issuers;
 mod judged;
 pub mod keyrings;
 pub mod namespaces;

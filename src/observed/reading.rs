@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::caches::Observed;
-use crate::api::license::KeySource;
+use crate::api::license::{IssuerStatus, KeySource};
 use crate::api::{License, secret_type};
 use crate::cluster::client::CallError;
 use crate::cluster::secrets;
@@ -15,6 +15,7 @@ use crate::domain::license::allowance::Allowance;
 use crate::domain::license::entitlement::{Presentation, Presented, present};
 use crate::domain::license::key::claimed_grant;
 use crate::domain::license::trust::Trust;
+use crate::domain::license::whom_to_trust::{Says, who_says};
 use crate::domain::reason::Reason;
 
 /// The keys of a License and what could not be read.
@@ -27,8 +28,10 @@ pub struct Reading {
     namespace: String,
     /// Whom the License trusts.
     pub trust: Arc<Trust>,
-    /// `spec.trust` is set although the installation pins the trust of this product.
-    pub trust_pinned: bool,
+    /// The issuers of the Subscriptions that deliver to the License, or did.
+    pub issuers: Vec<IssuerStatus>,
+    /// Why `spec.trust`, which is set, is not used.
+    pub own_trust_unused: Option<Reason>,
 }
 
 impl Reading {
@@ -40,7 +43,8 @@ impl Reading {
             missing: Vec::new(),
             namespace,
             trust: Arc::default(),
-            trust_pinned: false,
+            issuers: Vec::new(),
+            own_trust_unused: None,
         };
         let trust = reading.trust(license, observed);
         reading.trust = trust.clone();
@@ -68,34 +72,35 @@ impl Reading {
         reading
     }
 
-    /// The trust that the installation pins for the product or, if it pins none, the License's own.
+    /// Whom the License trusts, as the installation, the License or its Subscriptions say.
     fn trust(&mut self, license: &License, observed: &Observed) -> Arc<Trust> {
-        let mut chosen = observed.pinned_trust(&license.spec.product);
-        self.trust_pinned = !chosen.is_empty() && license.spec.trust.is_some();
-        if chosen.is_empty() {
-            match &license.spec.trust {
-                None if license.spec.keys.is_empty() => {}
-                None => {
-                    let message = format!(
-                        "no keys are trusted for product {}: name a Secret of type {} with the vendor's jwks.json, or \
-                         pin the trust in the installation",
-                        license.spec.product,
-                        secret_type::TRUST
-                    );
-                    self.faults.push(Fault::new(Reason::TrustMissing, "spec.trust", message));
-                }
-                Some(source) => match secrets::find(&observed.trusts, &self.namespace, &source.secret_ref.name) {
-                    Some(secret) => chosen.push(secret),
-                    None => {
-                        let name = source.secret_ref.name.clone();
-                        self.missing.push((secret_type::TRUST, name, "spec.trust".to_owned()));
-                    }
-                },
-            }
+        let pins = observed.pinned_trust(&license.spec.product);
+        let own = license.spec.trust.as_ref();
+        let (says, unused) = who_says(!pins.is_empty(), own.is_some(), observed.trust_from_licenses);
+        self.own_trust_unused = unused;
+        let (issuers, published) = observed.contract_issuers.of(license, &observed.trusts).into_iter().unzip();
+        self.issuers = issuers;
+        let chosen = match says {
+            Says::Installation => pins,
+            Says::License => self.own_trust(license, observed).into_iter().collect(),
+            Says::Subscriptions => published,
+        };
+        if says == Says::Subscriptions && chosen.is_empty() && !license.spec.keys.is_empty() {
+            self.faults.push(nobody_trusted(unused, &license.spec.product));
         }
         let (trust, faults) = observed.built_trust.of(&chosen, &observed.trusts);
         self.faults.extend(faults);
         trust
+    }
+
+    /// The Secret that `spec.trust` names.
+    fn own_trust(&mut self, license: &License, observed: &Observed) -> Option<Arc<Secret>> {
+        let name = &license.spec.trust.as_ref()?.secret_ref.name;
+        let found = secrets::find(&observed.trusts, &self.namespace, name);
+        if found.is_none() {
+            self.missing.push((secret_type::TRUST, name.clone(), "spec.trust".to_owned()));
+        }
+        found
     }
 
     /// Finds out why Secrets are missing: they do not exist, or are of another type.
@@ -105,6 +110,34 @@ impl Reading {
             self.faults.push(Fault { field, ..fault });
         }
         Ok(())
+    }
+}
+
+/// Says that no key is trusted, with the reason for which `spec.trust` is not used if it is set.
+fn nobody_trusted(own_trust_unused: Option<Reason>, product: &str) -> Fault {
+    let (reason, message) = match own_trust_unused {
+        Some(reason) => (reason, self::own_trust_unused(reason, product)),
+        None => {
+            let message = format!(
+                "nobody says whose keys to trust for product {product}: pin them in the installation (its chart's value \
+                 trust.{product}.jwks); a Subscription that delivers here brings its own"
+            );
+            (Reason::TrustMissing, message)
+        }
+    };
+    Fault::new(reason, "spec.trust", message)
+}
+
+/// Why `spec.trust` is not used, and what to do.
+pub fn own_trust_unused(reason: Reason, product: &str) -> String {
+    match reason {
+        Reason::TrustPinned => {
+            format!("spec.trust is ignored: this installation pins the trust for product {product}; remove spec.trust")
+        }
+        _ => format!(
+            "spec.trust is ignored: this installation lets no License say whom to trust; have it pin the keys for \
+             product {product} (its chart's value trust.{product}.jwks), or allow this (trust.fromLicenses: Allow)"
+        ),
     }
 }
 

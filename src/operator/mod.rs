@@ -41,8 +41,8 @@ pub async fn start(
     servers: Servers,
     stop: watch::Receiver<bool>,
 ) -> Result<Running, String> {
-    let Settings { namespace, identity, seats } = settings;
-    let mut operator = Operator::new(client, clock, requests, &namespace, &identity, seats.ttl);
+    let Settings { namespace, identity, trust_from_licenses, seats } = settings;
+    let mut operator = Operator::new(client, clock, requests, &namespace, &identity, trust_from_licenses, seats.ttl);
     operator.desk.set_budget(seats.ledger_bytes_a_second);
     if seats.is_new {
         operator.desk.begins_from_nothing();

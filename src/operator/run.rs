@@ -17,6 +17,7 @@ use crate::cluster::watch_leader::watch_leader;
 use crate::controllers::metrics::LookMetrics;
 use crate::controllers::runner::Surroundings;
 use crate::controllers::wiring::{Caches, Wiring};
+use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::machine::jittered;
 use crate::seats::Desk;
 use crate::seats::budget::BYTES_A_SECOND;
@@ -64,12 +65,13 @@ impl Operator {
         requests: &RequestCount,
         namespace: &str,
         identity: &str,
+        trust_from_licenses: TrustFromLicenses,
         seat_ttl: Duration,
     ) -> Self {
         let seats = SeatMetrics::default();
         let metrics = Arc::new(Metrics::new(requests));
         metrics.export(|registry| seats.register(registry));
-        let caches = Caches::new(&client, namespace);
+        let caches = Caches::new(&client, namespace, trust_from_licenses);
         let desk = Desk::new(caches.observed.clone(), clock.clone(), seat_ttl, Some(BYTES_A_SECOND), seats);
         Operator {
             client,

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use crate::domain::license::whom_to_trust::TrustFromLicenses;
+
 /// What an operator is told, besides where it serves (`servers.rs`).
 pub struct Settings {
     /// Its own namespace, with its Lease and the trust that the installation pins.
     pub namespace: String,
     /// The name that tells replicas apart.
     pub identity: String,
+    pub trust_from_licenses: TrustFromLicenses,
     pub seats: SeatSettings,
 }
 

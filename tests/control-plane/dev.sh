@@ -60,7 +60,7 @@ for port in {8080..8099}; do listening "$port" || break; done
 for seats in {6441..6460}; do listening "$seats" || break; done
 say "starting the operator on 127.0.0.1:$port"
 setpriv --pdeathsig TERM "$seatkeeper" operator --namespace seatkeeper --listen "127.0.0.1:$port" \
-  --seats-listen "127.0.0.1:$seats" > "$state/operator.log" 2>&1 &
+  --seats-listen "127.0.0.1:$seats" --trust-from-licenses allow > "$state/operator.log" 2>&1 &
 operator=$!
 is_ready() {
   (exec 3<> "/dev/tcp/127.0.0.1/$port" && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 &&

@@ -16,6 +16,8 @@ use seatkeeper::domain::license::key::{Claims, sign_key, verify_key};
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::domain::license::refusal::Refusal;
 use seatkeeper::domain::license::trust::{Revocations, Trust, sign_revocations};
+use seatkeeper::domain::license::whom_to_trust::{Says, TrustFromLicenses, who_says};
+use seatkeeper::domain::reason::Reason;
 use seatkeeper::domain::trusted_time::{ClockReadings, MarkChange, TOLERANCE, trusted_time};
 
 fn second(seconds: i64) -> Instant {
@@ -409,4 +411,24 @@ proptest! {
         prop_assert_eq!((told.now, told.mark), (own.max(mark), MarkChange::Keep));
         prop_assert_eq!(told.doubt.is_some(), own < mark - TOLERANCE);
     }
+}
+
+/// A pin counts alone; a License decides for itself only where it is allowed to; and a word that does not count is never
+/// passed over in silence.
+#[test]
+fn a_license_says_whom_to_trust_only_where_it_may() {
+    use TrustFromLicenses::{Allow, Refuse};
+    for (is_pinned, has_own, from, says, unused) in [
+        (true, false, Refuse, Says::Installation, None),
+        (true, false, Allow, Says::Installation, None),
+        (true, true, Refuse, Says::Installation, Some(Reason::TrustPinned)),
+        (true, true, Allow, Says::Installation, Some(Reason::TrustPinned)),
+        (false, true, Allow, Says::License, None),
+        (false, true, Refuse, Says::Subscriptions, Some(Reason::TrustNotAllowed)),
+        (false, false, Allow, Says::Subscriptions, None),
+        (false, false, Refuse, Says::Subscriptions, None),
+    ] {
+        assert_eq!(who_says(is_pinned, has_own, from), (says, unused), "{is_pinned} {has_own} {from:?}");
+    }
+    assert_eq!(TrustFromLicenses::default(), Refuse);
 }

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use seatkeeper::cluster::client::{RequestCount, over};
 use seatkeeper::cluster::clock::Clock;
+use seatkeeper::domain::license::whom_to_trust::TrustFromLicenses;
 use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::monotonic;
 use seatkeeper::operator::Operator;
@@ -141,7 +142,15 @@ impl Replicas {
             let clock = Clock::reading(move || calendar.own());
             let requests = RequestCount::default();
             let client = over(link, clock.clone(), requests.clone());
-            let operator = Operator::new(client, clock, &requests, "default", &format!("machine-{n}"), TTL);
+            let operator = Operator::new(
+                client,
+                clock,
+                &requests,
+                "default",
+                &format!("machine-{n}"),
+                TrustFromLicenses::Allow,
+                TTL,
+            );
             let desk = operator.desk();
             tokio::spawn(operator.run(stopped));
             (desk, monotonic())

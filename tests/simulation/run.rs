@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use seatkeeper::cluster::client::{RequestCount, over};
 use seatkeeper::cluster::clock::Clock;
 use seatkeeper::domain::Instant;
+use seatkeeper::domain::license::whom_to_trust::TrustFromLicenses;
 use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::seed_thread;
 use seatkeeper::operator::embedded::setup;
@@ -151,7 +152,7 @@ impl Run {
         let clock = Clock::reading(move || calendar.own());
         let requests = RequestCount::default();
         let client = over(api, clock.clone(), requests.clone());
-        let operator = Operator::new(client, clock, &requests, "default", &identity, TTL);
+        let operator = Operator::new(client, clock, &requests, "default", &identity, TrustFromLicenses::Allow, TTL);
         let desk = operator.desk();
         let ended = tokio::spawn(operator.run(told));
         self.operator = Some(Running { desk, stop, ended });

@@ -21,6 +21,7 @@ use super::output::say;
 use super::seat_settings::{SeatArguments, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, over};
 use crate::cluster::clock::Clock;
+use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::operator::embedded::setup;
 use crate::operator::servers::{SeatServer, Servers};
 use crate::operator::settings::{SeatSettings, Settings};
@@ -177,7 +178,13 @@ impl Machine {
         let Machine { client, clock, requests, stop } = self;
         // The same name each time: after a kill the next start leads at once.
         let identity = "seatkeeper-up".to_owned();
-        let settings = Settings { namespace: HOME.to_owned(), identity, seats: seat_settings };
+        let settings = Settings {
+            namespace: HOME.to_owned(),
+            identity,
+            // The one who runs this may write everything.
+            trust_from_licenses: TrustFromLicenses::Allow,
+            seats: seat_settings,
+        };
         let servers = Servers { health: None, seats };
         let running = operator::start(settings, client.clone(), clock.clone(), requests, servers, stop.clone()).await;
         running.map_err(Failure::new)

@@ -5,6 +5,7 @@ use crate::api::license::LicenseStatus;
 use crate::cluster::events::Note;
 use crate::domain::event::Happening;
 use crate::domain::license::mode::Mode;
+use crate::domain::reason::Reason;
 
 /// The Events of a change from `before` to `after`.
 pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
@@ -42,7 +43,12 @@ pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
     alarm(ConditionType::Contested, true, Happening::GrantContested);
     alarm(ConditionType::ExpiringSoon, true, Happening::ExpiringSoon);
     alarm(ConditionType::RosterExceedsSeats, true, Happening::RosterExceedsSeats);
-    alarm(ConditionType::TrustRefused, true, Happening::TrustPinned);
+    let refused = find(&after.conditions, ConditionType::TrustRefused).map(|refused| refused.reason.as_str());
+    let trust = match refused == Some(Reason::TrustNotAllowed.as_str()) {
+        true => Happening::TrustNotAllowed,
+        false => Happening::TrustPinned,
+    };
+    alarm(ConditionType::TrustRefused, true, trust);
     alarm(ConditionType::SourceMissing, true, Happening::SourceMissing);
     alarm(ConditionType::Reconciling, true, Happening::Waiting);
     alarm(ConditionType::ClockTrusted, false, Happening::ClockNotTrusted);

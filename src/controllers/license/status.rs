@@ -18,7 +18,7 @@ use crate::domain::reason::Reason;
 use crate::domain::text::spelt_out;
 use crate::domain::trusted_time::TOLERANCE;
 use crate::observed::Judged;
-use crate::observed::reading::Reading;
+use crate::observed::reading::{Reading, own_trust_unused};
 use crate::seats::Use;
 
 /// The most keys, grants, pools, features and characters that are shown; there may be more.
@@ -79,6 +79,7 @@ pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) ->
             .collect(),
         keys_read: Some(u32::try_from(reading.keys.len()).unwrap_or(u32::MAX)),
         keys: keys(reading, granted),
+        issuers: reading.issuers.clone(),
         conditions: conditions(license, shown, before, now),
     }
 }
@@ -222,12 +223,8 @@ fn conditions(
     if let Some(on_rosters) = shown.on_rosters {
         on_rosters.say(&mut list);
     }
-    if reading.trust_pinned {
-        let message = format!(
-            "spec.trust is ignored: this installation pins the trust for product {}; remove spec.trust",
-            license.spec.product
-        );
-        list.set(ConditionType::TrustRefused, true, Reason::TrustPinned, message);
+    if let Some(reason) = reading.own_trust_unused {
+        list.set(ConditionType::TrustRefused, true, reason, own_trust_unused(reason, &license.spec.product));
     }
     clock_trusted(&mut list, license, reading, now);
     list.into_list()

@@ -10,8 +10,9 @@ use kube::{Api, ResourceExt};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::issuer::{Issuer, trust_secret_name};
+use super::issuer::Issuer;
 use crate::api::common::{SecretRef, SecretSource};
+use crate::api::delivery::{license_of, takes_keys_of};
 use crate::api::license::{KeySource, LicenseSpec, SubscriptionRef};
 use crate::api::{License, Subscription, mark, secret_type};
 use crate::cluster::client::{CallError, call};
@@ -23,9 +24,11 @@ use crate::domain::contract::issuing::{IssuedKey, Work, sign_due, wanted, work};
 use crate::domain::contract::renewal::Standing;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::Claims;
+use crate::domain::license::whom_to_trust::who_says;
 use crate::domain::reason::Reason;
 use crate::machine::random_bytes;
 use crate::observed::Observed;
+use crate::observed::issuers::trust_secret_name;
 use crate::observed::references::target;
 use crate::wrong::{self, Variant::*};
 
@@ -60,13 +63,6 @@ struct Place {
     namespace: String,
     secret: String,
     product: Option<String>,
-}
-
-/// The namespace and name of the License that the keys are for; `None` if they are delivered to no License.
-pub fn license_of(subscription: &Subscription) -> Option<(String, String)> {
-    let license = subscription.spec.deliver_to.as_ref()?.license.as_ref()?;
-    let namespace = license.namespace.clone().or_else(|| subscription.namespace()).unwrap_or_default();
-    Some((namespace, license.name.clone()))
 }
 
 /// The Secrets that keys may go to, as references.
@@ -169,17 +165,12 @@ fn places(subscription: &Subscription, contract: &Contract, observed: &Observed)
     };
     let license = observed.license(&namespace, &name);
     let license = license.as_ref().and_then(|license| license.0.as_ref().ok());
-    if namespace != own {
-        let named_back = license.and_then(|l| l.spec.subscription_ref.as_ref()).is_some_and(|back| {
-            back.name == subscription.name_any() && back.namespace.as_deref().unwrap_or(&namespace) == own
-        });
-        if !named_back {
-            let message = format!(
-                "License {namespace}/{name} does not accept this contract: it must say subscriptionRef: {{name: {}, namespace: {own}}}",
-                subscription.name_any()
-            );
-            return Err(Fault::new(Reason::NotAccepted, "spec.deliverTo.license", message));
-        }
+    if namespace != own && !license.is_some_and(|license| takes_keys_of(license, subscription)) {
+        let message = format!(
+            "License {namespace}/{name} does not accept this contract: it must say subscriptionRef: {{name: {}, namespace: {own}}}",
+            subscription.name_any()
+        );
+        return Err(Fault::new(Reason::NotAccepted, "spec.deliverTo.license", message));
     }
     let product =
         license.map(|l| l.spec.product.clone()).or_else(|| contract.lines.first().map(|line| line.product.clone()));
@@ -304,8 +295,9 @@ fn license(
     secret: &str,
 ) -> License {
     let product = contract.lines.first().map(|line| line.product.clone()).unwrap_or_default();
-    let pinned = !observed.pinned_trust(&product).is_empty();
-    let issuer = subscription.spec.issuer.as_ref().filter(|_| !pinned);
+    let is_pinned = !observed.pinned_trust(&product).is_empty();
+    let (_, unused) = who_says(is_pinned, true, observed.trust_from_licenses);
+    let issuer = subscription.spec.issuer.as_ref().filter(|_| unused.is_none());
     let trust = issuer.map(|i| SecretSource { secret_ref: SecretRef { name: trust_secret_name(&i.secret_ref.name) } });
     let labels = [(mark::MANAGED_BY, mark::SEATKEEPER.to_owned()), (mark::SUBSCRIPTION, label(subscription))];
     License {

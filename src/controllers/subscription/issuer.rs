@@ -21,6 +21,7 @@ use crate::domain::license::jwk::publish;
 use crate::domain::license::trust::{Revocations, Trust, sign_revocations};
 use crate::domain::reason::Reason;
 use crate::observed::Observed;
+use crate::observed::issuers::{owner, trust_secret_name};
 use crate::observed::keyrings::Keyring;
 use crate::observed::references::target;
 use crate::wrong::{self, Variant::*};
@@ -32,11 +33,6 @@ pub struct Issuer {
     namespace: String,
     secret_name: String,
     trust_secret: Option<Arc<Secret>>,
-}
-
-/// The Secret that publishes the trust of an issuer.
-pub fn trust_secret_name(issuer: &str) -> String {
-    format!("{issuer}-trust")
 }
 
 impl Issuer {
@@ -115,7 +111,7 @@ impl Issuer {
             let _ = trust.heed(&list);
             entries.insert("revoked.jwt".into(), ByteString(list));
         }
-        let owner = format!("Issuer {}/{}", self.namespace, self.secret_name);
+        let owner = owner(&self.namespace, &self.secret_name);
         let name = trust_secret_name(&self.secret_name);
         let kept = OwnSecret {
             namespace: &self.namespace,

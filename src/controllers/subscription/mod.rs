@@ -15,11 +15,13 @@ use std::sync::Arc;
 use super::kind::Kind;
 use super::runner::{Controller, Look, Surroundings};
 use crate::api::Subscription;
+use crate::api::delivery::license_of;
 use crate::api::subscription::SubscriptionStatus;
 use crate::cluster::client::CallError;
 use crate::cluster::clock::Now;
 use crate::domain::contract::timeline::{next_event, next_wake};
 use crate::observed::Observed;
+use crate::observed::issuers::trust_secret_name;
 use crate::observed::references::target;
 use metrics::KeyMetrics;
 
@@ -50,9 +52,9 @@ impl Controller for SubscriptionController {
         let plans = spec.plans.iter().map(|plan| target("Plan", &namespace, &plan.name));
         let issuer = spec.issuer.iter().flat_map(|issuer| {
             let name = &issuer.secret_ref.name;
-            [target("Secret", &namespace, name), target("Secret", &namespace, &issuer::trust_secret_name(name))]
+            [target("Secret", &namespace, name), target("Secret", &namespace, &trust_secret_name(name))]
         });
-        let license = delivery::license_of(subscription).map(|(namespace, name)| target("License", &namespace, &name));
+        let license = license_of(subscription).map(|(namespace, name)| target("License", &namespace, &name));
         plans.chain(issuer).chain(license).chain(delivery::secrets_of(subscription)).collect()
     }
 

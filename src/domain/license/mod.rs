@@ -14,3 +14,4 @@ pub mod pool;
 pub mod refusal;
 pub mod token;
 pub mod trust;
+pub mod whom_to_trust;

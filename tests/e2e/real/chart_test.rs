@@ -165,6 +165,8 @@ async fn the_chart_refuses_wrong_values_and_says_which() {
         ("crds.enabled=maybe", "'/crds/enabled': got string, want boolean"),
         ("seats.tls.secretName=A_b", "'/seats/tls/secretName': 'A_b' does not match pattern"),
         ("seats.tls.certManager.issuerRef.kind=ClusterIssuer", "properties 'name' required, if 'kind' exists"),
+        ("trust.fromLicenses=Ask", "'/trust/fromLicenses': value must be one of 'Refuse', 'Allow'"),
+        ("trust.Innoacd.jwks.keys[0].kty=OKP", "'Innoacd' does not match pattern"),
         ("trust.innoacd.revoked=a.b.c", "missing property 'jwks'"),
         ("trust.innoacd.jwks.keys[0].kty=RSA", "trust.innoacd.jwks has no Ed25519 key (kty OKP, crv Ed25519)"),
         ("trust.innoacd.jwks.keys[0].kty=oct,trust.innoacd.jwks.keys[0].k=x", "is a secret key"),

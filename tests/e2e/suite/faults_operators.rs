@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use seatkeeper::cluster::client::{RequestCount, connect};
 use seatkeeper::cluster::clock::Clock;
+use seatkeeper::domain::license::whom_to_trust::TrustFromLicenses;
 use seatkeeper::operator::{End, Operator};
 use seatkeeper::seats::limits::TTL;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,7 +37,7 @@ impl InProcess {
         let ended = runtime.spawn(async move {
             let requests = RequestCount::default();
             let client = connect(config, clock.clone(), requests.clone()).expect("the harness wrote its kubeconfig");
-            Operator::new(client, clock, &requests, HOME, "in-process", TTL).run(told).await
+            Operator::new(client, clock, &requests, HOME, "in-process", TrustFromLicenses::Allow, TTL).run(told).await
         });
         InProcess { stop, ended, runtime: Some(runtime) }
     }
@@ -92,7 +93,7 @@ impl Replica {
         let log = std::fs::File::options().create(true).append(true).open(log).expect("the state folder is ours");
         Command::new(env!("CARGO_BIN_EXE_seatkeeper"))
             .args(["operator", "--namespace", HOME, "--identity", name, "--listen", &format!("127.0.0.1:{port}")])
-            .args(["--seats-listen", &format!("127.0.0.1:{seats}")])
+            .args(["--seats-listen", &format!("127.0.0.1:{seats}"), "--trust-from-licenses", "allow"])
             .args(more)
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())

@@ -26,20 +26,28 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Returns the installation that all tests of this binary share, on the cluster that they share.
+    /// Returns the installation that all tests of this binary share, on the cluster that they share. Licenses may say
+    /// whom they trust, so that each test has a vendor of its own.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Installation> = OnceCell::const_new();
         SHARED
             .get_or_init(|| async {
                 let cluster = Cluster::shared();
-                Self::run(cluster, rights::installed(cluster).await).await
+                let kubeconfig = rights::installed(cluster).await;
+                Self::run_with(cluster, kubeconfig, &["--trust-from-licenses", "allow"]).await
             })
             .await
     }
 
     /// Runs the operator with these rights.
     pub async fn run(cluster: &Cluster, kubeconfig: PathBuf) -> Self {
-        let (operator, address) = Operator::start(&kubeconfig, &cluster.state().join("log/operator.log")).await;
+        Self::run_with(cluster, kubeconfig, &[]).await
+    }
+
+    /// Runs the operator with these rights and more arguments.
+    pub async fn run_with(cluster: &Cluster, kubeconfig: PathBuf, more: &[&str]) -> Self {
+        let log = cluster.state().join("log/operator.log");
+        let (operator, address) = Operator::start(&kubeconfig, &log, more).await;
         Self { kubeconfig, address, _operator: operator }
     }
 }
@@ -48,7 +56,7 @@ impl Installation {
 pub fn values(cluster: &Cluster) -> String {
     let file = cluster.state().join("seatkeeper-values.json");
     let jwks: serde_json::Value = serde_json::from_str(&Signer::of("pinned").jwks()).expect("a JWK Set is JSON");
-    let trust = serde_json::json!({"trust": {PINNED_PRODUCT: {"jwks": jwks}}});
+    let trust = serde_json::json!({"trust": {"fromLicenses": "Allow", PINNED_PRODUCT: {"jwks": jwks}}});
     std::fs::write(&file, trust.to_string()).expect("the state folder is ours");
     file.to_str().expect("paths of test files are UTF-8").to_owned()
 }
@@ -58,11 +66,11 @@ struct Operator(Tied);
 
 impl Operator {
     /// Starts it and waits until it leads.
-    async fn start(kubeconfig: &Path, log: &Path) -> (Self, SocketAddr) {
+    async fn start(kubeconfig: &Path, log: &Path, more: &[&str]) -> (Self, SocketAddr) {
         for _ in 0..5 {
             // Another process may take the port before the operator does; then it tries another port.
             let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("there are free ports");
-            let mut operator = Self::spawn(kubeconfig, log, port);
+            let mut operator = Self::spawn(kubeconfig, log, port, more);
             let leads =
                 eventually(Duration::from_secs(60), "the operator leads", async || match operator.0.has_ended() {
                     false => match get(port, "/readyz") {
@@ -79,10 +87,11 @@ impl Operator {
         panic!("the operator does not stay up:\n{}", std::fs::read_to_string(log).unwrap_or_default());
     }
 
-    fn spawn(kubeconfig: &Path, log: &Path, listen: SocketAddr) -> Self {
+    fn spawn(kubeconfig: &Path, log: &Path, listen: SocketAddr, more: &[&str]) -> Self {
         let log = std::fs::File::create(log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
         let listen = listen.to_string();
         let arguments = ["operator", "--namespace", SEATKEEPER, "--listen", &listen, "--seats-listen", "127.0.0.1:0"];
+        let arguments = [&arguments, more].concat();
         let environment: [(&str, &OsStr); 2] =
             [("KUBECONFIG", kubeconfig.as_os_str()), ("RUST_LOG", OsStr::new("info,kube=warn,seatkeeper=debug"))];
         Self(Tied::seatkeeper(&arguments, &environment, log).0)
