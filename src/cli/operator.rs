@@ -15,7 +15,7 @@ use crate::cluster::clock::Clock;
 use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::machine::random_bytes;
 use crate::operator::servers::{Replicas, SeatServer, Servers, TlsFiles};
-use crate::operator::settings::Settings;
+use crate::operator::settings::{Policies, Settings};
 use crate::operator::{self, End};
 use crate::server::http::callers::Callers;
 
@@ -49,6 +49,9 @@ pub struct Arguments {
     /// then grant any number of seats.
     #[arg(long, value_name = "refuse|allow", value_enum, default_value_t = FromLicenses::Refuse)]
     trust_from_licenses: FromLicenses,
+    /// Begin only once the API server refuses what the chart's admission policies forbid the operator.
+    #[arg(long)]
+    await_policies: bool,
     /// The name that tells replicas apart. Default: a random one.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
@@ -120,6 +123,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
         namespace: arguments.namespace,
         identity,
         trust_from_licenses: arguments.trust_from_licenses.into(),
+        policies: if arguments.await_policies { Policies::Awaited } else { Policies::NotAwaited },
         seats: arguments.seats.settings(false),
     };
     let running = operator::start(settings, client, clock, &requests, servers, stop).await;

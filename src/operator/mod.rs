@@ -5,9 +5,11 @@
 //! | What is an operator told when it starts? | `settings.rs` |
 //! | In which order does it begin, lead and end? | `run.rs` |
 //! | Where does it serve, and to whom? | `servers.rs` |
+//! | Is it restrained as the chart says? | `policies.rs` |
 //! | What does an embedded API serve? | `embedded.rs` |
 
 pub mod embedded;
+mod policies;
 mod run;
 pub mod servers;
 pub mod settings;
@@ -41,8 +43,9 @@ pub async fn start(
     servers: Servers,
     stop: watch::Receiver<bool>,
 ) -> Result<Running, String> {
-    let Settings { namespace, identity, trust_from_licenses, seats } = settings;
+    let Settings { namespace, identity, trust_from_licenses, policies, seats } = settings;
     let mut operator = Operator::new(client, clock, requests, &namespace, &identity, trust_from_licenses, seats.ttl);
+    operator.policies = policies;
     operator.desk.set_budget(seats.ledger_bytes_a_second);
     if seats.is_new {
         operator.desk.begins_from_nothing();

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::policies;
+use super::settings::Policies;
 use crate::cluster::client::RequestCount;
 use crate::cluster::clock::Clock;
 use crate::cluster::events::Events;
@@ -36,6 +38,7 @@ pub struct Operator {
     clock: Clock,
     namespace: String,
     identity: String,
+    pub(super) policies: Policies,
     pub(super) health: Arc<Health>,
     pub(super) metrics: Arc<Metrics>,
     /// Grants seats while this replica leads.
@@ -58,7 +61,7 @@ pub enum End {
 impl Operator {
     /// `namespace` is the operator's own, with its Lease and the trust that the installation pins. `identity` tells
     /// replicas apart. `client` counts its requests in `requests`. A seat is freed after `seat_ttl` without a
-    /// heartbeat.
+    /// heartbeat. Admission policies are not awaited.
     pub fn new(
         client: Client,
         clock: Clock,
@@ -82,6 +85,7 @@ impl Operator {
             clock,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
+            policies: Policies::NotAwaited,
             health: Arc::default(),
             metrics,
         }
@@ -95,7 +99,8 @@ impl Operator {
     /// Runs until `stop` turns true or the lead is lost: caches first, then the lead, then the controllers. When it
     /// stops, work under way is finished and the lead is given back.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> End {
-        let Operator { client, caches, clock, namespace, identity, health, metrics, desk, seats_run, rank } = self;
+        let Operator { client, caches, clock, namespace, identity, policies, health, metrics, desk, seats_run, rank } =
+            self;
         let seats_run = seats_run.unwrap_or_else(Handle::current);
         let events = Events::start(client.clone(), &identity, metrics.events_dropped.clone());
         let mut background = tokio::task::JoinSet::new();
@@ -105,6 +110,9 @@ impl Operator {
         background.spawn_on(async move { beating.beat("seats").await }, &seats_run);
         background.spawn(watch_leader(rank.clone()));
 
+        if policies == Policies::Awaited && !policies::in_force(&client, &namespace, &mut stop).await {
+            return End::Stopped;
+        }
         let at_desk = desk.clone();
         let proven = move |sent| at_desk.proven(sent);
         let mut candidate =

@@ -11,7 +11,15 @@ pub struct Settings {
     /// The name that tells replicas apart.
     pub identity: String,
     pub trust_from_licenses: TrustFromLicenses,
+    pub policies: Policies,
     pub seats: SeatSettings,
+}
+
+/// Whether the operator begins before the API server refuses what the chart's admission policies forbid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policies {
+    Awaited,
+    NotAwaited,
 }
 
 /// How seats are kept.

@@ -40,17 +40,27 @@ pub async fn ground() -> (Arc<ControlPlane>, PathBuf, Turn) {
 
 /// Installs the CRDs, and the ServiceAccount with the chart's rights and admission policies, but no operator.
 async fn bare(cp: &ControlPlane) -> PathBuf {
-    let kubectl = Kubectl::new(cp, SEATKEEPER);
-    kubectl.expect(&["create", "namespace", SEATKEEPER]).await;
+    let kubeconfig = unrestrained(cp).await;
+    apply(cp, &["admission-policies"]).await;
+    kubeconfig
+}
+
+/// Installs the CRDs, and the ServiceAccount with the chart's rights, but neither admission policies nor an operator.
+pub async fn unrestrained(cp: &ControlPlane) -> PathBuf {
+    Kubectl::new(cp, SEATKEEPER).expect(&["create", "namespace", SEATKEEPER]).await;
     crds(cp).await;
+    apply(cp, &["serviceaccount", "rbac"]).await;
+    cp.service_account_kubeconfig(SEATKEEPER, SEATKEEPER).await
+}
+
+/// Applies these templates of the chart.
+pub async fn apply(cp: &ControlPlane, templates: &[&str]) {
+    let shown: Vec<String> = templates.iter().map(|name| format!("templates/{name}.yaml")).collect();
     let mut template = vec!["template", SEATKEEPER, CHART];
-    for shown in ["templates/serviceaccount.yaml", "templates/rbac.yaml", "templates/admission-policies.yaml"] {
-        template.extend(["--show-only", shown]);
-    }
+    shown.iter().for_each(|file| template.extend(["--show-only", file]));
     let output = Helm::new(cp, SEATKEEPER).run(&template).await;
     assert!(output.ok, "{}", output.stderr);
-    kubectl.apply(&output.stdout).await;
-    cp.service_account_kubeconfig(SEATKEEPER, SEATKEEPER).await
+    Kubectl::new(cp, SEATKEEPER).apply(&output.stdout).await;
 }
 
 pub async fn crds(cp: &ControlPlane) {

@@ -24,7 +24,7 @@ use crate::cluster::clock::Clock;
 use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::operator::embedded::setup;
 use crate::operator::servers::{SeatServer, Servers};
-use crate::operator::settings::{SeatSettings, Settings};
+use crate::operator::settings::{Policies, SeatSettings, Settings};
 use crate::operator::{self, End, Running};
 use crate::server::http::callers::Callers;
 use crate::server::kube_api::KubeApi;
@@ -183,6 +183,7 @@ impl Machine {
             identity,
             // The one who runs this may write everything.
             trust_from_licenses: TrustFromLicenses::Allow,
+            policies: Policies::NotAwaited,
             seats: seat_settings,
         };
         let servers = Servers { health: None, seats };

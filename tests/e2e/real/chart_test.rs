@@ -9,12 +9,15 @@ use seatkeeper::api::crds;
 use seatkeeper::domain::license::mode::Mode;
 use serde_json::json;
 
+use super::seats_test::LEADS;
 use crate::harness::control_plane::ControlPlane;
 use crate::harness::eventually::eventually;
 use crate::harness::helm::Helm;
 use crate::harness::kubectl::Kubectl;
-use crate::rights::{CHART, installed_from};
+use crate::rights::{self, CHART, installed_from};
 use crate::suite::case::{Case, KEYS, PLAN, TRUST, order};
+use crate::suite::faults_ground::SOON;
+use crate::suite::faults_operators::Replica;
 use crate::suite::installation::{Installation, SEATKEEPER};
 
 /// RBAC cannot distinguish types of Secrets; the admission policies can.
@@ -101,6 +104,27 @@ async fn the_operators_own_rights_end_at_what_it_made() {
     // The policies do not restrict other users.
     case.kubectl.expect_with(&create, &secret("free", "Opaque", None)).await;
     case.kubectl.expect_with(&create, &license.to_string()).await;
+}
+
+/// Helm installs the admission policies after the Deployment. The operator used to work meanwhile with all that RBAC gives
+/// it.
+#[tokio::test]
+async fn k1_the_operator_begins_only_once_the_admission_policies_restrain_it() {
+    let cp = ControlPlane::start().unwrap_or_else(|why| panic!("{why}"));
+    let operator = rights::unrestrained(&cp).await;
+    let replica = Replica::start_with(&operator, "unrestrained", &["--await-policies"]);
+    let log = operator.with_file_name("operator-unrestrained.log");
+    eventually(SOON, "the operator says that it waits", async || {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        said.contains("a Secret that no policy should admit would be created").then_some(()).ok_or(said)
+    })
+    .await;
+    assert_ne!(replica.ask("/readyz").await.map(|(status, _)| status), Some(200));
+    let stored = ["get", "secrets,licenses.seatkeeper.dev,leases", "-o", "name"];
+    assert_eq!(Kubectl::new(&cp, SEATKEEPER).expect(&stored).await, "");
+
+    rights::apply(&cp, &["admission-policies"]).await;
+    replica.says(SOON, LEADS).await;
 }
 
 async fn may(who: &Kubectl, what: &[&str]) -> bool {

@@ -1,0 +1,63 @@
+//! Waits until the chart's admission policies restrain the operator.
+//!
+//! Helm installs kinds that it does not know last, and admission policies are such a kind: the Deployment is there before
+//! them, on an upgrade before their new version too. The operator asks the API server for what they forbid, in a dry run
+//! that would store nothing, and begins once that is refused.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::fmt::Debug;
+use std::time::Duration;
+use tokio::sync::watch;
+
+use crate::api::{License, mark, secret_type};
+use crate::cluster::client::call;
+use crate::machine::jittered;
+
+/// The name of what the operator must not write. Nothing of that name is ever stored.
+const FORBIDDEN: &str = "seatkeeper-must-not-write-this";
+/// The pause before the API server is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Returns true once every policy is in force; false if `stop` turns true first.
+pub async fn in_force(client: &Client, namespace: &str, stop: &mut watch::Receiver<bool>) -> bool {
+    // Only the newest rule of each policy forbids this.
+    let pin = json!({
+        "metadata": {"name": FORBIDDEN, "labels": {mark::PRODUCT: "any"}, "annotations": {mark::OWNER: "nobody"}},
+        "type": secret_type::TRUST,
+    });
+    let unmarked = json!({"metadata": {"name": FORBIDDEN}, "spec": {"product": "any"}});
+    loop {
+        let secret = is_refused::<Secret>(client, namespace, &pin).await;
+        let license = is_refused::<License>(client, namespace, &unmarked).await;
+        match secret.and(license) {
+            Ok(()) => return true,
+            Err(why) => tracing::warn!("waiting for the admission policies of the chart, which restrain this: {why}"),
+        }
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return false,
+            () = tokio::time::sleep(jittered(ASK_AGAIN)) => {}
+        }
+    }
+}
+
+/// Fails with the reason if the API server does not refuse to create `object`.
+async fn is_refused<K>(client: &Client, namespace: &str, object: &Value) -> Result<(), String>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let kind = K::kind(&());
+    let object = serde_json::from_value::<K>(object.clone()).map_err(|e| format!("{kind}: {e}"))?;
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    match call(Api::<K>::namespaced(client.clone(), namespace).create(&dry_run, &object)).await {
+        Err(error) if error.code() == Some(403) => Ok(()),
+        Err(error) => Err(format!("{kind}: {error}")),
+        Ok(_) => Err(format!("a {kind} that no policy should admit would be created")),
+    }
+}
