@@ -1,7 +1,7 @@
 //! A replica that does not own the ledger passes requests on to the owner.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header, request};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -19,6 +19,19 @@ use super::tls::Tls;
 
 /// Marks a request that was passed on, so that it is not passed on twice.
 const PASSED_ON: HeaderName = HeaderName::from_static("seatkeeper-passed-on");
+static HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+/// Never removed, whatever `Connection` names: without them it would be another request.
+static KEPT: [HeaderName; 3] = [header::AUTHORIZATION, header::CONTENT_TYPE, PASSED_ON];
 /// The owner has this long to answer; then it counts as out of reach. For a request that wants to wait, the time starts
 /// after its wait.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -69,10 +82,14 @@ impl Forward {
         };
         let uri = format!("{scheme}://{leader}{path}").parse::<Uri>();
         head.uri = uri.map_err(|_| nobody("the leader's address cannot be read"))?;
+        remove_hop_by_hop(&mut head.headers);
         head.headers.insert(PASSED_ON, HeaderValue::from_static("1"));
         let asked = self.ask(Request::from_parts(head, Full::new(body)));
         let error = match tokio::time::timeout(patience, asked).await {
-            Ok(Ok(reply)) => return Ok(reply.map(Either::Right)),
+            Ok(Ok(mut reply)) => {
+                remove_hop_by_hop(reply.headers_mut());
+                return Ok(reply.map(Either::Right));
+            }
             Ok(Err(error)) => Some(error),
             Err(_) => None,
         };
@@ -94,6 +111,22 @@ impl Forward {
     }
 }
 
+/// Removes the headers that are about one connection (RFC 9110, section 7.6.1), and those that `Connection` names: they
+/// mean nothing on the next one, or something else.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| !KEPT.contains(name))
+        .collect();
+    for name in HOP_BY_HOP.iter().chain(&named) {
+        headers.remove(name);
+    }
+}
+
 /// What TLS found wrong, if that is why a request could not be sent.
 fn of_tls<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     let mut next = Some(error);
@@ -111,4 +144,35 @@ fn of_tls<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
 
 fn nobody(detail: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NotOwner", detail).retry_after(Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_about_one_connection_are_not_passed_on() {
+        let name = |name: &'static str| HeaderName::from_static(name);
+        let mut headers: HeaderMap = [
+            ("connection", "close, X-Mine"),
+            ("connection", "Authorization,,x y, te"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authorization", "Basic YQ=="),
+            ("te", "trailers"),
+            ("trailer", "x-late"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("x-mine", "1"),
+            ("x-other", "1"),
+            ("authorization", "Bearer a"),
+            ("content-type", "application/json"),
+        ]
+        .into_iter()
+        .map(|(header, value)| (name(header), HeaderValue::from_bytes(value.as_bytes()).unwrap()))
+        .collect();
+        remove_hop_by_hop(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["authorization", "content-type", "x-other"]);
+    }
 }
