@@ -115,7 +115,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     let seats = SeatServer {
         thread: seat_thread,
         listener: seats_listener,
-        callers: Callers::of_cluster(seat_client),
+        callers: Callers::of_cluster(seat_client, clock.clone()),
         replicas: Some(Replicas { advertised: arguments.seats_advertise, tls }),
     };
     let servers = Servers { health: Some(listener), seats };

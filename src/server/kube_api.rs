@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::http::credential::Credential;
+use super::http::group::Group;
 use super::http::guests::Guest;
 use super::http::reply;
 use super::http::serve::{self, Service};
@@ -27,13 +28,15 @@ pub const MOST_CONNECTIONS: usize = 512;
 pub struct KubeApi {
     api: Embedded,
     credential: Credential,
+    /// Everybody with the credential.
+    owner: Group,
     metrics: Option<watch::Receiver<Arc<Metrics>>>,
 }
 
 impl KubeApi {
     /// Serves `api` to callers with `token`. `metrics` are those of the operator in this process, which may begin again.
     pub fn new(api: Embedded, token: &str, metrics: Option<watch::Receiver<Arc<Metrics>>>) -> Self {
-        KubeApi { api, credential: Credential::of(token), metrics }
+        KubeApi { api, credential: Credential::of(token), owner: Group::User("seatkeeper-up".into()), metrics }
     }
 
     /// Serves until the task is dropped.
@@ -53,11 +56,11 @@ impl Service for Connected {
     type Body = Either<Full<Bytes>, Body>;
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Self::Body> {
-        let KubeApi { api, credential, metrics } = &self.server;
+        let KubeApi { api, credential, metrics, .. } = &self.server;
         if !credential.is_in(request.headers()) {
             return unauthorized().map(Either::Left);
         }
-        self.guest.becomes_known();
+        self.guest.becomes_known(&self.server.owner);
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match (request.uri().path(), metrics) {
             ("/metrics", Some(metrics)) if is_read => metrics::shown(&metrics.borrow()).map(Either::Left),

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::http::asked::Asked;
+use super::http::body::{Arriving, Room};
 use super::http::callers::{Callers, LastCaller};
 use super::http::forward::Forward;
 use super::http::guests::Guest;
@@ -29,12 +30,13 @@ pub const MOST_CONNECTIONS: usize = 4_096;
 pub struct SeatPort {
     seats: Seats,
     forward: Option<Forward>,
+    room: Room,
 }
 
 impl SeatPort {
     /// Answers for `desk`. `forward` is `None` if there are no other replicas.
     pub fn new(desk: Desk, callers: Callers, forward: Option<Forward>) -> Self {
-        SeatPort { seats: Seats { desk, callers }, forward }
+        SeatPort { seats: Seats { desk, callers }, forward, room: Room::default() }
     }
 
     /// Serves HTTP until the task is dropped.
@@ -55,6 +57,7 @@ impl SeatPort {
     async fn answer(&self, request: Request<Incoming>, shown: &LastCaller) -> Result<Reply, Problem> {
         let caller = &*self.seats.callers.identify(request.headers(), shown).await?;
         let (head, body) = request.into_parts();
+        let body = Arriving { body, room: &self.room, caller };
         let Some((route, id)) = routes::find(&head.method, head.uri.path()) else {
             return Ok(routes::not_found(&head.method, head.uri.path()));
         };

@@ -1,8 +1,7 @@
 //! A request as it reaches its handler.
 
-use hyper::body::Incoming;
-
-use super::callers::Caller;
+use super::body::Arriving;
+use super::caller::Caller;
 
 /// A request for a path that there is, from a caller that is known.
 pub struct Asked<'r> {
@@ -10,5 +9,5 @@ pub struct Asked<'r> {
     /// The part of the path that its route leaves open, percent-encoded; empty if there is none.
     pub id: &'r str,
     pub query: Option<&'r str>,
-    pub body: Incoming,
+    pub body: Arriving<'r>,
 }

@@ -5,9 +5,13 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::problem::Problem;
+use super::caller::Caller;
+use super::group::Group;
+use super::problem::{A_MOMENT, Problem};
 use super::reply::shown;
 
 /// The longest body that is accepted.
@@ -16,35 +20,122 @@ pub const MOST_BYTES: usize = 1024 * 1024;
 /// A body has this long to arrive: nobody may fill the memory with bodies that never end.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Reads the whole body. Fails if it breaks off, has more than `MOST_BYTES`, or takes longer than `DEADLINE`.
-pub async fn whole(body: Incoming) -> Result<Bytes, Problem> {
-    let too_slow = || {
-        let detail = format!("the body took longer than {} s: send it at once", DEADLINE.as_secs());
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "BodyTooSlow", detail)
-    };
-    tokio::time::timeout(DEADLINE, collect(body)).await.map_err(|_| too_slow())?
+/// Room for the bodies that are arriving, over all connections: callers that were found to have a right do not share it
+/// with those that were not.
+pub struct Room {
+    with_right: Share,
+    without: Share,
 }
 
-async fn collect(mut body: Incoming) -> Result<Bytes, Problem> {
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(part) = frame.map_err(|_| Problem::invalid("the body broke off"))?.into_data() else { continue };
-        if part.len() > MOST_BYTES - all.len() {
-            let detail = format!("the body has more than {MOST_BYTES} bytes: split it into several requests");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BodyTooLarge", detail));
-        }
-        // Most bodies come in one piece.
-        if all.is_empty() && body.is_end_stream() {
-            return Ok(part);
-        }
-        all.extend_from_slice(&part);
+impl Default for Room {
+    fn default() -> Self {
+        let share = |all, each| Share { all: all * MOST_BYTES, each: each * MOST_BYTES, taken: Mutex::default() };
+        Room { with_right: share(32, 8), without: share(8, 1) }
     }
-    Ok(all.freeze())
+}
+
+/// How many bytes may be taken, in all and by one group.
+struct Share {
+    all: usize,
+    each: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    groups: HashMap<Group, usize>,
+}
+
+impl Share {
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one body has taken of its share, until it is dropped.
+struct Held<'r> {
+    share: &'r Share,
+    group: &'r Group,
+    bytes: usize,
+}
+
+impl Held<'_> {
+    /// Takes more; false if there is not as much left.
+    fn take(&mut self, bytes: usize) -> bool {
+        let mut taken = self.share.taken();
+        let of_group = taken.groups.get(self.group).copied().unwrap_or(0);
+        let may = bytes <= self.share.all - taken.all && bytes <= self.share.each - of_group;
+        if may {
+            taken.all += bytes;
+            taken.groups.insert(self.group.clone(), of_group + bytes);
+            self.bytes += bytes;
+        }
+        may
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
+        let mut taken = self.share.taken();
+        taken.all -= self.bytes;
+        if let Some(of_group) = taken.groups.get_mut(self.group) {
+            *of_group -= self.bytes;
+            if *of_group == 0 {
+                taken.groups.remove(self.group);
+            }
+        }
+    }
+}
+
+/// A body of which nothing has been read.
+pub struct Arriving<'r> {
+    pub body: Incoming,
+    pub room: &'r Room,
+    pub caller: &'r Caller,
+}
+
+impl Arriving<'_> {
+    /// Reads the whole body. Fails if it breaks off, has more than `MOST_BYTES`, takes longer than `DEADLINE`, or finds
+    /// no room.
+    pub async fn whole(self) -> Result<Bytes, Problem> {
+        let too_slow = || {
+            let detail = format!("the body took longer than {} s: send it at once", DEADLINE.as_secs());
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "BodyTooSlow", detail)
+        };
+        tokio::time::timeout(DEADLINE, self.collect()).await.map_err(|_| too_slow())?
+    }
+
+    async fn collect(mut self) -> Result<Bytes, Problem> {
+        let mut all = BytesMut::new();
+        let share = if self.caller.has_right() { &self.room.with_right } else { &self.room.without };
+        let mut held = Held { share, group: &self.caller.group, bytes: 0 };
+        while let Some(frame) = self.body.frame().await {
+            let Ok(part) = frame.map_err(|_| Problem::invalid("the body broke off"))?.into_data() else { continue };
+            if part.len() > MOST_BYTES - all.len() {
+                let detail = format!("the body has more than {MOST_BYTES} bytes: split it into several requests");
+                return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BodyTooLarge", detail));
+            }
+            // Most bodies come in one piece.
+            if all.is_empty() && self.body.is_end_stream() {
+                return Ok(part);
+            }
+            if !held.take(part.len()) {
+                let detail = "too many large bodies are arriving at once: ask again, or send smaller ones";
+                return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "Overloaded", detail).retry_after(A_MOMENT));
+            }
+            all.extend_from_slice(&part);
+        }
+        Ok(all.freeze())
+    }
 }
 
 /// Reads a body as JSON. An error names the field and the line.
-pub async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
-    let body = whole(body).await?;
+pub async fn read<T: DeserializeOwned>(body: Arriving<'_>) -> Result<T, Problem> {
+    let body = body.whole().await?;
     serde_json::from_slice(&body).map_err(|error| {
         // The field is looked for only after an error, because reading with paths is slower.
         let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(&body));
@@ -52,4 +143,26 @@ pub async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
         let field = field.map_or(String::new(), |path| format!(" `{}`:", shown(&path)));
         Problem::invalid(format!("the body cannot be read:{field} {error}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_share_what_there_is_and_leave_nothing_behind() {
+        let room = Room::default();
+        let groups: Vec<Group> = (0..10).map(|n| Group::of(&format!("user-{n}"))).collect();
+        let hold = |share, group: usize| Held { share, group: &groups[group], bytes: 0 };
+        let mut held: Vec<_> = (0..10).map(|group| hold(&room.without, group)).collect();
+        assert!(held[0].take(MOST_BYTES), "a group may send one body, however large");
+        assert!(!held[0].take(1) && !hold(&room.without, 0).take(1));
+        let all = held[1..].iter_mut().filter_map(|held| held.take(MOST_BYTES).then_some(())).count();
+        assert_eq!(all, 7, "eight groups at a time");
+        assert!(hold(&room.with_right, 0).take(MOST_BYTES), "who has a right does not share with them");
+        drop(held);
+        for share in [&room.with_right, &room.without] {
+            assert!(share.taken().all == 0 && share.taken().groups.is_empty());
+        }
+    }
 }

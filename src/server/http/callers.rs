@@ -5,70 +5,28 @@
 //! had a right is told that it is missing only once the API server has denied it for `DOUBT`.
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
-use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::Client;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+pub use super::caller::{Caller, Object, Right};
 
 use super::answers::{CachedAnswers, Finding, TRUSTED};
 use super::credential::{Credential, TokenHash, bearer_token, hash_of};
 use super::guests::Guest;
 use super::problem::Problem;
-use crate::cluster::client::{CallError, call};
+use super::reviews::{Known, Reviews, caller_unknown, not_valid, review_of, unauthorized};
+use crate::cluster::clock::Clock;
 use crate::domain::tick::Moment;
 use crate::machine::monotonic;
 
-/// The audience that a token has to be issued for.
-pub const AUDIENCE: &str = "seatkeeper";
 /// How long a denial is cached. Short, because the right may be granted meanwhile.
 const DENIAL_COUNTS: Duration = Duration::from_secs(1);
 /// A caller that had the right is told that it is missing only after the API server has denied it for this long: one
 /// that has just started denies rights that exist (the siege in `tests/e2e/safety` found it). Nothing is granted
 /// meanwhile.
 const DOUBT: Duration = Duration::from_secs(5);
-const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
-
-/// A caller with a valid token.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Caller {
-    pub user: Arc<str>,
-    uid: Option<String>,
-    groups: Vec<String>,
-    extra: BTreeMap<String, Vec<String>>,
-}
-
-impl Caller {
-    /// The namespace of a ServiceAccount; `None` for any other user.
-    pub fn namespace(&self) -> Option<&str> {
-        self.user.strip_prefix(SERVICE_ACCOUNT)?.split(':').next()
-    }
-}
-
-/// A right in terms of RBAC: a verb on a subresource. It may exist in RBAC alone, as `licenses/seats` does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Right {
-    pub verb: &'static str,
-    pub group: &'static str,
-    pub resource: &'static str,
-    pub subresource: &'static str,
-}
-
-impl fmt::Display for Right {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}/{}", self.verb, self.resource, self.subresource)
-    }
-}
-
-/// The object that a right is about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Object {
-    pub namespace: Arc<str>,
-    pub name: Arc<str>,
-}
 
 /// What the API server has answered about a right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,15 +94,16 @@ impl LastCaller {
 
 /// The API server, and what it has answered.
 pub struct Cluster {
-    client: Client,
-    known: CachedAnswers<TokenHash, Arc<Caller>>,
-    rights: CachedAnswers<(Arc<str>, Right, Object), Verdict>,
+    reviews: Arc<Reviews>,
+    known: CachedAnswers<TokenHash, Known>,
+    rights: CachedAnswers<([u8; 32], Right, Object), Verdict>,
 }
 
 impl Callers {
-    pub fn of_cluster(client: Client) -> Self {
+    /// Asks the API server with `client`. `clock` says which tokens have expired.
+    pub fn of_cluster(client: Client, clock: Clock) -> Self {
         Callers::Cluster(Box::new(Cluster {
-            client,
+            reviews: Arc::new(Reviews::new(client, clock)),
             known: CachedAnswers::default(),
             rights: CachedAnswers::default(),
         }))
@@ -164,16 +123,17 @@ impl Callers {
         let hash = hash_of(token);
         let (caller, until) = match self {
             Callers::Credential(credential) if credential.has(&hash) => {
-                let (user, extra) = ("seatkeeper-up".into(), BTreeMap::new());
-                (Arc::new(Caller { user, uid: None, groups: Vec::new(), extra }), Moment::MAX)
+                let caller = Caller::new("seatkeeper-up", None, Vec::new(), BTreeMap::new());
+                caller.is_allowed();
+                (Arc::new(caller), Moment::MAX)
             }
             Callers::Credential(_) => {
                 return Err(unauthorized("this is not the token in the data folder of `seatkeeper up`: send that one"));
             }
-            Callers::Cluster(cluster) => cluster.identify(hash, token).await?,
+            Callers::Cluster(cluster) => cluster.identify(hash, token, shown.guest.clone()).await?,
         };
         // Noted before the answer, because the first one may take long.
-        shown.guest.iter().for_each(|guest| guest.becomes_known());
+        shown.guest.iter().for_each(|guest| guest.becomes_known(&caller.group));
         *shown.last() = given.map(|given| Last { header: given.as_bytes().into(), caller: caller.clone(), until });
         Ok(caller)
     }
@@ -186,7 +146,12 @@ impl Callers {
             Callers::Cluster(cluster) => cluster,
         };
         match cluster.verdict(caller, right, object).await? {
-            Verdict::Allowed => Ok(()),
+            Verdict::Allowed => {
+                if !caller.has_right() {
+                    caller.is_allowed();
+                }
+                Ok(())
+            }
             Verdict::InDoubt { .. } => {
                 let detail =
                     "the API server denies a right that it granted before, as it may just after a restart; ask again";
@@ -207,82 +172,29 @@ impl Callers {
 
 impl Cluster {
     /// The caller with this token, and until when the answer counts.
-    async fn identify(&self, hash: TokenHash, token: &str) -> Result<(Arc<Caller>, Moment), Problem> {
-        self.known.answer(hash, |_| whose(self.client.clone(), token.to_owned())).await
+    async fn identify(
+        &self,
+        hash: TokenHash,
+        token: &str,
+        guest: Option<Arc<Guest>>,
+    ) -> Result<(Arc<Caller>, Moment), Problem> {
+        let ask = |before| self.reviews.clone().whose(token.to_owned(), before, guest);
+        let (known, until) = self.known.answer(hash, ask).await?;
+        Ok((known.ok_or_else(|| not_valid("the API server does not accept it"))?, until))
     }
 
     async fn verdict(&self, caller: &Caller, right: Right, object: &Object) -> Result<Verdict, Problem> {
-        let key = (caller.user.clone(), right, object.clone());
-        let review = || review_of(caller, right, object);
-        Ok(self.rights.answer(key, |before| verdict(self.client.clone(), review(), before)).await?.0)
+        let key = (caller.identity, right, object.clone());
+        let ask = |before| {
+            let allows = self.reviews.clone().allows(caller.group.clone(), review_of(caller, right, object));
+            verdict(allows, before)
+        };
+        Ok(self.rights.answer(key, ask).await?.0)
     }
 }
 
-async fn whose(client: Client, token: String) -> Finding<Arc<Caller>> {
-    let review = TokenReview {
-        spec: TokenReviewSpec { token, audiences: Some(vec![AUDIENCE.to_owned()]) },
-        ..TokenReview::default()
-    };
-    let api: Api<TokenReview> = Api::all(client);
-    let review = call(api.create(&PostParams::default(), &review))
-        .await
-        .map_err(|error| unknown(&error, "the caller cannot be identified"))?;
-    let status = review.status.unwrap_or_default();
-    let for_us = status.audiences.iter().flatten().any(|audience| audience == AUDIENCE);
-    let Some(UserInfo { username: Some(user), uid, groups, extra }) =
-        status.user.filter(|_| status.authenticated == Some(true) && for_us)
-    else {
-        let detail = "the token is not valid, or not made for audience `seatkeeper`: \
-                          mount a projected ServiceAccount token with that audience";
-        return Err(unauthorized(detail));
-    };
-    let caller =
-        Caller { user: user.into(), uid, groups: groups.unwrap_or_default(), extra: extra.unwrap_or_default() };
-    Ok((Arc::new(caller), TRUSTED))
-}
-
-fn review_of(caller: &Caller, right: Right, object: &Object) -> SubjectAccessReview {
-    SubjectAccessReview {
-        spec: SubjectAccessReviewSpec {
-            user: Some(caller.user.to_string()),
-            uid: caller.uid.clone(),
-            groups: Some(caller.groups.clone()),
-            extra: Some(caller.extra.clone()),
-            resource_attributes: Some(ResourceAttributes {
-                group: Some(right.group.into()),
-                resource: Some(right.resource.into()),
-                subresource: Some(right.subresource.into()),
-                namespace: Some(object.namespace.to_string()),
-                name: Some(object.name.to_string()),
-                verb: Some(right.verb.into()),
-                ..ResourceAttributes::default()
-            }),
-            ..SubjectAccessReviewSpec::default()
-        },
-        ..SubjectAccessReview::default()
-    }
-}
-
-async fn verdict(client: Client, review: SubjectAccessReview, before: Option<Verdict>) -> Finding<Verdict> {
-    let api: Api<SubjectAccessReview> = Api::all(client);
-    let review = call(api.create(&PostParams::default(), &review))
-        .await
-        .map_err(|error| unknown(&error, "the caller's rights cannot be checked"))?;
-    Ok(Verdict::after(before, review.status.is_some_and(|status| status.allowed), monotonic()))
-}
-
-fn unauthorized(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "Unauthorized", detail)
-}
-
-/// The refusal if the API server does not answer as it should. `what` says what could not be done.
-fn unknown(error: &CallError, what: &str) -> Problem {
-    tracing::warn!(%error, "{what}");
-    caller_unknown(&format!("{what} at present: the API server does not answer as it should"))
-}
-
-fn caller_unknown(detail: &str) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "CallerUnknown", detail).retry_after(Duration::from_secs(1))
+async fn verdict(allows: impl Future<Output = Result<bool, Problem>>, before: Option<Verdict>) -> Finding<Verdict> {
+    Ok(Verdict::after(before, allows.await?, monotonic()))
 }
 
 #[cfg(test)]

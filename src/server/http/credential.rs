@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
 
 /// The longest token that is looked at, in bytes.
-const LONGEST_TOKEN: usize = 16 * 1024;
+const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// The token of the header `Authorization: Bearer TOKEN`; `None` if there is none, or it is too long.
 pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::time::Duration;
 use tokio::sync::watch;
 
-use super::body::whole;
+use super::body::Arriving;
 use super::connector::connector;
 use super::problem::Problem;
 use super::reply::Reply;
@@ -66,14 +66,15 @@ impl Forward {
     pub async fn pass_on(
         &self,
         mut head: request::Parts,
-        body: Incoming,
+        body: Arriving<'_>,
         wait: impl FnOnce(&[u8]) -> Duration,
     ) -> Result<Reply, Problem> {
         let leader = self.leader.borrow().clone();
         let leader = leader
             .filter(|_| !head.headers.contains_key(PASSED_ON))
             .ok_or_else(|| nobody("no replica owns the seats at present: another one is taking over"))?;
-        let body = whole(body).await?;
+        let caller = body.caller;
+        let body = body.whole().await?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let patience = PATIENCE + wait(&body);
         let scheme = match self.way {
@@ -87,6 +88,10 @@ impl Forward {
         let asked = self.ask(Request::from_parts(head, Full::new(body)));
         let error = match tokio::time::timeout(patience, asked).await {
             Ok(Ok(mut reply)) => {
+                // The owner has checked its rights.
+                if reply.status() == StatusCode::CREATED {
+                    caller.is_allowed();
+                }
                 remove_hop_by_hop(reply.headers_mut());
                 return Ok(reply.map(Either::Right));
             }

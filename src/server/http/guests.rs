@@ -1,28 +1,46 @@
-//! Connections of a server that anybody on the machine can reach: bounded in number, and a caller without the
-//! credential cannot crowd out one that has it.
+//! Connections of a server that anybody on the machine can reach: bounded in number, in all and for each group of
+//! callers. A caller without the credential cannot crowd out one that has it, and no caller all others.
 
 use futures::task::AtomicWaker;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// The open connections, the oldest first. When there is no room, the oldest that has not shown the credential is
-/// closed; if all have shown it, the newcomer is.
+use super::group::Group;
+
+/// One in this many places is kept free for newcomers, and a single address has four times as many without the
+/// credential.
+const FOR_NEWCOMERS: usize = 16;
+
+/// The open connections. When there is no room, the oldest of those that have not shown the credential is closed, of
+/// the address that has most of them. When those that have shown it leave no room for newcomers, the oldest of the
+/// largest group is closed.
 #[derive(Clone)]
 pub struct Guests {
-    present: Arc<Mutex<BTreeMap<u64, Weak<Guest>>>>,
+    present: Arc<Mutex<Present>>,
     room: usize,
+}
+
+#[derive(Default)]
+struct Present {
+    /// The guests of each group, the oldest first. No group is empty.
+    groups: HashMap<Group, BTreeMap<u64, Weak<Guest>>>,
+    all: usize,
+    /// How many of them have shown the credential.
+    known: usize,
 }
 
 /// The other end of a connection.
 pub struct Guest {
     number: u64,
-    /// Whether it has shown the credential.
-    known: AtomicBool,
+    address: IpAddr,
+    /// Whose credential it has shown first.
+    known: OnceLock<Group>,
     sent_away: AtomicBool,
     /// The task that reads and writes.
     task: AtomicWaker,
@@ -35,43 +53,122 @@ impl Guests {
         Guests { present: Arc::default(), room }
     }
 
-    /// Admits a connection. `None` if there is no room: the connection is closed.
-    pub fn admit(&self, stream: TcpStream) -> Option<Connection> {
+    /// Admits a connection from `address`. If there is no room for it, another one is closed.
+    pub fn admit(&self, stream: TcpStream, address: IpAddr) -> Connection {
+        Connection { stream, guest: self.enter(address) }
+    }
+
+    fn enter(&self, address: IpAddr) -> Arc<Guest> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        if self.all().len() >= self.room {
-            // Collected first, which frees the lock again: a guest that is dropped meanwhile takes the same lock.
-            let present: Vec<Arc<Guest>> = self.all().values().filter_map(Weak::upgrade).collect();
-            let stranger = present.iter().find(|guest| !guest.known.load(Relaxed))?;
-            self.all().remove(&stranger.number);
-            stranger.sent_away.store(true, Relaxed);
-            stranger.task.wake();
-        }
         let guest = Arc::new(Guest {
             number: COUNT.fetch_add(1, Relaxed),
-            known: AtomicBool::new(false),
+            address,
+            known: OnceLock::new(),
             sent_away: AtomicBool::new(false),
             task: AtomicWaker::new(),
             all: self.clone(),
         });
-        self.all().insert(guest.number, Arc::downgrade(&guest));
-        Some(Connection { stream, guest })
+        let group = Group::at(address);
+        let leaves = {
+            let mut present = self.present();
+            let from_there = present.groups.get(&group).map_or(0, BTreeMap::len);
+            let leaves = match () {
+                () if from_there >= self.newcomers() * 4 => present.oldest_of(&group),
+                () if present.all >= self.room => present.largest(false).and_then(|group| present.oldest_of(&group)),
+                () => None,
+            };
+            present.add(group, &guest);
+            leaves
+        };
+        send_away(leaves);
+        guest
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<u64, Weak<Guest>>> {
+    fn newcomers(&self) -> usize {
+        (self.room / FOR_NEWCOMERS).max(1)
+    }
+
+    fn present(&self) -> MutexGuard<'_, Present> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Not under the lock: a guest that is dropped takes it.
+fn send_away(guest: Option<Arc<Guest>>) {
+    if let Some(guest) = guest {
+        guest.sent_away.store(true, Relaxed);
+        guest.task.wake();
+    }
+}
+
+impl Present {
+    fn add(&mut self, group: Group, guest: &Arc<Guest>) {
+        self.all += 1;
+        self.known += usize::from(is_known(&group));
+        self.groups.entry(group).or_default().insert(guest.number, Arc::downgrade(guest));
+    }
+
+    /// Removes a guest; `None` if it is not there.
+    fn remove(&mut self, group: &Group, number: u64) -> Option<Weak<Guest>> {
+        let guests = self.groups.get_mut(group)?;
+        let guest = guests.remove(&number)?;
+        if guests.is_empty() {
+            self.groups.remove(group);
+        }
+        self.all -= 1;
+        self.known -= usize::from(is_known(group));
+        Some(guest)
+    }
+
+    fn oldest_of(&mut self, group: &Group) -> Option<Arc<Guest>> {
+        let number = *self.groups.get(group)?.keys().next()?;
+        self.remove(group, number)?.upgrade()
+    }
+
+    /// The largest group of those that have shown the credential, or of those that have not.
+    fn largest(&self, known: bool) -> Option<Group> {
+        let groups = self.groups.iter().filter(|(group, _)| is_known(group) == known);
+        groups.max_by_key(|(_, guests)| guests.len()).map(|(group, _)| group.clone())
+    }
+}
+
+fn is_known(group: &Group) -> bool {
+    !matches!(group, Group::Address(_))
+}
+
 impl Guest {
-    /// Notes that it has shown the credential.
-    pub fn becomes_known(&self) {
-        self.known.store(true, Relaxed);
+    /// The group of those who come from the same address.
+    pub fn at(&self) -> Group {
+        Group::at(self.address)
+    }
+
+    /// Notes that it has shown the credential of `group`. Only the first one counts: a replica that passes requests on
+    /// shows those of many.
+    pub fn becomes_known(self: &Arc<Self>, group: &Group) {
+        if self.known.get().is_some() {
+            return;
+        }
+        let leaves = {
+            let mut present = self.all.present();
+            // It may have been sent away meanwhile.
+            if self.known.get().is_some() || present.remove(&self.at(), self.number).is_none() {
+                return;
+            }
+            let _ = self.known.set(group.clone());
+            present.add(group.clone(), self);
+            match present.known > (self.all.room - self.all.newcomers()).max(1) {
+                true => present.largest(true).and_then(|group| present.oldest_of(&group)),
+                false => None,
+            }
+        };
+        send_away(leaves);
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.all.all().remove(&self.number);
+        let group = self.known.get().cloned().unwrap_or_else(|| self.at());
+        self.all.present().remove(&group, self.number);
     }
 }
 
@@ -133,14 +230,66 @@ mod tests {
         let address = listener.local_addr().expect("it is bound");
         let guests = Guests::with_room(1);
         let silent = TcpStream::connect(address).await.expect("it listens");
-        let mut first = guests.admit(listener.accept().await.expect("it comes").0).expect("there is room");
+        let admitted = async || {
+            let (stream, from) = listener.accept().await.expect("it comes");
+            guests.admit(stream, from.ip())
+        };
+        let mut first = admitted().await;
         let writing = tokio::spawn(async move { while first.write_all(&[0; 65_536]).await.is_ok() {} });
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         assert!(!writing.is_finished(), "it waits for the other end to read");
         let _second = TcpStream::connect(address).await.expect("it listens");
-        assert!(guests.admit(listener.accept().await.expect("it comes").0).is_some());
+        let _second_here = admitted().await;
         let ended = tokio::time::timeout(std::time::Duration::from_secs(5), writing).await;
         assert!(ended.is_ok(), "it was not sent away");
         drop(silent);
+    }
+
+    fn stays(guest: &Arc<Guest>) -> bool {
+        !guest.sent_away.load(Relaxed)
+    }
+
+    fn address(n: u8) -> IpAddr {
+        [10, 0, 0, n].into()
+    }
+
+    #[test]
+    fn an_address_has_a_quarter_of_the_room_and_makes_room_for_others_first() {
+        let guests = Guests::with_room(16);
+        let crowd: Vec<_> = (0..8).map(|_| guests.enter(address(1))).collect();
+        assert_eq!(crowd.iter().filter(|guest| stays(guest)).count(), 4);
+        assert!(!stays(&crowd[0]) && stays(&crowd[7]), "the oldest leaves");
+        let others: Vec<_> = (2..=9).flat_map(|n| [(); 2].map(|()| guests.enter(address(n)))).collect();
+        assert_eq!(guests.present().all, 16);
+        assert!(crowd.iter().filter(|guest| stays(guest)).count() <= 2, "the most crowded address makes room");
+        drop((crowd, others));
+        let present = guests.present();
+        assert_eq!((present.all, present.known, present.groups.len()), (0, 0, 0));
+    }
+
+    /// The attack: connections of one caller without any right, each of which has shown its token. They used to leave no
+    /// room for anybody else.
+    #[test]
+    fn the_largest_group_makes_room_and_a_newcomer_finds_some() {
+        let guests = Guests::with_room(64);
+        let (victim, intruder) = (Group::of("victim"), Group::of("intruder"));
+        let known = |n, group: &Group| {
+            let guest = guests.enter(address(n));
+            guest.becomes_known(group);
+            guest
+        };
+        let held: Vec<_> = (0..5).map(|_| known(1, &victim)).collect();
+        let crowd: Vec<_> = (0..200).map(|_| known(2, &intruder)).collect();
+        assert_eq!(guests.present().known, 60);
+        assert!(held.iter().all(stays));
+        assert_eq!(crowd.iter().filter(|guest| stays(guest)).count(), 55);
+        let silent: Vec<_> = (0..20).map(|_| guests.enter(address(3))).collect();
+        assert_eq!(silent.iter().filter(|guest| stays(guest)).count(), 4);
+        let late = known(1, &victim);
+        assert!(stays(&late) && held.iter().all(stays));
+        assert!(crowd.iter().filter(|guest| stays(guest)).count() <= 55, "strangers push out none of them");
+        late.becomes_known(&intruder);
+        crowd[0].becomes_known(&intruder);
+        assert!(guests.present().all <= 64);
     }
 }

@@ -7,7 +7,10 @@
 //! | What does a handler get? | `asked.rs`; its body: `body.rs` |
 //! | What does an answer look like? | `reply.rs`; a refusal: `problem.rs` |
 //! | How does a handler describe itself? | `operation.rs` |
-//! | Who is the caller, and what may it do? | `callers.rs`; one fixed token: `credential.rs` |
+//! | Who is the caller, and what may it do? | `callers.rs`, `caller.rs`; one fixed token: `credential.rs` |
+//! | What is the API server asked, and how often? | `reviews.rs`; in turn: `turns.rs` |
+//! | Has the cluster signed this token? | `token.rs` |
+//! | Who shares connections, bodies and reviews? | `group.rs` |
 //! | How long does an answer of the API server count? | `answers.rs` |
 //! | Which certificate is shown, and which is trusted? | `tls.rs` |
 //! | How is a request passed on to the replica that leads? | `forward.rs`, over `connector.rs` |
@@ -15,13 +18,18 @@
 pub mod answers;
 pub mod asked;
 pub mod body;
+mod caller;
 pub mod callers;
 mod connector;
 pub mod credential;
 pub mod forward;
+pub mod group;
 pub mod guests;
 pub mod operation;
 pub mod problem;
 pub mod reply;
+mod reviews;
 pub mod serve;
 pub mod tls;
+mod token;
+mod turns;

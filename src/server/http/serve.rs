@@ -1,5 +1,5 @@
-//! Connections: bounded in number, each with its own task, over TLS or not. One that has not shown the credential makes
-//! room for others (`guests.rs`).
+//! Connections: bounded in number, size and age, each with its own task, over TLS or not. `guests.rs` says which one
+//! makes room for others.
 
 use http::{Request, Response};
 use http_body::Body;
@@ -8,6 +8,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,6 +27,11 @@ const SILENT: Duration = Duration::from_secs(120);
 /// A client has this long to finish its TLS handshake; then it is cut off. So are replicas that watch this one over a
 /// silent connection (`cluster/watch_leader.rs`): they open another.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The most bytes of a request that are read before they are used: its head has to fit. Thousands of heads that never end
+/// fit into memory.
+const MOST_READ_AHEAD: usize = 16 * 1024;
+/// After this time a connection ends with the answer to its next request.
+const AGE: Duration = Duration::from_secs(3_600);
 
 /// Answers the requests of one connection, one after another.
 pub trait Service: Send + Sync + 'static {
@@ -68,11 +74,9 @@ async fn accept(listener: TcpListener, most: usize, take: impl Fn(Connection)) {
     let guests = Guests::with_room(most);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 let _ = stream.set_nodelay(true);
-                if let Some(connection) = guests.admit(stream) {
-                    take(connection);
-                }
+                take(guests.admit(stream, from.ip()));
             }
             Err(_) => tokio::time::sleep(OUT_OF_FILES).await,
         }
@@ -82,10 +86,16 @@ async fn accept(listener: TcpListener, most: usize, take: impl Fn(Connection)) {
 async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, service: impl Service) {
     let service = &service;
     let answering = service_fn(async move |request| Ok::<_, Infallible>(service.answer(request).await));
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(SILENT)
+            .max_buf_size(MOST_READ_AHEAD)
+            .serve_connection(TokioIo::new(stream), answering)
+    );
     // If the connection breaks, there is nobody left to notify.
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(SILENT)
-        .serve_connection(TokioIo::new(stream), answering)
-        .await;
+    if tokio::time::timeout(AGE, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
 }

@@ -16,7 +16,7 @@ pub fn describe(schemas: &mut SchemaGenerator) -> Operation {
     Operation::new("evictSeats", "Free the seats of a user, or all of a License")
         .parameters(query::of_license())
         .answer::<Evicted>(schemas, 200, "The seats are free.")
-        .problems(schemas, reasons(&[400, 401, 403, 404, 503]))
+        .problems(schemas, reasons(&[400, 401, 403, 404, 429, 503]))
 }
 
 pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {

@@ -18,7 +18,7 @@ pub fn describe(schemas: &mut SchemaGenerator) -> Operation {
     Operation::new("keepSeat", "A heartbeat")
         .of_path(id::parameter())
         .answer::<HeartbeatAnswer>(schemas, 200, "The seat is held for `ttlSeconds` from when the request was sent.")
-        .problems(schemas, reasons(&[400, 401, 403, 404, 410, 503]))
+        .problems(schemas, reasons(&[400, 401, 403, 404, 410, 429, 503]))
 }
 
 pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
@@ -37,7 +37,7 @@ pub fn describe_several(schemas: &mut SchemaGenerator) -> Operation {
     Operation::new("keepSeats", "Heartbeats of several seats")
         .body::<Heartbeats>(schemas)
         .answer::<HeartbeatAnswer>(schemas, 200, "The seats are kept, except those listed as lost.")
-        .problems(schemas, reasons(&[400, 401, 403, 404, 408, 413, 503]))
+        .problems(schemas, reasons(&[400, 401, 403, 404, 408, 413, 429, 503]))
 }
 
 pub async fn answer_several(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {

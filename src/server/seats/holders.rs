@@ -24,7 +24,7 @@ pub fn describe(schemas: &mut SchemaGenerator) -> Operation {
     Operation::new("listSeats", "List who holds which seat, and since when")
         .parameters(query::of_license().into_iter().chain(page).collect())
         .answer::<Holders>(schemas, 200, "A page of the holders, and how many seats of each pool are in use.")
-        .problems(schemas, reasons(&[400, 401, 403, 404, 503]))
+        .problems(schemas, reasons(&[400, 401, 403, 404, 429, 503]))
 }
 
 pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {

@@ -15,7 +15,7 @@ pub fn describe(schemas: &mut SchemaGenerator) -> Operation {
     Operation::new("releaseSeat", "Give a seat back")
         .of_path(id::parameter())
         .nothing(204, "The seat is no longer held.")
-        .problems(schemas, reasons(&[400, 401, 403, 404, 503]))
+        .problems(schemas, reasons(&[400, 401, 403, 404, 429, 503]))
 }
 
 pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {

@@ -124,6 +124,11 @@ impl Replica {
         .await;
     }
 
+    /// Returns the id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Ends it with SIGKILL.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("the replica is our own process");
@@ -131,7 +136,7 @@ impl Replica {
 
     /// Sends SIGTERM, as a kubelet does.
     pub async fn terminate(&self) {
-        let pid = self.child.id().expect("it runs").to_string();
+        let pid = self.pid().to_string();
         let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status().await;
         assert!(sent.expect("sh can be started").success(), "process {pid} could not be told to end");
     }

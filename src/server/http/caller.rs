@@ -1,0 +1,98 @@
+//! A caller, what it may have a right to, and what a right is.
+
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::group::{Group, namespace_of};
+
+/// A caller with a valid token.
+#[derive(Debug)]
+pub struct Caller {
+    pub user: Arc<str>,
+    pub(super) uid: Option<String>,
+    pub(super) groups: Vec<String>,
+    pub(super) extra: BTreeMap<String, Vec<String>>,
+    /// Stands for all of the above: two callers with the same name may differ in the rest, and in what they may do.
+    pub(super) identity: [u8; 32],
+    /// Those with whom it shares what there is.
+    pub group: Group,
+    /// Whether it was found to have any right at all.
+    has_right: AtomicBool,
+}
+
+impl Caller {
+    /// A user with this name, as the API server describes it.
+    pub fn new(user: &str, uid: Option<String>, groups: Vec<String>, extra: BTreeMap<String, Vec<String>>) -> Self {
+        // Strings and lists always serialise.
+        let all = serde_json::to_vec(&(user, &uid, &groups, &extra)).unwrap_or_default();
+        let (identity, group) = (Sha256::digest(all).into(), Group::of(user));
+        Caller { user: user.into(), uid, groups, extra, identity, group, has_right: AtomicBool::new(false) }
+    }
+
+    /// The namespace of a ServiceAccount; `None` for any other user.
+    pub fn namespace(&self) -> Option<&str> {
+        namespace_of(&self.user)
+    }
+
+    /// Whether it was found to have any right at all.
+    pub fn has_right(&self) -> bool {
+        self.has_right.load(Relaxed)
+    }
+
+    /// Notes that it has a right.
+    pub fn is_allowed(&self) {
+        self.has_right.store(true, Relaxed);
+    }
+}
+
+/// A right in terms of RBAC: a verb on a subresource. It may exist in RBAC alone, as `licenses/seats` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Right {
+    pub verb: &'static str,
+    pub group: &'static str,
+    pub resource: &'static str,
+    pub subresource: &'static str,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.verb, self.resource, self.subresource)
+    }
+}
+
+/// The object that a right is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Object {
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_of_the_same_name_who_differ_in_anything_else_are_not_the_same() {
+        let caller = |uid: Option<&str>, groups: &[&str], extra: &[(&str, &[&str])]| {
+            let texts = |of: &[&str]| of.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+            let extra = extra.iter().map(|(name, values)| ((*name).to_owned(), texts(values))).collect();
+            Caller::new("u", uid.map(str::to_owned), texts(groups), extra).identity
+        };
+        let all = [
+            caller(None, &[], &[]),
+            caller(Some(""), &[], &[]),
+            caller(Some("1"), &[], &[]),
+            caller(None, &["a", "b"], &[]),
+            caller(None, &["a,b"], &[]),
+            caller(None, &[], &[("a", &["b"])]),
+            caller(None, &[], &[("a", &["b", ""])]),
+            caller(None, &[], &[("a", &[]), ("b", &[])]),
+        ];
+        for (nth, one) in all.iter().enumerate() {
+            assert_eq!(all.iter().position(|other| other == one), Some(nth));
+        }
+    }
+}
