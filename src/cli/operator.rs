@@ -16,7 +16,7 @@ use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::machine::random_bytes;
 use crate::operator::servers::{Replicas, SeatServer, Servers, TlsFiles};
 use crate::operator::settings::{Policies, Settings};
-use crate::operator::{self, End};
+use crate::operator::{self, Clients, End};
 use crate::server::http::callers::Callers;
 
 /// Runs the operator: keeps the Plans, Subscriptions and Licenses of the cluster that KUBECONFIG names, or that its pod
@@ -98,7 +98,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
         connect(config.clone(), clock.clone(), requests.clone())
             .map_err(|e| Failure::new(format!("the API server's address or credentials cannot be used: {e}")))
     };
-    let client = connect()?;
+    let clients = Clients { client: connect()?, for_lead: connect()? };
     let seat_thread = seat_thread()?;
     let seat_client = seat_thread.make(connect)?;
     let listener = TcpListener::bind(arguments.listen)
@@ -126,7 +126,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
         policies: if arguments.await_policies { Policies::Awaited } else { Policies::NotAwaited },
         seats: arguments.seats.settings(false),
     };
-    let running = operator::start(settings, client, clock, &requests, servers, stop).await;
+    let running = operator::start(settings, clients, clock, &requests, servers, stop).await;
     let running = running.map_err(|why| Failure::new(format!("--seats-tls-dir: {why}")))?;
     match running.ended().await {
         Ok(End::Stopped) => Ok(()),

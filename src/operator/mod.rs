@@ -33,11 +33,18 @@ pub struct Running {
     serving: Serving,
 }
 
-/// Starts an operator, which runs until `stop` turns true or the lead is lost. `client` counts its requests in
+/// The operator's clients of the API server. Each has connections of its own.
+pub struct Clients {
+    pub client: Client,
+    /// For the Lease and the ledger, which nothing else may delay.
+    pub for_lead: Client,
+}
+
+/// Starts an operator, which runs until `stop` turns true or the lead is lost. The clients count their requests in
 /// `requests`. Fails as `Servers::start` does.
 pub async fn start(
     settings: Settings,
-    client: Client,
+    Clients { client, for_lead }: Clients,
     clock: Clock,
     requests: &RequestCount,
     servers: Servers,
@@ -46,6 +53,7 @@ pub async fn start(
     let Settings { namespace, identity, trust_from_licenses, policies, seats } = settings;
     let mut operator = Operator::new(client, clock, requests, &namespace, &identity, trust_from_licenses, seats.ttl);
     operator.policies = policies;
+    operator.for_lead = for_lead;
     operator.desk.set_budget(seats.ledger_bytes_a_second);
     if seats.is_new {
         operator.desk.begins_from_nothing();

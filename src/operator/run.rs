@@ -34,6 +34,8 @@ const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// The operator, ready to run.
 pub struct Operator {
     client: Client,
+    /// For the Lease and the ledger, which nothing else may delay.
+    pub(super) for_lead: Client,
     caches: Caches,
     clock: Clock,
     namespace: String,
@@ -77,6 +79,7 @@ impl Operator {
         let caches = Caches::new(&client, namespace, trust_from_licenses);
         let desk = Desk::new(caches.observed.clone(), clock.clone(), seat_ttl, Some(BYTES_A_SECOND), seats);
         Operator {
+            for_lead: client.clone(),
             client,
             caches,
             rank: Rank { renew: desk.wants_proof(), ..Rank::default() },
@@ -99,8 +102,20 @@ impl Operator {
     /// Runs until `stop` turns true or the lead is lost: caches first, then the lead, then the controllers. When it
     /// stops, work under way is finished and the lead is given back.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> End {
-        let Operator { client, caches, clock, namespace, identity, policies, health, metrics, desk, seats_run, rank } =
-            self;
+        let Operator {
+            client,
+            for_lead,
+            caches,
+            clock,
+            namespace,
+            identity,
+            policies,
+            health,
+            metrics,
+            desk,
+            seats_run,
+            rank,
+        } = self;
         let seats_run = seats_run.unwrap_or_else(Handle::current);
         let events = Events::start(client.clone(), &identity, metrics.events_dropped.clone());
         let mut background = tokio::task::JoinSet::new();
@@ -116,8 +131,8 @@ impl Operator {
         let at_desk = desk.clone();
         let proven = move |sent| at_desk.proven(sent);
         let mut candidate =
-            Candidate::new(client.clone(), &namespace, identity.clone(), clock.clone(), rank.clone(), proven);
-        let ledger = Arc::new(Ledger::new(client.clone(), &namespace, &identity));
+            Candidate::new(for_lead.clone(), &namespace, identity.clone(), clock.clone(), rank.clone(), proven);
+        let ledger = Arc::new(Ledger::new(for_lead, &namespace, &identity));
         if !first_look(&candidate, &mut stop).await {
             return End::Stopped;
         }

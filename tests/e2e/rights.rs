@@ -38,10 +38,11 @@ pub async fn ground() -> (Arc<ControlPlane>, PathBuf, Turn) {
     (cp.clone(), operator.clone(), turn)
 }
 
-/// Installs the CRDs, and the ServiceAccount with the chart's rights and admission policies, but no operator.
+/// Installs the CRDs, and the ServiceAccount with the chart's rights, admission policies and flow control, but
+/// no operator.
 async fn bare(cp: &ControlPlane) -> PathBuf {
     let kubeconfig = unrestrained(cp).await;
-    apply(cp, &["admission-policies"]).await;
+    apply(cp, &["admission-policies", "flow-control"]).await;
     kubeconfig
 }
 

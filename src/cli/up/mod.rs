@@ -25,7 +25,7 @@ use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::operator::embedded::setup;
 use crate::operator::servers::{SeatServer, Servers};
 use crate::operator::settings::{Policies, SeatSettings, Settings};
-use crate::operator::{self, End, Running};
+use crate::operator::{self, Clients, End, Running};
 use crate::server::http::callers::Callers;
 use crate::server::kube_api::KubeApi;
 use calendar::Speed;
@@ -187,7 +187,8 @@ impl Machine {
             seats: seat_settings,
         };
         let servers = Servers { health: None, seats };
-        let running = operator::start(settings, client.clone(), clock.clone(), requests, servers, stop.clone()).await;
+        let clients = Clients { client: client.clone(), for_lead: client.clone() };
+        let running = operator::start(settings, clients, clock.clone(), requests, servers, stop.clone()).await;
         running.map_err(Failure::new)
     }
 }

@@ -239,6 +239,40 @@ async fn k1_the_chart_mounts_the_certificate_and_has_cert_manager_make_one() {
     assert!(!template("replicaCount=1", "deployment").await.contains("seats-tls"));
 }
 
+/// The API server says at which priority level it has answered a request.
+#[tokio::test]
+async fn the_lease_and_the_ledger_have_a_priority_level_of_their_own() {
+    let cp = ControlPlane::shared();
+    let installation = Installation::shared().await;
+    let admin = Kubectl::new(cp, SEATKEEPER);
+    let uid =
+        async |kind: &str| admin.expect(&["get", kind, "seatkeeper-lead", "-o", "jsonpath={.metadata.uid}"]).await;
+    let [level, schema] = [uid("prioritylevelconfiguration").await, uid("flowschema").await];
+    let operator = Kubectl::with(cp, &installation.kubeconfig, SEATKEEPER);
+    let headers_of = async |path: &str| {
+        let output = operator.run(&["get", "--raw", path, "-v=8"]).await;
+        assert!(output.ok, "{output:?}");
+        output.stderr.to_lowercase()
+    };
+    let of_lead =
+        [format!("x-kubernetes-pf-prioritylevel-uid: {level}"), format!("x-kubernetes-pf-flowschema-uid: {schema}")];
+    let is_of_lead = |headers: &str| of_lead.iter().all(|line| headers.contains(line));
+    let home = format!("namespaces/{SEATKEEPER}");
+    for path in [
+        format!("/apis/coordination.k8s.io/v1/{home}/leases/seatkeeper"),
+        format!("/apis/seatkeeper.dev/v1alpha1/{home}/seatledgers"),
+    ] {
+        eventually(Duration::from_secs(20), "the API server has taken it up", async || {
+            let headers = headers_of(&path).await;
+            if is_of_lead(&headers) { Ok(()) } else { Err(headers) }
+        })
+        .await;
+    }
+    assert!(!is_of_lead(&headers_of("/apis/seatkeeper.dev/v1alpha1/licenses").await));
+    let keys = operator.expect(&["get", "--raw", "/openid/v1/jwks"]).await;
+    assert!(keys.contains("\"kid\""), "{keys}");
+}
+
 /// Makes the chart of a release whose Licenses had another column.
 fn older_chart(cp: &ControlPlane) -> PathBuf {
     let chart = cp.state().join("older-chart");
