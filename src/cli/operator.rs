@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinError;
 
 use super::failure::Failure;
-use super::seat_settings::{SeatArguments, seat_thread, seats_listener};
+use super::seat_settings::{SeatArguments, raise_open_files, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, connect};
 use crate::cluster::clock::Clock;
 use crate::domain::license::whom_to_trust::TrustFromLicenses;
@@ -77,6 +77,7 @@ impl From<FromLicenses> for TrustFromLicenses {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log(arguments.log_json);
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(format!("threads cannot be started: {e}")))?;
     runtime.block_on(operate(arguments))

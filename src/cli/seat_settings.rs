@@ -1,6 +1,7 @@
 //! The arguments of everything that serves seats, and what they lead to.
 
 use clap::Args;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
@@ -36,6 +37,19 @@ impl SeatArguments {
 /// Starts the thread that serves seats.
 pub fn seat_thread() -> Result<SeatThread, Failure> {
     SeatThread::start().map_err(|e| Failure::new(format!("the thread for seats cannot be started: {e}")))
+}
+
+/// As many open files as anything here needs: each connection is one.
+const OPEN_FILES: u64 = 65_536;
+
+/// Lets this process open as many files as it needs, if the system allows it. Many systems begin with 1,024.
+pub fn raise_open_files() {
+    if let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && now < OPEN_FILES.min(most)
+    {
+        // If it is not allowed, fewer connections are served at a time.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES.min(most), most);
+    }
 }
 
 /// How many agents may connect at the same instant.

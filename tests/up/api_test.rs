@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::ListParams;
+use seatkeeper::machine::monotonic;
 use seatkeeper::server::kube_api::MOST_CONNECTIONS;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
@@ -107,6 +108,30 @@ async fn idle_connections_and_slow_handshakes_block_nobody() {
     idle[idle.len() - 1].set_nonblocking(true).unwrap();
     let last = std::io::Read::read(&mut &idle[idle.len() - 1], &mut [0; 1]).unwrap_err();
     assert_eq!(last.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+/// Each connection is an open file, and many systems allow a process 1,024 unless it asks for more.
+#[test]
+fn as_many_connections_are_open_as_the_system_allows() {
+    let desk = Desk::new();
+    let served = "ulimit -Sn 256; exec \"$0\" up yaml --data data --listen 127.0.0.1:0 --seats-listen 127.0.0.1:0";
+    let mut child = Command::new("sh")
+        .args(["-c", served, env!("CARGO_BIN_EXE_seatkeeper")])
+        .current_dir(&desk.0)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = monotonic();
+    while !desk.data("kubeconfig").exists() {
+        assert!(monotonic() - began < LONGEST, "it does not start");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let [now, most] = [0, 1].map(|nth| line.split_whitespace().nth(nth).unwrap().parse::<u64>().unwrap_or(u64::MAX));
+    assert_eq!(now, most.min(65_536), "{line}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::hold;
 use super::operator::{failed, stop_on_signal};
 use super::output::say;
-use super::seat_settings::{SeatArguments, seat_thread, seats_listener};
+use super::seat_settings::{SeatArguments, raise_open_files, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, over};
 use crate::cluster::clock::Clock;
 use crate::domain::license::whom_to_trust::TrustFromLicenses;
@@ -77,6 +77,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(format!("threads cannot be started: {e}")))?;
     let done = runtime.block_on(up(arguments));
