@@ -143,7 +143,7 @@ fn a_header_or_claims_that_say_something_twice_are_refused() {
 }
 
 #[test]
-fn a_header_with_crit_or_b64_is_refused_and_keys_in_it_are_not_looked_at() {
+fn a_header_with_extensions_is_refused_and_keys_in_it_are_not_looked_at() {
     let with = |name: &str, value: Value| {
         let mut header = header();
         header[name] = value;

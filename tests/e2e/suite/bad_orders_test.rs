@@ -116,10 +116,10 @@ async fn p1_the_conditions_of_a_contract_cannot_change_under_it() {
     }
 }
 
-/// K2: an order may name more users than fit into a key that a License reads. Its key used to be issued again and again,
+/// I11: an order may name more users than fit into a key that a License reads. Its key used to be issued again and again,
 /// and the License refused it.
 #[tokio::test]
-async fn k2_an_order_of_more_users_than_fit_into_a_key_says_so_and_takes_no_key_away() {
+async fn i11_an_order_of_more_users_than_fit_into_a_key_says_so_and_takes_no_key_away() {
     let case = Case::new("many-users").await;
     case.signing_key().await;
     case.kubectl.apply(&PLAN.replace("model: Concurrent", "model: Named")).await;
