@@ -65,6 +65,10 @@ pub enum Variant {
     GrantsNotNoted,
     /// The seats of a deleted License are not looked at again, so it goes on granting.
     DeletedStillGrants,
+    /// A seat may be kept and given back by anybody who names it, not only by who took it.
+    TakerIgnored,
+    /// A new owner does not read from the ledger who took the seats.
+    TakersNotNoted,
 }
 
 impl Variant {
@@ -105,6 +109,9 @@ impl Variant {
 
     /// Those of grants that move between Licenses.
     pub const OF_GRANTS: [Variant; 3] = [Variant::CountedByName, Variant::GrantsNotNoted, Variant::DeletedStillGrants];
+
+    /// Those of who took a seat.
+    pub const OF_TAKERS: [Variant; 2] = [Variant::TakerIgnored, Variant::TakersNotNoted];
 }
 
 #[cfg(feature = "known-wrong")]

@@ -26,6 +26,8 @@ pub mod secret_type {
     pub const TRUST: &str = "seatkeeper.dev/trust";
     /// The signing key (`signing-key.pem`) and, optionally, `issuer`: the name for the claim `iss`.
     pub const ISSUER: &str = "seatkeeper.dev/issuer";
+    /// The key with which the ids of seats are made, in the operator's own namespace.
+    pub const SEAT_IDS: &str = "seatkeeper.dev/seat-ids";
 }
 
 /// Labels and annotations of the objects that the operator creates.

@@ -54,8 +54,14 @@ pub struct SeatLedgerSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512), inner(length(max = 100)))]
     pub grants: Vec<String>,
+    /// In a base: who took the seats of `lines`, in their order: a hash of the UIDs of the ServiceAccount and its pod, or
+    /// `-` if that is unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 131072))]
+    pub takers: String,
     /// In a base one line for each seat (`slot user session since`). In the journal one line for each change of a seat,
-    /// after a line with the License (`@namespace/name`); lines that begin with `!` are about other things.
+    /// after a line with the License (`@namespace/name`). There, `!by` names who took the seats of the lines after it;
+    /// other lines that begin with `!` are not about seats.
     #[schemars(length(max = 1048576))]
     pub lines: String,
 }

@@ -8,6 +8,8 @@ use crate::domain::seats::queue::Session;
 use crate::domain::seats::refusal::Refusal;
 use crate::domain::seats::request::{self, Access, Grant, Request};
 use crate::domain::seats::seating::Seating;
+use crate::domain::seats::tag::{Tag, Tagger};
+use crate::domain::seats::taker::Taker;
 
 /// A request for seats of one License.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct Ask {
     pub request: Option<String>,
     pub version: Option<u32>,
     pub count: u32,
+    /// Who asks.
+    pub taker: Taker,
 }
 
 impl Ask {
@@ -32,16 +36,17 @@ impl Ask {
             request: self.request.as_deref(),
             version: self.version,
             count: self.count,
+            taker: Some(self.taker),
         }
     }
 
     /// Who waits in the queue with this request.
     pub(super) fn who(&self) -> Session {
-        Session::of(self.user.as_deref(), &self.session)
+        Session::of(self.user.as_deref(), &self.session, Some(self.taker))
     }
 
     /// The answer to a grant, once the records of the grant are in the table.
-    pub(super) fn granted(&self, grant: &Grant, seating: &Seating) -> Granted {
+    pub(super) fn granted(&self, grant: &Grant, seating: &Seating, tagger: &Tagger) -> Granted {
         let seat = |seat: &request::Seat| {
             let mut held = Seat {
                 license: self.license.clone(),
@@ -50,8 +55,11 @@ impl Ask {
                 user: self.user.clone(),
                 session: self.session.clone(),
                 since: 0,
+                taker: Some(self.taker),
+                tag: None,
             };
-            held.since = seating.since(&held.held()).unwrap_or_default();
+            held.since = seating.holding(&held.held()).map_or(0, |holding| holding.since);
+            held.tag = Some(tagger.tag(&held.license, &held.held(), held.since));
             held
         };
         Granted { seats: grant.seats.iter().map(seat).collect(), access: grant.access }
@@ -69,11 +77,16 @@ pub struct Seat {
     /// When this holding began, in seconds since 1970. It distinguishes this holding from an earlier one of the same
     /// session.
     pub since: i64,
+    /// Who names it.
+    pub taker: Option<Taker>,
+    /// What only the holder knows of it. The list of holders does not show it.
+    pub tag: Option<Tag>,
 }
 
 impl Seat {
     pub(super) fn held(&self) -> HeldSeat<'_> {
-        HeldSeat { pool: &self.pool, slot: self.slot, user: self.user.as_deref(), session: &self.session }
+        let Seat { pool, slot, user, session, taker, .. } = self;
+        HeldSeat { pool, slot: *slot, user: user.as_deref(), session, taker: *taker }
     }
 }
 
@@ -104,6 +117,10 @@ pub enum Denied {
     LedgerUnavailable,
     #[error("too many requests are waiting for seats; try again later")]
     Overloaded,
+    #[error(
+        "this seat was taken by another caller; to free the seats of others takes the right `evict` on licenses/seats"
+    )]
+    TakenByAnother,
 }
 
 impl Denied {
@@ -116,6 +133,7 @@ impl Denied {
             Denied::LedgerIncomplete { .. } => "LedgerIncomplete",
             Denied::LedgerUnavailable => "LedgerUnavailable",
             Denied::Overloaded => "Overloaded",
+            Denied::TakenByAnother => "TakenByAnother",
         }
     }
 }
@@ -127,6 +145,9 @@ pub struct HeartbeatOutcome {
     pub kept: Vec<bool>,
     /// Why the seats that are not kept cannot be reported lost yet.
     pub unsure: Option<Denied>,
+    /// Of the seats that are not kept, those that others hold, by their place in the request. The caller is told that they
+    /// are lost, like any that it names and does not hold.
+    pub of_others: Vec<usize>,
 }
 
 /// How many seats of a pool are in use.

@@ -8,7 +8,6 @@ use super::ledger::{Fenced, Ledger};
 use super::ownership::Ownership;
 use super::shared::Shared;
 use crate::domain::seats::journal::{Base, BaseName, Changes, Entry};
-use crate::domain::seats::line::write_base;
 use crate::domain::tick::Moment;
 use crate::machine::monotonic;
 
@@ -129,12 +128,14 @@ fn begin(shared: &Shared, now: Moment) -> Option<Commit> {
 /// A base as the table has it after the entry `sequence`.
 pub(super) fn base(ownership: &Ownership, name: BaseName, sequence: u64) -> Base {
     let Some(seats) = ownership.seats_of.get(&name.license) else {
-        return Base { name, sequence, grants: String::new(), lines: String::new() };
+        return Base { name, sequence, grants: String::new(), lines: String::new(), takers: String::new() };
     };
-    let lines = write_base(seats.seating.table().holders_within(&name.pool, name.slots()));
+    let mut base = Base::of(seats.seating.table(), seats.note.to_string(), sequence, name);
     // Without a seat, nothing draws on them.
-    let grants = if lines.is_empty() { String::new() } else { seats.note.to_string() };
-    Base { name, sequence, grants, lines }
+    if base.lines.is_empty() {
+        base.grants.clear();
+    }
+    base
 }
 
 /// The commit is durable. Returns the callers that asked for its seats again meanwhile.

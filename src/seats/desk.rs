@@ -22,6 +22,7 @@ use super::proof::Proof;
 use super::queue::{hand_over, join};
 use super::shared::Shared;
 use super::take_over::own;
+use super::whose::{May, Whose, whose};
 use crate::cluster::clock::Clock;
 use crate::domain::license::name::LicenseName;
 use crate::domain::tick::Moment;
@@ -166,19 +167,40 @@ impl Desk {
 
     /// Keeps seats, and says which of them are lost. A lost seat stays lost.
     pub async fn heartbeat<'s>(&self, seats: impl IntoIterator<Item = &'s Seat>) -> Result<HeartbeatOutcome, Denied> {
-        heartbeat(&self.0, seats).await
+        heartbeat(&self.0, seats, May::Own).await
+    }
+
+    /// Keeps seats that others took too: the caller has the right to evict.
+    pub async fn heartbeat_of_others<'s>(
+        &self,
+        seats: impl IntoIterator<Item = &'s Seat>,
+    ) -> Result<HeartbeatOutcome, Denied> {
+        heartbeat(&self.0, seats, May::Any).await
     }
 
     /// Frees a seat. Returns false if it is no longer held. The seat is free for others at once, and in the ledger
-    /// soon: a crash in between leaves it taken for a TTL.
+    /// soon: a crash in between leaves it taken for a TTL. Fails if another caller took it.
     pub fn release(&self, seat: &Seat) -> Result<bool, Denied> {
+        self.free(seat, May::Own)
+    }
+
+    /// Frees a seat that another caller may have taken: this one has the right to evict.
+    pub fn release_of_others(&self, seat: &Seat) -> Result<bool, Denied> {
+        self.free(seat, May::Any)
+    }
+
+    fn free(&self, seat: &Seat, may: May) -> Result<bool, Denied> {
         let enough = {
             let mut state = self.0.lock();
             let Some(ownership) = &mut state.ownership else { return Err(Denied::NotOwner) };
             let (seats_of, mut uncommitted) = ownership.parts();
-            let seats = seats_of.get(&seat.license);
-            let is_held = seats.is_some_and(|seats| seats.seating.since(&seat.held()) == Some(seat.since));
-            if !is_held || !free(&self.0, &seat.license, seats_of, &mut uncommitted, &seat.held())? {
+            let Some(seats) = seats_of.get(&seat.license) else { return Ok(false) };
+            let held = match whose(seat, may, &seats.seating, uncommitted.tagger) {
+                Whose::Callers(held) => held,
+                Whose::Anothers => return Err(Denied::TakenByAnother),
+                Whose::Nobodys => return Ok(false),
+            };
+            if !free(&self.0, &seat.license, seats_of, &mut uncommitted, &held)? {
                 return Ok(false);
             }
             self.0.metrics.released.inc();
@@ -223,6 +245,8 @@ impl Desk {
                 user: held.user.map(str::to_owned),
                 session: held.session.to_owned(),
                 since: held.since,
+                taker: held.taker,
+                tag: None,
             };
             (seat, held.client.map(str::to_owned))
         });

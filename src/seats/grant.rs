@@ -27,7 +27,7 @@ pub(super) fn grant(
             return Err(Denied::NotOwner);
         }
         seats.seating.assume(&grant, &request, until);
-        let granted = ask.granted(&grant, &seats.seating);
+        let granted = ask.granted(&grant, &seats.seating, uncommitted.tagger);
         // A caller that asks again while the seat is being written must not be answered before it is written, or the
         // next owner might not know its seat. The siege (tests/e2e/safety) found it.
         return Ok(match uncommitted.durable_notice() {
@@ -49,7 +49,7 @@ pub(super) fn grant(
     change.records.iter().for_each(|record| seats.seating.apply(record, until));
     // `change` has the records, so this only extends the seats.
     seats.seating.assume(&grant, &request, until);
-    let granted = ask.granted(&grant, &seats.seating);
+    let granted = ask.granted(&grant, &seats.seating, uncommitted.tagger);
     seats.note_peaks();
     // 4. The next commit writes it.
     uncommitted.pending.add(change);

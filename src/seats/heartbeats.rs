@@ -8,6 +8,7 @@ use super::free::free;
 use super::limits::{STUCK, with_drift};
 use super::outcome::until_durable;
 use super::shared::Shared;
+use super::whose::{May, Whose, whose};
 use crate::domain::tick::Tick;
 use crate::machine::monotonic;
 use crate::wrong::{self, Variant::*};
@@ -25,6 +26,7 @@ struct TableAnswer {
     unsure: Option<Denied>,
     /// Notified once the ledger shows free what the table shows free; `None` if it already does.
     durable: Option<oneshot::Receiver<()>>,
+    of_others: Vec<usize>,
 }
 
 /// Keeps seats. A lost seat stays lost, so it is reported lost only once
@@ -35,16 +37,17 @@ struct TableAnswer {
 pub(super) async fn heartbeat<'s>(
     shared: &Shared,
     seats: impl IntoIterator<Item = &'s Seat>,
+    may: May,
 ) -> Result<HeartbeatOutcome, Denied> {
-    let TableAnswer { kept, epoch, unsure, durable } = keep(shared, seats)?;
+    let TableAnswer { kept, epoch, unsure, durable, of_others } = keep(shared, seats, may)?;
     if !kept.contains(&false) {
-        return Ok(HeartbeatOutcome { kept, unsure: None });
+        return Ok(HeartbeatOutcome { kept, unsure: None, of_others });
     }
     let unsure = match unsure {
         None => knows_all(shared, epoch, durable).await.err(),
         unsure => unsure,
     };
-    Ok(HeartbeatOutcome { kept, unsure })
+    Ok(HeartbeatOutcome { kept, unsure, of_others })
 }
 
 /// Returns once it is certain that nobody holds a seat that the table of the owner of that epoch does not have now.
@@ -67,7 +70,7 @@ pub(super) async fn knows_all(
     if owns { known } else { Err(Denied::NotOwner) }
 }
 
-fn keep<'s>(shared: &Shared, asked: impl IntoIterator<Item = &'s Seat>) -> Result<TableAnswer, Denied> {
+fn keep<'s>(shared: &Shared, asked: impl IntoIterator<Item = &'s Seat>, may: May) -> Result<TableAnswer, Denied> {
     let now = monotonic();
     if !shared.proof.is_there(now) && !wrong::is(HeartbeatWithoutProof) {
         return Err(Denied::NotOwner);
@@ -81,18 +84,26 @@ fn keep<'s>(shared: &Shared, asked: impl IntoIterator<Item = &'s Seat>) -> Resul
         unsure = Some(Denied::LedgerUnavailable);
     }
     let until = Tick::at(now + with_drift(shared.ttl));
-    let mut kept = Vec::new();
+    let (mut kept, mut of_others) = (Vec::new(), Vec::new());
     for seat in asked {
-        let seats = seats_of.get_mut(&seat.license);
-        let seats = seats.filter(|seats| seats.seating.since(&seat.held()) == Some(seat.since));
-        let Some(seats) = seats else {
+        let named = seats_of.get_mut(&seat.license).and_then(|seats| {
+            match whose(seat, may, &seats.seating, uncommitted.tagger) {
+                Whose::Callers(held) => Some((seats, held)),
+                Whose::Anothers => {
+                    of_others.push(kept.len());
+                    None
+                }
+                Whose::Nobodys => None,
+            }
+        });
+        let Some((seats, held)) = named else {
             kept.push(false);
             continue;
         };
-        let is_kept = seats.seating.heartbeat(&seat.held(), Tick::at(now), until);
+        let is_kept = seats.seating.heartbeat(&held, Tick::at(now), until);
         if !is_kept {
             // The TTL of the seat is over, and the sweep has not freed it yet.
-            match free(shared, &seat.license, seats_of, &mut uncommitted, &seat.held()) {
+            match free(shared, &seat.license, seats_of, &mut uncommitted, &held) {
                 Ok(_) => _ = shared.metrics.lost.inc(),
                 Err(denied) => unsure = Some(denied),
             }
@@ -103,5 +114,5 @@ fn keep<'s>(shared: &Shared, asked: impl IntoIterator<Item = &'s Seat>) -> Resul
     if durable.is_some() {
         shared.wake_committer.notify_one();
     }
-    Ok(TableAnswer { kept, epoch, unsure, durable })
+    Ok(TableAnswer { kept, epoch, unsure, durable, of_others })
 }

@@ -30,11 +30,15 @@ pub enum LedgerError {
     Fenced(#[from] Fenced),
     #[error("the system provides no random bytes: {0}")]
     Randomness(#[from] std::io::Error),
+    #[error("the key of the seats' ids: {0}")]
+    Key(String),
 }
 
 /// The ledger of all seats, in the operator's own namespace.
 pub struct Ledger {
-    client: Client,
+    pub(super) client: Client,
+    /// The operator's own.
+    pub(super) namespace: String,
     objects: CompareAndSwap<SeatLedger>,
     identity: String,
     /// The last entry known to be durable.
@@ -54,6 +58,7 @@ impl Ledger {
         Ledger {
             objects: CompareAndSwap::new(client.clone(), namespace),
             client,
+            namespace: namespace.to_owned(),
             identity: identity.to_owned(),
             last: AtomicU64::new(0),
         }
@@ -129,6 +134,7 @@ impl Ledger {
             sequence: i64::try_from(entry.sequence).unwrap_or(i64::MAX),
             bases: Some(i64::try_from(entry.bases).unwrap_or(i64::MAX)),
             grants: Vec::new(),
+            takers: String::new(),
             lines: entry.lines.clone(),
         };
         let compare = |found: &SeatLedger, sent: &SeatLedger| {
@@ -160,6 +166,7 @@ impl Ledger {
             sequence: i64::try_from(base.sequence).unwrap_or(i64::MAX),
             bases: None,
             grants: base.grants.split(' ').filter(|grant| !grant.is_empty()).map(str::to_owned).collect(),
+            takers: base.takers.clone(),
             lines: base.lines.clone(),
         };
         let compare = |found: &SeatLedger, sent: &SeatLedger| {
@@ -197,7 +204,7 @@ fn read_base(place: BasePlace, spec: SeatLedgerSpec) -> Base {
     let license = LicenseName::new(&place.license.namespace, &place.license.name);
     let name = BaseName { license, pool: place.pool.as_str().into(), number: place.number };
     let sequence = u64::try_from(spec.sequence).unwrap_or(0);
-    Base { name, sequence, grants: spec.grants.join(" "), lines: spec.lines }
+    Base { name, sequence, grants: spec.grants.join(" "), lines: spec.lines, takers: spec.takers }
 }
 
 /// `base-NAMESPACE-LICENSE-POOL-NUMBER-HASH`, cut to the length of a name. The hash distinguishes bases whose readable

@@ -25,11 +25,13 @@
 //! | How many bytes may the ledger cost? | `budget.rs` |
 //! | What proves that nobody else owns the ledger? | `proof.rs` |
 //! | How is the ledger kept in the API server? | `ledger.rs` |
+//! | Which key makes the ids of seats? | `tag_key.rs` |
 //! | What is known of a waiter? | `waiting.rs` |
 //! | What does an owner keep in memory? | `ownership.rs` |
 //! | What do all callers and tasks share? | `shared.rs` |
 //! | What does a License grant, and which of its seats are held under other Licenses? | `look_up.rs` |
 //! | How is a seat of a License granted? | `grant.rs` |
+//! | Whose seat is it that a caller names? | `whose.rs` |
 //! | Who waits for a seat, and whose turn is it? | `queue.rs` |
 //! | Who is granted what, and when? | `decide.rs` |
 //! | Who frees a seat? | `free.rs` |
@@ -59,9 +61,11 @@ mod pending;
 pub mod proof;
 mod queue;
 mod shared;
+mod tag_key;
 mod take_over;
 pub mod thread;
 mod waiting;
+mod whose;
 
 pub use asked::{Ask, Denied, Granted, HeartbeatOutcome, Seat, Use};
 pub use desk::Desk;

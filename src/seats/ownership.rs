@@ -18,6 +18,7 @@ use crate::domain::seats::hold::Record;
 use crate::domain::seats::journal::{BaseName, Change, Journal};
 use crate::domain::seats::queue::Queue;
 use crate::domain::seats::seating::Seating;
+use crate::domain::seats::tag::Tagger;
 use crate::domain::tick::{Moment, Tick};
 use crate::observed::Judged;
 
@@ -45,6 +46,8 @@ pub(super) struct Ownership {
     /// When the write that is under way began.
     pub writing_since: Option<Moment>,
     pub closed: Option<Closed>,
+    /// Makes and checks the part of ids that only holders know.
+    pub tagger: Tagger,
 }
 
 /// Why and until when nothing new is granted to Licenses from before: the ledger may not show all their seats.
@@ -101,6 +104,7 @@ pub(super) struct Uncommitted<'o> {
     joining: &'o mut Vec<oneshot::Sender<()>>,
     writing_since: Option<Moment>,
     pub closed: Option<&'o Closed>,
+    pub tagger: &'o Tagger,
 }
 
 impl DeskState {
@@ -124,7 +128,7 @@ impl DeskState {
 }
 
 impl Ownership {
-    pub fn new(journal: Journal, seats_of: SeatsOf, closed: Option<Closed>) -> Self {
+    pub fn new(journal: Journal, seats_of: SeatsOf, closed: Option<Closed>, tagger: Tagger) -> Self {
         Ownership {
             journal,
             seats_of,
@@ -134,6 +138,7 @@ impl Ownership {
             bases_under_way: BTreeSet::new(),
             writing_since: None,
             closed,
+            tagger,
         }
     }
 
@@ -144,9 +149,9 @@ impl Ownership {
 
     /// The seats of each License, and what changes together with them.
     pub fn parts(&mut self) -> (&mut SeatsOf, Uncommitted<'_>) {
-        let Ownership { seats_of, pending, waiting, joining, writing_since, closed, .. } = self;
+        let Ownership { seats_of, pending, waiting, joining, writing_since, closed, tagger, .. } = self;
         let closed = closed.as_ref();
-        (seats_of, Uncommitted { pending, waiting, joining, writing_since: *writing_since, closed })
+        (seats_of, Uncommitted { pending, waiting, joining, writing_since: *writing_since, closed, tagger })
     }
 }
 

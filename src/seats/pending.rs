@@ -102,7 +102,9 @@ mod tests {
     /// No names make an entry so large that the API server refuses it.
     #[test]
     fn an_entry_stays_within_an_object_whatever_the_names() {
-        let free = |slot| Record::Free(Free { pool: "%".repeat(256).into(), slot, session: "%".repeat(256).into() });
+        let free = |slot| {
+            Record::Free(Free { pool: "%".repeat(256).into(), slot, session: "%".repeat(256).into(), taker: None })
+        };
         let mut pending = Pending::default();
         let mut slot = 0;
         loop {
@@ -122,7 +124,8 @@ mod tests {
     /// Ten thousand releases at once fit, because the License and its grants are named once.
     #[test]
     fn the_changes_of_a_license_are_merged() {
-        let free = |slot| Record::Free(Free { pool: "agents".into(), slot, session: format!("s{slot}").into() });
+        let free =
+            |slot| Record::Free(Free { pool: "agents".into(), slot, session: format!("s{slot}").into(), taker: None });
         let mut pending = Pending::default();
         for slot in 0..10_000 {
             let one = change(vec![free(slot)]);
@@ -138,7 +141,8 @@ mod tests {
     #[test]
     fn what_never_fits_is_refused_with_what_to_change() {
         let session = "%".repeat(256);
-        let free = |slot| Record::Free(Free { pool: "agents".into(), slot, session: session.as_str().into() });
+        let free =
+            |slot| Record::Free(Free { pool: "agents".into(), slot, session: session.as_str().into(), taker: None });
         let many: Vec<_> = (0..1_000).map(free).collect();
         let denied = Pending::default().check(&change(many.clone()));
         assert!(denied.as_ref().is_err_and(|denied| denied.to_string().contains("smaller `count`")), "{denied:?}");

@@ -91,7 +91,7 @@ pub(super) fn hand_over(shared: &Shared, license: &LicenseName, granted: &Grante
     let ownership = state.ownership.as_mut().ok_or(Denied::NotOwner)?;
     let seats = ownership.seats_of.get_mut(license).ok_or(Denied::NotOwner)?;
     let held = granted.seats.iter().all(|seat| {
-        seats.seating.since(&seat.held()) == Some(seat.since)
+        seats.seating.holding(&seat.held()).is_some_and(|found| found.since == seat.since)
             && seats.seating.heartbeat(&seat.held(), Tick::at(now), until)
     });
     // If they are not held, the ledger took longer than the place was kept.

@@ -16,8 +16,10 @@ use super::look_up::look_up;
 use super::ownership::{Closed, LicenseSeats, Ownership, SeatsOf};
 use super::proof::PROOF_LASTS;
 use super::shared::Shared;
+use super::tag_key::read_or_make;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::elsewhere::Draws;
+use crate::domain::seats::hold::Record;
 use crate::domain::seats::journal::{Incomplete, LedgerContents};
 use crate::domain::seats::seating::Seating;
 use crate::domain::tick::{Moment, Tick};
@@ -111,6 +113,7 @@ async fn forget_ttl_before(shared: &Shared, all_know: Moment) {
 /// Takes over the ledger. Returns the time at which the last holder stops relying on what a previous owner granted.
 async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerError> {
     let LedgerContents { mut journal, holds, grants, incomplete } = ledger.seal(shared.ttl).await?;
+    let tagger = read_or_make(ledger, shared.clock.now().at).await?;
     // Between taking the Lease and sealing, another replica may have taken both and granted seats: then this seal has
     // only fenced that replica's writes, not the answers it gives from memory, and nothing may be granted here. The
     // Lease, renewed without a gap, shows that nobody has (tests/seat_protocol: LeaseThenSeal).
@@ -124,9 +127,14 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerErr
     let until = Tick::at(now + wait);
     let at = shared.clock.now().at;
     let mut seats_of = SeatsOf::default();
-    for (license, record) in &holds {
+    for (license, mut record) in holds {
+        if wrong::is(TakersNotNoted)
+            && let Record::Hold(hold) = &mut record
+        {
+            hold.taker = None;
+        }
         let seats = seats_of.entry(license.clone()).or_insert_with(|| LicenseSeats::new(Seating::empty(at)));
-        seats.seating.apply(record, until);
+        seats.seating.apply(&record, until);
     }
     for (license, noted) in grants.into_iter().filter(|_| !wrong::is(GrantsNotNoted)) {
         seats_of.draw(&license, |draws| *draws = Draws::noted(noted));
@@ -148,7 +156,7 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerErr
         let (why, licenses) = (&closed.why, closed.licenses.len());
         tracing::warn!(%why, ?wait, licenses, "existing Licenses get no new seats until `wait` is over");
     }
-    let mut ownership = Ownership::new(std::mem::take(&mut journal), seats_of, closed);
+    let mut ownership = Ownership::new(std::mem::take(&mut journal), seats_of, closed, tagger);
     for name in ownership.journal.due() {
         let base = commit::base(&ownership, name, ownership.journal.sequence());
         let epoch = ownership.journal.epoch();

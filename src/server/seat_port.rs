@@ -21,6 +21,7 @@ use super::http::serve::{self, Service};
 use super::http::tls::Tls;
 use super::routes::{self, AnsweredBy};
 use super::seats::access::Seats;
+use super::seats::audit::Audit;
 use crate::seats::Desk;
 
 /// The most connections at a time.
@@ -36,7 +37,7 @@ pub struct SeatPort {
 impl SeatPort {
     /// Answers for `desk`. `forward` is `None` if there are no other replicas.
     pub fn new(desk: Desk, callers: Callers, forward: Option<Forward>) -> Self {
-        SeatPort { seats: Seats { desk, callers }, forward, room: Room::default() }
+        SeatPort { seats: Seats { desk, callers, audit: Audit::default() }, forward, room: Room::default() }
     }
 
     /// Serves HTTP until the task is dropped.

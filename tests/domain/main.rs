@@ -9,6 +9,7 @@
 //! | What do keys that are made to mislead or to take long? | `hostile_keys_test.rs` |
 //! | Are the seats enough for the members? | `members_test.rs` |
 //! | Who gets a seat? | `seats_test.rs`, and against brute force `seats_properties_test.rs` |
+//! | Whose seat is it? | `seats_takers_test.rs` |
 //! | Who waits for one? | `seats_queue_test.rs` |
 //! | What does the next owner of the ledger find? | `seats_journal_test.rs` |
 //!
@@ -23,4 +24,5 @@ mod members_test;
 mod seats_journal_test;
 mod seats_properties_test;
 mod seats_queue_test;
+mod seats_takers_test;
 mod seats_test;

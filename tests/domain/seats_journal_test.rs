@@ -10,8 +10,8 @@ use seatkeeper::domain::seats::hold::{Free, Hold, Record};
 use seatkeeper::domain::seats::journal::{
     Base, BaseName, Change, Changes, Entry, Incomplete, Journal, LONGEST_TTL, LedgerContents, RING, place, read,
 };
-use seatkeeper::domain::seats::line::write_base;
 use seatkeeper::domain::seats::table::Table;
+use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::tick::Tick;
 
 /// The durable objects, by name.
@@ -43,12 +43,12 @@ fn of(license: LicenseName, records: Vec<Record>) -> Change {
     Change { grants: grants(&license).into(), license, records }
 }
 
-type Held = BTreeSet<(LicenseName, String, u32, String)>;
+type Held = BTreeSet<(LicenseName, String, u32, String, Option<Taker>)>;
 
 fn held(tables: &BTreeMap<LicenseName, Table>) -> Held {
     let of = |(license, table): (&LicenseName, &Table)| {
         let seat = |(pool, held): (&std::sync::Arc<str>, seatkeeper::domain::seats::hold::Occupant<'_>)| {
-            (license.clone(), pool.to_string(), held.slot, held.session.to_owned())
+            (license.clone(), pool.to_string(), held.slot, held.session.to_owned(), held.taker)
         };
         table.holders().map(seat).collect::<Vec<_>>()
     };
@@ -90,9 +90,7 @@ impl Owner {
     fn write_bases(&mut self, store: &mut Store, names: Vec<BaseName>) {
         for name in names {
             let table = self.tables.entry(name.license.clone()).or_default();
-            let lines = write_base(table.holders_within(&name.pool, name.slots()));
-            let base =
-                Base { name: name.clone(), sequence: self.journal.sequence(), grants: grants(&name.license), lines };
+            let base = Base::of(table, grants(&name.license), self.journal.sequence(), name.clone());
             self.journal.wrote_base(&name, base.sequence);
             store.bases.insert(name, base);
         }
@@ -111,20 +109,26 @@ impl Owner {
     }
 }
 
+/// Some seats are from a version that noted no taker.
+fn taker(slot: u32) -> Option<Taker> {
+    let pod = (slot / 2).to_string();
+    (!slot.is_multiple_of(3)).then(|| Taker::of("system:serviceaccount:acme:a", Some("uid"), Some(&pod)))
+}
+
 /// Takes the seat if it is free, else frees it.
 fn change(held: &mut Held, license: usize, pool: usize, slot: u32) -> (LicenseName, Record) {
     let name = LicenseName::new("acme", ["acd", "smath"][license]);
     let pool = ["agents", "für alle"][pool];
-    let there = held.iter().find(|(l, p, s, _)| (l, p.as_str(), *s) == (&name, pool, slot)).cloned();
+    let there = held.iter().find(|(l, p, s, ..)| (l, p.as_str(), *s) == (&name, pool, slot)).cloned();
     match there {
         Some(seat) => {
             held.remove(&seat);
-            let record = Record::Free(Free { pool: pool.into(), slot, session: seat.3.into() });
+            let record = Record::Free(Free { pool: pool.into(), slot, session: seat.3.into(), taker: taker(slot) });
             (name, record)
         }
         None => {
             let session = format!("s {slot}%");
-            held.insert((name.clone(), pool.to_owned(), slot, session.clone()));
+            held.insert((name.clone(), pool.to_owned(), slot, session.clone(), taker(slot)));
             let hold = Hold {
                 pool: pool.into(),
                 slot,
@@ -133,6 +137,7 @@ fn change(held: &mut Held, license: usize, pool: usize, slot: u32) -> (LicenseNa
                 since: 1_800_000_000,
                 client: None,
                 request: None,
+                taker: taker(slot),
             };
             (name, Record::Hold(hold))
         }
@@ -283,7 +288,7 @@ fn a_corrupted_entry_is_named() {
     let LedgerContents { incomplete: Some(incomplete), holds, .. } = store.read() else { panic!("it cannot be read") };
     assert!(holds.is_empty());
     let said = incomplete.to_string();
-    assert!(said.starts_with("entry 2 of the journal cannot be read: line 5: "), "{said}");
+    assert!(said.starts_with("entry 2 of the journal cannot be read: line 6: "), "{said}");
 }
 
 #[test]

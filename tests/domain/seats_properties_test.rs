@@ -12,11 +12,12 @@ use seatkeeper::domain::Instant;
 use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::seats::hold::{Free, HeldSeat, Hold, Occupant, Record};
-use seatkeeper::domain::seats::line::{read_base, read_records, write_base, write_records};
+use seatkeeper::domain::seats::line::{read_base, read_records, write_base, write_records, write_takers};
 use seatkeeper::domain::seats::request::{Access, Request};
 use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry, Standing};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::table::Table;
+use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::seats::terms::{Reservation, SeatTerms};
 use seatkeeper::domain::tick::Tick;
 
@@ -187,7 +188,7 @@ struct Row {
 
 impl Row {
     fn seat(&self) -> HeldSeat<'_> {
-        HeldSeat { pool: self.pool, slot: self.slot, user: self.user, session: self.session }
+        HeldSeat { pool: self.pool, slot: self.slot, user: self.user, session: self.session, taker: None }
     }
 }
 
@@ -553,7 +554,7 @@ fn rows_of(table: &Table) -> Vec<(String, Occupant<'_>)> {
 fn load(base: &[(Arc<str>, String)], log: &[Record]) -> Table {
     let mut table = Table::default();
     for (pool, text) in base {
-        for hold in read_base(pool, text).unwrap() {
+        for hold in read_base(pool, text, "").unwrap() {
             table.apply(&Record::Hold(hold), Tick::MIN);
         }
     }
@@ -605,6 +606,7 @@ proptest! {
                         request: None,
                         version: ask.version,
                         count: ask.count,
+                        taker: None,
                     };
                     let before = world.clone();
                     let expected = world.ask(ask);
@@ -681,7 +683,7 @@ proptest! {
         names in prop::collection::vec("(-|\\PC{1,40}|[\\s%\u{202e}\u{0}a-]{1,9}|.{1,20})", 5),
         slot in 0..10_000_000_u32,
         since in 0..253_402_300_799_i64,
-        (user, client, request) in any::<(bool, bool, bool)>(),
+        (user, client, request, taker) in any::<(bool, bool, bool, bool)>(),
     ) {
         let name = |n: usize| -> Box<str> { names[n].as_str().into() };
         let hold = Hold {
@@ -692,12 +694,13 @@ proptest! {
             since,
             client: client.then(|| name(3)),
             request: request.then(|| name(4)),
+            taker: taker.then(|| Taker::of(&name(0), None, None)),
         };
-        let free = Free { pool: hold.pool.clone(), slot, session: name(2) };
+        let free = Free { pool: hold.pool.clone(), slot, session: name(2), taker: hold.taker };
         let base = write_base([hold.occupant()]);
         prop_assert_eq!(base.lines().count(), 1);
         prop_assert!(!base.trim_end().chars().any(|c| c.is_control() || (c.is_whitespace() && c != ' ')));
-        prop_assert_eq!(read_base(&hold.pool, &base), Ok(vec![hold.clone()]));
+        prop_assert_eq!(read_base(&hold.pool, &base, &write_takers([hold.occupant()])), Ok(vec![hold.clone()]));
         let records = vec![Record::Hold(hold), Record::Free(free)];
         prop_assert_eq!(read_records(&write_records(&records)), Ok(records));
     }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use seatkeeper::domain::seats::queue::{Full, MOST_QUEUED, PLACE_LASTS, Queue, Session};
+use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::tick::Tick;
 
 const GRACE_MILLIS: u64 = PLACE_LASTS.as_millis() as u64;
@@ -32,9 +33,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Returns the session of a waiter; each session name is used by two users.
+/// Returns the session of a waiter; each session name is used by two users, and each user's in two pods.
 fn session(who: u8) -> Session {
-    Session::of(Some(if who < 6 { "a" } else { "b" }), &(who % 6).to_string())
+    let taker = (who / 3 % 2 == 1).then(|| Taker::of("other", None, None));
+    Session::of(Some(if who < 6 { "a" } else { "b" }), &(who % 3).to_string(), taker)
 }
 
 /// A waiter: its number, the number of its request, and when that ended.
@@ -102,7 +104,7 @@ proptest! {
 #[test]
 fn no_more_than_a_thousand_wait_for_one_license_and_those_keep_their_places() {
     let mut queue = Queue::default();
-    let session = |n: usize| Session::of(None, &n.to_string());
+    let session = |n: usize| Session::of(None, &n.to_string(), None);
     for n in 0..MOST_QUEUED {
         assert_eq!(queue.join(session(n), n), Ok(None));
     }

@@ -120,7 +120,7 @@ impl Server {
 }
 
 fn held<'a>(pool: &'a str, slot: u32, user: Option<&'a str>, session: &'a str) -> HeldSeat<'a> {
-    HeldSeat { pool, slot, user, session }
+    HeldSeat { pool, slot, user, session, taker: None }
 }
 
 fn seat(pool: &str, slot: u32, access: Access) -> Result<(String, u32, Access), &'static str> {
@@ -367,7 +367,7 @@ fn t1_a_holder_stays_licensed_and_the_others_share_the_rest_in_order() {
     assert_eq!(server.seating.licensed("e", server.now), ["c", "d"]);
     assert_eq!(server.start("b", "s"), Err("RosterExceedsSeats"), "d is first and c holds the other");
     assert!(server.start("c", "t").is_ok(), "a licensed member may start twice while seats are free (T5)");
-    server.free(server.seating.table().release(Some("c"), "t"));
+    server.free(server.seating.table().release(Some("c"), "t", None));
     assert!(server.start("d", "s").is_ok());
     server.log_out("c");
     assert_eq!(server.start("c", "s"), Err("RosterExceedsSeats"));
@@ -508,7 +508,7 @@ fn several_seats_at_once_are_all_or_none_and_a_retry_gets_the_same() {
     assert_eq!(slots(server.ask(of("other", 6)).unwrap()), [4, 5, 6, 7, 8, 9]);
     let as_user = Request { user: Some("x"), ..of("s", 2) };
     assert_eq!(server.ask(as_user).unwrap_err().reason(), "InvalidRequest");
-    server.free(server.seating.table().release(None, "pod"));
+    server.free(server.seating.table().release(None, "pod", None));
     assert_eq!(server.seating.table().in_use("agents"), 6);
 }
 
@@ -607,7 +607,7 @@ fn the_seats_of_a_base_fit_into_an_object_whatever_the_names_of_those_who_share_
     for user in 0..20 {
         server.log_out(&name(user));
     }
-    server.free(server.seating.table().release(None, &long));
+    server.free(server.seating.table().release(None, &long, None));
     let kept = Request { user: Some("x"), client: Some(&long), request: Some(&long), ..Request::of(&long) };
     assert_eq!(server.ask(kept).unwrap().seats[0].slot, 0, "what is freed is room again");
 }
@@ -712,12 +712,12 @@ fn the_ledger_reads_as_text() {
     let request = Request { user: Some("Jürgen Ö"), client: Some("-"), ..Request::of("50% \u{202e}\n-") };
     let grant = server.ask(request).unwrap();
     let more = server.ask(Request { request: Some("r"), ..Request::of("s") }).unwrap();
-    let records = [grant.records, more.records, server.seating.table().release(None, "s")].concat();
+    let records = [grant.records, more.records, server.seating.table().release(None, "s", None)].concat();
     let text = write_records(&records);
     assert_eq!(text, "=agents\n+0 Jürgen%20Ö 50%25%20%E2%80%AE%0A- 1 %2D\n+1 - s 1 - r\n-1 s\n");
     assert_eq!(read_records(&text).unwrap(), records);
     let base = write_base(server.seating.table().holders_within("agents", 0..256));
-    assert_eq!(read_base(&"agents".into(), &base).unwrap()[0].occupant().user, Some("Jürgen Ö"));
+    assert_eq!(read_base(&"agents".into(), &base, "").unwrap()[0].occupant().user, Some("Jürgen Ö"));
     let wrong = [
         ("+0 x s 1", "line 1: no `=pool` comes before it"),
         ("=a\n+0 x s", "line 2: `slot user session since [client] [request]` has 3 parts"),

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use seatkeeper::domain::seats::refusal::Refusal;
+use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::monotonic;
 use seatkeeper::seats::{Ask, Denied, Desk, Seat};
@@ -180,6 +181,7 @@ impl Agent {
             request: None,
             version: None,
             count: 1,
+            taker: Taker::of("agents", None, Some(&self.number.to_string())),
         }
     }
 }

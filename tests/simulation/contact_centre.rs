@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use seatkeeper::domain::license::name::LicenseName;
+use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::seats::{Ask, Denied, Desk, Granted, Seat};
 
 use crate::contract::{Contract, Line, Plan, Span, Terms};
@@ -63,8 +64,9 @@ pub fn license() -> LicenseName {
 
 /// Returns a user's request for a seat, in the user's own session.
 pub fn ask(user: &str) -> Ask {
-    let (user, session) = (Some(user.to_owned()), format!("of-{user}"));
-    Ask { license: license(), user, session, client: None, pool: None, request: None, version: None, count: 1 }
+    let (taker, session) = (Taker::of(user, None, None), format!("of-{user}"));
+    let user = Some(user.to_owned());
+    Ask { license: license(), user, session, client: None, pool: None, request: None, version: None, count: 1, taker }
 }
 
 pub async fn asks(desk: &Desk, user: &str) -> Result<Granted, Denied> {

@@ -14,7 +14,7 @@ const A_WRITE: Duration = Duration::from_secs(2);
 async fn says_kept(desk: &Desk, seat: &Seat) -> bool {
     loop {
         match desk.heartbeat([seat]).await {
-            Ok(HeartbeatOutcome { kept, unsure: None }) => return kept[0],
+            Ok(HeartbeatOutcome { kept, unsure: None, .. }) => return kept[0],
             _ => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
@@ -62,7 +62,10 @@ fn a_heartbeat_after_the_ttl_finds_the_seat_lost_and_frees_it() {
         let held = asks(&desk, "a").await.expect("there are two").seats.remove(0);
         tokio::time::sleep(with_drift(desk.ttl())).await;
         assert_eq!(desk.holders(&license()).expect("it owns").len(), 1, "the owner has not looked at it yet");
-        assert_eq!(desk.heartbeat([&held]).await, Ok(HeartbeatOutcome { kept: vec![false], unsure: None }));
+        assert_eq!(
+            desk.heartbeat([&held]).await,
+            Ok(HeartbeatOutcome { kept: vec![false], unsure: None, of_others: Vec::new() })
+        );
         assert!(desk.holders(&license()).expect("it owns").is_empty());
     });
 }

@@ -33,6 +33,7 @@
 //! | `moved_grants_test.rs` | keys that move between Licenses while seats are held |
 //! | `contested_test.rs` | Licenses that present keys of the same grant |
 //! | `shown_test.rs` | what a License shows of its seats |
+//! | `takers_test.rs` | a seat that others name, under two owners; desks that let them: each is caught |
 //! | `on_demo_test.rs` | sessions when demo mode begins |
 
 mod agents_test;
@@ -64,6 +65,7 @@ mod schedule;
 mod seeds_test;
 mod shown_test;
 mod sieve_test;
+mod takers_test;
 mod users;
 mod vendor;
 mod watch_faults;

@@ -11,6 +11,7 @@ use http::Method;
 use seatkeeper::domain::license::jwk::publish;
 use seatkeeper::domain::license::key::sign_key;
 use seatkeeper::domain::license::name::LicenseName;
+use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::tick::Moment;
 use seatkeeper::seats::limits::TTL;
 use seatkeeper::seats::{Ask, Denied, Granted, Seat};
@@ -135,6 +136,7 @@ impl Story {
             request: None,
             version: None,
             count,
+            taker: Taker::of("agent", None, None),
         };
         let sent = self.run.lived();
         let asking = async { tokio::time::timeout(Duration::from_secs(5), desk.acquire(&[ask])).await };

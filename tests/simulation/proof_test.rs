@@ -40,7 +40,7 @@ fn i1_an_owner_whose_lease_another_has_taken_tells_nobody_that_a_seat_is_lost_or
     run.within(async {
         let held = asks(&desk, "a").await.expect("there are two").seats.remove(0);
         let unheard_of = Seat { slot: 1, user: Some("b".into()), session: "of-b".into(), ..held.clone() };
-        let lost = HeartbeatOutcome { kept: vec![true, false], unsure: None };
+        let lost = HeartbeatOutcome { kept: vec![true, false], unsure: None, of_others: Vec::new() };
         assert_eq!(desk.heartbeat([&held, &unheard_of]).await, Ok(lost), "it owns the ledger");
         assert_eq!(desk.evict(&license(), Some("b")).await, Ok(0));
         let path = format!("/apis/coordination.k8s.io/v1/namespaces/default/leases/{LEASE_NAME}");

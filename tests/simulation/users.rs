@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use seatkeeper::domain::license::name::LicenseName;
+use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::tick::Moment;
 use seatkeeper::seats::limits::TTL;
 use seatkeeper::seats::{Ask, Denied, Desk, Granted, HeartbeatOutcome, Seat};
@@ -64,6 +65,10 @@ impl User {
         format!("{}-{}", self.name, self.sessions)
     }
 
+    fn taker(&self) -> Taker {
+        Taker::of(&self.name, None, None)
+    }
+
     fn ask(&self) -> Ask {
         Ask {
             license: full_name(&self.license),
@@ -75,6 +80,7 @@ impl User {
             request: None,
             version: None,
             count: self.count,
+            taker: self.taker(),
         }
     }
 
@@ -152,6 +158,12 @@ impl Users {
         }
         match self.dice.below(4) {
             0 => {
+                // Somebody else cannot give them back first.
+                let other = |seat: &Seat| Seat { taker: Some(Taker::of("intruder", None, None)), ..seat.clone() };
+                let stolen = run.within(async { user.seats.iter().any(|seat| desk.release(&other(seat)) == Ok(true)) });
+                if stolen {
+                    self.claims.violate(format!("a seat of {} was given back by another", user.session()));
+                }
                 let kept: Vec<Result<bool, Denied>> =
                     run.within(async { user.seats.iter().map(|seat| desk.release(seat)).collect() });
                 self.claims.released(&user.seats, &kept, now);
@@ -218,7 +230,10 @@ impl Users {
     fn are_known(&mut self, desk: &Desk, now: Moment) {
         let Some(license) = self.users.first().map(|user| full_name(&user.license)) else { return };
         let Ok(holders) = desk.holders(&license) else { return };
-        let lacking = self.claims.live(&license, now).find(|seat| !holders.iter().any(|(held, _)| held == *seat));
+        let lacking = self
+            .claims
+            .live(&license, now)
+            .find(|seat| !holders.iter().any(|(held, _)| *held == Seat { tag: None, ..(*seat).clone() }));
         if let Some(seat) = lacking.cloned() {
             self.claims.violate(format!("the desk does not know {seat:?}, which is held"));
         }

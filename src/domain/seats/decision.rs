@@ -61,7 +61,7 @@ impl Decision<'_> {
             |pool: &str| self.request.pool.is_none_or(|asked| asked == pool || per_user(asked) && per_user(pool));
         let mut kept: Vec<Seat> = Vec::new();
         for (pool, slots) in self.table.pools().filter(|(pool, _)| asked(pool)) {
-            let held = slots.of_session(self.request.user, self.request.session);
+            let held = slots.of_session(self.request.user, self.request.session, self.request.taker);
             kept.extend(held.map(|occupant| Seat { pool: pool.clone(), slot: occupant.slot }));
             if !kept.is_empty() {
                 break;
@@ -233,7 +233,15 @@ impl Decision<'_> {
     /// The most bytes that a seat of this request takes in a base.
     fn line_bytes(&self) -> u32 {
         let Request { user, session, client, request, .. } = *self.request;
-        size_of_seat(&Occupant { slot: MAX_SEATS, user, session, client, request, since: self.now.timestamp() })
+        size_of_seat(&Occupant {
+            slot: MAX_SEATS,
+            user,
+            session,
+            client,
+            request,
+            since: self.now.timestamp(),
+            taker: None,
+        })
     }
 
     /// PerUser (T6–T9): grants a seat of the member's kind, or else one of the other kind that nobody needs.
@@ -355,8 +363,9 @@ impl Decision<'_> {
         let pool = &self.pool(place).name;
         let seat = |slot: &u32| Seat { pool: pool.clone(), slot: *slot };
         let record = |slot: &u32| {
-            let Request { user, session, client, request, .. } = *self.request;
-            hold(pool, *slot, Occupant { slot: *slot, user, session, client, request, since: self.now.timestamp() })
+            let Request { user, session, client, request, taker, .. } = *self.request;
+            let since = self.now.timestamp();
+            hold(pool, *slot, Occupant { slot: *slot, user, session, client, request, since, taker })
         };
         Grant {
             seats: slots.iter().map(seat).collect(),
@@ -405,5 +414,6 @@ fn hold(pool: &Arc<str>, slot: u32, by: Occupant) -> Record {
         since: by.since,
         client: by.client.map(Box::from),
         request: by.request.map(Box::from),
+        taker: by.taker,
     })
 }

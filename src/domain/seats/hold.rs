@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::taker::Taker;
+
 /// One change of the table, as it is written to the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
@@ -20,6 +22,8 @@ pub struct Hold {
     pub since: i64,
     pub client: Option<Box<str>>,
     pub request: Option<Box<str>>,
+    /// `None` if a version that noted no taker has granted it.
+    pub taker: Option<Taker>,
 }
 
 /// A session no longer holds its slot.
@@ -28,6 +32,8 @@ pub struct Free {
     pub pool: Arc<str>,
     pub slot: u32,
     pub session: Box<str>,
+    /// Whose session it is; `None` for any.
+    pub taker: Option<Taker>,
 }
 
 /// A seat, as the session that holds it names it.
@@ -37,6 +43,8 @@ pub struct HeldSeat<'a> {
     pub slot: u32,
     pub user: Option<&'a str>,
     pub session: &'a str,
+    /// Who names it.
+    pub taker: Option<Taker>,
 }
 
 /// Who holds a seat, and since when. Borrowed from the table.
@@ -49,12 +57,19 @@ pub struct Occupant<'t> {
     pub request: Option<&'t str>,
     /// In seconds since 1970.
     pub since: i64,
+    pub taker: Option<Taker>,
 }
 
 impl Record {
     pub fn pool(&self) -> &Arc<str> {
         match self {
             Record::Hold(Hold { pool, .. }) | Record::Free(Free { pool, .. }) => pool,
+        }
+    }
+
+    pub fn taker(&self) -> Option<Taker> {
+        match self {
+            Record::Hold(Hold { taker, .. }) | Record::Free(Free { taker, .. }) => *taker,
         }
     }
 
@@ -67,5 +82,6 @@ impl Record {
 
 /// The record that takes the session off its slot.
 pub(super) fn free(pool: &Arc<str>, occupant: &Occupant) -> Record {
-    Record::Free(Free { pool: pool.clone(), slot: occupant.slot, session: occupant.session.into() })
+    let Occupant { slot, session, taker, .. } = *occupant;
+    Record::Free(Free { pool: pool.clone(), slot, session: session.into(), taker })
 }

@@ -11,7 +11,7 @@
 //! Every entry says how long holders may rely on a seat. Replicas may differ in `--seat-ttl`, and the ring overwrites the
 //! entry with which an owner began. That line begins with `!`, so a version that does not know it skips it. The
 //! line with the grants of a License begins with `!` too. The next owner must know them, even if the License and its
-//! keys are gone by then.
+//! keys are gone by then. So does the line with the taker of seats (`line.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::elsewhere::MOST_NOTED;
 use super::hold::{Hold, Record};
-use super::line::{BASE_SLOTS, LineError, read_base, read_records, write_base, write_records};
+use super::line::{BASE_SLOTS, BY, LineError, read_base, read_records, write_base, write_records, write_takers};
 use super::table::Table;
 use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
@@ -89,6 +89,16 @@ pub struct Base {
     /// The grants on which the seats of the License draw, as `Draws::note` writes them.
     pub grants: String,
     pub lines: String,
+    /// The takers of the lines, as `write_takers` writes them.
+    pub takers: String,
+}
+
+impl Base {
+    /// The base of that name, which includes every entry up to `sequence`: its seats in the table, and these grants.
+    pub fn of(table: &Table, grants: String, sequence: u64, name: BaseName) -> Self {
+        let held = || table.holders_within(&name.pool, name.slots());
+        Base { lines: write_base(held()), takers: write_takers(held()), grants, sequence, name }
+    }
 }
 
 /// The object of the ring that holds an entry.
@@ -151,7 +161,7 @@ fn read_changes(lines: &str) -> Result<Changes, LineError> {
             let (namespace, name) = name.split_once('/').ok_or_else(wrong)?;
             let license = LicenseName::new(namespace, name);
             part = Some(Part { license, grants: "", line: n + 1, records: String::new() });
-        } else if line.starts_with(ASIDE) {
+        } else if line.starts_with(ASIDE) && !line.starts_with(BY) {
             if let (Some(part), Some(grants)) = (&mut part, line.strip_prefix(GRANTS)) {
                 part.grants = grants;
                 part.line += 1;
@@ -204,18 +214,19 @@ impl LedgerContents {
     /// them does no harm, whichever replica owns the ledger: they hold only what is durable.
     pub fn fold(&self) -> Vec<Base> {
         let sequence = self.journal.sequence;
-        let lines = |name: &BaseName| {
+        let table = |name: &BaseName| {
             let mut table = Table::default();
             let of_base = |(license, record): &&(LicenseName, Record)| BaseName::of(license, record) == *name;
             self.holds.iter().filter(of_base).for_each(|(_, record)| table.apply(record, Tick::MIN));
-            write_base(table.holders_within(&name.pool, name.slots()))
+            table
         };
         let grants = |name: &BaseName| {
             let grants = self.grants.get(&name.license).into_iter().flatten().take(MOST_NOTED);
             grants.map(GrantId::to_string).collect::<Vec<_>>().join(" ")
         };
         let in_the_way = self.journal.in_the_way().into_iter();
-        in_the_way.map(|name| Base { lines: lines(&name), grants: grants(&name), sequence, name }).collect()
+        let base = |name: BaseName| Base::of(&table(&name), grants(&name), sequence, name);
+        in_the_way.map(base).collect()
     }
 }
 
@@ -278,7 +289,7 @@ pub fn read(entries: &[Entry], bases: &[Base]) -> LedgerContents {
     let mut grants: BTreeMap<LicenseName, BTreeSet<GrantId>> = BTreeMap::new();
     for base in bases {
         grants.entry(base.name.license.clone()).or_default().extend(read_grants(&base.grants));
-        match read_base(&base.name.pool, &base.lines) {
+        match read_base(&base.name.pool, &base.lines, &base.takers) {
             Ok(held) => {
                 let license = &base.name.license;
                 holds.extend(held.into_iter().map(|hold: Hold| (license.clone(), Record::Hold(hold))));

@@ -2,7 +2,9 @@
 //!
 //! A base holds one line for each session on its slots, `slot user session since [client] [request]`. A journal entry
 //! holds the records of a commit, in order: `=pool` names the pool of the lines after it, `+` followed by such a line
-//! puts a session on a slot, `-slot session` removes one. `since` is in seconds since 1970.
+//! puts a session on a slot, `-slot session` removes one. `since` is in seconds since 1970. `!by taker` names the taker of
+//! the lines after it, up to the next `=pool`; a base has the takers of its lines in a field of their own. Versions that
+//! noted no taker skip both.
 //!
 //! Names are written as their users wrote them, except for what would break or disguise a line: white space, control
 //! characters, `%`, and any character that is neither ASCII nor a letter or digit. Each byte of their UTF-8 is written
@@ -13,8 +15,11 @@ use std::sync::Arc;
 
 use super::hold::{Free, Hold, Occupant, Record};
 use super::request::MAX_NAME_BYTES;
+use super::taker::Taker;
 use crate::domain::license::key::MAX_SEATS;
 
+/// Begins the line with the taker of the seats after it.
+pub(super) const BY: &str = "!by ";
 /// Slots in a base.
 pub const BASE_SLOTS: u32 = 256;
 /// The most bytes of the lines of a base. An object holds 1 MiB of lines (`api::seat_ledger`), and etcd 1.5 MiB of JSON,
@@ -46,21 +51,58 @@ pub fn write_base<'t>(held: impl IntoIterator<Item = Occupant<'t>>) -> String {
     text
 }
 
+/// The takers of the lines of a base, in their order, `-` for none; empty if there are none at all.
+pub fn write_takers<'t>(held: impl IntoIterator<Item = Occupant<'t>>) -> String {
+    let (mut text, mut any) = (String::new(), false);
+    for occupant in held {
+        text.push_str(if text.is_empty() { "" } else { " " });
+        match occupant.taker {
+            Some(taker) => _ = write!(text, "{taker}"),
+            None => text.push('-'),
+        }
+        any |= occupant.taker.is_some();
+    }
+    if any { text } else { String::new() }
+}
+
 /// The sessions on the slots of a base of `pool`.
-pub fn read_base(pool: &Arc<str>, text: &str) -> Result<Vec<Hold>, LineError> {
+pub fn read_base(pool: &Arc<str>, text: &str, takers: &str) -> Result<Vec<Hold>, LineError> {
     let read = |(n, line)| read_seat(pool, line).map_err(|what| LineError { line: n + 1, what });
-    text.lines().enumerate().map(read).collect()
+    let mut held: Vec<Hold> = text.lines().enumerate().map(read).collect::<Result<_, _>>()?;
+    if takers.is_empty() {
+        return Ok(held);
+    }
+    let mut words = takers.split(' ');
+    for (n, hold) in held.iter_mut().enumerate() {
+        let word = words.next().unwrap_or_default();
+        hold.taker = match word {
+            "-" => None,
+            word => Some(
+                Taker::read(word).ok_or_else(|| LineError { line: n + 1, what: format!("{word:?} is no taker") })?,
+            ),
+        };
+    }
+    match words.next() {
+        None => Ok(held),
+        Some(_) => Err(LineError { line: held.len(), what: "more takers follow than lines".to_owned() }),
+    }
 }
 
 /// The lines of a journal entry.
 pub fn write_records<'r>(records: impl IntoIterator<Item = &'r Record>) -> String {
     let mut text = String::new();
     let mut pool: Option<&Arc<str>> = None;
+    let mut taker = None;
     for record in records {
-        if pool.replace(record.pool()) != Some(record.pool()) {
+        let is_without = record.taker().is_none() && taker.is_some();
+        if pool.replace(record.pool()) != Some(record.pool()) || is_without {
             text.push('=');
             write_name(&mut text, Some(record.pool()));
             text.push('\n');
+            taker = None;
+        }
+        if let Some(by) = record.taker().filter(|by| taker.replace(*by) != Some(*by)) {
+            _ = writeln!(text, "{BY}{by}");
         }
         match record {
             Record::Hold(hold) => {
@@ -81,6 +123,7 @@ pub fn write_records<'r>(records: impl IntoIterator<Item = &'r Record>) -> Strin
 pub fn read_records(text: &str) -> Result<Vec<Record>, LineError> {
     let mut records = Vec::new();
     let mut pool: Option<Arc<str>> = None;
+    let mut taker = None;
     for (n, line) in text.lines().enumerate() {
         let fail = |what| LineError { line: n + 1, what };
         let of = || pool.as_ref().ok_or_else(|| fail("no `=pool` comes before it".to_owned()));
@@ -88,11 +131,18 @@ pub fn read_records(text: &str) -> Result<Vec<Record>, LineError> {
             Some(("=", name)) => {
                 let name =
                     read_name("the pool", name).map_err(fail)?.ok_or_else(|| fail("the pool is missing".into()))?;
-                pool = Some(name.into());
+                (pool, taker) = (Some(name.into()), None);
             }
-            Some(("+", seat)) => records.push(Record::Hold(read_seat(of()?, seat).map_err(fail)?)),
-            Some(("-", seat)) => records.push(Record::Free(read_free(of()?, seat).map_err(fail)?)),
-            _ => return Err(fail("it begins with neither `=`, `+` nor `-`".into())),
+            Some(("+", seat)) => {
+                records.push(Record::Hold(Hold { taker, ..read_seat(of()?, seat).map_err(fail)? }));
+            }
+            Some(("-", seat)) => {
+                records.push(Record::Free(Free { taker, ..read_free(of()?, seat).map_err(fail)? }));
+            }
+            _ => match line.strip_prefix(BY) {
+                Some(by) => taker = Some(Taker::read(by).ok_or_else(|| fail("`!by` names no taker".into()))?),
+                None => return Err(fail("it begins with neither `=`, `+` nor `-`".into())),
+            },
         }
     }
     Ok(records)
@@ -114,6 +164,7 @@ impl Hold {
             client: self.client.as_deref(),
             request: self.request.as_deref(),
             since: self.since,
+            taker: self.taker,
         }
     }
 }
@@ -150,13 +201,14 @@ fn read_seat(pool: &Arc<str>, line: &str) -> Result<Hold, String> {
         since: since.parse().map_err(|_| "`since` is not a number of seconds".to_owned())?,
         client: name("the client", 0)?,
         request: name("the request", 1)?,
+        taker: None,
     })
 }
 
 fn read_free(pool: &Arc<str>, line: &str) -> Result<Free, String> {
     let (slot, session) = line.split_once(' ').ok_or("`-slot session` has one part")?;
     let session = read_name("the session", session)?.ok_or("the session is missing")?;
-    Ok(Free { pool: pool.clone(), slot: read_slot(slot)?, session })
+    Ok(Free { pool: pool.clone(), slot: read_slot(slot)?, session, taker: None })
 }
 
 /// Reads a slot number in its only spelling: without leading zeros or a sign.

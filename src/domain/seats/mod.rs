@@ -10,6 +10,7 @@
 //! | What is held under other Licenses on the same grants? | `elsewhere.rs` |
 //! | Whose turn is it when a seat comes free? | `queue.rs` |
 //! | Who holds which slot, and until when? | `table.rs`, `slots.rs`; what is said of it: `hold.rs` |
+//! | Who took a seat, and which part of its id does only the holder know? | `taker.rs`, `tag.rs` |
 //! | How is this written in the ledger? | `line.rs`, `journal.rs` |
 //!
 //! **Architecture Invariant:** a decision is a function of the table, the terms, the members, the request and `now`. It
@@ -28,4 +29,6 @@ pub mod roster;
 pub mod seating;
 mod slots;
 pub mod table;
+pub mod tag;
+pub mod taker;
 pub mod terms;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::taker::Taker;
 use crate::domain::tick::Tick;
 
 /// The most that may wait for seats of one License.
@@ -13,16 +14,18 @@ pub const MOST_QUEUED: usize = 1_000;
 /// including all the pauses it makes.
 pub const PLACE_LASTS: Duration = Duration::from_secs(5);
 
-/// The session that waits. Sessions of different users are different even if they have the same name.
+/// The session that waits. Sessions of different users, or of different takers, are different even if they have the same
+/// name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Session {
     pub user: Option<Box<str>>,
     pub session: Box<str>,
+    pub taker: Option<Taker>,
 }
 
 impl Session {
-    pub fn of(user: Option<&str>, session: &str) -> Self {
-        Session { user: user.map(Box::from), session: session.into() }
+    pub fn of(user: Option<&str>, session: &str, taker: Option<Taker>) -> Self {
+        Session { user: user.map(Box::from), session: session.into(), taker }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::hold::Record;
 use super::refusal::Refusal;
+use super::taker::Taker;
 
 /// The most seats that one request may ask for.
 pub const MAX_COUNT: u32 = 1000;
@@ -15,7 +16,7 @@ pub const MAX_NAME_BYTES: usize = 256;
 pub struct Request<'r> {
     pub user: Option<&'r str>,
     /// Chosen by the caller, and the same in every retry: a session that holds a seat is granted that seat again.
-    /// Sessions of different users are different even if they have the same name.
+    /// Sessions of different users, or of different takers, are different even if they have the same name.
     pub session: &'r str,
     pub client: Option<&'r str>,
     pub pool: Option<&'r str>,
@@ -25,12 +26,14 @@ pub struct Request<'r> {
     pub version: Option<u32>,
     /// How many seats the session is to hold: all of them or none.
     pub count: u32,
+    /// Who asks.
+    pub taker: Option<Taker>,
 }
 
 impl<'r> Request<'r> {
     /// Requests one seat of the only pool, for a session without a user.
     pub fn of(session: &'r str) -> Self {
-        Request { user: None, session, client: None, pool: None, request: None, version: None, count: 1 }
+        Request { user: None, session, client: None, pool: None, request: None, version: None, count: 1, taker: None }
     }
 
     pub(super) fn check(&self) -> Result<(), Refusal> {

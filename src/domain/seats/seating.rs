@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::decision::Decision;
 use super::elsewhere::Elsewhere;
 use super::headcount::Headcount;
-use super::hold::{HeldSeat, Record};
+use super::hold::{HeldSeat, Occupant, Record};
 use super::refusal::Refusal;
 use super::request::{Grant, Request};
 use super::roster::Members;
 use super::table::Table;
+use super::taker::Taker;
 use super::terms::SeatTerms;
 use crate::domain::Instant;
 use crate::domain::tick::Tick;
@@ -143,8 +144,9 @@ impl Seating {
         grant.records.iter().for_each(|record| self.apply(record, until));
         for seat in &grant.seats {
             // Asking again renews the seat, even one that was about to be revoked.
-            let Request { user, session, .. } = *request;
-            self.table.heartbeat(&HeldSeat { pool: &seat.pool, slot: seat.slot, user, session }, Tick::MIN, until);
+            let Request { user, session, taker, .. } = *request;
+            let held = HeldSeat { pool: &seat.pool, slot: seat.slot, user, session, taker };
+            self.table.heartbeat(&held, Tick::MIN, until);
         }
     }
 
@@ -172,22 +174,26 @@ impl Seating {
         }
     }
 
-    /// When the current holding of a seat began, in seconds since 1970; `None` if the session does not hold it. A
-    /// session may hold the same seat twice, one time after the other, and an answer about the first holding must not
-    /// count for the second.
-    pub fn since(&self, seat: &HeldSeat) -> Option<i64> {
-        let since = |pool: &str, slot| {
-            let mut there = self.table.slots(pool)?.on(slot);
-            there.find(|held| held.user == seat.user && held.session == seat.session).map(|held| held.since)
-        };
-        since(seat.pool, seat.slot).or_else(|| self.moved(seat).and_then(|(pool, slot)| since(&pool, slot)))
+    /// The current holding of a seat; `None` if the session does not hold it. A session may hold the same seat twice, one
+    /// time after the other, and an answer about the first holding must not count for the second: `since` tells.
+    pub fn holding(&self, seat: &HeldSeat) -> Option<Occupant<'_>> {
+        let moved =
+            || self.moved(seat).and_then(|(pool, slot)| self.table.holding(&HeldSeat { pool: &pool, slot, ..*seat }));
+        self.table.holding(seat).or_else(moved)
+    }
+
+    /// Who took the seat that a session of this name holds since then, also if it is not the one that names it.
+    pub fn taker(&self, seat: &HeldSeat, since: i64) -> Option<Option<Taker>> {
+        let mut on_slot = self.table.slots(seat.pool)?.on(seat.slot);
+        let held = on_slot.find(|held| (held.user, held.session, held.since) == (seat.user, seat.session, since))?;
+        Some(held.taker)
     }
 
     /// The seat of a session that was granted a seat of `pool` and then moved to another pool. The session has no other
     /// seat in that pool, because PerUser grants one per session.
     fn moved(&self, seat: &HeldSeat) -> Option<(Arc<str>, u32)> {
         self.terms.pools.iter().filter(|other| other.overflows_to.as_deref() == Some(seat.pool)).find_map(|other| {
-            let occupant = self.table.slots(&other.name)?.of_session(seat.user, seat.session).next()?;
+            let occupant = self.table.slots(&other.name)?.of_session(seat.user, seat.session, seat.taker).next()?;
             Some((other.name.clone(), occupant.slot))
         })
     }

@@ -5,13 +5,14 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
-use super::hold::{HeldSeat, Hold, Occupant};
+use super::hold::{Free, HeldSeat, Hold, Occupant};
 use super::line::{BASE_SLOTS, MOST_BASE_BYTES, size_of_seat};
+use super::taker::{Taker, belongs};
 use crate::domain::tick::Tick;
 
 /// No slot, no session.
 const NONE: u32 = u32::MAX;
-/// The two indexes: by user and session, and by user alone.
+/// The two indexes: by user, session and taker, and by user alone.
 const BY_SESSION: usize = 0;
 const BY_USER: usize = 1;
 
@@ -21,6 +22,7 @@ struct Session {
     names: Box<str>,
     /// Where session, client and request begin.
     cuts: [u16; 3],
+    taker: Option<Taker>,
     /// What it takes in the lines of its base.
     bytes: u16,
     slot: u32,
@@ -65,17 +67,20 @@ impl Session {
             client: given(&self.names[self.cuts[1].into()..self.cuts[2].into()]),
             request: given(&self.names[self.cuts[2].into()..]),
             since: self.since,
+            taker: self.taker,
         }
     }
 
     fn hash(&self, index: usize) -> u64 {
-        hash(self.user(), if index == BY_SESSION { self.session() } else { "" })
+        let of_session = index == BY_SESSION;
+        let session = if of_session { self.session() } else { "" };
+        hash(self.user(), session, self.taker.filter(|_| of_session))
     }
 }
 
-fn hash(user: &str, session: &str) -> u64 {
+fn hash(user: &str, session: &str, taker: Option<Taker>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (user, session).hash(&mut hasher);
+    (user, session, taker).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -119,17 +124,31 @@ impl Slots {
     }
 
     /// Every seat of one session.
-    pub fn of_session<'a>(&'a self, user: Option<&'a str>, session: &'a str) -> impl Iterator<Item = Occupant<'a>> {
+    pub fn of_session<'a>(
+        &'a self,
+        user: Option<&'a str>,
+        session: &'a str,
+        taker: Option<Taker>,
+    ) -> impl Iterator<Item = Occupant<'a>> {
         let user = user.unwrap_or("");
-        self.bucket(BY_SESSION, hash(user, session))
-            .map(|at| &self.sessions[at])
-            .filter(move |held| held.user() == user && held.session() == session)
-            .map(Session::occupant)
+        // Those without a taker are in a bucket of their own: many pods may name their sessions alike.
+        let takers = [taker, None].into_iter().take(if taker.is_some() { 2 } else { 1 });
+        takers.flat_map(move |taker| {
+            self.bucket(BY_SESSION, hash(user, session, taker))
+                .map(|at| &self.sessions[at])
+                .filter(move |held| held.user() == user && held.session() == session && held.taker == taker)
+                .map(Session::occupant)
+        })
+    }
+
+    /// The session that holds a seat, if it is the one that is named.
+    pub fn holding(&self, seat: &HeldSeat) -> Option<Occupant<'_>> {
+        self.named(seat).map(|at| self.sessions[at].occupant())
     }
 
     /// Every session of one user.
     pub fn of_user<'a>(&'a self, user: &'a str) -> impl Iterator<Item = Occupant<'a>> {
-        let held = self.bucket(BY_USER, hash(user, "")).map(|at| &self.sessions[at]);
+        let held = self.bucket(BY_USER, hash(user, "", None)).map(|at| &self.sessions[at]);
         held.filter(move |held| held.user() == user).map(Session::occupant)
     }
 
@@ -143,7 +162,9 @@ impl Slots {
     /// removed from it.
     pub fn put(&mut self, hold: &Hold, until: Tick) {
         let user = hold.user.as_deref().unwrap_or("");
-        if let Some(at) = self.find(hold.slot, &hold.session, |session| session.user() == user) {
+        if let Some(at) =
+            self.find(hold.slot, &hold.session, |session| session.user() == user && session.taker == hold.taker)
+        {
             self.sessions[at].alive_until = self.sessions[at].alive_until.max(until);
             return;
         }
@@ -169,16 +190,16 @@ impl Slots {
         }
     }
 
-    pub fn take_off(&mut self, slot: u32, session: &str) {
-        if let Some(at) = self.find(slot, session, |_| true) {
+    pub fn take_off(&mut self, free: &Free) {
+        let is_of = |held: &Session| free.taker.is_none() || belongs(held.taker, free.taker);
+        if let Some(at) = self.find(free.slot, &free.session, is_of) {
             self.remove(at);
         }
     }
 
     /// Whether the session has the seat and had not lost it by `now`; if so, it has it until `until` at least.
     pub fn extend(&mut self, seat: &HeldSeat, now: Tick, until: Tick) -> bool {
-        let user = seat.user.unwrap_or("");
-        let Some(at) = self.find(seat.slot, seat.session, |held| held.user() == user) else { return false };
+        let Some(at) = self.named(seat) else { return false };
         let alive = &mut self.sessions[at].alive_until;
         let in_time = now < *alive;
         if in_time {
@@ -205,6 +226,11 @@ impl Slots {
         self.chain(self.head(slot), |session| session.next).find(is)
     }
 
+    fn named(&self, seat: &HeldSeat) -> Option<usize> {
+        let user = seat.user.unwrap_or("");
+        self.find(seat.slot, seat.session, |held| held.user() == user && belongs(held.taker, seat.taker))
+    }
+
     fn bucket(&self, index: usize, hash: u64) -> impl Iterator<Item = usize> {
         let buckets = &self.buckets[index];
         let first = if buckets.is_empty() { NONE } else { buckets[hash as usize & (buckets.len() - 1)] };
@@ -218,6 +244,7 @@ impl Slots {
         let session = Session {
             names: parts.concat().into(),
             cuts: [cut(1), cut(2), cut(3)],
+            taker: hold.taker,
             bytes: size_of_seat(&hold.occupant()) as u16,
             slot: hold.slot,
             since: hold.since,
@@ -295,6 +322,7 @@ impl Slots {
         self.sessions[at] = Session {
             names: "".into(),
             cuts: [0; 3],
+            taker: None,
             bytes: 0,
             slot: NONE,
             since: 0,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::hold::{HeldSeat, Occupant, Record, free};
 use super::slots::Slots;
+use super::taker::Taker;
 use crate::domain::Instant;
 use crate::domain::tick::Tick;
 
@@ -26,7 +27,7 @@ impl Table {
             },
             Record::Free(free) => {
                 if let Some(slots) = self.pools.get_mut(&free.pool) {
-                    slots.take_off(free.slot, &free.session);
+                    slots.take_off(free);
                 }
             }
         }
@@ -64,15 +65,19 @@ impl Table {
     }
 
     /// Records that free the seats of one session in every pool, because it logged out.
-    pub fn release(&self, user: Option<&str>, session: &str) -> Vec<Record> {
-        self.freed(|slots| slots.of_session(user, session))
+    pub fn release(&self, user: Option<&str>, session: &str, taker: Option<Taker>) -> Vec<Record> {
+        self.freed(|slots| slots.of_session(user, session, taker))
+    }
+
+    /// The session that holds a seat, if it is the one that is named.
+    pub fn holding(&self, seat: &HeldSeat) -> Option<Occupant<'_>> {
+        self.slots(seat.pool)?.holding(seat)
     }
 
     /// The record that frees one seat of a session; `None` if the session no longer holds it.
     pub fn release_seat(&self, seat: &HeldSeat) -> Option<Record> {
-        let (pool, slots) = self.pools.get_key_value(seat.pool)?;
-        let occupant = slots.on(seat.slot).find(|held| held.user == seat.user && held.session == seat.session)?;
-        Some(free(pool, &occupant))
+        let (pool, _) = self.pools.get_key_value(seat.pool)?;
+        Some(free(pool, &self.holding(seat)?))
     }
 
     /// Records that free every seat of a user.

@@ -7,6 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::group::{Group, namespace_of};
+use crate::domain::seats::taker::Taker;
+
+/// Says in which pod a ServiceAccount is, if its token is bound to one.
+const POD: &str = "authentication.kubernetes.io/pod-uid";
 
 /// A caller with a valid token.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub struct Caller {
     pub(super) identity: [u8; 32],
     /// Those with whom it shares what there is.
     pub group: Group,
+    /// Who takes seats with this token.
+    pub taker: Taker,
     /// Whether it was found to have any right at all.
     has_right: AtomicBool,
 }
@@ -29,7 +35,9 @@ impl Caller {
         // Strings and lists always serialise.
         let all = serde_json::to_vec(&(user, &uid, &groups, &extra)).unwrap_or_default();
         let (identity, group) = (Sha256::digest(all).into(), Group::of(user));
-        Caller { user: user.into(), uid, groups, extra, identity, group, has_right: AtomicBool::new(false) }
+        let pod = extra.get(POD).and_then(|pods| pods.first());
+        let taker = Taker::of(user, uid.as_deref(), pod.map(String::as_str));
+        Caller { user: user.into(), uid, groups, extra, identity, group, taker, has_right: AtomicBool::new(false) }
     }
 
     /// The namespace of a ServiceAccount; `None` for any other user.

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use super::audit::Audit;
 use crate::domain::license::name::LicenseName;
 use crate::seats::Desk;
 use crate::server::http::callers::{Caller, Callers, Object, Right};
@@ -23,11 +24,20 @@ pub const EVICT: Right = Right { verb: "evict", ..CREATE };
 pub struct Seats {
     pub desk: Desk,
     pub callers: Callers,
+    pub audit: Audit,
 }
 
 impl Seats {
     /// Fails unless `caller` has `right` on `license`, and the License may be used from the caller's namespace.
     pub async fn check(&self, caller: &Caller, right: Right, license: &LicenseName) -> Result<(), Problem> {
+        let checked = self.find_out(caller, right, license).await;
+        if checked.as_ref().is_err_and(is_forbidden) {
+            self.audit.refused(caller, right, license);
+        }
+        checked
+    }
+
+    async fn find_out(&self, caller: &Caller, right: Right, license: &LicenseName) -> Result<(), Problem> {
         // The limits of Kubernetes. A longer name is not asked about, not cached and not sent back.
         if license.namespace.len() > LONGEST_NAMESPACE || license.name.len() > LONGEST_NAME {
             let detail =
@@ -44,6 +54,15 @@ impl Seats {
                 Err(Problem::new(StatusCode::FORBIDDEN, "NamespaceNotAllowed", detail))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether `caller` may keep and free the seats of others. That it tried is noted if it may not.
+    pub async fn may_evict(&self, caller: &Caller, license: &LicenseName) -> Result<bool, Problem> {
+        match self.check(caller, EVICT, license).await {
+            Ok(()) => Ok(true),
+            Err(problem) if is_forbidden(&problem) => Ok(false),
+            Err(problem) => Err(problem),
         }
     }
 
@@ -67,4 +86,8 @@ impl Seats {
     pub fn ttl_seconds(&self) -> u64 {
         self.desk.ttl().as_secs()
     }
+}
+
+fn is_forbidden(problem: &Problem) -> bool {
+    problem.status == StatusCode::FORBIDDEN.as_u16()
 }

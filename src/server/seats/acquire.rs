@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::access::{CREATE, Seats};
 use super::problems::reasons;
-use super::wire::{Answer, Answers, Body, Grant, MOST_REQUESTS, SeatRequest, Wanted, grant};
+use super::wire::{Answer, Answers, Body, Grant, MOST_REQUESTS, SeatRequest, Wanted, ask, grant};
 use crate::seats::{Ask, Denied};
 use crate::server::http::asked::Asked;
 use crate::server::http::body::read;
@@ -36,7 +36,7 @@ pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
 
 async fn one(seats: &Seats, caller: &Caller, request: SeatRequest) -> Result<Reply, Problem> {
     let wait = request.wait.map(|seconds| Duration::from_secs(seconds.into()));
-    let ask = Ask::from(request);
+    let ask = ask(request, caller.taker);
     seats.check(caller, CREATE, &ask.license).await?;
     let answer = match wait {
         Some(wait) => seats.desk.acquire_in_turn(ask, wait).await,
@@ -53,7 +53,7 @@ async fn several(seats: &Seats, caller: &Caller, requests: Vec<SeatRequest>) -> 
     if requests.len() > MOST_REQUESTS {
         return Err(Problem::invalid(format!("`requests` has more than {MOST_REQUESTS} items")));
     }
-    let asks: Vec<Ask> = requests.into_iter().map(Ask::from).collect();
+    let asks: Vec<Ask> = requests.into_iter().map(|request| ask(request, caller.taker)).collect();
     seats.check_each(caller, CREATE, asks.iter().map(|ask| &ask.license)).await?;
     let answers = seats.desk.acquire(&asks).await.into_iter().map(|answer| match answer {
         Ok(granted) => Answer::Granted(grant(&granted, seats.ttl_seconds())),

@@ -24,5 +24,6 @@ pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
     let license = query.license();
     seats.check(asked.caller, EVICT, &license).await?;
     let released = seats.desk.evict(&license, query.user.as_deref()).await.map_err(|denied| Problem::from(&denied))?;
+    seats.audit.evicted(asked.caller, &license, query.user.as_deref(), released);
     Ok(json(StatusCode::OK, &Evicted { released }))
 }

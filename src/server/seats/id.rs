@@ -1,23 +1,26 @@
 //! The id of a held seat: readable, fit for a URL, and all that is needed to find the seat.
 //!
-//! `namespace~license~pool~slot~user~session~since`, where every byte other than an ASCII letter, a digit or one of
+//! `namespace~license~pool~slot~user~session~since~tag`, where every byte other than an ASCII letter, a digit or one of
 //! `.-_` is written as `=` and two hexadecimal digits. If a seat has no user, that part is empty.
 //! `since` tells two holdings of a slot by the same session apart: a release that is delayed must not free the newer one.
+//! Only the holder knows the `tag`: ids in lists have none, nor had those of earlier versions.
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
 use crate::domain::license::name::LicenseName;
+use crate::domain::seats::tag::Tag;
+use crate::domain::seats::taker::Taker;
 use crate::seats::Seat;
 use crate::server::http::problem::Problem;
 
-/// The longest id: seven parts of at most 256 bytes, each of which may have to be written as three.
-const LONGEST: usize = 7 * 3 * 256;
+/// The longest id: eight parts of at most 256 bytes, each of which may have to be written as three.
+const LONGEST: usize = 8 * 3 * 256;
 
 /// The id of a seat.
 pub fn of(seat: &Seat) -> String {
-    let mut id = String::with_capacity(80);
+    let mut id = String::with_capacity(96);
     write_part(&mut id, &seat.license.namespace);
     id.push('~');
     write_part(&mut id, &seat.license.name);
@@ -28,11 +31,14 @@ pub fn of(seat: &Seat) -> String {
     id.push('~');
     write_part(&mut id, &seat.session);
     let _ = write!(id, "~{}", seat.since);
+    if let Some(tag) = seat.tag {
+        let _ = write!(id, "~{tag}");
+    }
     id
 }
 
-/// The seat that an id names; `None` if it names none.
-pub fn read(id: &str) -> Option<Seat> {
+/// The seat that a caller names by its id; `None` if the id names none.
+pub fn read(id: &str, taker: Taker) -> Option<Seat> {
     if id.len() > LONGEST {
         return None;
     }
@@ -40,6 +46,10 @@ pub fn read(id: &str) -> Option<Seat> {
     let mut part = || read_part(parts.next()?);
     let (namespace, name, pool, slot) = (part()?, part()?, part()?, part()?);
     let (user, session, since) = (part()?, part()?, part()?);
+    let tag = match parts.next() {
+        Some(tag) => Some(Tag::read(tag)?),
+        None => None,
+    };
     if parts.next().is_some() || session.is_empty() {
         return None;
     }
@@ -50,13 +60,15 @@ pub fn read(id: &str) -> Option<Seat> {
         user: Some(user).filter(|user| !user.is_empty()),
         session,
         since: since.parse().ok()?,
+        taker: Some(taker),
+        tag,
     })
 }
 
 /// The seat that a path names by its percent-encoded id.
-pub fn in_path(id: &str) -> Result<Seat, Problem> {
+pub fn in_path(id: &str, taker: Taker) -> Result<Seat, Problem> {
     let id = percent_decode_str(id).decode_utf8().ok();
-    id.and_then(|id| read(&id)).ok_or_else(|| no_seat("the path"))
+    id.and_then(|id| read(&id, taker)).ok_or_else(|| no_seat("the path"))
 }
 
 /// The answer if `place` in a request should name a seat and does not.
@@ -113,18 +125,21 @@ mod tests {
         #[test]
         fn every_seat_is_found_again_by_its_name(
             (namespace, name, pool, session) in ("[a-z]{1,8}", "[a-z.-]{1,8}", ".{1,8}", ".{1,16}"),
-            user in proptest::option::of(".{1,16}"), slot: u32, since: i64,
+            user in proptest::option::of(".{1,16}"), slot: u32, since: i64, tag in proptest::option::of("[A-Za-z0-9_-]{12}"),
         ) {
-            let seat = Seat { license: LicenseName::new(&namespace, &name), pool, slot, user, session, since };
+            let (taker, tag) = (Taker::of("a", None, None), tag.and_then(|tag| Tag::read(&tag)));
+            let license = LicenseName::new(&namespace, &name);
+            let seat = Seat { license, pool, slot, user, session, since, taker: Some(taker), tag };
             let id = of(&seat);
             prop_assert!(id.bytes().all(|byte| is_plain(byte) || matches!(byte, b'=' | b'~')));
-            prop_assert_eq!(read(&id), Some(seat));
+            prop_assert_eq!(read(&id, taker), Some(seat));
         }
 
         #[test]
         fn no_text_does_harm(text in ".{0,64}") {
-            if let Some(seat) = read(&text) {
-                prop_assert_eq!(read(&of(&seat)), Some(seat));
+            let taker = Taker::of("a", None, None);
+            if let Some(seat) = read(&text, taker) {
+                prop_assert_eq!(read(&of(&seat), taker), Some(seat));
             }
         }
     }

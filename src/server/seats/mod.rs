@@ -8,12 +8,14 @@
 //! | Who holds seats? | `holders.rs` |
 //! | How does an administrator free seats? | `evict.rs` |
 //! | Who may do which of these? | `access.rs` |
+//! | What is noted of evictions and refused rights? | `audit.rs` |
 //! | What do the bodies look like, and the queries? | `wire.rs`, `query.rs` |
 //! | How is a seat named in a path? | `id.rs` |
 //! | Which status does a refusal have? | `problems.rs` |
 
 pub mod access;
 pub mod acquire;
+pub mod audit;
 pub mod evict;
 pub mod heartbeat;
 pub mod holders;

@@ -29,6 +29,7 @@ const REASONS: [(u16, &[&str]); 10] = [
             "VersionNotEntitled",
             "Forbidden",
             "NamespaceNotAllowed",
+            "TakenByAnother",
         ],
     ),
     (404, &["UnknownLicense", "UnknownPool", "NotFound"]),
@@ -86,6 +87,7 @@ impl From<&Denied> for Problem {
             Denied::Overloaded => {
                 Problem::new(StatusCode::TOO_MANY_REQUESTS, "Overloaded", detail).retry_after(A_MOMENT)
             }
+            Denied::TakenByAnother => Problem::new(StatusCode::FORBIDDEN, "TakenByAnother", detail),
         }
     }
 }
@@ -172,7 +174,8 @@ mod tests {
             Denied::NotOwner => Denied::LedgerIncomplete { why: String::new(), wait: Duration::ZERO },
             Denied::LedgerIncomplete { .. } => Denied::LedgerUnavailable,
             Denied::LedgerUnavailable => Denied::Overloaded,
-            Denied::Overloaded => return None,
+            Denied::Overloaded => Denied::TakenByAnother,
+            Denied::TakenByAnother => return None,
         })
     }
 

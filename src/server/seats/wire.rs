@@ -13,6 +13,7 @@ pub use seatkeeper_client::wire::{
 use super::id;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::request::{Access, MAX_COUNT, MAX_NAME_BYTES};
+use crate::domain::seats::taker::Taker;
 use crate::seats::{Ask, Granted, Seat};
 use crate::server::http::problem::Problem;
 
@@ -113,12 +114,11 @@ impl Body {
     }
 }
 
-impl From<SeatRequest> for Ask {
-    fn from(request: SeatRequest) -> Self {
-        let SeatRequest { license, user, session, client, pool, request, version, count, wait: _ } = request;
-        let license = LicenseName::new(&license.namespace, &license.name);
-        Ask { license, user, session, client, pool, request, version, count }
-    }
+/// What a caller asks the desk for.
+pub fn ask(request: SeatRequest, taker: Taker) -> Ask {
+    let SeatRequest { license, user, session, client, pool, request, version, count, wait: _ } = request;
+    let license = LicenseName::new(&license.namespace, &license.name);
+    Ask { license, user, session, client, pool, request, version, count, taker }
 }
 
 /// Returns the answer to a request whose seats were granted.
@@ -159,6 +159,7 @@ pub struct Holders {
 
 #[derive(Serialize, JsonSchema)]
 pub struct Holder {
+    /// The id without the part that only the holder knows: it serves callers with the right `evict`.
     pub id: String,
     pub pool: String,
     pub slot: u32,

@@ -1,0 +1,83 @@
+//! The part of a seat's id that only its holder knows. Neither the ledger nor the list of holders shows it, so an id that
+//! is made from them is of no use.
+//!
+//! It is a keyed hash of the seat (HMAC-SHA-256) rather than a random number: a caller that asks again after a lost reply must
+//! get the same id, also from the next owner of the ledger.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ring::hmac::{Context, HMAC_SHA256, Key};
+use std::fmt;
+
+use super::hold::HeldSeat;
+use super::taker::read;
+use crate::domain::license::name::LicenseName;
+
+/// The bytes of the key.
+pub const KEY_BYTES: usize = 32;
+const BYTES: usize = 9;
+
+/// The part of an id that only the holder of the seat knows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tag([u8; BYTES]);
+
+/// Makes and checks tags.
+#[derive(Clone, Debug)]
+pub struct Tagger {
+    key: Key,
+    /// Since when seats are granted with this key, in seconds since 1970.
+    since: i64,
+}
+
+impl Tagger {
+    /// Tags with a key that was made at `since`, in seconds since 1970.
+    pub fn new(key: &[u8; KEY_BYTES], since: i64) -> Self {
+        Tagger { key: Key::new(HMAC_SHA256, key), since }
+    }
+
+    /// The tag of a seat that is held since then.
+    pub fn tag(&self, license: &LicenseName, seat: &HeldSeat, since: i64) -> Tag {
+        let mut hash = Context::with_key(&self.key);
+        let (slot, since) = (seat.slot.to_be_bytes(), since.to_be_bytes());
+        let names = [&*license.namespace, &*license.name, seat.pool, seat.user.unwrap_or_default(), seat.session];
+        for part in names.iter().map(|name| name.as_bytes()).chain([&slot[..], &since[..]]) {
+            // With its length, so that no two seats give the same bytes.
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let mut tag = [0; BYTES];
+        tag.copy_from_slice(&hash.sign().as_ref()[..BYTES]);
+        Tag(tag)
+    }
+
+    /// Whether a caller that shows `tag` has the id of a seat that a known caller took. A seat from before the key was
+    /// made needs none: if the key is lost, holders go on working.
+    pub fn admits(&self, tag: Option<Tag>, license: &LicenseName, seat: &HeldSeat, since: i64) -> bool {
+        since < self.since || tag.is_some_and(|tag| tag.is(&self.tag(license, seat, since)))
+    }
+}
+
+impl Tag {
+    /// The tag that `Display` has written like this.
+    pub fn read(text: &str) -> Option<Self> {
+        read(text).map(Tag)
+    }
+
+    /// Compares every byte, so that the time it takes says nothing.
+    fn is(&self, other: &Tag) -> bool {
+        self.0.iter().zip(other.0).fold(0, |differs, (one, other)| differs | one ^ other) == 0
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+/// Shows nothing: it is a secret.
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tag")
+    }
+}

@@ -1,0 +1,40 @@
+//! Whose seat is it that a caller names? It belongs to who took it, and its id has a part that only the holder knows.
+
+use super::asked::Seat;
+use crate::domain::seats::hold::HeldSeat;
+use crate::domain::seats::seating::Seating;
+use crate::domain::seats::tag::Tagger;
+use crate::wrong::{self, Variant::*};
+
+/// Whose seats a caller may keep and free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum May {
+    /// Those that it took.
+    Own,
+    /// Those of others too: it has the right to evict.
+    Any,
+}
+
+/// Whose seat it is.
+pub(super) enum Whose<'s> {
+    /// The caller may keep and free it. It is named as its holder names it.
+    Callers(HeldSeat<'s>),
+    Anothers,
+    /// No session of that name holds it since then.
+    Nobodys,
+}
+
+/// Whose the seat is that a caller names.
+pub(super) fn whose<'s>(seat: &'s Seat, may: May, seating: &Seating, tagger: &Tagger) -> Whose<'s> {
+    let held = seat.held();
+    let found = seating.holding(&held).filter(|found| found.since == seat.since);
+    // One without a taker was granted by a version whose ids have no tags.
+    if found.is_some_and(|found| found.taker.is_none() || tagger.admits(seat.tag, &seat.license, &held, found.since)) {
+        return Whose::Callers(held);
+    }
+    match seating.taker(&held, seat.since) {
+        Some(taker) if may == May::Any || wrong::is(TakerIgnored) => Whose::Callers(HeldSeat { taker, ..held }),
+        Some(_) => Whose::Anothers,
+        None => Whose::Nobodys,
+    }
+}

@@ -1,0 +1,84 @@
+//! What an auditor wants to know: a line for each eviction, each release of a seat that another caller took, and each
+//! refusal of a right. The lines have the target and the message `audit`, and show no token, session or id. All that a caller
+//! chose is written as text with escapes, so it cannot make up a line.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::domain::license::name::LicenseName;
+use crate::domain::tick::Moment;
+use crate::machine::monotonic;
+use crate::seats::Seat;
+use crate::server::http::callers::{Caller, Right};
+
+/// A caller that is refused again and again on the same License fills no log.
+const ONE_REFUSAL: Duration = Duration::from_secs(60);
+/// The most callers and Licenses whose refusals are remembered. If there are more, only these have lines.
+const MOST_REFUSED: usize = 4_096;
+
+/// Writes the lines.
+#[derive(Default)]
+pub struct Audit {
+    /// When each caller was last noted as refused on each License.
+    refused: Mutex<HashMap<(Arc<str>, LicenseName), Moment>>,
+}
+
+impl Audit {
+    /// An administrator freed the seats of a user, or of all users.
+    pub fn evicted(&self, caller: &Caller, license: &LicenseName, user: Option<&str>, seats: usize) {
+        let (who, license) = (&*caller.user, license.to_string());
+        tracing::info!(target: "audit", who, what = "evict", license, user, seats, result = "done", "audit");
+    }
+
+    /// A caller with the right to evict freed a seat that another one took, or could not free it.
+    pub fn released_of_another(&self, caller: &Caller, seat: &Seat, is_free: bool) {
+        let result = if is_free { "done" } else { "not done" };
+        let (who, license, Seat { pool, slot, .. }) = (&*caller.user, seat.license.to_string(), seat);
+        tracing::info!(target: "audit", who, what = "release of another", license, pool, slot, result, "audit");
+    }
+
+    /// A caller lacks a right.
+    pub fn refused(&self, caller: &Caller, right: Right, license: &LicenseName) {
+        if self.is_first(&caller.user, license, monotonic()) {
+            let (who, license) = (&*caller.user, license.to_string());
+            tracing::warn!(target: "audit", who, what = %right, license, result = "refused", "audit");
+        }
+    }
+
+    fn is_first(&self, user: &Arc<str>, license: &LicenseName, now: Moment) -> bool {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (user.clone(), license.clone());
+        if refused.get(&key).is_some_and(|last| now - *last < ONE_REFUSAL) {
+            return false;
+        }
+        if refused.len() >= MOST_REFUSED {
+            refused.retain(|_, last| now - *last < ONE_REFUSAL);
+        }
+        let fits = refused.len() < MOST_REFUSED;
+        if fits {
+            refused.insert(key, now);
+        }
+        fits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_a_line_a_minute_for_each_caller_and_license_and_memory_stays_bounded() {
+        let audit = Audit::default();
+        let at = |seconds| Moment::after_start(Duration::from_secs(seconds));
+        let license = |n: usize| LicenseName::new("centre", &format!("l{n}"));
+        let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
+        assert!(audit.is_first(&one, &license(0), at(0)));
+        assert!(!audit.is_first(&one, &license(0), at(59)));
+        assert!(audit.is_first(&one, &license(1), at(59)) && audit.is_first(&other, &license(0), at(59)));
+        assert!(audit.is_first(&one, &license(0), at(60)));
+        let noted = (0..2 * MOST_REFUSED).filter(|n| audit.is_first(&other, &license(*n), at(100))).count();
+        assert!(noted < MOST_REFUSED && audit.refused.lock().unwrap().len() <= MOST_REFUSED);
+        assert!(audit.is_first(&other, &license(2 * MOST_REFUSED), at(200)), "those of an hour ago give way");
+    }
+}
