@@ -1,6 +1,6 @@
 //! A grant counts for one License in a cluster: the one that had it first (docs/design/domain.md, Which keys count).
 //!
-//! A claim affects only Licenses that trust its signer. Otherwise anybody could sign a key with the name of another
+//! Between two Licenses, only claims count whose signer both trust. Otherwise anybody could sign a key with the name of another
 //! customer's grant and take that grant away. Creation times decide only after a restart, and only if no status shows
 //! the grant (`take_stock`): an older object can be restored, or made in advance.
 
@@ -80,11 +80,19 @@ impl State {
         if self.made > before { self.first_of(grant) } else { Vec::new() }
     }
 
-    /// The first claimant with each signer, of those that trust the signer of `grant`: one of them has it.
+    /// The first two claimants with each signer, of those that trust the signer of `grant`: one of them has it.
     fn first_of(&self, grant: &GrantId) -> Vec<Claimant> {
         let by_signer = self.claims.get(&grant.name).into_iter().flat_map(HashMap::values);
-        let firsts = by_signer.filter_map(|in_order| in_order.values().next());
+        let firsts = by_signer.flat_map(|in_order| in_order.values().take(2));
         firsts.filter(|first| first.trust.key(&grant.signer).is_some()).cloned().collect()
+    }
+
+    /// When `claimant` first claimed the grant of that name, with a signer that `rival` trusts as well.
+    fn since(&self, claimant: &Claimant, name: &GrantId, rival: &Claimant) -> Option<u64> {
+        let grants = self.of.get(&claimant.uid)?;
+        let of_name = grants.range(GrantId { signer: "".into(), ..name.clone() }..);
+        let of_name = of_name.take_while(|(grant, _)| grant.name == name.name);
+        of_name.filter(|(grant, _)| rival.trust.key(&grant.signer).is_some()).map(|(_, number)| *number).min()
     }
 
     /// Takes back a claim. Returns the Licenses that have the grant now, or whose turn it may be.
@@ -165,14 +173,22 @@ impl Holdings {
         released.chain(affected.iter().map(Claimant::object)).collect()
     }
 
-    /// The License that had the grant before `me`, as `namespace/name`; `None` if `me` has it. Only claims whose signer
-    /// `me` trusts count.
+    /// The License that had the grant before `me`, as `namespace/name`; `None` if `me` has it. Between two Licenses only
+    /// claims count whose signer both trust: nobody is earlier by a key that only they trust.
     pub fn earlier_claimant(&self, grant: &GrantId, me: &Claimant) -> Option<String> {
         let state = self.lock();
         let by_signer = state.claims.get(&grant.name)?;
-        let firsts = me.trust.signers().filter_map(|signer| by_signer.get(signer)?.first_key_value());
-        let (_, first) = firsts.min_by_key(|(number, _)| **number)?;
-        (first.uid != me.uid).then(|| first.to_string())
+        let latest =
+            me.trust.signers().filter_map(|signer| by_signer.get(signer)?.iter().rfind(|(_, c)| c.uid == me.uid));
+        let latest = latest.map(|(number, _)| *number).max();
+        let trusted = me.trust.signers().filter_map(|signer| by_signer.get(signer));
+        let mut before = trusted.flat_map(|in_order| in_order.range(..latest.unwrap_or(u64::MAX)));
+        let is_earlier = |rival: &Claimant| match (state.since(rival, grant, me), state.since(me, grant, rival)) {
+            (Some(theirs), Some(mine)) => theirs < mine,
+            (theirs, _) => theirs.is_some(),
+        };
+        let first = before.find(|(_, rival)| rival.uid != me.uid && is_earlier(rival));
+        first.map(|(_, rival)| rival.to_string())
     }
 
     /// Other Licenses that claim these grants, `most` at most, as `namespace/name`. Only claims whose signer `me` trusts
@@ -242,6 +258,20 @@ mod tests {
         assert_eq!(holdings.earlier_claimant(&grant(1), &victim), None);
         assert_eq!(holdings.earlier_claimant(&grant(2), &intruder), None);
         assert!(holdings.release("intruder").is_empty());
+    }
+
+    /// The attack: an earlier claim with a signer that only the intruder trusts, and then a copy of the victim's key.
+    #[test]
+    fn nobody_is_earlier_by_a_key_that_only_they_trust() {
+        let (holdings, victim) = (Holdings::default(), license("victim", &[1]));
+        let intruder = license("intruder", &[1, 2]);
+        holdings.claim(&intruder, &[grant(2)].into());
+        holdings.claim(&victim, &[grant(1)].into());
+        holdings.claim(&intruder, &[grant(1), grant(2)].into());
+        assert_eq!(holdings.earlier_claimant(&grant(1), &victim), None);
+        assert_eq!(holdings.earlier_claimant(&grant(1), &intruder).as_deref(), Some("a/victim"));
+        assert_eq!(named(&holdings.release("victim")), ["intruder"]);
+        assert_eq!(holdings.earlier_claimant(&grant(1), &intruder), None);
     }
 
     /// A vendor that changes its signing key signs the same grant with both: a customer must not use each in a License.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::policies;
 use super::settings::Policies;
@@ -118,11 +119,8 @@ impl Operator {
         } = self;
         let seats_run = seats_run.unwrap_or_else(Handle::current);
         let events = Events::start(client.clone(), &identity, metrics.events_dropped.clone());
-        let mut background = tokio::task::JoinSet::new();
-        let beating = health.clone();
-        background.spawn(async move { beating.beat("threads").await });
-        let beating = health.clone();
-        background.spawn_on(async move { beating.beat("seats").await }, &seats_run);
+        let mut background = JoinSet::new();
+        beat(&mut background, &health, &seats_run);
         background.spawn(watch_leader(rank.clone()));
 
         if policies == Policies::Awaited && !policies::in_force(&client, &namespace, &mut stop).await {
@@ -165,11 +163,7 @@ impl Operator {
         let controllers = tokio::spawn(wiring.clone().run_controllers());
         let mut until = stop.clone();
         let seats = seats_run.spawn(async move { desk.own(ledger, &mut until).await });
-        let ours = tokio::select! {
-            biased;
-            ours = candidate.keep(&mut stop) => ours,
-            () = health.beat("Lease") => false,
-        };
+        let ours = keep_lead(&mut candidate, &health, &mut stop).await;
         health.leads.store(false, Ordering::Relaxed);
         metrics.leads.set(0);
         wiring.close();
@@ -188,6 +182,23 @@ impl Operator {
         tracing::info!("ended");
         End::Stopped
     }
+}
+
+/// Keeps the lead, and shows that this runs.
+async fn keep_lead(candidate: &mut Candidate, health: &Health, stop: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        biased;
+        ours = candidate.keep(stop) => ours,
+        () = health.beat("Lease") => false,
+    }
+}
+
+/// Has the threads of the operator show that they run.
+fn beat(background: &mut JoinSet<()>, health: &Arc<Health>, seats_run: &Handle) {
+    let beating = health.clone();
+    background.spawn(async move { beating.beat("threads").await });
+    let beating = health.clone();
+    background.spawn_on(async move { beating.beat("seats").await }, seats_run);
 }
 
 /// Recalls the stored time, retrying until the API server answers. Returns false if `stop` turns true first.
