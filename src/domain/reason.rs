@@ -31,7 +31,7 @@ words! {
     /// The entry is not a licence key. Copy the key again, whole, as the vendor sent it.
     Malformed,
     /// The key was signed by a vendor that is not trusted here. Ask the vendor for the jwks.json that contains the
-    /// signer, and add it to the trust Secret.
+    /// signer, and have the installation pin it.
     UnknownKey,
     /// The key was changed or cut short in transit. Copy the key again, whole, as the vendor sent it.
     BadSignature,
