@@ -118,8 +118,8 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let requests = RequestCount::default();
     let client = over(api.clone(), clock.clone(), requests.clone());
     api.ensure_namespace(HOME);
-    let seats = seat_server(arguments.seats_listen, &credential.token)?;
-    let seats_address = seats.listener.local_addr().map_err(|e| Failure::new(format!("--seats-listen: {e}")))?;
+    let (port, seats_address) = seats_port(arguments.seats_listen)?;
+    let seats = seat_server(&port, &credential.token)?;
 
     let screen = Screen::new(clock.clone(), arguments.speed.is_some_and(|speed| speed.0 >= 3_600.0));
     let served = Served { api: address, seats: seats_address };
@@ -153,7 +153,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
             Err(error) => return Err(failed(error)),
         }
         tokio::time::sleep(PAUSE).await;
-        let seats = seat_server(seats_address, &credential.token)?;
+        let seats = seat_server(&port, &credential.token)?;
         running = machine.start(arguments.seats.settings(false), seats).await?;
         metrics.send_replace(running.metrics());
     }
@@ -194,9 +194,18 @@ impl Machine {
     }
 }
 
-fn seat_server(address: SocketAddr, token: &str) -> Result<SeatServer, Failure> {
+/// Binds the port for seats, once: while the operator begins again, nobody else on this machine can take it.
+fn seats_port(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Failure> {
+    let unusable = |e: std::io::Error| Failure::new(format!("--seats-listen: {e}"));
+    let port = seats_listener(address)?.into_std().map_err(unusable)?;
+    let bound = port.local_addr().map_err(unusable)?;
+    Ok((port, bound))
+}
+
+fn seat_server(port: &std::net::TcpListener, token: &str) -> Result<SeatServer, Failure> {
     let thread = seat_thread()?;
-    let listener = thread.make(|| seats_listener(address))?;
+    let listener = thread.make(|| port.try_clone().and_then(TcpListener::from_std));
+    let listener = listener.map_err(|e| Failure::new(format!("--seats-listen: {e}")))?;
     Ok(SeatServer { thread, listener, callers: Callers::with_credential(token), replicas: None })
 }
 
