@@ -11,6 +11,9 @@ use super::jwk::thumbprint;
 use super::refusal::Refusal;
 use crate::domain::text::spelt_out;
 
+/// The longest header that is read, in characters of its base64url. It is read before anything is verified.
+const MAX_HEADER: usize = 4 * 1024;
+
 /// Signs a payload as a compact JWS with EdDSA. Its `kid` is the thumbprint of the public key.
 pub fn sign(typ: &str, payload: &Value, key: &SigningKey) -> String {
     let header = serde_json::json!({"alg": "EdDSA", "typ": typ, "kid": thumbprint(&key.verifying_key())});
@@ -99,6 +102,9 @@ fn split(text: &[u8], limit: usize) -> Result<(Map<String, Value>, [&str; 3]), R
     else {
         return Err(malformed("it does not have the three parts of a signed token; is it complete?"));
     };
+    if head.len() > MAX_HEADER {
+        return Err(Refusal::Malformed(format!("its header has more than {MAX_HEADER} characters")));
+    }
     let header = BASE64.decode(head).map_err(|_| malformed("its header is not base64url"))?;
     let header: Json = parse(&header).map_err(|_| malformed("its header is not JSON with `alg` and `kid`"))?;
     if header.doubled.is_some() {
