@@ -80,7 +80,8 @@ impl State {
         if self.made > before { self.first_of(grant) } else { Vec::new() }
     }
 
-    /// The first two claimants with each signer, of those that trust the signer of `grant`: one of them has it.
+    /// Of the first two claimants with each signer, those that trust the signer of `grant`. The first usually has it, and
+    /// the second gets it when the first leaves.
     fn first_of(&self, grant: &GrantId) -> Vec<Claimant> {
         let by_signer = self.claims.get(&grant.name).into_iter().flat_map(HashMap::values);
         let firsts = by_signer.flat_map(|in_order| in_order.values().take(2));
@@ -88,11 +89,11 @@ impl State {
     }
 
     /// When `claimant` first claimed the grant of that name, with a signer that `rival` trusts as well.
-    fn since(&self, claimant: &Claimant, name: &GrantId, rival: &Claimant) -> Option<u64> {
-        let grants = self.of.get(&claimant.uid)?;
-        let of_name = grants.range(GrantId { signer: "".into(), ..name.clone() }..);
-        let of_name = of_name.take_while(|(grant, _)| grant.name == name.name);
-        of_name.filter(|(grant, _)| rival.trust.key(&grant.signer).is_some()).map(|(_, number)| *number).min()
+    fn since(&self, claimant: &Claimant, grant: &GrantId, rival: &Claimant) -> Option<u64> {
+        let claimed = self.of.get(&claimant.uid)?;
+        let of_name = claimed.range(GrantId { signer: "".into(), ..grant.clone() }..);
+        let of_name = of_name.take_while(|(claimed, _)| claimed.name == grant.name);
+        of_name.filter(|(claimed, _)| rival.trust.key(&claimed.signer).is_some()).map(|(_, number)| *number).min()
     }
 
     /// Takes back a claim. Returns the Licenses that have the grant now, or whose turn it may be.
@@ -158,7 +159,7 @@ impl Holdings {
     }
 
     /// Records that the License `uid` was deleted while it claimed grants. `catch_up` takes its claims back.
-    pub fn is_gone(&self, uid: &str) {
+    pub fn note_gone(&self, uid: &str) {
         self.lock().gone.push(uid.to_owned());
     }
 
@@ -183,9 +184,11 @@ impl Holdings {
         let latest = latest.map(|(number, _)| *number).max();
         let trusted = me.trust.signers().filter_map(|signer| by_signer.get(signer));
         let mut before = trusted.flat_map(|in_order| in_order.range(..latest.unwrap_or(u64::MAX)));
-        let is_earlier = |rival: &Claimant| match (state.since(rival, grant, me), state.since(me, grant, rival)) {
-            (Some(theirs), Some(mine)) => theirs < mine,
-            (theirs, _) => theirs.is_some(),
+        let is_earlier = |rival: &Claimant| {
+            // Where a rival trusts none of the signers of my keys, all of my claims count: it may have kept an old key.
+            let mine = state.since(me, grant, rival).or_else(|| state.since(me, grant, me));
+            let theirs = state.since(rival, grant, me);
+            theirs.is_some_and(|theirs| mine.is_none_or(|mine| theirs < mine))
         };
         let first = before.find(|(_, rival)| rival.uid != me.uid && is_earlier(rival));
         first.map(|(_, rival)| rival.to_string())
@@ -197,8 +200,16 @@ impl Holdings {
         let state = self.lock();
         let by_signer = grants.iter().filter_map(|grant| state.claims.get(&grant.name));
         let trusted = by_signer.flat_map(|by_signer| me.trust.signers().filter_map(|signer| by_signer.get(signer)));
-        let others = trusted.flat_map(BTreeMap::values).filter(|other| other.uid != me.uid).take(most);
-        others.map(Claimant::to_string).collect::<BTreeSet<_>>().into_iter().collect()
+        let others = trusted.flat_map(BTreeMap::values).filter(|other| other.uid != me.uid);
+        // One License may claim many of the grants.
+        let mut named = BTreeSet::new();
+        for other in others {
+            if named.len() == most {
+                break;
+            }
+            named.insert(other.to_string());
+        }
+        named.into_iter().collect()
     }
 }
 
@@ -272,6 +283,19 @@ mod tests {
         assert_eq!(holdings.earlier_claimant(&grant(1), &intruder).as_deref(), Some("a/victim"));
         assert_eq!(named(&holdings.release("victim")), ["intruder"]);
         assert_eq!(holdings.earlier_claimant(&grant(1), &intruder), None);
+    }
+
+    /// The attack: a copy of an old key, by a License that trusts only its signer, and the vendor has changed its signing
+    /// key twice since.
+    #[test]
+    fn a_rival_that_trusts_less_takes_nothing_from_a_license_that_was_earlier() {
+        let (holdings, victim) = (Holdings::default(), license("victim", &[1, 2, 3]));
+        let rival = license("rival", &[1]);
+        holdings.claim(&victim, &[grant(2)].into());
+        holdings.claim(&rival, &[grant(1)].into());
+        holdings.claim(&victim, &[grant(2), grant(3)].into());
+        assert_eq!(holdings.earlier_claimant(&grant(3), &victim), None);
+        assert_eq!(holdings.earlier_claimant(&grant(2), &victim), None);
     }
 
     /// A vendor that changes its signing key signs the same grant with both: a customer must not use each in a License.

@@ -35,7 +35,7 @@ pub fn trust_secret_name(issuer: &str) -> String {
     format!("{issuer}-trust")
 }
 
-/// Whose the Secret is that publishes the trust of an issuer.
+/// The annotation `seatkeeper.dev/owner` of that Secret.
 pub fn owner(namespace: &str, issuer: &str) -> String {
     format!("Issuer {namespace}/{issuer}")
 }

@@ -64,7 +64,7 @@ impl Observed {
         })?;
         // If it was deleted meanwhile, its claims were taken back before this one.
         if self.with_license(name, |license| license.uid()).flatten().as_deref() != Some(&judged.uid) {
-            self.holdings.is_gone(&judged.uid);
+            self.holdings.note_gone(&judged.uid);
             return None;
         }
         Some(judged)
