@@ -83,7 +83,7 @@ impl Trial {
         Trial { vendor: ground.vendor(name).await, known: BTreeMap::new(), writes_when_settled: 0 }
     }
 
-    /// Returns keys, revocations, contract and licence without times, and with each serial replaced by what it is for.
+    /// Returns keys, revocations, contract and licence without times and UIDs, and with each serial replaced by what it is for.
     async fn state(&mut self) -> Value {
         let keys = self.vendor.keys_with_entries("innoacd-license").await;
         for (_, key) in &keys {
@@ -102,7 +102,7 @@ impl Trial {
             "license status": license.as_ref().map(|license| &license.status),
             "plan": self.vendor.plan().await.status,
         });
-        let mut text = without_times(state).to_string().replace(&self.vendor.namespace, "NAMESPACE");
+        let mut text = without_times_and_uids(state).to_string().replace(&self.vendor.namespace, "NAMESPACE");
         for (serial, name) in &self.known {
             text = text.replace(serial, name);
         }
@@ -137,13 +137,14 @@ fn named(key: &Claims) -> String {
     format!("term {term} from {} with {} seats", key.starts_at(), key.pools[0].seats)
 }
 
-fn without_times(value: Value) -> Value {
+fn without_times_and_uids(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let kept = fields.into_iter().filter(|(name, _)| name != "lastTransitionTime" && name != "issuedAt");
-            kept.map(|(name, value)| (name, without_times(value))).collect()
+            let varies = |name: &str| matches!(name, "lastTransitionTime" | "issuedAt" | "publishedIn");
+            let kept = fields.into_iter().filter(|(name, _)| !varies(name));
+            kept.map(|(name, value)| (name, without_times_and_uids(value))).collect()
         }
-        Value::Array(items) => items.into_iter().map(without_times).collect(),
+        Value::Array(items) => items.into_iter().map(without_times_and_uids).collect(),
         other => other,
     }
 }
