@@ -112,10 +112,9 @@ impl Roster {
         (namespace, &license.name)
     }
 
-    /// Returns the people in it, for the domain, with the standing that a License gives them which says no more than that
-    /// it admits their namespace. Their Roster is named `namespace/name`, which is unique across
-    /// namespaces. Fails with every fault that prevents a date from becoming an instant: such a Roster counts for no
-    /// user.
+    /// Returns the people in it, for the domain. People of another namespace get the standing `Guest`; `Enrolment` changes
+    /// it if the License says `rosters: Equal`. Their Roster is named `namespace/name`, which is unique across namespaces.
+    /// Fails with every fault that prevents a date from becoming an instant: such a Roster counts for no user.
     pub fn people(&self) -> Result<people::Roster, Vec<Fault>> {
         let zone = self.spec.time_zone.as_deref().unwrap_or("UTC");
         let mut faults = Vec::new();

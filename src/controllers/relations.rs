@@ -88,7 +88,7 @@ fn trust_secret(all: &Controllers, trust: &Secret) {
     secret(all, trust);
 }
 
-/// The Licenses to which an issuer whose keys `trust` would publish delivers, or has delivered.
+/// The Licenses that trust the issuer whose keys this Secret publishes.
 fn trusting<'c>(all: &'c Controllers, trust: &Secret) -> impl Iterator<Item = Name<License>> + 'c {
     let (subscriptions, issuer) = (&all.subscriptions.kind.references, publisher(trust));
     let target = target("Secret", &trust.namespace().unwrap_or_default(), &trust.name_any());

@@ -26,15 +26,15 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Returns true once every policy is in force; false if `stop` turns true first.
 pub async fn in_force(client: &Client, namespace: &str, stop: &mut watch::Receiver<bool>) -> bool {
-    // Only the newest rule of each policy forbids this.
+    // Each object breaks the newest rule of its policy and no older one.
     let pin = json!({
         "metadata": {"name": FORBIDDEN, "labels": {mark::PRODUCT: "any"}, "annotations": {mark::OWNER: "nobody"}},
         "type": secret_type::TRUST,
     });
     let unmarked = json!({"metadata": {"name": FORBIDDEN}, "spec": {"product": "any"}});
     loop {
-        let secret = is_refused::<Secret>(client, namespace, &pin).await;
-        let license = is_refused::<License>(client, namespace, &unmarked).await;
+        let secret = expect_refusal::<Secret>(client, namespace, &pin).await;
+        let license = expect_refusal::<License>(client, namespace, &unmarked).await;
         match secret.and(license) {
             Ok(()) => return true,
             Err(why) => tracing::warn!("waiting for the admission policies of the chart, which restrain this: {why}"),
@@ -47,8 +47,8 @@ pub async fn in_force(client: &Client, namespace: &str, stop: &mut watch::Receiv
     }
 }
 
-/// Fails with the reason if the API server does not refuse to create `object`.
-async fn is_refused<K>(client: &Client, namespace: &str, object: &Value) -> Result<(), String>
+/// Fails with the reason if no admission policy refuses to create `object`. A missing right is refused otherwise.
+async fn expect_refusal<K>(client: &Client, namespace: &str, object: &Value) -> Result<(), String>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned,
 {
@@ -56,7 +56,7 @@ where
     let object = serde_json::from_value::<K>(object.clone()).map_err(|e| format!("{kind}: {e}"))?;
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
     match call(Api::<K>::namespaced(client.clone(), namespace).create(&dry_run, &object)).await {
-        Err(error) if error.code() == Some(403) => Ok(()),
+        Err(error) if error.code() == Some(403) && error.to_string().contains("ValidatingAdmissionPolicy") => Ok(()),
         Err(error) => Err(format!("{kind}: {error}")),
         Ok(_) => Err(format!("a {kind} that no policy should admit would be created")),
     }

@@ -68,7 +68,10 @@ fn live(health: &Health) -> Response<Full<Bytes>> {
 fn ready(State { health, desk, .. }: &State) -> (StatusCode, &'static str) {
     match (health.synced.load(Ordering::Relaxed), health.leads.load(Ordering::Relaxed)) {
         (true, true) if desk.can_write() => (StatusCode::OK, "ok: leads\n"),
-        (true, true) => (StatusCode::SERVICE_UNAVAILABLE, "leads, but cannot write to the ledger of seats yet\n"),
+        (true, true) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "leads, but cannot write seats: the SeatLedgers are not written in time; see the log\n",
+        ),
         (true, false) => (StatusCode::OK, "ok: stands by\n"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "the caches have not listed every kind yet\n"),
     }

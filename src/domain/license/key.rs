@@ -218,7 +218,7 @@ impl Claims {
     }
 }
 
-/// Whether a key may name a pool so. A Plan allows fewer characters; keys of other vendors have had these as well.
+/// Whether a key may give a pool this name. A Plan allows fewer characters; keys of other vendors have had these as well.
 fn is_pool_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=MAX_POOL_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_allowed)

@@ -57,7 +57,7 @@ impl fmt::Display for Refusal {
                 write!(f, "its pool {pool} is not counted in the same way as in the older grant {grant}")
             }
             Refusal::TooManyPools => {
-                write!(f, "the older grants have so many pools that a License cannot count those of this one as well")
+                write!(f, "with its pools the License would have more than 1,024; use another License for this grant")
             }
             Refusal::InUseElsewhere { holder } => {
                 write!(

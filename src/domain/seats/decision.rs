@@ -215,10 +215,17 @@ impl Decision<'_> {
         }
         let Some(slots) = self.table.slots(&pool.name) else { return Ok(None) };
         let sharing = slots.on(seat.slot).count();
-        match sharing < MAX_SHARING && slots.has_room(seat.slot, self.line_bytes()) {
-            true => Ok(Some(self.grant(place, vec![seat.slot]))),
-            false => Err(Refusal::TooManySessions { pool: pool.name.to_string(), limit: sharing }),
+        if sharing >= MAX_SHARING {
+            return Err(Refusal::TooManySessions { pool: pool.name.to_string(), limit: MAX_SHARING });
         }
+        if !slots.has_room(seat.slot, self.line_bytes()) {
+            return Err(Refusal::InvalidRequest(format!(
+                "the names of the sessions in pool `{}` are too long for the ledger: use a shorter `session`, `client` and \
+                 `request`",
+                pool.name
+            )));
+        }
+        Ok(Some(self.grant(place, vec![seat.slot])))
     }
 
     fn take(&self, place: usize, count: u32) -> Result<Grant, Refusal> {

@@ -63,8 +63,8 @@ impl Headcount {
         }
     }
 
-    /// The licences for those of these members that have that standing or come before it: for Passive members, also the
-    /// active ones that nobody needs (T7); for guests, without those that the owner's Passive members need.
+    /// The licences that members of this standing can have. Passive members may also use Active seats that nobody needs
+    /// (T7). Guests may not use those that Passive members of the License's own namespace need.
     pub fn licences(&self, terms: &SeatTerms, place: usize, standing: Standing) -> u64 {
         let pool = &terms.pools[place];
         let overflow = pool.overflows_to.as_ref().and_then(|name| terms.place(name));
@@ -80,7 +80,7 @@ impl Headcount {
         pool.limit.unwrap_or(u64::MAX).saturating_add(spare).saturating_sub(needed)
     }
 
-    /// Active seats that no current Active member needs (T9) who comes before the Passive members of that standing.
+    /// Active seats that no current Active member needs (T9). For members of the License's own namespace, guests need none.
     pub fn spare(&self, terms: &SeatTerms, active: usize, standing: Standing) -> u64 {
         let needed = match standing {
             Standing::Own => self.ranked.own_active,

@@ -10,8 +10,8 @@
 //!
 //! Every entry says how long holders may rely on a seat. Replicas may differ in `--seat-ttl`, and the ring overwrites the
 //! entry with which an owner began. That line begins with `!`, so a version that does not know it skips it. The
-//! line with the grants of a License begins with `!` too. The next owner must know them, even if the License and its
-//! keys are gone by then. So does the line with the taker of seats (`line.rs`).
+//! lines with the grants of a License and with the taker of seats (`line.rs`) begin with `!` too. The next owner must
+//! know the grants, even if the License and its keys are gone by then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};

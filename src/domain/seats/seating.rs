@@ -182,7 +182,7 @@ impl Seating {
         self.table.holding(seat).or_else(moved)
     }
 
-    /// Who took the seat that a session of this name holds since then, also if it is not the one that names it.
+    /// Who took the seat that a session of this name holds since then. The caller that names the seat may be another one.
     pub fn taker(&self, seat: &HeldSeat, since: i64) -> Option<Option<Taker>> {
         let mut on_slot = self.table.slots(seat.pool)?.on(seat.slot);
         let held = on_slot.find(|held| (held.user, held.session, held.since) == (seat.user, seat.session, since))?;

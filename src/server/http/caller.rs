@@ -51,7 +51,7 @@ impl Caller {
     }
 
     /// Notes that it has a right.
-    pub fn is_allowed(&self) {
+    pub fn note_right(&self) {
         self.has_right.store(true, Relaxed);
     }
 }

@@ -119,12 +119,13 @@ impl Callers {
         if let Some(caller) = given.and_then(|given| shown.is(given)) {
             return Ok(caller);
         }
-        let token = bearer_token(headers).ok_or_else(|| unauthorized("send `Authorization: Bearer TOKEN`"))?;
+        let token = bearer_token(headers)
+            .ok_or_else(|| unauthorized("send `Authorization: Bearer TOKEN`, with a token of at most 8 KiB"))?;
         let hash = hash_of(token);
         let (caller, until) = match self {
             Callers::Credential(credential) if credential.has(&hash) => {
                 let caller = Caller::new("seatkeeper-up", None, Vec::new(), BTreeMap::new());
-                caller.is_allowed();
+                caller.note_right();
                 (Arc::new(caller), Moment::MAX)
             }
             Callers::Credential(_) => {
@@ -148,7 +149,7 @@ impl Callers {
         match cluster.verdict(caller, right, object).await? {
             Verdict::Allowed => {
                 if !caller.has_right() {
-                    caller.is_allowed();
+                    caller.note_right();
                 }
                 Ok(())
             }

@@ -90,7 +90,7 @@ impl Forward {
             Ok(Ok(mut reply)) => {
                 // The owner has checked its rights.
                 if reply.status() == StatusCode::CREATED {
-                    caller.is_allowed();
+                    caller.note_right();
                 }
                 remove_hop_by_hop(reply.headers_mut());
                 return Ok(reply.map(Either::Right));

@@ -1,4 +1,4 @@
-//! Connections of a server that anybody on the machine can reach: bounded in number, in all and for each group of
+//! Connections of a server that anybody in the cluster, or on the machine, can reach: bounded in number, in all and for each group of
 //! callers. A caller without the credential cannot crowd out one that has it, and no caller all others.
 
 use futures::task::AtomicWaker;

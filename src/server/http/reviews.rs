@@ -231,7 +231,7 @@ pub fn caller_unknown(detail: &str) -> Problem {
 }
 
 fn overloaded() -> Problem {
-    let detail = "too many callers are being identified at present: ask again";
+    let detail = "too many callers are being checked at present: ask again";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "Overloaded", detail).retry_after(A_MOMENT)
 }
 

@@ -1,4 +1,5 @@
-//! Few questions to the API server at once, and a share of them for each group: who asks much waits behind itself.
+//! Few questions to the API server at once, and a share of them for each group: a group that asks often delays only
+//! itself.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

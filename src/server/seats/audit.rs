@@ -79,6 +79,9 @@ mod tests {
         assert!(audit.is_first(&one, &license(0), at(60)));
         let noted = (0..2 * MOST_REFUSED).filter(|n| audit.is_first(&other, &license(*n), at(100))).count();
         assert!(noted < MOST_REFUSED && audit.refused.lock().unwrap().len() <= MOST_REFUSED);
-        assert!(audit.is_first(&other, &license(2 * MOST_REFUSED), at(200)), "those of an hour ago give way");
+        assert!(
+            audit.is_first(&other, &license(2 * MOST_REFUSED), at(200)),
+            "those of more than a minute ago give way"
+        );
     }
 }
