@@ -98,7 +98,7 @@ async fn changes_in_the_folder_are_applied() {
 #[test]
 fn the_operator_begins_again_after_the_machine_has_slept() {
     let desk = Desk::with_example();
-    let mut up = desk.up("--speed 1d/s --from 2026-03-01");
+    let mut up = desk.up("--speed 10d/s --from 2026-03-01");
     up.until(&["License innoacd/innoacd  Activated"]);
     up.pause(Duration::from_secs(13));
     up.until(&["the operator could not renew its lead in time", "it begins again"]);
