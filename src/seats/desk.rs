@@ -86,7 +86,7 @@ impl Desk {
         self.0.lock().ownership.is_some()
     }
 
-    /// Whether this process owns the ledger and writes to it without delay: a seat asked for now can be granted.
+    /// Whether this process owns the ledger and writes to it without delay, so that it can grant seats.
     pub fn can_write(&self) -> bool {
         let mut state = self.0.lock();
         state.ownership.as_mut().is_some_and(|ownership| !ownership.parts().1.is_stuck(monotonic()))
