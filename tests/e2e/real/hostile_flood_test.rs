@@ -2,6 +2,8 @@
 //! do not end, connections that are kept.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
@@ -84,28 +86,32 @@ fn made_up(genuine: &str, kind: usize) -> String {
 }
 
 /// Sends made-up tokens over many connections until it is told to end, on a thread of its own: what is measured beside it
-/// does not wait for it.
-fn flood(genuine: &str, to: u16, until: oneshot::Receiver<()>) -> std::thread::JoinHandle<()> {
+/// does not wait for it. Returns how many were answered.
+fn flood(genuine: &str, to: u16, until: oneshot::Receiver<()>) -> std::thread::JoinHandle<u64> {
     let genuine = genuine.to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there is memory");
     std::thread::spawn(move || {
         runtime.block_on(async {
-            let _lines = lines(&genuine, to);
+            let answered = Arc::default();
+            let _lines = lines(&genuine, to, &answered);
             let _ = until.await;
-        });
+            answered.load(Relaxed)
+        })
     })
 }
 
-fn lines(genuine: &str, to: u16) -> JoinSet<()> {
+fn lines(genuine: &str, to: u16, answered: &Arc<AtomicU64>) -> JoinSet<()> {
     let mut lines = JoinSet::new();
     for nth in 0..LINES {
-        let genuine = genuine.to_owned();
+        let (genuine, answered) = (genuine.to_owned(), answered.clone());
         lines.spawn(async move {
             tokio::time::sleep(PACE / u32::try_from(LINES).expect("few") * u32::try_from(nth).expect("few")).await;
             loop {
-                let Some(mut line) = Line::from(ATTACKER, to).await else { continue };
-                while line.ask("GET /v1/openapi.json", &made_up(&genuine, nth)).await.is_some() {
-                    tokio::time::sleep(PACE).await;
+                if let Some(mut line) = Line::from(ATTACKER, to).await {
+                    while line.ask("GET /v1/openapi.json", &made_up(&genuine, nth)).await.is_some() {
+                        answered.fetch_add(1, Relaxed);
+                        tokio::time::sleep(PACE).await;
+                    }
                 }
                 tokio::time::sleep(PACE).await;
             }
@@ -171,9 +177,12 @@ async fn i2_made_up_tokens_cost_the_api_server_little_and_those_with_a_seat_noth
     let (flooded, slowest) = tokio::join!(p99_of_heartbeats(&mut line, &agent, &id, FLOOD), logging_in);
     let renewed = lease(&ground).await;
     let _ = end.send(());
-    attack.join().expect("it does not panic");
+    let answered = attack.join().expect("it does not panic");
     let reviewed = reviews(&ground).await - before;
-    println!("{reviewed} reviews; p99 of heartbeats {quiet:?}, then {flooded:?}; slowest of 4 log-ins {slowest:?}");
+    println!(
+        "{answered} made-up tokens answered, {reviewed} reviews; p99 of heartbeats {quiet:?}, then {flooded:?}; slowest of 4 log-ins {slowest:?}"
+    );
+    assert!(answered > 500, "a flood of {answered} is none");
     assert!(reviewed < 200.0, "{reviewed} reviews");
     assert!(flooded < (5 * quiet).max(Duration::from_millis(100)), "{quiet:?}, then {flooded:?}");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
@@ -242,9 +251,11 @@ async fn i2_connections_of_one_caller_keep_out_nobody() {
     let mut kept = Vec::new();
     for _ in 0..seatkeeper::server::seat_port::MOST_CONNECTIONS + 50 {
         let Some(mut line) = Line::from(ATTACKER, replica.seats).await else { continue };
-        line.ask("GET /v1/openapi.json", token.trim()).await;
-        kept.push(line);
+        let status = line.ask("GET /v1/openapi.json", token.trim()).await;
+        kept.push((line, status));
     }
+    let known = kept.iter().filter(|(_, status)| *status == Some(200)).count();
+    assert!(known > 4_000, "a crowd of {known} is none");
     assert_eq!(line.ask(&format!("PUT /v1/seats/{id}"), &agent.token).await, Some(200), "the connection is kept");
     for user in ["a.kern", "m.huber"] {
         let answer = agent.logs_in(&replica, user).await.expect("there is room");
