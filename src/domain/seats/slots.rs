@@ -2,7 +2,7 @@
 //! per session for all its names, and indexes of four bytes per session that are chained through the sessions
 //! themselves.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use super::hold::{Free, HeldSeat, Hold, Occupant};
@@ -46,7 +46,12 @@ pub(super) struct Slots {
     /// The first entry of `sessions` that is not in use, counted from 1.
     unused: u32,
     in_use: u32,
+    /// Sessions whose taker is not known, as earlier versions left them.
+    without_taker: u32,
     buckets: [Vec<u32>; 2],
+    /// Differs from table to table, so that nobody can choose names that all fall into one bucket. Nothing depends on it
+    /// but the time that a search takes.
+    hash: RandomState,
 }
 
 impl Session {
@@ -70,21 +75,21 @@ impl Session {
             taker: self.taker,
         }
     }
-
-    fn hash(&self, index: usize) -> u64 {
-        let of_session = index == BY_SESSION;
-        let session = if of_session { self.session() } else { "" };
-        hash(self.user(), session, self.taker.filter(|_| of_session))
-    }
-}
-
-fn hash(user: &str, session: &str, taker: Option<Taker>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (user, session, taker).hash(&mut hasher);
-    hasher.finish()
 }
 
 impl Slots {
+    fn hash(&self, user: &str, session: &str, taker: Option<Taker>) -> u64 {
+        self.hash.hash_one((user, session, taker))
+    }
+
+    fn hash_in(&self, at: usize, index: usize) -> u64 {
+        let session = &self.sessions[at];
+        match index == BY_SESSION {
+            true => self.hash(session.user(), session.session(), session.taker),
+            false => self.hash(session.user(), "", None),
+        }
+    }
+
     pub fn held(&self) -> u32 {
         self.held
     }
@@ -132,9 +137,10 @@ impl Slots {
     ) -> impl Iterator<Item = Occupant<'a>> {
         let user = user.unwrap_or("");
         // Those without a taker are in a bucket of their own: many pods may name their sessions alike.
-        let takers = [taker, None].into_iter().take(if taker.is_some() { 2 } else { 1 });
+        let are_two = taker.is_some() && self.without_taker > 0;
+        let takers = [taker, None].into_iter().take(if are_two { 2 } else { 1 });
         takers.flat_map(move |taker| {
-            self.bucket(BY_SESSION, hash(user, session, taker))
+            self.bucket(BY_SESSION, self.hash(user, session, taker))
                 .map(|at| &self.sessions[at])
                 .filter(move |held| held.user() == user && held.session() == session && held.taker == taker)
                 .map(Session::occupant)
@@ -148,7 +154,7 @@ impl Slots {
 
     /// Every session of one user.
     pub fn of_user<'a>(&'a self, user: &'a str) -> impl Iterator<Item = Occupant<'a>> {
-        let held = self.bucket(BY_USER, hash(user, "", None)).map(|at| &self.sessions[at]);
+        let held = self.bucket(BY_USER, self.hash(user, "", None)).map(|at| &self.sessions[at]);
         held.filter(move |held| held.user() == user).map(Session::occupant)
     }
 
@@ -271,6 +277,7 @@ impl Slots {
             }
         };
         self.in_use += 1;
+        self.without_taker += u32::from(hold.taker.is_none());
         if self.buckets[BY_SESSION].len() < self.in_use as usize {
             let size = (self.in_use as usize).next_power_of_two().max(16);
             self.buckets = [vec![NONE; size], vec![NONE; size]];
@@ -286,7 +293,7 @@ impl Slots {
     fn enter(&mut self, at: usize) {
         for index in [BY_SESSION, BY_USER] {
             if index == BY_SESSION || !self.sessions[at].user().is_empty() {
-                let bucket = self.sessions[at].hash(index) as usize & (self.buckets[index].len() - 1);
+                let bucket = self.hash_in(at, index) as usize & (self.buckets[index].len() - 1);
                 self.sessions[at].chained[index] = std::mem::replace(&mut self.buckets[index][bucket], at as u32);
             }
         }
@@ -294,7 +301,7 @@ impl Slots {
 
     fn remove(&mut self, at: usize) {
         for index in [BY_SESSION, BY_USER] {
-            let hash = self.sessions[at].hash(index);
+            let hash = self.hash_in(at, index);
             let next = self.sessions[at].chained[index];
             let before = self.bucket(index, hash).find(|other| self.sessions[*other].chained[index] == at as u32);
             let bucket = hash as usize & (self.buckets[index].len() - 1);
@@ -317,6 +324,7 @@ impl Slots {
             self.taken.set(slot, false);
         }
         self.in_use -= 1;
+        self.without_taker -= u32::from(self.sessions[at].taker.is_none());
         self.bytes[slot as usize / BASE_SLOTS as usize] -= u32::from(self.sessions[at].bytes);
         let unused = std::mem::replace(&mut self.unused, at as u32 + 1);
         self.sessions[at] = Session {
@@ -384,4 +392,38 @@ impl Bits {
 
 fn write_bit(word: &mut u64, n: u32, to: bool) {
     *word = *word & !(1 << (n % 64)) | u64::from(to) << (n % 64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
+    /// The attack: names that all fall into one bucket of a table whose hash is the same everywhere. Each search was
+    /// through all of them, under the lock of every seat.
+    #[test]
+    fn nobody_can_choose_names_that_all_meet_in_one_bucket() {
+        let meets = |name: &String| {
+            let mut hash = DefaultHasher::new();
+            ("", name.as_str(), None::<Taker>).hash(&mut hash);
+            hash.finish() % 256 == 0
+        };
+        let mut slots = Slots::default();
+        for (slot, session) in (0..).map(|n| format!("s{n}")).filter(meets).take(256).enumerate() {
+            let hold = Hold {
+                pool: "agents".into(),
+                slot: slot as u32,
+                user: None,
+                session: session.into(),
+                since: 0,
+                client: None,
+                request: None,
+                taker: None,
+            };
+            slots.put(&hold, Tick::MAX);
+        }
+        let buckets = &slots.buckets[BY_SESSION];
+        let longest = buckets.iter().map(|first| slots.chain(*first, |session| session.chained[BY_SESSION]).count());
+        assert!(longest.max() < Some(16), "256 sessions in {} buckets", buckets.len());
+    }
 }
