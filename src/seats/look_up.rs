@@ -24,6 +24,10 @@ pub(super) fn look_up(
     license: &LicenseName,
     at: Instant,
 ) -> Result<bool, Denied> {
+    // Nearly always, there is nothing to do.
+    if seats_of.get(license).is_some_and(|seats| seats.uid.is_some() && !seats.is_outdated(at)) {
+        return Ok(false);
+    }
     if !seats_of.contains_key(license) {
         // Only for a License that exists: nobody can fill the memory with names.
         shared.known(license)?;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::asked::Denied;
 use crate::domain::license::name::LicenseName;
-use crate::domain::seats::journal::{Change, Changes, size_of, size_of_records};
+use crate::domain::seats::journal::{Change, Changes, size_of};
+use crate::domain::seats::line::size_of_records;
 use crate::domain::seats::refusal::Refusal;
 
 /// The most bytes of an entry: a larger one would be refused for ever. An object holds 1 MiB of lines
@@ -41,7 +42,7 @@ impl Pending {
                  or shorter names"
             ))));
         }
-        if self.bytes + self.added_by(change) > MOST_BYTES {
+        if self.bytes + bytes > MOST_BYTES && self.bytes + self.added_by(change) > MOST_BYTES {
             return Err(Denied::Overloaded);
         }
         Ok(())
@@ -58,23 +59,20 @@ impl Pending {
 
     /// The bytes by which a change makes the entry larger, or a little more.
     fn added_by(&self, change: &Change) -> usize {
-        match self.at.get(&change.license) {
-            Some(at) if self.changes[*at].grants == change.grants => size_of_records(&change.records),
-            Some(_) => change.grants.len() + size_of_records(&change.records),
-            None => size_of(change),
-        }
+        self.at.get(&change.license).map_or_else(|| size_of(change), |at| added_to(&self.changes[*at], change))
     }
 
     /// Adds a change that is already in the table. The ledger notes the grants of the last change of a License.
     pub fn add(&mut self, change: Change) {
-        self.bytes += self.added_by(&change);
         match self.at.get(&change.license) {
             Some(at) => {
                 let before = &mut self.changes[*at];
+                self.bytes += added_to(before, &change);
                 before.records.extend(change.records);
                 before.grants = change.grants;
             }
             None => {
+                self.bytes += size_of(&change);
                 self.at.insert(change.license.clone(), self.changes.len());
                 self.changes.push(change);
             }
@@ -87,6 +85,12 @@ impl Pending {
         self.at.clear();
         std::mem::take(&mut self.changes)
     }
+}
+
+/// The bytes by which a change of the same License makes one larger, or a little more.
+fn added_to(before: &Change, change: &Change) -> usize {
+    let grants = if before.grants == change.grants { 0 } else { change.grants.len() };
+    grants + size_of_records(&change.records)
 }
 
 #[cfg(test)]

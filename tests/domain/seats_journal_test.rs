@@ -10,6 +10,7 @@ use seatkeeper::domain::seats::hold::{Free, Hold, Record};
 use seatkeeper::domain::seats::journal::{
     Base, BaseName, Change, Changes, Entry, Incomplete, Journal, LONGEST_TTL, LedgerContents, RING, place, read,
 };
+use seatkeeper::domain::seats::line::{size_of_records, size_of_seat, write_base, write_records};
 use seatkeeper::domain::seats::table::Table;
 use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::tick::Tick;
@@ -188,6 +189,26 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Holds and releases with all kinds of names, slots and times.
+fn record() -> impl Strategy<Value = Record> {
+    let name = || prop_oneof![4 => "[a-z0-9.-]{1,8}", 1 => Just("-".to_owned()), 2 => "[a-z% \\u{0}-\\u{7ff}]{1,6}"];
+    let given = move || proptest::option::of(name());
+    let pool = prop_oneof![Just("agents".to_owned()), Just("super visors".to_owned())];
+    let taker = prop_oneof![Just(None), (0..2u32).prop_map(|n| Some(Taker::of("user", None, Some(&n.to_string()))))];
+    let when = prop_oneof![-20..20i64, 0..2_000_000_000i64, Just(i64::MAX), Just(i64::MIN)];
+    let slot = prop_oneof![0..20u32, any::<u32>()];
+    (pool, slot, given(), name(), given(), given(), when, (taker, any::<bool>())).prop_map(
+        |(pool, slot, user, session, client, request, since, (taker, holds))| {
+            let (pool, session) = (pool.as_str().into(), session.into_boxed_str());
+            let [user, client, request] = [user, client, request].map(|name| name.map(String::into_boxed_str));
+            match holds {
+                true => Record::Hold(Hold { pool, slot, user, session, since, client, request, taker }),
+                false => Record::Free(Free { pool, slot, session, taker }),
+            }
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -206,6 +227,17 @@ proptest! {
             }
             prop_assert_eq!(&held(&owner.tables), &wanted);
             prop_assert!(store.ring.len() as u64 <= RING);
+        }
+    }
+
+    /// What is said to fit into an entry or a base is what will be written, whatever the names.
+    #[test]
+    fn the_size_of_seats_is_what_they_take_once_written(records in proptest::collection::vec(record(), 0..20)) {
+        prop_assert_eq!(size_of_records(&records), write_records(&records).len());
+        for record in &records {
+            if let Record::Hold(hold) = record {
+                prop_assert_eq!(size_of_seat(&hold.occupant()) as usize, write_base([hold.occupant()]).len());
+            }
         }
     }
 

@@ -19,7 +19,9 @@ use std::sync::Arc;
 
 use super::elsewhere::MOST_NOTED;
 use super::hold::{Hold, Record};
-use super::line::{BASE_SLOTS, BY, LineError, read_base, read_records, write_base, write_records, write_takers};
+use super::line::{
+    BASE_SLOTS, BY, LineError, read_base, read_records, size_of_records, write_base, write_records, write_takers,
+};
 use super::table::Table;
 use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
@@ -123,11 +125,6 @@ pub fn write_changes(changes: &[Change]) -> String {
 pub fn size_of(change: &Change) -> usize {
     let name = "@/\n".len() + change.license.namespace.len() + change.license.name.len();
     name + GRANTS.len() + change.grants.len() + "\n".len() + size_of_records(&change.records)
-}
-
-/// The bytes that records take in the lines of an entry, or a little more.
-pub fn size_of_records(records: &[Record]) -> usize {
-    write_records(records).len()
 }
 
 fn read_grants(text: &str) -> impl Iterator<Item = GrantId> {

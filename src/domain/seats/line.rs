@@ -148,11 +148,64 @@ pub fn read_records(text: &str) -> Result<Vec<Record>, LineError> {
     Ok(records)
 }
 
-/// The bytes that a seat takes in the lines of a base.
+/// The bytes that a seat takes in the lines of a base, as `write_base` writes them. They are counted for each decision,
+/// and writing costs several times as much.
 pub fn size_of_seat(held: &Occupant) -> u32 {
-    let mut text = String::new();
-    write_seat(&mut text, held);
-    text.len() as u32 + 1
+    let more = match (held.client, held.request) {
+        (None, None) => 0,
+        (client, None) => 1 + size_of_name(client),
+        (client, request) => 2 + size_of_name(client) + size_of_name(request),
+    };
+    let since = digits(held.since.unsigned_abs()) + usize::from(held.since < 0);
+    let all = digits(held.slot.into()) + size_of_name(held.user) + size_of_name(Some(held.session)) + since + more;
+    // Three blanks and the end of the line.
+    all as u32 + 4
+}
+
+/// The bytes that records take in the lines of an entry, as `write_records` writes them.
+pub fn size_of_records(records: &[Record]) -> usize {
+    let mut pool: Option<&Arc<str>> = None;
+    let mut taker = None;
+    let mut bytes = 0;
+    for record in records {
+        let is_without = record.taker().is_none() && taker.is_some();
+        if pool.replace(record.pool()) != Some(record.pool()) || is_without {
+            bytes += "=\n".len() + size_of_name(Some(record.pool()));
+            taker = None;
+        }
+        if record.taker().is_some_and(|by| taker.replace(by) != Some(by)) {
+            bytes += BY.len() + Taker::CHARACTERS + "\n".len();
+        }
+        bytes += match record {
+            Record::Hold(hold) => "+".len() + size_of_seat(&hold.occupant()) as usize,
+            Record::Free(free) => "- \n".len() + digits(free.slot.into()) + size_of_name(Some(&free.session)),
+        };
+    }
+    bytes
+}
+
+fn digits(number: u64) -> usize {
+    number.checked_ilog10().unwrap_or(0) as usize + 1
+}
+
+fn size_of_name(name: Option<&str>) -> usize {
+    let Some(name) = name else { return 1 };
+    let written = |c: char| if is_plain(c) { c.len_utf8() } else { 3 * c.len_utf8() };
+    match name {
+        "-" => 3,
+        name if is_all_plain(name) => name.len(),
+        name => name.chars().map(written).sum(),
+    }
+}
+
+/// Whether a character is written as it is.
+fn is_plain(c: char) -> bool {
+    c != '%' && (c.is_ascii_graphic() || c.is_alphanumeric())
+}
+
+/// Nearly every name is ASCII.
+fn is_all_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%')
 }
 
 impl Hold {
@@ -223,8 +276,11 @@ fn read_slot(text: &str) -> Result<u32, String> {
 
 fn write_name(text: &mut String, name: Option<&str>) {
     let Some(name) = name else { return text.push('-') };
+    if is_all_plain(name) && name != "-" {
+        return text.push_str(name);
+    }
     for c in name.chars() {
-        if c != '%' && (c.is_ascii_graphic() || c.is_alphanumeric()) && name != "-" {
+        if is_plain(c) && name != "-" {
             text.push(c);
         } else {
             c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| _ = write!(text, "%{byte:02X}"));

@@ -4,13 +4,11 @@
 //! It is a keyed hash of the seat (HMAC-SHA-256) rather than a random number: a caller that asks again after a lost reply must
 //! get the same id, also from the next owner of the ledger.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ring::hmac::{Context, HMAC_SHA256, Key};
+use ring::hmac::{HMAC_SHA256, Key, sign};
 use std::fmt;
 
 use super::hold::HeldSeat;
-use super::taker::read;
+use super::taker::{read, write};
 use crate::domain::license::name::LicenseName;
 
 /// The bytes of the key.
@@ -37,16 +35,16 @@ impl Tagger {
 
     /// The tag of a seat that is held since then.
     pub fn tag(&self, license: &LicenseName, seat: &HeldSeat, since: i64) -> Tag {
-        let mut hash = Context::with_key(&self.key);
+        let mut named = Vec::with_capacity(256);
         let (slot, since) = (seat.slot.to_be_bytes(), since.to_be_bytes());
         let names = [&*license.namespace, &*license.name, seat.pool, seat.user.unwrap_or_default(), seat.session];
         for part in names.iter().map(|name| name.as_bytes()).chain([&slot[..], &since[..]]) {
             // With its length, so that no two seats give the same bytes.
-            hash.update(&(part.len() as u64).to_be_bytes());
-            hash.update(part);
+            named.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            named.extend_from_slice(part);
         }
         let mut tag = [0; BYTES];
-        tag.copy_from_slice(&hash.sign().as_ref()[..BYTES]);
+        tag.copy_from_slice(&sign(&self.key, &named).as_ref()[..BYTES]);
         Tag(tag)
     }
 
@@ -71,7 +69,7 @@ impl Tag {
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(self.0))
+        write(f, self.0)
     }
 }
 

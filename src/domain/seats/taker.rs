@@ -14,6 +14,9 @@ const BYTES: usize = 9;
 pub struct Taker([u8; BYTES]);
 
 impl Taker {
+    /// How many characters `Display` writes.
+    pub(super) const CHARACTERS: usize = 12;
+
     /// The caller with this name and UID, in this pod.
     pub fn of(user: &str, uid: Option<&str>, pod: Option<&str>) -> Self {
         let mut hash = Sha256::new();
@@ -36,7 +39,7 @@ impl Taker {
 
 impl fmt::Display for Taker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(self.0))
+        write(f, self.0)
     }
 }
 
@@ -44,6 +47,13 @@ impl fmt::Display for Taker {
 /// with the right, as it did then.
 pub(super) fn belongs(held: Option<Taker>, taker: Option<Taker>) -> bool {
     held.is_none() || held == taker
+}
+
+/// Writes nine bytes as twelve characters of base64url.
+pub(super) fn write(f: &mut fmt::Formatter<'_>, bytes: [u8; BYTES]) -> fmt::Result {
+    let mut characters = [0; Taker::CHARACTERS];
+    let written = BASE64_URL_SAFE_NO_PAD.encode_slice(bytes, &mut characters).unwrap_or(0);
+    f.write_str(std::str::from_utf8(&characters[..written]).map_err(|_| fmt::Error)?)
 }
 
 /// Nine bytes in twelve characters of base64url.
