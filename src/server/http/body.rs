@@ -1,11 +1,13 @@
 //! The bodies of requests.
 
 use bytes::{Bytes, BytesMut};
+use futures::future::poll_immediate;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -106,7 +108,12 @@ impl Arriving<'_> {
             let detail = format!("the body took longer than {} s: send it at once", DEADLINE.as_secs());
             Problem::new(StatusCode::REQUEST_TIMEOUT, "BodyTooSlow", detail)
         };
-        tokio::time::timeout(DEADLINE, self.collect()).await.map_err(|_| too_slow())?
+        let mut whole = pin!(self.collect());
+        // Most bodies come with their heads, and need no timer.
+        if let Some(whole) = poll_immediate(whole.as_mut()).await {
+            return whole;
+        }
+        tokio::time::timeout(DEADLINE, whole).await.map_err(|_| too_slow())?
     }
 
     async fn collect(mut self) -> Result<Bytes, Problem> {

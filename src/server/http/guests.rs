@@ -7,11 +7,12 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::group::Group;
+use super::patience::Patience;
 
 /// One in this many places is kept free for newcomers, and a single address has four times as many without the
 /// credential.
@@ -44,6 +45,7 @@ pub struct Guest {
     sent_away: AtomicBool,
     /// The task that reads and writes.
     task: AtomicWaker,
+    pub patience: Patience,
     all: Guests,
 }
 
@@ -55,7 +57,7 @@ impl Guests {
 
     /// Admits a connection from `address`. If there is no room for it, another one is closed.
     pub fn admit(&self, stream: TcpStream, address: IpAddr) -> Connection {
-        Connection { stream, guest: self.enter(address) }
+        Connection { stream, guest: self.enter(address), woken: None }
     }
 
     fn enter(&self, address: IpAddr) -> Arc<Guest> {
@@ -66,6 +68,7 @@ impl Guests {
             known: OnceLock::new(),
             sent_away: AtomicBool::new(false),
             task: AtomicWaker::new(),
+            patience: Patience::default(),
             all: self.clone(),
         });
         let group = Group::at(address);
@@ -82,6 +85,14 @@ impl Guests {
         };
         send_away(leaves);
         guest
+    }
+
+    /// Sends those away who have left their connection as it is for too long. To be called every `patience::LOOK`.
+    pub fn look(&self) {
+        // A guest that is dropped takes the lock.
+        let all: Vec<Arc<Guest>> =
+            self.present().groups.values().flat_map(|guests| guests.values().filter_map(Weak::upgrade)).collect();
+        all.into_iter().filter(|guest| guest.patience.look()).for_each(|guest| send_away(Some(guest)));
     }
 
     fn newcomers(&self) -> usize {
@@ -176,13 +187,19 @@ impl Drop for Guest {
 pub struct Connection {
     stream: TcpStream,
     pub guest: Arc<Guest>,
+    /// The task that is woken when the guest is sent away.
+    woken: Option<Waker>,
 }
 
 impl Connection {
     /// Fails if the guest was sent away, and has the task woken when it is. Writing checks too: a guest that reads no
     /// answers is never read from again.
-    fn check_open(&self, context: &Context<'_>) -> std::io::Result<()> {
-        self.guest.task.register(context.waker());
+    fn check_open(&mut self, context: &Context<'_>) -> std::io::Result<()> {
+        // It nearly always is the same task, and registering costs more.
+        if !self.woken.as_ref().is_some_and(|woken| woken.will_wake(context.waker())) {
+            self.guest.task.register(context.waker());
+            self.woken = Some(context.waker().clone());
+        }
         match self.guest.sent_away.load(Relaxed) {
             true => Err(std::io::ErrorKind::ConnectionAborted.into()),
             false => Ok(()),
@@ -204,7 +221,9 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         self.check_open(context)?;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.guest.patience.note_sent(written.is_ready());
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | How is a connection accepted, and TLS begun? | `serve.rs` |
 //! | Which connection is closed if there are too many? | `guests.rs` |
+//! | How long may a connection be silent, or an answer unread? | `patience.rs` |
 //! | What does a handler get? | `asked.rs`; its body: `body.rs` |
 //! | What does an answer look like? | `reply.rs`; a refusal: `problem.rs` |
 //! | How does a handler describe itself? | `operation.rs` |
@@ -26,6 +27,7 @@ pub mod forward;
 pub mod group;
 pub mod guests;
 pub mod operation;
+pub mod patience;
 pub mod problem;
 pub mod reply;
 mod reviews;
