@@ -9,7 +9,7 @@
 //! | What does an answer look like? | `reply.rs`; a refusal: `problem.rs` |
 //! | How does a handler describe itself? | `operation.rs` |
 //! | Who is the caller, and what may it do? | `callers.rs`, `caller.rs`; one fixed token: `credential.rs` |
-//! | What is the API server asked, and how often? | `reviews.rs`; in turn: `turns.rs` |
+//! | What is the API server asked, and how often? | `reviews.rs`; in turn: `turns.rs`, `strangers.rs` |
 //! | Has the cluster signed this token? | `token.rs` |
 //! | Who shares connections, bodies and reviews? | `group.rs` |
 //! | How long does an answer of the API server count? | `answers.rs` |
@@ -32,6 +32,7 @@ pub mod problem;
 pub mod reply;
 mod reviews;
 pub mod serve;
+mod strangers;
 pub mod tls;
 mod token;
 mod turns;

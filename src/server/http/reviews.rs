@@ -18,8 +18,9 @@ use super::caller::{Caller, Object, Right};
 use super::group::Group;
 use super::guests::Guest;
 use super::problem::{A_MOMENT, Problem};
+use super::strangers::Strangers;
 use super::token::{Issuer, Standing};
-use super::turns::{Rate, Spent, Turn, Turns};
+use super::turns::{Turn, Turns};
 use crate::cluster::client::{CallError, call};
 use crate::cluster::clock::Clock;
 use crate::machine::monotonic;
@@ -33,11 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How many reviews are under way at once, and how many of one group: of tokens that the cluster has signed, and of
 /// rights.
 const UNDER_WAY: (usize, usize) = (16, 8);
-/// The same for tokens of which nobody here can tell whether they are good.
-const UNKNOWN_UNDER_WAY: (usize, usize) = (2, 1);
-/// How often such a token is reviewed, in all and for one address.
-const UNKNOWN_RATES: [Rate; 2] =
-    [Rate { pause: Duration::from_millis(100), burst: 20 }, Rate { pause: Duration::from_secs(1), burst: 5 }];
 const CONFIGURATION: &str = "/.well-known/openid-configuration";
 const KEYS: &str = "/openid/v1/jwks";
 
@@ -50,8 +46,7 @@ pub struct Reviews {
     clock: Clock,
     issuer: CachedAnswers<(), Option<Arc<Issuer>>>,
     tokens: Turns,
-    unknown: Turns,
-    unknown_spent: Spent,
+    strangers: Strangers,
     rights: Turns,
     of_keys: Trouble,
     of_tokens: Trouble,
@@ -67,8 +62,7 @@ impl Reviews {
             clock,
             issuer: CachedAnswers::default(),
             tokens: turns(UNDER_WAY),
-            unknown: turns(UNKNOWN_UNDER_WAY),
-            unknown_spent: Spent::new(UNKNOWN_RATES[0], UNKNOWN_RATES[1]),
+            strangers: Strangers::default(),
             rights: turns(UNDER_WAY),
             of_keys: Trouble::of("the cluster's public keys cannot be read: made-up tokens cost a review each"),
             of_tokens: Trouble::of("callers cannot be identified"),
@@ -86,7 +80,7 @@ impl Reviews {
         let before = before.flatten();
         let turn = match &before {
             Some(caller) => self.tokens.take(&caller.group, PATIENCE).await,
-            None => self.turn_of_stranger(&token, guest.as_ref()).await?,
+            None => self.turn_of_newcomer(&token, guest.as_ref()).await?,
         };
         let _turn = turn.ok_or_else(overloaded)?;
         let review = TokenReview {
@@ -103,18 +97,19 @@ impl Reviews {
             return Ok((None, REFUSAL_COUNTS));
         };
         let caller = Caller::new(&user, uid, groups.unwrap_or_default(), extra.unwrap_or_default());
+        self.strangers.note_good(address(guest.as_ref()), &caller.group, monotonic());
         // What was found out about the caller stays with it.
         let caller = before.filter(|before| before.identity == caller.identity).unwrap_or_else(|| Arc::new(caller));
         Ok((Some(caller), TRUSTED))
     }
 
     /// A turn for a token that is not known yet; `None` if it does not come. Fails if the token cannot be good.
-    async fn turn_of_stranger(
+    async fn turn_of_newcomer(
         self: &Arc<Self>,
         token: &str,
         guest: Option<&Arc<Guest>>,
     ) -> Result<Option<Turn>, Problem> {
-        let at = guest.map_or_else(|| Group::at(Ipv4Addr::UNSPECIFIED.into()), |guest| guest.at());
+        let at = address(guest);
         Ok(match self.standing(token).await {
             Some(Standing::Genuine(group)) => {
                 // Noted before the review: while many wait for theirs, they are not taken for strangers.
@@ -122,8 +117,7 @@ impl Reviews {
                 self.tokens.take(&group, PATIENCE).await
             }
             Some(Standing::Refused(why)) => return Err(not_valid(why)),
-            Some(Standing::Unknown) if !self.unknown_spent.spend(&at, monotonic()) => None,
-            Some(Standing::Unknown) => self.unknown.take(&at, PATIENCE).await,
+            Some(Standing::Unknown) => self.strangers.take(&at, PATIENCE, monotonic()).await,
             None => self.tokens.take(&at, PATIENCE).await,
         })
     }
@@ -157,6 +151,10 @@ impl Reviews {
         let review = self.of_rights.heard(call(api.create(&PostParams::default(), &review)).await)?;
         Ok(review.status.is_some_and(|status| status.allowed))
     }
+}
+
+fn address(guest: Option<&Arc<Guest>>) -> Group {
+    guest.map_or_else(|| Group::at(Ipv4Addr::UNSPECIFIED.into()), |guest| guest.at())
 }
 
 /// The question whether `caller` has `right` on `object`.
