@@ -102,12 +102,14 @@ async fn idle_connections_and_slow_handshakes_block_nobody() {
         let answered = tokio::time::timeout(Duration::from_secs(5), client.list(&params)).await;
         assert!(answered.expect("it was blocked").unwrap().items.len() > 1);
     }
-    // The oldest connections were closed.
-    idle[0].set_read_timeout(Some(LONGEST)).unwrap();
-    assert!(matches!(std::io::Read::read(&mut &idle[0], &mut [0; 1]), Ok(0) | Err(_)));
-    idle[idle.len() - 1].set_nonblocking(true).unwrap();
-    let last = std::io::Read::read(&mut &idle[idle.len() - 1], &mut [0; 1]).unwrap_err();
-    assert_eq!(last.kind(), std::io::ErrorKind::WouldBlock);
+    // Most of them were closed, and none that there is room for.
+    let is_open = |mut stream: &TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        let read = std::io::Read::read(&mut stream, &mut [0; 1]);
+        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    let open = idle.iter().filter(|stream| is_open(stream)).count();
+    assert!((1..=MOST_CONNECTIONS / 4).contains(&open), "{open} are open");
 }
 
 /// Each connection is an open file, and many systems allow a process 1,024 unless it asks for more.

@@ -13,14 +13,16 @@ use tokio::net::TcpStream;
 
 use super::group::Group;
 use super::patience::Patience;
+use crate::machine::random_bytes;
 
 /// One in this many places is kept free for newcomers, and a single address has four times as many without the
 /// credential.
 const FOR_NEWCOMERS: usize = 16;
 
-/// The open connections. When there is no room, the oldest of those that have not shown the credential is closed, of
-/// the address that has most of them. When those that have shown it leave no room for newcomers, the oldest of the
-/// largest group is closed.
+/// The open connections. When there is no room, one of those that have not shown the credential is closed, of the
+/// address that has most of them. Chance chooses it: if it were the oldest, a flood would end every other connection in
+/// its handshake. When those that have shown the credential leave no room for newcomers, the oldest of the largest
+/// group is closed.
 #[derive(Clone)]
 pub struct Guests {
     present: Arc<Mutex<Present>>,
@@ -76,8 +78,8 @@ impl Guests {
             let mut present = self.present();
             let from_there = present.groups.get(&group).map_or(0, BTreeMap::len);
             let leaves = match () {
-                () if from_there >= self.newcomers() * 4 => present.oldest_of(&group),
-                () if present.all >= self.room => present.largest(false).and_then(|group| present.oldest_of(&group)),
+                () if from_there >= self.newcomers() * 4 => present.any_of(&group),
+                () if present.all >= self.room => present.largest(false).and_then(|group| present.any_of(&group)),
                 () => None,
             };
             present.add(group, &guest);
@@ -133,6 +135,14 @@ impl Present {
 
     fn oldest_of(&mut self, group: &Group) -> Option<Arc<Guest>> {
         let number = *self.groups.get(group)?.keys().next()?;
+        self.remove(group, number)?.upgrade()
+    }
+
+    /// Removes a guest that chance chooses. Without randomness it is the oldest.
+    fn any_of(&mut self, group: &Group) -> Option<Arc<Guest>> {
+        let guests = self.groups.get(group)?;
+        let chance = random_bytes().map_or(0, usize::from_le_bytes);
+        let number = *guests.keys().nth(chance.checked_rem(guests.len())?)?;
         self.remove(group, number)?.upgrade()
     }
 
@@ -277,13 +287,29 @@ mod tests {
         let guests = Guests::with_room(16);
         let crowd: Vec<_> = (0..8).map(|_| guests.enter(address(1))).collect();
         assert_eq!(crowd.iter().filter(|guest| stays(guest)).count(), 4);
-        assert!(!stays(&crowd[0]) && stays(&crowd[7]), "the oldest leaves");
+        assert!(stays(&crowd[7]), "a newcomer is not turned away");
         let others: Vec<_> = (2..=9).flat_map(|n| [(); 2].map(|()| guests.enter(address(n)))).collect();
         assert_eq!(guests.present().all, 16);
         assert!(crowd.iter().filter(|guest| stays(guest)).count() <= 2, "the most crowded address makes room");
         drop((crowd, others));
         let present = guests.present();
         assert_eq!((present.all, present.known, present.groups.len()), (0, 0, 0));
+    }
+
+    /// The attack: a local user connects again and again and sends nothing. Another user's connection needs a moment for
+    /// its handshake, and was always the oldest before it was over.
+    #[test]
+    fn a_flood_ends_any_connection_rather_than_the_one_in_its_handshake() {
+        let survives = || {
+            let guests = Guests::with_room(512);
+            let mut flood: Vec<_> = (0..128).map(|_| guests.enter(address(1))).collect();
+            let real = guests.enter(address(1));
+            flood.extend((0..128).map(|_| guests.enter(address(1))));
+            stays(&real)
+        };
+        let survived = (0..200).filter(|_| survives()).count();
+        // 74 are expected: (127/128)^128 of them.
+        assert!((40..110).contains(&survived), "{survived} of 200");
     }
 
     /// The attack: connections of one caller without any right, each of which has shown its token. They used to leave no
