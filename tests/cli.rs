@@ -447,6 +447,51 @@ fn a_signing_key_is_private_and_never_overwritten() {
     assert_ne!(desk.read("c/signing-key.pem"), before.0);
 }
 
+/// Each was seen to be written through, or to be readable, before.
+#[test]
+fn a_key_is_written_for_its_owner_alone_and_through_no_link() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let desk = Desk::with_contract(&contract("2026-01-01", ""));
+    desk.write("precious", "precious");
+    // The draft's name is known to a user who sees the process start.
+    let issue = "ln -s precious .key.jwt.$$; umask 0; exec \"$0\" issue -f contract.yaml --term 1 \
+                 --signing-key keys/signing-key.pem --out key.jwt";
+    let shell = |script: &str| {
+        let binary = env!("CARGO_BIN_EXE_seatkeeper");
+        let output = Command::new("sh").args(["-c", script, binary]).current_dir(&desk.0).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    let mode = |name: &str| std::fs::symlink_metadata(desk.0.join(name)).unwrap().permissions().mode() & 0o777;
+    shell(issue);
+    assert_eq!(desk.read("precious"), "precious");
+    assert!(!desk.0.join("key.jwt").is_symlink());
+    assert_eq!(mode("key.jwt"), 0o600);
+    shell("umask 0; exec \"$0\" keygen --out more/keys");
+    assert_eq!(
+        [mode("more/keys"), mode("more/keys/signing-key.pem"), mode("more/keys/jwks.json")],
+        [0o700, 0o600, 0o644]
+    );
+    std::fs::create_dir(desk.0.join("third")).unwrap();
+    symlink("../nowhere", desk.0.join("third/signing-key.pem")).unwrap();
+    desk.run("keygen --out third").expect_refusal(1, &["third/signing-key.pem: exists already"]);
+    assert!(!desk.0.join("nowhere").exists());
+}
+
+#[test]
+fn a_signing_key_that_others_can_read_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::with_contract(&contract("2026-01-01", ""));
+    let issue = "issue -f contract.yaml --term 1 --signing-key keys/signing-key.pem --out key.jwt";
+    assert_eq!(desk.run(issue).expect(0).err, "");
+    let pem = desk.0.join("keys/signing-key.pem");
+    std::fs::set_permissions(&pem, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(
+        desk.run(issue).expect(0).err,
+        "seatkeeper: keys/signing-key.pem: other users of this machine have access to it (mode 0640): run `chmod go-rwx \
+         keys/signing-key.pem`\n"
+    );
+}
+
 // verify and inspect
 
 const NBF: i64 = 1_767_225_600; // 2026-01-01

@@ -1,7 +1,9 @@
 //! Reading and writing files: bounded in size, and never in part.
 
+use nix::fcntl::OFlag;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::failure::Failure;
@@ -27,25 +29,33 @@ pub fn read_start(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Writes a new file with the permissions `mode`. Fails if the file exists.
+/// Writes a new file with the permissions `mode`. Fails if the file exists, also as a link that leads nowhere.
 pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
-    use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .map_err(|e| Failure::new(format!("{}: cannot be written: {e}", path.display())))
+    create(path, text, mode).map_err(|e| Failure::new(format!("{}: cannot be written: {e}", path.display())))
 }
 
-/// Replaces a file as a whole, or leaves it as it was.
-pub fn replace(path: &Path, text: &str) -> Result<(), Failure> {
-    let failure = |e: std::io::Error| Failure::new(format!("{}: cannot be written: {e}", path.display()));
+/// Replaces a file as a whole, or leaves it as it was. The new one has the permissions `mode`.
+pub fn replace(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
     let name = path.file_name().ok_or_else(|| Failure::usage(format!("{}: names no file", path.display())))?;
     let draft = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    let written = File::create(&draft)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&draft, path));
-    written.inspect_err(|_| drop(std::fs::remove_file(&draft))).map_err(failure)
+    replace_by(&draft, path, text, mode)
+}
+
+/// The same by way of the file `draft`, which must be in the same folder.
+pub fn replace_by(draft: &Path, path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+    let failure = |e: std::io::Error| Failure::new(format!("{}: cannot be written: {e}", path.display()));
+    // What stands there now may be left from an earlier start, or be a link that somebody else has put there.
+    match std::fs::remove_file(draft) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failure(e)),
+        _ => {}
+    }
+    let written = create(draft, text, mode).and_then(|()| std::fs::rename(draft, path));
+    written.inspect_err(|_| drop(std::fs::remove_file(draft))).map_err(failure)
+}
+
+/// Creates a file where nothing is, not even a link.
+fn create(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(mode).custom_flags(OFlag::O_NOFOLLOW.bits());
+    options.open(path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
 }

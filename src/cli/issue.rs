@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::failure::Failure;
 use super::output::{printable, say, utc, warn};
-use super::{documents, files};
+use super::{documents, files, private};
 use crate::domain::contract::default_issuer;
 use crate::domain::contract::issuing::{keys_of_term, sign_due};
 use crate::domain::license::jwk::read_signing_key;
@@ -44,6 +44,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    private::forbid_core_dumps();
     let contract = documents::read_contract(&arguments.file, arguments.subscription.as_deref())?;
     let plans: Vec<&str> = contract.lines.iter().map(|line| line.plan.as_str()).collect();
     let plan = match (&arguments.plan, &plans[..]) {
@@ -55,7 +56,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::usage(printable(&message)));
         }
     };
-    let key = read_signing_key(&files::read(&arguments.signing_key)?)
+    private::warn_if_open(&arguments.signing_key);
+    let key = read_signing_key(&private::read_key(&arguments.signing_key)?)
         .map_err(|fault| Failure::usage(format!("{}: {}", arguments.signing_key.display(), fault.message)))?;
     let issuer = arguments.issuer.as_deref().unwrap_or(default_issuer(&contract.namespace));
     let now = machine_time();
@@ -64,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         warn(&fault.to_string());
     }
     let claims = &of_term.now;
-    files::replace(&arguments.out, &(sign_due(claims, &key)? + "\n"))?;
+    files::replace(&arguments.out, &(sign_due(claims, &key)? + "\n"), 0o600)?;
     for later in &of_term.later {
         let seats = later.pools.iter().map(|pool| format!("{} {}", pool.name, pool.seats)).collect::<Vec<_>>();
         warn(&format!(

@@ -1,13 +1,16 @@
 //! `seatkeeper keygen`: a signing key and its public half.
 
 use clap::Args;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 use super::failure::Failure;
-use super::files;
 use super::output::say;
+use super::{files, private};
 use crate::domain::license::jwk::{publish, signing_key_pem, thumbprint};
-use crate::machine::random_bytes;
+use crate::machine::fill_with_random;
 
 /// Makes an Ed25519 signing key (signing-key.pem, PKCS #8) and its public half (jwks.json).
 #[derive(Args)]
@@ -18,6 +21,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    private::forbid_core_dumps();
     let folder = &arguments.out;
     let (private, public) = (folder.join("signing-key.pem"), folder.join("jwks.json"));
     if let Some(there) = [&private, &public].into_iter().find(|path| path.symlink_metadata().is_ok()) {
@@ -26,8 +30,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             there.display()
         )));
     }
-    std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("{}: cannot be made: {e}", folder.display())))?;
-    let secret = random_bytes().map_err(|e| Failure::new(format!("the system could not provide random bytes: {e}")))?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|e| Failure::new(format!("{}: cannot be made: {e}", folder.display())))?;
+    let mut secret = Zeroizing::new([0; 32]);
+    fill_with_random(&mut *secret)
+        .map_err(|e| Failure::new(format!("the system could not provide random bytes: {e}")))?;
     let (key, pem) = signing_key_pem(&secret)?;
     let verifying = key.verifying_key();
     let jwks = serde_json::to_string_pretty(&publish([&verifying])).unwrap_or_default();

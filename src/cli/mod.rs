@@ -7,6 +7,7 @@
 //! | the arguments of everything that serves seats | `seat_settings.rs` |
 //! | objects in YAML files, and their schemas | `documents.rs`, over `yaml.rs`; `schema.rs` |
 //! | files, read with a limit | `files.rs` |
+//! | what nobody else may write or read | `private.rs` |
 //!
 //! Exit status: 0 done, 1 it cannot be done (standard error says what is wrong, where, and what to do), 2 wrong use.
 
@@ -21,6 +22,7 @@ mod keygen;
 mod openapi;
 mod operator;
 mod output;
+mod private;
 mod schema;
 mod seat_settings;
 mod timeline;

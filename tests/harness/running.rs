@@ -163,6 +163,14 @@ impl Up {
         std::mem::take(&mut self.said)
     }
 
+    /// Sends Ctrl-C, and returns what it has printed on standard error.
+    #[allow(dead_code, reason = "not every binary that includes this asks")]
+    pub fn errors_after_the_end(mut self) -> String {
+        self.signal("-INT");
+        self.wait();
+        self.errors()
+    }
+
     pub fn kill(mut self) {
         self.end_at_once();
     }

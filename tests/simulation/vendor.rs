@@ -95,7 +95,8 @@ pub async fn carry_out(shared: &Shared, edit: &Edit) {
         }
         Edit::Issuer { namespace, key } => {
             let (_, pem) = signing_key_pem(&signing_key(namespace, *key)).expect("32 bytes are a key");
-            let object = secret_json(namespace, "issuer", "seatkeeper.dev/issuer", &[("signing-key.pem", pem)]);
+            let object =
+                secret_json(namespace, "issuer", "seatkeeper.dev/issuer", &[("signing-key.pem", pem.to_string())]);
             apply(shared, &secret(namespace, "issuer"), object).await;
             shared.lock().oracle.issuers.insert(namespace.clone());
         }

@@ -3,5 +3,6 @@
 mod api_test;
 mod bad_input_test;
 mod life_test;
+mod private_test;
 #[path = "../harness/running.rs"]
 mod running;

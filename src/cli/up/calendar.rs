@@ -2,7 +2,7 @@
 
 use chrono::{Days, NaiveDate, SecondsFormat};
 
-use super::data::Data;
+use super::data::{CALENDAR, Data};
 use crate::api::contract::{Resolved, resolve};
 use crate::api::plan::PlanSpec;
 use crate::api::subscription::SubscriptionSpec;
@@ -15,8 +15,6 @@ use crate::domain::contract::term::LAST_DATE;
 use crate::domain::contract::timeline::{Event, timeline};
 use crate::machine::machine_time;
 
-/// The file in the data directory that records where the calendar stands.
-const FILE: &str = "calendar";
 /// The highest speed: nobody could follow a faster one.
 const FASTEST: f64 = 366.0 * 86_400.0;
 /// The calendar begins this many days before the first renewal, so that something happens soon.
@@ -52,15 +50,15 @@ impl std::str::FromStr for Speed {
 
 /// Where the calendar stood when it was stopped; `None` if this data directory runs in real time or is new.
 pub fn stored(data: &Data) -> Result<Option<Instant>, Failure> {
-    let Some(text) = data.read(FILE) else { return Ok(None) };
-    let path = data.folder.join(FILE);
+    let Some(text) = data.read(CALENDAR)? else { return Ok(None) };
+    let path = data.folder.join(CALENDAR);
     let wrong = |_| Failure::new(format!("{}: is not a time; write one, such as 2026-10-09T00:00:00Z", path.display()));
     text.trim().parse().map(Some).map_err(wrong)
 }
 
 /// Records where the calendar stands, so that the next start goes on from there.
 pub fn store(data: &Data, clock: &Clock) -> Result<(), Failure> {
-    data.write(FILE, &format!("{}\n", clock.now().at.to_rfc3339_opts(SecondsFormat::Millis, true)))
+    data.write(CALENDAR, &format!("{}\n", clock.now().at.to_rfc3339_opts(SecondsFormat::Millis, true)))
 }
 
 /// Midnight of a day.

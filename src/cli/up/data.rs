@@ -1,4 +1,4 @@
-//! The data directory of `seatkeeper up`: the database, and the credential of the API.
+//! The data directory of `seatkeeper up`: the database, and the credentials of the API and of the seat server.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -6,71 +6,88 @@ use rcgen::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use zeroize::Zeroizing;
 
 use crate::cli::failure::Failure;
+use crate::cli::{files, private};
 use crate::machine::random_bytes;
 
 /// The database of the API.
 const DATABASE: &str = "seatkeeper.redb";
+/// The credential, as JSON.
+const CREDENTIAL: &str = "credential.json";
+/// The token for seats.
+const TOKEN: &str = "token";
+/// Where the calendar of `--speed` stands.
+pub const CALENDAR: &str = "calendar";
+const KUBECONFIG: &str = "kubeconfig";
+/// Every file that holds a secret, or would show one if somebody else had written it.
+const FILES: [&str; 7] =
+    [DATABASE, CREDENTIAL, TOKEN, KUBECONFIG, CALENDAR, "seatkeeper.acknowledged", "seatkeeper.lock"];
 
 /// The data directory.
 pub struct Data {
     pub folder: PathBuf,
 }
 
-/// What the API proves its identity with, and the token that a client has to show.
+/// What the API proves its identity with, and the tokens that clients have to show.
 #[derive(Serialize, Deserialize)]
 pub struct Credential {
     /// The address that the certificate is for.
     address: IpAddr,
     authority: String,
     certificate: String,
-    key: String,
+    key: Zeroizing<String>,
+    /// For the API, which tells everything. It is sent over TLS only, to the server with the certificate.
     pub token: String,
+    /// For seats, and good for nothing else: it is sent in clear, to any process that has the port.
+    #[serde(default)]
+    pub seats_token: String,
 }
 
 impl Data {
-    /// Opens the folder, and makes it if it does not exist. Only its owner can read it: it holds the credential.
+    /// Opens the folder, and makes it if it does not exist. Fails if others can write to it or to a file of ours in it,
+    /// because it holds the credential and the signing keys.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|e| Failure::new(format!("{}: {e}; name another folder with --data", folder.display())))?;
-        let folder = folder.canonicalize().map_err(|e| Failure::new(format!("{}: {e}", folder.display())))?;
-        Ok(Data { folder })
+        let folder = private::folder(folder)
+            .map_err(|failure| Failure { message: format!("--data {}", failure.message), ..failure })?;
+        let data = Data { folder };
+        FILES.iter().try_for_each(|name| private::check(&data.folder.join(name)))?;
+        Ok(data)
     }
 
     pub fn kubeconfig(&self) -> PathBuf {
-        self.folder.join("kubeconfig")
+        self.folder.join(KUBECONFIG)
     }
 
-    /// The token alone, for `seatkeeper hold` and curl.
+    /// The token for seats, for `seatkeeper hold` and curl.
     pub fn token(&self) -> PathBuf {
-        self.folder.join("token")
+        self.folder.join(TOKEN)
     }
 
     /// Returns the credential of earlier starts, so that a client that was set up once goes on working; a new one if
-    /// there is none or the API has moved to another address. Also writes its token to a separate file.
+    /// there is none or the API has moved to another address. Also writes the token for seats to a separate file.
     pub fn credential(&self, address: IpAddr) -> Result<Credential, Failure> {
         let credential = self.stored_or_new(address)?;
-        self.write("token", &credential.token)?;
+        self.write(TOKEN, &credential.seats_token)?;
         Ok(credential)
     }
 
     fn stored_or_new(&self, address: IpAddr) -> Result<Credential, Failure> {
-        let path = self.folder.join("credential.json");
-        let stored = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Credential>(&bytes).ok());
-        if let Some(credential) = stored.filter(|credential| credential.address == address) {
-            return Ok(credential);
-        }
-        let credential = Credential::new(address)?;
-        self.write("credential.json", &serde_json::to_string_pretty(&credential).unwrap_or_default())?;
+        let stored = self.read(CREDENTIAL)?.and_then(|text| serde_json::from_str::<Credential>(&text).ok());
+        let credential = match stored.filter(|credential| credential.address == address) {
+            Some(credential) if !credential.seats_token.is_empty() => return Ok(credential),
+            // Earlier versions sent the token of the API to the seat server, in clear: it may be known.
+            Some(credential) => Credential { token: new_token()?, seats_token: new_token()?, ..credential },
+            None => Credential::new(address)?,
+        };
+        let text = Zeroizing::new(serde_json::to_string_pretty(&credential).unwrap_or_default());
+        self.write(CREDENTIAL, &text)?;
         Ok(credential)
     }
 
@@ -89,22 +106,14 @@ impl Data {
             "contexts": [{"name": "seatkeeper", "context": {"cluster": "seatkeeper", "user": "seatkeeper"}}],
             "current-context": "seatkeeper",
         });
-        self.write("kubeconfig", &serde_saphyr::to_string(&config).unwrap_or_default())?;
+        self.write(KUBECONFIG, &serde_saphyr::to_string(&config).unwrap_or_default())?;
         Ok(self.kubeconfig())
     }
 
     /// Writes a file that only its owner can read, as a whole or not at all.
     pub fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
-        let (path, new) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&new, &path));
-        written.map_err(|e| Failure::new(format!("{}: {e}", path.display())))
+        let draft = self.folder.join(format!("{name}.new"));
+        files::replace_by(&draft, &self.folder.join(name), text, 0o600)
     }
 
     /// Where the database is, or will be.
@@ -117,8 +126,9 @@ impl Data {
         self.database().exists()
     }
 
-    pub fn read(&self, name: &str) -> Option<String> {
-        fs::read_to_string(self.folder.join(name)).ok()
+    /// The text of a file; `None` if there is none.
+    pub fn read(&self, name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
+        private::read(&self.folder.join(name))
     }
 }
 
@@ -138,14 +148,13 @@ impl Credential {
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &authority).map_err(failed)?;
 
-        let token = random_bytes::<32>()
-            .map_err(|e| Failure::new(format!("the system could not provide random bytes: {e}")))?;
         Ok(Credential {
             address,
             authority: authority.pem(),
             certificate: certificate.pem(),
-            key: key.serialize_pem(),
-            token: token.iter().map(|byte| format!("{byte:02x}")).collect(),
+            key: key.serialize_pem().into(),
+            token: new_token()?,
+            seats_token: new_token()?,
         })
     }
 
@@ -160,4 +169,10 @@ impl Credential {
         let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key);
         Ok(Arc::new(config.map_err(|e| bad(e.to_string()))?))
     }
+}
+
+fn new_token() -> Result<String, Failure> {
+    let token =
+        random_bytes::<32>().map_err(|e| Failure::new(format!("the system could not provide random bytes: {e}")))?;
+    Ok(token.iter().map(|byte| format!("{byte:02x}")).collect())
 }

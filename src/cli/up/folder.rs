@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::issuers;
 use super::screen::Screen;
+use crate::api::secret_type;
 use crate::cli::failure::Failure;
 use crate::cli::files::{MAX_FILE_BYTES, read_start};
+use crate::cli::private;
 use crate::cli::yaml::{Document, File};
 use seatkeeper_embedded::Embedded;
 
@@ -197,6 +199,11 @@ impl Folder {
         if same {
             return Some((file, Some(again)));
         }
+        if file.documents.iter().any(has_signing_key)
+            && let Some(mode) = private::open_mode(&path)
+        {
+            screen.warn(&private::open_to_others(&path, mode));
+        }
         let titles: BTreeSet<String> = file.documents.iter().filter(|d| is_object(d)).map(full_title).collect();
         let before = std::mem::replace(known, Known { hash, titles, refused: BTreeMap::new() });
         left.extend(before.titles.difference(&known.titles).cloned());
@@ -211,6 +218,11 @@ fn rank(document: &Document) -> u8 {
         "Plan" => 2,
         _ => 3,
     }
+}
+
+/// Whether it is the Secret of an issuer.
+fn has_signing_key(document: &Document) -> bool {
+    document.kind() == "Secret" && document.text("/type") == Some(secret_type::ISSUER)
 }
 
 fn is_object(document: &Document) -> bool {

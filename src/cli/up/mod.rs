@@ -18,6 +18,7 @@ use super::failure::Failure;
 use super::hold;
 use super::operator::{failed, stop_on_signal};
 use super::output::say;
+use super::private;
 use super::seat_settings::{SeatArguments, raise_open_files, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, over};
 use crate::cluster::clock::Clock;
@@ -75,8 +76,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    private::forbid_core_dumps();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(format!("threads cannot be started: {e}")))?;
@@ -119,7 +121,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
     let client = over(api.clone(), clock.clone(), requests.clone());
     api.ensure_namespace(HOME);
     let (port, seats_address) = seats_port(arguments.seats_listen)?;
-    let seats = seat_server(&port, &credential.token)?;
+    let seats = seat_server(&port, &credential.seats_token)?;
 
     let screen = Screen::new(clock.clone(), arguments.speed.is_some_and(|speed| speed.0 >= 3_600.0));
     let served = Served { api: address, seats: seats_address };
@@ -153,7 +155,7 @@ async fn up(arguments: Arguments) -> Result<(), Failure> {
             Err(error) => return Err(failed(error)),
         }
         tokio::time::sleep(PAUSE).await;
-        let seats = seat_server(&port, &credential.token)?;
+        let seats = seat_server(&port, &credential.seats_token)?;
         running = machine.start(arguments.seats.settings(false), seats).await?;
         metrics.send_replace(running.metrics());
     }

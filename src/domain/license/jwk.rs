@@ -2,11 +2,12 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::json::{Json, parse};
 use crate::domain::fault::Fault;
@@ -127,15 +128,15 @@ pub fn read_signing_key(pem: &[u8]) -> Result<SigningKey, Fault> {
     })
 }
 
-/// Returns the signing key of these 32 secret bytes, and its PEM.
-pub fn signing_key_pem(secret: &[u8; 32]) -> Result<(SigningKey, String), Fault> {
+/// Returns the signing key of these 32 secret bytes, and its PEM. Both are overwritten when they are dropped.
+pub fn signing_key_pem(secret: &[u8; 32]) -> Result<(SigningKey, Zeroizing<String>), Fault> {
     // Without the public key (version 1): openssl and older readers do not accept version 2.
     let key = SigningKey::from_bytes(secret);
-    let bytes = ed25519_dalek::pkcs8::KeypairBytes { secret_key: *secret, public_key: None };
+    let bytes = KeypairBytes { secret_key: *secret, public_key: None };
     let pem = bytes
         .to_pkcs8_pem(Default::default())
         .map_err(|e| Fault::new(Reason::SigningKeyInvalid, "signing-key.pem", e.to_string()))?;
-    Ok((key, pem.to_string()))
+    Ok((key, pem))
 }
 
 #[cfg(test)]

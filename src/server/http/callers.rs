@@ -55,7 +55,7 @@ impl Verdict {
 pub enum Callers {
     /// By the API server.
     Cluster(Box<Cluster>),
-    /// By one token, which may do everything.
+    /// By one token, which may do everything with seats.
     Credential(Credential),
 }
 
@@ -129,7 +129,9 @@ impl Callers {
                 (Arc::new(caller), Moment::MAX)
             }
             Callers::Credential(_) => {
-                return Err(unauthorized("this is not the token in the data folder of `seatkeeper up`: send that one"));
+                return Err(unauthorized(
+                    "this is not the token for seats: send the one in the file `token` of `seatkeeper up`'s data folder",
+                ));
             }
             Callers::Cluster(cluster) => cluster.identify(hash, token, shown.guest.clone()).await?,
         };

@@ -87,7 +87,7 @@ impl Ground {
         let issuer = Secret {
             metadata: ObjectMeta { name: Some("issuer".into()), ..ObjectMeta::default() },
             type_: Some(secret_type::ISSUER.into()),
-            string_data: Some([("signing-key.pem".to_owned(), pem)].into()),
+            string_data: Some([("signing-key.pem".to_owned(), pem.to_string())].into()),
             ..Secret::default()
         };
         vendor.create(&issuer).await;

@@ -22,7 +22,7 @@ pub struct Signer {
 impl Signer {
     pub fn of(name: &str) -> Self {
         let (key, pem) = signing_key_pem(&Sha256::digest(name).into()).expect("32 bytes make a signing key");
-        Self { key, pem }
+        Self { key, pem: pem.to_string() }
     }
 
     pub fn sign(&self, claims: &Claims) -> String {

@@ -5,12 +5,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use nix::fcntl::OFlag;
 use redb::Database;
 use redb::backends::FileBackend;
 
 use super::database::{builder, contents, initialize, write};
 use super::proof::prove;
-use super::witness::Witness;
+use super::witness::{Witness, make_new, remove_if_there};
 use super::{Change, Contents, Storage, StorageError};
 
 /// Where the parts of a storage are: the database, and files of the same name beside it.
@@ -98,8 +99,10 @@ impl Files {
     fn take(&self) -> Result<File, StorageError> {
         let unusable = |e: std::io::Error| StorageError::Unusable { path: self.folder.clone(), why: e.to_string() };
         fs::create_dir_all(&self.folder).map_err(unusable)?;
-        let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&self.lock);
-        let lock = opened.map_err(unusable)?;
+        // It stays from start to start. A link is not followed: what it leads to would be made.
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+        let lock = options.open(&self.lock).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => Ok(lock),
             Err(TryLockError::WouldBlock) => Err(StorageError::InUse(self.folder.clone())),
@@ -110,12 +113,8 @@ impl Files {
     /// Creates an empty database that only its owner can read, because it will hold Secrets. If the process ends in the
     /// middle, the folder holds either no database or a complete one.
     fn make(&self) -> Result<(), redb::Error> {
-        if let Err(error) = fs::remove_file(&self.draft)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            return Err(error.into());
-        }
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&self.draft)?;
+        remove_if_there(&self.draft)?;
+        let file = make_new().read(true).open(&self.draft)?;
         let database = builder().create_with_backend(FileBackend::new(file)?)?;
         initialize(&database)?;
         drop(database);

@@ -10,6 +10,7 @@ use std::io::{Error, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::fcntl::OFlag;
 use sha2::{Digest, Sha256};
 
 /// A revision and as many bytes of its hash. This is short enough that it is written either whole or not at all.
@@ -39,9 +40,10 @@ impl Witness {
     /// Replaces the witness in the file `path` of `folder` by one that names `revision`. It is on the disk when this
     /// returns.
     pub fn make(path: &Path, folder: &Path, revision: u64) -> Result<Self, Error> {
-        // It is renamed once it is complete.
+        // It is renamed once it is complete. What an earlier start left is not written to: it may be a link.
         let draft = path.with_added_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        remove_if_there(&draft)?;
+        let mut file = make_new().open(&draft)?;
         file.write_all(&text(revision))?;
         file.sync_all()?;
         fs::rename(&draft, path)?;
@@ -51,9 +53,9 @@ impl Witness {
 
     /// Removes the witness of a database that no longer exists.
     pub fn remove(path: &Path, folder: &Path) -> Result<(), Error> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed.and_then(|()| File::open(folder)?.sync_all()),
+        match remove_if_there(path)? {
+            true => File::open(folder)?.sync_all(),
+            false => Ok(()),
         }
     }
 
@@ -67,6 +69,21 @@ impl Drop for Witness {
     fn drop(&mut self) {
         // If this fails, the file may name an earlier write, which is harmless.
         let _ = self.0.sync_data();
+    }
+}
+
+/// Makes a file that only its owner can read, where nothing is, not even a link.
+pub fn make_new() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+    options
+}
+
+/// Removes a file or a link, and returns whether there was one.
+pub fn remove_if_there(path: &Path) -> Result<bool, Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        removed => removed.map(|()| true),
     }
 }
 
