@@ -561,8 +561,8 @@ fn every_bad_key_is_refused_with_its_reason_and_claims_only_where_the_signature_
         (header(json!({"alg": "HS256", "typ": "license+jwt", "kid": kid})), "Malformed", "must say alg EdDSA"),
         (header(json!({"alg": "EdDSA", "typ": "JWT", "kid": kid})), "Malformed", "must say typ license+jwt"),
         (header(json!({"alg": "EdDSA", "typ": "license+jwt", "kid": kid, "crit": ["b64"]})), "Malformed", "crit"),
-        (sign("license+jwt", &claims(), &other), "UnknownKey", "not trusted here"),
-        (header(json!({"alg": "EdDSA", "typ": "license+jwt"})), "UnknownKey", "none named"),
+        (sign("license+jwt", &claims(), &other), "UnknownKey", "names no key that is trusted here"),
+        (header(json!({"alg": "EdDSA", "typ": "license+jwt"})), "UnknownKey", "names no key that is trusted here"),
         (
             format!("{}.{}.{}", parts[0], BASE64.encode(tampered.to_string()), parts[2]),
             "BadSignature",

@@ -414,3 +414,26 @@ fn the_largest_licence_is_judged_at_once() {
         assert_eq!((granted.pools.len(), refused.count()), (pools, refused_keys));
     }
 }
+
+/// The attack: the author of a License who may not read Secrets names one in it, and reads in the status what the
+/// signed text in there says. The `kid` was repeated of any text.
+#[test]
+fn what_a_text_says_that_no_trusted_key_has_signed_is_not_repeated() {
+    let trust = Trust::new([SigningKey::from_bytes(&[4; 32]).verifying_key()]);
+    let payload = json!({"iss": SECRET, "jti": SECRET, "sub": SECRET, "aud": SECRET, "grant": SECRET}).to_string();
+    for header in [
+        json!({"alg": "EdDSA", "typ": "license+jwt", "kid": SECRET}),
+        json!({"alg": "EdDSA", "typ": SECRET, "kid": SECRET}),
+        json!({"alg": SECRET, "typ": "license+jwt", "kid": SECRET}),
+        json!({"alg": "EdDSA", "typ": "license+jwt", "kid": SECRET, "crit": [SECRET]}),
+        json!({"alg": "EdDSA", "typ": "license+jwt", "kid": SECRET, SECRET: SECRET}),
+    ] {
+        let text = sign_texts(&header.to_string(), &payload);
+        let refusal = verify_key(text.as_bytes(), &trust).expect_err("nobody trusted has signed it");
+        assert!(!refusal.to_string().contains(SECRET), "{refusal}");
+    }
+    for text in [SECRET.to_owned(), format!("{SECRET}.{SECRET}.{SECRET}"), format!("{{\"password\": \"{SECRET}\"}}")] {
+        let refusal = verify_key(text.as_bytes(), &trust).expect_err("it is no key");
+        assert!(!refusal.to_string().contains(SECRET), "{refusal}");
+    }
+}

@@ -8,14 +8,23 @@ use crate::domain::reason::Reason;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     Malformed(String),
-    UnknownKey(String),
+    /// Its `kid` is not kept: until the signature is verified, what is read may be any secret.
+    UnknownKey,
     BadSignature,
-    WrongProduct { product: String, wanted: String },
+    WrongProduct {
+        product: String,
+        wanted: String,
+    },
     WrongCluster,
     Revoked,
-    PoolConflict { pool: String, grant: String },
+    PoolConflict {
+        pool: String,
+        grant: String,
+    },
     TooManyPools,
-    InUseElsewhere { holder: String },
+    InUseElsewhere {
+        holder: String,
+    },
 }
 
 impl Refusal {
@@ -23,7 +32,7 @@ impl Refusal {
     pub fn reason(&self) -> Reason {
         match self {
             Refusal::Malformed(_) => Reason::Malformed,
-            Refusal::UnknownKey(_) => Reason::UnknownKey,
+            Refusal::UnknownKey => Reason::UnknownKey,
             Refusal::BadSignature => Reason::BadSignature,
             Refusal::WrongProduct { .. } => Reason::WrongProduct,
             Refusal::WrongCluster => Reason::WrongCluster,
@@ -39,10 +48,11 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::Malformed(why) => write!(f, "this is not a licence key: {why}"),
-            Refusal::UnknownKey(kid) => {
+            Refusal::UnknownKey => {
                 write!(
                     f,
-                    "it was signed with key {kid}, which is not trusted here; ask the vendor for the jwks.json that contains it"
+                    "it names no key that is trusted here; ask the vendor for the jwks.json that contains the kid which \
+                     `seatkeeper inspect` shows"
                 )
             }
             Refusal::BadSignature => {

@@ -61,7 +61,7 @@ async fn k4_every_bad_key_says_why_and_none_displaces_a_good_one() {
             "unknown-kid",
             &unknown,
             "UnknownKey",
-            "which is not trusted here; ask the vendor for the jwks.json that contains it",
+            "it names no key that is trusted here; ask the vendor for the jwks.json that contains the kid",
         ),
         ("wrong-product", &wrong_product, "WrongProduct", "it is for product teamplaner, not innoacd"),
         ("wrong-cluster", &wrong_cluster, "WrongCluster", "it is bound to another cluster"),
