@@ -1,14 +1,19 @@
 //! `seatkeeper operator`: runs in the cluster.
 
 use clap::{Args, ValueEnum};
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinError;
+use tracing::Subscriber;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use super::failure::Failure;
+use super::private;
 use super::seat_settings::{SeatArguments, raise_open_files, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, connect};
 use crate::cluster::clock::Clock;
@@ -18,6 +23,9 @@ use crate::operator::servers::{Replicas, SeatServer, Servers, TlsFiles};
 use crate::operator::settings::{Policies, Settings};
 use crate::operator::{self, Clients, End};
 use crate::server::http::callers::Callers;
+
+/// What is logged, if RUST_LOG does not say.
+const LOGGED: &str = "info,kube=warn";
 
 /// Runs the operator: keeps the Plans, Subscriptions and Licenses of the cluster that KUBECONFIG names, or that its pod
 /// runs in.
@@ -76,17 +84,27 @@ impl From<FromLicenses> for TrustFromLicenses {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    start_log(arguments.log_json);
+    private::forbid_core_dumps();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into());
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = log(arguments.log_json, colours, filter, std::io::stderr);
+    tracing::subscriber::set_global_default(log).map_err(|e| Failure::new(e.to_string()))?;
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(format!("threads cannot be started: {e}")))?;
     runtime.block_on(operate(arguments))
 }
 
-fn start_log(json: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,kube=warn".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
-    if json { log.json().init() } else { log.init() }
+/// Writes log lines as JSON or as text, with colours or without. Each says its target, by which lines for auditors are
+/// told from others.
+fn log(
+    json: bool,
+    colours: bool,
+    filter: EnvFilter,
+    writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
+) -> Box<dyn Subscriber + Send + Sync> {
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer);
+    if json { Box::new(log.json().finish()) } else { Box::new(log.finish()) }
 }
 
 async fn operate(arguments: Arguments) -> Result<(), Failure> {
@@ -159,4 +177,41 @@ pub fn stop_on_signal(told: watch::Sender<bool>) -> Result<(), Failure> {
         told.send_replace(true);
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::license::name::LicenseName;
+    use crate::server::http::callers::Caller;
+    use crate::server::seats::audit::Audit;
+    use std::collections::BTreeMap;
+    use std::fs::File;
+    use std::sync::Arc;
+
+    /// What is logged while somebody evicts, and something else happens.
+    fn logged(json: bool) -> Vec<String> {
+        let path = std::env::temp_dir().join(format!("seatkeeper-log-{}-{json}", std::process::id()));
+        let file = Arc::new(File::create(&path).expect("a folder for temporary files"));
+        tracing::subscriber::with_default(log(json, false, LOGGED.into(), file), || {
+            let caller = Caller::new("m.huber", None, Vec::new(), BTreeMap::new());
+            Audit::default().evicted(&caller, &LicenseName::new("centre", "acd"), Some("a.ivanov"), 1);
+            Audit::default().holders_seen(&caller, &LicenseName::new("centre", "acd"), 2);
+            tracing::info!("another line");
+        });
+        let text = std::fs::read_to_string(&path).expect("it was written");
+        std::fs::remove_file(&path).expect("it is there");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The target was left out, so that nothing told these lines from others.
+    #[test]
+    fn lines_for_auditors_are_told_from_others_by_their_target() {
+        let text = logged(false);
+        let is_audit = |line: &str| line.contains(" audit: audit ") && line.contains("who=\"m.huber\"");
+        assert_eq!(text.iter().map(|line| is_audit(line)).collect::<Vec<_>>(), [true, true, false], "{text:?}");
+        let json = logged(true);
+        let is_audit = |line: &String| line.contains("\"target\":\"audit\"");
+        assert_eq!(json.iter().map(is_audit).collect::<Vec<_>>(), [true, true, false], "{json:?}");
+    }
 }

@@ -40,6 +40,9 @@ pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
     let wanted = |seat: &Seat| query.user.is_none() || seat.user == query.user;
     let mut of_user = holders.into_iter().filter(|(seat, _)| wanted(seat)).skip(from);
     let page: Vec<Holder> = of_user.by_ref().take(limit).map(|(seat, client)| holder(seat, client)).collect();
+    if !page.is_empty() {
+        seats.audit.holders_seen(asked.caller, &license, page.len());
+    }
     let more = of_user.next().map(|_| from + page.len());
     let of_pool =
         |(pool, u): (String, Use)| PoolUse { pool, in_use: u.in_use, peak: u.peak, held_elsewhere: u.elsewhere };

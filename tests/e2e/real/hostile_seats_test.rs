@@ -81,7 +81,8 @@ async fn i1_another_service_account_neither_keeps_nor_frees_a_seat() {
 
     let log = ground.operator.with_file_name("operator-seat-thief-first.log");
     let log = std::fs::read_to_string(log).expect("the first replica wrote it");
-    let audit: Vec<&str> = log.lines().filter(|line| line.contains("audit")).collect();
+    let audit = log.lines().filter(|line| line.contains(" audit: ") && line.contains("refused"));
+    let audit: Vec<&str> = audit.collect();
     assert_eq!(audit.len(), 1, "one line a minute for each caller and License: {audit:?}");
     let words = [":intruder", "evict licenses/seats", "innoacd", "refused"];
     assert!(words.iter().all(|word| audit[0].contains(word)), "{audit:?}");
@@ -122,7 +123,7 @@ async fn i1_an_id_that_is_made_from_the_list_frees_nothing() {
     assert!(holders(&victim, &replica).await.is_empty());
     let log = ground.operator.with_file_name("operator-seat-guess-first.log");
     let log = std::fs::read_to_string(log).expect("the replica wrote it");
-    let of_boss: Vec<&str> = log.lines().filter(|line| line.contains("audit") && line.contains(":boss")).collect();
+    let of_boss: Vec<&str> = log.lines().filter(|line| line.contains(" audit: ") && line.contains(":boss")).collect();
     assert_eq!(of_boss.len(), 1, "{of_boss:?}");
     assert!(of_boss[0].contains("release of another") && !of_boss[0].contains("m.huber"), "{of_boss:?}");
     replica.kill().await;
