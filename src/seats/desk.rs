@@ -25,6 +25,7 @@ use super::take_over::own;
 use super::whose::{May, Whose, whose};
 use crate::cluster::clock::Clock;
 use crate::domain::license::name::LicenseName;
+use crate::domain::seats::request::MAX_NAME_BYTES;
 use crate::domain::tick::Moment;
 use crate::machine::monotonic;
 use crate::observed::Observed;
@@ -109,6 +110,17 @@ impl Desk {
         {
             seats.stale = true;
         }
+    }
+
+    /// Puts what stands for the session in its place, in each request. A session that no request may have stays, to be
+    /// refused. Fails if this process does not own the ledger, because it may not know the key.
+    pub fn hide_sessions(&self, asks: &mut [Ask]) -> Result<(), Denied> {
+        let state = self.0.lock();
+        let tagger = &state.ownership.as_ref().ok_or(Denied::NotOwner)?.tagger;
+        for ask in asks.iter_mut().filter(|ask| (1..=MAX_NAME_BYTES).contains(&ask.session.len())) {
+            ask.session = tagger.session(&ask.license, &ask.session);
+        }
+        Ok(())
     }
 
     /// Asks for seats. Returns one answer for each request, in the same order, once all grants are durable.

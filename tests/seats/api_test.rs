@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 use super::ground::{Ground, TTL, request, until};
+use super::http::Answer;
 
 const OF_LICENSE: &str = "/v1/seats?namespace=centre&license=innoacd";
 
@@ -174,4 +175,29 @@ fn an_administrator_frees_the_seats_of_one_user_or_of_all() {
     ground.seat("c");
     assert_eq!(evict(""), json!({"released": 2}));
     assert!(ground.holders().is_empty());
+}
+
+/// The attack: a user who reads SeatLedgers, ids or the list of holders reads what a program chose as its session. All
+/// three showed it.
+#[test]
+fn a_session_is_known_to_its_program_alone_and_recognised_by_the_next_owner() {
+    const SESSION: &str = "anna-s4lary-token";
+    let mut ground = Ground::take();
+    let granted = |answer: Answer| answer.json()["seats"][0]["id"].as_str().expect("a seat").to_owned();
+    let seat = granted(ground.asks("a", json!({"session": SESSION})));
+    assert_eq!(granted(ground.asks("a", json!({"session": SESSION}))), seat, "it is the same session");
+    let shown = ground.list().body;
+    let ledger = ground.ledger();
+    assert!(ledger.contains("centre") && ledger.contains("agents"), "{ledger}");
+    for (what, text) in [("the id", &seat), ("the list", &shown), ("the ledger", &ledger)] {
+        assert!(!text.contains(SESSION) && !text.contains("s4lary"), "{what} shows it: {text}");
+    }
+    ground.is_killed_and_starts_with_ttl(TTL);
+    assert_eq!(granted(ground.asks("a", json!({"session": SESSION}))), seat);
+    assert_eq!(ground.ask("PUT", &format!("/v1/seats/{seat}"), "").status, 200);
+    // What stands for it is not taken for it.
+    let name = ground.list().json()["holders"][0]["session"].as_str().expect("a name").to_owned();
+    assert_eq!(name.len(), 20, "{name}");
+    assert_ne!(granted(ground.asks("a", json!({"session": name}))), seat);
+    assert_eq!(ground.ask("DELETE", &format!("/v1/seats/{seat}"), "").status, 204);
 }

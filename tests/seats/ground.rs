@@ -97,15 +97,24 @@ impl Ground {
         self.metric("seatkeeper_seats_queued")
     }
 
-    fn metric(&self, name: &str) -> u64 {
+    /// Returns everything that the ledger says.
+    pub fn ledger(&self) -> String {
+        self.read("/apis/seatkeeper.dev/v1alpha1/seatledgers")
+    }
+
+    fn read(&self, path: &str) -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let text = runtime.block_on(async {
             let kubeconfig = Kubeconfig::read_from(self.desk.data("kubeconfig")).expect("a kubeconfig");
             let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
             let client = kube::Client::try_from(config.expect("a kubeconfig")).expect("a client");
-            client.request_text(http::Request::get("/metrics").body(Vec::new()).expect("a request")).await
+            client.request_text(http::Request::get(path).body(Vec::new()).expect("a request")).await
         });
-        let text = text.expect("metrics");
+        text.expect("an answer")
+    }
+
+    fn metric(&self, name: &str) -> u64 {
+        let text = self.read("/metrics");
         let count = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         count.unwrap_or_else(|| panic!("{name} is not counted"))
     }

@@ -4,6 +4,8 @@
 //! It is a keyed hash of the seat (HMAC-SHA-256) rather than a random number: a caller that asks again after a lost reply must
 //! get the same id, also from the next owner of the ledger.
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::hmac::{HMAC_SHA256, Key, sign};
 use std::fmt;
 
@@ -14,6 +16,8 @@ use crate::domain::license::name::LicenseName;
 /// The bytes of the key.
 pub const KEY_BYTES: usize = 32;
 const BYTES: usize = 9;
+/// How much of a hash stands for a session. Two sessions of a License are never the same by accident.
+const SESSION_BYTES: usize = 15;
 
 /// The part of an id that only the holder of the seat knows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +50,19 @@ impl Tagger {
         let mut tag = [0; BYTES];
         tag.copy_from_slice(&sign(&self.key, &named).as_ref()[..BYTES]);
         Tag(tag)
+    }
+
+    /// What stands for a session outside of the program that chose it: a name in 20 characters of base64url. The program
+    /// may have chosen something personal or secret. It is the same with each owner of the ledger, so that a session is
+    /// recognised; another License has another name for it.
+    pub fn session(&self, license: &LicenseName, session: &str) -> String {
+        let mut named = Vec::with_capacity(128);
+        // A tag hashes more parts, so the two are never the same.
+        for part in ["session", &*license.namespace, &*license.name, session] {
+            named.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            named.extend_from_slice(part.as_bytes());
+        }
+        BASE64_URL_SAFE_NO_PAD.encode(&sign(&self.key, &named).as_ref()[..SESSION_BYTES])
     }
 
     /// Whether a caller that shows `tag` has the id of a seat that a known caller took. A seat from before the key was

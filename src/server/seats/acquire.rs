@@ -36,8 +36,10 @@ pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
 
 async fn one(seats: &Seats, caller: &Caller, request: SeatRequest) -> Result<Reply, Problem> {
     let wait = request.wait.map(|seconds| Duration::from_secs(seconds.into()));
-    let ask = ask(request, caller.taker);
+    let mut ask = ask(request, caller.taker);
     seats.check(caller, CREATE, &ask.license).await?;
+    let hidden = seats.desk.hide_sessions(std::slice::from_mut(&mut ask));
+    hidden.map_err(|denied| Problem::from(&denied))?;
     let answer = match wait {
         Some(wait) => seats.desk.acquire_in_turn(ask, wait).await,
         None => {
@@ -53,8 +55,9 @@ async fn several(seats: &Seats, caller: &Caller, requests: Vec<SeatRequest>) -> 
     if requests.len() > MOST_REQUESTS {
         return Err(Problem::invalid(format!("`requests` has more than {MOST_REQUESTS} items")));
     }
-    let asks: Vec<Ask> = requests.into_iter().map(|request| ask(request, caller.taker)).collect();
+    let mut asks: Vec<Ask> = requests.into_iter().map(|request| ask(request, caller.taker)).collect();
     seats.check_each(caller, CREATE, asks.iter().map(|ask| &ask.license)).await?;
+    seats.desk.hide_sessions(&mut asks).map_err(|denied| Problem::from(&denied))?;
     let answers = seats.desk.acquire(&asks).await.into_iter().map(|answer| match answer {
         Ok(granted) => Answer::Granted(grant(&granted, seats.ttl_seconds())),
         Err(denied) => Answer::Refused(Problem::from(&denied)),

@@ -165,6 +165,8 @@ pub struct Holder {
     pub slot: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// Stands for the session: a keyed hash of what the program chose, which is shown nowhere. Of a seat that an
+    /// earlier version granted, it is the session itself.
     pub session: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
