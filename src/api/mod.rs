@@ -28,6 +28,8 @@ pub mod secret_type {
     pub const ISSUER: &str = "seatkeeper.dev/issuer";
     /// The key with which the ids of seats are made, in the operator's own namespace.
     pub const SEAT_IDS: &str = "seatkeeper.dev/seat-ids";
+    /// The certificate authority of the seat server, and its certificate, in the operator's own namespace.
+    pub const SEATS_AUTHORITY: &str = "seatkeeper.dev/seats-authority";
 }
 
 /// Labels and annotations of the objects that the operator creates.

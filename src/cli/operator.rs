@@ -17,9 +17,11 @@ use super::private;
 use super::seat_settings::{SeatArguments, raise_open_files, seat_thread, seats_listener};
 use crate::cluster::client::{RequestCount, connect};
 use crate::cluster::clock::Clock;
+use crate::cluster::scope::Scope;
+use crate::controllers::wiring::Bounds;
 use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::machine::random_bytes;
-use crate::operator::servers::{Replicas, SeatServer, Servers, TlsFiles};
+use crate::operator::servers::{Certificates, CertificatesFrom, Replicas, SeatServer, Servers};
 use crate::operator::settings::{Policies, Settings};
 use crate::operator::{self, Clients, End};
 use crate::server::http::callers::Callers;
@@ -34,9 +36,13 @@ pub struct Arguments {
     /// The operator's own namespace, with its Lease and the trust that the installation pins.
     #[arg(long, env = "POD_NAMESPACE", default_value = "seatkeeper")]
     namespace: String,
-    /// Where /livez, /readyz and /metrics are served.
+    /// Where /livez and /readyz are served, and /metrics to everybody if --metrics-listen is not given.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Where /metrics is served to callers with a token for the API server and the right to get the path /metrics; over
+    /// HTTPS if seats are.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<SocketAddr>,
     /// Where seats are served: /v1/seats.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8081")]
     seats_listen: SocketAddr,
@@ -46,17 +52,27 @@ pub struct Arguments {
     /// A folder with tls.crt and tls.key, mounted from a Secret of type kubernetes.io/tls: seats are served over HTTPS,
     /// and renewed files are picked up while the operator runs. Other replicas are verified by ca.crt in it, else by
     /// the system's certificates.
-    #[arg(long, value_name = "DIR", requires = "seats_tls_name")]
+    #[arg(long, value_name = "DIR", requires = "seats_tls_name", group = "certificates")]
     seats_tls_dir: Option<PathBuf>,
     /// The name that every replica's certificate is for: that of their Service, such as seatkeeper.seatkeeper.svc.
-    #[arg(long, value_name = "NAME", requires = "seats_tls_dir")]
+    #[arg(long, value_name = "NAME", requires = "certificates")]
     seats_tls_name: Option<String>,
+    /// Serve seats over HTTPS with a certificate of an authority of the operator's own. Its public certificate is written
+    /// to the ConfigMap seatkeeper-ca.
+    #[arg(long, requires = "seats_tls_name", group = "certificates")]
+    seats_tls_own: bool,
     #[command(flatten)]
     seats: SeatArguments,
     /// Whether a License may name the keys that it trusts, in spec.trust. Everybody who may write Licenses and Secrets can
     /// then grant any number of seats.
     #[arg(long, value_name = "refuse|allow", value_enum, default_value_t = FromLicenses::Refuse)]
     trust_from_licenses: FromLicenses,
+    /// Look at these namespaces alone. Default: all.
+    #[arg(long, value_name = "NAMESPACE,…", value_delimiter = ',')]
+    watch_namespaces: Vec<String>,
+    /// Only use keys: look at no Plan, Subscription and signing key.
+    #[arg(long)]
+    keys_only: bool,
     /// Begin only once the API server refuses what the chart's admission policies forbid the operator.
     #[arg(long)]
     await_policies: bool,
@@ -120,9 +136,11 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     let clients = Clients { client: connect()?, for_lead: connect()? };
     let seat_thread = seat_thread()?;
     let seat_client = seat_thread.make(connect)?;
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .map_err(|e| Failure::new(format!("--listen {}: {e}; name another address", arguments.listen)))?;
+    let listener = bound("--listen", arguments.listen).await?;
+    let metrics_listener = match arguments.metrics_listen {
+        Some(address) => Some(bound("--metrics-listen", address).await?),
+        None => None,
+    };
     let seats_listener = seat_thread.make(|| seats_listener(arguments.seats_listen))?;
     let identity = match arguments.identity {
         Some(identity) => identity,
@@ -130,28 +148,41 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     };
     let (told, stop) = watch::channel(false);
     stop_on_signal(told)?;
-    let tls = arguments.seats_tls_dir.zip(arguments.seats_tls_name).map(|(folder, name)| TlsFiles { folder, name });
+    let from = match (arguments.seats_tls_dir, arguments.seats_tls_own) {
+        (Some(folder), _) => Some(CertificatesFrom::Folder(folder)),
+        (None, own) => own.then_some(CertificatesFrom::Own),
+    };
+    let tls = from.zip(arguments.seats_tls_name).map(|(from, name)| Certificates { from, name });
     let seats = SeatServer {
         thread: seat_thread,
         listener: seats_listener,
         callers: Callers::of_cluster(seat_client, clock.clone()),
         replicas: Some(Replicas { advertised: arguments.seats_advertise, tls }),
     };
-    let servers = Servers { health: Some(listener), seats };
+    let servers = Servers { health: Some(listener), metrics: metrics_listener, seats };
     let settings = Settings {
         namespace: arguments.namespace,
         identity,
-        trust_from_licenses: arguments.trust_from_licenses.into(),
+        bounds: Bounds {
+            trust_from_licenses: arguments.trust_from_licenses.into(),
+            scope: Scope::of(arguments.watch_namespaces),
+            keys_only: arguments.keys_only,
+        },
         policies: if arguments.await_policies { Policies::Awaited } else { Policies::NotAwaited },
         seats: arguments.seats.settings(false),
     };
     let running = operator::start(settings, clients, clock, &requests, servers, stop).await;
-    let running = running.map_err(|why| Failure::new(format!("--seats-tls-dir: {why}")))?;
+    let running = running.map_err(|why| Failure::new(format!("seats over HTTPS: {why}")))?;
     match running.ended().await {
         Ok(End::Stopped) => Ok(()),
         Ok(End::LostLead) => Err(Failure::new("the lead was lost to another replica")),
         Err(error) => Err(failed(error)),
     }
+}
+
+async fn bound(option: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    let failed = |error| Failure::new(format!("{option} {address}: {error}; name another address"));
+    TcpListener::bind(address).await.map_err(failed)
 }
 
 /// How it is told that the operator has panicked.

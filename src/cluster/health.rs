@@ -18,6 +18,8 @@ pub struct Health {
     /// Every cache has listed once: what the operator shows is based on what exists.
     pub synced: AtomicBool,
     pub leads: AtomicBool,
+    /// The seat server is to have a certificate of its own authority, and has none yet.
+    pub awaits_certificate: AtomicBool,
     /// The last sign of life of each part that runs now.
     parts: Mutex<BTreeMap<&'static str, Tick>>,
 }

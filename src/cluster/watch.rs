@@ -1,6 +1,7 @@
 //! Caches of the cluster's objects, each kept up to date by its own watch with its own backoff.
 
 use futures::StreamExt;
+use futures::stream::select_all;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::{Store, Writer};
@@ -16,6 +17,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::gather::Gathering;
 use crate::machine::jittered;
 
 /// A change that a watch has seen.
@@ -79,14 +81,21 @@ impl Backoff for Waits {
     }
 }
 
+/// A place where a watch looks.
+pub struct Source<K> {
+    pub api: Api<K>,
+    pub config: watcher::Config,
+    /// The namespace of the objects there, or the name of the only one there.
+    pub place: String,
+}
+
 /// What fills a cache, once it is started.
 pub struct Watch<K>
 where
     K: reflector::Lookup + Clone + 'static,
     K::DynamicType: Eq + Hash + Clone,
 {
-    api: Api<K>,
-    config: watcher::Config,
+    sources: Vec<Source<K>>,
     writer: Writer<K>,
 }
 
@@ -96,8 +105,17 @@ where
     K: reflector::Lookup + Clone + 'static,
     K::DynamicType: Default + Eq + Hash + Clone,
 {
+    cache_of(vec![Source { api, config, place: String::new() }])
+}
+
+/// The same, of what is in several places. It is ready once all were listed.
+pub fn cache_of<K>(sources: Vec<Source<K>>) -> (Store<K>, Watch<K>)
+where
+    K: reflector::Lookup + Clone + 'static,
+    K::DynamicType: Default + Eq + Hash + Clone,
+{
     let (store, writer) = reflector::store();
-    (store, Watch { api, config, writer })
+    (store, Watch { sources, writer })
 }
 
 impl<K> Watch<K>
@@ -107,34 +125,38 @@ where
 {
     /// Starts the task that keeps the cache up to date, and calls `on_change` for every change once the cache has it.
     pub fn start(self, on_change: impl FnMut(Change<K>) + Send + 'static) {
-        tokio::spawn(keep(self.api, self.config, self.writer, on_change));
+        tokio::spawn(keep(self.sources, self.writer, on_change));
     }
 }
 
-async fn keep<K>(api: Api<K>, config: watcher::Config, mut writer: Writer<K>, mut on_change: impl FnMut(Change<K>))
+async fn keep<K>(sources: Vec<Source<K>>, mut writer: Writer<K>, mut on_change: impl FnMut(Change<K>))
 where
     K: Resource + ResourceExt + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Unpin,
 {
+    if sources.is_empty() {
+        // Everything there is was listed: nothing.
+        [Event::Init, Event::InitDone].iter().for_each(|event| writer.apply_watcher_event(event));
+        return std::future::pending().await;
+    }
     let cache = writer.as_reader();
-    let mut events = watcher(api, config).backoff(Waits::begin()).boxed();
-    while let Some(event) = events.next().await {
+    let mut gathering = (sources.len() > 1).then(|| Gathering::of(sources.iter().map(|source| source.place.clone())));
+    let mut events = select_all(sources.into_iter().enumerate().map(|(nth, Source { api, config, .. })| {
+        watcher(api, config).backoff(Waits::begin()).map(move |event| (nth, event)).boxed()
+    }));
+    while let Some((nth, event)) = events.next().await {
         match event {
             // managedFields are the largest part of an object, and nothing here reads them.
             Ok(event) => {
                 let event = event.modify(|object| object.managed_fields_mut().clear());
-                let before = if matches!(event, Event::InitDone) { cache.state() } else { Vec::new() };
-                writer.apply_watcher_event(&event);
-                match &event {
-                    Event::Apply(object) | Event::Delete(object) => on_change(Change::Of(object)),
-                    Event::InitDone => {
-                        let uids: HashSet<_> = cache.state().iter().map(|object| object.uid()).collect();
-                        for gone in before.iter().filter(|object| !uids.contains(&object.uid())) {
-                            on_change(Change::Of(gone.as_ref()));
+                let now = || cache.state().iter().map(|object| K::clone(object)).collect();
+                match &mut gathering {
+                    None => take(event, &mut writer, &cache, &mut on_change),
+                    Some(gathering) => {
+                        for event in gathering.take(nth, event, now) {
+                            take(event, &mut writer, &cache, &mut on_change);
                         }
-                        on_change(Change::Relisted);
                     }
-                    Event::Init | Event::InitApply(_) => {}
                 }
             }
             Err(error) => {
@@ -142,5 +164,26 @@ where
                 tracing::warn!(kind, %error, "a watch was interrupted; it continues by itself");
             }
         }
+    }
+}
+
+/// Brings the cache up to date, and tells what has changed.
+fn take<K>(event: Event<K>, writer: &mut Writer<K>, cache: &Store<K>, on_change: &mut impl FnMut(Change<K>))
+where
+    K: Resource + ResourceExt + Clone + 'static,
+    K::DynamicType: Default + Eq + Hash + Clone,
+{
+    let before = if matches!(event, Event::InitDone) { cache.state() } else { Vec::new() };
+    writer.apply_watcher_event(&event);
+    match &event {
+        Event::Apply(object) | Event::Delete(object) => on_change(Change::Of(object)),
+        Event::InitDone => {
+            let uids: HashSet<_> = cache.state().iter().map(|object| object.uid()).collect();
+            for gone in before.iter().filter(|object| !uids.contains(&object.uid())) {
+                on_change(Change::Of(gone.as_ref()));
+            }
+            on_change(Change::Relisted);
+        }
+        Event::Init | Event::InitApply(_) => {}
     }
 }

@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::queue::{Queue, Wakes};
 use crate::cluster::client::CallError;
+use crate::cluster::scope::Scope;
 use crate::cluster::status::StatusWriter;
-use crate::cluster::watch::{Guarded, Watch, all, cache, cached};
+use crate::cluster::watch::{Guarded, Watch, all, cache_of, cached};
 use crate::observed::references::{References, target};
 
 /// A status that the operator writes.
@@ -78,9 +79,9 @@ pub struct Changed<'c, K: Object> {
 }
 
 impl<K: Object> Kind<K> {
-    /// Nothing is in the cache before its watch is started.
-    pub fn new(client: &Client) -> Self {
-        let (cache, watch) = cache(Api::all(client.clone()), watcher::Config::default());
+    /// Objects within `scope`. Nothing is in the cache before its watch is started.
+    pub fn new(client: &Client, scope: &Scope) -> Self {
+        let (cache, watch) = cache_of(scope.sources(client, &watcher::Config::default()));
         Kind {
             cache,
             queue: Queue::default(),

@@ -9,17 +9,24 @@ use super::plan::PlanController;
 use super::roster::RosterController;
 use super::runner::{AnyKind, Controller, RunningKind, Surroundings};
 use super::subscription::SubscriptionController;
+use crate::cluster::scope::Scope;
+
+/// Where the operator looks at what vendors write, and at what customers do.
+pub struct Whose {
+    pub vendor: Scope,
+    pub customer: Scope,
+}
 
 macro_rules! kinds {
-    ($($name:ident: $controller:ty,)*) => {
+    ($($name:ident: $controller:ty, written by $whom:ident;)*) => {
         /// What is kept of each kind, before anything is looked at.
         pub struct Kinds {
             $(pub $name: Arc<Kind<<$controller as Controller>::Object>>,)*
         }
 
         impl Kinds {
-            pub fn new(client: &Client) -> Self {
-                Kinds { $($name: Arc::new(Kind::new(client)),)* }
+            pub fn new(client: &Client, whose: &Whose) -> Self {
+                Kinds { $($name: Arc::new(Kind::new(client, &whose.$whom)),)* }
             }
         }
 
@@ -43,8 +50,8 @@ macro_rules! kinds {
 
 // Objects are looked at in this order after a restart. What makes them worth another look is in `relations.rs`.
 kinds! {
-    licenses: LicenseController,
-    subscriptions: SubscriptionController,
-    plans: PlanController,
-    rosters: RosterController,
+    licenses: LicenseController, written by customer;
+    subscriptions: SubscriptionController, written by vendor;
+    plans: PlanController, written by vendor;
+    rosters: RosterController, written by customer;
 }

@@ -2,16 +2,17 @@
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
 use kube::runtime::watcher;
-use kube::{Api, Client};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::kinds::{Controllers, Kinds};
+use super::kinds::{Controllers, Kinds, Whose};
 use super::relations::{self, Watches};
 use super::runner::Surroundings;
 use crate::api::secret_type;
-use crate::cluster::watch::cache;
+use crate::cluster::scope::Scope;
+use crate::cluster::watch::cache_of;
 use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::observed::Observed;
 use crate::observed::enrolment::Enrolment;
@@ -19,6 +20,22 @@ use crate::observed::issuers::Issuers;
 
 /// How often the operator checks whether the clocks agree.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(10);
+
+/// What an operator looks at, and whom it believes.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    pub trust_from_licenses: TrustFromLicenses,
+    pub scope: Scope,
+    /// Whether it only uses keys: Plans, Subscriptions and signing keys are not looked at.
+    pub keys_only: bool,
+}
+
+/// Everything in the cluster.
+impl From<TrustFromLicenses> for Bounds {
+    fn from(trust_from_licenses: TrustFromLicenses) -> Self {
+        Bounds { trust_from_licenses, scope: Scope::Everywhere, keys_only: false }
+    }
+}
 
 /// The caches before the watches that fill them are started.
 pub struct Caches {
@@ -29,15 +46,19 @@ pub struct Caches {
 
 impl Caches {
     /// `namespace` is the operator's own.
-    pub fn new(client: &Client, namespace: &str, trust_from_licenses: TrustFromLicenses) -> Self {
-        let kinds = Kinds::new(client);
-        let secrets = |type_: &str| {
-            cache(Api::<Secret>::all(client.clone()), watcher::Config::default().fields(&format!("type={type_}")))
+    pub fn new(client: &Client, namespace: &str, bounds: Bounds) -> Self {
+        let Bounds { trust_from_licenses, scope: customer, keys_only } = bounds;
+        let vendor = if keys_only { Scope::nowhere() } else { customer.clone() };
+        let whose = Whose { vendor, customer };
+        let kinds = Kinds::new(client, &whose);
+        let secrets = |type_: &str, scope: &Scope| {
+            cache_of(scope.sources::<Secret>(client, &watcher::Config::default().fields(&format!("type={type_}"))))
         };
-        let (keys, watch_keys) = secrets(secret_type::LICENSE);
-        let (trusts, watch_trusts) = secrets(secret_type::TRUST);
-        let (issuers, watch_issuers) = secrets(secret_type::ISSUER);
-        let (namespaces, watch_namespaces) = cache(Api::all(client.clone()), watcher::Config::default());
+        let (keys, watch_keys) = secrets(secret_type::LICENSE, &whose.customer);
+        // What the installation pins is in the operator's own namespace.
+        let (trusts, watch_trusts) = secrets(secret_type::TRUST, &whose.customer.and(namespace));
+        let (issuers, watch_issuers) = secrets(secret_type::ISSUER, &whose.vendor);
+        let (namespaces, watch_namespaces) = cache_of(whose.customer.namespaces(client));
         let rosters = &kinds.rosters;
         let queue = rosters.queue.clone();
         let look_again = move |roster| queue.add(roster);

@@ -4,6 +4,7 @@
 //! **Architecture Invariant:** nothing in this folder depends on Kubernetes, async, a clock or randomness.
 //! `tests/house` proves it.
 
+pub mod certificate;
 pub mod contract;
 pub mod event;
 pub mod fault;

@@ -50,8 +50,8 @@ pub async fn start(
     servers: Servers,
     stop: watch::Receiver<bool>,
 ) -> Result<Running, String> {
-    let Settings { namespace, identity, trust_from_licenses, policies, seats } = settings;
-    let mut operator = Operator::new(client, clock, requests, &namespace, &identity, trust_from_licenses, seats.ttl);
+    let Settings { namespace, identity, bounds, policies, seats } = settings;
+    let mut operator = Operator::new(client, clock, requests, &namespace, &identity, bounds, seats.ttl);
     operator.policies = policies;
     operator.for_lead = for_lead;
     operator.desk.set_budget(seats.ledger_bytes_a_second);

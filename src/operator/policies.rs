@@ -17,6 +17,8 @@ use tokio::sync::watch;
 
 use crate::api::{License, mark, secret_type};
 use crate::cluster::client::call;
+use crate::cluster::scope::Scope;
+use crate::controllers::wiring::Bounds;
 use crate::machine::jittered;
 
 /// The name of what the operator must not write. Nothing of that name is ever stored.
@@ -24,8 +26,14 @@ const FORBIDDEN: &str = "seatkeeper-must-not-write-this";
 /// The pause before the API server is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Returns true once every policy is in force; false if `stop` turns true first.
-pub async fn in_force(client: &Client, namespace: &str, stop: &mut watch::Receiver<bool>) -> bool {
+/// Returns true once every policy is in force; false if `stop` turns true first. `home` is the operator's own namespace.
+pub async fn in_force(client: &Client, home: &str, bounds: &Bounds, stop: &mut watch::Receiver<bool>) -> bool {
+    // Where RBAC lets the operator write.
+    let namespace = match &bounds.scope {
+        Scope::Namespaces(named) => named.first().map_or(home, String::as_str),
+        Scope::Everywhere => home,
+    };
+    let refused_by = if bounds.keys_only { RefusedBy::Rights } else { RefusedBy::Policies };
     // Each object breaks the newest rule of its policy and no older one.
     let pin = json!({
         "metadata": {"name": FORBIDDEN, "labels": {mark::PRODUCT: "any"}, "annotations": {mark::OWNER: "nobody"}},
@@ -33,8 +41,8 @@ pub async fn in_force(client: &Client, namespace: &str, stop: &mut watch::Receiv
     });
     let unmarked = json!({"metadata": {"name": FORBIDDEN}, "spec": {"product": "any"}});
     loop {
-        let secret = expect_refusal::<Secret>(client, namespace, &pin).await;
-        let license = expect_refusal::<License>(client, namespace, &unmarked).await;
+        let secret = expect_refusal::<Secret>(client, namespace, &pin, refused_by).await;
+        let license = expect_refusal::<License>(client, namespace, &unmarked, refused_by).await;
         match secret.and(license) {
             Ok(()) => return true,
             Err(why) => tracing::warn!("waiting for the admission policies of the chart, which restrain this: {why}"),
@@ -47,8 +55,26 @@ pub async fn in_force(client: &Client, namespace: &str, stop: &mut watch::Receiv
     }
 }
 
-/// Fails with the reason if no admission policy refuses to create `object`. A missing right is refused otherwise.
-async fn expect_refusal<K>(client: &Client, namespace: &str, object: &Value) -> Result<(), String>
+/// What restrains the operator.
+#[derive(Clone, Copy)]
+enum RefusedBy {
+    Policies,
+    /// It may not create such objects at all.
+    Rights,
+}
+
+impl RefusedBy {
+    /// What the API server says then.
+    fn words(self) -> &'static str {
+        match self {
+            RefusedBy::Policies => "ValidatingAdmissionPolicy",
+            RefusedBy::Rights => "cannot create resource",
+        }
+    }
+}
+
+/// Fails with the reason if creating `object` is not refused as it should be.
+async fn expect_refusal<K>(client: &Client, namespace: &str, object: &Value, by: RefusedBy) -> Result<(), String>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned,
 {
@@ -56,7 +82,7 @@ where
     let object = serde_json::from_value::<K>(object.clone()).map_err(|e| format!("{kind}: {e}"))?;
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
     match call(Api::<K>::namespaced(client.clone(), namespace).create(&dry_run, &object)).await {
-        Err(error) if error.code() == Some(403) && error.to_string().contains("ValidatingAdmissionPolicy") => Ok(()),
+        Err(error) if error.code() == Some(403) && error.to_string().contains(by.words()) => Ok(()),
         Err(error) => Err(format!("{kind}: {error}")),
         Ok(_) => Err(format!("a {kind} that no policy should admit would be created")),
     }

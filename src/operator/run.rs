@@ -19,8 +19,7 @@ use crate::cluster::metrics::Metrics;
 use crate::cluster::watch_leader::watch_leader;
 use crate::controllers::metrics::LookMetrics;
 use crate::controllers::runner::Surroundings;
-use crate::controllers::wiring::{Caches, Wiring};
-use crate::domain::license::whom_to_trust::TrustFromLicenses;
+use crate::controllers::wiring::{Bounds, Caches, Wiring};
 use crate::machine::jittered;
 use crate::seats::Desk;
 use crate::seats::budget::BYTES_A_SECOND;
@@ -34,14 +33,17 @@ const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// The operator, ready to run.
 pub struct Operator {
-    client: Client,
+    pub(super) client: Client,
     /// For the Lease and the ledger, which nothing else may delay.
     pub(super) for_lead: Client,
     caches: Caches,
-    clock: Clock,
-    namespace: String,
+    pub(super) clock: Clock,
+    pub(super) namespace: String,
     identity: String,
+    bounds: Bounds,
     pub(super) policies: Policies,
+    /// Whether the admission policies are in force, if they are awaited.
+    pub(super) restrained: watch::Sender<bool>,
     pub(super) health: Arc<Health>,
     pub(super) metrics: Arc<Metrics>,
     /// Grants seats while this replica leads.
@@ -71,13 +73,14 @@ impl Operator {
         requests: &RequestCount,
         namespace: &str,
         identity: &str,
-        trust_from_licenses: TrustFromLicenses,
+        bounds: impl Into<Bounds>,
         seat_ttl: Duration,
     ) -> Self {
+        let bounds = bounds.into();
         let seats = SeatMetrics::default();
         let metrics = Arc::new(Metrics::new(requests));
         metrics.export(|registry| seats.register(registry));
-        let caches = Caches::new(&client, namespace, trust_from_licenses);
+        let caches = Caches::new(&client, namespace, bounds.clone());
         let desk = Desk::new(caches.observed.clone(), clock.clone(), seat_ttl, Some(BYTES_A_SECOND), seats);
         Operator {
             for_lead: client.clone(),
@@ -89,7 +92,9 @@ impl Operator {
             clock,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
+            bounds,
             policies: Policies::NotAwaited,
+            restrained: watch::Sender::new(false),
             health: Arc::default(),
             metrics,
         }
@@ -110,7 +115,9 @@ impl Operator {
             clock,
             namespace,
             identity,
+            bounds,
             policies,
+            restrained,
             health,
             metrics,
             desk,
@@ -119,13 +126,12 @@ impl Operator {
         } = self;
         let seats_run = seats_run.unwrap_or_else(Handle::current);
         let events = Events::start(client.clone(), &identity, metrics.events_dropped.clone());
-        let mut background = JoinSet::new();
-        beat(&mut background, &health, &seats_run);
-        background.spawn(watch_leader(rank.clone()));
+        let _background = background(&health, &seats_run, &rank);
 
-        if policies == Policies::Awaited && !policies::in_force(&client, &namespace, &mut stop).await {
+        if policies == Policies::Awaited && !policies::in_force(&client, &namespace, &bounds, &mut stop).await {
             return End::Stopped;
         }
+        restrained.send_replace(true);
         let at_desk = desk.clone();
         let proven = move |sent| at_desk.proven(sent);
         let mut candidate =
@@ -134,14 +140,12 @@ impl Operator {
         if !first_look(&candidate, &mut stop).await {
             return End::Stopped;
         }
-        let look_metrics = LookMetrics::default();
-        metrics.export(|registry| look_metrics.register(registry));
         let with = Surroundings {
             observed: caches.observed.clone(),
             clock,
             events,
             metrics: metrics.clone(),
-            look_metrics,
+            look_metrics: look_metrics(&metrics),
             desk: desk.clone(),
             health: health.clone(),
         };
@@ -184,6 +188,12 @@ impl Operator {
     }
 }
 
+fn look_metrics(metrics: &Metrics) -> LookMetrics {
+    let look_metrics = LookMetrics::default();
+    metrics.export(|registry| look_metrics.register(registry));
+    look_metrics
+}
+
 /// Keeps the lead, and shows that this runs.
 async fn keep_lead(candidate: &mut Candidate, health: &Health, stop: &mut watch::Receiver<bool>) -> bool {
     tokio::select! {
@@ -193,12 +203,15 @@ async fn keep_lead(candidate: &mut Candidate, health: &Health, stop: &mut watch:
     }
 }
 
-/// Has the threads of the operator show that they run.
-fn beat(background: &mut JoinSet<()>, health: &Arc<Health>, seats_run: &Handle) {
+/// What runs beside the operator until this is dropped: its threads show that they run, and the leader is watched.
+fn background(health: &Arc<Health>, seats_run: &Handle, rank: &Rank) -> JoinSet<()> {
+    let mut background = JoinSet::new();
     let beating = health.clone();
     background.spawn(async move { beating.beat("threads").await });
     let beating = health.clone();
     background.spawn_on(async move { beating.beat("seats").await }, seats_run);
+    background.spawn(watch_leader(rank.clone()));
+    background
 }
 
 /// Recalls the stored time, retrying until the API server answers. Returns false if `stop` turns true first.

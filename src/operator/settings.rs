@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::license::whom_to_trust::TrustFromLicenses;
+use crate::controllers::wiring::Bounds;
 
 /// What an operator is told, besides where it serves (`servers.rs`).
 pub struct Settings {
@@ -10,7 +10,7 @@ pub struct Settings {
     pub namespace: String,
     /// The name that tells replicas apart.
     pub identity: String,
-    pub trust_from_licenses: TrustFromLicenses,
+    pub bounds: Bounds,
     pub policies: Policies,
     pub seats: SeatSettings,
 }

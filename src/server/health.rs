@@ -1,8 +1,8 @@
-//! `/livez`, `/readyz` and `/metrics`, for anybody who reaches the port.
+//! `/livez`, `/readyz` and, if they have no port of their own, `/metrics`, for anybody who reaches the port.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::http::reply;
 use super::http::serve::{self, Service};
-use super::metrics;
+use super::metrics::{Chunks, Shown};
 use crate::cluster::health::Health;
 use crate::cluster::metrics::Metrics;
 use crate::seats::Desk;
@@ -18,9 +18,9 @@ use crate::seats::Desk;
 /// The most connections at a time. A kubelet and a few scrapers need a handful; the oldest makes room for a newer one.
 const MOST_CONNECTIONS: usize = 512;
 
-/// Serves until the task is dropped.
-pub async fn serve(listener: TcpListener, health: Arc<Health>, metrics: Arc<Metrics>, desk: Desk) {
-    let state = State { health, metrics, desk };
+/// Serves until the task is dropped. `metrics` is `None` if they are shown elsewhere.
+pub async fn serve(listener: TcpListener, health: Arc<Health>, metrics: Option<Arc<Metrics>>, desk: Desk) {
+    let state = State { health, metrics: metrics.map(|metrics| Arc::new(Shown::of(metrics))), desk };
     serve::serve(listener, MOST_CONNECTIONS, |_| state.clone()).await;
 }
 
@@ -28,27 +28,36 @@ pub async fn serve(listener: TcpListener, health: Arc<Health>, metrics: Arc<Metr
 #[derive(Clone)]
 struct State {
     health: Arc<Health>,
-    metrics: Arc<Metrics>,
+    metrics: Option<Arc<Shown>>,
     desk: Desk,
 }
 
-impl Service for State {
-    type Body = Full<Bytes>;
+type Shows = Either<Chunks, Full<Bytes>>;
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let show = match request.uri().path() {
-            "/livez" => |state: &State| live(&state.health),
-            "/readyz" => |state: &State| said(ready(state)),
-            "/metrics" => |state: &State| metrics::shown(&state.metrics),
-            _ => return said((StatusCode::NOT_FOUND, "")),
+impl Service for State {
+    type Body = Shows;
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Shows> {
+        let show = match (request.uri().path(), &self.metrics) {
+            ("/livez", _) => |state: &State| live(&state.health).map(Either::Right),
+            ("/readyz", _) => |state: &State| said(ready(state)).map(Either::Right),
+            ("/metrics", Some(_)) => |state: &State| match &state.metrics {
+                Some(metrics) => metrics.answer().map(Either::Left),
+                None => not_found(),
+            },
+            _ => return not_found(),
         };
         if matches!(*request.method(), Method::GET | Method::HEAD) {
             return show(self);
         }
         let mut reply = said((StatusCode::METHOD_NOT_ALLOWED, ""));
         reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET,HEAD"));
-        reply
+        reply.map(Either::Right)
     }
+}
+
+fn not_found() -> Response<Shows> {
+    said((StatusCode::NOT_FOUND, "")).map(Either::Right)
 }
 
 fn said((status, text): (StatusCode, &'static str)) -> Response<Full<Bytes>> {
@@ -66,6 +75,9 @@ fn live(health: &Health) -> Response<Full<Bytes>> {
 }
 
 fn ready(State { health, desk, .. }: &State) -> (StatusCode, &'static str) {
+    if health.awaits_certificate.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the seat server has no certificate yet; see the log\n");
+    }
     match (health.synced.load(Ordering::Relaxed), health.leads.load(Ordering::Relaxed)) {
         (true, true) if desk.can_write() => (StatusCode::OK, "ok: leads\n"),
         (true, true) => (

@@ -1,5 +1,6 @@
 //! How the operator gets its rights on a real control plane: as the chart's ServiceAccount.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -56,12 +57,24 @@ pub async fn unrestrained(cp: &ControlPlane) -> PathBuf {
 
 /// Applies these templates of the chart.
 pub async fn apply(cp: &ControlPlane, templates: &[&str]) {
+    apply_with(cp, templates, "replicaCount=1").await;
+}
+
+/// The same, with these values.
+pub async fn apply_with(cp: &ControlPlane, templates: &[&str], values: &str) {
     let shown: Vec<String> = templates.iter().map(|name| format!("templates/{name}.yaml")).collect();
-    let mut template = vec!["template", SEATKEEPER, CHART];
+    let mut template = vec!["template", SEATKEEPER, CHART, "--set", values];
     shown.iter().for_each(|file| template.extend(["--show-only", file]));
     let output = Helm::new(cp, SEATKEEPER).run(&template).await;
     assert!(output.ok, "{}", output.stderr);
-    Kubectl::new(cp, SEATKEEPER).apply(&output.stdout).await;
+    let mut by_namespace: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for object in output.stdout.split("---\n") {
+        let namespace = object.lines().find_map(|line| line.strip_prefix("  namespace: ")).unwrap_or(SEATKEEPER);
+        by_namespace.entry(namespace).or_default().push(object);
+    }
+    for (namespace, objects) in by_namespace {
+        Kubectl::new(cp, namespace).apply(&objects.join("---\n")).await;
+    }
 }
 
 pub async fn crds(cp: &ControlPlane) {

@@ -40,14 +40,25 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* The Secret for serving seats over HTTPS. Empty if they are served over HTTP. */}}
+{{/* The Secret that somebody else makes for serving seats over HTTPS. Empty if there is none. */}}
 {{- define "seatkeeper.seatsTlsSecret" -}}
 {{- with .Values.seats.tls -}}
+{{- $made := or .secretName .certManager.issuerRef.name -}}
+{{- if and $made (not .enabled) -}}
+{{- fail "seats.tls.enabled is false: remove seats.tls.secretName and seats.tls.certManager.issuerRef" -}}
+{{- end -}}
 {{- if .secretName -}}
 {{- .secretName -}}
 {{- else if .certManager.issuerRef.name -}}
 {{- include "seatkeeper.fullname" $ }}-seats-tls
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Not empty if the operator makes the certificate, with an authority of its own. */}}
+{{- define "seatkeeper.seatsTlsOwn" -}}
+{{- if and .Values.seats.tls.enabled (not (include "seatkeeper.seatsTlsSecret" .)) -}}
+own
 {{- end -}}
 {{- end -}}
 

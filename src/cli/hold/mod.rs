@@ -20,9 +20,10 @@ use signals::Signals;
 
 /// Where `seatkeeper up` serves seats.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:6441";
-/// Where a pod has its namespace and, if set up as in docs/seats.md, its token.
+/// Where a pod has its namespace and, if set up as in docs/seats.md, its token and the certificate to trust.
 const NAMESPACE_OF_POD: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 const TOKEN_OF_POD: &str = "/var/run/secrets/seatkeeper/token";
+const AUTHORITY_OF_POD: &str = "/var/run/secrets/seatkeeper/ca.crt";
 /// Where `seatkeeper up` has its token, relative to the folder that it was started in.
 const TOKEN_OF_UP: &str = ".seatkeeper/token";
 /// Exit status if asking again later may help (EX_TEMPFAIL of sysexits.h), and if it will not (EX_NOPERM).
@@ -60,7 +61,8 @@ pub struct Arguments {
     /// else that of `seatkeeper up` in .seatkeeper.
     #[arg(long, value_name = "FILE", env = "SEATKEEPER_TOKEN_FILE")]
     token_file: Option<PathBuf>,
-    /// The file with the certificates to trust for https, in PEM. Default: those of the system.
+    /// The file with the certificates to trust for https, in PEM. Default: ca.crt in /var/run/secrets/seatkeeper, else
+    /// those of the system.
     #[arg(long, value_name = "FILE", env = "SEATKEEPER_CA_FILE")]
     ca_file: Option<PathBuf>,
     /// Wait until a seat is free, at most this long: 30s, 5m, 2h; without a value, for ever.
@@ -110,7 +112,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 
 async fn hold(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let request = request(arguments)?;
-    let client = SeatClient::new(&arguments.server, token(arguments)?, arguments.ca_file.as_deref());
+    let of_pod = || Some(Path::new(AUTHORITY_OF_POD)).filter(|path| path.exists());
+    let authority = arguments.ca_file.as_deref().or_else(of_pod);
+    let client = SeatClient::new(&arguments.server, token(arguments)?, authority);
     let client = client.map_err(|trouble| Failure::usage(trouble.to_string()))?;
     // From here on no signal ends this process without the seat being given back.
     let mut signals = Signals::listen().map_err(|e| Failure::new(format!("signals cannot be received: {e}")))?;

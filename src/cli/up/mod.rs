@@ -185,11 +185,11 @@ impl Machine {
             namespace: HOME.to_owned(),
             identity,
             // The one who runs this may write everything.
-            trust_from_licenses: TrustFromLicenses::Allow,
+            bounds: TrustFromLicenses::Allow.into(),
             policies: Policies::NotAwaited,
             seats: seat_settings,
         };
-        let servers = Servers { health: None, seats };
+        let servers = Servers { health: None, metrics: None, seats };
         let clients = Clients { client: client.clone(), for_lead: client.clone() };
         let running = operator::start(settings, clients, clock.clone(), requests, servers, stop.clone()).await;
         running.map_err(Failure::new)

@@ -21,7 +21,7 @@ pub struct Caller {
     pub(super) groups: Vec<String>,
     pub(super) extra: BTreeMap<String, Vec<String>>,
     /// Stands for all of the above: two callers with the same name may differ in the rest, and in what they may do.
-    pub(super) identity: [u8; 32],
+    pub identity: [u8; 32],
     /// Those with whom it shares what there is.
     pub group: Group,
     /// Who takes seats with this token.

@@ -19,7 +19,7 @@
 pub mod answers;
 pub mod asked;
 pub mod body;
-mod caller;
+pub mod caller;
 pub mod callers;
 mod connector;
 pub mod credential;
@@ -30,7 +30,7 @@ pub mod operation;
 pub mod patience;
 pub mod problem;
 pub mod reply;
-mod reviews;
+pub mod reviews;
 pub mod serve;
 mod strangers;
 pub mod tls;

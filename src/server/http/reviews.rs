@@ -6,7 +6,9 @@
 
 use http::{Request, StatusCode};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{
+    NonResourceAttributes, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use std::net::Ipv4Addr;
@@ -44,6 +46,8 @@ pub type Known = Option<Arc<Caller>>;
 pub struct Reviews {
     client: Client,
     clock: Clock,
+    /// The audience that a token has to be issued for; `None` for the API server's own.
+    audience: Option<&'static str>,
     issuer: CachedAnswers<(), Option<Arc<Issuer>>>,
     tokens: Turns,
     strangers: Strangers,
@@ -54,12 +58,18 @@ pub struct Reviews {
 }
 
 impl Reviews {
-    /// Asks with `client`. `clock` says which tokens have expired.
+    /// Asks with `client`, about tokens for `AUDIENCE`. `clock` says which tokens have expired.
     pub fn new(client: Client, clock: Clock) -> Self {
+        Reviews { audience: Some(AUDIENCE), ..Self::of_api_server(client, clock) }
+    }
+
+    /// The same, about tokens for the API server.
+    pub fn of_api_server(client: Client, clock: Clock) -> Self {
         let turns = |(all, each)| Turns::new(all, each);
         Reviews {
             client,
             clock,
+            audience: None,
             issuer: CachedAnswers::default(),
             tokens: turns(UNDER_WAY),
             strangers: Strangers::default(),
@@ -84,13 +94,14 @@ impl Reviews {
         };
         let _turn = turn.ok_or_else(overloaded)?;
         let review = TokenReview {
-            spec: TokenReviewSpec { token, audiences: Some(vec![AUDIENCE.to_owned()]) },
+            spec: TokenReviewSpec { token, audiences: self.audience.map(|audience| vec![audience.to_owned()]) },
             ..TokenReview::default()
         };
         let api: Api<TokenReview> = Api::all(self.client.clone());
         let review = self.of_tokens.heard(call(api.create(&PostParams::default(), &review)).await)?;
         let status = review.status.unwrap_or_default();
-        let for_us = status.audiences.iter().flatten().any(|audience| audience == AUDIENCE);
+        let named = |wanted| status.audiences.iter().flatten().any(|audience| audience == wanted);
+        let for_us = self.audience.is_none_or(named);
         let Some(UserInfo { username: Some(user), uid, groups, extra }) =
             status.user.filter(|_| status.authenticated == Some(true) && for_us)
         else {
@@ -127,7 +138,7 @@ impl Reviews {
         let find = |before: Option<Option<Arc<Issuer>>>| self.clone().read_issuer(before.flatten());
         let issuer = self.issuer.answer((), find).await.ok()?.0?;
         let now = self.clock.now().at.timestamp();
-        Some(issuer.standing(token, AUDIENCE, now))
+        Some(issuer.standing(token, self.audience, now))
     }
 
     /// Reads the cluster's public keys. Those of before count on if that fails.
@@ -159,21 +170,34 @@ fn address(guest: Option<&Arc<Guest>>) -> Group {
 
 /// The question whether `caller` has `right` on `object`.
 pub fn review_of(caller: &Caller, right: Right, object: &Object) -> SubjectAccessReview {
+    let mut review = about(caller);
+    review.spec.resource_attributes = Some(ResourceAttributes {
+        group: Some(right.group.into()),
+        resource: Some(right.resource.into()),
+        subresource: Some(right.subresource.into()),
+        namespace: Some(object.namespace.to_string()),
+        name: Some(object.name.to_string()),
+        verb: Some(right.verb.into()),
+        ..ResourceAttributes::default()
+    });
+    review
+}
+
+/// The question whether `caller` may get `path`, which is of no resource.
+pub fn review_of_path(caller: &Caller, path: &str) -> SubjectAccessReview {
+    let mut review = about(caller);
+    review.spec.non_resource_attributes =
+        Some(NonResourceAttributes { path: Some(path.to_owned()), verb: Some("get".to_owned()) });
+    review
+}
+
+fn about(caller: &Caller) -> SubjectAccessReview {
     SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
             user: Some(caller.user.to_string()),
             uid: caller.uid.clone(),
             groups: Some(caller.groups.clone()),
             extra: Some(caller.extra.clone()),
-            resource_attributes: Some(ResourceAttributes {
-                group: Some(right.group.into()),
-                resource: Some(right.resource.into()),
-                subresource: Some(right.subresource.into()),
-                namespace: Some(object.namespace.to_string()),
-                name: Some(object.name.to_string()),
-                verb: Some(right.verb.into()),
-                ..ResourceAttributes::default()
-            }),
             ..SubjectAccessReviewSpec::default()
         },
         ..SubjectAccessReview::default()

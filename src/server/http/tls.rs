@@ -52,10 +52,10 @@ pub struct Folder {
 
 /// The contents of the files.
 #[derive(PartialEq, Eq)]
-struct Files {
-    certificate: Vec<u8>,
-    key: Vec<u8>,
-    authority: Option<Vec<u8>>,
+pub struct Files {
+    pub certificate: Vec<u8>,
+    pub key: Vec<u8>,
+    pub authority: Option<Vec<u8>>,
 }
 
 impl Folder {
@@ -115,7 +115,8 @@ impl Files {
         read.await.unwrap_or_else(|e| Err(e.to_string()))
     }
 
-    fn tls(&self, folder: &Path, name: &ServerName<'static>) -> Result<Tls, String> {
+    /// What the files are for, if they fit. An error says which of `folder` is wrong and why.
+    pub fn tls(&self, folder: &Path, name: &ServerName<'static>) -> Result<Tls, String> {
         let chain = certificates(&self.certificate, &folder.join("tls.crt"))?;
         let own = chain.first().map(ParsedCertificate::try_from);
         if let Some(Err(why)) = own.map(|own| own.and_then(|own| verify_server_name(&own, name))) {

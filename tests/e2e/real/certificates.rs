@@ -55,13 +55,18 @@ impl Authority {
 
     /// Connects to a port of this machine, trusting only this authority.
     pub async fn connects(&self, port: u16) -> std::io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).expect("it is a certificate");
-        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        let name = ServerName::try_from("127.0.0.1").expect("an address");
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        connects_trusting(&self.pem(), port).await
     }
+}
+
+/// Connects to a port of this machine, trusting only the authority with this certificate.
+pub async fn connects_trusting(pem: &str, port: u16) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")).expect("it is a certificate");
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let name = ServerName::try_from("127.0.0.1").expect("an address");
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 impl Pair {

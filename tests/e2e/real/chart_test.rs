@@ -136,8 +136,8 @@ async fn may(who: &Kubectl, what: &[&str]) -> bool {
     }
 }
 
-/// K1: Kubernetes' own roles reach the kinds: all may read, only admin may write, and only the kinds of the customer:
-/// contracts are the vendor's, ledgers the operator's, and seats are for whom they are given to.
+/// K1: Kubernetes' own roles reach the kinds: all may read what names nobody, only admin may write, and only the kinds of
+/// the customer: contracts are the vendor's, ledgers the operator's, and seats are for whom they are given to.
 #[tokio::test]
 async fn k1_view_edit_and_admin_may_do_what_they_should() {
     let case = Case::new("roles").await;
@@ -161,10 +161,16 @@ async fn k1_view_edit_and_admin_may_do_what_they_should() {
             let description = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"].as_str();
             let of_customer = description.is_some_and(|text| text.contains("Written by the customer."));
             let writes = role == "admin" && of_customer;
+            // Rosters name people, and ledgers say who works when.
+            let reads = match resource {
+                "rosters.seatkeeper.dev" => role == "admin",
+                "seatledgers.seatkeeper.dev" => false,
+                _ => true,
+            };
             for (verb, allowed) in [
-                ("get", true),
-                ("list", true),
-                ("watch", true),
+                ("get", reads),
+                ("list", reads),
+                ("watch", reads),
                 ("create", writes),
                 ("patch", writes),
                 ("delete", writes),
@@ -175,6 +181,16 @@ async fn k1_view_edit_and_admin_may_do_what_they_should() {
             assert!(!may(&case.kubectl, &status).await, "{role} may write the status of {resource}");
         }
     }
+    // Who is to read ledgers gets a role of its own, which is bound to nobody.
+    let bound = case.kubectl.expect(&["get", "clusterrolebindings,rolebindings", "-A", "-o", "json"]).await;
+    assert!(!bound.contains("seatkeeper-ledger-reader"));
+    let bind = ["create", "rolebinding", "reader", "--clusterrole=seatkeeper-ledger-reader", "--user=auditor"];
+    case.kubectl.expect(&bind).await;
+    eventually(Duration::from_secs(20), "the auditor may read ledgers", async || {
+        let may = may(&case.kubectl, &["list", "seatledgers.seatkeeper.dev", "--as=auditor"]).await;
+        may.then_some(()).ok_or("not yet".into())
+    })
+    .await;
 }
 
 /// An invalid value is refused before anything is installed.
@@ -189,6 +205,19 @@ async fn the_chart_refuses_wrong_values_and_says_which() {
         ("crds.enabled=maybe", "'/crds/enabled': got string, want boolean"),
         ("seats.tls.secretName=A_b", "'/seats/tls/secretName': 'A_b' does not match pattern"),
         ("seats.tls.certManager.issuerRef.kind=ClusterIssuer", "properties 'name' required, if 'kind' exists"),
+        (
+            "seats.tls.enabled=false,seats.tls.secretName=mine",
+            "seats.tls.enabled is false: remove seats.tls.secretName",
+        ),
+        ("scope.namespaces={A}", "'/scope/namespaces/0': 'A' does not match pattern"),
+        (
+            "networkPolicy.from.seats[0].pods.a=b",
+            "'/networkPolicy/from/seats/0': additional properties 'pods' not allowed",
+        ),
+        (
+            "networkPolicy.egress.apiServer.ports={0}",
+            "'/networkPolicy/egress/apiServer/ports/0': minimum: got 0, want 1",
+        ),
         ("trust.fromLicenses=Ask", "'/trust/fromLicenses': value must be one of 'Refuse', 'Allow'"),
         ("trust.Innoacd.jwks.keys[0].kty=OKP", "'Innoacd' does not match pattern"),
         ("trust.innoacd.revoked=a.b.c", "missing property 'jwks'"),
@@ -236,7 +265,59 @@ async fn k1_the_chart_mounts_the_certificate_and_has_cert_manager_make_one() {
             && certificate.contains("name: internal\n");
         assert_eq!(makes, values.contains(issuer), "{values}: {certificate}");
     }
-    assert!(!template("replicaCount=1", "deployment").await.contains("seats-tls"));
+    // By default the operator has an authority of its own, and nothing is mounted.
+    let own = template("replicaCount=1", "deployment").await;
+    assert!(own.contains(&format!("- --seats-tls-own\n        - --seats-tls-name\n        - {service}\n")), "{own}");
+    assert!(!own.contains("/etc/seatkeeper/seats-tls"), "{own}");
+    assert!(!template("seats.tls.enabled=false", "deployment").await.contains("seats-tls"));
+}
+
+/// K1: the network policy admits to the ports that the operator opens, and Prometheus is told how to ask for metrics.
+#[tokio::test]
+async fn k1_the_network_policy_and_the_service_monitor_fit_the_ports() {
+    let case = Case::new("chart-network").await;
+    let helm = Helm::new(ControlPlane::shared(), &case.namespace);
+    let template = async |values: &str, file: &str| {
+        let shown = format!("templates/{file}.yaml");
+        let output = helm.run(&["template", "licences", CHART, "--set", values, "--show-only", &shown]).await;
+        if output.ok { output.stdout } else { output.stderr }
+    };
+    let to_pods = "podSelector:\n        matchLabels:\n          app.kubernetes.io/name: seatkeeper\n";
+    for (values, ports, closed) in [
+        ("replicaCount=1", &["seats", "metrics", "http"][..], "port: grpc"),
+        ("metrics.secure=false", &["seats", "http"][..], "port: metrics"),
+    ] {
+        let policy = template(values, "networkpolicy").await;
+        case.kubectl.apply_with(&["--dry-run=server", "--validate=strict"], &policy).await;
+        let deployment = template(values, "deployment").await;
+        for port in ports {
+            assert!(policy.contains(&format!("- port: {port}\n")), "{values}, {port}: {policy}");
+            assert!(deployment.contains(&format!("- name: {port}\n          containerPort: ")), "{port}: {deployment}");
+        }
+        assert!(!policy.contains(closed) && !deployment.contains(closed), "{values}: {policy}");
+        // Replicas reach one another, in and out.
+        assert_eq!(policy.matches(to_pods).count(), 2, "{policy}");
+        assert!(
+            ["- port: 443\n", "- port: 6443\n", "- port: 53\n"].iter().all(|port| policy.contains(port)),
+            "{policy}"
+        );
+    }
+    let selected = "networkPolicy.from.metrics[0].namespaceSelector.matchLabels.a=b,networkPolicy.from.seats[0].podSelector.matchLabels.c=d";
+    let policy = template(selected, "networkpolicy").await;
+    assert!(
+        policy.contains("a: b\n") && policy.contains("c: d\n") && !policy.contains("namespaceSelector: {}"),
+        "{policy}"
+    );
+    assert!(template("networkPolicy.enabled=false", "networkpolicy").await.contains("could not find template"));
+
+    let monitor = template("metrics.serviceMonitor.enabled=true", "servicemonitor").await;
+    let name = format!("serverName: licences-seatkeeper.{}.svc\n", case.namespace);
+    let asks = ["port: metrics\n", "bearerTokenFile: /var/run", "scheme: https\n", &name, "name: seatkeeper-ca\n"];
+    assert!(asks.iter().all(|part| monitor.contains(part)), "{monitor}");
+    let open = template("metrics.serviceMonitor.enabled=true,metrics.secure=false", "servicemonitor").await;
+    assert!(open.contains("port: http\n") && !open.contains("bearerTokenFile"), "{open}");
+    let plain = template("metrics.serviceMonitor.enabled=true,seats.tls.enabled=false", "servicemonitor").await;
+    assert!(plain.contains("bearerTokenFile") && !plain.contains("https"), "{plain}");
 }
 
 /// The API server says at which priority level it has answered a request.

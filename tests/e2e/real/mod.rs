@@ -2,6 +2,7 @@
 //!
 //! | test | why the embedded API cannot run it |
 //! |---|---|
+//! | `bounded_test.rs` | it has no RBAC: what an operator may do that only uses keys, or looks at some namespaces |
 //! | `chart_test.rs` | it has no RBAC, admission policies and Deployments |
 //! | `checker_test.rs`, `safety_test.rs` | the siege kills replicas and an API server, with a Lease between them: the embedded API is one process |
 //! | `conformance_test.rs` | it compares the embedded API with the real one, so it needs both |
@@ -10,11 +11,14 @@
 //! | `hostile_flood_test.rs` | tokens of ServiceAccounts, and how often a real API server is asked about them |
 //! | `hostile_seats_test.rs` | it has no ServiceAccounts, and no RBAC: who has the token of `up` may do everything |
 //! | `hostile_trust_test.rs` | tenants with the roles of Kubernetes, against an operator with the chart's defaults |
+//! | `metrics_test.rs` | tokens of ServiceAccounts, and RBAC |
 //! | `moved_seats_test.rs` | seats of ServiceAccounts, and owners that die |
 //! | `outage_test.rs` | seats of ServiceAccounts, and an API server that goes away without the operator |
+//! | `own_certificate_test.rs` | replicas, and rights to a Secret and a ConfigMap |
 //! | `seats_test.rs` | ServiceAccount tokens and RBAC: `tests/seats` is the same on one machine |
 //! | `seats_tls_test.rs` | replicas that pass requests on, and ServiceAccount tokens |
 
+mod bounded_test;
 mod certificates;
 mod chart_test;
 mod checker_test;
@@ -27,8 +31,10 @@ mod documents_test;
 mod hostile_flood_test;
 mod hostile_seats_test;
 mod hostile_trust_test;
+mod metrics_test;
 mod moved_seats_test;
 mod outage_test;
+mod own_certificate_test;
 mod safety_test;
 mod seats_test;
 mod seats_tls_test;

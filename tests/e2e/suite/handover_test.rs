@@ -110,7 +110,12 @@ async fn a_replica_is_ready_once_it_has_read_everything_and_says_whether_it_lead
 
     proxy.hold_lists(false);
     replica.says(SOON, LEADS).await;
-    assert_eq!(metric(&replica, "seatkeeper_leads").await, "1");
+    // What was read a moment ago is shown to everybody for a second.
+    eventually(SOON, "the metric says that it leads", async || {
+        let leads = metric(&replica, "seatkeeper_leads").await;
+        if leads == "1" { Ok(()) } else { Err(leads) }
+    })
+    .await;
     let other = Replica::start(&ground.operator, "other");
     other.says(SOON, STANDS_BY).await;
     assert_eq!(metric(&other, "seatkeeper_leads").await, "0");
