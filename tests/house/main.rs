@@ -5,6 +5,7 @@ mod circles;
 mod functions;
 mod map;
 mod source;
+mod threats;
 mod words;
 
 use std::path::{Path, PathBuf};
