@@ -42,7 +42,8 @@ impl Default for Strangers {
 impl Strangers {
     /// Waits for a turn for a token from `address`. `None` if it does not come within `patience`.
     pub async fn take(&self, address: &Group, patience: Duration, now: Moment) -> Option<Turn> {
-        let known = self.of_late().get(address).filter(|(_, last)| now - *last < OF_LATE).map(|(group, _)| group.clone());
+        let known =
+            self.of_late().get(address).filter(|(_, last)| now - *last < OF_LATE).map(|(group, _)| group.clone());
         // A group has one share, from however many addresses it comes.
         let (lane, group) = known.as_ref().map_or((&self.others, address), |group| (&self.known, group));
         if !lane.spent.spend(group, now) {
