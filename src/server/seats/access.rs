@@ -8,6 +8,8 @@ use crate::seats::Desk;
 use crate::server::http::callers::{Caller, Callers, Object, Right};
 use crate::server::http::problem::Problem;
 
+/// The most Licenses that one request may name.
+pub const MOST_LICENSES: usize = 32;
 const LONGEST_NAMESPACE: usize = 63;
 const LONGEST_NAME: usize = 253;
 
@@ -66,18 +68,16 @@ impl Seats {
         }
     }
 
-    /// The same for several Licenses. Those that follow one another are often the same, which is then checked once.
+    /// The same for several Licenses, each of which is checked once. Fails if there are more than `MOST_LICENSES`: each is a
+    /// question to the API server.
     pub async fn check_each<'l>(
         &self,
         caller: &Caller,
         right: Right,
         licenses: impl Iterator<Item = &'l LicenseName>,
     ) -> Result<(), Problem> {
-        let mut last: Option<&LicenseName> = None;
-        for license in licenses {
-            if last.replace(license) != Some(license) {
-                self.check(caller, right, license).await?;
-            }
+        for license in distinct(licenses)? {
+            self.check(caller, right, license).await?;
         }
         Ok(())
     }
@@ -88,6 +88,39 @@ impl Seats {
     }
 }
 
+/// The Licenses that one request names, each once and in the order in which they come.
+fn distinct<'l>(licenses: impl Iterator<Item = &'l LicenseName>) -> Result<Vec<&'l LicenseName>, Problem> {
+    let mut all: Vec<&LicenseName> = Vec::new();
+    for license in licenses {
+        // Those that follow one another are often the same.
+        if all.last() != Some(&license) && !all.contains(&license) {
+            if all.len() == MOST_LICENSES {
+                let detail = format!("one request names more than {MOST_LICENSES} Licenses: split it into several");
+                return Err(Problem::invalid(detail));
+            }
+            all.push(license);
+        }
+    }
+    Ok(all)
+}
+
 fn is_forbidden(problem: &Problem) -> bool {
     problem.status == StatusCode::FORBIDDEN.as_u16()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A body of 300 KB with ids of 10,400 Licenses was as many questions to the API server, and one of two Licenses that
+    /// alternate as many as it had ids.
+    #[test]
+    fn a_request_asks_about_each_license_once_and_about_few() {
+        let license = |n: usize| LicenseName::new("centre", &format!("license-{n}"));
+        let all: Vec<LicenseName> = (0..10_400).map(license).collect();
+        let refused = distinct(all.iter()).unwrap_err();
+        assert!(refused.status == 400 && refused.detail.contains("split it"), "{}", refused.detail);
+        let alternating = (0..10_000).map(|n| &all[n % MOST_LICENSES]);
+        assert_eq!(distinct(alternating).unwrap().len(), MOST_LICENSES);
+    }
 }
