@@ -14,14 +14,16 @@ use crate::server::http::callers::{Caller, Right};
 
 /// A caller that is refused again and again on the same License fills no log.
 const ONE_REFUSAL: Duration = Duration::from_secs(60);
-/// The most callers and Licenses whose refusals are remembered. If there are more, only these have lines.
+/// The most callers and Licenses whose refusals are remembered, and the most Licenses of one caller. If there are more,
+/// only these have lines.
 const MOST_REFUSED: usize = 4_096;
+const MOST_OF_CALLER: usize = 64;
 
 /// Writes the lines.
 #[derive(Default)]
 pub struct Audit {
     /// When each caller was last noted as refused on each License.
-    refused: Mutex<HashMap<(Arc<str>, LicenseName), Moment>>,
+    refused: Mutex<HashMap<Arc<str>, HashMap<LicenseName, Moment>>>,
 }
 
 impl Audit {
@@ -54,16 +56,22 @@ impl Audit {
 
     fn is_first(&self, user: &Arc<str>, license: &LicenseName, now: Moment) -> bool {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (user.clone(), license.clone());
-        if refused.get(&key).is_some_and(|last| now - *last < ONE_REFUSAL) {
-            return false;
+        let all: usize = refused.values().map(HashMap::len).sum();
+        if all >= MOST_REFUSED {
+            refused.retain(|_, of_caller| {
+                of_caller.retain(|_, last| now - *last < ONE_REFUSAL);
+                !of_caller.is_empty()
+            });
         }
-        if refused.len() >= MOST_REFUSED {
-            refused.retain(|_, last| now - *last < ONE_REFUSAL);
+        let fits = refused.values().map(HashMap::len).sum::<usize>() < MOST_REFUSED;
+        let of_caller = refused.entry(user.clone()).or_default();
+        if of_caller.len() >= MOST_OF_CALLER {
+            of_caller.retain(|_, last| now - *last < ONE_REFUSAL);
         }
-        let fits = refused.len() < MOST_REFUSED;
+        let is_first = of_caller.get(license).is_none_or(|last| now - *last >= ONE_REFUSAL);
+        let fits = is_first && fits && of_caller.len() < MOST_OF_CALLER;
         if fits {
-            refused.insert(key, now);
+            of_caller.insert(license.clone(), now);
         }
         fits
     }
@@ -83,10 +91,15 @@ mod tests {
         assert!(!audit.is_first(&one, &license(0), at(59)));
         assert!(audit.is_first(&one, &license(1), at(59)) && audit.is_first(&other, &license(0), at(59)));
         assert!(audit.is_first(&one, &license(0), at(60)));
-        let noted = (0..2 * MOST_REFUSED).filter(|n| audit.is_first(&other, &license(*n), at(100))).count();
-        assert!(noted < MOST_REFUSED && audit.refused.lock().unwrap().len() <= MOST_REFUSED);
+        let noted = (1..MOST_REFUSED).filter(|n| audit.is_first(&other, &license(*n), at(100))).count();
+        assert_eq!(noted, MOST_OF_CALLER - 1, "its line about the first License is of less than a minute ago");
+        assert!(audit.is_first(&one, &license(2), at(100)), "another caller has lines");
+        let caller = |n: usize| -> Arc<str> { format!("caller-{n}").into() };
+        (0..2 * MOST_REFUSED).for_each(|n| _ = audit.is_first(&caller(n), &license(0), at(100)));
+        let all = audit.refused.lock().unwrap().values().map(HashMap::len).sum::<usize>();
+        assert_eq!(all, MOST_REFUSED);
         assert!(
-            audit.is_first(&other, &license(2 * MOST_REFUSED), at(200)),
+            audit.is_first(&caller(2 * MOST_REFUSED), &license(0), at(200)),
             "those of more than a minute ago give way"
         );
     }
