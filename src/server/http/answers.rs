@@ -1,5 +1,8 @@
 //! Answers of the API server, each cached for a while. A caller whose question is under way already waits for its
 //! answer: when an answer expires under a thousand agents, the API server is asked once.
+//!
+//! What is kept is bounded in number and in bytes. When there is no room, the group that has the most of it loses its oldest
+//! answers, so nobody makes the others' be forgotten.
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
@@ -8,17 +11,33 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::group::Group;
 use super::problem::Problem;
 use crate::domain::tick::Moment;
 use crate::machine::monotonic;
 
 /// How long an answer of the API server counts.
 pub const TRUSTED: Duration = Duration::from_secs(10);
-/// The most answers kept; the oldest are dropped first.
+/// The most answers kept, and their most bytes.
 const MOST_KEPT: usize = 10_000;
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// What an answer takes beyond what is counted: its key and its place.
+const BYTES_AROUND: usize = 256;
 
 /// An answer, and the moment until which it counts.
 type Answer<V> = (V, Moment);
+
+/// Whose an answer is, and how many bytes it takes.
+#[derive(Clone, Debug)]
+pub struct Share {
+    pub group: Group,
+    pub bytes: usize,
+}
+
+struct Kept<V> {
+    answer: Answer<V>,
+    share: Share,
+}
 /// What was found out, and how long it counts.
 pub type Finding<V> = Result<(V, Duration), Problem>;
 type Asked<V> = BoxFuture<'static, Result<Answer<V>, Problem>>;
@@ -27,14 +46,16 @@ type Asked<V> = BoxFuture<'static, Result<Answer<V>, Problem>>;
 pub struct CachedAnswers<K, V>(Arc<Mutex<Answers<K, V>>>);
 
 struct Answers<K, V> {
-    kept: HashMap<K, Answer<V>>,
+    kept: HashMap<K, Kept<V>>,
+    /// The bytes of all that is kept.
+    bytes: usize,
     /// The questions under way. Each ends when nobody waits for it any longer.
     asked: HashMap<K, WeakShared<Asked<V>>>,
 }
 
 impl<K, V> Default for CachedAnswers<K, V> {
     fn default() -> Self {
-        CachedAnswers(Arc::new(Mutex::new(Answers { kept: HashMap::new(), asked: HashMap::new() })))
+        CachedAnswers(Arc::new(Mutex::new(Answers { kept: HashMap::new(), bytes: 0, asked: HashMap::new() })))
     }
 }
 
@@ -49,14 +70,19 @@ where
 {
     /// Returns what is known of `key`, and the time until which it counts. If nothing is known or it has expired, `ask`
     /// finds it out, given what was known last. A failure is returned to all who wait for the answer, and is not
-    /// cached.
-    pub async fn answer<F>(&self, key: K, ask: impl FnOnce(Option<V>) -> F) -> Result<Answer<V>, Problem>
+    /// cached. `share` says whose the answer is.
+    pub async fn answer<F>(
+        &self,
+        key: K,
+        share: impl FnOnce(&V) -> Share + Send + 'static,
+        ask: impl FnOnce(Option<V>) -> F,
+    ) -> Result<Answer<V>, Problem>
     where
         F: Future<Output = Finding<V>> + Send + 'static,
     {
         let asked = {
             let mut answers = lock(&self.0);
-            let known = answers.kept.get(&key);
+            let known = answers.kept.get(&key).map(|kept| &kept.answer);
             if let Some(known) = known.filter(|(_, until)| monotonic() < *until) {
                 return Ok(known.clone());
             }
@@ -64,7 +90,7 @@ where
             match answers.asked.get(&key).and_then(WeakShared::upgrade) {
                 Some(asked) => asked,
                 None => {
-                    let asked = self.asking(key.clone(), ask(before)).boxed().shared();
+                    let asked = self.asking(key.clone(), share, ask(before)).boxed().shared();
                     answers.note(key, &asked);
                     asked
                 }
@@ -76,6 +102,7 @@ where
     fn asking(
         &self,
         key: K,
+        share: impl FnOnce(&V) -> Share + Send + 'static,
         asking: impl Future<Output = Finding<V>> + Send + 'static,
     ) -> impl Future<Output = Result<Answer<V>, Problem>> + Send + 'static {
         let answers = self.0.clone();
@@ -83,7 +110,10 @@ where
             let answer = asking.await;
             let mut answers = lock(&answers);
             answers.asked.remove(&key);
-            answer.map(|(value, counts)| answers.keep(key, value, counts))
+            answer.map(|(value, counts)| {
+                let share = share(&value);
+                answers.keep(key, value, counts, share)
+            })
         }
     }
 }
@@ -96,18 +126,56 @@ impl<K: Hash + Eq + Clone, V: Clone> Answers<K, V> {
         self.asked.extend(asked.downgrade().map(|asked| (key, asked)));
     }
 
-    fn keep(&mut self, key: K, value: V, counts: Duration) -> Answer<V> {
+    fn keep(&mut self, key: K, value: V, counts: Duration, mut share: Share) -> Answer<V> {
         let now = monotonic();
-        if self.kept.len() >= MOST_KEPT {
-            self.kept.retain(|_, (_, until)| now < *until);
+        share.bytes += BYTES_AROUND;
+        if self.is_full(share.bytes) {
+            self.forget(|kept| kept.answer.1 <= now);
         }
-        if self.kept.len() >= MOST_KEPT {
-            let oldest = self.kept.iter().min_by_key(|(_, (_, until))| *until).map(|(key, _)| key.clone());
-            oldest.map(|key| self.kept.remove(&key));
+        while self.is_full(share.bytes) && !self.kept.is_empty() {
+            self.make_room();
         }
         let answer = (value, now + counts);
-        self.kept.insert(key, answer.clone());
+        self.bytes += share.bytes;
+        if let Some(before) = self.kept.insert(key, Kept { answer: answer.clone(), share }) {
+            self.bytes -= before.share.bytes;
+        }
         answer
+    }
+
+    fn is_full(&self, more: usize) -> bool {
+        self.kept.len() >= MOST_KEPT || self.bytes + more > MOST_BYTES
+    }
+
+    /// Forgets the older half of the answers of the group that has the most bytes.
+    fn make_room(&mut self) {
+        let mut bytes: HashMap<&Group, usize> = HashMap::new();
+        for Kept { share, .. } in self.kept.values() {
+            *bytes.entry(&share.group).or_default() += share.bytes;
+        }
+        let Some(group) = bytes.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(group, _)| group.clone()) else {
+            return;
+        };
+        let of_group = self.kept.values().filter(|kept| kept.share.group == group);
+        let mut until: Vec<Moment> = of_group.map(|kept| kept.answer.1).collect();
+        until.sort_unstable();
+        let middle = until[until.len() / 2];
+        // At least one, also if all are equally old.
+        let mut left = until.len().div_ceil(2);
+        self.forget(|kept| {
+            let goes = left > 0 && kept.share.group == group && kept.answer.1 <= middle;
+            left -= usize::from(goes);
+            goes
+        });
+    }
+
+    fn forget(&mut self, mut which: impl FnMut(&Kept<V>) -> bool) {
+        let Answers { kept, bytes, .. } = self;
+        kept.retain(|_, kept| {
+            let goes = which(kept);
+            *bytes -= if goes { kept.share.bytes } else { 0 };
+            !goes
+        });
     }
 }
 
@@ -128,8 +196,35 @@ mod tests {
         }
     }
 
+    fn share(namespace: &str, bytes: usize) -> Share {
+        Share { group: Group::Namespace(namespace.into()), bytes }
+    }
+
+    /// The attack: a tenant asks about so many Licenses, or with so many tokens, that the answers about the others are
+    /// forgotten, and has the API server asked again and again.
+    #[tokio::test(start_paused = true)]
+    async fn a_group_that_fills_the_cache_loses_its_own_answers() {
+        for bytes in [0, 100_000] {
+            let kept = CachedAnswers::<String, u32>::default();
+            let keep = |namespace: &'static str, n: usize| {
+                let found = async { Ok((1, TRUSTED)) };
+                kept.answer(format!("{namespace}/{n}"), move |_| share(namespace, bytes), |_| found)
+            };
+            for n in 0..20 {
+                keep("victim", n).await.unwrap();
+            }
+            for n in 0..2 * MOST_KEPT {
+                keep("hostile", n).await.unwrap();
+            }
+            let answers = lock(&kept.0);
+            assert!(answers.kept.len() <= MOST_KEPT && answers.bytes <= MOST_BYTES);
+            assert_eq!(answers.bytes, answers.kept.values().map(|kept| kept.share.bytes).sum::<usize>());
+            assert!((0..20).all(|n| answers.kept.contains_key(&format!("victim/{n}"))), "{bytes}");
+        }
+    }
+
     async fn a_thousand_at_once(kept: &CachedAnswers<&'static str, u32>, slow: &Slow, answer: &Finding<u32>) -> usize {
-        let one = || kept.answer("same", |_| slow.clone().asked(answer.clone()));
+        let one = || kept.answer("same", |_| share("a", 0), |_| slow.clone().asked(answer.clone()));
         let all = futures::future::join_all((0..1_000).map(|_| one())).await;
         assert!(all.iter().all(|one| one.is_ok() == answer.is_ok()));
         slow.0.swap(0, Relaxed)
@@ -156,7 +251,7 @@ mod tests {
     async fn a_caller_that_goes_away_while_asking_leaves_nothing_behind() {
         let (kept, slow) = (CachedAnswers::default(), Slow::default());
         for _ in 0..2 {
-            let asking = kept.answer("same", |_| slow.clone().asked(Ok((1, TRUSTED))));
+            let asking = kept.answer("same", |_| share("a", 0), |_| slow.clone().asked(Ok((1, TRUSTED))));
             assert!(tokio::time::timeout(Duration::from_millis(1), asking).await.is_err());
         }
         assert_eq!(a_thousand_at_once(&kept, &slow, &Ok((1, TRUSTED))).await, 3);

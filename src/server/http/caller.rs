@@ -46,6 +46,13 @@ impl Caller {
         namespace_of(&self.user)
     }
 
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = |texts: &[String]| texts.iter().map(|text| text.len() + size_of::<String>()).sum::<usize>();
+        let extra = self.extra.iter().map(|(name, values)| name.len() + texts(values)).sum::<usize>();
+        size_of::<Self>() + self.user.len() + texts(&self.groups) + extra
+    }
+
     /// Whether it was found to have any right at all.
     pub fn has_right(&self) -> bool {
         self.has_right.load(Relaxed)

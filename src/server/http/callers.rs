@@ -7,13 +7,15 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use kube::Client;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use super::caller::{Caller, Object, Right};
 
-use super::answers::{CachedAnswers, Finding, TRUSTED};
+use super::answers::{CachedAnswers, Finding, Share, TRUSTED};
 use super::credential::{Credential, TokenHash, bearer_token, hash_of};
+use super::group::Group;
 use super::guests::Guest;
 use super::problem::Problem;
 use super::reviews::{Known, Reviews, caller_unknown, not_valid, review_of, unauthorized};
@@ -181,8 +183,14 @@ impl Cluster {
         token: &str,
         guest: Option<Arc<Guest>>,
     ) -> Result<(Arc<Caller>, Moment), Problem> {
+        // A token that is refused is kept for the address that showed it.
+        let address = guest.as_ref().map_or_else(|| Group::at(Ipv4Addr::UNSPECIFIED.into()), |guest| guest.at());
+        let share = move |known: &Known| match known {
+            Some(caller) => Share { group: caller.group.clone(), bytes: caller.bytes() },
+            None => Share { group: address, bytes: 0 },
+        };
         let ask = |before| self.reviews.clone().whose(token.to_owned(), before, guest);
-        let (known, until) = self.known.answer(hash, ask).await?;
+        let (known, until) = self.known.answer(hash, share, ask).await?;
         Ok((known.ok_or_else(|| not_valid("the API server does not accept it"))?, until))
     }
 
@@ -192,7 +200,8 @@ impl Cluster {
             let allows = self.reviews.clone().allows(caller.group.clone(), review_of(caller, right, object));
             verdict(allows, before)
         };
-        Ok(self.rights.answer(key, ask).await?.0)
+        let share = Share { group: caller.group.clone(), bytes: object.namespace.len() + object.name.len() };
+        Ok(self.rights.answer(key, move |_| share, ask).await?.0)
     }
 }
 
