@@ -6,6 +6,9 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+/// The most threads for what takes long for one caller (server/http/aside.rs). More would only wait for one another.
+const ASIDE: usize = 4;
+
 /// The thread. Its tasks end when this value is dropped.
 pub struct SeatThread {
     runtime: Handle,
@@ -15,7 +18,7 @@ pub struct SeatThread {
 impl SeatThread {
     /// Starts the thread, without any task. Returns an error if the system cannot create it.
     pub fn start() -> std::io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(ASIDE).build()?;
         let handle = runtime.handle().clone();
         let (ends, ended) = oneshot::channel::<()>();
         std::thread::Builder::new().name("seats".to_owned()).spawn(move || {

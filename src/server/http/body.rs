@@ -11,10 +11,12 @@ use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::aside::aside;
 use super::caller::Caller;
 use super::group::Group;
 use super::problem::{A_MOMENT, Problem};
 use super::reply::shown;
+use super::turns::Turns;
 
 /// The longest body that is accepted.
 pub const MOST_BYTES: usize = 1024 * 1024;
@@ -22,17 +24,26 @@ pub const MOST_BYTES: usize = 1024 * 1024;
 /// A body has this long to arrive: nobody may fill the memory with bodies that never end.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// A body that is longer than this, in bytes, is read aside from the thread that answers everybody.
+const LARGE: usize = 16 * 1024;
+/// How many of them are read at once, and how many of one group.
+const LARGE_AT_ONCE: (usize, usize) = (2, 1);
+/// How long a body waits for its turn to be read.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Room for the bodies that are arriving, over all connections: callers that were found to have a right do not share it
 /// with those that were not.
 pub struct Room {
     with_right: Share,
     without: Share,
+    /// Turns at reading a large body.
+    large: Turns,
 }
 
 impl Default for Room {
     fn default() -> Self {
         let share = |all, each| Share { all: all * MOST_BYTES, each: each * MOST_BYTES, taken: Mutex::default() };
-        Room { with_right: share(32, 8), without: share(8, 1) }
+        Room { with_right: share(32, 8), without: share(8, 1), large: Turns::new(LARGE_AT_ONCE.0, LARGE_AT_ONCE.1) }
     }
 }
 
@@ -100,10 +111,15 @@ pub struct Arriving<'r> {
     pub caller: &'r Caller,
 }
 
-impl Arriving<'_> {
+impl<'r> Arriving<'r> {
     /// Reads the whole body. Fails if it breaks off, has more than `MOST_BYTES`, takes longer than `DEADLINE`, or finds
     /// no room.
     pub async fn whole(self) -> Result<Bytes, Problem> {
+        self.held().await.map(|(body, _)| body)
+    }
+
+    /// The same, with the room that it takes until it is dropped.
+    async fn held(self) -> Result<(Bytes, Held<'r>), Problem> {
         let too_slow = || {
             let detail = format!("the body took longer than {} s: send it at once", DEADLINE.as_secs());
             Problem::new(StatusCode::REQUEST_TIMEOUT, "BodyTooSlow", detail)
@@ -116,7 +132,7 @@ impl Arriving<'_> {
         tokio::time::timeout(DEADLINE, whole).await.map_err(|_| too_slow())?
     }
 
-    async fn collect(mut self) -> Result<Bytes, Problem> {
+    async fn collect(mut self) -> Result<(Bytes, Held<'r>), Problem> {
         let mut all = BytesMut::new();
         let share = if self.caller.has_right() { &self.room.with_right } else { &self.room.without };
         let mut held = Held { share, group: &self.caller.group, bytes: 0 };
@@ -128,24 +144,37 @@ impl Arriving<'_> {
             }
             // Most bodies come in one piece.
             if all.is_empty() && self.body.is_end_stream() {
-                return Ok(part);
+                return Ok((part, held));
             }
             if !held.take(part.len()) {
-                let detail = "too many large bodies are arriving at once: ask again, or send smaller ones";
-                return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "Overloaded", detail).retry_after(A_MOMENT));
+                return Err(too_many());
             }
             all.extend_from_slice(&part);
         }
-        Ok(all.freeze())
+        Ok((all.freeze(), held))
     }
 }
 
+fn too_many() -> Problem {
+    let detail = "too many large bodies are arriving at once: ask again, or send smaller ones";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "Overloaded", detail).retry_after(A_MOMENT)
+}
+
 /// Reads a body as JSON. An error names the field and the line.
-pub async fn read<T: DeserializeOwned>(body: Arriving<'_>) -> Result<T, Problem> {
-    let body = body.whole().await?;
-    serde_json::from_slice(&body).map_err(|error| {
+pub async fn read<T: DeserializeOwned + Send + 'static>(body: Arriving<'_>) -> Result<T, Problem> {
+    let (room, caller) = (body.room, body.caller);
+    let (body, _held) = body.held().await?;
+    if body.len() <= LARGE {
+        return parse(&body);
+    }
+    let _turn = room.large.take(&caller.group, PATIENCE).await.ok_or_else(too_many)?;
+    aside(move || parse(&body)).await?
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
         // The field is looked for only after an error, because reading with paths is slower.
-        let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(&body));
+        let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(body));
         let field = read.err().map(|error| error.path().to_string()).filter(|path| path != ".");
         let field = field.map_or(String::new(), |path| format!(" `{}`:", shown(&path)));
         Problem::invalid(format!("the body cannot be read:{field} {error}"))

@@ -7,6 +7,7 @@
 //! | How long may a connection be silent, or an answer unread? | `patience.rs` |
 //! | What does a handler get? | `asked.rs`; its body: `body.rs` |
 //! | What does an answer look like? | `reply.rs`; a refusal: `problem.rs` |
+//! | Where is done what takes long for one caller? | `aside.rs` |
 //! | How does a handler describe itself? | `operation.rs` |
 //! | Who is the caller, and what may it do? | `callers.rs`, `caller.rs`; one fixed token: `credential.rs` |
 //! | What is the API server asked, and how often? | `reviews.rs`; in turn: `turns.rs`, `strangers.rs` |
@@ -17,6 +18,7 @@
 //! | How is a request passed on to the replica that leads? | `forward.rs`, over `connector.rs` |
 
 pub mod answers;
+pub mod aside;
 pub mod asked;
 pub mod body;
 pub mod caller;

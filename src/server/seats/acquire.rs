@@ -8,12 +8,16 @@ use super::access::{CREATE, Seats};
 use super::problems::reasons;
 use super::wire::{Answer, Answers, Body, Grant, MOST_REQUESTS, SeatRequest, Wanted, ask, grant};
 use crate::seats::{Ask, Denied};
+use crate::server::http::aside::aside;
 use crate::server::http::asked::Asked;
 use crate::server::http::body::read;
 use crate::server::http::callers::Caller;
 use crate::server::http::operation::Operation;
 use crate::server::http::problem::Problem;
 use crate::server::http::reply::{Reply, json};
+
+/// An answer with more seats, or more answers, is written aside from the thread that answers everybody.
+const FEW: usize = 64;
 
 pub fn describe(schemas: &mut SchemaGenerator) -> Operation {
     Operation::new("takeSeats", "Take a seat, or several")
@@ -48,7 +52,9 @@ async fn one(seats: &Seats, caller: &Caller, request: SeatRequest) -> Result<Rep
         }
     };
     let granted = answer.map_err(|denied| Problem::from(&denied))?;
-    Ok(json(StatusCode::CREATED, &grant(&granted, seats.ttl_seconds())))
+    let (many, ttl_seconds) = (granted.seats.len() > FEW, seats.ttl_seconds());
+    let reply = move || json(StatusCode::CREATED, &grant(&granted, ttl_seconds));
+    if many { aside(reply).await } else { Ok(reply()) }
 }
 
 async fn several(seats: &Seats, caller: &Caller, requests: Vec<SeatRequest>) -> Result<Reply, Problem> {
@@ -58,9 +64,13 @@ async fn several(seats: &Seats, caller: &Caller, requests: Vec<SeatRequest>) -> 
     let mut asks: Vec<Ask> = requests.into_iter().map(|request| ask(request, caller.taker)).collect();
     seats.check_each(caller, CREATE, asks.iter().map(|ask| &ask.license)).await?;
     seats.desk.hide_sessions(&mut asks).map_err(|denied| Problem::from(&denied))?;
-    let answers = seats.desk.acquire(&asks).await.into_iter().map(|answer| match answer {
-        Ok(granted) => Answer::Granted(grant(&granted, seats.ttl_seconds())),
-        Err(denied) => Answer::Refused(Problem::from(&denied)),
-    });
-    Ok(json(StatusCode::OK, &Answers { answers: answers.collect() }))
+    let (answers, ttl_seconds) = (seats.desk.acquire(&asks).await, seats.ttl_seconds());
+    let reply = move || {
+        let answers = answers.into_iter().map(|answer| match answer {
+            Ok(granted) => Answer::Granted(grant(&granted, ttl_seconds)),
+            Err(denied) => Answer::Refused(Problem::from(&denied)),
+        });
+        json(StatusCode::OK, &Answers { answers: answers.collect() })
+    };
+    if asks.len() > FEW { aside(reply).await } else { Ok(reply()) }
 }
