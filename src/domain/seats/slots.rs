@@ -30,8 +30,10 @@ struct Session {
     alive_until: Tick,
     /// The next session on the same slot; for an unused entry, the next unused entry.
     next: u32,
-    /// The next session in the same bucket of each index.
+    /// The next session in the same bucket of each index, and the one before: a user may have as many as there are seats,
+    /// and each is removed at once.
     chained: [u32; 2],
+    before: [u32; 2],
 }
 
 #[derive(Debug, Default)]
@@ -257,6 +259,7 @@ impl Slots {
             alive_until: until,
             next: NONE,
             chained: [NONE; 2],
+            before: [NONE; 2],
         };
         let base = (hold.slot / BASE_SLOTS) as usize;
         if self.bytes.len() <= base {
@@ -294,21 +297,27 @@ impl Slots {
         for index in [BY_SESSION, BY_USER] {
             if index == BY_SESSION || !self.sessions[at].user().is_empty() {
                 let bucket = self.hash_in(at, index) as usize & (self.buckets[index].len() - 1);
-                self.sessions[at].chained[index] = std::mem::replace(&mut self.buckets[index][bucket], at as u32);
+                let next = std::mem::replace(&mut self.buckets[index][bucket], at as u32);
+                self.sessions[at].chained[index] = next;
+                self.sessions[at].before[index] = NONE;
+                if next != NONE {
+                    self.sessions[next as usize].before[index] = at as u32;
+                }
             }
         }
     }
 
     fn remove(&mut self, at: usize) {
         for index in [BY_SESSION, BY_USER] {
-            let hash = self.hash_in(at, index);
-            let next = self.sessions[at].chained[index];
-            let before = self.bucket(index, hash).find(|other| self.sessions[*other].chained[index] == at as u32);
-            let bucket = hash as usize & (self.buckets[index].len() - 1);
-            match before {
-                Some(before) => self.sessions[before].chained[index] = next,
-                None if self.buckets[index][bucket] == at as u32 => self.buckets[index][bucket] = next,
-                None => (),
+            let (before, next) = (self.sessions[at].before[index], self.sessions[at].chained[index]);
+            let bucket = self.hash_in(at, index) as usize & (self.buckets[index].len() - 1);
+            if before != NONE {
+                self.sessions[before as usize].chained[index] = next;
+            } else if self.buckets[index][bucket] == at as u32 {
+                self.buckets[index][bucket] = next;
+            }
+            if next != NONE {
+                self.sessions[next as usize].before[index] = before;
             }
         }
         let (slot, next) = (self.sessions[at].slot, self.sessions[at].next);
@@ -337,6 +346,7 @@ impl Slots {
             alive_until: Tick::MAX,
             next: unused,
             chained: [NONE; 2],
+            before: [NONE; 2],
         };
     }
 }
