@@ -6,8 +6,9 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::ledger::{Fenced, Ledger};
 use super::ownership::Ownership;
+use super::pending::Taken;
 use super::shared::Shared;
-use crate::domain::seats::journal::{Base, BaseName, Changes, Entry};
+use crate::domain::seats::journal::{Base, BaseName, Entry};
 use crate::domain::tick::Moment;
 use crate::machine::monotonic;
 
@@ -24,7 +25,7 @@ const BASES_WAITING: usize = 1024;
 /// One commit.
 struct Commit {
     entry: Entry,
-    changes: Changes,
+    taken: Taken,
     waiting: Vec<oneshot::Sender<()>>,
     /// Bases as they are after this commit.
     bases: Vec<Base>,
@@ -53,9 +54,9 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
             gather(shared, everybody, took.min(LONGEST_GATHERING)).await;
         }
         gather(shared, 1, ALONE).await;
-        let wait = shared.budget().wait(monotonic());
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
+        let pause = shared.budget().pause(monotonic());
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
         }
         loop {
             let came = flushed.notified();
@@ -68,6 +69,7 @@ async fn commits(shared: &Shared, ledger: &Ledger, to_write: mpsc::Sender<Base>,
         }
         let began = monotonic();
         let Some(commit) = begin(shared, began) else { continue };
+        shared.room.notify_waiters();
         let bytes = match ledger.write_entry(&commit.entry).await {
             Ok(bytes) => bytes,
             Err(fenced) => return fenced,
@@ -112,17 +114,17 @@ async fn gather(shared: &Shared, enough: usize, most: Duration) {
 fn begin(shared: &Shared, now: Moment) -> Option<Commit> {
     let mut state = shared.lock();
     let ownership = state.ownership.as_mut()?;
-    let changes = ownership.pending.take();
-    if changes.is_empty() {
+    let taken = ownership.pending.take();
+    if taken.changes.is_empty() {
         return None;
     }
     ownership.writing_since = Some(now);
-    let entry = ownership.journal.entry(&changes);
+    let entry = ownership.journal.entry(&taken.changes);
     let mut due = ownership.journal.due();
     due.retain(|base| ownership.bases_under_way.insert(base.clone()));
     // The table holds exactly what will be durable once this entry is.
     let bases = due.into_iter().map(|name| base(ownership, name, entry.sequence)).collect();
-    Some(Commit { entry, changes, waiting: std::mem::take(&mut ownership.waiting), bases })
+    Some(Commit { entry, taken, waiting: std::mem::take(&mut ownership.waiting), bases })
 }
 
 /// A base as the table has it after the entry `sequence`.
@@ -140,16 +142,17 @@ pub(super) fn base(ownership: &Ownership, name: BaseName, sequence: u64) -> Base
 
 /// The commit is durable. Returns the callers that asked for its seats again meanwhile.
 fn end(shared: &Shared, commit: &Commit, bytes: usize, took: Duration) -> Vec<oneshot::Sender<()>> {
-    shared.budget().spend(bytes);
+    let Taken { changes, sizes } = &commit.taken;
+    shared.spend(bytes, changes.iter().map(|change| &change.license).zip(sizes.iter().copied()));
     let metrics = &shared.metrics;
-    let records: usize = commit.changes.iter().map(|change| change.records.len()).sum();
+    let records: usize = changes.iter().map(|change| change.records.len()).sum();
     metrics.changes.inc_by(records as u64);
     metrics.bytes.inc_by(bytes as u64);
     metrics.batch.observe(commit.waiting.len() as f64);
     metrics.commit.observe(took.as_secs_f64());
     let mut state = shared.lock();
     let Some(ownership) = &mut state.ownership else { return Vec::new() };
-    ownership.journal.wrote(&commit.entry, &commit.changes);
+    ownership.journal.wrote(&commit.entry, changes);
     ownership.writing_since = None;
     std::mem::take(&mut ownership.joining)
 }
@@ -165,7 +168,7 @@ async fn write_bases(
         match ledger.write_base(&base, epoch).await {
             Ok(bytes) => {
                 shared.metrics.bytes.inc_by(bytes as u64);
-                shared.budget().spend(bytes);
+                shared.spend(bytes, [(&base.name.license, bytes)]);
                 if let Some(ownership) = &mut shared.lock().ownership {
                     ownership.journal.wrote_base(&base.name, base.sequence);
                     ownership.bases_under_way.remove(&base.name);

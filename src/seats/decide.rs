@@ -1,20 +1,29 @@
 //! Decides who is granted what, on a table that includes every earlier decision. The numbers are those of the steps in
 //! `mod.rs`.
 
-use super::asked::{Ask, Denied};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+use super::asked::{Ask, Denied, Granted};
 use super::grant::grant;
 use super::limits::with_drift;
 use super::look_up::look_up;
-use super::outcome::Outcome;
 use super::ownership::DeskState;
 use super::queue::serve;
 use super::shared::Shared;
 use crate::domain::seats::queue::MOST_QUEUED;
-use crate::domain::tick::Tick;
+use crate::domain::tick::{Moment, Tick};
 use crate::machine::monotonic;
 
+/// How long a request waits for its share of the ledger before it is turned away.
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
+/// How often it is looked whether its turn has come.
+const LOOK: Duration = Duration::from_millis(100);
+/// The most seats that are decided on before others have their turn.
+const SLICE: u32 = 32;
+
 /// Grants a request, or says why not. The table has the grant when this returns.
-pub(super) fn decide(shared: &Shared, state: &mut DeskState, ask: &Ask) -> Result<Outcome, Denied> {
+pub(super) fn decide(shared: &Shared, state: &mut DeskState, ask: &Ask) -> Result<Granted, Denied> {
     let now = monotonic();
     let Some(ownership) = state.ownership.as_mut().filter(|_| !state.stopping) else { return Err(Denied::NotOwner) };
     if ownership.is_full() {
@@ -29,13 +38,88 @@ pub(super) fn decide(shared: &Shared, state: &mut DeskState, ask: &Ask) -> Resul
     }
     let Some(seats) = seats_of.get_mut(&ask.license) else { return Err(Denied::UnknownLicense(ask.license.clone())) };
     // 2 to 4.
-    let outcome = grant(shared, seats, &mut uncommitted, ask, (now, at), Tick::at(now + with_drift(shared.ttl)));
-    match &outcome {
+    let decided = grant(shared, seats, &mut uncommitted, ask, (now, at), Tick::at(now + with_drift(shared.ttl)));
+    match &decided {
         Ok(_) if !seats.queue.is_empty() => seats.leaves_queue(ask),
         Err(Denied::Refused(refusal)) => {
             seats.refused.entry(refusal.reason()).or_insert_with(|| refusal.to_string());
         }
         _ => {}
     }
-    outcome
+    decided
+}
+
+/// Decides on several requests in their order, a slice at a time, and adds what each is answered to `answers`. What is
+/// granted may be answered once everything returned has been notified.
+pub(super) async fn decide_all(
+    shared: &Shared,
+    asks: &[Ask],
+    answers: &mut Vec<Result<Granted, Denied>>,
+) -> Vec<oneshot::Receiver<()>> {
+    let (mut notices, mut until) = (Vec::new(), None);
+    while answers.len() < asks.len() {
+        if !answers.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let slice =
+            patiently(shared, &mut until, |state| decide_slice(shared, state, &asks[answers.len()..], answers)).await;
+        match slice {
+            Ok(durable) => notices.extend(durable),
+            Err(denied) => answers.push(Err(denied)),
+        }
+    }
+    notices
+}
+
+/// Decides on the first of several requests, or on some more, and returns when what is granted is durable: one notice for
+/// all. Fails if the first one has to wait.
+fn decide_slice(
+    shared: &Shared,
+    state: &mut DeskState,
+    asks: &[Ask],
+    answers: &mut Vec<Result<Granted, Denied>>,
+) -> Result<Option<oneshot::Receiver<()>>, Denied> {
+    let (before, mut seats) = (answers.len(), 0);
+    for ask in asks {
+        seats += ask.count;
+        if answers.len() > before && seats > SLICE {
+            break;
+        }
+        match decide(shared, state, ask) {
+            Err(Denied::Overloaded) if answers.len() > before => break,
+            Err(Denied::Overloaded) => return Err(Denied::Overloaded),
+            decided => answers.push(decided),
+        }
+    }
+    let is_granted = answers[before..].iter().any(Result::is_ok);
+    let owner = state.ownership.as_mut().filter(|_| is_granted);
+    let durable = owner.and_then(|ownership| ownership.parts().1.durable_notice());
+    if state.is_enough() {
+        shared.wake_committer.notify_one();
+    }
+    Ok(durable)
+}
+
+/// Tries until there is room for a License in the ledger, for a second at most after `until` was first set.
+pub(super) async fn patiently<T>(
+    shared: &Shared,
+    until: &mut Option<Moment>,
+    mut tries: impl FnMut(&mut DeskState) -> Result<T, Denied>,
+) -> Result<T, Denied> {
+    loop {
+        let room = {
+            let mut state = shared.lock();
+            match tries(&mut state) {
+                // Under the lock, so that no entry is taken in between.
+                Err(Denied::Overloaded) => shared.room.notified(),
+                tried => return tried,
+            }
+        };
+        let now = monotonic();
+        let until = *until.get_or_insert(now + LONGEST_DELAY);
+        if until <= now {
+            return Err(Denied::Overloaded);
+        }
+        let _ = tokio::time::timeout((until - now).min(LOOK), room).await;
+    }
 }

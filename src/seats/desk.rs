@@ -12,12 +12,12 @@ use tokio::sync::{Notify, watch};
 
 use super::asked::{Ask, Denied, Granted, HeartbeatOutcome, Seat, Use};
 use super::budget::Budget;
-use super::decide::decide;
+use super::decide::{decide, decide_all, patiently};
 use super::free::{Evicted, evict, free};
 use super::heartbeats::{heartbeat, knows_all};
 use super::ledger::Ledger;
 use super::metrics::SeatMetrics;
-use super::outcome::{Outcome, until_durable};
+use super::outcome::until_durable;
 use super::proof::Proof;
 use super::queue::{hand_over, join};
 use super::shared::Shared;
@@ -29,6 +29,7 @@ use crate::domain::seats::request::MAX_NAME_BYTES;
 use crate::domain::tick::Moment;
 use crate::machine::monotonic;
 use crate::observed::Observed;
+use crate::wrong::{self, Variant::AnsweredBeforeDurable};
 
 /// Grants the seats of all Licenses while this process owns the ledger.
 #[derive(Clone)]
@@ -52,6 +53,8 @@ impl Desk {
             clock,
             ttl,
             budget: Mutex::new(Budget::new(bytes_a_second, monotonic())),
+            is_strained: AtomicBool::new(false),
+            room: Notify::new(),
             metrics,
         }))
     }
@@ -126,24 +129,17 @@ impl Desk {
     /// Asks for seats. Returns one answer for each request, in the same order, once all grants are durable.
     pub async fn acquire(&self, asks: &[Ask]) -> Vec<Result<Granted, Denied>> {
         let began = monotonic();
-        let (outcomes, enough) = {
-            let mut state = self.0.lock();
-            let decide = |ask| decide(&self.0, &mut state, ask);
-            let outcomes: Vec<Result<Outcome, Denied>> = asks.iter().map(decide).collect();
-            (outcomes, state.is_enough())
-        };
-        if enough {
-            self.0.wake_committer.notify_one();
+        let mut answers = Vec::with_capacity(asks.len());
+        // 5. Answer (see `mod.rs`). Entries are written one after the other, so the last notice alone would do, if the
+        // owner were the same all the time.
+        let notices = decide_all(&self.0, asks, &mut answers).await;
+        for durable in notices.into_iter().filter(|_| !wrong::is(AnsweredBeforeDurable)) {
+            if let Err(denied) = until_durable(durable).await {
+                answers.iter_mut().filter(|answer| answer.is_ok()).for_each(|answer| *answer = Err(denied.clone()));
+            }
         }
-        let mut answers = Vec::with_capacity(outcomes.len());
-        for (ask, outcome) in asks.iter().zip(outcomes) {
-            // 5. Answer (see `mod.rs`).
-            let answer = match outcome {
-                Ok(outcome) => outcome.answer().await,
-                Err(denied) => Err(denied),
-            };
-            self.0.metrics.answered(&ask.license, &answer);
-            answers.push(answer);
+        for (ask, answer) in asks.iter().zip(&answers) {
+            self.0.metrics.answered(&ask.license, answer);
         }
         self.0.metrics.wait.observe((monotonic() - began).as_secs_f64());
         answers
@@ -159,16 +155,14 @@ impl Desk {
     }
 
     async fn in_turn(&self, ask: &Arc<Ask>, most: Duration) -> Result<Granted, Denied> {
-        let decided = {
-            let mut state = self.0.lock();
-            match decide(&self.0, &mut state, ask) {
-                Err(Denied::Refused(refusal)) if refusal.may_pass() => Err(join(&self.0, &mut state, ask, refusal)?),
-                decided => Ok(decided),
-            }
-        };
+        let decided = patiently(&self.0, &mut None, |state| match decide(&self.0, state, ask) {
+            Err(Denied::Refused(refusal)) if refusal.may_pass() => Ok(Err(join(&self.0, state, ask, refusal)?)),
+            decided => state.outcome(decided?).map(Ok),
+        })
+        .await;
         self.0.wake_committer.notify_one();
-        match decided {
-            Ok(decided) => decided?.answer().await,
+        match decided? {
+            Ok(outcome) => outcome.answer().await,
             Err(mut turn) => {
                 let granted = turn.comes(most).await?.answer().await?;
                 hand_over(&self.0, &ask.license, &granted)?;
@@ -212,6 +206,9 @@ impl Desk {
                 Whose::Anothers => return Err(Denied::TakenByAnother),
                 Whose::Nobodys => return Ok(false),
             };
+            if self.0.owes_too_much(&seat.license) {
+                return Err(Denied::Overloaded);
+            }
             if !free(&self.0, &seat.license, seats_of, &mut uncommitted, &held)? {
                 return Ok(false);
             }

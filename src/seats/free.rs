@@ -1,6 +1,7 @@
 //! How a seat comes free: its holder releases it, an administrator evicts its user, its TTL is over, or demo mode ends
 //! it. Each time, the queue is served at once.
 
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::asked::Denied;
@@ -14,6 +15,9 @@ use crate::domain::seats::hold::HeldSeat;
 use crate::domain::seats::queue::MOST_QUEUED;
 use crate::domain::tick::Tick;
 use crate::machine::monotonic;
+
+/// How long the sweep goes on before others have their turn.
+const LONGEST_SWEEP: Duration = Duration::from_millis(1);
 
 /// Some of the seats that an administrator wants freed.
 pub(super) struct Evicted {
@@ -74,49 +78,63 @@ pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) 
 }
 
 /// Frees the seats whose holders have stopped sending heartbeats and those that demo mode has ended, and serves the
-/// queues. Returns how many seats were freed.
-pub(super) fn sweep(shared: &Shared) -> usize {
-    let now = Tick::at(monotonic());
-    let at = shared.clock.now().at;
-    let (mut swept, mut queued, mut waits) = (0, 0, false);
-    {
+/// queues: one License after another, and others have their turn in between.
+pub(super) async fn sweep(shared: &Shared) {
+    let licenses: Vec<LicenseName> = {
         let mut state = shared.lock();
-        let Some(ownership) = &mut state.ownership else { return 0 };
-        let (seats_of, mut uncommitted) = ownership.parts();
-        count_uncovered(seats_of);
-        let licenses: Vec<LicenseName> = seats_of.keys().cloned().collect();
-        for license in &licenses {
-            let Some(seats) = seats_of.get(license) else { continue };
-            // What has expired is freed first, because looking up costs more.
-            let mut records = seats.seating.table().expired(now);
-            let looked_up =
-                if records.is_empty() { look_up(shared, seats_of, license, at).map(|_| ()) } else { Ok(()) };
-            let Some(seats) = seats_of.get_mut(license) else { continue };
-            // A deleted License ends no session.
-            if records.is_empty() && looked_up.is_ok() {
-                records = seats.seating.ended(at);
-            }
-            let change = uncommitted.pending.fitting(seats.change(license, records));
-            if !change.records.is_empty() {
-                seats.apply_freed(&change);
-                swept += change.records.len();
-                uncommitted.pending.add(change);
-            }
-            if !seats.queue.is_empty() {
-                seats.queue.forget(now);
-                queued += seats.queue.len();
-                serve(shared, license, seats_of, &mut uncommitted, MOST_QUEUED);
-            } else if looked_up.is_err() && seats.seating.table().in_use_at_all() == 0 {
-                seats_of.forget(license);
-            }
+        let Some(ownership) = &mut state.ownership else { return };
+        count_uncovered(&mut ownership.seats_of);
+        ownership.seats_of.keys().cloned().collect()
+    };
+    let (mut queued, mut since) = (0, monotonic());
+    for license in &licenses {
+        queued += sweep_license(shared, license);
+        if monotonic() - since > LONGEST_SWEEP {
+            tokio::task::yield_now().await;
+            since = monotonic();
         }
-        seats_of.note(uncommitted.pending);
-        waits |= !uncommitted.pending.is_empty();
     }
+    let waits = {
+        let mut state = shared.lock();
+        let Some(ownership) = &mut state.ownership else { return };
+        ownership.seats_of.note(&mut ownership.pending);
+        !ownership.pending.is_empty()
+    };
     shared.metrics.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
-    shared.metrics.lost.inc_by(swept as u64);
     if waits || queued > 0 {
         shared.wake_committer.notify_one();
     }
-    swept
+}
+
+/// The sweep of one License. Returns how many still wait for its seats.
+fn sweep_license(shared: &Shared, license: &LicenseName) -> usize {
+    let (now, at) = (Tick::at(monotonic()), shared.clock.now().at);
+    let mut state = shared.lock();
+    let Some(ownership) = &mut state.ownership else { return 0 };
+    let (seats_of, mut uncommitted) = ownership.parts();
+    let Some(seats) = seats_of.get(license) else { return 0 };
+    // What has expired is freed first, because looking up costs more.
+    let mut records = seats.seating.table().expired(now);
+    let looked_up = if records.is_empty() { look_up(shared, seats_of, license, at).map(|_| ()) } else { Ok(()) };
+    let Some(seats) = seats_of.get_mut(license) else { return 0 };
+    // A deleted License ends no session.
+    if records.is_empty() && looked_up.is_ok() {
+        records = seats.seating.ended(at);
+    }
+    let change = uncommitted.pending.fitting(seats.change(license, records));
+    if !change.records.is_empty() {
+        seats.apply_freed(&change);
+        shared.metrics.lost.inc_by(change.records.len() as u64);
+        uncommitted.pending.add(change);
+    }
+    if !seats.queue.is_empty() {
+        seats.queue.forget(now);
+        let queued = seats.queue.len();
+        serve(shared, license, seats_of, &mut uncommitted, MOST_QUEUED);
+        return queued;
+    }
+    if looked_up.is_err() && seats.seating.table().in_use_at_all() == 0 {
+        seats_of.forget(license);
+    }
+    0
 }

@@ -1,16 +1,14 @@
 //! Grants a seat of a License: in the table at once, in the ledger soon after. The numbers are those of the steps in
 //! `mod.rs`.
 
-use tokio::sync::oneshot;
-
-use super::asked::{Ask, Denied};
-use super::outcome::Outcome;
+use super::asked::{Ask, Denied, Granted};
 use super::ownership::{LicenseSeats, Uncommitted};
 use super::shared::Shared;
 use crate::domain::Instant;
 use crate::domain::tick::{Moment, Tick};
 
-/// Grants a request until `until`, or says why not. The table has the grant when this returns, the ledger soon after.
+/// Grants a request until `until`, or says why not. The table has the grant when this returns, the ledger soon after: it
+/// may be answered then (`Outcome`).
 pub(super) fn grant(
     shared: &Shared,
     seats: &mut LicenseSeats,
@@ -18,7 +16,7 @@ pub(super) fn grant(
     ask: &Ask,
     (now, at): (Moment, Instant),
     until: Tick,
-) -> Result<Outcome, Denied> {
+) -> Result<Granted, Denied> {
     let request = ask.request();
     // 2. Decide.
     let mut grant = seats.seating.decide(&request, at).map_err(Denied::Refused)?;
@@ -27,18 +25,17 @@ pub(super) fn grant(
             return Err(Denied::NotOwner);
         }
         seats.seating.assume(&grant, &request, until);
-        let granted = ask.granted(&grant, &seats.seating, uncommitted.tagger);
         // A caller that asks again while the seat is being written must not be answered before it is written, or the
         // next owner might not know its seat. The siege (tests/e2e/safety) found it.
-        return Ok(match uncommitted.durable_notice() {
-            None => Outcome::Now(granted),
-            Some(durable) => Outcome::Then(granted, durable),
-        });
+        return Ok(ask.granted(&grant, &seats.seating, uncommitted.tagger));
     }
     if let Some(closed) = uncommitted.closed.filter(|closed| now < closed.until)
         && seats.uid.as_ref().is_none_or(|uid| closed.licenses.contains(uid))
     {
         return Err(Denied::LedgerIncomplete { why: closed.why.clone(), wait: closed.until - now });
+    }
+    if shared.delays(&ask.license, now) {
+        return Err(Denied::Overloaded);
     }
     let change = seats.change(&ask.license, std::mem::take(&mut grant.records));
     uncommitted.pending.check(&change)?;
@@ -53,7 +50,5 @@ pub(super) fn grant(
     seats.note_peaks();
     // 4. The next commit writes it.
     uncommitted.pending.add(change);
-    let (notify, durable) = oneshot::channel();
-    uncommitted.waiting.push(notify);
-    Ok(Outcome::Then(granted, durable))
+    Ok(granted)
 }

@@ -16,6 +16,9 @@ use crate::wrong::{self, Variant::*};
 /// Heartbeats for lost seats that arrive within this time share one renewal of the Lease.
 const SHARED_RENEWAL: Duration = Duration::from_millis(100);
 
+/// The most seats that are kept before others have their turn.
+const SLICE: usize = 64;
+
 /// What the table answers to a heartbeat.
 struct TableAnswer {
     /// For each seat, in the order of the request.
@@ -39,7 +42,7 @@ pub(super) async fn heartbeat<'s>(
     seats: impl IntoIterator<Item = &'s Seat>,
     may: May,
 ) -> Result<HeartbeatOutcome, Denied> {
-    let TableAnswer { kept, epoch, unsure, durable, of_others } = keep(shared, seats, may)?;
+    let TableAnswer { kept, epoch, unsure, durable, of_others } = keep_all(shared, seats, may).await?;
     if !kept.contains(&false) {
         return Ok(HeartbeatOutcome { kept, unsure: None, of_others });
     }
@@ -70,7 +73,34 @@ pub(super) async fn knows_all(
     if owns { known } else { Err(Denied::NotOwner) }
 }
 
-fn keep<'s>(shared: &Shared, asked: impl IntoIterator<Item = &'s Seat>, may: May) -> Result<TableAnswer, Denied> {
+/// Keeps all seats, a slice at a time.
+async fn keep_all<'s>(
+    shared: &Shared,
+    asked: impl IntoIterator<Item = &'s Seat>,
+    may: May,
+) -> Result<TableAnswer, Denied> {
+    let mut asked = asked.into_iter();
+    let mut all = keep(shared, asked.by_ref().take(SLICE), may)?;
+    while all.kept.len().is_multiple_of(SLICE) && !all.kept.is_empty() {
+        tokio::task::yield_now().await;
+        let more = keep(shared, asked.by_ref().take(SLICE), may)?;
+        if more.kept.is_empty() {
+            break;
+        }
+        if more.epoch != all.epoch {
+            return Err(Denied::NotOwner);
+        }
+        let before = all.kept.len();
+        all.kept.extend(more.kept);
+        all.of_others.extend(more.of_others.into_iter().map(|at| before + at));
+        all.unsure = all.unsure.or(more.unsure);
+        // Entries are written one after the other: the last one comes after all before.
+        all.durable = more.durable.or(all.durable);
+    }
+    Ok(all)
+}
+
+fn keep<'s>(shared: &Shared, asked: impl Iterator<Item = &'s Seat>, may: May) -> Result<TableAnswer, Denied> {
     let now = monotonic();
     if !shared.proof.is_there(now) && !wrong::is(HeartbeatWithoutProof) {
         return Err(Denied::NotOwner);

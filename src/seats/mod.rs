@@ -21,8 +21,8 @@
 //! | What can be asked of a desk, and what does it answer? | `asked.rs` |
 //! | What is counted? | `metrics.rs` |
 //! | When may a decision be answered? | `outcome.rs` |
-//! | Which changes wait to be written? | `pending.rs` |
-//! | How many bytes may the ledger cost? | `budget.rs` |
+//! | Which changes wait to be written, and how much may each License have of an entry? | `pending.rs` |
+//! | How many bytes may the ledger cost, and who waits for it? | `budget.rs` |
 //! | What proves that nobody else owns the ledger? | `proof.rs` |
 //! | How is the ledger kept in the API server? | `ledger.rs` |
 //! | Which key makes the ids of seats? | `tag_key.rs` |

@@ -7,19 +7,23 @@ use super::limits::PATIENCE;
 use crate::wrong::{self, Variant::*};
 
 /// A grant, and when it may be answered.
-pub(super) enum Outcome {
-    Now(Granted),
-    /// After the grant is durable.
-    Then(Granted, oneshot::Receiver<()>),
+pub(super) struct Outcome {
+    granted: Granted,
+    /// Notified once the grant is durable; `None` if it is.
+    durable: Option<oneshot::Receiver<()>>,
 }
 
 impl Outcome {
+    /// A grant that may be answered once `durable` is notified, or now if it is `None`.
+    pub fn new(granted: Granted, durable: Option<oneshot::Receiver<()>>) -> Self {
+        Outcome { granted, durable }
+    }
+
     /// Waits until the grant may be answered.
     pub async fn answer(self) -> Result<Granted, Denied> {
-        match self {
-            Outcome::Now(granted) => Ok(granted),
-            Outcome::Then(granted, _) if wrong::is(AnsweredBeforeDurable) => Ok(granted),
-            Outcome::Then(granted, durable) => until_durable(durable).await.map(|()| granted),
+        match self.durable {
+            Some(durable) if !wrong::is(AnsweredBeforeDurable) => until_durable(durable).await.map(|()| self.granted),
+            _ => Ok(self.granted),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-use super::asked::{Ask, Use};
+use super::asked::{Ask, Denied, Granted, Use};
 use super::limits::{MOST_WAITING, STUCK};
+use super::outcome::Outcome;
 use super::pending::Pending;
 use super::waiting::Waiter;
 use crate::domain::Instant;
@@ -119,6 +120,12 @@ impl DeskState {
         for seats in self.ownership.iter_mut().flat_map(|ownership| ownership.seats_of.values_mut()) {
             seats.queue = Queue::default();
         }
+    }
+
+    /// The outcome of a grant that was just decided.
+    pub fn outcome(&mut self, granted: Granted) -> Result<Outcome, Denied> {
+        let ownership = self.ownership.as_mut().ok_or(Denied::NotOwner)?;
+        Ok(Outcome::new(granted, ownership.parts().1.durable_notice()))
     }
 
     /// The queue for the seats of a License; `None` if nobody can wait for them here.

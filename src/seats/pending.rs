@@ -1,6 +1,9 @@
 //! What the table has and the ledger has not yet. It becomes one entry of the ledger, and must fit into one object.
+//!
+//! Of n Licenses that have changes in an entry, or found no room in the one before, each may have 1/(n+1) of it, so that
+//! there is room for one more. Whose change finds no room waits for the next entry.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::asked::Denied;
 use crate::domain::license::name::LicenseName;
@@ -11,6 +14,8 @@ use crate::domain::seats::refusal::Refusal;
 /// The most bytes of an entry: a larger one would be refused for ever. An object holds 1 MiB of lines
 /// (`api::seat_ledger`), and etcd 1.5 MiB of JSON, in which each character may take two bytes.
 const MOST_BYTES: usize = 700_000;
+/// The most bytes of one change: four Licenses find room for theirs.
+const MOST_AT_ONCE: usize = MOST_BYTES / 4;
 /// The most lost or revoked seats that are freed in one entry.
 const FREED_AT_ONCE: usize = 1_000;
 
@@ -20,8 +25,21 @@ pub(super) struct Pending {
     changes: Changes,
     /// Where in `changes` each License is.
     at: HashMap<LicenseName, usize>,
-    /// The size of the changes as lines of the ledger, or a little more.
+    /// The size of each change as lines of the ledger, or a little more, and of all of them.
+    sizes: Vec<usize>,
     bytes: usize,
+    /// The Licenses that found no room in the entry before and have no change in this one yet, and those that find none in
+    /// this one.
+    awaited: HashSet<LicenseName>,
+    turned_away: HashSet<LicenseName>,
+}
+
+/// The changes of one entry.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub changes: Changes,
+    /// The size of each as lines of the ledger, or a little more.
+    pub sizes: Vec<usize>,
 }
 
 impl Pending {
@@ -33,33 +51,40 @@ impl Pending {
         self.at.contains_key(license)
     }
 
-    /// Refuses a change that no longer fits into this entry; a change too large for any entry is refused for good.
-    pub fn check(&self, change: &Change) -> Result<(), Denied> {
+    /// Refuses a change that does not fit into what its License may have of this entry; a change too large for any entry is
+    /// refused for good.
+    pub fn check(&mut self, change: &Change) -> Result<(), Denied> {
+        if self.has_room(change) {
+            return Ok(());
+        }
         let bytes = size_of(change);
-        if bytes > MOST_BYTES {
+        if bytes > MOST_AT_ONCE {
             return Err(Denied::Refused(Refusal::InvalidRequest(format!(
-                "these seats take {bytes} bytes in the ledger, and one entry holds {MOST_BYTES}: use a smaller `count` \
-                 or shorter names"
+                "these seats take {bytes} bytes in the ledger, and {MOST_AT_ONCE} may be written at once: use a smaller \
+                 `count` or shorter names"
             ))));
         }
-        if self.bytes + bytes > MOST_BYTES && self.bytes + self.added_by(change) > MOST_BYTES {
-            return Err(Denied::Overloaded);
-        }
-        Ok(())
+        self.turned_away.insert(change.license.clone());
+        Err(Denied::Overloaded)
+    }
+
+    fn has_room(&self, change: &Change) -> bool {
+        let at = self.at.get(&change.license).copied();
+        let bytes = at.map_or_else(|| size_of(change), |at| added_to(&self.changes[at], change));
+        let own = at.map_or(0, |at| self.sizes[at]);
+        let is_new = at.is_none() && !self.awaited.contains(&change.license);
+        let licenses = self.changes.len() + self.awaited.len() + usize::from(is_new);
+        let share = if own == 0 { MOST_AT_ONCE } else { MOST_BYTES / (licenses + 1) };
+        bytes <= MOST_AT_ONCE && own + bytes <= share && self.bytes + bytes <= MOST_BYTES
     }
 
     /// As many of the records that free seats as fit; the others follow in a later entry.
     pub fn fitting(&self, mut freed: Change) -> Change {
         freed.records.truncate(FREED_AT_ONCE);
-        while !freed.records.is_empty() && self.check(&freed).is_err() {
+        while !freed.records.is_empty() && !self.has_room(&freed) {
             freed.records.truncate(freed.records.len() / 2);
         }
         freed
-    }
-
-    /// The bytes by which a change makes the entry larger, or a little more.
-    fn added_by(&self, change: &Change) -> usize {
-        self.at.get(&change.license).map_or_else(|| size_of(change), |at| added_to(&self.changes[*at], change))
     }
 
     /// Adds a change that is already in the table. The ledger notes the grants of the last change of a License.
@@ -67,23 +92,31 @@ impl Pending {
         match self.at.get(&change.license) {
             Some(at) => {
                 let before = &mut self.changes[*at];
-                self.bytes += added_to(before, &change);
+                let bytes = added_to(before, &change);
+                self.bytes += bytes;
+                self.sizes[*at] += bytes;
                 before.records.extend(change.records);
                 before.grants = change.grants;
             }
             None => {
-                self.bytes += size_of(&change);
+                let bytes = size_of(&change);
+                self.bytes += bytes;
+                if !self.awaited.is_empty() {
+                    self.awaited.remove(&change.license);
+                }
                 self.at.insert(change.license.clone(), self.changes.len());
+                self.sizes.push(bytes);
                 self.changes.push(change);
             }
         }
     }
 
     /// Takes all changes. Those of a License are in the order in which they were added.
-    pub fn take(&mut self) -> Changes {
+    pub fn take(&mut self) -> Taken {
         self.bytes = 0;
         self.at.clear();
-        std::mem::take(&mut self.changes)
+        self.awaited = std::mem::take(&mut self.turned_away);
+        Taken { changes: std::mem::take(&mut self.changes), sizes: std::mem::take(&mut self.sizes) }
     }
 }
 
@@ -103,7 +136,7 @@ mod tests {
         Change { license: LicenseName::new("centre", "innoacd"), grants: "%".repeat(5_000).into(), records }
     }
 
-    /// No names make an entry so large that the API server refuses it.
+    /// No names make an entry so large that the API server refuses it, and one License leaves room for others.
     #[test]
     fn an_entry_stays_within_an_object_whatever_the_names() {
         let free = |slot| {
@@ -120,8 +153,8 @@ mod tests {
             pending.add(some);
         }
         assert!(matches!(pending.check(&change(vec![free(slot)])), Err(Denied::Overloaded)));
-        let bytes = write_changes(&pending.take()).len();
-        assert!((MOST_BYTES - 10_000..=MOST_BYTES).contains(&bytes), "{bytes}");
+        let bytes = write_changes(&pending.take().changes).len();
+        assert!((MOST_BYTES / 2 - 10_000..=MOST_BYTES / 2).contains(&bytes), "{bytes}");
         assert!(pending.check(&change(vec![free(slot)])).is_ok());
     }
 
@@ -136,7 +169,7 @@ mod tests {
             assert!(pending.check(&one).is_ok(), "{slot}");
             pending.add(one);
         }
-        let changes = pending.take();
+        let changes = pending.take().changes;
         assert_eq!((changes.len(), changes[0].records.len()), (1, 10_000));
         assert!(write_changes(&changes).len() < MOST_BYTES);
     }
@@ -150,6 +183,53 @@ mod tests {
         let many: Vec<_> = (0..1_000).map(free).collect();
         let denied = Pending::default().check(&change(many.clone()));
         assert!(denied.as_ref().is_err_and(|denied| denied.to_string().contains("smaller `count`")), "{denied:?}");
-        assert_eq!(Pending::default().fitting(change(many)).records.len(), 500, "to free them takes two entries");
+        assert_eq!(Pending::default().fitting(change(many)).records.len(), 125, "to free them takes several entries");
+    }
+
+    /// Of n Licenses that always want to write, each gets at least 1/(n+1) of the bytes of any entries that follow one
+    /// another, whoever asks first, and a small change of another License finds room in each.
+    #[test]
+    fn each_license_gets_its_share_of_the_entries() {
+        for n in [1_usize, 2, 5, 12] {
+            let of = |license: usize, bytes: usize| Change {
+                license: LicenseName::new("tenant", &format!("license-{license}")),
+                grants: "".into(),
+                records: vec![Record::Free(Free {
+                    pool: "agents".into(),
+                    slot: 0,
+                    session: "x".repeat(bytes).into(),
+                    taker: None,
+                })],
+            };
+            let mut pending = Pending::default();
+            let mut entries: Vec<Vec<usize>> = Vec::new();
+            for _ in 0..6 {
+                // The first asks until it is turned away, then the next; each with changes of another size.
+                for license in 0..n {
+                    let one = of(license, 200 + 300 * license);
+                    while pending.check(&one).is_ok() {
+                        pending.add(one.clone());
+                    }
+                }
+                let small = of(n, 100);
+                assert!(pending.check(&small).is_ok(), "{n} Licenses leave room");
+                pending.add(small);
+                let Taken { changes, sizes } = pending.take();
+                let of = |license: &LicenseName| changes.iter().position(|change| change.license == *license);
+                let size = |n| of(&LicenseName::new("tenant", &format!("license-{n}"))).map_or(0, |at| sizes[at]);
+                entries.push((0..n).map(size).collect());
+                assert!(write_changes(&changes).len() <= MOST_BYTES);
+            }
+            for from in 1..entries.len() {
+                for to in from..entries.len() {
+                    let window = &entries[from..=to];
+                    let all: usize = window.iter().flatten().sum();
+                    for license in 0..n {
+                        let got: usize = window.iter().map(|entry| entry[license]).sum();
+                        assert!(got * (n + 1) >= all, "License {license} of {n}: {got} of {all} bytes");
+                    }
+                }
+            }
+        }
     }
 }

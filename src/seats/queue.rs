@@ -18,7 +18,7 @@ use super::ownership::{DeskState, SeatsOf, Uncommitted};
 use super::shared::Shared;
 use super::waiting::Waiter;
 use crate::domain::license::name::LicenseName;
-use crate::domain::seats::queue::{MOST_QUEUED, PLACE_LASTS};
+use crate::domain::seats::queue::{Left, MOST_QUEUED, PLACE_LASTS};
 use crate::domain::seats::refusal::Refusal;
 use crate::domain::tick::Tick;
 use crate::machine::monotonic;
@@ -40,7 +40,11 @@ pub(super) fn join<'d>(
     let queue = state.queue_of(&ask.license).ok_or(Denied::NotOwner)?;
     let (waiter, answer) = Waiter::new(ask.clone(), refusal);
     let before = queue.join(ask.who(), waiter).map_err(|_| Denied::Overloaded)?;
-    before.into_iter().for_each(Waiter::give_way);
+    match before {
+        Some(Left::Replaced(waiter)) => waiter.give_way(),
+        Some(Left::MadeRoom(mut waiter)) => waiter.answer(Err(Denied::Overloaded)),
+        None => {}
+    }
     Ok(Turn { shared, ask: ask.clone(), answer })
 }
 
@@ -67,7 +71,8 @@ pub(super) fn serve(
         }
         let until = waiting.kept_until().unwrap_or(Tick::at(now) + PLACE_LASTS);
         let waiter = &mut waiting.ask;
-        match looked_up.clone().and_then(|_| grant(shared, seats, uncommitted, &waiter.ask, (now, at), until)) {
+        let granted = looked_up.clone().and_then(|_| grant(shared, seats, uncommitted, &waiter.ask, (now, at), until));
+        match granted.map(|granted| Outcome::new(granted, uncommitted.durable_notice())) {
             Err(Denied::Refused(refusal)) if refusal.may_pass() => {
                 waiter.refusal = refusal;
                 Some(true)

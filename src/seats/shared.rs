@@ -1,6 +1,6 @@
 //! What all callers of a desk and its own tasks share.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -13,6 +13,8 @@ use super::proof::Proof;
 use crate::cluster::clock::Clock;
 use crate::domain::Instant;
 use crate::domain::license::name::LicenseName;
+use crate::domain::tick::Moment;
+use crate::machine::monotonic;
 use crate::observed::{Judged, Observed};
 
 pub(super) struct Shared {
@@ -28,6 +30,10 @@ pub(super) struct Shared {
     pub clock: Clock,
     pub ttl: Duration,
     pub budget: Mutex<Budget>,
+    /// Whether some License may have to wait for the budget.
+    pub is_strained: AtomicBool,
+    /// Notified when an entry is taken, so that there is room for more.
+    pub room: Notify,
     pub metrics: SeatMetrics,
 }
 
@@ -38,6 +44,24 @@ impl Shared {
 
     pub fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a write of the ledger, and what each License has in it.
+    pub fn spend<'l>(&self, bytes: usize, of: impl IntoIterator<Item = (&'l LicenseName, usize)>) {
+        let now = monotonic();
+        let mut budget = self.budget();
+        budget.spend(bytes, of, now);
+        self.is_strained.store(budget.is_strained(now), Ordering::Relaxed);
+    }
+
+    /// Whether a License has used more of the ledger than its share, so that nothing more is to be granted to it at present.
+    pub fn delays(&self, license: &LicenseName, now: Moment) -> bool {
+        self.is_strained.load(Ordering::Relaxed) && self.budget().delays(license, now)
+    }
+
+    /// Whether so many bytes of bases were written for a License that it is not to change them at present.
+    pub fn owes_too_much(&self, license: &LicenseName) -> bool {
+        self.is_strained.load(Ordering::Relaxed) && self.budget().owes_too_much(license, monotonic())
     }
 
     /// What a License grants at `now`. Returns an error if there is no such License.

@@ -96,7 +96,7 @@ async fn idle(shared: &Shared) {
 async fn sweep_forever(shared: &Shared) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        sweep(shared);
+        sweep(shared).await;
     }
 }
 

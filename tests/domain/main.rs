@@ -11,6 +11,7 @@
 //! | Who gets a seat? | `seats_test.rs`, and against brute force `seats_properties_test.rs` |
 //! | Whose seat is it? | `seats_takers_test.rs` |
 //! | Who waits for one? | `seats_queue_test.rs` |
+//! | What may one taker have of what all share? | `seats_shares_test.rs` |
 //! | What does the next owner of the ledger find? | `seats_journal_test.rs` |
 //!
 //! What a held seat takes in memory is tested by `tests/domain_seats_memory.rs`, which counts every allocation and so
@@ -24,5 +25,6 @@ mod members_test;
 mod seats_journal_test;
 mod seats_properties_test;
 mod seats_queue_test;
+mod seats_shares_test;
 mod seats_takers_test;
 mod seats_test;

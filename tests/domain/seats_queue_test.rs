@@ -1,7 +1,7 @@
 //! The queue for seats, compared with its simplest model: a list.
 
 use proptest::prelude::*;
-use seatkeeper::domain::seats::queue::{Full, MOST_QUEUED, PLACE_LASTS, Queue, Session};
+use seatkeeper::domain::seats::queue::{Full, Left, MOST_QUEUED, PLACE_LASTS, Queue, Session};
 use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::tick::Tick;
 
@@ -58,7 +58,7 @@ proptest! {
                         Some(one) => (one.1, one.2) = (number, None),
                         None => list.push((who, number, None)),
                     }
-                    prop_assert_eq!(queue.join(session(who), number), Ok(replaced));
+                    prop_assert_eq!(queue.join(session(who), number), Ok(replaced.map(Left::Replaced)));
                 }
                 Step::Ended(who) => {
                     queue.ended(&session(who), Tick(now));
@@ -109,7 +109,7 @@ fn no_more_than_a_thousand_wait_for_one_license_and_those_keep_their_places() {
         assert_eq!(queue.join(session(n), n), Ok(None));
     }
     assert_eq!(queue.join(session(MOST_QUEUED), 0), Err(Full));
-    assert_eq!(queue.join(session(7), 4711), Ok(Some(7)), "one who already waits may ask again");
+    assert_eq!(queue.join(session(7), 4711), Ok(Some(Left::Replaced(7))), "one who already waits may ask again");
     assert_eq!((queue.place(&session(7)), queue.len()), (Some(8), MOST_QUEUED));
     queue.leave(&session(0));
     assert_eq!(queue.join(session(MOST_QUEUED), 0), Ok(None));

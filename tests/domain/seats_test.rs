@@ -579,7 +579,7 @@ fn the_sessions_that_share_a_seat_are_limited() {
 /// nobody in the cluster would get a seat.
 #[test]
 fn the_seats_of_a_base_fit_into_an_object_whatever_the_names_of_those_who_share_them() {
-    let (mut server, long) = (Server::of(agents(10_000)), "%".repeat(252));
+    let (mut server, long) = (Server::of(agents(10_000)), "%".repeat(120));
     let name = |n: usize| format!("{long}{n}");
     let bases = |server: &Server| -> Vec<usize> {
         let lines = |base: u32| {

@@ -17,8 +17,13 @@ use crate::domain::license::key::MAX_SEATS;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
 
-/// The most sessions that may share a seat.
+/// The most sessions that may share a seat, of one taker and in all: nobody else keeps a user out with sessions in the
+/// user's name, unless it has eight takers for that.
 pub const MAX_SHARING: usize = 32;
+pub const MAX_SHARING_IN_ALL: usize = 8 * MAX_SHARING;
+/// The most seats of a License that are held at once if some of them are unlimited. Each takes memory and room in the
+/// ledger.
+pub const MAX_UNLIMITED: u64 = 100_000;
 
 /// A request, and all that its outcome depends on.
 pub(super) struct Decision<'d> {
@@ -214,9 +219,14 @@ impl Decision<'_> {
             return Err(self.refuse(place, 1));
         }
         let Some(slots) = self.table.slots(&pool.name) else { return Ok(None) };
-        let sharing = slots.on(seat.slot).count();
-        if sharing >= MAX_SHARING {
-            return Err(Refusal::TooManySessions { pool: pool.name.to_string(), limit: MAX_SHARING });
+        let (mut all, mut own) = (0, 0);
+        for held in slots.on(seat.slot) {
+            all += 1;
+            own += usize::from(held.taker == self.request.taker);
+        }
+        if own >= MAX_SHARING || all >= MAX_SHARING_IN_ALL {
+            let limit = if own >= MAX_SHARING { MAX_SHARING } else { MAX_SHARING_IN_ALL };
+            return Err(Refusal::TooManySessions { pool: pool.name.to_string(), limit });
         }
         if !slots.has_room(seat.slot, self.line_bytes()) {
             return Err(Refusal::InvalidRequest(format!(
@@ -231,6 +241,10 @@ impl Decision<'_> {
     fn take(&self, place: usize, count: u32) -> Result<Grant, Refusal> {
         if self.room(place, self.team(), None) < u64::from(count) {
             return Err(self.refuse(place, count));
+        }
+        if self.pool(place).limit.is_none() && self.table.in_use_at_all() + u64::from(count) > MAX_UNLIMITED {
+            let pool = self.pool(place).name.to_string();
+            return Err(Refusal::UnlimitedPoolFull { pool, limit: MAX_UNLIMITED });
         }
         let empty = Slots::default();
         let slots = self.table.slots(&self.pool(place).name).unwrap_or(&empty);

@@ -33,12 +33,21 @@ impl Session {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
+/// A request that no longer waits, because the session has sent another one, or because others have a share of the queue.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Left<A> {
+    Replaced(A),
+    MadeRoom(A),
+}
+
 /// The order of the waiters. `A` is what is kept of a request: its content, and the way to answer it.
 #[derive(Debug)]
 pub struct Queue<A> {
     /// By the number that each waiter drew.
     waiting: BTreeMap<u64, Waiting<A>>,
     numbers: BTreeMap<Session, u64>,
+    /// How many places each taker has.
+    places: BTreeMap<Option<Taker>, usize>,
     next: u64,
 }
 
@@ -60,7 +69,7 @@ impl<A> Waiting<A> {
 
 impl<A> Default for Queue<A> {
     fn default() -> Self {
-        Queue { waiting: BTreeMap::new(), numbers: BTreeMap::new(), next: 0 }
+        Queue { waiting: BTreeMap::new(), numbers: BTreeMap::new(), places: BTreeMap::new(), next: 0 }
     }
 }
 
@@ -74,19 +83,41 @@ impl<A> Queue<A> {
         self.waiting.len()
     }
 
-    /// Adds a session at the end. A session that already waits keeps its place, and its earlier request is returned.
-    pub fn join(&mut self, session: Session, ask: A) -> Result<Option<A>, Full> {
+    /// Adds a session at the end. A session that already waits keeps its place, and its earlier request is returned. If the
+    /// queue is full, the last waiter of the taker that has the most places makes room, unless that is the one that asks.
+    pub fn join(&mut self, session: Session, ask: A) -> Result<Option<Left<A>>, Full> {
         if let Some(waiting) = self.numbers.get(&session).and_then(|number| self.waiting.get_mut(number)) {
             waiting.kept_until = None;
-            return Ok(Some(std::mem::replace(&mut waiting.ask, ask)));
+            return Ok(Some(Left::Replaced(std::mem::replace(&mut waiting.ask, ask))));
         }
-        if self.waiting.len() >= MOST_QUEUED {
-            return Err(Full);
-        }
+        let own = self.places.get(&session.taker).copied().unwrap_or(0);
+        let made_room = match self.waiting.len() >= MOST_QUEUED {
+            true => Some(Left::MadeRoom(self.make_room_for(own).ok_or(Full)?)),
+            false => None,
+        };
+        self.places.insert(session.taker, own + 1);
         self.numbers.insert(session.clone(), self.next);
         self.waiting.insert(self.next, Waiting { session, ask, kept_until: None });
         self.next += 1;
-        Ok(None)
+        Ok(made_room)
+    }
+
+    /// Removes the last waiter of the taker that has the most places, if it has more than one that has one more than `own`.
+    fn make_room_for(&mut self, own: usize) -> Option<A> {
+        let (taker, _) =
+            self.places.iter().filter(|(_, places)| **places > own + 1).max_by_key(|(_, places)| **places)?;
+        let of_taker = self.waiting.values().rev().find(|waiting| waiting.session.taker == *taker);
+        let session = of_taker?.session.clone();
+        self.leave(&session)
+    }
+
+    fn gives_up_place(places: &mut BTreeMap<Option<Taker>, usize>, taker: Option<Taker>) {
+        if let Some(count) = places.get_mut(&taker) {
+            *count -= 1;
+            if *count == 0 {
+                places.remove(&taker);
+            }
+        }
     }
 
     /// The place of a session; 1 is next.
@@ -110,16 +141,18 @@ impl<A> Queue<A> {
     /// Removes a session from the queue, and returns its request.
     pub fn leave(&mut self, session: &Session) -> Option<A> {
         let number = self.numbers.remove(session)?;
+        Self::gives_up_place(&mut self.places, session.taker);
         self.waiting.remove(&number).map(|waiting| waiting.ask)
     }
 
     /// Removes the sessions whose places were kept only until now.
     pub fn forget(&mut self, now: Tick) {
-        let Queue { waiting, numbers, .. } = self;
+        let Queue { waiting, numbers, places, .. } = self;
         waiting.retain(|_, one| {
             let stays = one.kept_until.is_none_or(|until| now < until);
             if !stays {
                 numbers.remove(&one.session);
+                Self::gives_up_place(places, one.session.taker);
             }
             stays
         });
@@ -135,6 +168,7 @@ impl<A> Queue<A> {
                 Some(true) => {}
                 Some(false) => {
                     self.numbers.remove(&waiting.session);
+                    Self::gives_up_place(&mut self.places, waiting.session.taker);
                     self.waiting.remove(&number);
                 }
                 None => return,

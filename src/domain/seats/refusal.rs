@@ -17,6 +17,11 @@ pub enum Refusal {
         /// How many of those held are held under other Licenses.
         elsewhere: u64,
     },
+    /// The pool has no limit, and the License has as many seats in use as one may have.
+    UnlimitedPoolFull {
+        pool: String,
+        limit: u64,
+    },
     /// The licence has ended, and the demo seats, counted over all pools, are taken (I9).
     DemoSeatsExhausted {
         held: u64,
@@ -87,6 +92,7 @@ impl Refusal {
         match self {
             Refusal::NoLicense => "NoLicense",
             Refusal::SeatsExhausted { .. } => "SeatsExhausted",
+            Refusal::UnlimitedPoolFull { .. } => "UnlimitedPoolFull",
             Refusal::DemoSeatsExhausted { .. } => "DemoSeatsExhausted",
             Refusal::ReservedForTeam { .. } => "ReservedForTeam",
             Refusal::VersionNotEntitled { .. } => "VersionNotEntitled",
@@ -114,9 +120,10 @@ impl Refusal {
         match self {
             Refusal::SeatsExhausted { limit, asked, .. } => u64::from(*asked) <= *limit,
             Refusal::DemoSeatsExhausted { demo_seats, .. } => *demo_seats > 0,
-            Refusal::ReservedForTeam { .. } | Refusal::InUseOnOtherClient { .. } | Refusal::TooManySessions { .. } => {
-                true
-            }
+            Refusal::ReservedForTeam { .. }
+            | Refusal::InUseOnOtherClient { .. }
+            | Refusal::TooManySessions { .. }
+            | Refusal::UnlimitedPoolFull { .. } => true,
             _ => false,
         }
     }
@@ -148,6 +155,11 @@ impl fmt::Display for Refusal {
                 "{asked} seats were requested at once, but pool `{pool}` has {limit} and {held} are in use{}; request \
                  fewer",
                 OfThemElsewhere(*elsewhere)
+            ),
+            Refusal::UnlimitedPoolFull { pool, limit } => write!(
+                f,
+                "pool `{pool}` is unlimited, but at most {limit} seats of a License with such a pool are in use at once; \
+                 release some"
             ),
             Refusal::DemoSeatsExhausted { held, demo_seats } => write!(
                 f,

@@ -10,6 +10,8 @@ use super::taker::Taker;
 pub const MAX_COUNT: u32 = 1000;
 /// The longest name of a user, session, client or request, in bytes. A longer one is refused.
 pub const MAX_NAME_BYTES: usize = 256;
+/// The most bytes of all these names together. Each seat has them in the ledger, where a byte may take three.
+pub const MAX_NAMES_BYTES: usize = 512;
 
 /// A request for one or more seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,14 @@ impl<'r> Request<'r> {
             if name.is_some_and(|name| name.is_empty() || name.len() > MAX_NAME_BYTES) {
                 return Err(Refusal::InvalidRequest(format!("`{what}` must be 1 to {MAX_NAME_BYTES} bytes long")));
             }
+        }
+        let together: usize =
+            [self.user, Some(self.session), self.client, self.request].into_iter().flatten().map(str::len).sum();
+        if together > MAX_NAMES_BYTES {
+            return Err(Refusal::InvalidRequest(format!(
+                "`user`, `session`, `client` and `request` have {together} bytes together, and {MAX_NAMES_BYTES} are the \
+                 most: use shorter ones"
+            )));
         }
         match (1..=MAX_COUNT).contains(&self.count) {
             true => Ok(()),

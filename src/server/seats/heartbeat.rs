@@ -73,7 +73,7 @@ async fn keep(seats: &Seats, caller: &Caller, named: &[Seat]) -> Result<Heartbea
         evictable.extend(may.then_some(at));
     }
     if !evictable.is_empty() {
-        let of_others = evictable.iter().map(|at| &named[*at]);
+        let of_others: Vec<&Seat> = evictable.iter().map(|at| &named[*at]).collect();
         let again = seats.desk.heartbeat_of_others(of_others).await.map_err(|denied| Problem::from(&denied))?;
         evictable.into_iter().zip(again.kept).for_each(|(at, kept)| outcome.kept[at] = kept);
         outcome.unsure = outcome.unsure.or(again.unsure);

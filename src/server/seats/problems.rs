@@ -34,7 +34,17 @@ const REASONS: [(u16, &[&str]); 10] = [
     ),
     (404, &["UnknownLicense", "UnknownPool", "NotFound"]),
     (408, &["BodyTooSlow"]),
-    (409, &["SeatsExhausted", "DemoSeatsExhausted", "ReservedForTeam", "InUseOnOtherClient", "TooManySessions"]),
+    (
+        409,
+        &[
+            "SeatsExhausted",
+            "DemoSeatsExhausted",
+            "ReservedForTeam",
+            "InUseOnOtherClient",
+            "TooManySessions",
+            "UnlimitedPoolFull",
+        ],
+    ),
     (410, &["SeatLost"]),
     (413, &["BodyTooLarge"]),
     (429, &["Overloaded"]),
@@ -100,7 +110,8 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::DemoSeatsExhausted { .. }
         | Refusal::ReservedForTeam { .. }
         | Refusal::InUseOnOtherClient { .. }
-        | Refusal::TooManySessions { .. } => StatusCode::CONFLICT,
+        | Refusal::TooManySessions { .. }
+        | Refusal::UnlimitedPoolFull { .. } => StatusCode::CONFLICT,
         Refusal::UnknownPool { .. } => StatusCode::NOT_FOUND,
         Refusal::InvalidRequest(_)
         | Refusal::PoolRequired { .. }
@@ -161,7 +172,8 @@ mod tests {
             Refusal::UnknownPool { .. } => Refusal::UserRequired { pool: pool() },
             Refusal::UserRequired { .. } => Refusal::ClientRequired { pool: pool() },
             Refusal::ClientRequired { .. } => Refusal::TooManySessions { pool: pool(), limit: 1 },
-            Refusal::TooManySessions { .. } => Refusal::InvalidRequest(pool()),
+            Refusal::TooManySessions { .. } => Refusal::UnlimitedPoolFull { pool: pool(), limit: 1 },
+            Refusal::UnlimitedPoolFull { .. } => Refusal::InvalidRequest(pool()),
             Refusal::InvalidRequest(_) => return None,
         })
     }

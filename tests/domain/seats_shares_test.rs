@@ -1,0 +1,127 @@
+//! What one who may take seats of a License may have of what all who may share: places in the queue, sessions on a seat,
+//! room in memory and in the ledger.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant as Clock};
+
+use seatkeeper::domain::Instant;
+use seatkeeper::domain::license::entitlement::{Entitlement, PoolLimit, entitlement};
+use seatkeeper::domain::license::key::MAX_SEATS;
+use seatkeeper::domain::license::mode::Mode;
+use seatkeeper::domain::license::pool::PoolModel;
+use seatkeeper::domain::seats::hold::{Hold, Record};
+use seatkeeper::domain::seats::queue::{Full, Left, MOST_QUEUED, Queue, Session};
+use seatkeeper::domain::seats::refusal::Refusal;
+use seatkeeper::domain::seats::request::{MAX_NAME_BYTES, MAX_NAMES_BYTES, Request};
+use seatkeeper::domain::seats::roster::Members;
+use seatkeeper::domain::seats::seating::Seating;
+use seatkeeper::domain::seats::table::Table;
+use seatkeeper::domain::seats::taker::Taker;
+use seatkeeper::domain::seats::terms::SeatTerms;
+use seatkeeper::domain::tick::Tick;
+
+fn pod(name: &str) -> Option<Taker> {
+    Some(Taker::of("system:serviceaccount:centre:agents", Some("uid"), Some(name)))
+}
+
+fn seats_of(model: PoolModel, limit: Option<u64>) -> Seating {
+    let pool = PoolLimit { name: "pool".into(), model, limit };
+    let none = entitlement(&[], Instant::default());
+    let all = Entitlement { mode: Mode::Full, ever_licensed: true, pools: vec![pool], ..none };
+    Seating::new(Arc::new(SeatTerms::new(&all, &[], &[])), Arc::new(Members::unite(&[])), Instant::default())
+}
+
+fn takes(seating: &mut Seating, request: &Request) -> Result<(), Refusal> {
+    let grant = seating.decide(request, Instant::default())?;
+    seating.assume(&grant, request, Tick(100));
+    Ok(())
+}
+
+/// The attack: 1,000 sessions of one pod wait, and nobody else can.
+#[test]
+fn i2_a_pod_that_fills_the_queue_makes_room_for_the_others() {
+    let mut queue = Queue::default();
+    let session = |pod: Option<Taker>, n: usize| Session::of(None, &n.to_string(), pod);
+    for n in 0..MOST_QUEUED {
+        assert_eq!(queue.join(session(pod("hostile"), n), n), Ok(None));
+    }
+    assert_eq!(queue.join(session(pod("hostile"), MOST_QUEUED), 0), Err(Full), "for itself there is no room");
+    for n in 0..MOST_QUEUED / 2 {
+        let last = MOST_QUEUED - 1 - n;
+        assert_eq!(queue.join(session(pod("other"), n), n), Ok(Some(Left::MadeRoom(last))));
+    }
+    assert_eq!(queue.len(), MOST_QUEUED);
+    assert_eq!(queue.join(session(pod("other"), MOST_QUEUED), 0), Err(Full), "each has half of it");
+    assert_eq!(queue.join(session(pod("third"), 0), 0).map(|left| left.is_some()), Ok(true));
+    assert_eq!(queue.place(&session(pod("hostile"), 0)), Some(1), "those that wait longest keep their places");
+}
+
+/// The attack: 32 sessions in a user's name, and the user is locked out.
+#[test]
+fn i2_sessions_of_one_pod_do_not_lock_a_user_out() {
+    let mut seating = seats_of(PoolModel::Concurrent, Some(2));
+    let mut of = |name: &str, session: String| {
+        takes(&mut seating, &Request { user: Some("m.huber"), taker: pod(name), ..Request::of(&session) })
+    };
+    for n in 0..32 {
+        assert_eq!(of("hostile", format!("s{n}")), Ok(()));
+    }
+    let refused = of("hostile", "one-more".into());
+    assert!(matches!(refused, Err(Refusal::TooManySessions { limit: 32, .. })), "{refused:?}");
+    assert_eq!(of("own", "main".into()), Ok(()));
+}
+
+/// The attack: seats of an unlimited pool until memory and ledger are full.
+#[test]
+fn i2_an_unlimited_pool_has_a_bound_that_is_stated() {
+    let mut seating = seats_of(PoolModel::Unlimited, None);
+    let take = |seating: &mut Seating, n: u32, count| {
+        let session = format!("s{n}");
+        takes(seating, &Request { count, ..Request::of(&session) })
+    };
+    (0..100).for_each(|n| assert_eq!(take(&mut seating, n, 1_000), Ok(())));
+    let refused = take(&mut seating, 100, 1).unwrap_err();
+    assert_eq!(refused, Refusal::UnlimitedPoolFull { pool: "pool".into(), limit: 100_000 });
+    assert!(refused.may_pass() && refused.to_string().contains("release some"), "{refused}");
+    assert_eq!(take(&mut seating, 7, 1_000), Ok(()), "who has its seats asks again and gets them");
+}
+
+/// The attack: names as long as each may be, where each byte takes three in the ledger.
+#[test]
+fn i2_the_names_of_a_session_have_a_bound_together() {
+    let mut seating = seats_of(PoolModel::Concurrent, Some(10));
+    let long = "%".repeat(MAX_NAME_BYTES);
+    let two = Request { user: Some(&long), ..Request::of(&long) };
+    assert_eq!(takes(&mut seating, &two), Ok(()), "{MAX_NAMES_BYTES} bytes");
+    let three = Request { client: Some("c"), ..two };
+    let refused = takes(&mut seating, &Request { session: &long[1..], client: Some("ab"), ..three }).unwrap_err();
+    assert!(matches!(&refused, Refusal::InvalidRequest(why) if why.contains("513 bytes together")), "{refused}");
+}
+
+/// The attack: one user with very many sessions. To remove each used to take as long as there were others.
+#[test]
+fn i2_the_seats_of_a_user_come_free_in_linear_time() {
+    const SEATS: u32 = 100_000;
+    assert!(SEATS < MAX_SEATS);
+    let mut table = Table::default();
+    let pool: Arc<str> = "pool".into();
+    for slot in 0..SEATS {
+        let hold = Hold {
+            pool: pool.clone(),
+            slot,
+            user: Some("m.huber".into()),
+            session: "main".into(),
+            since: 0,
+            client: None,
+            request: None,
+            taker: None,
+        };
+        table.apply(&Record::Hold(hold), Tick(1));
+    }
+    let began = Clock::now();
+    let freed = table.release_user("m.huber");
+    assert_eq!(freed.len(), SEATS as usize);
+    freed.iter().rev().for_each(|record| table.apply(record, Tick::MIN));
+    assert_eq!(table.in_use_at_all(), 0);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
