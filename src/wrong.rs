@@ -28,6 +28,8 @@ pub enum Variant {
     RemovedFirst,
     /// An old key is revoked before the new one is there.
     RevokedFirst,
+    /// What a list of revoked keys said counts only as long as the list is there.
+    ListsNotKept,
     /// A key that is no longer granted is removed but not revoked.
     NotRevoked,
     /// Only the newest public key of an issuer is published.
@@ -112,6 +114,9 @@ impl Variant {
 
     /// Those of who took a seat.
     pub const OF_TAKERS: [Variant; 2] = [Variant::TakerIgnored, Variant::TakersNotNoted];
+
+    /// Those of lists of revoked keys.
+    pub const OF_LISTS: [Variant; 1] = [Variant::ListsNotKept];
 }
 
 #[cfg(feature = "known-wrong")]

@@ -618,7 +618,7 @@ fn a_key_for_another_product_is_refused_and_shown() {
 fn a_revoked_key_is_refused_and_a_bad_list_is_wrong_use() {
     let (desk, key_text) = signed(&claims());
     let key = seatkeeper::domain::license::jwk::read_signing_key(desk.read("keys/signing-key.pem").as_bytes()).unwrap();
-    let list = |serial: &str| Revocations { version: 1, iat: NBF, serials: [serial.to_owned()].into() };
+    let list = |serial: &str| Revocations { version: 1, iat: NBF, exp: None, serials: [serial.to_owned()].into() };
     desk.write("revoked.jwt", sign_revocations(&list("s1"), &key));
     let (exit, answer) = verify(&desk, &format!("--revoked revoked.jwt {IN_2026}"));
     assert_eq!((exit, &answer["reason"], &answer["claims"]["jti"]), (1, &json!("Revoked"), &json!("s1")));

@@ -63,6 +63,9 @@ condition_types! {
     SourceMissing,
     /// `spec.trust` is ignored, because the installation pins the trust or does not take it from Licenses.
     TrustRefused,
+    /// The list of revoked keys of a trusted signer is missing, older than before or expired, or cannot be kept. What was
+    /// revoked stays revoked, and nothing else is refused because of it.
+    RevocationsOutdated,
     /// More members need a seat than there are seats.
     RosterExceedsSeats,
     /// The operator knows what time it is.

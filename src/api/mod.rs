@@ -26,6 +26,10 @@ pub mod secret_type {
     pub const TRUST: &str = "seatkeeper.dev/trust";
     /// The signing key (`signing-key.pem`) and, optionally, `issuer`: the name for the claim `iss`.
     pub const ISSUER: &str = "seatkeeper.dev/issuer";
+    /// The keys of a Subscription that went to another namespace, one in each entry.
+    pub const ISSUED: &str = "seatkeeper.dev/issued";
+    /// What is kept of the lists of revoked keys, in the operator's own namespace.
+    pub const REVOCATIONS: &str = "seatkeeper.dev/revocations";
     /// The key with which the ids of seats are made, in the operator's own namespace.
     pub const SEAT_IDS: &str = "seatkeeper.dev/seat-ids";
     /// The certificate authority of the seat server, and its certificate, in the operator's own namespace.

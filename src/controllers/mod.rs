@@ -8,10 +8,12 @@
 //! | Which objects are to be looked at, and when? | `queue.rs` |
 //! | How is an object looked at, and what follows? | `runner.rs`, measured in `metrics.rs` |
 //! | What does a look at an object do? | `license/`, `subscription/`, `plan.rs`, `roster.rs` |
+//! | What is kept of lists of revoked keys? | `kept_lists.rs` |
 //! | In which order do caches, controllers and watches begin? | `wiring.rs` |
 //!
 //! **Architecture Invariant:** no step depends on having seen an event. Every reconcile starts from what exists.
 
+mod kept_lists;
 mod kind;
 mod kinds;
 pub mod license;

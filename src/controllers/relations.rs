@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::kind::{Changed, Name};
 use super::kinds::Controllers;
 use super::runner::{Controller, RunningKind};
-use crate::api::{License, mark};
+use crate::api::License;
 use crate::cluster::watch::{Change, Watch, all};
 use crate::observed::issuers::publisher;
 use crate::observed::namespaces::NamespaceMeta;
@@ -24,6 +24,8 @@ pub struct Watches {
     pub keys: Watch<Secret>,
     pub trusts: Watch<Secret>,
     pub issuers: Watch<Secret>,
+    pub issued: Watch<Secret>,
+    pub kept: Watch<Secret>,
     pub namespaces: Watch<NamespaceMeta>,
 }
 
@@ -32,7 +34,13 @@ pub fn watch(all: &Arc<Controllers>, other: Watches) {
     other.keys.start(feed(all, secret));
     other.trusts.start(feed(all, trust_secret));
     other.issuers.start(feed(all, secret));
+    other.issued.start(feed(all, secret));
+    other.kept.start(feed(all, kept_lists));
     watch_kind(all, &all.licenses, |all, license| {
+        // Lists are kept of the signers that Licenses trust.
+        if license.before != license.after {
+            all.with.observed.kept_lists.changed.notify_one();
+        }
         // A Subscription that delivers there, and Rosters for it: it exists now, or admits others than before.
         all.subscriptions.kind.look_at_referrers(&license.target());
         all.rosters.kind.look_at_referrers(&license.target());
@@ -78,7 +86,8 @@ fn secret(all: &Controllers, secret: &Secret) {
 fn trust_secret(all: &Controllers, trust: &Secret) {
     let observed = &all.with.observed;
     observed.built_trust.forget();
-    let pins = trust.namespace().as_deref() == Some(&observed.namespace) && trust.labels().contains_key(mark::PRODUCT);
+    observed.kept_lists.changed.notify_one();
+    let pins = observed.pins(trust);
     let revokes = trust.data.iter().flatten().any(|(entry, _)| entry == "revoked.jwt");
     if pins || revokes {
         all.licenses.kind.look_at_all();
@@ -86,6 +95,16 @@ fn trust_secret(all: &Controllers, trust: &Secret) {
         trusting(all, trust).for_each(|license| all.licenses.kind.queue.add(license));
     }
     secret(all, trust);
+}
+
+/// What is kept of lists of revoked keys. It was read or set back, perhaps by somebody else.
+fn kept_lists(all: &Controllers, kept: &Secret) {
+    let observed = &all.with.observed;
+    observed.kept_lists.changed.notify_one();
+    if observed.kept_lists.note(kept) {
+        observed.built_trust.forget();
+        all.licenses.kind.look_at_all();
+    }
 }
 
 /// The Licenses that trust the issuer whose keys this Secret publishes.
@@ -109,6 +128,8 @@ fn everything(all: &Controllers) {
         return;
     }
     all.with.observed.built_trust.forget();
+    all.with.observed.read_kept_lists();
+    all.with.observed.kept_lists.changed.notify_one();
     all.each().iter().for_each(|kind| kind.read_references());
     if wrong::is(NoCatchUp) && !led {
         return;

@@ -2,17 +2,18 @@
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Client;
+use kube::{Api, Client};
 use kube::runtime::watcher;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::kept_lists;
 use super::kinds::{Controllers, Kinds, Whose};
 use super::relations::{self, Watches};
 use super::runner::Surroundings;
 use crate::api::secret_type;
 use crate::cluster::scope::Scope;
-use crate::cluster::watch::cache_of;
+use crate::cluster::watch::{cache, cache_of};
 use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::observed::Observed;
 use crate::observed::enrolment::Enrolment;
@@ -58,6 +59,10 @@ impl Caches {
         // What the installation pins is in the operator's own namespace.
         let (trusts, watch_trusts) = secrets(secret_type::TRUST, &whose.customer.and(namespace));
         let (issuers, watch_issuers) = secrets(secret_type::ISSUER, &whose.vendor);
+        let (issued, watch_issued) = secrets(secret_type::ISSUED, &whose.vendor);
+        // Only those in its own namespace: anybody can make a Secret of that type elsewhere.
+        let of_kept = watcher::Config::default().fields(&format!("type={}", secret_type::REVOCATIONS));
+        let (kept, watch_kept) = cache(Api::<Secret>::namespaced(client.clone(), namespace), of_kept);
         let (namespaces, watch_namespaces) = cache_of(whose.customer.namespaces(client));
         let rosters = &kinds.rosters;
         let queue = rosters.queue.clone();
@@ -76,6 +81,9 @@ impl Caches {
             keys,
             trusts,
             issuers,
+            issued,
+            kept,
+            kept_lists: Arc::default(),
             contract_issuers: Arc::new(contract_issuers),
             enrolment: Arc::new(enrolment),
             holdings: Arc::default(),
@@ -83,8 +91,14 @@ impl Caches {
             keyrings: Arc::default(),
             built_trust: Arc::default(),
         };
-        let watches =
-            Watches { keys: watch_keys, trusts: watch_trusts, issuers: watch_issuers, namespaces: watch_namespaces };
+        let watches = Watches {
+            keys: watch_keys,
+            trusts: watch_trusts,
+            issuers: watch_issuers,
+            issued: watch_issued,
+            kept: watch_kept,
+            namespaces: watch_namespaces,
+        };
         Caches { observed, kinds, watches }
     }
 }
@@ -104,10 +118,12 @@ impl Wiring {
     /// Returns once every cache has listed. An error means that a watch has ended, which none does.
     pub async fn synced(&self) {
         let o = &self.0.with.observed;
-        let secrets = [&o.keys, &o.trusts, &o.issuers].map(|secrets| secrets.wait_until_ready());
+        let secrets = [&o.keys, &o.trusts, &o.issuers, &o.issued, &o.kept].map(|secrets| secrets.wait_until_ready());
         let kinds = self.0.each();
         let kinds = kinds.iter().map(|kind| kind.synced());
         let _ = tokio::join!(join_all(secrets), join_all(kinds), o.namespaces.wait_until_ready());
+        // No key is judged by the lists alone.
+        o.read_kept_lists();
     }
 
     /// Finds out which License has each grant that several claim. Call before anything is judged.
@@ -123,6 +139,7 @@ impl Wiring {
             _ = work => {}
             () = self.watch_clock() => {}
             () = self.0.licenses.controller.watch_desk() => {}
+            () = kept_lists::keep(&self.0) => {}
         }
     }
 

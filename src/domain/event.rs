@@ -34,6 +34,9 @@ words! {
     TrustPinned,
     /// License: the installation does not let Licenses say whom to trust, so spec.trust is not used. Have it pin the keys.
     TrustNotAllowed,
+    /// License: the list of revoked keys of a signer that it trusts is missing, older than before or expired, or cannot be
+    /// kept. The message names the signer.
+    RevocationsOutdated,
     /// License: a Secret that it names is missing or wrong, while other keys keep it licensed.
     SourceMissing,
     /// License: it waits for a Secret. The message names it.

@@ -67,6 +67,17 @@ words! {
     TrustMissing,
     /// A file of a trust Secret cannot be used. Put the vendor's jwks.json or revoked.jwt in again.
     TrustInvalid,
+    /// The list of revoked keys of a trusted signer is gone. What it revoked stays revoked. Put revoked.jwt back.
+    RevocationsMissing,
+    /// The list of revoked keys of a trusted signer is older than one that was read before. What that one revoked stays
+    /// revoked. Put the newer revoked.jwt back.
+    RevocationsOlder,
+    /// The list of revoked keys of a trusted signer has expired. It still counts. Ask the vendor for the newest
+    /// revoked.jwt.
+    RevocationsExpired,
+    /// There is no room to keep all revoked serials of a trusted signer. They count only as long as the list is there. Have
+    /// the installation pin the signer, which then has room of its own.
+    RevocationsNotKept,
     /// The Secret has no entry of that name. Add the entry, or name one that exists.
     EntryMissing,
     /// The License names more keys than are read, and those beyond do not count. Remove keys that have ended.

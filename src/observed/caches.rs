@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::enrolment::Enrolment;
 use super::holdings::Holdings;
 use super::issuers::Issuers;
+use super::kept_lists::KeptLists;
 use super::keyrings::Keyrings;
 use super::namespaces::{self, NamespaceMeta};
 use super::trust::BuiltTrust;
@@ -34,6 +35,12 @@ pub struct Observed {
     pub keys: Store<Secret>,
     pub trusts: Store<Secret>,
     pub issuers: Store<Secret>,
+    /// The keys of Subscriptions that went to other namespaces.
+    pub issued: Store<Secret>,
+    /// The Secrets that hold what is kept of lists of revoked keys, in the operator's own namespace.
+    pub kept: Store<Secret>,
+    /// What these Secrets hold.
+    pub kept_lists: Arc<KeptLists>,
     /// The issuers of the Subscriptions that deliver to each License.
     pub contract_issuers: Arc<Issuers>,
     /// The people on the Rosters of each License.
@@ -77,6 +84,20 @@ impl Observed {
     /// The labels of a namespace; `None` if it does not exist.
     pub fn labels(&self, namespace: &str) -> Option<Labels> {
         namespaces::labels(&self.namespaces, namespace)
+    }
+
+    /// Reads what is kept of lists of revoked keys from its cache. Returns whether anything in it was not known.
+    pub fn read_kept_lists(&self) -> bool {
+        let is_new = all(&self.kept).iter().fold(false, |is_new, secret| self.kept_lists.note(secret) | is_new);
+        if is_new {
+            self.built_trust.forget();
+        }
+        is_new
+    }
+
+    /// Whether a Secret is in the operator's namespace and pins the trust of a product.
+    pub fn pins(&self, secret: &Secret) -> bool {
+        secret.namespace().as_deref() == Some(&self.namespace) && secret.labels().contains_key(mark::PRODUCT)
     }
 
     /// The Secrets in the operator's namespace that pin the trust of `product`. If there are any, they alone count.

@@ -18,6 +18,8 @@ use crate::domain::seats::terms::{Assignment, Reservation, SeatTerms};
 /// What a License grants at an instant, and from what.
 pub struct Judged {
     pub uid: String,
+    /// The time at which it was judged (`Reading::time`).
+    pub at: Instant,
     pub reading: Reading,
     /// Its product, as in the grants.
     pub product: Arc<str>,
@@ -38,12 +40,16 @@ impl Judged {
     pub fn of(license: &License, mut reading: Reading, observed: &Observed, now: Instant) -> Self {
         let me = Claimant::of(license, &reading.trust);
         refuse_in_use_elsewhere(&mut reading.keys, |grant| observed.holdings.earlier_claimant(grant, &me));
-        let entitlement = entitlement(&reading.keys, now);
+        let at = reading.time(now);
+        let entitlement = entitlement(&reading.keys, at);
+        let clock_catches_up = Some(at).filter(|at| *at > now);
+        let next = [next_wake(&reading.keys, at), reading.trust.next_expiry(at), clock_catches_up];
         Judged {
             uid: license.uid().unwrap_or_default(),
             terms: Arc::new(terms(license, &entitlement)),
             people: observed.enrolment.people(license),
-            next: next_wake(&reading.keys, now),
+            next: next.into_iter().flatten().min(),
+            at,
             product: product_id(&license.spec.product),
             grants: grants_of(&reading.keys),
             entitlement,

@@ -20,6 +20,15 @@ pub struct Keyring {
     pub is_published: bool,
 }
 
+impl Keyring {
+    /// Adds what is kept of the lists of this issuer, so that the next list says it again.
+    pub fn recall(&mut self, kept: &Revocations) {
+        self.revocations.unite(kept);
+        let signer = thumbprint(&self.key.verifying_key());
+        self.trust.recall(&signer, kept);
+    }
+}
+
 /// The most keyrings kept. As with [`Verified`](super::verified::Verified), dropping all of them now and then costs
 /// little.
 const MOST: usize = 10_000;

@@ -8,6 +8,7 @@
 //! | Which License counts, if several have the same keys? | `holdings.rs` |
 //! | Whom does a License trust? | `reading.rs` chooses, `trust.rs` reads the Secrets |
 //! | Which issuers does a License trust because of its contracts? | `issuers.rs` |
+//! | What was revoked by lists that are gone or older now? | `kept_lists.rs` |
 //! | Which keys were verified before? | `verified.rs` |
 //! | What do an issuer's Secrets hold? | `keyrings.rs` |
 //! | Which keys does a License present, and what is wrong with its sources? | `reading.rs` |
@@ -18,6 +19,7 @@ pub mod enrolment;
 pub mod holdings;
 pub mod issuers;
 mod judged;
+pub mod kept_lists;
 pub mod keyrings;
 pub mod namespaces;
 pub mod reading;

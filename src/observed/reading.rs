@@ -10,13 +10,15 @@ use crate::api::license::{IssuerStatus, KeySource};
 use crate::api::{License, secret_type};
 use crate::cluster::client::CallError;
 use crate::cluster::secrets;
+use crate::domain::Instant;
 use crate::domain::fault::Fault;
 use crate::domain::license::allowance::Allowance;
 use crate::domain::license::entitlement::{Presentation, Presented, present};
 use crate::domain::license::key::claimed_grant;
-use crate::domain::license::trust::Trust;
+use crate::domain::license::trust::{Trust, believed_issue};
 use crate::domain::license::whom_to_trust::{Says, who_says};
 use crate::domain::reason::Reason;
+use crate::domain::trusted_time::TOLERANCE;
 
 /// The keys of a License and what could not be read.
 pub struct Reading {
@@ -26,6 +28,8 @@ pub struct Reading {
     /// Secrets that no cache has: type, name and the field that names each.
     missing: Vec<(&'static str, String, String)>,
     namespace: String,
+    /// Who says whom the License trusts.
+    pub says: Says,
     /// Whom the License trusts.
     pub trust: Arc<Trust>,
     /// The issuers of the Subscriptions that deliver to the License, or did.
@@ -42,6 +46,7 @@ impl Reading {
             faults: Vec::new(),
             missing: Vec::new(),
             namespace,
+            says: Says::Subscriptions,
             trust: Arc::default(),
             issuers: Vec::new(),
             own_trust_unused: None,
@@ -72,12 +77,21 @@ impl Reading {
         reading
     }
 
+    /// The time at which the License is judged: never more than a moment before the latest time at which anything was
+    /// signed that counts here. Only signers that the License trusts bear on it, so nobody moves the clock of others, and only
+    /// keys that are there and not refused, so a signer can take back a time that was wrong.
+    pub fn time(&self, now: Instant) -> Instant {
+        let sound = self.keys.iter().filter(|key| key.refusal.is_none()).filter_map(|key| key.claims.as_ref());
+        let signed = sound.filter_map(|claims| believed_issue(claims.iat)).chain(self.trust.latest_list());
+        signed.max().filter(|signed| *signed > now + TOLERANCE).unwrap_or(now)
+    }
+
     /// Whom the License trusts, as the installation, the License or its Subscriptions say.
     fn trust(&mut self, license: &License, observed: &Observed) -> Arc<Trust> {
         let pins = observed.pinned_trust(&license.spec.product);
         let own = license.spec.trust.as_ref();
         let (says, unused) = who_says(!pins.is_empty(), own.is_some(), observed.trust_from_licenses);
-        self.own_trust_unused = unused;
+        (self.says, self.own_trust_unused) = (says, unused);
         let (issuers, published) = observed.contract_issuers.of(license, &observed.trusts).into_iter().unzip();
         self.issuers = issuers;
         let chosen = match says {
@@ -88,7 +102,7 @@ impl Reading {
         if says == Says::Subscriptions && chosen.is_empty() && !license.spec.keys.is_empty() {
             self.faults.push(nobody_trusted(unused, &license.spec.product));
         }
-        let (trust, faults) = observed.built_trust.of(&chosen, &observed.trusts);
+        let (trust, faults) = observed.built_trust.of(&chosen, &observed.trusts, &observed.kept_lists);
         self.faults.extend(faults);
         trust
     }

@@ -1,7 +1,7 @@
 //! Whom to trust, from trust Secrets.
 //!
 //! A `revoked.jwt` counts in any trust Secret of the cluster if a trusted key signed it. The signature makes it count,
-//! so it need not be copied to each namespace.
+//! so it need not be copied to each namespace. What is kept of lists that are gone counts as well.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -9,6 +9,7 @@ use kube::runtime::reflector::store::Store;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::kept_lists::KeptLists;
 use crate::cluster::watch::all;
 use crate::domain::fault::Fault;
 use crate::domain::license::jwk::read_jwks;
@@ -37,8 +38,9 @@ impl BuiltTrust {
         state.built.clear();
     }
 
-    /// The trust that `secrets` state, with the lists of revoked keys in `all_trusts` that it signed.
-    pub fn of(&self, secrets: &[Arc<Secret>], all_trusts: &Store<Secret>) -> Built {
+    /// The trust that `secrets` state, with the lists of revoked keys in `all_trusts` that it signed, and what is
+    /// `kept` of earlier ones.
+    pub fn of(&self, secrets: &[Arc<Secret>], all_trusts: &Store<Secret>, kept: &KeptLists) -> Built {
         let name = |secret: &Arc<Secret>| format!("{:?}", (secret.uid(), secret.resource_version()));
         let key: String = secrets.iter().map(name).collect();
         let generation = {
@@ -48,7 +50,8 @@ impl BuiltTrust {
             }
             state.generation
         };
-        let (trust, faults) = build(secrets, all_trusts);
+        let (mut trust, faults) = build(secrets, all_trusts);
+        kept.recall(&mut trust);
         let built = (Arc::new(trust), faults);
         let mut state = self.lock();
         // A Secret that changed while this was built may be missing from it, with what it revokes.

@@ -18,6 +18,7 @@ use super::proof::PROOF_LASTS;
 use super::shared::Shared;
 use super::tag_key::read_or_make;
 use crate::domain::license::name::LicenseName;
+use crate::domain::license::trust::believed_issue;
 use crate::domain::seats::elsewhere::Draws;
 use crate::domain::seats::hold::Record;
 use crate::domain::seats::journal::{Incomplete, LedgerContents};
@@ -112,7 +113,12 @@ async fn forget_ttl_before(shared: &Shared, all_know: Moment) {
 
 /// Takes over the ledger. Returns the time at which the last holder stops relying on what a previous owner granted.
 async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerError> {
-    let LedgerContents { mut journal, holds, grants, incomplete } = ledger.seal(shared.ttl).await?;
+    let found = ledger.seal(shared.ttl).await?;
+    // The ledger knows what time it was, also when the Lease no longer says so.
+    if let Some(latest) = found.latest().and_then(believed_issue) {
+        shared.clock.remember(latest);
+    }
+    let LedgerContents { mut journal, holds, grants, incomplete } = found;
     let tagger = read_or_make(ledger, shared.clock.now().at).await?;
     // Between taking the Lease and sealing, another replica may have taken both and granted seats: then this seal has
     // only fenced that replica's writes, not the answers it gives from memory, and nothing may be granted here. The

@@ -582,7 +582,7 @@ proptest! {
 fn presented(ledger: &Ledger) -> Vec<Presented> {
     let (key, _) = signing_key_pem(&[7; 32]).unwrap();
     let mut trust = Trust::new([key.verifying_key()]);
-    let list = Revocations { version: 1, iat: 0, serials: ledger.revoked.clone() };
+    let list = Revocations { version: 1, iat: 0, exp: None, serials: ledger.revoked.clone() };
     trust.heed(sign_revocations(&list, &key).as_bytes()).unwrap();
     let to = Presentation { product: "innoacd", cluster: "uid", trust: &trust };
     ledger

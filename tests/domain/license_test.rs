@@ -337,7 +337,7 @@ fn keys_of_a_rotation_are_trusted_side_by_side_and_revocations_of_both_are_unite
         assert!(verify_key(sign_key(&some_claims(), key).as_bytes(), &trust).is_ok());
     }
     for (key, serial) in [(&old, "a"), (&new, "b")] {
-        let list = Revocations { version: 1, iat: 0, serials: [serial.to_owned()].into() };
+        let list = Revocations { version: 1, iat: 0, exp: None, serials: [serial.to_owned()].into() };
         trust.heed(sign_revocations(&list, key).as_bytes()).unwrap();
     }
     assert!(trust.is_revoked("a") && trust.is_revoked("b") && !trust.is_revoked("c"));

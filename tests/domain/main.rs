@@ -7,6 +7,7 @@
 //! | When does a contract renew, and which keys does it owe? | `contract_test.rs` |
 //! | What do keys grant, and what time is it? | `license_test.rs` |
 //! | What do keys that are made to mislead or to take long? | `hostile_keys_test.rs` |
+//! | What counts of lists of revoked keys that are gone? | `kept_lists_test.rs` |
 //! | Are the seats enough for the members? | `members_test.rs` |
 //! | Who gets a seat? | `seats_test.rs`, and against brute force `seats_properties_test.rs` |
 //! | Whose seat is it? | `seats_takers_test.rs` |
@@ -20,6 +21,7 @@
 mod calendar_test;
 mod contract_test;
 mod hostile_keys_test;
+mod kept_lists_test;
 mod license_test;
 mod members_test;
 mod seats_journal_test;

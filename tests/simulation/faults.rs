@@ -173,7 +173,7 @@ impl Shared {
 }
 
 /// The lists of the operator's caches: `LISTS`, then those of every other kind with a status, which shows that the operator
-/// looks at it. A list that is missing stops the first run in which a restarted operator asks for it.
+/// looks at it, and `MORE_LISTS`. A list that is missing stops the first run in which a restarted operator asks for it.
 pub fn lists() -> impl Iterator<Item = (String, &'static str)> {
     let with_status = |crd: &&Value| !crd["spec"]["versions"][0]["subresources"]["status"].is_null();
     let path = |crd: &Value| {
@@ -184,8 +184,18 @@ pub fn lists() -> impl Iterator<Item = (String, &'static str)> {
     static KINDS: LazyLock<Vec<Value>> = LazyLock::new(crds::all);
     let kinds = KINDS.iter().filter(with_status).map(path);
     let others = kinds.filter(|path| LISTS.iter().all(|(known, _)| known != path)).map(|path| (path, ""));
-    LISTS.into_iter().map(|(path, query)| (path.to_owned(), query)).chain(others)
+    LISTS
+        .into_iter()
+        .map(|(path, query)| (path.to_owned(), query))
+        .chain(others)
+        .chain(MORE_LISTS.map(|(path, query)| (path.to_owned(), query)))
 }
+
+/// The lists that were added since, after all others.
+const MORE_LISTS: [(&str, &str); 2] = [
+    ("/api/v1/secrets", "fieldSelector=type%3Dseatkeeper.dev%2Fissued"),
+    ("/api/v1/namespaces/default/secrets", "fieldSelector=type%3Dseatkeeper.dev%2Frevocations"),
+];
 
 /// The lists for which dice are thrown first, in an order that stays: a seed is the same world in every version. The first
 /// four are those of what a person sees at the end.

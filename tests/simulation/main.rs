@@ -32,6 +32,7 @@
 //! | `proof_test.rs`, `lost_test.rs` | what an owner of the ledger may answer when another may own it |
 //! | `moved_grants_test.rs` | keys that move between Licenses while seats are held |
 //! | `contested_test.rs` | Licenses that present keys of the same grant |
+//! | `revocations_test.rs` | a list of revoked keys that is deleted or put back to an older one |
 //! | `shown_test.rs` | what a License shows of its seats |
 //! | `takers_test.rs` | a seat that others name, under two owners; desks that let them: each is caught |
 //! | `on_demo_test.rs` | sessions when demo mode begins |
@@ -59,6 +60,7 @@ mod queue_test;
 mod rate_test;
 mod repeat_test;
 mod replicas;
+mod revocations_test;
 mod run;
 mod scenarios;
 mod schedule;

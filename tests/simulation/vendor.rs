@@ -218,7 +218,7 @@ async fn revoke(shared: &Shared, n: usize) {
         .find(|(key, _)| published.kids.contains(&thumbprint(&key.verifying_key())))
         .expect("the operator publishes a key of the vendor");
     let all = published.revoked.into_iter().chain([serials]).collect();
-    let list = sign_revocations(&Revocations { version: 1_000, iat: 0, serials: all }, &key);
+    let list = sign_revocations(&Revocations { version: 1_000, iat: 0, exp: None, serials: all }, &key);
     let body = json!({"data": {"revoked.jwt": BASE64_STANDARD.encode(list)}});
     let now = must(&shared.api, Method::PATCH, &path, Some(&body)).await;
     let mut state = shared.lock();

@@ -1,5 +1,6 @@
 //! The License controller: reads the keys a License points at and shows what they grant now.
 
+mod audit;
 mod metrics;
 mod notes;
 mod seats_in_use;
@@ -26,6 +27,7 @@ use crate::observed::holdings::Claimant;
 use crate::observed::reading::{Reading, claimed_grants};
 use crate::observed::references::target;
 use crate::wrong::{self, Variant::DeletedStillGrants};
+use audit::TrustAudit;
 use metrics::LicenseMetrics;
 use status::{SHOWN_CONTESTING, Shown};
 use sufficiency::OnRosters;
@@ -35,6 +37,7 @@ pub struct LicenseController {
     kind: Arc<Kind<License>>,
     with: Surroundings,
     metrics: LicenseMetrics,
+    audit: TrustAudit,
 }
 
 impl Controller for LicenseController {
@@ -44,7 +47,7 @@ impl Controller for LicenseController {
     fn new(kind: &Arc<Kind<License>>, with: &Surroundings) -> Self {
         let metrics = LicenseMetrics::default();
         with.metrics.export(|registry| metrics.register(registry));
-        LicenseController { kind: kind.clone(), with: with.clone(), metrics }
+        LicenseController { kind: kind.clone(), with: with.clone(), metrics, audit: TrustAudit::default() }
     }
 
     /// The Secrets with its keys and its trust.
@@ -79,13 +82,14 @@ impl Controller for LicenseController {
         let judged = Judged::of(license, reading, observed, now.at);
         // 6. Show.
         let on_rosters = OnRosters::of(license, &judged, observed, now.at);
-        let next = next_transition(&judged.reading.keys, now.at);
+        let next = next_transition(&judged.reading.keys, judged.at);
         let (uses, held_under) = (desk.in_use(&name), desk.held_under(&name));
         let me = Claimant::of(license, &judged.reading.trust);
         let contested_by = observed.holdings.contesting(&judged.grants, &me, SHOWN_CONTESTING);
         let shown = Shown { judged: &judged, next, on_rosters: on_rosters.as_ref(), uses, held_under, contested_by };
         let status = status::of(license, &shown, before, now);
         self.metrics.show(license, &status);
+        self.audit.note(&name, &judged);
         let membership = on_rosters.and_then(|on_rosters| on_rosters.next_change);
         Ok(Look {
             notes: notes::of(before, &status),
@@ -102,6 +106,7 @@ impl Controller for LicenseController {
         }
         self.metrics.forget(license);
         self.with.observed.enrolment.forget(license);
+        license.uid().iter().for_each(|uid| self.audit.forget(uid));
         for other in license.uid().iter().flat_map(|uid| self.with.observed.holdings.release(uid)) {
             self.kind.queue.add(other);
         }

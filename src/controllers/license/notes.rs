@@ -49,6 +49,7 @@ pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
         false => Happening::TrustPinned,
     };
     alarm(ConditionType::TrustRefused, true, trust);
+    alarm(ConditionType::RevocationsOutdated, true, Happening::RevocationsOutdated);
     alarm(ConditionType::SourceMissing, true, Happening::SourceMissing);
     alarm(ConditionType::Reconciling, true, Happening::Waiting);
     alarm(ConditionType::ClockTrusted, false, Happening::ClockNotTrusted);

@@ -211,7 +211,7 @@ fn conditions(
     let demo =
         if in_demo { format!("{} seats across all pools", granted.demo_seats) } else { "not in demo mode".into() };
     list.set(ConditionType::InDemo, in_demo, if in_demo { Reason::Demo } else { Reason::NotInDemo }, demo);
-    expiring_soon(&mut list, granted, now.at);
+    expiring_soon(&mut list, granted, shown.judged.at);
     key_refused(&mut list, reading, granted);
     if !shown.contested_by.is_empty() {
         let message = format!(
@@ -220,13 +220,16 @@ fn conditions(
         );
         list.set(ConditionType::Contested, true, Reason::PresentedElsewhere, message);
     }
+    if let Some((reason, message)) = reading.trust.outdated_lists(shown.judged.at) {
+        list.set(ConditionType::RevocationsOutdated, true, reason, message);
+    }
     if let Some(on_rosters) = shown.on_rosters {
         on_rosters.say(&mut list);
     }
     if let Some(reason) = reading.own_trust_unused {
         list.set(ConditionType::TrustRefused, true, reason, own_trust_unused(reason, &license.spec.product));
     }
-    clock_trusted(&mut list, license, reading, now);
+    clock_trusted(&mut list, license, shown.judged, now);
     list.into_list()
 }
 
@@ -312,20 +315,21 @@ fn key_refused(list: &mut Conditions, reading: &Reading, granted: &Entitlement) 
     list.set(ConditionType::KeyRefused, true, first.reason(), message);
 }
 
-fn clock_trusted(list: &mut Conditions, license: &License, reading: &Reading, now: Now) {
+fn clock_trusted(list: &mut Conditions, license: &License, judged: &Judged, now: Now) {
     let created = license.metadata.creation_timestamp.as_ref();
     let created = created.and_then(|time| chrono::DateTime::from_timestamp(time.0.as_second(), 0));
-    let issued = reading
-        .keys
-        .iter()
-        .filter(|key| key.refusal.is_none())
-        .filter_map(|key| key.claims.as_ref())
-        .map(|c| c.issued_at());
-    let ahead = issued.chain(created).any(|at| at > now.at + TOLERANCE);
+    let is_judged_ahead = judged.at > now.at;
+    let ahead = is_judged_ahead || created.is_some_and(|at| at > now.at + TOLERANCE);
     match now.doubt {
         Some(doubt) => list.set(ConditionType::ClockTrusted, false, doubt.reason(), doubt.message()),
         None if ahead => {
-            let message = "a key or this License is dated later than the clock; check NTP here and at the vendor";
+            let message = match is_judged_ahead {
+                true => {
+                    "a key or a list of revoked keys is dated later than the clock; the licence is judged at that time until \
+                     the clock has passed it. Check NTP here and at the vendor"
+                }
+                false => "this License is dated later than the clock; check NTP here and at the vendor",
+            };
             list.set(ConditionType::ClockTrusted, false, Reason::ClockBehind, message);
         }
         None => list.set(

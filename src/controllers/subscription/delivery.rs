@@ -10,6 +10,7 @@ use kube::{Api, ResourceExt};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::issued::{Issued, issued_secret_name};
 use super::issuer::Issuer;
 use crate::api::common::{SecretRef, SecretSource};
 use crate::api::delivery::{license_of, takes_keys_of};
@@ -69,9 +70,10 @@ struct Place {
 pub fn secrets_of(subscription: &Subscription) -> Vec<String> {
     let own = subscription.namespace().unwrap_or_default();
     let kept = target("Secret", &own, &kept_secret_name(subscription));
+    let issued = target("Secret", &own, &issued_secret_name(subscription));
     let delivered =
         license_of(subscription).map(|(namespace, _)| target("Secret", &namespace, &license_secret_name(subscription)));
-    delivered.into_iter().chain([kept]).collect()
+    delivered.into_iter().chain([kept, issued]).collect()
 }
 
 fn license_secret_name(subscription: &Subscription) -> String {
@@ -121,10 +123,12 @@ pub async fn carry_out(
         done.not_issued = Some(not_kept(error)?);
         return Ok(done);
     }
+    let mut issued = Issued::of(subscription, owner(subscription), label(subscription), observed);
     let places = match places(subscription, contract, observed) {
         Ok(places) => places,
         Err(fault) => {
             done.not_delivered = Some(fault);
+            settle(&mut issued, &keys, &mut issuer, observed, now, &mut done).await?;
             return Ok(done);
         }
     };
@@ -134,17 +138,36 @@ pub async fn carry_out(
             .filter(|key| place.product.as_ref().is_none_or(|product| *product == key.aud))
             .cloned()
             .collect();
-        if let Err(error) = deliver(subscription, place, &of_place, &mut issuer, observed, now, &mut done).await {
+        let delivery = Delivery { place, wanted: &of_place, observed, now };
+        if let Err(error) = deliver(subscription, &delivery, &mut issued, &mut issuer, &mut done).await {
             done.not_delivered = Some(not_kept(error)?);
         }
     }
-    done.revoked = issuer.trust().revoked().clone();
+    settle(&mut issued, &keys, &mut issuer, observed, now, &mut done).await?;
     done.keys.sort_by(|a, b| (a.iat, a.nbf, &a.jti).cmp(&(b.iat, b.nbf, &b.jti)));
     done.keys.dedup_by(|a, b| a.jti == b.jti);
     if let Some(fault) = make_license(subscription, contract, observed).await? {
         done.not_delivered = Some(fault);
     }
     Ok(done)
+}
+
+/// Revokes keys that went to another namespace, wherever they are now.
+async fn settle(
+    issued: &mut Issued,
+    wanted: &[Claims],
+    issuer: &mut Issuer,
+    observed: &Observed,
+    now: Instant,
+    done: &mut Done,
+) -> Result<(), CallError> {
+    let is_delivered = done.not_delivered.is_none() && done.not_issued.is_none();
+    match issued.settle(wanted, is_delivered, issuer, observed, now).await {
+        Ok(revoked) => done.newly_revoked += revoked,
+        Err(error) => done.not_delivered = Some(not_kept(error)?),
+    }
+    done.revoked = issuer.trust().revoked().clone();
+    Ok(())
 }
 
 /// A Secret of another owner is a fault to show; a failed call is an error, so that it is tried again.
@@ -180,13 +203,19 @@ fn places(subscription: &Subscription, contract: &Contract, observed: &Observed)
     Ok(if others || asked { vec![to_license, keep] } else { vec![to_license] })
 }
 
+/// The keys that a place is to have.
+struct Delivery<'d> {
+    place: &'d Place,
+    wanted: &'d [Claims],
+    observed: &'d Observed,
+    now: Instant,
+}
+
 async fn deliver(
     subscription: &Subscription,
-    place: &Place,
-    wanted: &[Claims],
+    &Delivery { place, wanted, observed, now }: &Delivery<'_>,
+    kept: &mut Issued,
     issuer: &mut Issuer,
-    observed: &Observed,
-    now: Instant,
     done: &mut Done,
 ) -> Result<(), KeepError> {
     let (owner, label) = (owner(subscription), label(subscription));
@@ -202,6 +231,7 @@ async fn deliver(
     let issued = read_issued(&entries, issuer, observed);
     let Work { mut issue, mut revoke, remove } = work(wanted, &issued, issuer.trust().revoked(), now);
     let mut version = found;
+    let is_elsewhere = subscription.namespace().as_deref() != Some(&place.namespace);
     if wrong::is(RandomSerial) {
         issue.iter_mut().for_each(|key| key.claims.jti = format!("{:?}", random_bytes::<8>()));
     }
@@ -228,6 +258,13 @@ async fn deliver(
                 }
             };
         }
+    }
+    if is_elsewhere {
+        let lasting = issued.iter().filter(|key| !remove.contains(&key.entry) || revoke.contains(&key.claims.jti));
+        let with_texts = lasting.chain(&issue).filter_map(|key| Some((&key.claims, entries.get(&key.entry)?)));
+        kept.add(&with_texts.collect::<Vec<_>>(), &observed.client).await?;
+    }
+    if !issue.is_empty() {
         secret.write(&observed.client, version.as_deref(), entries.clone()).await?;
         // What is left follows once the cache shows the version that this write made.
         version = None;

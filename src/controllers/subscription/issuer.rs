@@ -33,6 +33,8 @@ pub struct Issuer {
     namespace: String,
     secret_name: String,
     trust_secret: Option<Arc<Secret>>,
+    /// The published list lacks something that it said before: it was put back to an older one, cut or deleted.
+    list_is_older: bool,
 }
 
 impl Issuer {
@@ -64,20 +66,26 @@ impl Issuer {
             published("jwks.json"),
             published("revoked.jwt"),
         );
-        let keyring = match read {
+        let mut keyring = match read {
             Ok(keyring) => keyring,
             Err(wrong) => {
                 let message = format!("Secret {namespace}/{name}, {}: {}", wrong.field, wrong.message);
                 return Ok(Err(Fault::new(wrong.reason, "spec.issuer", message)));
             }
         };
+        let kept = observed.kept_lists.of_issuer(&namespace, keyring.trust.signers());
+        let list_is_older = kept.version > keyring.revocations.version
+            || kept.serials.iter().any(|serial| !keyring.trust.is_revoked(serial));
+        if list_is_older {
+            Arc::make_mut(&mut keyring).recall(&kept);
+        }
         let named = entry("issuer")
             .and_then(|text| std::str::from_utf8(text).ok())
             .map(str::trim)
             .filter(|text| !text.is_empty());
         let issuer_name: String = named.unwrap_or(default_issuer(&namespace)).chars().take(200).collect();
         let secret_name = name.clone();
-        Ok(Ok(Issuer { name: issuer_name, keyring, namespace, secret_name, trust_secret }))
+        Ok(Ok(Issuer { name: issuer_name, keyring, namespace, secret_name, trust_secret, list_is_older }))
     }
 
     /// The key that signs the keys of the contract.
@@ -90,9 +98,13 @@ impl Issuer {
         &self.keyring.trust
     }
 
-    /// Publishes the signing key's public half, if it is not published yet, and the serials in `revoke`.
+    /// Publishes the signing key's public half, if it is not published yet, the serials in `revoke`, and those that were
+    /// taken out of the list.
     pub async fn publish(&mut self, client: &Client, revoke: &BTreeSet<String>, now: Instant) -> Result<(), KeepError> {
-        if self.keyring.is_published && revoke.iter().all(|serial| self.trust().is_revoked(serial)) {
+        if self.keyring.is_published
+            && !self.list_is_older
+            && revoke.iter().all(|serial| self.trust().is_revoked(serial))
+        {
             return Ok(());
         }
         let published = self.trust_secret.as_ref().and_then(|secret| secret.data.clone());
@@ -103,13 +115,14 @@ impl Issuer {
         };
         let jwks = serde_json::to_string_pretty(&jwks).unwrap_or_default();
         entries.insert("jwks.json".into(), ByteString(jwks.into_bytes()));
-        if !revoke.is_empty() {
+        if !revoke.is_empty() || self.list_is_older {
             let Keyring { key, trust, revocations, .. } = Arc::make_mut(&mut self.keyring);
             let serials = trust.revoked().union(revoke).cloned().collect();
-            *revocations = Revocations { version: revocations.version + 1, iat: now.timestamp(), serials };
+            *revocations = Revocations { version: revocations.version + 1, iat: now.timestamp(), exp: None, serials };
             let list = sign_revocations(revocations, key).into_bytes();
             let _ = trust.heed(&list);
             entries.insert("revoked.jwt".into(), ByteString(list));
+            self.list_is_older = false;
         }
         let owner = owner(&self.namespace, &self.secret_name);
         let name = trust_secret_name(&self.secret_name);

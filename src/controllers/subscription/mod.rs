@@ -3,6 +3,7 @@
 //! dereference (`read.rs`) -> judge (`domain::contract`) -> carry out (`delivery.rs`) -> show (`status.rs`).
 
 mod delivery;
+mod issued;
 mod issuer;
 mod metrics;
 mod read;

@@ -306,6 +306,13 @@ fn same_slot(a: &Claims, b: &Claims) -> bool {
     (origin(a), a.nbf, a.exp) == (origin(b), b.nbf, b.exp)
 }
 
+/// Whether the customer could be without a key that is owed if `issued` were revoked before `wanted` has been delivered:
+/// both are of one contract and Plan, and there is a time that both are for.
+pub fn stands_in_for(wanted: &Claims, issued: &Claims) -> bool {
+    let begins_before_end = |a: &Claims, b: &Claims| b.exp.is_none_or(|end| a.nbf < end);
+    origin(wanted) == origin(issued) && begins_before_end(wanted, issued) && begins_before_end(issued, wanted)
+}
+
 /// Signs a key that is due. Fails if it would be longer than a License reads: a Subscription may name more users than
 /// one key can.
 pub fn sign_due(claims: &Claims, signing_key: &SigningKey) -> Result<String, Fault> {

@@ -6,6 +6,7 @@ pub mod entitlement;
 pub mod grant;
 mod json;
 pub mod jwk;
+pub mod kept_lists;
 pub mod key;
 pub mod members;
 pub mod mode;

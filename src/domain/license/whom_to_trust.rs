@@ -24,6 +24,16 @@ pub enum Says {
     Subscriptions,
 }
 
+impl Says {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Says::Installation => "installation",
+            Says::License => "License",
+            Says::Subscriptions => "Subscriptions",
+        }
+    }
+}
+
 /// Who says whom to trust, and why `spec.trust` is not used if the License has one.
 pub fn who_says(is_pinned: bool, has_own: bool, from_licenses: TrustFromLicenses) -> (Says, Option<Reason>) {
     match (is_pinned, has_own, from_licenses) {

@@ -207,6 +207,15 @@ pub struct LedgerContents {
 }
 
 impl LedgerContents {
+    /// The latest time at which a seat that is held was taken, in seconds since 1970. It was not earlier than that.
+    pub fn latest(&self) -> Option<i64> {
+        let holds = self.holds.iter().filter_map(|(_, record)| match record {
+            Record::Hold(hold) => Some(hold.since),
+            Record::Free(_) => None,
+        });
+        holds.max()
+    }
+
     /// The bases that must be written before a seal may overwrite the entry in its place, as of the last entry. Writing
     /// them does no harm, whichever replica owns the ledger: they hold only what is durable.
     pub fn fold(&self) -> Vec<Base> {

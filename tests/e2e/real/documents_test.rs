@@ -88,8 +88,12 @@ fn the_guide_to_installation_works_as_written() {
     person.types("the vendor", "seatkeeper keygen --out . && cp jwks.json vendor.json");
     let key = std::fs::read(person.folder.join("signing-key.pem")).expect("a signing key");
     let key = seatkeeper::domain::license::jwk::read_signing_key(&key).expect("a signing key");
-    let list =
-        seatkeeper::domain::license::trust::Revocations { version: 1, iat: 1, serials: ["lost".to_owned()].into() };
+    let list = seatkeeper::domain::license::trust::Revocations {
+        version: 1,
+        iat: 1,
+        exp: None,
+        serials: ["lost".to_owned()].into(),
+    };
     let list = seatkeeper::domain::license::trust::sign_revocations(&list, &key);
     std::fs::write(person.folder.join("revoked.jwt"), list).expect("revoked.jwt");
     for block in commands("docs/installation.md") {

@@ -44,8 +44,20 @@ impl Signer {
 
     /// Returns a signed list that revokes these serials.
     pub fn revoke(&self, serials: &[&str]) -> String {
+        self.revoke_in(1, None, serials)
+    }
+
+    /// Returns a signed list of this version, which ends after so many seconds.
+    pub fn revoke_in(&self, version: u64, ends_in: Option<i64>, serials: &[&str]) -> String {
+        let now = machine_time().timestamp();
         let serials = serials.iter().map(|serial| (*serial).to_owned()).collect();
-        sign_revocations(&Revocations { version: 1, iat: machine_time().timestamp(), serials }, &self.key)
+        let list = Revocations { version, iat: now, exp: ends_in.map(|seconds| now + seconds), serials };
+        sign_revocations(&list, &self.key)
+    }
+
+    /// Returns the thumbprint of its public key.
+    pub fn thumbprint(&self) -> String {
+        thumbprint(&self.key.verifying_key())
     }
 
     /// Returns the public half, as customers get it.

@@ -25,6 +25,7 @@ mod handover_test;
 mod hands;
 mod helm_test;
 mod hostile_keys_test;
+mod hostile_revocations_test;
 mod hostile_test;
 pub mod installation;
 pub mod keys;

@@ -1,0 +1,198 @@
+//! Keeps what lists of revoked keys say, so that it still counts once a list was put back to an older one or is gone.
+//!
+//! The leader alone writes it. Whatever is found, it is worked out from what is there, so nothing depends on having seen
+//! a list when it came. Each Secret is written on the version that was read.
+
+use ed25519_dalek::VerifyingKey;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::kinds::Controllers;
+use crate::api::secret_type;
+use crate::cluster::secrets::{self, KeepError, OwnSecret};
+use crate::cluster::watch::all;
+use crate::domain::license::jwk::{read_jwks, thumbprint};
+use crate::domain::license::kept_lists::{Kept, keep as keep_in_share};
+use crate::domain::license::trust::{Revocations, Trust, claimed_signer, read_revocations};
+use crate::domain::license::whom_to_trust::TrustFromLicenses;
+use crate::machine::jittered;
+use crate::observed::Observed;
+use crate::observed::issuers::{owner, publisher, trust_secret_name};
+use crate::observed::kept_lists::{Share, entries, read, secret_of};
+use crate::observed::references::target;
+use crate::wrong::{self, Variant::ListsNotKept};
+
+/// How long to wait before what could not be written is tried again, and between any two looks.
+const AGAIN: Duration = Duration::from_secs(5);
+const BETWEEN: Duration = Duration::from_millis(200);
+
+/// Keeps lists whenever something has changed. Never returns.
+pub async fn keep(all: &Controllers) {
+    let observed = &all.with.observed;
+    let mut known = HashMap::new();
+    let mut there = BTreeMap::new();
+    loop {
+        let found = Found::of(all, &mut known);
+        let done = match wrong::is(ListsNotKept) {
+            true => Ok(false),
+            false => keep_all(observed, &found).await,
+        };
+        // A License that does not name the Secret shows it too if a list is gone or older than before.
+        let is_older = |(signer, before): (&String, &u64)| found.there.get(signer).is_none_or(|now| now < before);
+        if there.iter().any(is_older) || matches!(done, Ok(true)) {
+            observed.built_trust.forget();
+            all.licenses.kind.look_at_all();
+            all.subscriptions.kind.look_at_all();
+        }
+        there = found.there;
+        match done {
+            Ok(_) => observed.kept_lists.changed.notified().await,
+            Err(error) => {
+                tracing::warn!(%error, "what revoked.jwt says could not be kept yet; trying again");
+                tokio::time::sleep(jittered(AGAIN)).await;
+            }
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+}
+
+/// Writes what is to be kept in each share. Returns whether of some signer more or less can be kept than before.
+async fn keep_all(observed: &Observed, found: &Found) -> Result<bool, KeepError> {
+    let mut failed = None;
+    let mut differs = false;
+    for (share, trusted) in &found.shares {
+        let to_keep = keep_in_share(&observed.kept_lists.in_share(share), trusted);
+        let kept = to_keep.kept.clone();
+        differs |= observed.kept_lists.set(share, to_keep);
+        let (name, owner) = (share.secret_name(), share.owner());
+        let secret = secret_of(&observed.namespace, &name, &owner);
+        let there = secrets::find(&observed.kept, &observed.namespace, &name);
+        let is_kept = match &there {
+            Some(there) => read(there).as_ref() == Some(&kept),
+            None => kept.is_empty(),
+        };
+        if !is_kept && let Err(error) = secret.write(&observed.client, there.as_deref(), entries(&kept)).await {
+            // One share that cannot be written keeps no other from being written.
+            failed = Some(error);
+        }
+    }
+    failed.map_or(Ok(differs), Err)
+}
+
+/// The lists that are there now, and for whom they are kept.
+#[derive(Default)]
+struct Found {
+    shares: BTreeMap<Share, Kept>,
+    /// The version of the newest list of each signer.
+    there: BTreeMap<String, u64>,
+}
+
+/// What was read of a trust Secret, and of which version of it.
+struct Known {
+    version: Option<String>,
+    keys: Vec<(String, VerifyingKey)>,
+    list: Option<List>,
+}
+
+enum List {
+    /// With the signer that it claims.
+    NotVerified(String),
+    Genuine(String, Arc<Revocations>),
+    Forged,
+}
+
+impl Known {
+    fn of(secret: &Secret) -> Self {
+        let entry = |name: &str| secret.data.as_ref()?.get(name).map(|bytes| bytes.0.as_slice());
+        let keys = entry("jwks.json").and_then(|jwks| read_jwks(jwks).ok()).unwrap_or_default();
+        let list = entry("revoked.jwt").and_then(claimed_signer).map(List::NotVerified);
+        let keys = keys.into_iter().map(|key| (thumbprint(&key), key)).collect();
+        Known { version: secret.resource_version(), keys, list }
+    }
+
+    /// Verifies the list once its signer is trusted by somebody.
+    fn verify(&mut self, secret: &Secret, keys: &HashMap<String, VerifyingKey>) {
+        let Some(List::NotVerified(signer)) = &self.list else { return };
+        let Some(key) = keys.get(signer) else { return };
+        let text = secret.data.as_ref().and_then(|data| data.get("revoked.jwt"));
+        let list = text.and_then(|text| read_revocations(&text.0, &Trust::new([*key])).ok());
+        self.list = Some(match list {
+            Some(list) => List::Genuine(signer.clone(), Arc::new(list)),
+            None => List::Forged,
+        });
+    }
+}
+
+impl Found {
+    /// Reads every trust Secret once for each of its versions.
+    fn of(controllers: &Controllers, known: &mut HashMap<String, Known>) -> Self {
+        let observed = &controllers.with.observed;
+        let trusts = all(&observed.trusts);
+        let mut read = HashMap::with_capacity(trusts.len());
+        for secret in &trusts {
+            let uid = secret.uid().unwrap_or_default();
+            let before = known.remove(&uid).filter(|known| known.version == secret.resource_version());
+            read.insert(uid, before.unwrap_or_else(|| Known::of(secret)));
+        }
+        *known = read;
+        let mut sharing: BTreeMap<String, Vec<Share>> = BTreeMap::new();
+        let mut keys = HashMap::new();
+        for secret in trusts.iter().filter(|secret| is_trusted(controllers, secret)) {
+            for (signer, key) in known.get(&secret.uid().unwrap_or_default()).into_iter().flat_map(|known| &known.keys)
+            {
+                let share = match observed.pins(secret) {
+                    true => Share::Pinned { signer: signer.clone() },
+                    false => Share::Namespace(secret.namespace().unwrap_or_default()),
+                };
+                sharing.entry(signer.clone()).or_default().push(share);
+                keys.insert(signer.clone(), *key);
+            }
+        }
+        let mut found = Found::default();
+        for secret in &trusts {
+            let Some(known) = known.get_mut(&secret.uid().unwrap_or_default()) else { continue };
+            known.verify(secret, &keys);
+            let Some(List::Genuine(signer, list)) = &known.list else { continue };
+            let newest = found.there.entry(signer.clone()).or_default();
+            *newest = list.version.max(*newest);
+            let shares = sharing.get(signer).map(Vec::as_slice).unwrap_or_default();
+            let here = Share::Namespace(secret.namespace().unwrap_or_default());
+            let is_for = |share: &&Share| matches!(share, Share::Pinned { .. }) || **share == here;
+            // A list in a namespace that does not trust its signer is kept for all that do.
+            let is_foreign = !shares.iter().any(|share| is_for(&share));
+            for share in shares.iter().filter(|share| is_foreign || is_for(share)) {
+                let kept = found.shares.entry(share.clone()).or_default();
+                kept.entry(signer.clone()).or_default().unite(list);
+            }
+        }
+        // What is kept of a signer stays kept while it is trusted, also without any list.
+        for (signer, shares) in sharing {
+            for share in shares {
+                if observed.kept_lists.keeps(&share, &signer) {
+                    found.shares.entry(share).or_default().entry(signer.clone()).or_default();
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Whether anybody is to trust the keys in this Secret: the installation pins them, the operator publishes them for an
+/// issuer, or a License names them.
+fn is_trusted(controllers: &Controllers, secret: &Secret) -> bool {
+    let observed = &controllers.with.observed;
+    let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
+    let published = publisher(secret).is_some_and(|issuer| {
+        let issuer = issuer.rsplit('/').next().unwrap_or_default();
+        let (name, owner) = (trust_secret_name(issuer), owner(&namespace, issuer));
+        let own =
+            OwnSecret { namespace: &namespace, name: &name, type_: secret_type::TRUST, owner: &owner, label: None };
+        own.is_ours(secret)
+    });
+    let named = target("Secret", &namespace, &name);
+    let is_named = || !controllers.licenses.kind.references.of(&named).is_empty();
+    observed.pins(secret) || published || (observed.trust_from_licenses == TrustFromLicenses::Allow && is_named())
+}
