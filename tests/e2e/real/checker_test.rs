@@ -1,13 +1,18 @@
 //! The checker finds planted errors, and nothing in correct histories.
 
+use std::collections::BTreeMap;
+
 use crate::harness::safety::checker::{Law, Trouble, Verdict, check};
-use crate::harness::safety::history::{History, Session};
+use crate::harness::safety::history::{History, License, Session};
 
 const SECOND: u64 = 1_000_000;
 const TTL: u64 = 5 * SECOND;
+const ONE: License = License { grant: 0, name: 0 };
+/// Another License that has the same grant at another time.
+const OTHER: License = License { grant: 0, name: 1 };
 
 fn law(seats: u32) -> Law {
-    Law { seats: vec![seats], stays: TTL * 21 / 20, waits: (10 * SECOND + TTL) * 21 / 20 }
+    Law { seats: vec![seats], moves: BTreeMap::new(), stays: TTL * 21 / 20, waits: (10 * SECOND + TTL) * 21 / 20 }
 }
 
 fn judged(seats: u32, troubles: &[Trouble], tell: impl FnOnce(&mut History)) -> Verdict {
@@ -23,7 +28,11 @@ fn found(seats: u32, tell: impl FnOnce(&mut History)) -> String {
 }
 
 fn takes(history: &mut History, sent: u64, heard: u64, slot: u16) -> Session {
-    let session = history.begin(0, 1);
+    takes_under(ONE, history, sent, heard, slot)
+}
+
+fn takes_under(license: License, history: &mut History, sent: u64, heard: u64, slot: u16) -> Session {
+    let session = history.begin(license, 1);
     history.granted(session, sent, heard, &[slot]);
     session
 }
@@ -34,7 +43,7 @@ fn gives_back(history: &mut History, session: Session, sent: u64, heard: u64) {
 }
 
 fn is_refused(history: &mut History, sent: u64, heard: u64) {
-    let session = history.begin(0, 1);
+    let session = history.begin(ONE, 1);
     history.refused(session, sent, heard);
     history.over(session, None);
 }
@@ -104,7 +113,65 @@ fn time_counts_from_what_was_sent() {
 #[test]
 fn more_seats_than_there_are_is_found() {
     let text = found(2, |history| (0..3).for_each(|n| _ = takes(history, 10, 20 + u64::from(n), n)));
-    assert!(text.contains("3 of 2 seats of License 0 were believed to be held at 22"), "{text}");
+    assert!(text.contains("3 of 2 seats of grant 0 were believed to be held at 22"), "{text}");
+}
+
+/// A grant that moved while its seats were held, and was granted once more under its new License.
+#[test]
+fn more_seats_of_a_grant_than_there_are_under_two_licenses_is_found() {
+    let twice = |between: u64| {
+        found(2, |history| {
+            let first: Vec<Session> = (0..2).map(|n| takes_under(ONE, history, 10, 20, n)).collect();
+            let second = takes_under(OTHER, history, 30, 40, 0);
+            first.into_iter().for_each(|session| gives_back(history, session, between, between + 1));
+            gives_back(history, second, 90, 100);
+        })
+    };
+    let text = twice(41);
+    let told = "3 of 2 seats of grant 0 were believed to be held at 40, by License: {0: 2, 1: 1}";
+    assert!(text.contains(told), "{text}");
+    assert!(!text.contains("held twice"), "each License has slots of its own: {text}");
+    assert_eq!(twice(40), "");
+    // Silent holders count for a TTL, and not longer.
+    let after = |time: u64| {
+        found(1, |history| {
+            takes_under(ONE, history, 10, 20, 0);
+            takes_under(OTHER, history, time - 1, time, 0);
+        })
+    };
+    assert!(after(9 + TTL).contains("2 of 1 seats"));
+    assert_eq!(after(10 + TTL), "");
+}
+
+#[test]
+fn another_grant_has_seats_of_its_own() {
+    let mut history = History::new(TTL);
+    takes_under(ONE, &mut history, 10, 20, 0);
+    takes_under(License { grant: 1, name: 0 }, &mut history, 30, 40, 0);
+    history.close();
+    let verdict = check(&mut history, &Law { seats: vec![1, 1], ..law(1) }, &[]);
+    assert_eq!(verdict.defects, [""; 0]);
+    assert_eq!((verdict.most_believed, verdict.most_licenses), (vec![1, 1], vec![1, 1]));
+}
+
+#[test]
+fn seats_held_under_another_license_explain_a_refusal_and_so_does_a_grant_on_its_way() {
+    let refused = |moves: &[Trouble], gives: u64| {
+        let mut history = History::new(TTL);
+        let session = takes_under(ONE, &mut history, 10, 20, 0);
+        gives_back(&mut history, session, gives, gives + 1);
+        let refused = history.begin(OTHER, 1);
+        history.refused(refused, 5 * SECOND, 5 * SECOND + 1);
+        history.close();
+        let moves = [(0, moves.to_vec())].into();
+        check(&mut history, &Law { moves, ..law(1) }, &[])
+    };
+    assert_eq!(refused(&[], 6 * SECOND).defects, [""; 0]);
+    assert!(refused(&[], 30).defects.join("\n").contains("refused wrongly"));
+    let on_its_way = refused(&[Trouble { from: 40, to: 4 * SECOND }], 30);
+    assert_eq!((on_its_way.defects, on_its_way.refusals_in_moves), (Vec::new(), 1));
+    let there = refused(&[Trouble { from: 40, to: SECOND }], 30);
+    assert!(there.defects.join("\n").contains("refused wrongly"), "{there:?}");
 }
 
 #[test]
@@ -123,7 +190,7 @@ fn another_seat_for_the_same_session_is_found() {
         ""
     );
     let two = found(2, |history| {
-        let session = history.begin(0, 1);
+        let session = history.begin(ONE, 1);
         history.granted(session, 10, 20, &[0, 1]);
     });
     assert!(two.contains("asked for 1 seats"), "{two}");
@@ -166,7 +233,7 @@ fn a_refusal_with_a_free_seat_is_found() {
     );
     let pair = found(3, |history| {
         takes(history, 10, 20, 0);
-        let session = history.begin(0, 2);
+        let session = history.begin(ONE, 2);
         history.refused(session, 30, 40);
     });
     assert!(pair.contains("at most 1 of 3"), "{pair}");
@@ -207,7 +274,7 @@ fn a_refusal_after_a_fault_is_right_as_long_as_the_new_owner_waits() {
 #[test]
 fn a_seat_may_be_kept_for_a_session_that_was_told_its_place_and_for_no_other() {
     let asks = |history: &mut History, place: bool| {
-        let session = history.begin(0, 1);
+        let session = history.begin(ONE, 1);
         match place {
             true => history.queued(session, 10, 20),
             false => history.refused(session, 10, 20),
@@ -233,7 +300,7 @@ fn a_seat_may_be_kept_for_a_session_that_was_told_its_place_and_for_no_other() {
 #[test]
 fn a_request_without_an_answer_may_hold_a_seat_until_it_is_known_to_hold_none() {
     let asks = |history: &mut History, late: bool| {
-        let session = history.begin(0, 1);
+        let session = history.begin(ONE, 1);
         history.unanswered(session, 10, 20, late);
         session
     };

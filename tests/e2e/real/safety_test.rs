@@ -1,6 +1,8 @@
-//! No two clients ever believe they hold the same seat (I1, I2, I3): the short size of `safety`, with every fault once.
+//! No two clients ever believe they hold the same seat (I1, I2, I3), also while grants move between Licenses: the short size
+//! of `safety`, with every fault once.
 
 use crate::harness::safety::history::Count;
+use crate::harness::safety::moves::Move;
 use crate::harness::safety::siege::{Size, lay};
 
 #[tokio::test]
@@ -21,9 +23,11 @@ async fn i1_i2_i3_no_seat_is_held_twice_whatever_is_done_to_replicas_network_clo
     let report = lay(size, None).await;
     println!("{report}");
     assert!(report.verdict.defects.is_empty(), "{report}");
-    let Count { granted, in_turn, refused, queued, kept, lost, released, unanswered, .. } = report.count;
-    let each = [granted, in_turn, refused, queued, kept, lost, released, unanswered];
+    let Count { granted, in_turn, refused, without_grant, queued, kept, lost, released, unanswered, .. } = report.count;
+    let each = [granted, in_turn, refused, without_grant, queued, kept, lost, released, unanswered];
     assert!(each.iter().all(|times| *times > 0), "{report}");
     assert!(report.take_overs >= 6 && report.verdict.refusals_in_quiet > 0, "{report}");
-    assert_eq!(report.verdict.most_believed.len(), 2);
+    assert_eq!(report.verdict.most_believed.len(), 4);
+    assert!(Move::ALL.iter().all(|what| report.moved.times.contains_key(what)), "{report}");
+    assert!(report.moved.with_seats_held > 0 && report.verdict.most_licenses[2..].iter().all(|n| *n > 1), "{report}");
 }

@@ -1,12 +1,12 @@
 //! Clients: each asks any replica in a loop, and asks again in the same session if an answer was lost.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::dice::Dice;
-use super::history::{History, MOST_SEATS, Micros, Session};
+use super::history::{History, License, MOST_SEATS, Micros, Session};
 use super::line::{Heard, Line, PATIENCE, now};
 
 /// How long a refused client waits before it asks again.
@@ -17,13 +17,18 @@ const NOBODY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_m
 const RUNS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(12));
 /// The number of sessions whose heartbeats go into one request.
 const TOGETHER: usize = 2;
-/// How long a request waits in the queue, in seconds, and the index of the License it waits for.
+/// How long a request waits in the queue, in seconds, and the index of the grant for whose seat it waits.
 const IN_QUEUE: (u64, usize) = (1, 0);
+/// Of how many requests for a seat one names any License that has the grant at times.
+const ANY_LICENSE: usize = 8;
 
 /// What all clients share.
 pub struct Town {
     pub namespace: String,
-    pub licenses: Vec<&'static str>,
+    /// The names of the Licenses that have each grant in turn.
+    pub licenses: Vec<Vec<&'static str>>,
+    /// Which of them has the grant now.
+    present: Vec<AtomicUsize>,
     pub doors: Arc<[SocketAddr]>,
     pub token: String,
     pub ttl: Duration,
@@ -34,13 +39,14 @@ pub struct Town {
 impl Town {
     pub fn new(
         namespace: String,
-        licenses: Vec<&'static str>,
+        licenses: Vec<Vec<&'static str>>,
         doors: Arc<[SocketAddr]>,
         token: String,
         ttl: Duration,
     ) -> Arc<Self> {
         let history = Mutex::new(History::new(ttl.as_micros() as Micros));
-        Arc::new(Town { namespace, licenses, doors, token, ttl, history, closed: AtomicBool::new(false) })
+        let present = licenses.iter().map(|_| AtomicUsize::new(0)).collect();
+        Arc::new(Town { namespace, licenses, present, doors, token, ttl, history, closed: AtomicBool::new(false) })
     }
 
     pub fn history(&self) -> MutexGuard<'_, History> {
@@ -52,7 +58,17 @@ impl Town {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    fn is_closed(&self) -> bool {
+    /// Returns which of its Licenses has the grant now.
+    pub fn present(&self, grant: usize) -> usize {
+        self.present[grant].load(Ordering::Relaxed)
+    }
+
+    /// Sends clients that want a seat of the grant to another License.
+    pub fn sends(&self, grant: usize, to: usize) {
+        self.present[grant].store(to, Ordering::Relaxed);
+    }
+
+    pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
 }
@@ -176,16 +192,20 @@ impl Agent {
     /// Takes seats in a new session, and repeats the request until there is an answer.
     async fn takes(&mut self) -> Option<Seats> {
         let (seconds, of_the_patient) = IN_QUEUE;
-        let (license, wait) = match self.habit {
+        let (grant, wait) = match self.habit {
             Habit::Patient => (of_the_patient, format!(r#","wait":{seconds}"#)),
             _ => (self.dice.below(self.town.licenses.len()), String::new()),
         };
+        let names = &self.town.licenses[grant];
+        let name = if self.dice.one_in(ANY_LICENSE) { self.dice.below(names.len()) } else { self.town.present(grant) };
+        let license = License { grant: grant as u8, name: name as u8 };
+        let name = names[name];
         let count = if self.dice.one_in(4) { MOST_SEATS } else { 1 };
         self.sessions += 1;
-        let session = self.town.history().begin(license as u8, count as u8);
+        let session = self.town.history().begin(license, count as u8);
         let body = format!(
             r#"{{"license":{{"namespace":"{}","name":"{}"}},"user":"u{}","session":"s{}-{}","count":{count}{wait}}}"#,
-            self.town.namespace, self.town.licenses[license], self.number, self.number, self.sessions
+            self.town.namespace, name, self.number, self.number, self.sessions
         );
         let mut taken = self.asks(session, &body).await;
         if matches!(taken, Taken::Seats(_)) && self.dice.one_in(16) {
@@ -237,11 +257,15 @@ impl Agent {
                 }
                 Some(Taken::Seats(Seats { session, ids }))
             }
-            Heard::Answer { status: 409, body } if body.contains("SeatsExhausted") => {
+            Heard::Answer { status: 409, body } if body.contains("\"SeatsExhausted\"") => {
                 match body.contains("\"place\":") {
                     true => history.queued(session, sent, at),
                     false => history.refused(session, sent, at),
                 }
+                Some(Taken::Refused)
+            }
+            Heard::Answer { status: 403 | 404 | 409, body } if has_no_grant(&body) => {
+                history.count.without_grant += 1;
                 Some(Taken::Refused)
             }
             heard => {
@@ -337,6 +361,11 @@ fn not_now(history: &mut History, heard: Heard) {
     {
         history.defect(format!("a client was answered with {status}: {body}"));
     }
+}
+
+/// Whether a License was named that does not exist, or has no grant at present.
+fn has_no_grant(body: &str) -> bool {
+    ["UnknownLicense", "NoLicense", "DemoSeatsExhausted"].iter().any(|reason| body.contains(&format!("\"{reason}\"")))
 }
 
 /// Returns the ids and slots of the seats in an answer.

@@ -8,6 +8,9 @@
 //!
 //! A refusal is right if at some instant between its request and its answer, as far as can be seen from outside, enough
 //! seats may have been held to leave no room.
+//!
+//! A grant has as many seats under all its Licenses together as it has under one, however often it moves between them. While
+//! it is on its way, a License may refuse for reasons that cannot be seen from outside.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +31,10 @@ pub struct Trouble {
 /// What the seat servers promise.
 #[derive(Clone, Debug)]
 pub struct Law {
-    /// The number of seats of each License.
+    /// The number of seats of each grant, over all Licenses that have it in turn.
     pub seats: Vec<u32>,
+    /// The times in which each grant was on its way from one License to another, in order.
+    pub moves: BTreeMap<u8, Vec<Trouble>>,
     /// How long a seat stays taken on the server after the last heartbeat: a TTL and the drift of clocks.
     pub stays: Micros,
     /// How long a new owner takes no seat away from a holder.
@@ -44,8 +49,12 @@ pub struct Verdict {
     pub refusals: u64,
     /// Refusals that were right and had no trouble within the time in which it counts.
     pub refusals_in_quiet: u64,
-    /// The most seats of each License that were believed to be held at one instant.
+    /// Refusals while the grant was on its way to another License.
+    pub refusals_in_moves: u64,
+    /// The most seats of each grant that were believed to be held at one instant.
     pub most_believed: Vec<u32>,
+    /// The most Licenses under which seats of one grant were believed to be held at one instant, for each grant.
+    pub most_licenses: Vec<u32>,
 }
 
 /// The most defects of one kind that are shown.
@@ -59,12 +68,12 @@ pub fn check(history: &mut History, law: &Law, troubles: &[Trouble]) -> Verdict 
     }
     verdict.beliefs = history.beliefs.len() as u64;
     disjoint(&mut history.beliefs, &mut verdict);
-    for (license, seats) in law.seats.iter().enumerate() {
-        within_limit(&history.beliefs, license as u8, *seats, &mut verdict);
+    for (grant, seats) in law.seats.iter().enumerate() {
+        within_limit(&history.beliefs, grant as u8, *seats, &mut verdict);
     }
     let mut levels = levels(std::mem::take(&mut history.possible), law, troubles);
     for refusal in &history.refusals {
-        let levels = levels.entry(refusal.license).or_default();
+        let levels = levels.entry(refusal.license.grant).or_default();
         refused_rightly(refusal, levels, law, troubles, &mut verdict);
     }
     verdict
@@ -94,28 +103,37 @@ fn disjoint(beliefs: &mut [Belief], verdict: &mut Verdict) {
     }
 }
 
-/// Checks that at no instant more seats are believed to be held than there are.
-fn within_limit(beliefs: &[Belief], license: u8, seats: u32, verdict: &mut Verdict) {
-    let of_license = || beliefs.iter().filter(|belief| belief.slot.license == license);
-    let mut changes: Vec<(Micros, i32)> = of_license().map(|belief| (belief.to, -1)).collect();
-    changes.extend(of_license().map(|belief| (belief.from, 1)));
+/// Checks that at no instant more seats of a grant are believed to be held than there are, under all its Licenses.
+fn within_limit(beliefs: &[Belief], grant: u8, seats: u32, verdict: &mut Verdict) {
+    let of_grant = || beliefs.iter().filter(|belief| belief.slot.license.grant == grant);
+    let change = |belief: &Belief, at, change: i32| (at, change, belief.slot.license.name);
+    let mut changes: Vec<(Micros, i32, u8)> = of_grant().map(|belief| change(belief, belief.to, -1)).collect();
+    changes.extend(of_grant().map(|belief| change(belief, belief.from, 1)));
     changes.sort_unstable();
-    let (mut now, mut most, mut when) = (0i64, 0i64, 0);
-    for (at, change) in changes {
-        now += i64::from(change);
-        if now > most {
-            (most, when) = (now, at);
+    let mut now: BTreeMap<u8, i32> = BTreeMap::new();
+    let (mut most, mut most_licenses, mut when, mut then) = (0, 0, 0, BTreeMap::new());
+    for (at, change, license) in changes {
+        let of_license = now.entry(license).or_default();
+        *of_license += change;
+        if *of_license == 0 {
+            now.remove(&license);
+        }
+        most_licenses = most_licenses.max(now.len());
+        let all: i32 = now.values().sum();
+        if all > most {
+            (most, when) = (all, at);
+            then.clone_from(&now);
         }
     }
-    if most > i64::from(seats) {
-        verdict
-            .defects
-            .push(format!("{most} of {seats} seats of License {license} were believed to be held at {when}"));
+    if i64::from(most) > i64::from(seats) {
+        let text = format!("{most} of {seats} seats of grant {grant} were believed to be held at {when}");
+        verdict.defects.push(format!("{text}, by License: {then:?}"));
     }
     verdict.most_believed.push(u32::try_from(most).unwrap_or(u32::MAX));
+    verdict.most_licenses.push(u32::try_from(most_licenses).unwrap_or(u32::MAX));
 }
 
-/// The number of seats of a License that may be held, from each instant on.
+/// The number of seats of a grant that may be held, from each instant on.
 #[derive(Debug, Default)]
 struct Levels(Vec<(Micros, i32)>);
 
@@ -151,8 +169,8 @@ fn levels(mut possible: Vec<Possible>, law: &Law, troubles: &[Trouble]) -> BTree
     }
     let mut changes: BTreeMap<u8, Vec<(Micros, i32)>> = BTreeMap::new();
     for seat in possible.iter().filter(|seat| seat.slot.is_none()) {
-        let of_license = changes.entry(seat.license).or_default();
-        of_license.extend([(seat.from, i32::from(seat.count)), (seat.to, -i32::from(seat.count))]);
+        let of_grant = changes.entry(seat.license.grant).or_default();
+        of_grant.extend([(seat.from, i32::from(seat.count)), (seat.to, -i32::from(seat.count))]);
     }
     possible.retain(|seat| seat.slot.is_some());
     // Sort by the order in which they held the slot: a holder proves that the ones before no longer hold it.
@@ -170,15 +188,15 @@ fn levels(mut possible: Vec<Possible>, law: &Law, troubles: &[Trouble]) -> BTree
             Some((of, _, to)) if *of == slot && seat.from <= *to => *to = seat.to.max(*to),
             _ => {
                 if let Some((of, from, to)) = one.replace((slot, seat.from, seat.to)) {
-                    changes.entry(of.license).or_default().extend([(from, 1), (to, -1)]);
+                    changes.entry(of.license.grant).or_default().extend([(from, 1), (to, -1)]);
                 }
             }
         }
     }
     if let Some((of, from, to)) = one {
-        changes.entry(of.license).or_default().extend([(from, 1), (to, -1)]);
+        changes.entry(of.license.grant).or_default().extend([(from, 1), (to, -1)]);
     }
-    changes.into_iter().map(|(license, changes)| (license, Levels::of(changes))).collect()
+    changes.into_iter().map(|(grant, changes)| (grant, Levels::of(changes))).collect()
 }
 
 /// Returns the instant until which a seat may be taken on the server.
@@ -204,7 +222,13 @@ fn until(seat: &Possible, law: &Law, troubles: &[Trouble]) -> Micros {
 
 fn refused_rightly(refusal: &Refusal, levels: &Levels, law: &Law, troubles: &[Trouble], verdict: &mut Verdict) {
     let Refusal { license, count, sent, heard } = *refusal;
-    let seats = law.seats.get(usize::from(license)).copied().unwrap_or(0);
+    let moves = law.moves.get(&license.grant).map_or(&[][..], Vec::as_slice);
+    let next = moves.partition_point(|under_way| under_way.to + SWEEP < sent);
+    if moves.get(next).is_some_and(|under_way| under_way.from <= heard) {
+        verdict.refusals_in_moves += 1;
+        return;
+    }
+    let seats = law.seats.get(usize::from(license.grant)).copied().unwrap_or(0);
     let enough = i32::try_from(seats).unwrap_or(i32::MAX) - i32::from(count) + 1;
     let most = levels.most(sent, heard, enough);
     verdict.refusals += 1;

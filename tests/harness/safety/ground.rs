@@ -25,7 +25,7 @@ const AGENTS: &str = "agents";
 /// The longest that anything may take that does not have to outlast a fault.
 pub const SOON: Duration = Duration::from_secs(60);
 
-/// The Licenses and the number of their seats.
+/// The Licenses whose grants stay where they are, and the number of their seats.
 pub const LICENSES: [(&str, u32); 2] = [("small", 24), ("large", 48)];
 
 /// How far the ledger has come: epoch and sequence.
@@ -96,7 +96,7 @@ impl Ground {
         }
     }
 
-    async fn apply(&self, yaml: &str) {
+    pub async fn apply(&self, yaml: &str) {
         let file = self.folder().join("apply.yaml");
         std::fs::write(&file, yaml).expect("the state folder is ours");
         // The API server may not serve the kinds yet.

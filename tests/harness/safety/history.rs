@@ -3,7 +3,7 @@
 //!
 //! All instants are microseconds of one monotonic clock, because all clients are in one process.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The most seats that one session takes.
 pub const MOST_SEATS: usize = 2;
@@ -16,10 +16,17 @@ pub type Micros = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Session(pub u32);
 
+/// One of the Licenses that have a grant in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct License {
+    pub grant: u8,
+    pub name: u8,
+}
+
 /// A slot of a License.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
-    pub license: u8,
+    pub license: License,
     pub number: u16,
 }
 
@@ -37,7 +44,7 @@ pub struct Belief {
 pub struct Possible {
     /// `None` if no answer named the slot.
     pub slot: Option<Slot>,
-    pub license: u8,
+    pub license: License,
     pub count: u8,
     pub from: Micros,
     /// When the seat was known to be this session's.
@@ -60,7 +67,7 @@ pub enum End {
 /// A session was answered that there is no seat.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal {
-    pub license: u8,
+    pub license: License,
     pub count: u8,
     pub sent: Micros,
     pub heard: Micros,
@@ -74,6 +81,8 @@ pub struct Count {
     /// Of these, granted to waiters in the queue.
     pub in_turn: u64,
     pub refused: u64,
+    /// How many requests named a License without a grant.
+    pub without_grant: u64,
     /// How many requests were answered with a place in the queue.
     pub queued: u64,
     pub kept: u64,
@@ -92,7 +101,7 @@ impl Count {
 
 /// A session that has not ended.
 struct Open {
-    license: u8,
+    license: License,
     count: u8,
     /// When the first request that may have been carried out was sent, and until when its outcome was not known.
     asked: Option<(Micros, Micros)>,
@@ -115,7 +124,7 @@ struct Held {
 }
 
 impl Held {
-    fn slots(&self, license: u8) -> impl Iterator<Item = Slot> {
+    fn slots(&self, license: License) -> impl Iterator<Item = Slot> {
         self.slots.into_iter().filter(|slot| *slot != u16::MAX).map(move |number| Slot { license, number })
     }
 }
@@ -133,6 +142,7 @@ pub struct History {
     pub more_defects: u64,
     /// The longest time without a new seat since this was last reset to zero.
     pub longest_gap: Micros,
+    granted_under: BTreeMap<License, u64>,
     last_grant: Option<Micros>,
     open: HashMap<Session, Open>,
     sessions: u32,
@@ -144,11 +154,16 @@ impl History {
     }
 
     /// Begins a session, which will ask for `count` seats.
-    pub fn begin(&mut self, license: u8, count: u8) -> Session {
+    pub fn begin(&mut self, license: License, count: u8) -> Session {
         self.sessions += 1;
         let session = Session(self.sessions);
         self.open.insert(session, Open { license, count, asked: None, seats: None, late: Vec::new(), lost: false });
         session
+    }
+
+    /// Returns how many seats were granted under this License.
+    pub fn granted_under(&self, license: License) -> u64 {
+        self.granted_under.get(&license).copied().unwrap_or(0)
     }
 
     pub fn defect(&mut self, told: String) {
@@ -165,6 +180,7 @@ impl History {
         self.last_grant = self.last_grant.max(Some(heard));
         self.count.granted += slots.len() as u64;
         let Some(mut open) = self.open.remove(&session) else { return };
+        *self.granted_under.entry(open.license).or_default() += slots.len() as u64;
         if slots.len() != usize::from(open.count) {
             self.defect(format!("{session:?} asked for {} seats and was granted {slots:?}", open.count));
         }
@@ -189,7 +205,7 @@ impl History {
     }
 
     /// Prolongs the belief after a positive answer to a request that was sent at `sent`.
-    fn prolonged(&mut self, session: Session, license: u8, held: Held, sent: Micros, heard: Micros) -> Held {
+    fn prolonged(&mut self, session: Session, license: License, held: Held, sent: Micros, heard: Micros) -> Held {
         let to = sent + self.ttl;
         if heard <= held.to {
             return Held { to: held.to.max(to), contact: heard, ..held };
@@ -198,7 +214,7 @@ impl History {
         Held { from: heard, to, contact: heard, ..held }
     }
 
-    fn believed(&mut self, session: Session, license: u8, held: Held) {
+    fn believed(&mut self, session: Session, license: License, held: Held) {
         let Held { from, to, .. } = held;
         if from < to {
             self.beliefs.extend(held.slots(license).map(|slot| Belief { slot, session, from, to }));
@@ -206,7 +222,7 @@ impl History {
     }
 
     /// Records seats that the session no longer holds.
-    fn part(&mut self, session: Session, license: u8, held: Held, to: Micros, end: End) {
+    fn part(&mut self, session: Session, license: License, held: Held, to: Micros, end: End) {
         self.believed(session, license, held);
         let Held { asked: from, known, .. } = held;
         let possible = |slot| Possible { slot: Some(slot), license, count: 1, from, known, to, end };

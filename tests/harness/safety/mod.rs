@@ -8,6 +8,7 @@
 //! | On which cluster, with which replicas? | `ground.rs`, `replica.rs`, `relay.rs`; `network.rs` if each has its own
 //! network |
 //! | Which faults do they suffer, and how do we know that each happened? | `faults.rs` |
+//! | Which grants move between Licenses meanwhile? | `moves.rs` |
 //! | How is all of it run, and in which size? | `siege.rs` |
 //!
 //! `tests/e2e/real/safety_test.rs` is the short size, `benches/safety` the long one.
@@ -19,6 +20,7 @@ pub mod faults;
 pub mod ground;
 pub mod history;
 pub mod line;
+pub mod moves;
 pub mod network;
 pub mod relay;
 pub mod replica;

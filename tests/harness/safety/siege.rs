@@ -11,9 +11,10 @@ use super::agent::{Agent, Habit, Town};
 use super::checker::{Law, Trouble, Verdict, check};
 use super::dice::Dice;
 use super::faults::{Fault, Field};
-use super::ground::{Ground, LICENSES};
+use super::ground::Ground;
 use super::history::{Count, Micros};
 use super::line::now;
+use super::moves::{self, Moved, Mover};
 use super::network::Hub;
 use super::replica::{Replica, Way};
 
@@ -57,6 +58,7 @@ pub struct Report {
     pub count: Count,
     pub faults: BTreeMap<Fault, Struck>,
     pub take_overs: i64,
+    pub moved: Moved,
     pub verdict: Verdict,
 }
 
@@ -66,7 +68,8 @@ pub async fn lay(size: Size, hub: Option<Hub>) -> Report {
     let ttl = Duration::from_secs(size.ttl);
     let ground = Arc::new(Ground::make(size.fsync).await);
     let seconds = size.ttl.to_string();
-    let options = [&["--seat-ttl", seconds.as_str()], &size.more[..]].concat();
+    let own = ["--seat-ttl", seconds.as_str(), "--trust-from-licenses", "allow"];
+    let options = [&own[..], &size.more[..]].concat();
     let way = hub.as_ref().map_or(Way::Relayed, Way::Linked);
     let mut replicas = Vec::new();
     for number in 1..=size.replicas {
@@ -75,8 +78,7 @@ pub async fn lay(size: Size, hub: Option<Hub>) -> Report {
         replicas.push(replica);
     }
     let doors: Arc<[_]> = replicas.iter().map(Replica::address).collect();
-    let names = LICENSES.map(|(name, _)| name).to_vec();
-    let town = Town::new(ground.namespace.to_owned(), names, doors, ground.token.clone(), ttl);
+    let town = Town::new(ground.namespace.to_owned(), moves::licenses(), doors, ground.token.clone(), ttl);
     let waits = (PROOF_LASTS + ttl) * 21 / 20;
     let mut field = Field {
         ground: &ground,
@@ -87,6 +89,7 @@ pub async fn lay(size: Size, hub: Option<Hub>) -> Report {
     };
     field.owner().await;
     ground.order().await;
+    let mover = Mover::begin(ground.clone(), town.clone(), size.seed).await;
 
     let observed = Arc::new(Mutex::new(Observed::default()));
     let observing = tokio::spawn(observe(ground.clone(), observed.clone()));
@@ -97,32 +100,8 @@ pub async fn lay(size: Size, hub: Option<Hub>) -> Report {
         agents.spawn(Agent::new(town.clone(), number, habit, size.seed).live());
     }
     let began = now();
-    let mut faults: BTreeMap<Fault, Struck> = BTreeMap::new();
-    let mut troubles = Vec::new();
-    while faults.len() < Fault::ALL.len() || town.history().count.operations() < size.operations {
-        let mut round = Fault::ALL.to_vec();
-        while !round.is_empty()
-            && (faults.len() < Fault::ALL.len() || town.history().count.operations() < size.operations)
-        {
-            let fault = round.swap_remove(field.dice.below(round.len()));
-            let quiet = size.quiet + field.dice.below(size.quiet);
-            field.grants(quiet as u64).await;
-            field.owner().await;
-            let from = now();
-            town.history().longest_gap = 0;
-            field.strike(fault).await;
-            field.mend().await;
-            let to = now();
-            troubles.push(Trouble { from, to });
-            let struck = faults.entry(fault).or_default();
-            struck.times += 1;
-            let gap = Duration::from_micros(town.history().longest_gap);
-            struck.longest_gap = struck.longest_gap.max(gap);
-            eprintln!("{:>5} s: {fault:?}, well after {} ms", (to - began) / 1_000_000, (to - from) / 1000);
-        }
-    }
-    field.grants(size.quiet as u64).await;
-    town.close();
+    let (suffered, moved) = tokio::join!(one_fault_after_another(&mut field, &size), mover.live());
+    let Suffered { faults, mut troubles } = suffered;
     while agents.join_next().await.is_some_and(|ended| ended.is_ok()) {}
     assert!(agents.is_empty(), "a client panicked");
     let took = Duration::from_micros(now() - began);
@@ -132,12 +111,53 @@ pub async fn lay(size: Size, hub: Option<Hub>) -> Report {
     let mut history = town.history();
     history.close();
     let law = Law {
-        seats: LICENSES.map(|(_, seats)| seats).to_vec(),
+        seats: moves::seats(),
+        moves: moved.under_way.clone(),
         stays: (ttl * 21 / 20).as_micros() as Micros,
         waits: waits.as_micros() as Micros,
     };
     let verdict = check(&mut history, &law, &merged(troubles));
-    Report { seed: size.seed, took, count: history.count, faults, take_overs: observed.count, verdict }
+    Report { seed: size.seed, took, count: history.count, faults, take_overs: observed.count, moved, verdict }
+}
+
+/// The faults, and the times from each until all was well again.
+#[derive(Default)]
+struct Suffered {
+    faults: BTreeMap<Fault, Struck>,
+    troubles: Vec<Trouble>,
+}
+
+/// Strikes until there were enough operations, and closes the town.
+async fn one_fault_after_another(field: &mut Field<'_>, size: &Size) -> Suffered {
+    let began = now();
+    let mut suffered = Suffered::default();
+    let town = field.town;
+    let is_over = |suffered: &Suffered| {
+        suffered.faults.len() == Fault::ALL.len() && town.history().count.operations() >= size.operations
+    };
+    while !is_over(&suffered) {
+        let mut round = Fault::ALL.to_vec();
+        while !round.is_empty() && !is_over(&suffered) {
+            let fault = round.swap_remove(field.dice.below(round.len()));
+            let quiet = size.quiet + field.dice.below(size.quiet);
+            field.grants(quiet as u64).await;
+            field.owner().await;
+            let from = now();
+            town.history().longest_gap = 0;
+            field.strike(fault).await;
+            field.mend().await;
+            let to = now();
+            suffered.troubles.push(Trouble { from, to });
+            let struck = suffered.faults.entry(fault).or_default();
+            struck.times += 1;
+            let gap = Duration::from_micros(town.history().longest_gap);
+            struck.longest_gap = struck.longest_gap.max(gap);
+            eprintln!("{:>5} s: {fault:?}, well after {} ms", (to - began) / 1_000_000, (to - from) / 1000);
+        }
+    }
+    field.grants(size.quiet as u64).await;
+    town.close();
+    suffered
 }
 
 /// What is observed from outside while the siege goes on.
@@ -183,25 +203,35 @@ fn merged(mut troubles: Vec<Trouble>) -> Vec<Trouble> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { seed, took, count, faults, take_overs, verdict } = self;
+        let Report { seed, took, count, faults, take_overs, moved, verdict } = self;
         writeln!(f, "seed {seed}, {:.0} s", took.as_secs_f64())?;
         for (fault, Struck { times, longest_gap }) in faults {
             let gap = longest_gap.as_secs_f64();
             writeln!(f, "  {:<20} {times:>4} times, at most {gap:.1} s without a new seat", format!("{fault:?}"))?;
         }
+        for (what, times) in &moved.times {
+            writeln!(f, "  {:<20} {times:>4} times", format!("{what:?}"))?;
+        }
+        writeln!(f, "  {} times with seats held under the License that had the grant before", moved.with_seats_held)?;
         let operations = count.operations();
         let rate = operations as f64 / took.as_secs_f64();
         writeln!(f, "{operations} operations on single seats ({rate:.0} a second) in {} requests:", count.requests)?;
-        let Count { granted, in_turn, refused, queued, kept, lost, released, unanswered, .. } = count;
+        let Count { granted, in_turn, refused, queued, kept, lost, released, unanswered, without_grant, .. } = count;
         writeln!(f, "  {granted} granted, {refused} refused, {kept} kept, {lost} lost, {released} released")?;
         writeln!(f, "  of these, {in_turn} granted in the queue; {queued} times a session was told its place")?;
+        writeln!(f, "  {without_grant} requests named a License that had no grant at that moment")?;
         writeln!(f, "  {unanswered} times a session got no answer; {take_overs} take-overs")?;
-        let Verdict { beliefs, refusals, refusals_in_quiet, most_believed, defects } = verdict;
-        writeln!(f, "{beliefs} times a slot was believed to be held, at most {most_believed:?} at once")?;
+        let Verdict { beliefs, refusals, refusals_in_quiet, refusals_in_moves, most_believed, .. } = verdict;
+        writeln!(
+            f,
+            "{beliefs} times a slot was believed to be held, at most {most_believed:?} of each grant at once,"
+        )?;
+        writeln!(f, "  under {:?} Licenses at once", verdict.most_licenses)?;
+        writeln!(f, "{refusals_in_moves} refusals while the grant was on its way")?;
         writeln!(f, "{refusals} refusals judged, {refusals_in_quiet} of them with no fault within a take-over's wait")?;
-        match defects.is_empty() {
+        match verdict.defects.is_empty() {
             true => writeln!(f, "the history is possible"),
-            false => writeln!(f, "DEFECTS:\n{}", defects.join("\n")),
+            false => writeln!(f, "DEFECTS:\n{}", verdict.defects.join("\n")),
         }
     }
 }
