@@ -170,7 +170,9 @@ impl Field<'_> {
     pub async fn grants(&self, more: u64) {
         let count = || self.town.history().count;
         let wanted = count().granted + more;
-        eventually(SOON, &format!("{more} more seats are granted"), async || {
+        // However slow the machine is: some are granted in each second.
+        let at_most = SOON + Duration::from_millis(10 * more);
+        eventually(at_most, &format!("{more} more seats are granted"), async || {
             let count = count();
             if count.granted >= wanted { Ok(()) } else { Err(format!("{count:?}")) }
         })
