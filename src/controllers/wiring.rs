@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
 use kube::runtime::watcher;
+use kube::{Api, Client};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -32,11 +32,8 @@ pub(super) async fn read_or_make(ledger: &Ledger, now: Instant) -> Result<Tagger
     // By type, so that no other Secret is ever read, and not from a cache, which may lack one that was just made.
     let params = ListParams::default().fields(&format!("type={SEAT_IDS}"));
     let found = call(api.list(&params)).await?.items.into_iter().find(|secret| secret.name_any() == NAME);
-    let found = found.filter(|secret| own.is_ours(secret));
-    // The chart makes one without entries where the operator may create none.
-    let empty = found.as_ref().filter(|secret| secret.data.as_ref().is_none_or(|entries| entries.is_empty()));
-    if let Some(secret) = found.as_ref().filter(|_| empty.is_none()) {
-        return read(secret).ok_or_else(|| {
+    if let Some(secret) = found.filter(|secret| own.is_ours(secret)) {
+        return read(&secret).ok_or_else(|| {
             LedgerError::Key(format!("Secret {}/{NAME} cannot be read; delete it, and another is made", own.namespace))
         });
     }
@@ -44,7 +41,7 @@ pub(super) async fn read_or_make(ledger: &Ledger, now: Instant) -> Result<Tagger
     let entries = [(KEY, key.to_vec()), (SINCE, since.to_string().into_bytes())];
     let entries = entries.map(|(name, bytes)| (name.to_owned(), ByteString(bytes))).into();
     // If somebody else has just made one, this fails, and the ledger is taken over again with that one.
-    own.write(&ledger.client, empty, entries).await.map_err(|error| match error {
+    own.write(&ledger.client, None, entries).await.map_err(|error| match error {
         KeepError::NotOurs(fault) => LedgerError::Key(fault.to_string()),
         KeepError::Call(error) => error.into(),
     })?;

@@ -9,13 +9,13 @@ use rustls::ServerConfig;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-use super::http::answers::{CachedAnswers, TRUSTED};
+use super::http::answers::{CachedAnswers, Share, TRUSTED};
 use super::http::caller::Caller;
 use super::http::credential::{TokenHash, bearer_token, hash_of};
 use super::http::guests::Guest;
 use super::http::problem::Problem;
 use super::http::reply;
-use super::http::reviews::{Known, Reviews, review_of_path, unauthorized};
+use super::http::reviews::{Known, Reviews, review_of_path, share_of, unauthorized};
 use super::http::serve::{self, Service};
 use super::metrics::{Chunks, Shown};
 use crate::cluster::clock::Clock;
@@ -66,7 +66,8 @@ impl MetricsPort {
             let may = reviews.allows(asking.group.clone(), review_of_path(&asking, PATH)).await?;
             Ok((may, TRUSTED))
         };
-        if !self.rights.answer(caller.identity, ask).await?.0 {
+        let share = Share { group: caller.group.clone(), bytes: 0 };
+        if !self.rights.answer(caller.identity, |_| share, ask).await?.0 {
             let user = &caller.user;
             let detail = format!("{user} may not get {PATH}: bind the ClusterRole seatkeeper-metrics-reader");
             return Err(Problem::new(StatusCode::FORBIDDEN, "Forbidden", detail));
@@ -87,7 +88,7 @@ impl MetricsPort {
         let token = bearer_token(request.headers()).ok_or_else(|| unauthorized(wanted))?;
         let ask = |before| self.reviews.clone().whose(token.to_owned(), before, Some(guest.clone()));
         let refused = || unauthorized(&format!("the API server does not accept this token; {wanted}"));
-        let known = match self.known.answer(hash_of(token), ask).await {
+        let known = match self.known.answer(hash_of(token), share_of(Some(guest)), ask).await {
             Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => return Err(refused()),
             known => known?.0,
         };

@@ -7,7 +7,6 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use kube::Client;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use super::credential::{Credential, TokenHash, bearer_token, hash_of};
 use super::group::Group;
 use super::guests::Guest;
 use super::problem::Problem;
-use super::reviews::{Known, Reviews, caller_unknown, not_valid, review_of, unauthorized};
+use super::reviews::{Known, Reviews, caller_unknown, not_valid, review_of, share_of, unauthorized};
 use crate::cluster::clock::Clock;
 use crate::domain::tick::Moment;
 use crate::machine::monotonic;
@@ -183,12 +182,7 @@ impl Cluster {
         token: &str,
         guest: Option<Arc<Guest>>,
     ) -> Result<(Arc<Caller>, Moment), Problem> {
-        // A token that is refused is kept for the address that showed it.
-        let address = guest.as_ref().map_or_else(|| Group::at(Ipv4Addr::UNSPECIFIED.into()), |guest| guest.at());
-        let share = move |known: &Known| match known {
-            Some(caller) => Share { group: caller.group.clone(), bytes: caller.bytes() },
-            None => Share { group: address, bytes: 0 },
-        };
+        let share = share_of(guest.as_ref());
         let ask = |before| self.reviews.clone().whose(token.to_owned(), before, guest);
         let (known, until) = self.known.answer(hash, share, ask).await?;
         Ok((known.ok_or_else(|| not_valid("the API server does not accept it"))?, until))

@@ -165,6 +165,15 @@ impl Reviews {
     }
 }
 
+/// Whose the answer is to the question whose a token is. One that is refused is kept for the address that showed it.
+pub fn share_of(guest: Option<&Arc<Guest>>) -> impl FnOnce(&Known) -> Share + Send + 'static {
+    let address = address(guest);
+    move |known| match known {
+        Some(caller) => Share { group: caller.group.clone(), bytes: caller.bytes() },
+        None => Share { group: address, bytes: 0 },
+    }
+}
+
 fn address(guest: Option<&Arc<Guest>>) -> Group {
     guest.map_or_else(|| Group::at(Ipv4Addr::UNSPECIFIED.into()), |guest| guest.at())
 }
