@@ -201,11 +201,11 @@ mod tests {
                 let now = at(ms);
                 let mut entry: Vec<(LicenseName, usize)> = Vec::new();
                 // The first asks for the most.
-                for heavy in 0..n {
+                for (heavy, got) in got.iter_mut().enumerate() {
                     if !budget.delays(&license(heavy), now) {
                         let bytes = 50_000 / (heavy + 1) + 10_000;
                         entry.push((license(heavy), bytes));
-                        got[heavy][ms as usize / 1_000] += bytes as f64;
+                        got[ms as usize / 1_000] += bytes as f64;
                     }
                 }
                 assert!(!budget.delays(&license(100), now), "{ms}");

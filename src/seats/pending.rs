@@ -187,7 +187,7 @@ mod tests {
     }
 
     /// Of n Licenses that always want to write, each gets at least 1/(n+1) of the bytes of any entries that follow one
-    /// another, whoever asks first, and a small change of another License finds room in each.
+    /// another, in whatever order they ask, and a small change of another License finds room in each.
     #[test]
     fn each_license_gets_its_share_of_the_entries() {
         for n in [1_usize, 2, 5, 12] {

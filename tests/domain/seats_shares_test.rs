@@ -2,11 +2,10 @@
 //! room in memory and in the ledger.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant as Clock};
+use std::time::Duration;
 
 use seatkeeper::domain::Instant;
 use seatkeeper::domain::license::entitlement::{Entitlement, PoolLimit, entitlement};
-use seatkeeper::domain::license::key::MAX_SEATS;
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::domain::license::pool::PoolModel;
 use seatkeeper::domain::seats::hold::{Hold, Record};
@@ -19,6 +18,7 @@ use seatkeeper::domain::seats::table::Table;
 use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::seats::terms::SeatTerms;
 use seatkeeper::domain::tick::Tick;
+use seatkeeper::machine::monotonic;
 
 fn pod(name: &str) -> Option<Taker> {
     Some(Taker::of("system:serviceaccount:centre:agents", Some("uid"), Some(name)))
@@ -102,7 +102,6 @@ fn i2_the_names_of_a_session_have_a_bound_together() {
 #[test]
 fn i2_the_seats_of_a_user_come_free_in_linear_time() {
     const SEATS: u32 = 100_000;
-    assert!(SEATS < MAX_SEATS);
     let mut table = Table::default();
     let pool: Arc<str> = "pool".into();
     for slot in 0..SEATS {
@@ -118,10 +117,11 @@ fn i2_the_seats_of_a_user_come_free_in_linear_time() {
         };
         table.apply(&Record::Hold(hold), Tick(1));
     }
-    let began = Clock::now();
+    let began = monotonic();
     let freed = table.release_user("m.huber");
     assert_eq!(freed.len(), SEATS as usize);
     freed.iter().rev().for_each(|record| table.apply(record, Tick::MIN));
     assert_eq!(table.in_use_at_all(), 0);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let took = monotonic() - began;
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }

@@ -129,6 +129,24 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Says which bound has been reached.
+    fn say_too_many(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::TooManySessions { pool, limit } => write!(
+                f,
+                "this user already has {limit} sessions on a seat of pool `{pool}`, the most allowed; end one"
+            ),
+            Refusal::UnlimitedPoolFull { pool, limit } => write!(
+                f,
+                "pool `{pool}` is unlimited, but at most {limit} seats of a License with such a pool are in use at once; \
+                 release some"
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// How many of the seats in use are held under other Licenses.
 struct OfThemElsewhere(u64);
 
@@ -155,11 +173,6 @@ impl fmt::Display for Refusal {
                 "{asked} seats were requested at once, but pool `{pool}` has {limit} and {held} are in use{}; request \
                  fewer",
                 OfThemElsewhere(*elsewhere)
-            ),
-            Refusal::UnlimitedPoolFull { pool, limit } => write!(
-                f,
-                "pool `{pool}` is unlimited, but at most {limit} seats of a License with such a pool are in use at once; \
-                 release some"
             ),
             Refusal::DemoSeatsExhausted { held, demo_seats } => write!(
                 f,
@@ -218,12 +231,7 @@ impl fmt::Display for Refusal {
             Refusal::ClientRequired { pool } => {
                 write!(f, "a seat of pool `{pool}` is used on one machine at a time; name the machine as `client`")
             }
-            Refusal::TooManySessions { pool, limit } => {
-                write!(
-                    f,
-                    "this user already has {limit} sessions on a seat of pool `{pool}`, the most allowed; end one"
-                )
-            }
+            Refusal::TooManySessions { .. } | Refusal::UnlimitedPoolFull { .. } => self.say_too_many(f),
             Refusal::InvalidRequest(why) => f.write_str(why),
         }
     }

@@ -14,7 +14,6 @@ pub use super::caller::{Caller, Object, Right};
 
 use super::answers::{CachedAnswers, Finding, Share, TRUSTED};
 use super::credential::{Credential, TokenHash, bearer_token, hash_of};
-use super::group::Group;
 use super::guests::Guest;
 use super::problem::Problem;
 use super::reviews::{Known, Reviews, caller_unknown, not_valid, review_of, share_of, unauthorized};

@@ -10,7 +10,6 @@
 //! | `documents_test.rs` | `make dev` and installing the chart, as README and guides describe it |
 //! | `hostile_flood_test.rs` | tokens of ServiceAccounts, and how often a real API server is asked about them |
 //! | `hostile_seats_test.rs` | it has no ServiceAccounts, and no RBAC: who has the token of `up` may do everything |
-//! | `hostile_shares_test.rs` | tenants with Licenses of their own, and an API server that takes its time |
 //! | `hostile_trust_test.rs` | tenants with the roles of Kubernetes, against an operator with the chart's defaults |
 //! | `metrics_test.rs` | tokens of ServiceAccounts, and RBAC |
 //! | `moved_seats_test.rs` | seats of ServiceAccounts, and owners that die |
@@ -31,7 +30,6 @@ mod control_plane_test;
 mod documents_test;
 mod hostile_flood_test;
 mod hostile_seats_test;
-mod hostile_shares_test;
 mod hostile_trust_test;
 mod metrics_test;
 mod moved_seats_test;
