@@ -416,7 +416,7 @@ mod tests {
         let meets = |name: &String| {
             let mut hash = DefaultHasher::new();
             ("", name.as_str(), None::<Taker>).hash(&mut hash);
-            hash.finish() % 256 == 0
+            hash.finish().is_multiple_of(256)
         };
         let mut slots = Slots::default();
         for (slot, session) in (0..).map(|n| format!("s{n}")).filter(meets).take(256).enumerate() {
