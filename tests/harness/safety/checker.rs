@@ -9,8 +9,8 @@
 //! A refusal is right if at some instant between its request and its answer, as far as can be seen from outside, enough
 //! seats may have been held to leave no room.
 //!
-//! A grant has as many seats under all its Licenses together as it has under one, however often it moves between them. While
-//! it is on its way, a License may refuse for reasons that cannot be seen from outside.
+//! A grant has as many seats under all its Licenses together as it has under one, however often it moves between
+//! them. While it is on its way, a License may refuse for reasons that cannot be seen from outside.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
-//! An administrator who moves grants between Licenses while their seats are held and the replicas suffer faults: Licenses
-//! are renamed, deleted and restored, and a key Secret goes from one to another. Each move is seen to have happened.
+//! An administrator who moves grants between Licenses while their seats are held and the replicas suffer faults:
+//! Licenses are renamed, deleted and restored, and a key Secret goes from one to another. Each move is seen to have
+//! happened.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
