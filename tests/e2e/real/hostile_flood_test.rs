@@ -23,7 +23,7 @@ use crate::suite::faults_ground::{Ground, HOME, SOON};
 use crate::suite::faults_operators::Replica;
 
 /// Where the attack comes from. The victim comes from 127.0.0.1.
-const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 66));
+pub const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 66));
 /// How long a flood lasts.
 const FLOOD: Duration = Duration::from_secs(10);
 /// How many connections send made-up tokens, each one every `PACE`.
@@ -31,13 +31,13 @@ const LINES: usize = 400;
 const PACE: Duration = Duration::from_secs(1);
 
 /// A connection that is kept.
-struct Line {
-    stream: TcpStream,
-    input: Vec<u8>,
+pub struct Line {
+    pub stream: TcpStream,
+    pub input: Vec<u8>,
 }
 
 impl Line {
-    async fn from(address: IpAddr, to: u16) -> Option<Line> {
+    pub async fn from(address: IpAddr, to: u16) -> Option<Line> {
         let socket = TcpSocket::new_v4().expect("there are sockets");
         socket.bind((address, 0).into()).expect("every address of 127.0.0.0/8 is ours");
         let stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], to))).await.ok()?;
@@ -45,7 +45,7 @@ impl Line {
     }
 
     /// Sends a request and returns the status of its answer; `None` if the connection is closed.
-    async fn ask(&mut self, line: &str, token: &str) -> Option<u16> {
+    pub async fn ask(&mut self, line: &str, token: &str) -> Option<u16> {
         let head = format!("{line} HTTP/1.1\r\nHost: seats\r\nAuthorization: Bearer {token}\r\n\r\n");
         self.stream.write_all(head.as_bytes()).await.ok()?;
         loop {
@@ -66,7 +66,7 @@ fn random<const N: usize>() -> [u8; N] {
 
 /// A token that nobody issued: of no form, of this cluster by its own word with a key that there is or is not, or of
 /// another issuer.
-fn made_up(genuine: &str, kind: usize) -> String {
+pub fn made_up(genuine: &str, kind: usize) -> String {
     let part = |value: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let claims = |issuer: &str| {
         let subject = format!("system:serviceaccount:a:{}", u64::from_le_bytes(random()));
@@ -126,7 +126,7 @@ async fn reviews(ground: &Ground) -> f64 {
     metric(&text, "apiserver_request_total", "resource=\"tokenreviews\"")
 }
 
-async fn lease(ground: &Ground) -> Lease {
+pub async fn lease(ground: &Ground) -> Lease {
     Api::namespaced(ground.admin.clone(), HOME).get(LEASE_NAME).await.expect("somebody leads")
 }
 
@@ -196,7 +196,7 @@ async fn i2_made_up_tokens_cost_the_api_server_little_and_those_with_a_seat_noth
 }
 
 /// Resident memory, in MiB.
-fn memory_of(replica: &Replica) -> u64 {
+pub fn memory_of(replica: &Replica) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", replica.pid())).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel counts it");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
