@@ -35,7 +35,8 @@ SEEDS ?= 1000
 simulate: ## random worlds with random faults, every fault at every moment, known-wrong variants; SEEDS=10000, or SEED=4711 alone
 	@cargo test --locked --release --features known-wrong --test simulation --no-run
 ifdef SEED
-	@SEED=$(SEED) cargo test --locked --release --features known-wrong --test simulation -- --nocapture worlds_with_faults
+	@SEED=$(SEED) cargo test --locked --release --features known-wrong --test simulation -- --nocapture worlds_with_faults \
+	  nothing_that_an_administrator
 else
 	@SEEDS=$(SEEDS) cargo test --locked --release --features known-wrong --test simulation -- --nocapture worlds_with_faults
 	@SEEDS=$(SEEDS) SIEVE=all cargo test --locked --release --features known-wrong --test simulation -- --nocapture \

@@ -71,6 +71,8 @@ pub enum Variant {
     TakerIgnored,
     /// A new owner does not read from the ledger who took the seats.
     TakersNotNoted,
+    /// A claim on a grant counts for Licenses that do not trust its signer.
+    ForeignClaimsCount,
 }
 
 impl Variant {
@@ -117,6 +119,9 @@ impl Variant {
 
     /// Those of lists of revoked keys.
     pub const OF_LISTS: [Variant; 1] = [Variant::ListsNotKept];
+
+    /// Those of what one namespace does to another.
+    pub const OF_NEIGHBOURS: [Variant; 2] = [Variant::ForeignClaimsCount, Variant::TakerIgnored];
 }
 
 #[cfg(feature = "known-wrong")]

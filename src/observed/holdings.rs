@@ -13,6 +13,7 @@ use crate::api::License;
 use crate::cluster::watch::Guarded;
 use crate::domain::license::grant::GrantId;
 use crate::domain::license::trust::Trust;
+use crate::wrong::{self, Variant::ForeignClaimsCount};
 
 /// A License that holds keys, and whom it trusts.
 #[derive(Clone, Debug)]
@@ -179,6 +180,10 @@ impl Holdings {
     pub fn earlier_claimant(&self, grant: &GrantId, me: &Claimant) -> Option<String> {
         let state = self.lock();
         let by_signer = state.claims.get(&grant.name)?;
+        if wrong::is(ForeignClaimsCount) {
+            let rival = by_signer.values().flat_map(BTreeMap::values).find(|rival| rival.uid != me.uid);
+            return rival.map(Claimant::to_string);
+        }
         let latest =
             me.trust.signers().filter_map(|signer| by_signer.get(signer)?.iter().rfind(|(_, c)| c.uid == me.uid));
         let latest = latest.map(|(number, _)| *number).max();

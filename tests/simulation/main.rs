@@ -17,6 +17,7 @@
 //! | How do two replicas run, each on its own machine? | `replicas.rs` |
 //! | What do holders of seats believe, and is it right? | `claims.rs` |
 //! | What do users of random worlds do with seats? | `users.rs` |
+//! | What does an administrator of another namespace do? | `intruder.rs` |
 //! | How many seats may a desk grant at most, whatever its caches show? | `entitled.rs` |
 //!
 //! | test | what it runs |
@@ -33,6 +34,7 @@
 //! | `moved_grants_test.rs` | keys that move between Licenses while seats are held |
 //! | `contested_test.rs` | Licenses that present keys of the same grant |
 //! | `revocations_test.rs` | a list of revoked keys that is deleted or put back to an older one |
+//! | `neighbours_test.rs` | the same years with an intruder in the next namespace and without |
 //! | `shown_test.rs` | what a License shows of its seats |
 //! | `takers_test.rs` | a seat that others name, under two owners; desks that let them: each is caught |
 //! | `on_demo_test.rs` | sessions when demo mode begins |
@@ -49,9 +51,11 @@ mod end_state;
 mod entitled;
 mod faults;
 mod generate;
+mod intruder;
 mod key;
 mod lost_test;
 mod moved_grants_test;
+mod neighbours_test;
 mod on_demo_test;
 mod oracle;
 mod owners_test;

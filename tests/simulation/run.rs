@@ -56,6 +56,7 @@ pub struct Run {
     schedule: Schedule,
     pub dice: Dice,
     incarnations: u32,
+    pub trust_from_licenses: TrustFromLicenses,
     /// Those who use seats; `None` if nobody does.
     pub users: Option<Users>,
 }
@@ -129,7 +130,16 @@ impl Run {
         };
         let dice = Dice::new(seed, 3);
         let users = Users::of(world, seed);
-        Run { runtime: Some(runtime), shared: Arc::new(shared), operator: None, schedule, dice, incarnations: 0, users }
+        Run {
+            runtime: Some(runtime),
+            shared: Arc::new(shared),
+            operator: None,
+            schedule,
+            dice,
+            incarnations: 0,
+            trust_from_licenses: TrustFromLicenses::Allow,
+            users,
+        }
     }
 
     pub fn within<T>(&self, what: impl Future<Output = T>) -> T {
@@ -142,7 +152,7 @@ impl Run {
     }
 
     /// Starts the operator; one with another identity has to wait until the previous operator's Lease expires.
-    fn start(&mut self, identity: &str) {
+    pub fn start(&mut self, identity: &str) {
         self.incarnations += 1;
         let calendar = self.shared.calendar.clone();
         let api = FaultyApi(self.shared.clone());
@@ -152,7 +162,7 @@ impl Run {
         let clock = Clock::reading(move || calendar.own());
         let requests = RequestCount::default();
         let client = over(api, clock.clone(), requests.clone());
-        let operator = Operator::new(client, clock, &requests, "default", &identity, TrustFromLicenses::Allow, TTL);
+        let operator = Operator::new(client, clock, &requests, "default", &identity, self.trust_from_licenses, TTL);
         let desk = operator.desk();
         let ended = tokio::spawn(operator.run(told));
         self.operator = Some(Running { desk, stop, ended });
