@@ -28,12 +28,12 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Returns true once every policy is in force; false if `stop` turns true first. `home` is the operator's own namespace.
 pub async fn in_force(client: &Client, home: &str, bounds: &Bounds, stop: &mut watch::Receiver<bool>) -> bool {
-    // Where RBAC lets the operator write.
-    let namespace = match &bounds.scope {
-        Scope::Namespaces(named) => named.first().map_or(home, String::as_str),
-        Scope::Everywhere => home,
+    // Where RBAC lets the operator write. One that only uses keys writes Secrets in its own namespace, and no Licenses.
+    let (namespace, license_by) = match &bounds.scope {
+        _ if bounds.keys_only => (home, RefusedBy::Rights),
+        Scope::Namespaces(named) => (named.first().map_or(home, String::as_str), RefusedBy::Policies),
+        Scope::Everywhere => (home, RefusedBy::Policies),
     };
-    let refused_by = if bounds.keys_only { RefusedBy::Rights } else { RefusedBy::Policies };
     // Each object breaks the newest rule of its policy and no older one.
     let pin = json!({
         "metadata": {"name": FORBIDDEN, "labels": {mark::PRODUCT: "any"}, "annotations": {mark::OWNER: "nobody"}},
@@ -41,8 +41,8 @@ pub async fn in_force(client: &Client, home: &str, bounds: &Bounds, stop: &mut w
     });
     let unmarked = json!({"metadata": {"name": FORBIDDEN}, "spec": {"product": "any"}});
     loop {
-        let secret = expect_refusal::<Secret>(client, namespace, &pin, refused_by).await;
-        let license = expect_refusal::<License>(client, namespace, &unmarked, refused_by).await;
+        let secret = expect_refusal::<Secret>(client, namespace, &pin, RefusedBy::Policies).await;
+        let license = expect_refusal::<License>(client, namespace, &unmarked, license_by).await;
         match secret.and(license) {
             Ok(()) => return true,
             Err(why) => tracing::warn!("waiting for the admission policies of the chart, which restrain this: {why}"),
