@@ -9,6 +9,9 @@ use std::borrow::Cow;
 
 /// The most operations that the API server accepts.
 const MOST_OPERATIONS: usize = 10_000;
+/// The most bytes of JSON that the copies of one patch may have together (`JSONPatchMaxCopyBytes` of the API server).
+/// Copies of copies double an object with each operation.
+const MOST_COPIED: usize = 3 << 20;
 
 type Operation = Map<String, Value>;
 
@@ -37,18 +40,19 @@ pub fn json_patch(live: &Value, patch: &[u8]) -> Result<Value, Refusal> {
             causes: Vec::new(),
         });
     }
-    let mut object = live.clone();
+    let (mut object, mut copied) = (live.clone(), 0);
     for operation in &operations {
         operation
             .as_ref()
             .ok_or(Failed)
-            .and_then(|operation| one(&mut object, operation))
+            .and_then(|operation| one(&mut object, operation, &mut copied))
             .map_err(|Failed| Refusal::unprocessable())?;
     }
     Ok(object)
 }
 
-fn one(object: &mut Value, operation: &Operation) -> Result<(), Failed> {
+/// Does one operation. `copied` counts the bytes that were copied.
+fn one(object: &mut Value, operation: &Operation, copied: &mut usize) -> Result<(), Failed> {
     let text = |name: &str| operation.get(name).and_then(Value::as_str).ok_or(Failed);
     let value = || operation.get("value").cloned().unwrap_or(Value::Null);
     match text("op")? {
@@ -60,8 +64,13 @@ fn one(object: &mut Value, operation: &Operation) -> Result<(), Failed> {
             add(object, text("path")?, moved)
         }
         "copy" => {
-            let copied = get(object, text("from")?)?.cloned().unwrap_or(Value::Null);
-            add(object, text("path")?, copied)
+            let copy = get(object, text("from")?)?.unwrap_or(&Value::Null);
+            *copied += size_of(copy);
+            if *copied > MOST_COPIED {
+                return Err(Failed);
+            }
+            let copy = copy.clone();
+            add(object, text("path")?, copy)
         }
         "test" => {
             let path = text("path")?;
@@ -71,6 +80,25 @@ fn one(object: &mut Value, operation: &Operation) -> Result<(), Failed> {
         }
         _ => Err(Failed),
     }
+}
+
+/// Returns the bytes that a value takes as JSON.
+fn size_of(value: &Value) -> usize {
+    struct Counted(usize);
+    impl std::io::Write for Counted {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counted = Counted(0);
+    // A value is always written as JSON, and counting does not fail.
+    let _ = serde_json::to_writer(&mut counted, value);
+    counted.0
 }
 
 /// Returns the map or list that holds the last part of the path, and that part.
@@ -168,4 +196,24 @@ fn replace(object: &mut Value, path: &str, value: Value) -> Result<(), Failed> {
         _ => return Err(Failed),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Each copy holds those before it, so each doubles the object: 20 of them make a million texts, and 10,000 are allowed.
+    #[test]
+    fn copies_of_copies_are_bounded() {
+        let patch = |copies: usize| {
+            let copy = |n: usize| json!({"op": "copy", "from": "/spec", "path": format!("/spec/{n}")});
+            Value::from((0..copies).map(copy).collect::<Vec<_>>()).to_string()
+        };
+        let live = json!({"spec": {"text": "x"}});
+        let sixteen = json_patch(&live, patch(16).as_bytes());
+        assert!(sixteen.is_ok_and(|object| object.to_string().len() < MOST_COPIED));
+        assert_eq!(json_patch(&live, patch(20).as_bytes()).err().map(|refused| refused.code), Some(422));
+        assert_eq!(json_patch(&live, patch(10_000).as_bytes()).err().map(|refused| refused.code), Some(422));
+    }
 }
