@@ -6,9 +6,13 @@ use serde::Serialize;
 use std::time::Duration;
 
 use super::reply::{self, Reply};
+use crate::domain::text::spelt_out;
 
 /// How long to wait if the trouble passes in a moment.
 pub const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// How much is said of a request that is wrong, in characters. What it says of itself may be much longer.
+const MOST_SAID: usize = 1000;
 
 /// Why a request was not fulfilled.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -55,8 +59,10 @@ impl Problem {
         self
     }
 
-    /// The request itself is wrong; `detail` says where, and what is possible.
+    /// The request itself is wrong; `detail` says where, and what is possible. It may quote the request: it is cut, and
+    /// what a reader would not see is spelt out.
     pub fn invalid(detail: impl Into<String>) -> Self {
+        let detail: String = spelt_out(&detail.into()).chars().take(MOST_SAID).collect();
         Problem::new(StatusCode::BAD_REQUEST, "InvalidRequest", detail)
     }
 

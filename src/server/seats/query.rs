@@ -52,3 +52,21 @@ pub fn of_license() -> Vec<Value> {
         .map(|(name, required)| parameter(name, required, json!({"type": "string"})))
         .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::text::is_unseen;
+
+    /// Found by fuzzing: the name of an unknown field was quoted as it came.
+    #[test]
+    fn what_is_said_of_a_query_is_short_and_safe_on_a_terminal() {
+        let command = "demo~innoacd~agents~3~anna~s1~1767225600~AAA\0\0A\u{1b}[2J\u{202e}";
+        for query in [command.to_owned(), "a".repeat(1 << 20), "%00".repeat(1 << 10)] {
+            let said = read(Some(&query)).err().map(|problem| problem.detail).unwrap_or_default();
+            assert!(said.starts_with("the query cannot be read: unknown field `"), "{said:?}");
+            assert!(said.len() <= 4_000, "{} bytes", said.len());
+            assert_eq!(said.chars().find(|c| is_unseen(*c)), None, "{said:?}");
+        }
+    }
+}
