@@ -323,6 +323,18 @@ fn a_corrupted_entry_is_named() {
     assert!(said.starts_with("entry 2 of the journal cannot be read: line 6: "), "{said}");
 }
 
+/// Found by fuzzing: a base that somebody else wrote commanded the terminal of the reader of the log.
+#[test]
+fn what_is_said_of_a_corrupted_base_is_safe_on_a_terminal() {
+    let license = LicenseName::new("dp\0emo", "icdonan\u{1b}[2J");
+    let name = BaseName { license, pool: "agents\u{202e}".into(), number: 0 };
+    let base = Base { name, sequence: 6, grants: String::new(), takers: String::new(), lines: "=agents".into() };
+    let entry = Journal::default().seal("owner");
+    let said = read(&[entry], &[base]).incomplete.expect("the base cannot be read").to_string();
+    let names = r"base 0 of pool agents\u{202e} of dp\u{0}emo/icdonan\u{1b}[2J cannot be read: line 1: ";
+    assert!(said.starts_with(names), "{said:?}");
+}
+
 #[test]
 fn a_ledger_of_an_older_version_has_no_ttl_and_one_that_it_continues_keeps_its_ttl() {
     let mut store = Store::default();

@@ -121,6 +121,9 @@ fn the_ledger_says_who_took_a_seat_and_an_older_version_reads_the_seats_all_the_
     for wrong in ["-", "- - - x", "- - - - -"] {
         assert!(read_base(&"agents".into(), &base.lines, wrong).is_err(), "{wrong}");
     }
+    // Found by fuzzing: lines are counted from 1.
+    let of_nobody = read_base(&"agents".into(), "", "--a").expect_err("takers of no lines");
+    assert_eq!(of_nobody.to_string(), "line 1: more takers follow than lines");
 
     // An older version skips lines that begin with `!`, and does not know the field.
     let entry = Journal::default().entry(&[Change { license, grants: "".into(), records }]);

@@ -25,6 +25,7 @@ use super::line::{
 use super::table::Table;
 use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
+use crate::domain::text::spelt_out;
 use crate::domain::tick::Tick;
 
 /// Objects in the ring.
@@ -274,7 +275,10 @@ impl fmt::Display for Incomplete {
             Incomplete::SetBack { found, written } => {
                 write!(f, "the ledger ends with entry {found}, but entry {written} had been written: it was set back")
             }
-            Incomplete::Unreadable { object, error } => write!(f, "{object} cannot be read: {error}"),
+            // The names in a base that somebody else wrote can be any text.
+            Incomplete::Unreadable { object, error } => {
+                f.write_str(&spelt_out(&format!("{object} cannot be read: {error}")))
+            }
         }
     }
 }

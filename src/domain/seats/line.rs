@@ -78,13 +78,14 @@ pub fn read_base(pool: &Arc<str>, text: &str, takers: &str) -> Result<Vec<Hold>,
         hold.taker = match word {
             "-" => None,
             word => Some(
-                Taker::read(word).ok_or_else(|| LineError { line: n + 1, what: format!("{word:?} is no taker") })?,
+                Taker::read(word)
+                    .ok_or_else(|| LineError { line: n + 1, what: "its taker cannot be read".to_owned() })?,
             ),
         };
     }
     match words.next() {
         None => Ok(held),
-        Some(_) => Err(LineError { line: held.len(), what: "more takers follow than lines".to_owned() }),
+        Some(_) => Err(LineError { line: held.len().max(1), what: "more takers follow than lines".to_owned() }),
     }
 }
 
