@@ -207,7 +207,8 @@ impl Intruder {
         let serial = |claims: &Value| Some(claims["jti"].as_str()?.to_owned());
         let serials = known.claims.iter().filter_map(serial).collect();
         let version = self.dice.pick(&[1, 2, 1_000_000]).to_owned();
-        sign_revocations(&Revocations { version, iat: self.dice.between(1, 4_000_000_000), serials }, &self.signer())
+        let (iat, exp) = (self.dice.between(1, 4_000_000_000), None);
+        sign_revocations(&Revocations { version, iat, exp, serials }, &self.signer())
     }
 
     /// A key of its own that says what the victim's says, or more; sometimes under the victim's name.

@@ -25,7 +25,7 @@ async fn is_kept(case: &Case, signer: &Signer, serial: &str) {
         let entries = found.items.iter().flat_map(|secret| secret.data.iter().flatten());
         let kept: Vec<_> = entries.filter(|(entry, _)| **entry == signer).map(|(_, list)| &list.0).collect();
         let says = |list: &&Vec<u8>| String::from_utf8_lossy(list).contains(&format!("\"{serial}\""));
-        if kept.iter().any(|list| says(&list)) { Ok(()) } else { Err(format!("{} are kept", kept.len())) }
+        if kept.iter().any(&says) { Ok(()) } else { Err(format!("{} are kept", kept.len())) }
     })
     .await;
 }
