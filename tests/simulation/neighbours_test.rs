@@ -401,7 +401,7 @@ fn i2_nothing_that_an_administrator_of_one_namespace_does_changes_what_another_h
         compare(seed, None).unwrap_or_else(|differs| panic!("seed {seed}: {differs}"));
         return;
     }
-    let (first, seeds) = (number("FIRST").unwrap_or(1), number("SEEDS").map_or(8, |seeds| (seeds / 10).max(8)));
+    let (first, seeds) = (number("FIRST").unwrap_or(1), number("SEEDS").map_or(8, |seeds| (seeds / 100).max(8)));
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
     let next = AtomicU64::new(first);
     let total = Mutex::new((0, 0, Vec::new()));
