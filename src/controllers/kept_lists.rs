@@ -4,9 +4,11 @@
 //! a list when it came. Each Secret is written on the version that was read.
 
 use ed25519_dalek::VerifyingKey;
+use futures::FutureExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +39,11 @@ pub async fn keep(all: &Controllers) {
     loop {
         let found = Found::of(all, &mut known);
         let done = match wrong::is(ListsNotKept) {
-            true => Ok(false),
-            false => keep_all(observed, &found).await,
+            true => Ok(Ok(false)),
+            // A panic stops nothing else, and it is tried again.
+            false => AssertUnwindSafe(keep_all(observed, &found)).catch_unwind().await,
         };
+        let done = done.map_err(|_| "a panic".to_owned()).and_then(|done| done.map_err(|error| error.to_string()));
         // A License that does not name the Secret shows it too if a list is gone or older than before.
         let is_older = |(signer, before): (&String, &u64)| found.there.get(signer).is_none_or(|now| now < before);
         if there.iter().any(is_older) || matches!(done, Ok(true)) {

@@ -88,11 +88,6 @@ impl Budget {
         used.owed > self.rate * OWED_SECONDS || is_overdrawn && used.lately > self.share
     }
 
-    /// Whether a License owes more than ever comes of granting seats: the rest is bases.
-    pub fn owes_too_much(&self, license: &LicenseName, now: Moment) -> bool {
-        self.of.get(license).is_some_and(|used| used.by(now, self.rate).owed > self.rate * OWED_SECONDS)
-    }
-
     /// Counts a write of `bytes` bytes as sent, and what each License has in it.
     pub fn spend<'l>(&mut self, bytes: usize, of: impl IntoIterator<Item = (&'l LicenseName, usize)>, now: Moment) {
         if self.rate.is_infinite() {
@@ -184,7 +179,7 @@ mod tests {
     fn bases_are_paid_for_by_the_license_that_has_them() {
         let mut budget = Budget::new(Some(1_000), at(0));
         budget.spend(30_000, [(&license(0), 30_000)], at(0));
-        assert!(budget.owes_too_much(&license(0), at(0)));
+        assert!(budget.delays(&license(0), at(0)));
         assert_eq!(budget.pause(at(1_000)), Duration::ZERO);
         assert!(budget.delays(&license(0), at(21_000)) && !budget.delays(&license(0), at(23_000)));
     }

@@ -206,9 +206,6 @@ impl Desk {
                 Whose::Anothers => return Err(Denied::TakenByAnother),
                 Whose::Nobodys => return Ok(false),
             };
-            if self.0.owes_too_much(&seat.license) {
-                return Err(Denied::Overloaded);
-            }
             if !free(&self.0, &seat.license, seats_of, &mut uncommitted, &held)? {
                 return Ok(false);
             }

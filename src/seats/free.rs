@@ -39,7 +39,7 @@ pub(super) fn free(
     let Some(seats) = seats_of.get_mut(license) else { return Ok(false) };
     let Some(record) = seats.seating.release(seat) else { return Ok(false) };
     let change = seats.change(license, vec![record]);
-    uncommitted.pending.check(&change)?;
+    uncommitted.pending.check_release(&change)?;
     seats.apply_freed(&change);
     uncommitted.pending.add(change);
     serve(shared, license, seats_of, uncommitted, HEAD);

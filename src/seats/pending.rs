@@ -68,6 +68,13 @@ impl Pending {
         Err(Denied::Overloaded)
     }
 
+    /// The same for a seat that its holder gives back: it may use what room there is, because it makes room for others.
+    pub fn check_release(&self, change: &Change) -> Result<(), Denied> {
+        let at = self.at.get(&change.license);
+        let bytes = at.map_or_else(|| size_of(change), |at| added_to(&self.changes[*at], change));
+        if self.bytes + bytes > MOST_BYTES { Err(Denied::Overloaded) } else { Ok(()) }
+    }
+
     fn has_room(&self, change: &Change) -> bool {
         let at = self.at.get(&change.license).copied();
         let bytes = at.map_or_else(|| size_of(change), |at| added_to(&self.changes[at], change));

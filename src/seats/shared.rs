@@ -59,11 +59,6 @@ impl Shared {
         self.is_strained.load(Ordering::Relaxed) && self.budget().delays(license, now)
     }
 
-    /// Whether so many bytes of bases were written for a License that it is not to change them at present.
-    pub fn owes_too_much(&self, license: &LicenseName) -> bool {
-        self.is_strained.load(Ordering::Relaxed) && self.budget().owes_too_much(license, monotonic())
-    }
-
     /// What a License grants at `now`. Returns an error if there is no such License.
     pub fn judge(&self, license: &LicenseName, now: Instant) -> Result<Judged, Denied> {
         self.observed.judge(license, now).ok_or_else(|| Denied::UnknownLicense(license.clone()))
