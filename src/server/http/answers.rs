@@ -200,8 +200,8 @@ mod tests {
         Share { group: Group::Namespace(namespace.into()), bytes }
     }
 
-    /// The attack: a tenant asks about so many Licenses, or with so many tokens, that the answers about the others are
-    /// forgotten, and has the API server asked again and again.
+    /// The attack: a tenant asks about thousands of Licenses, or with thousands of tokens, until the answers about others
+    /// are forgotten. The API server is then asked again and again.
     #[tokio::test(start_paused = true)]
     async fn a_group_that_fills_the_cache_loses_its_own_answers() {
         for bytes in [0, 100_000] {

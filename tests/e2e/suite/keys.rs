@@ -47,7 +47,7 @@ impl Signer {
         self.revoke_in(1, None, serials)
     }
 
-    /// Returns a signed list of this version, which ends after so many seconds.
+    /// Returns a signed list of this version. It expires after the given number of seconds.
     pub fn revoke_in(&self, version: u64, ends_in: Option<i64>, serials: &[&str]) -> String {
         let now = machine_time().timestamp();
         let serials = serials.iter().map(|serial| (*serial).to_owned()).collect();
