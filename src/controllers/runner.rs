@@ -12,6 +12,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 use super::kind::{Kind, Name, Object, name_of};
 use super::metrics::LookMetrics;
@@ -30,6 +31,9 @@ use crate::wrong::{self, Variant::*};
 
 /// The most objects of one kind that are worked on at once.
 const CONCURRENCY: usize = 64;
+/// How long one object may take, so that none holds up the others for ever. Ended at any moment, a look is taken up again
+/// from what exists.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
 /// The wait before the first retry. Each further wait is twice as long, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
@@ -80,6 +84,8 @@ pub enum ReconcileError {
     Call(#[from] CallError),
     #[error("a defect of the operator: {0}")]
     Panicked(String),
+    #[error("it took longer than {} s", LONGEST_LOOK.as_secs())]
+    TookTooLong,
 }
 
 /// What every controller works with.
@@ -286,9 +292,10 @@ fn tell<K: Resource<DynamicType = ()>>(object: &K, kind: &'static str, error: &R
 
 async fn one<C: Controller>(running: &RunningKind<C>, object: &Guarded<C::Object>) -> Result<(), ReconcileError> {
     match &object.0 {
-        Ok(object) => match AssertUnwindSafe(running.reconcile(object)).catch_unwind().await {
-            Ok(done) => done,
-            Err(panic) => {
+        Ok(object) => match timeout(LONGEST_LOOK, AssertUnwindSafe(running.reconcile(object)).catch_unwind()).await {
+            Err(_) => Err(ReconcileError::TookTooLong),
+            Ok(Ok(done)) => done,
+            Ok(Err(panic)) => {
                 let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
                 Err(ReconcileError::Panicked(text.unwrap_or("a panic").to_owned()))
             }

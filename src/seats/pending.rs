@@ -1,7 +1,8 @@
 //! What the table has and the ledger has not yet. It becomes one entry of the ledger, and must fit into one object.
 //!
-//! Of n Licenses that have changes in an entry, or found no room in the one before, each may have 1/(n+1) of it, so that
-//! there is room for one more. Whose change finds no room waits for the next entry.
+//! A License may have a quarter of an entry: a large entry takes long to write, and what others want waits for it. Of n Licenses
+//! that have changes in an entry, or found no room in the one before, each may have 1/(n+1) of it, so that there is room for
+//! one more. Whose change finds no room waits for the next entry.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,8 +15,11 @@ use crate::domain::seats::refusal::Refusal;
 /// The most bytes of an entry: a larger one would be refused for ever. An object holds 1 MiB of lines
 /// (`api::seat_ledger`), and etcd 1.5 MiB of JSON, in which each character may take two bytes.
 const MOST_BYTES: usize = 700_000;
-/// The most bytes of one change: four Licenses find room for theirs.
-const MOST_AT_ONCE: usize = MOST_BYTES / 4;
+/// The most bytes of an entry that are of one License.
+const MOST_OF_ONE: usize = MOST_BYTES / 4;
+/// The room in an entry that is left for Licenses without a change in it, and the most bytes of a change that may use it.
+const FOR_OTHERS: usize = MOST_BYTES / 16;
+const SMALL: usize = FOR_OTHERS / 8;
 /// The most lost or revoked seats that are freed in one entry.
 const FREED_AT_ONCE: usize = 1_000;
 
@@ -58,9 +62,9 @@ impl Pending {
             return Ok(());
         }
         let bytes = size_of(change);
-        if bytes > MOST_AT_ONCE {
+        if bytes > MOST_OF_ONE {
             return Err(Denied::Refused(Refusal::InvalidRequest(format!(
-                "these seats take {bytes} bytes in the ledger, and {MOST_AT_ONCE} may be written at once: use a smaller \
+                "these seats take {bytes} bytes in the ledger, and {MOST_OF_ONE} may be written at once: use a smaller \
                  `count` or shorter names"
             ))));
         }
@@ -81,8 +85,9 @@ impl Pending {
         let own = at.map_or(0, |at| self.sizes[at]);
         let is_new = at.is_none() && !self.awaited.contains(&change.license);
         let licenses = self.changes.len() + self.awaited.len() + usize::from(is_new);
-        let share = if own == 0 { MOST_AT_ONCE } else { MOST_BYTES / (licenses + 1) };
-        bytes <= MOST_AT_ONCE && own + bytes <= share && self.bytes + bytes <= MOST_BYTES
+        let share = if own == 0 { MOST_OF_ONE } else { MOST_OF_ONE.min(MOST_BYTES / (licenses + 1)) };
+        let most = if own == 0 && bytes <= SMALL { MOST_BYTES } else { MOST_BYTES - FOR_OTHERS };
+        own + bytes <= share && self.bytes + bytes <= most
     }
 
     /// As many of the records that free seats as fit; the others follow in a later entry.
@@ -161,7 +166,7 @@ mod tests {
         }
         assert!(matches!(pending.check(&change(vec![free(slot)])), Err(Denied::Overloaded)));
         let bytes = write_changes(&pending.take().changes).len();
-        assert!((MOST_BYTES / 2 - 10_000..=MOST_BYTES / 2).contains(&bytes), "{bytes}");
+        assert!((MOST_OF_ONE - 10_000..=MOST_OF_ONE).contains(&bytes), "{bytes}");
         assert!(pending.check(&change(vec![free(slot)])).is_ok());
     }
 
@@ -173,7 +178,7 @@ mod tests {
         let mut pending = Pending::default();
         for slot in 0..10_000 {
             let one = change(vec![free(slot)]);
-            assert!(pending.check(&one).is_ok(), "{slot}");
+            assert!(pending.check_release(&one).is_ok(), "{slot}");
             pending.add(one);
         }
         let changes = pending.take().changes;

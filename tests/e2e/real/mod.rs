@@ -11,6 +11,7 @@
 //! | `hostile_flood_test.rs` | tokens of ServiceAccounts, and how often a real API server is asked about them |
 //! | `hostile_load_test.rs` | the Lease and the processor time of a real API server |
 //! | `hostile_seats_test.rs` | it has no ServiceAccounts, and no RBAC: who has the token of `up` may do everything |
+//! | `hostile_shares_test.rs` | the time that a real API server takes to write large entries |
 //! | `hostile_trust_test.rs` | tenants with the roles of Kubernetes, against an operator with the chart's defaults |
 //! | `metrics_test.rs` | tokens of ServiceAccounts, and RBAC |
 //! | `moved_seats_test.rs` | seats of ServiceAccounts, and owners that die |
@@ -32,6 +33,7 @@ mod documents_test;
 mod hostile_flood_test;
 mod hostile_load_test;
 mod hostile_seats_test;
+mod hostile_shares_test;
 mod hostile_trust_test;
 mod metrics_test;
 mod moved_seats_test;

@@ -1,0 +1,202 @@
+//! What a tenant with a License of its own may try against the seats of another: as many as possible at once, and as many
+//! bytes as possible.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use seatkeeper::machine::monotonic;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::seats_test::{Agent, licensed_by, logged_in};
+use crate::harness::http::{answer, request};
+use crate::suite::faults_ground::{Ground, Order, Vendor};
+use crate::suite::faults_operators::Replica;
+
+/// How long is measured, before the attack and during it.
+const TIME: Duration = Duration::from_secs(10);
+const CONNECTIONS: usize = 6;
+const SEATS_A_REQUEST: usize = 1_000;
+
+/// A connection that is kept, and the token that is shown over it.
+struct Line {
+    stream: TcpStream,
+    head: String,
+    input: Vec<u8>,
+}
+
+impl Line {
+    async fn of(agent: &Agent, to: &Replica) -> Line {
+        let stream = TcpStream::connect(("127.0.0.1", to.seats)).await.expect("it listens");
+        stream.set_nodelay(true).expect("nodelay");
+        Line { stream, head: format!("Authorization: Bearer {}\r\n", agent.token), input: Vec::new() }
+    }
+
+    async fn ask(&mut self, line: &str, body: &str) -> (u16, Value) {
+        let mut out = Vec::new();
+        request(&mut out, format_args!("{line}"), &self.head, body);
+        self.stream.write_all(&out).await.expect("the connection is kept");
+        loop {
+            let answered = answer(&self.input).expect("it is HTTP");
+            if let Some((status, body, bytes)) =
+                answered.map(|a| (a.status, serde_json::from_slice(a.body).unwrap_or_default(), a.bytes))
+            {
+                self.input.drain(..bytes);
+                return (status, body);
+            }
+            assert!(self.stream.read_buf(&mut self.input).await.expect("the connection is kept") > 0, "{line}");
+        }
+    }
+}
+
+/// Takes a seat and gives it back, over and over for a while. Returns how often, and the time that 99 of 100 took at most.
+async fn cycles(line: &mut Line, agent: &Agent, time: Duration) -> (usize, Duration) {
+    let (began, mut took) = (monotonic(), Vec::new());
+    let license = json!({"namespace": agent.namespace, "name": "innoacd"});
+    while monotonic() - began < time {
+        let asked = monotonic();
+        let session = format!("of-the-victim-{}", took.len());
+        let body = json!({"license": license, "session": session}).to_string();
+        let (status, granted) = line.ask("POST /v1/seats", &body).await;
+        assert_eq!(status, 201, "{granted} after {:?}", monotonic() - asked);
+        let id = granted["seats"][0]["id"].as_str().expect("a seat has an id");
+        let (status, problem) = line.ask(&format!("DELETE /v1/seats/{id}"), "").await;
+        assert_eq!(status, 204, "{problem}");
+        took.push(monotonic() - asked);
+    }
+    took.sort_unstable();
+    (took.len(), took[took.len() * 99 / 100])
+}
+
+/// How a tenant asks for as many seats as one request may.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// One request for 1,000 seats.
+    Count,
+    /// 1,000 requests in one body.
+    Several,
+    /// 1,000 requests in one body, which are refused.
+    Refused,
+}
+
+fn body(namespace: &str, kind: Kind, nth: u64, pad: usize) -> String {
+    let license = json!({"namespace": namespace, "name": "innoacd"});
+    let pad = if matches!(kind, Kind::Count) { "x".repeat(pad) } else { "%".repeat(pad) };
+    let session = |n: usize| format!("{nth}-{n}-{pad}");
+    let one = |n: usize| json!({"license": license, "session": session(n)});
+    match kind {
+        Kind::Count => json!({"license": license, "session": session(0), "count": SEATS_A_REQUEST}).to_string(),
+        Kind::Several => json!({"requests": (0..SEATS_A_REQUEST).map(one).collect::<Vec<_>>()}).to_string(),
+        Kind::Refused => {
+            let no_pool = |n| json!({"license": license, "session": session(n), "pool": "no"});
+            json!({"requests": (0..SEATS_A_REQUEST).map(no_pool).collect::<Vec<_>>()}).to_string()
+        }
+    }
+}
+
+/// Asks for a thousand seats at a time over six connections, on a thread of its own.
+struct Attack {
+    over: Arc<AtomicBool>,
+    asked: Arc<AtomicU64>,
+    granted: Arc<AtomicU64>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Attack {
+    async fn begins(agent: &Agent, at: &Replica, kind: Kind, pad: usize) -> Attack {
+        let (over, asked, granted) =
+            (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let mut lines = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let line = Line::of(agent, at).await;
+            lines.push(Line { stream: line.stream, ..line }.into_parts());
+        }
+        let namespace = agent.namespace.clone();
+        let (ends, counts, grants) = (over.clone(), asked.clone(), granted.clone());
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there is memory");
+            runtime.block_on(async {
+                let mut all = JoinSet::new();
+                for (stream, head) in lines {
+                    let (ends, counts, grants, namespace) =
+                        (ends.clone(), counts.clone(), grants.clone(), namespace.clone());
+                    all.spawn(async move {
+                        let stream = TcpStream::from_std(stream).expect("it is a connection");
+                        let mut line = Line { stream, head, input: Vec::new() };
+                        while !ends.load(Relaxed) {
+                            let nth = counts.fetch_add(1, Relaxed);
+                            let (status, answer) = line.ask("POST /v1/seats", &body(&namespace, kind, nth, pad)).await;
+                            let seats = |granted: &Value| granted["seats"].as_array().map_or(0, Vec::len) as u64;
+                            let several = answer["answers"].as_array().map_or(0, |all| all.iter().map(seats).sum());
+                            grants.fetch_add(seats(&answer) + several, Relaxed);
+                            assert!([200, 201, 409, 429, 503].contains(&status), "{status} {answer}");
+                        }
+                    });
+                }
+                while all.join_next().await.is_some() {}
+            });
+        });
+        Attack { over, asked, granted, thread }
+    }
+
+    fn ends(self) -> (u64, u64) {
+        self.over.store(true, Relaxed);
+        let _ = self.thread.join();
+        (self.asked.load(Relaxed), self.granted.load(Relaxed))
+    }
+}
+
+impl Line {
+    /// What another runtime can go on with.
+    fn into_parts(self) -> (std::net::TcpStream, String) {
+        (self.stream.into_std().expect("it is a connection"), self.head)
+    }
+}
+
+/// A tenant with 20,000 seats of its own.
+async fn intruder(ground: &Ground, name: &str, at: &Replica) -> (Vendor, Agent) {
+    let vendor = ground.vendor(name).await;
+    let today = seatkeeper::machine::machine_time().date_naive();
+    let starts_on = (today - chrono::Months::new(1)).to_string();
+    vendor.order(Order { name: "stadtwerke", starts_on: &starts_on, seats: 20_000, secret: "keys" }).await;
+    let agent = Agent::employed(&vendor, "intruder").await;
+    logged_in(&agent, at, "warm.up").await;
+    (vendor, agent)
+}
+
+/// The attack: six connections that ask for 1,000 seats a request, under a License of their own. It left the victim one
+/// cycle a second.
+#[tokio::test]
+async fn i2_a_tenant_that_takes_a_thousand_seats_at_a_time_costs_the_others_little() {
+    let ground = Ground::take().await;
+    let (vendor, replica) = licensed_by(&ground, "shares", 9, &[]).await;
+    let victim = Agent::employed(&vendor, "victim").await;
+    logged_in(&victim, &replica, "m.huber").await;
+    let (_other, hostile) = intruder(&ground, "shares-intruder", &replica).await;
+    let mut line = Line::of(&victim, &replica).await;
+    cycles(&mut line, &victim, Duration::from_secs(2)).await;
+    let mut failed = Vec::new();
+    for (what, kind, pad) in
+        [("count", Kind::Count, 60), ("several", Kind::Several, 100), ("refused", Kind::Refused, 100)]
+    {
+        let (quiet, usual) = cycles(&mut line, &victim, TIME).await;
+        let attack = Attack::begins(&hostile, &replica, kind, pad).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let (flooded, slow) = cycles(&mut line, &victim, TIME).await;
+        let (asked, granted) = attack.ends();
+        println!(
+            "{what}: quiet {quiet} cycles, p99 {usual:?}; attacked {flooded} cycles, p99 {slow:?}; the attacker asked \
+             {asked} times and got {granted} seats"
+        );
+        assert!(asked > 10, "{what}: {asked} requests are no flood");
+        // Beside other tests, unoptimized, a wait of a quarter of a second is noise. It was more than one second.
+        if slow > (5 * usual).max(Duration::from_millis(250)) {
+            failed.push((what, usual, slow));
+        }
+    }
+    assert!(failed.is_empty(), "p99 quiet and attacked: {failed:?}");
+    replica.kill().await;
+}
