@@ -48,6 +48,7 @@ pub fn world(seed: u64) -> World {
             steps: Vec::new(),
         },
         with_users: Dice::new(seed, 4),
+        in_haste: Dice::new(seed, 5),
     };
     let customers = if making.dice.percent(25) { 2 } else { 1 };
     for namespace in &NAMESPACES[..customers] {
@@ -65,6 +66,8 @@ struct Making {
     world: World,
     /// Decides about users, so that a world is the same with and without them.
     with_users: Dice,
+    /// Decides about orders that are changed at once.
+    in_haste: Dice,
 }
 
 impl Making {
@@ -208,6 +211,9 @@ impl Making {
         let ordered_at = self.between(start, start + TimeDelta::days(100));
         self.at(ordered_at, vec![Edit::Order(contract)]);
         let of = self.world.contracts[contract].clone();
+        if self.in_haste.percent(20) {
+            self.change_at_once(contract, ordered_at);
+        }
         if self.world.plans[of.lines[0].plan].manual {
             let at = self.between(ordered_at, ordered_at + TimeDelta::days(90));
             let on = at.date_naive() + Days::new(self.dice.below(20));
@@ -239,6 +245,14 @@ impl Making {
             let at = self.between(ordered_at, end - TimeDelta::days(90));
             self.mishap(contract, &of, at, home);
         }
+    }
+
+    /// Somebody forgot something in the order, and applies it again while it is still being worked on.
+    fn change_at_once(&mut self, contract: usize, ordered_at: Instant) {
+        let at = ordered_at + TimeDelta::milliseconds(self.in_haste.between(1, 100));
+        let on = at.date_naive() + Days::new(self.in_haste.between(1, 200).unsigned_abs());
+        let seats = u32::try_from(self.in_haste.between(1, 120)).unwrap_or(1);
+        self.at(at, vec![Edit::Seats { contract, line: 0, pool: 0, on, seats, received_on: None }]);
     }
 
     /// Generates a cancellation, perhaps entered late, perhaps withdrawn before the contract has finally ended.
