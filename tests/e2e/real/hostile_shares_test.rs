@@ -156,12 +156,12 @@ impl Line {
     }
 }
 
-/// A tenant with 20,000 seats of its own.
+/// A tenant with 100,000 seats of its own.
 async fn intruder(ground: &Ground, name: &str, at: &Replica) -> (Vendor, Agent) {
     let vendor = ground.vendor(name).await;
     let today = seatkeeper::machine::machine_time().date_naive();
     let starts_on = (today - chrono::Months::new(1)).to_string();
-    vendor.order(Order { name: "stadtwerke", starts_on: &starts_on, seats: 20_000, secret: "keys" }).await;
+    vendor.order(Order { name: "stadtwerke", starts_on: &starts_on, seats: 100_000, secret: "keys" }).await;
     let agent = Agent::employed(&vendor, "intruder").await;
     logged_in(&agent, at, "warm.up").await;
     (vendor, agent)
@@ -192,8 +192,8 @@ async fn i2_a_tenant_that_takes_a_thousand_seats_at_a_time_costs_the_others_litt
              {asked} times and got {granted} seats"
         );
         assert!(asked > 10, "{what}: {asked} requests are no flood");
-        // Beside other tests, unoptimized, a wait of a quarter of a second is noise. It was more than one second.
-        if slow > (5 * usual).max(Duration::from_millis(250)) {
+        // Unoptimized and beside other tests, up to half a second is noise. It was 1.7 s.
+        if slow > (5 * usual).max(Duration::from_millis(500)) {
             failed.push((what, usual, slow));
         }
     }
