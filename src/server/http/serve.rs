@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -22,6 +23,10 @@ use super::patience::LOOK;
 
 /// How long to wait when no connection can be accepted because file descriptors have run out.
 const OUT_OF_FILES: Duration = Duration::from_millis(500);
+/// How many connections are accepted in each `TURN`: thousands that come at once would otherwise hold up those that are
+/// served. A second has room for 3,200.
+const IN_A_TURN: u32 = 16;
+const TURN: Duration = Duration::from_millis(5);
 /// A client has this long to finish its TLS handshake; then it is cut off. So are replicas that watch this one over a
 /// silent connection (`cluster/watch_leader.rs`): they open another.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -70,14 +75,23 @@ pub async fn serve_tls<S: Service>(
 async fn accept(listener: TcpListener, most: usize, take: impl Fn(Connection)) {
     let guests = Guests::with_room(most);
     let mut looks = tokio::time::interval(LOOK);
+    let (mut turn, mut in_turn) = (Instant::now(), 0);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            biased;
             _ = looks.tick() => {
                 guests.look();
                 continue;
             }
+            accepted = listener.accept() => accepted,
         };
+        if turn.elapsed() >= TURN {
+            (turn, in_turn) = (Instant::now(), 0);
+        }
+        in_turn += 1;
+        if in_turn >= IN_A_TURN {
+            tokio::time::sleep_until(turn + TURN).await;
+        }
         match accepted {
             Ok((stream, from)) => {
                 let _ = stream.set_nodelay(true);
