@@ -246,17 +246,29 @@ pub struct GenuineKey {
 /// Reads `text` if it is a genuine key from a trusted issuer: shape, algorithm, signature and claims are checked. What
 /// it grants, and when, is decided elsewhere. Algorithm and public key are never taken from the token.
 pub fn verify_key(text: &[u8], trust: &Trust) -> Result<GenuineKey, Refusal> {
+    verify_with(text, trust).1
+}
+
+/// As `verify_key`, with the thumbprint of the public key that the text states; empty if it states none.
+pub fn verify_with(text: &[u8], trust: &Trust) -> (String, Result<GenuineKey, Refusal>) {
     let mut signer = String::new();
     let signed_with = |kid: &str| {
         kid.clone_into(&mut signer);
         trust.key(kid)
     };
-    let claims = open(text, KEY_TYPE, MAX_KEY_BYTES, signed_with)?;
+    let found = open(text, KEY_TYPE, MAX_KEY_BYTES, signed_with).and_then(sound_claims).map(|claims| GenuineKey {
+        grant: GrantId::of(&claims.aud, &claims.grant(), &signer),
+        claims: Arc::new(claims),
+    });
+    (signer, found)
+}
+
+fn sound_claims(claims: Value) -> Result<Claims, Refusal> {
     check_names(&claims).map_err(Refusal::Malformed)?;
     let claims: Claims = typed(claims)
         .map_err(|wrong| Refusal::Malformed(format!("its claims are not those of a {KEY_TYPE}: {wrong}")))?;
     claims.check().map_err(Refusal::Malformed)?;
-    Ok(GenuineKey { grant: GrantId::of(&claims.aud, &claims.grant(), &signer), claims: Arc::new(claims) })
+    Ok(claims)
 }
 
 /// Returns the header and the payload of a key **without verifying them**: for display, never for decisions.
