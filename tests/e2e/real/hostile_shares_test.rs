@@ -137,7 +137,9 @@ impl Attack {
                         }
                     });
                 }
-                while all.join_next().await.is_some() {}
+                while let Some(ended) = all.join_next().await {
+                    ended.expect("no connection of the attack breaks");
+                }
             });
         });
         Attack { over, asked, granted, thread }
@@ -145,7 +147,7 @@ impl Attack {
 
     fn ends(self) -> (u64, u64) {
         self.over.store(true, Relaxed);
-        let _ = self.thread.join();
+        self.thread.join().expect("the attack went on to the end");
         (self.asked.load(Relaxed), self.granted.load(Relaxed))
     }
 }
@@ -193,7 +195,9 @@ async fn i2_a_tenant_that_takes_a_thousand_seats_at_a_time_costs_the_others_litt
              {asked} times and got {granted} seats"
         );
         assert!(asked > 10, "{what}: {asked} requests are no flood");
-        if flooded < quiet / 20 {
+        assert_eq!(granted > 0, !matches!(kind, Kind::Refused), "{what}: {granted}");
+        // It was about ten.
+        if flooded < (quiet / 20).max(30) {
             failed.push((what, quiet, flooded));
         }
     }
