@@ -14,12 +14,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::guests::{Connection, Guest, Guests};
 use super::patience::LOOK;
+use crate::machine::monotonic;
 
 /// How long to wait when no connection can be accepted because file descriptors have run out.
 const OUT_OF_FILES: Duration = Duration::from_millis(500);
@@ -75,7 +75,7 @@ pub async fn serve_tls<S: Service>(
 async fn accept(listener: TcpListener, most: usize, take: impl Fn(Connection)) {
     let guests = Guests::with_room(most);
     let mut looks = tokio::time::interval(LOOK);
-    let (mut turn, mut in_turn) = (Instant::now(), 0);
+    let (mut turn, mut in_turn) = (monotonic(), 0);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -85,12 +85,13 @@ async fn accept(listener: TcpListener, most: usize, take: impl Fn(Connection)) {
             }
             accepted = listener.accept() => accepted,
         };
-        if turn.elapsed() >= TURN {
-            (turn, in_turn) = (Instant::now(), 0);
+        let now = monotonic();
+        if now - turn >= TURN {
+            (turn, in_turn) = (now, 0);
         }
         in_turn += 1;
         if in_turn >= IN_A_TURN {
-            tokio::time::sleep_until(turn + TURN).await;
+            tokio::time::sleep(TURN.saturating_sub(now - turn)).await;
         }
         match accepted {
             Ok((stream, from)) => {
