@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use seatkeeper::api::common::{SecretRef, SecretSource};
-use seatkeeper::api::license::{KeySource, LicenseSpec, LicenseStatus};
+use seatkeeper::api::license::{HoldersShown, KeySource, LicenseSpec, LicenseStatus};
 use seatkeeper::api::{License, secret_type};
 use seatkeeper::cluster::status::patch_status;
 use seatkeeper::domain::license::jwk::{publish, signing_key_pem};
@@ -177,6 +177,7 @@ fn license(name: &str) -> License {
             administrators: Vec::new(),
             assignments: Vec::new(),
             reservations: Vec::new(),
+            holders: HoldersShown::default(),
         },
     )
 }

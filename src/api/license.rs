@@ -67,6 +67,26 @@ pub struct LicenseSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["pool", "team"]))]
     pub reservations: Vec<Reservation>,
+    /// How the people who hold seats are shown to those who may list them. Unless Named, the ledger does not keep the names
+    /// of users and their machines either.
+    #[serde(default, skip_serializing_if = "HoldersShown::is_default")]
+    pub holders: HoldersShown,
+}
+
+/// How the people who hold seats are shown to those who may list them. Named: by name. Pseudonymous: each by a name such
+/// as `agent-7f3a`, which is another one every day (UTC). Hidden: not at all; only how many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum HoldersShown {
+    #[default]
+    Named,
+    Pseudonymous,
+    Hidden,
+}
+
+impl HoldersShown {
+    fn is_default(&self) -> bool {
+        *self == HoldersShown::default()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -175,6 +195,9 @@ pub struct LicenseStatus {
     pub observed_generation: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// How holders are shown. Absent if by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holders: Option<HoldersShown>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
     pub organisation: Option<String>,

@@ -43,6 +43,8 @@ words! {
     Waiting,
     /// License: the operator does not know for certain what time it is. Check NTP.
     ClockNotTrusted,
+    /// License: spec.holders says otherwise how the people who hold seats are shown. The message says who may see what now.
+    HoldersShown,
     /// Subscription: a key was issued.
     KeyIssued,
     /// Subscription: a key was revoked, because the contract no longer grants it.

@@ -8,6 +8,7 @@ use super::caches::Observed;
 use super::holdings::Claimant;
 use super::reading::Reading;
 use crate::api::License;
+use crate::api::license::HoldersShown;
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{Entitlement, entitlement, grants_of, next_wake, refuse_in_use_elsewhere};
 use crate::domain::license::grant::{GrantId, product_id};
@@ -30,6 +31,8 @@ pub struct Judged {
     pub terms: Arc<SeatTerms>,
     /// The people on the Rosters that count for the License.
     pub people: Arc<Members>,
+    /// How holders are to be shown.
+    pub holders: HoldersShown,
     /// When to judge again even if no object changes; `None` if never.
     pub next: Option<Instant>,
 }
@@ -48,6 +51,7 @@ impl Judged {
             uid: license.uid().unwrap_or_default(),
             terms: Arc::new(terms(license, &entitlement)),
             people: observed.enrolment.people(license),
+            holders: license.spec.holders,
             next: next.into_iter().flatten().min(),
             at,
             product: product_id(&license.spec.product),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::hold::HeldSeat;
+use crate::domain::seats::keyed::Keyed;
 use crate::domain::seats::queue::Session;
 use crate::domain::seats::refusal::Refusal;
 use crate::domain::seats::request::{self, Access, Grant, Request};
@@ -27,7 +28,8 @@ pub struct Ask {
 }
 
 impl Ask {
-    pub(super) fn request(&self) -> Request<'_> {
+    /// The request. `keyed` is what is kept in the place of its names.
+    pub(super) fn request<'a>(&'a self, keyed: Option<Keyed<'a>>) -> Request<'a> {
         Request {
             user: self.user.as_deref(),
             session: &self.session,
@@ -37,6 +39,7 @@ impl Ask {
             version: self.version,
             count: self.count,
             taker: Some(self.taker),
+            keyed,
         }
     }
 
@@ -45,14 +48,14 @@ impl Ask {
         Session::of(self.user.as_deref(), &self.session, Some(self.taker))
     }
 
-    /// The answer to a grant, once the records of the grant are in the table.
-    pub(super) fn granted(&self, grant: &Grant, seating: &Seating, tagger: &Tagger) -> Granted {
+    /// The answer to a grant, once the records of the grant are in the table. `user` is the name under which they are kept.
+    pub(super) fn granted(&self, grant: &Grant, user: Option<&str>, seating: &Seating, tagger: &Tagger) -> Granted {
         let seat = |seat: &request::Seat| {
             let mut held = Seat {
                 license: self.license.clone(),
                 pool: seat.pool.to_string(),
                 slot: seat.slot,
-                user: self.user.clone(),
+                user: user.map(str::to_owned),
                 session: self.session.clone(),
                 since: 0,
                 taker: Some(self.taker),
@@ -72,6 +75,7 @@ pub struct Seat {
     pub license: LicenseName,
     pub pool: String,
     pub slot: u32,
+    /// The name under which it is kept, or was when it was granted.
     pub user: Option<String>,
     pub session: String,
     /// When this holding began, in seconds since 1970. It distinguishes this holding from an earlier one of the same

@@ -32,7 +32,7 @@ pub(super) fn decide(shared: &Shared, state: &mut DeskState, ask: &Ask) -> Resul
     let at = shared.clock.now().at;
     let (seats_of, mut uncommitted) = ownership.parts();
     // 1. Look up.
-    if look_up(shared, seats_of, &ask.license, at)? {
+    if look_up(shared, seats_of, &ask.license, at, uncommitted.tagger)? {
         seats_of.note(uncommitted.pending);
         serve(shared, &ask.license, seats_of, &mut uncommitted, MOST_QUEUED);
     }

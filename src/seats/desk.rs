@@ -15,12 +15,14 @@ use super::budget::Budget;
 use super::decide::{decide, decide_all, patiently};
 use super::free::{Evicted, evict, free};
 use super::heartbeats::{heartbeat, knows_all};
+use super::kept_names::replaced_since;
 use super::ledger::Ledger;
 use super::metrics::SeatMetrics;
 use super::outcome::until_durable;
 use super::proof::Proof;
 use super::queue::{hand_over, join};
 use super::shared::Shared;
+use super::shown::Shown;
 use super::take_over::own;
 use super::whose::{May, Whose, whose};
 use crate::cluster::clock::Clock;
@@ -201,7 +203,8 @@ impl Desk {
             let Some(ownership) = &mut state.ownership else { return Err(Denied::NotOwner) };
             let (seats_of, mut uncommitted) = ownership.parts();
             let Some(seats) = seats_of.get(&seat.license) else { return Ok(false) };
-            let held = match whose(seat, may, &seats.seating, uncommitted.tagger) {
+            let replaced = replaced_since(seat, &seats.seating, uncommitted.tagger);
+            let held = match whose(seat, replaced.as_deref(), may, &seats.seating, uncommitted.tagger) {
                 Whose::Callers(held) => held,
                 Whose::Anothers => return Err(Denied::TakenByAnother),
                 Whose::Nobodys => return Ok(false),
@@ -236,7 +239,8 @@ impl Desk {
         }
     }
 
-    /// All holders of seats of a License, by pool and slot, with the machine that each seat is used on.
+    /// All holders of seats of a License, by pool and slot, with the machine that each seat is used on. Users and machines
+    /// are named as they are kept.
     pub fn holders(&self, license: &LicenseName) -> Result<Vec<(Seat, Option<String>)>, Denied> {
         let state = self.0.lock();
         let Some(ownership) = &state.ownership else { return Err(Denied::NotOwner) };
@@ -257,6 +261,14 @@ impl Desk {
             (seat, held.client.map(str::to_owned))
         });
         Ok(shown.collect())
+    }
+
+    /// How the holders of a License are to be shown. Of one that is gone, users whose names are kept are shown by name.
+    pub fn shown(&self, license: &LicenseName) -> Result<Shown, Denied> {
+        let tagger = self.0.lock().ownership.as_ref().ok_or(Denied::NotOwner)?.tagger.clone();
+        let holders = self.0.observed.with_license(license, |license| license.spec.holders).unwrap_or_default();
+        let today = tagger.of_day(self.0.clock.now().at.date_naive());
+        Ok(Shown { holders, license: license.clone(), tagger, today })
     }
 
     /// The epoch of the ledger that this process owns; `None` if it owns none.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::asked::Denied;
+use super::forget_names::forget_names;
+use super::kept_names::kept_user;
 use super::look_up::{count_uncovered, look_up};
 use super::ownership::{SeatsOf, Uncommitted};
 use super::queue::serve;
@@ -56,7 +58,10 @@ pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) 
         return shared.known(license).map(|()| Evicted { count: 0, all: true, durable });
     };
     let records = match user {
-        Some(user) => seats.seating.table().release_user(user),
+        Some(user) => {
+            let kept = kept_user(license, user, &seats.seating, uncommitted.tagger);
+            seats.seating.table().release_user(kept.as_deref().unwrap_or(user))
+        }
         None => seats.seating.table().expired(Tick::MAX),
     };
     let wanted = records.len();
@@ -111,11 +116,15 @@ fn sweep_license(shared: &Shared, license: &LicenseName) -> usize {
     let (now, at) = (Tick::at(monotonic()), shared.clock.now().at);
     let mut state = shared.lock();
     let Some(ownership) = &mut state.ownership else { return 0 };
+    forget_names(shared, ownership, license, monotonic());
     let (seats_of, mut uncommitted) = ownership.parts();
     let Some(seats) = seats_of.get(license) else { return 0 };
     // What has expired is freed first, because looking up costs more.
     let mut records = seats.seating.table().expired(now);
-    let looked_up = if records.is_empty() { look_up(shared, seats_of, license, at).map(|_| ()) } else { Ok(()) };
+    let looked_up = match records.is_empty() {
+        true => look_up(shared, seats_of, license, at, uncommitted.tagger).map(|_| ()),
+        false => Ok(()),
+    };
     let Some(seats) = seats_of.get_mut(license) else { return 0 };
     // A deleted License ends no session.
     if records.is_empty() && looked_up.is_ok() {

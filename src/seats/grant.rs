@@ -2,6 +2,7 @@
 //! `mod.rs`.
 
 use super::asked::{Ask, Denied, Granted};
+use super::kept_names::KeptNames;
 use super::ownership::{LicenseSeats, Uncommitted};
 use super::shared::Shared;
 use crate::domain::Instant;
@@ -17,7 +18,8 @@ pub(super) fn grant(
     (now, at): (Moment, Instant),
     until: Tick,
 ) -> Result<Granted, Denied> {
-    let request = ask.request();
+    let names = KeptNames::of(ask, &seats.seating, uncommitted.tagger);
+    let request = ask.request(names.as_ref().map(KeptNames::keyed));
     // 2. Decide.
     let mut grant = seats.seating.decide(&request, at).map_err(Denied::Refused)?;
     if grant.records.is_empty() {
@@ -27,7 +29,7 @@ pub(super) fn grant(
         seats.seating.assume(&grant, &request, until);
         // A caller that asks again while the seat is being written must not be answered before it is written, or the
         // next owner might not know its seat. The siege (tests/e2e/safety) found it.
-        return Ok(ask.granted(&grant, &seats.seating, uncommitted.tagger));
+        return Ok(ask.granted(&grant, request.kept_user(), &seats.seating, uncommitted.tagger));
     }
     if let Some(closed) = uncommitted.closed.filter(|closed| now < closed.until)
         && seats.uid.as_ref().is_none_or(|uid| closed.licenses.contains(uid))
@@ -46,7 +48,7 @@ pub(super) fn grant(
     change.records.iter().for_each(|record| seats.seating.apply(record, until));
     // `change` has the records, so this only extends the seats.
     seats.seating.assume(&grant, &request, until);
-    let granted = ask.granted(&grant, &seats.seating, uncommitted.tagger);
+    let granted = ask.granted(&grant, request.kept_user(), &seats.seating, uncommitted.tagger);
     seats.note_peaks();
     // 4. The next commit writes it.
     uncommitted.pending.add(change);

@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 
 use super::asked::{Denied, HeartbeatOutcome, Seat};
 use super::free::free;
+use super::kept_names::replaced_since;
 use super::limits::{STUCK, with_drift};
 use super::outcome::until_durable;
 use super::shared::Shared;
@@ -116,19 +117,18 @@ fn keep<'s>(shared: &Shared, asked: impl Iterator<Item = &'s Seat>, may: May) ->
     let until = Tick::at(now + with_drift(shared.ttl));
     let (mut kept, mut of_others) = (Vec::new(), Vec::new());
     for seat in asked {
-        let named = seats_of.get_mut(&seat.license).and_then(|seats| {
-            match whose(seat, may, &seats.seating, uncommitted.tagger) {
-                Whose::Callers(held) => Some((seats, held)),
-                Whose::Anothers => {
-                    of_others.push(kept.len());
-                    None
-                }
-                Whose::Nobodys => None,
-            }
-        });
-        let Some((seats, held)) = named else {
+        let Some(seats) = seats_of.get_mut(&seat.license) else {
             kept.push(false);
             continue;
+        };
+        let replaced = replaced_since(seat, &seats.seating, uncommitted.tagger);
+        let held = match whose(seat, replaced.as_deref(), may, &seats.seating, uncommitted.tagger) {
+            Whose::Callers(held) => held,
+            whose => {
+                of_others.extend(matches!(whose, Whose::Anothers).then_some(kept.len()));
+                kept.push(false);
+                continue;
+            }
         };
         let is_kept = seats.seating.heartbeat(&held, Tick::at(now), until);
         if !is_kept {

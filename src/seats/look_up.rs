@@ -11,6 +11,7 @@ use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::elsewhere::{Draws, Elsewhere};
 use crate::domain::seats::seating::Seating;
+use crate::domain::seats::tag::Tagger;
 use crate::wrong::{self, Variant::CountedByName};
 
 /// How often the seats held elsewhere are counted again before every seat counts.
@@ -23,6 +24,7 @@ pub(super) fn look_up(
     seats_of: &mut SeatsOf,
     license: &LicenseName,
     at: Instant,
+    tagger: &Tagger,
 ) -> Result<bool, Denied> {
     // Nearly always, there is nothing to do.
     if seats_of.get(license).is_some_and(|seats| seats.uid.is_some() && !seats.is_outdated(at)) {
@@ -35,7 +37,7 @@ pub(super) fn look_up(
     }
     let is_outdated = seats_of.get(license).is_some_and(|seats| seats.is_outdated(at));
     if is_outdated {
-        look_up_together(shared, seats_of, license, at);
+        look_up_together(shared, seats_of, license, at, tagger);
     }
     match seats_of.get(license) {
         Some(seats) if seats.uid.is_some() => Ok(is_outdated),
@@ -55,7 +57,7 @@ pub(super) fn count_uncovered(seats_of: &mut SeatsOf) {
 
 /// Looks up a License, with all outdated ones that may have drawn on its grants before: they must not have them still
 /// when it is granted seats.
-fn look_up_together(shared: &Shared, seats_of: &mut SeatsOf, license: &LicenseName, at: Instant) {
+fn look_up_together(shared: &Shared, seats_of: &mut SeatsOf, license: &LicenseName, at: Instant, tagger: &Tagger) {
     let mut outdated = vec![license.clone()];
     let mut looked_up = BTreeSet::new();
     while let Some(name) = outdated.pop() {
@@ -63,7 +65,7 @@ fn look_up_together(shared: &Shared, seats_of: &mut SeatsOf, license: &LicenseNa
             continue;
         }
         let judged = shared.judge(&name, at).ok();
-        seats_of.set_judged(&name, judged, at);
+        seats_of.set_judged(&name, judged, at, tagger);
         outdated.extend(seats_of.drawing_on_the_grants_of(&name));
         looked_up.insert(name);
     }

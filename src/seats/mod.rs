@@ -29,16 +29,19 @@
 //! | What is known of a waiter? | `waiting.rs` |
 //! | What does an owner keep in memory? | `ownership.rs` |
 //! | What do all callers and tasks share? | `shared.rs` |
+//! | Under which names are seats kept? | `kept_names.rs` |
 //! | What does a License grant, and which of its seats are held under other Licenses? | `look_up.rs` |
 //! | How is a seat of a License granted? | `grant.rs` |
 //! | Whose seat is it that a caller names? | `whose.rs` |
 //! | Who waits for a seat, and whose turn is it? | `queue.rs` |
 //! | Who is granted what, and when? | `decide.rs` |
+//! | How does the ledger forget names that are no longer kept? | `forget_names.rs` |
 //! | Who frees a seat? | `free.rs` |
 //! | When is a seat kept, and when is it lost? | `heartbeats.rs` |
 //! | How do answers wait for the ledger? | `commit.rs` |
 //! | When is the ledger of a deleted License deleted? | `clear.rs` |
 //! | How does an owner begin, and end? | `take_over.rs` |
+//! | How are the people who hold seats shown? | `shown.rs` |
 //! | What does everyone else call? | `desk.rs` |
 //! | On which thread does all this run? | `thread.rs` |
 
@@ -48,9 +51,11 @@ mod clear;
 mod commit;
 mod decide;
 pub mod desk;
+mod forget_names;
 mod free;
 mod grant;
 mod heartbeats;
+mod kept_names;
 pub mod ledger;
 pub mod limits;
 mod look_up;
@@ -61,6 +66,7 @@ mod pending;
 pub mod proof;
 mod queue;
 mod shared;
+mod shown;
 mod tag_key;
 mod take_over;
 pub mod thread;
@@ -69,3 +75,4 @@ mod whose;
 
 pub use asked::{Ask, Denied, Granted, HeartbeatOutcome, Seat, Use};
 pub use desk::Desk;
+pub use shown::Shown;

@@ -10,6 +10,7 @@ use super::limits::{MOST_WAITING, STUCK};
 use super::outcome::Outcome;
 use super::pending::Pending;
 use super::waiting::Waiter;
+use crate::api::license::HoldersShown;
 use crate::domain::Instant;
 use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
@@ -94,8 +95,19 @@ pub(super) struct LicenseSeats {
     reported: BTreeMap<Arc<str>, Use>,
     /// The refusals since the last report: for each reason, the message of the first one.
     pub refused: BTreeMap<&'static str, String>,
+    /// Whether the ledger may have names that are not kept any longer; `None` if it has none.
+    pub forgets: Option<Forgets>,
     /// The waiters for a seat.
     pub queue: Queue<Waiter>,
+}
+
+/// How far the ledger is in forgetting the names of a License.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Forgets {
+    /// It has not begun.
+    Soon,
+    /// It is done once this entry is durable.
+    With(u64),
 }
 
 /// What is decided and not yet committed, and what may prevent more from being decided.
@@ -164,12 +176,12 @@ impl Ownership {
 
 impl SeatsOf {
     /// Notes what the License grants now. `None` if there is no such License: then it grants nothing.
-    pub fn set_judged(&mut self, license: &LicenseName, judged: Option<Judged>, at: Instant) {
+    pub fn set_judged(&mut self, license: &LicenseName, judged: Option<Judged>, at: Instant, tagger: &Tagger) {
         let Some(seats) = self.of.get_mut(license) else { return };
         seats.stale = false;
         match judged {
             Some(judged) => {
-                seats.seating.set(judged.terms, judged.people, at);
+                seats.set_terms(license, &judged, at, tagger);
                 (seats.good_until, seats.uid) = (judged.next, Some(judged.uid));
                 (seats.trust, seats.product) = (judged.reading.trust, judged.product);
                 if !self.draw(license, |draws| draws.now_has(judged.grants))
@@ -312,7 +324,22 @@ impl LicenseSeats {
             peaks: BTreeMap::new(),
             reported: BTreeMap::new(),
             refused: BTreeMap::new(),
+            forgets: None,
             queue: Queue::default(),
+        }
+    }
+
+    /// Sets what the License grants, and whether names are kept.
+    fn set_terms(&mut self, license: &LicenseName, judged: &Judged, at: Instant, tagger: &Tagger) {
+        let (seating, hides) = (&mut self.seating, judged.holders != HoldersShown::Named);
+        let (user, client) = (|name: &str| tagger.user(license, name), |name: &str| tagger.client(license, name));
+        if seating.set_hides(hides, user, client) {
+            self.forgets = Some(Forgets::Soon);
+        }
+        let (terms, people) = (judged.terms.clone(), judged.people.clone());
+        match seating.has_keyed() {
+            true => seating.set_keyed(terms, people, at, user),
+            false => seating.set(terms, people, at),
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::asked::{Ask, Denied, Granted};
 use super::grant::grant;
+use super::kept_names::{as_kept, replaced_since};
 use super::limits::with_drift;
 use super::look_up::look_up;
 use super::outcome::Outcome;
@@ -60,7 +61,7 @@ pub(super) fn serve(
         return;
     }
     let (now, at) = (monotonic(), shared.clock.now().at);
-    let looked_up = look_up(shared, seats_of, license, at);
+    let looked_up = look_up(shared, seats_of, license, at, uncommitted.tagger);
     seats_of.note(uncommitted.pending);
     let Some(seats) = seats_of.get_mut(license) else { return };
     let most = if looked_up == Ok(false) { most } else { MOST_QUEUED };
@@ -96,8 +97,10 @@ pub(super) fn hand_over(shared: &Shared, license: &LicenseName, granted: &Grante
     let ownership = state.ownership.as_mut().ok_or(Denied::NotOwner)?;
     let seats = ownership.seats_of.get_mut(license).ok_or(Denied::NotOwner)?;
     let held = granted.seats.iter().all(|seat| {
-        seats.seating.holding(&seat.held()).is_some_and(|found| found.since == seat.since)
-            && seats.seating.heartbeat(&seat.held(), Tick::at(now), until)
+        let replaced = replaced_since(seat, &seats.seating, &ownership.tagger);
+        let held = as_kept(seat, replaced.as_deref());
+        seats.seating.holding(&held).is_some_and(|found| found.since == seat.since)
+            && seats.seating.heartbeat(&held, Tick::at(now), until)
     });
     // If they are not held, the ledger took longer than the place was kept.
     if held { Ok(()) } else { Err(Denied::LedgerUnavailable) }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::clear::clear_forever;
 use super::commit;
 use super::free::sweep;
+use super::kept_names::unite_forms;
 use super::ledger::{Ledger, LedgerError};
 use super::limits::with_drift;
 use super::look_up::look_up;
@@ -118,8 +119,9 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerErr
     if let Some(latest) = found.latest().and_then(believed_issue) {
         shared.clock.remember(latest);
     }
-    let LedgerContents { mut journal, holds, grants, incomplete } = found;
+    let LedgerContents { mut journal, mut holds, grants, incomplete } = found;
     let tagger = read_or_make(ledger, shared.clock.now().at).await?;
+    unite_forms(&mut holds, &tagger);
     // Between taking the Lease and sealing, another replica may have taken both and granted seats: then this seal has
     // only fenced that replica's writes, not the answers it gives from memory, and nothing may be granted here. The
     // Lease, renewed without a gap, shows that nobody has (tests/seat_protocol: LeaseThenSeal).
@@ -148,7 +150,7 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerErr
     let licenses: Vec<LicenseName> = seats_of.keys().cloned().collect();
     for license in &licenses {
         // Seats of a License that is gone are kept as well.
-        let _ = look_up(shared, &mut seats_of, license, at);
+        let _ = look_up(shared, &mut seats_of, license, at, &tagger);
     }
     let held: u64 = seats_of.values().map(|seats| seats.seating.table().in_use_at_all()).sum();
     tracing::info!(epoch = journal.epoch(), entry = journal.sequence(), held, "took over the ledger and the seats");

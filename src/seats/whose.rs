@@ -1,6 +1,7 @@
 //! Whose seat is it that a caller names? It belongs to who took it, and its id has a part that only the holder knows.
 
 use super::asked::Seat;
+use super::kept_names::as_kept;
 use crate::domain::seats::hold::HeldSeat;
 use crate::domain::seats::seating::Seating;
 use crate::domain::seats::tag::Tagger;
@@ -24,12 +25,20 @@ pub(super) enum Whose<'s> {
     Nobodys,
 }
 
-/// Whose the seat is that a caller names.
-pub(super) fn whose<'s>(seat: &'s Seat, may: May, seating: &Seating, tagger: &Tagger) -> Whose<'s> {
-    let held = seat.held();
+/// Whose the seat is that a caller names. `replaced` is what stands for its user since the id was made.
+pub(super) fn whose<'s>(
+    seat: &'s Seat,
+    replaced: Option<&'s str>,
+    may: May,
+    seating: &Seating,
+    tagger: &Tagger,
+) -> Whose<'s> {
+    let held = as_kept(seat, replaced);
     let found = seating.holding(&held).filter(|found| found.since == seat.since);
     // One without a taker was granted by a version whose ids have no tags.
-    if found.is_some_and(|found| found.taker.is_none() || tagger.admits(seat.tag, &seat.license, &held, found.since)) {
+    if found
+        .is_some_and(|found| found.taker.is_none() || tagger.admits(seat.tag, &seat.license, &seat.held(), found.since))
+    {
         return Whose::Callers(held);
     }
     match seating.taker(&held, seat.since) {

@@ -11,6 +11,7 @@
 //! | Are the seats enough for the members? | `members_test.rs` |
 //! | Who gets a seat? | `seats_test.rs`, and against brute force `seats_properties_test.rs` |
 //! | Whose seat is it? | `seats_takers_test.rs` |
+//! | Under which name is it kept, and how is its user called? | `seats_keyed_test.rs` |
 //! | Who waits for one? | `seats_queue_test.rs` |
 //! | What may one taker have of what all share? | `seats_shares_test.rs` |
 //! | What does the next owner of the ledger find? | `seats_journal_test.rs` |
@@ -25,6 +26,7 @@ mod kept_lists_test;
 mod license_test;
 mod members_test;
 mod seats_journal_test;
+mod seats_keyed_test;
 mod seats_properties_test;
 mod seats_queue_test;
 mod seats_shares_test;

@@ -12,6 +12,7 @@ use seatkeeper::domain::Instant;
 use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::seats::hold::{Free, HeldSeat, Hold, Occupant, Record};
+use seatkeeper::domain::seats::keyed::Keyed;
 use seatkeeper::domain::seats::line::{read_base, read_records, write_base, write_records, write_takers};
 use seatkeeper::domain::seats::request::{Access, Request};
 use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry, Standing};
@@ -124,6 +125,8 @@ enum Step {
     Staff(Vec<Entry>),
     NoRoster,
     NextDay,
+    /// Whether names are kept from now on. No answer depends on it.
+    Hides(bool),
 }
 
 fn entry(user: impl Strategy<Value = usize>) -> impl Strategy<Value = Entry> {
@@ -173,6 +176,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => entries().prop_map(Step::Staff),
         1 => prop::bool::weighted(0.3).prop_map(|none| if none { Step::NoRoster } else { Step::NextDay }),
         2 => Just(Step::NextDay),
+        2 => any::<bool>().prop_map(Step::Hides),
     ]
 }
 
@@ -187,8 +191,9 @@ struct Row {
 }
 
 impl Row {
-    fn seat(&self) -> HeldSeat<'_> {
-        HeldSeat { pool: self.pool, slot: self.slot, user: self.user, session: self.session, taker: None }
+    /// The seat as `user` holds it.
+    fn seat<'a>(&'a self, user: Option<&'a str>) -> HeldSeat<'a> {
+        HeldSeat { pool: self.pool, slot: self.slot, user, session: self.session, taker: None }
     }
 }
 
@@ -544,6 +549,21 @@ impl World {
     }
 }
 
+/// What stands for a name that is not kept.
+fn key(name: &str) -> String {
+    format!("~{name}{}", "_".repeat(20 - name.len()))
+}
+
+/// What stands for a user in the table; `None` if the name is kept.
+fn keyed(seating: &Seating, user: Option<&str>) -> Option<String> {
+    seating.keyed_user(user?, key)
+}
+
+/// The name of which this is, or stands for it.
+fn of_those(names: &'static [&'static str], kept: Option<&str>) -> Option<&'static str> {
+    names.iter().copied().find(|name| kept == Some(name) || kept == Some(&key(name)))
+}
+
 fn rows_of(table: &Table) -> Vec<(String, Occupant<'_>)> {
     let mut rows: Vec<_> = table.holders().map(|(pool, held)| (pool.to_string(), held)).collect();
     rows.sort();
@@ -592,21 +612,27 @@ proptest! {
             let mut freed = Vec::new();
             let tick = 10 * n as u64;
             for row in &world.rows {
+                let user = keyed(&seating, row.user);
+                let seat = row.seat(user.as_deref().or(row.user));
                 if !matches!(step, Step::Expire(session) if SESSIONS[*session] == row.session) {
-                    prop_assert!(seating.heartbeat(&row.seat(), Tick(tick), Tick(tick + 15)));
+                    prop_assert!(seating.heartbeat(&seat, Tick(tick), Tick(tick + 15)));
                 }
             }
             match step {
                 Step::Ask(ask) => {
+                    let (user, client) = (ask.user.map(|n| USERS[n]), ask.client.map(|n| CLIENTS[n]));
+                    let (kept, machine) = (keyed(&seating, user), client.map(key));
+                    let is_keyed = kept.is_some() || user.is_none() && seating.hides();
                     let request = Request {
-                        user: ask.user.map(|n| USERS[n]),
+                        user,
                         session: SESSIONS[ask.session],
-                        client: ask.client.map(|n| CLIENTS[n]),
+                        client,
                         pool: ask.pool.map(|n| world.pools.get(n).map_or("unknown", |pool| pool.name)),
                         request: None,
                         version: ask.version,
                         count: ask.count,
                         taker: None,
+                        keyed: is_keyed.then_some(Keyed { user: kept.as_deref(), client: machine.as_deref() }),
                     };
                     let before = world.clone();
                     let expected = world.ask(ask);
@@ -625,13 +651,15 @@ proptest! {
                 }
                 Step::Release(at) if !world.rows.is_empty() => {
                     let row = world.rows.remove(at % world.rows.len());
-                    freed.extend(seating.release(&row.seat()));
+                    let user = keyed(&seating, row.user);
+                    freed.extend(seating.release(&row.seat(user.as_deref().or(row.user))));
                     prop_assert_eq!(freed.len(), 1);
                 }
                 Step::Release(_) => (),
                 Step::Evict(user) => {
                     world.rows.retain(|row| row.user != Some(USERS[*user]));
-                    freed = seating.table().release_user(USERS[*user]);
+                    let kept = keyed(&seating, Some(USERS[*user]));
+                    freed = seating.table().release_user(kept.as_deref().unwrap_or(USERS[*user]));
                 }
                 Step::Expire(session) => {
                     freed = seating.table().expired(Tick(tick + 5));
@@ -642,11 +670,12 @@ proptest! {
                 Step::Staff(staff) => world.staff = Some(staff.clone()),
                 Step::NoRoster => world.staff = None,
                 Step::NextDay => world.day += 1,
+                Step::Hides(hides) => _ = seating.set_hides(*hides, key, key),
             }
             freed.iter().for_each(|record| seating.apply(record, Tick::MIN));
             log.extend(freed);
-            if matches!(step, Step::Seats(_) | Step::Mode(_) | Step::Staff(_) | Step::NoRoster) {
-                seating.set(world.terms(), world.people(), world.now());
+            if matches!(step, Step::Seats(_) | Step::Mode(_) | Step::Staff(_) | Step::NoRoster | Step::Hides(_)) {
+                seating.set_keyed(world.terms(), world.people(), world.now(), key);
             }
             if n <= log_from {
                 logged_at_start = log.len();
@@ -664,15 +693,32 @@ proptest! {
                 rows.push(Row {
                     pool: world.pool(&pool).name,
                     slot: held.slot,
-                    user: USERS.into_iter().find(|user| held.user == Some(user)),
+                    user: of_those(&USERS, held.user),
                     session: SESSIONS.into_iter().find(|session| held.session == *session).unwrap(),
-                    client: CLIENTS.into_iter().find(|client| held.client == Some(client)),
+                    client: of_those(&CLIENTS, held.client),
                 });
             }
             rows.sort();
             prop_assert_eq!(rows, held);
         }
         let whole = load(&[], &log);
+        let hides = steps.iter().any(|step| matches!(step, Step::Hides(true)));
+        if hides {
+            // The ledger has some names in the form of before, and the next owner gives them one form.
+            let named = |table: &Table| {
+                let rows = rows_of(table).into_iter();
+                let mut rows: Vec<_> = rows
+                    .map(|(pool, held)| {
+                        let session = held.session.to_owned();
+                        (pool, held.slot, of_those(&USERS, held.user), session, of_those(&CLIENTS, held.client))
+                    })
+                    .collect();
+                rows.sort();
+                rows
+            };
+            prop_assert_eq!(named(&whole), named(seating.table()));
+            return Ok(());
+        }
         prop_assert_eq!(rows_of(&whole), rows_of(seating.table()));
         let newer = load(&base, &log[logged_at_start..]);
         prop_assert_eq!(rows_of(&newer), rows_of(seating.table()), "a base may be newer than the journal");

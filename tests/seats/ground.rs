@@ -102,13 +102,32 @@ impl Ground {
         self.read("/apis/seatkeeper.dev/v1alpha1/seatledgers")
     }
 
+    /// Changes how the License has its holders shown.
+    pub fn show_holders(&self, how: &str) {
+        let body = json!({"spec": {"holders": how}}).to_string();
+        let request = http::Request::patch("/apis/seatkeeper.dev/v1alpha1/namespaces/centre/licenses/innoacd")
+            .header("content-type", "application/merge-patch+json")
+            .body(body.into_bytes());
+        self.send(request.expect("a request"));
+        until("the seat server shows it", || self.list().json()["shown"] == how);
+    }
+
+    /// Returns all Events.
+    pub fn events(&self) -> String {
+        self.read("/api/v1/events")
+    }
+
     fn read(&self, path: &str) -> String {
+        self.send(http::Request::get(path).body(Vec::new()).expect("a request"))
+    }
+
+    fn send(&self, request: http::Request<Vec<u8>>) -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let text = runtime.block_on(async {
             let kubeconfig = Kubeconfig::read_from(self.desk.data("kubeconfig")).expect("a kubeconfig");
             let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
             let client = kube::Client::try_from(config.expect("a kubeconfig")).expect("a client");
-            client.request_text(http::Request::get(path).body(Vec::new()).expect("a request")).await
+            client.request_text(request).await
         });
         text.expect("an answer")
     }

@@ -7,6 +7,7 @@ mod client_test;
 mod documents_test;
 mod ground;
 mod hold_test;
+mod holders_test;
 mod http;
 mod lost_test;
 mod openapi;

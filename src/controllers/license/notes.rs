@@ -1,7 +1,7 @@
 //! The Events of a License: one for each change of what its status says.
 
 use crate::api::conditions::{ConditionType, find, is_true};
-use crate::api::license::LicenseStatus;
+use crate::api::license::{HoldersShown, LicenseStatus};
 use crate::cluster::events::Note;
 use crate::domain::event::Happening;
 use crate::domain::license::mode::Mode;
@@ -53,7 +53,23 @@ pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
     alarm(ConditionType::SourceMissing, true, Happening::SourceMissing);
     alarm(ConditionType::Reconciling, true, Happening::Waiting);
     alarm(ConditionType::ClockTrusted, false, Happening::ClockNotTrusted);
+    let (was, now) = (before.holders.unwrap_or_default(), after.holders.unwrap_or_default());
+    if before.observed_generation.is_some() && was != now {
+        let text = format!("holders of seats were {was:?} and are {now:?}: {}", who_sees(now));
+        notes.push(Note::normal(Happening::HoldersShown, text));
+    }
     notes
+}
+
+/// Who may see what of the people who hold seats.
+fn who_sees(shown: HoldersShown) -> &'static str {
+    match shown {
+        HoldersShown::Named => "everybody who may list licenses/seats sees their names",
+        HoldersShown::Pseudonymous => {
+            "everybody who may list licenses/seats sees pseudonyms, which are others every day, and nobody sees names"
+        }
+        HoldersShown::Hidden => "everybody sees only how many there are",
+    }
 }
 
 /// How many seats each pool has. The seats in use are left out: they change every few seconds while people work.
@@ -90,5 +106,23 @@ mod tests {
             |before, after| of(&before, &after).iter().any(|note| note.reason == Happening::SeatsChanged.as_str());
         assert!(seats_changed(full(5, 2), full(8, 2)));
         assert!(!seats_changed(full(5, 2), full(5, 3)));
+    }
+
+    #[test]
+    fn a_change_of_how_holders_are_shown_is_an_event_that_says_who_sees_what() {
+        let shown = |holders| LicenseStatus { observed_generation: Some(1), holders, ..full(5, 2) };
+        let told = |before: LicenseStatus, after| {
+            let notes = of(&before, &after).into_iter();
+            notes.filter(|note| note.reason == Happening::HoldersShown.as_str()).map(|note| note.text).collect()
+        };
+        let (named, hidden) = (shown(None), shown(Some(HoldersShown::Hidden)));
+        let texts: Vec<String> = told(named.clone(), hidden.clone());
+        assert_eq!(texts, ["holders of seats were Named and are Hidden: everybody sees only how many there are"]);
+        let texts: Vec<String> = told(hidden.clone(), named.clone());
+        assert!(texts[0].contains("were Hidden and are Named") && texts[0].contains("licenses/seats"), "{texts:?}");
+        let none: Vec<String> = told(hidden.clone(), hidden.clone());
+        assert!(none.is_empty(), "{none:?}");
+        let none: Vec<String> = told(LicenseStatus::default(), hidden);
+        assert!(none.is_empty(), "it was created like that: {none:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::sufficiency::OnRosters;
 use crate::api::License;
 use crate::api::conditions::{ConditionType, Conditions};
-use crate::api::license::{GrantStatus, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
+use crate::api::license::{GrantStatus, HoldersShown, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
 use crate::cluster::clock::Now;
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{
@@ -53,6 +53,7 @@ pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) ->
     LicenseStatus {
         observed_generation: license.metadata.generation,
         mode: Some(granted.mode),
+        holders: Some(judged.holders).filter(|shown| *shown != HoldersShown::Named),
         organisation: granted.organisation.as_deref().map(cut),
         product: Some(license.spec.product.clone()),
         plan: granted.plan.as_deref().map(cut),

@@ -14,7 +14,7 @@ use super::issued::{Issued, issued_secret_name};
 use super::issuer::Issuer;
 use crate::api::common::{SecretRef, SecretSource};
 use crate::api::delivery::{license_of, takes_keys_of};
-use crate::api::license::{KeySource, LicenseSpec, SubscriptionRef};
+use crate::api::license::{HoldersShown, KeySource, LicenseSpec, SubscriptionRef};
 use crate::api::{License, Subscription, mark, secret_type};
 use crate::cluster::client::{CallError, call};
 use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret};
@@ -358,6 +358,7 @@ fn license(
             administrators: Vec::new(),
             assignments: Vec::new(),
             reservations: Vec::new(),
+            holders: HoldersShown::default(),
         },
         status: None,
     }

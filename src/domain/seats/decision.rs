@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::elsewhere::Elsewhere;
 use super::headcount::Headcount;
 use super::hold::{Hold, Occupant, Record, free};
-use super::line::size_of_seat;
+use super::keyed::People;
+use super::line::room_of_seat;
 use super::refusal::Refusal;
 use super::request::{Access, Grant, Request, Seat};
 use super::roster::{MemberMode, Members, RankedMember, Standing};
@@ -29,7 +30,7 @@ pub const MAX_UNLIMITED: u64 = 100_000;
 pub(super) struct Decision<'d> {
     pub table: &'d Table,
     pub terms: &'d SeatTerms,
-    pub members: &'d Members,
+    pub people: &'d People,
     pub headcount: &'d Headcount,
     pub elsewhere: &'d Elsewhere,
     pub request: &'d Request<'d>,
@@ -66,7 +67,7 @@ impl Decision<'_> {
             |pool: &str| self.request.pool.is_none_or(|asked| asked == pool || per_user(asked) && per_user(pool));
         let mut kept: Vec<Seat> = Vec::new();
         for (pool, slots) in self.table.pools().filter(|(pool, _)| asked(pool)) {
-            let held = slots.of_session(self.request.user, self.request.session, self.request.taker);
+            let held = slots.of_session(self.request.kept_user(), self.request.session, self.request.taker);
             kept.extend(held.map(|occupant| Seat { pool: pool.clone(), slot: occupant.slot }));
             if !kept.is_empty() {
                 break;
@@ -122,18 +123,24 @@ impl Decision<'_> {
 
     /// The member who asks, if they may log in.
     fn member(&self, pool: &str) -> Result<&RankedMember, Refusal> {
-        if !self.members.has_roster() {
+        if !self.people.has_roster() {
             return Err(Refusal::RosterMissing);
         }
         let user = self.request.user.ok_or_else(|| Refusal::UserRequired { pool: pool.to_owned() })?;
-        match self.ranked_member(user).ok_or(Refusal::NotInRoster)? {
+        match self.asking_member(user).ok_or(Refusal::NotInRoster)? {
             RankedMember { mode: MemberMode::None, .. } => Err(Refusal::LoginModeNone),
             member => Ok(member),
         }
     }
 
-    fn ranked_member(&self, user: &str) -> Option<&RankedMember> {
-        self.headcount.ranked.member(self.members.find(user)?)
+    /// The member of that name.
+    fn asking_member(&self, user: &str) -> Option<&RankedMember> {
+        self.headcount.ranked.member(Members::find(self.people, user)?)
+    }
+
+    /// The member whose seats are kept under that name.
+    fn holding_member(&self, user: &str) -> Option<&RankedMember> {
+        self.headcount.ranked.member(self.people.find(user)?)
     }
 
     fn in_one_of(&self, mut places: Vec<usize>, count: u32) -> Result<Grant, Refusal> {
@@ -190,8 +197,9 @@ impl Decision<'_> {
     /// Checks that a Fixed seat is used on one machine at a time, whatever its sessions are called (M3).
     fn on_one_client(&self, place: usize) -> Result<(), Refusal> {
         let pool = self.pool(place);
-        let Some(user) = self.request.user.filter(|_| pool.model == PoolModel::Fixed) else { return Ok(()) };
-        let client = self.request.client.ok_or_else(|| Refusal::ClientRequired { pool: pool.name.to_string() })?;
+        let Some(user) = self.request.kept_user().filter(|_| pool.model == PoolModel::Fixed) else { return Ok(()) };
+        let client =
+            self.request.kept_client().ok_or_else(|| Refusal::ClientRequired { pool: pool.name.to_string() })?;
         let mut held = self.sessions_of(place, user);
         match held.find_map(|other| other.client.filter(|other| *other != client)) {
             Some(other) => Err(Refusal::InUseOnOtherClient { pool: pool.name.to_string(), client: other.to_owned() }),
@@ -213,7 +221,7 @@ impl Decision<'_> {
     /// Lets a user who holds a seat share it with another session. That takes no new seat, whatever the limit is now.
     fn share(&self, place: usize) -> Result<Option<Grant>, Refusal> {
         let pool = self.pool(place);
-        let Some(user) = self.request.user.filter(|_| pool.count_by == CountBy::User) else { return Ok(None) };
+        let Some(user) = self.request.kept_user().filter(|_| pool.count_by == CountBy::User) else { return Ok(None) };
         let Some(seat) = self.sessions_of(place, user).next() else { return Ok(None) };
         if !self.entitled(place) && self.demo_room() == 0 {
             return Err(self.refuse(place, 1));
@@ -253,12 +261,12 @@ impl Decision<'_> {
 
     /// The most bytes that a seat of this request takes in a base.
     fn line_bytes(&self) -> u32 {
-        let Request { user, session, client, request, .. } = *self.request;
-        size_of_seat(&Occupant {
+        let Request { session, request, .. } = *self.request;
+        room_of_seat(&Occupant {
             slot: MAX_SEATS,
-            user,
+            user: self.request.kept_user(),
             session,
-            client,
+            client: self.request.kept_client(),
             request,
             since: self.now.timestamp(),
             taker: None,
@@ -303,13 +311,13 @@ impl Decision<'_> {
         }
         let mover = self.headcount.pools[active].overflowed.iter().find_map(|slot| {
             let mover = slots.on(*slot).next()?;
-            let team = self.ranked_member(mover.user?)?.team.as_deref();
+            let team = self.holding_member(mover.user?)?.team.as_deref();
             let fits = self.room_for_any_version(home, team, None) > 0;
             (fits && self.room(active, self.team(), Some(team)) > 0).then_some(mover)
         })?;
         let empty = Slots::default();
         let to = Occupant { slot: MAX_SEATS, ..mover };
-        let to = self.table.slots(&self.pool(home).name).unwrap_or(&empty).free_for(size_of_seat(&to)).next()?;
+        let to = self.table.slots(&self.pool(home).name).unwrap_or(&empty).free_for(room_of_seat(&to)).next()?;
         let slot = slots.free_for(self.line_bytes()).next()?.min(mover.slot);
         let mut grant = self.grant(active, vec![slot]);
         let back = hold(&self.pool(home).name, to, mover);
@@ -384,8 +392,8 @@ impl Decision<'_> {
         let pool = &self.pool(place).name;
         let seat = |slot: &u32| Seat { pool: pool.clone(), slot: *slot };
         let record = |slot: &u32| {
-            let Request { user, session, client, request, taker, .. } = *self.request;
-            let since = self.now.timestamp();
+            let Request { session, request, taker, .. } = *self.request;
+            let (user, client, since) = (self.request.kept_user(), self.request.kept_client(), self.now.timestamp());
             hold(pool, *slot, Occupant { slot: *slot, user, session, client, request, since, taker })
         };
         Grant {
@@ -399,7 +407,7 @@ impl Decision<'_> {
     /// access.
     fn access(&self, pool: &str) -> Access {
         let Some(pool) = self.terms.pool(pool) else { return Access::Full };
-        let was = || self.members.last_known(self.request.user?, self.now).map(|member| member.mode);
+        let was = || self.people.last_known(self.request.user?, self.now).map(|member| member.mode);
         let read_only = match (pool.model, pool.login_mode) {
             (PoolModel::PerUser, Some(LoginMode::Passive)) => true,
             (PoolModel::PerUser | PoolModel::PerEmployee, _) => was() == Some(MemberMode::Passive),
@@ -414,7 +422,7 @@ impl Decision<'_> {
     }
 
     fn team(&self) -> Option<&str> {
-        self.ranked_member(self.request.user?)?.team.as_deref()
+        self.asking_member(self.request.user?)?.team.as_deref()
     }
 
     fn sessions_of<'a>(&'a self, place: usize, user: &'a str) -> impl Iterator<Item = Occupant<'a>> {

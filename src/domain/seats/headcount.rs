@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::roster::{MemberMode, Members, RankedMember, RankedMembers, Standing};
+use super::keyed::People;
+use super::roster::{MemberMode, RankedMember, RankedMembers, Standing};
 use super::table::Table;
 use super::terms::{PoolTerms, SeatTerms};
 use crate::domain::Instant;
@@ -31,8 +32,8 @@ pub(super) struct PoolHeadcount {
 }
 
 impl Headcount {
-    pub fn of(terms: &SeatTerms, members: &Members, table: &Table, now: Instant) -> Headcount {
-        let ranked = RankedMembers::at(members, now);
+    pub fn of(terms: &SeatTerms, people: &People, table: &Table, now: Instant) -> Headcount {
+        let ranked = RankedMembers::at(people, now);
         let mut headcount = Headcount { ranked, pools: Vec::new() };
         for (place, pool) in terms.pools.iter().enumerate() {
             let holders = Holders::among(headcount.members(terms, place));
@@ -44,7 +45,7 @@ impl Headcount {
             for occupant in table.holders_within(&pool.name, 0..u32::MAX) {
                 // Sessions that share a slot belong to one user.
                 if last.replace(occupant.slot) != Some(occupant.slot)
-                    && let Some(member) = occupant.user.and_then(|user| members.find(user))
+                    && let Some(member) = occupant.user.and_then(|user| people.find(user))
                 {
                     headcount.count(terms, place, occupant.slot, member, true);
                 }

@@ -442,6 +442,12 @@ impl Journal {
         self.bases.keys().chain(self.behind.keys()).map(|base| base.license.clone()).collect()
     }
 
+    /// Has the bases of a License written again, as they are some entries from now or later.
+    pub fn write_again(&mut self, license: &LicenseName, entries: u64) {
+        let sequence = self.sequence + entries;
+        self.bases_of(license).into_iter().for_each(|base| self.lacks(base, sequence));
+    }
+
     /// Forgets the bases of a License, which are about to be deleted: the next entry no longer counts them.
     pub fn drop_bases(&mut self, license: &LicenseName) {
         self.bases.retain(|base, _| base.license != *license);

@@ -14,6 +14,7 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use super::hold::{Free, Hold, Occupant, Record};
+use super::keyed;
 use super::request::MAX_NAME_BYTES;
 use super::taker::Taker;
 use crate::domain::license::key::MAX_SEATS;
@@ -161,6 +162,13 @@ pub fn size_of_seat(held: &Occupant) -> u32 {
     let all = digits(held.slot.into()) + size_of_name(held.user) + size_of_name(Some(held.session)) + since + more;
     // Three blanks and the end of the line.
     all as u32 + 4
+}
+
+/// The most bytes that a seat takes in the lines of a base: the License may come to say that names are not kept, and what
+/// stands for a short one is longer.
+pub(super) fn room_of_seat(held: &Occupant) -> u32 {
+    let grows = |name: &str| keyed::CHARACTERS.saturating_sub(size_of_name(Some(name))) as u32;
+    size_of_seat(held) + [held.user, held.client].into_iter().flatten().map(grows).sum::<u32>()
 }
 
 /// The bytes that records take in the lines of an entry, as `write_records` writes them.

@@ -11,6 +11,7 @@
 //! | Whose turn is it when a seat comes free? | `queue.rs` |
 //! | Who holds which slot, and until when? | `table.rs`, `slots.rs`; what is said of it: `hold.rs` |
 //! | Who took a seat, and which part of its id does only the holder know? | `taker.rs`, `tag.rs` |
+//! | What stands for a name that is not kept? | `keyed.rs`, `tag.rs` |
 //! | How is this written in the ledger? | `line.rs`, `journal.rs` |
 //!
 //! **Architecture Invariant:** a decision is a function of the table, the terms, the members, the request and `now`. It
@@ -21,6 +22,7 @@ pub mod elsewhere;
 mod headcount;
 pub mod hold;
 pub mod journal;
+pub mod keyed;
 pub mod line;
 pub mod queue;
 pub mod refusal;

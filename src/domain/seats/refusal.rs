@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::keyed::is_keyed;
 use crate::domain::license::pool::LoginMode;
 
 /// Why no seat is granted. A refusal changes nothing, and its message never names another user.
@@ -195,6 +196,10 @@ impl fmt::Display for Refusal {
             Refusal::NotAssigned { pool } => {
                 write!(f, "no seat of pool `{pool}` is assigned to this user; ask the licence administrator for one")
             }
+            Refusal::InUseOnOtherClient { pool, client } if is_keyed(client) => write!(
+                f,
+                "this user's seat of pool `{pool}` is in use on another machine; close the program on that machine first"
+            ),
             Refusal::InUseOnOtherClient { pool, client } => write!(
                 f,
                 "this user's seat of pool `{pool}` is in use on the machine `{client}`; close the program on that \

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::hold::Record;
+use super::keyed::Keyed;
 use super::refusal::Refusal;
 use super::taker::Taker;
 
@@ -30,12 +31,34 @@ pub struct Request<'r> {
     pub count: u32,
     /// Who asks.
     pub taker: Option<Taker>,
+    /// What is kept in the place of `user` and `client`; `None` if these are.
+    pub keyed: Option<Keyed<'r>>,
 }
 
 impl<'r> Request<'r> {
     /// Requests one seat of the only pool, for a session without a user.
     pub fn of(session: &'r str) -> Self {
-        Request { user: None, session, client: None, pool: None, request: None, version: None, count: 1, taker: None }
+        Request {
+            user: None,
+            session,
+            client: None,
+            pool: None,
+            request: None,
+            version: None,
+            count: 1,
+            taker: None,
+            keyed: None,
+        }
+    }
+
+    /// The user, as the seat is kept.
+    pub fn kept_user(&self) -> Option<&'r str> {
+        self.keyed.map_or(self.user, |keyed| keyed.user)
+    }
+
+    /// The client, as it is kept with the seat.
+    pub(super) fn kept_client(&self) -> Option<&'r str> {
+        self.keyed.map_or(self.client, |keyed| keyed.client)
     }
 
     pub(super) fn check(&self) -> Result<(), Refusal> {

@@ -176,7 +176,7 @@ impl Members {
     }
 
     /// Everybody who ever was or will be a member, in order of place.
-    pub(super) fn users(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn users(&self) -> impl ExactSizeIterator<Item = &str> {
         self.each.iter().map(|member| &*member.user)
     }
 

@@ -7,12 +7,13 @@ use super::decision::Decision;
 use super::elsewhere::Elsewhere;
 use super::headcount::Headcount;
 use super::hold::{HeldSeat, Occupant, Record};
+use super::keyed::{KeyedMembers, People, is_keyed};
 use super::refusal::Refusal;
 use super::request::{Grant, Request};
 use super::roster::Members;
 use super::table::Table;
 use super::taker::Taker;
-use super::terms::SeatTerms;
+use super::terms::{PoolTerms, SeatTerms};
 use crate::domain::Instant;
 use crate::domain::tick::Tick;
 
@@ -27,17 +28,20 @@ use crate::domain::tick::Tick;
 pub struct Seating {
     table: Table,
     terms: Arc<SeatTerms>,
-    members: Arc<Members>,
+    people: People,
     headcount: Headcount,
     elsewhere: Elsewhere,
+    /// Whether names are not kept.
+    hides: bool,
 }
 
 impl Seating {
     /// Starts with an empty table. The contents of the ledger are applied to it record by record.
     pub fn new(terms: Arc<SeatTerms>, members: Arc<Members>, now: Instant) -> Seating {
         let table = Table::default();
-        let headcount = Headcount::of(&terms, &members, &table, now);
-        Seating { table, terms, members, headcount, elsewhere: Elsewhere::default() }
+        let people = People { members, keyed: Arc::default() };
+        let headcount = Headcount::of(&terms, &people, &table, now);
+        Seating { table, terms, people, headcount, elsewhere: Elsewhere::default(), hides: false }
     }
 
     /// No seats, until it is known what the License grants.
@@ -48,7 +52,8 @@ impl Seating {
     /// The License grants nothing any longer. Nobody who holds a seat loses it.
     pub fn grants_nothing(&mut self, now: Instant) {
         let terms = Arc::new(self.terms.without_seats());
-        self.set(terms, self.members.clone(), now);
+        let people = People { members: self.people.members.clone(), keyed: self.people.keyed.clone() };
+        self.put(terms, people, now);
     }
 
     pub fn table(&self) -> &Table {
@@ -61,8 +66,60 @@ impl Seating {
 
     /// Replaces the terms and the members. Nobody who holds a seat loses it.
     pub fn set(&mut self, terms: Arc<SeatTerms>, members: Arc<Members>, now: Instant) {
-        self.headcount = Headcount::of(&terms, &members, &self.table, now);
-        (self.terms, self.members) = (terms, members);
+        self.put(terms, People { members, keyed: Arc::default() }, now);
+    }
+
+    /// The same for a License some of whose names are not kept. `key` gives what stands for a user.
+    pub fn set_keyed(
+        &mut self,
+        terms: Arc<SeatTerms>,
+        members: Arc<Members>,
+        now: Instant,
+        key: impl Fn(&str) -> String,
+    ) {
+        let counts_people = terms.pools.iter().any(PoolTerms::counts_people);
+        let keyed = match &self.people {
+            _ if !counts_people => Arc::default(),
+            before if Arc::ptr_eq(&before.members, &members) && before.keyed.are_of(&members) => before.keyed.clone(),
+            before => Arc::new(KeyedMembers::of(&members, (&before.members, &before.keyed), key)),
+        };
+        self.put(terms, People { members, keyed }, now);
+    }
+
+    fn put(&mut self, terms: Arc<SeatTerms>, people: People, now: Instant) {
+        self.headcount = Headcount::of(&terms, &people, &self.table, now);
+        (self.terms, self.people) = (terms, people);
+    }
+
+    /// Whether names are not kept from now on. If so, those that are kept are replaced, unless the ledger has no room for
+    /// what stands for them; `set_keyed` must follow. Nobody who holds a seat loses it. Returns whether some of these names
+    /// may be in the ledger and need not be.
+    pub fn set_hides(&mut self, hides: bool, user: impl Fn(&str) -> String, client: impl Fn(&str) -> String) -> bool {
+        let hid = std::mem::replace(&mut self.hides, hides);
+        let replaced = hides && self.table.has_clear() && self.table.hide(user, client);
+        hides && !hid || replaced
+    }
+
+    /// Whether names are not kept.
+    pub fn hides(&self) -> bool {
+        self.hides
+    }
+
+    /// Whether names are not kept, or some were not.
+    pub fn has_keyed(&self) -> bool {
+        self.hides || self.table.has_keyed()
+    }
+
+    /// What stands for a user among these seats, as `key` gives it; `None` if the name is kept.
+    pub fn keyed_user(&self, user: &str, key: impl FnOnce(&str) -> String) -> Option<String> {
+        let table = &self.table;
+        let is_like_keyed = is_keyed(user);
+        if !self.has_keyed() && !is_like_keyed {
+            return None;
+        }
+        let keyed = key(user);
+        let holds_in_clear = || table.has_clear() && table.has_user(user);
+        (is_like_keyed || table.has_user(&keyed) || self.hides && !holds_in_clear()).then_some(keyed)
     }
 
     /// What is held under other Licenses on the grants of this one. It takes up seats of this one.
@@ -96,8 +153,8 @@ impl Seating {
     pub fn decide(&mut self, request: &Request, now: Instant) -> Result<Grant, Refusal> {
         request.check()?;
         self.refresh(now);
-        let Seating { table, terms, members, headcount, elsewhere } = self;
-        Decision { table, terms, members, headcount, elsewhere, request, now }.make()
+        let Seating { table, terms, people, headcount, elsewhere, .. } = self;
+        Decision { table, terms, people, headcount, elsewhere, request, now }.make()
     }
 
     /// Records that free the seats of the sessions that demo mode has ended by `now`.
@@ -113,13 +170,13 @@ impl Seating {
     pub fn licensed(&mut self, pool: &str, now: Instant) -> Vec<&str> {
         self.refresh(now);
         let Some(place) = self.terms.place(pool) else { return Vec::new() };
-        let Seating { terms, members, headcount, .. } = self;
+        let Seating { terms, people, headcount, .. } = self;
         let terms: &SeatTerms = terms;
         let has_licence = |n: usize| {
             let rank = headcount.rank_in(&terms.pools[place], n);
             rank.is_some_and(|(rank, standing)| headcount.licenses(terms, place, rank, standing))
         };
-        members.users().enumerate().filter(|(n, _)| has_licence(*n)).map(|(_, user)| user).collect()
+        people.users().enumerate().filter(|(n, _)| has_licence(*n)).map(|(_, user)| user).collect()
     }
 
     /// Applies a record, as `Table::apply` does.
@@ -144,8 +201,8 @@ impl Seating {
         grant.records.iter().for_each(|record| self.apply(record, until));
         for seat in &grant.seats {
             // Asking again renews the seat, even one that was about to be revoked.
-            let Request { user, session, taker, .. } = *request;
-            let held = HeldSeat { pool: &seat.pool, slot: seat.slot, user, session, taker };
+            let Request { session, taker, .. } = *request;
+            let held = HeldSeat { pool: &seat.pool, slot: seat.slot, user: request.kept_user(), session, taker };
             self.table.heartbeat(&held, Tick::MIN, until);
         }
     }
@@ -170,7 +227,7 @@ impl Seating {
 
     fn refresh(&mut self, now: Instant) {
         if !self.headcount.ranked.holds_at(now) {
-            self.headcount = Headcount::of(&self.terms, &self.members, &self.table, now);
+            self.headcount = Headcount::of(&self.terms, &self.people, &self.table, now);
         }
     }
 
@@ -200,6 +257,6 @@ impl Seating {
 
     fn member_on(&self, pool: &str, slot: u32) -> Option<usize> {
         let occupant = self.table.slots(pool)?.on(slot).next()?;
-        self.members.find(occupant.user?)
+        self.people.find(occupant.user?)
     }
 }

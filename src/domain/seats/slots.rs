@@ -6,7 +6,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use super::hold::{Free, HeldSeat, Hold, Occupant};
-use super::line::{BASE_SLOTS, MOST_BASE_BYTES, size_of_seat};
+use super::keyed::is_keyed;
+use super::line::{BASE_SLOTS, MOST_BASE_BYTES, room_of_seat};
 use super::taker::{Taker, belongs};
 use crate::domain::tick::Tick;
 
@@ -23,7 +24,7 @@ struct Session {
     /// Where session, client and request begin.
     cuts: [u16; 3],
     taker: Option<Taker>,
-    /// What it takes in the lines of its base.
+    /// The most that it takes in the lines of its base.
     bytes: u16,
     slot: u32,
     since: i64,
@@ -42,7 +43,7 @@ pub(super) struct Slots {
     heads: Vec<u32>,
     taken: Bits,
     held: u32,
-    /// The bytes that the lines of each base take.
+    /// The most bytes that the lines of each base take.
     bytes: Vec<u32>,
     sessions: Vec<Session>,
     /// The first entry of `sessions` that is not in use, counted from 1.
@@ -167,7 +168,7 @@ impl Slots {
     }
 
     /// Puts a session on its slot. A session of another user, which held the slot in an older state of the ledger, is
-    /// removed from it.
+    /// removed from it. A session whose user is kept in the other form may be of the same user, and stays.
     pub fn put(&mut self, hold: &Hold, until: Tick) {
         let user = hold.user.as_deref().unwrap_or("");
         if let Some(at) =
@@ -180,7 +181,8 @@ impl Slots {
             && first != NONE
         {
             let first = first as usize;
-            if self.sessions[first].user() == user {
+            let other = self.sessions[first].user();
+            if other == user || is_keyed(other) != is_keyed(user) {
                 break;
             }
             self.remove(first);
@@ -220,6 +222,33 @@ impl Slots {
         self.sessions.iter().filter(move |s| s.slot != NONE && s.alive_until <= now).map(Session::occupant)
     }
 
+    /// Whether each base has room for its lines if all names are replaced with what stands for them.
+    pub fn can_hide(&self) -> bool {
+        self.bytes.iter().all(|bytes| *bytes <= MOST_BASE_BYTES)
+    }
+
+    /// Replaces the names of users and their machines with what stands for them.
+    pub fn hide(&mut self, user: &impl Fn(&str) -> String, client: &impl Fn(&str) -> String) {
+        for at in 0..self.sessions.len() {
+            let session = &self.sessions[at];
+            let held = session.occupant();
+            // A machine is kept in the form of its user.
+            let is_clear = held.user.or(held.client).is_some_and(|name| !is_keyed(name));
+            if session.slot == NONE || !is_clear {
+                continue;
+            }
+            let (user, client) = (held.user.map(user), held.client.map(client));
+            let held = Occupant { user: user.as_deref(), client: client.as_deref(), ..held };
+            let (names, cuts) = names_of(&held);
+            let (bytes, base) = (room_of_seat(&held) as u16, session.slot as usize / BASE_SLOTS as usize);
+            self.leave(at);
+            let session = &mut self.sessions[at];
+            self.bytes[base] = self.bytes[base] - u32::from(session.bytes) + u32::from(bytes);
+            (session.names, session.cuts, session.bytes) = (names, cuts, bytes);
+            self.enter(at);
+        }
+    }
+
     fn head(&self, slot: u32) -> u32 {
         self.heads.get(slot as usize).copied().unwrap_or(NONE)
     }
@@ -246,14 +275,12 @@ impl Slots {
     }
 
     fn insert(&mut self, hold: &Hold, until: Tick) -> usize {
-        let parts = [hold.user.as_deref(), Some(&*hold.session), hold.client.as_deref(), hold.request.as_deref()];
-        let parts = parts.map(|part| part.unwrap_or(""));
-        let cut = |n: usize| parts[..n].iter().map(|part| part.len()).sum::<usize>() as u16;
+        let (names, cuts) = names_of(&hold.occupant());
         let session = Session {
-            names: parts.concat().into(),
-            cuts: [cut(1), cut(2), cut(3)],
+            names,
+            cuts,
             taker: hold.taker,
-            bytes: size_of_seat(&hold.occupant()) as u16,
+            bytes: room_of_seat(&hold.occupant()) as u16,
             slot: hold.slot,
             since: hold.since,
             alive_until: until,
@@ -307,7 +334,8 @@ impl Slots {
         }
     }
 
-    fn remove(&mut self, at: usize) {
+    /// Takes a session out of the indexes.
+    fn leave(&mut self, at: usize) {
         for index in [BY_SESSION, BY_USER] {
             let (before, next) = (self.sessions[at].before[index], self.sessions[at].chained[index]);
             let bucket = self.hash_in(at, index) as usize & (self.buckets[index].len() - 1);
@@ -320,6 +348,10 @@ impl Slots {
                 self.sessions[next as usize].before[index] = before;
             }
         }
+    }
+
+    fn remove(&mut self, at: usize) {
+        self.leave(at);
         let (slot, next) = (self.sessions[at].slot, self.sessions[at].next);
         let mut on_slot = self.chain(self.head(slot), |session| session.next);
         let before = on_slot.find(|other| self.sessions[*other].next == at as u32);
@@ -349,6 +381,13 @@ impl Slots {
             before: [NONE; 2],
         };
     }
+}
+
+/// The names of a session, one after the other, and where each but the first begins.
+fn names_of(held: &Occupant) -> (Box<str>, [u16; 3]) {
+    let parts = [held.user, Some(held.session), held.client, held.request].map(|part| part.unwrap_or(""));
+    let cut = |n: usize| parts[..n].iter().map(|part| part.len()).sum::<usize>() as u16;
+    (parts.concat().into(), [cut(1), cut(2), cut(3)])
 }
 
 /// Grows by an eighth instead of doubling: memory matters for what is held, not for what might be.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::hold::{HeldSeat, Occupant, Record, free};
+use super::keyed::is_keyed;
 use super::slots::Slots;
 use super::taker::Taker;
 use crate::domain::Instant;
@@ -14,6 +15,10 @@ use crate::domain::tick::Tick;
 #[derive(Debug, Default)]
 pub struct Table {
     pools: BTreeMap<Arc<str>, Slots>,
+    /// Whether a session was ever put on a slot whose names are keyed hashes.
+    has_keyed: bool,
+    /// Whether one may be there whose names are in clear.
+    has_clear: bool,
 }
 
 impl Table {
@@ -21,10 +26,15 @@ impl Table {
     /// again, from any earlier one up to the last and in order, changes nothing.
     pub fn apply(&mut self, record: &Record, until: Tick) {
         match record {
-            Record::Hold(hold) => match self.pools.get_mut(&hold.pool) {
-                Some(slots) => slots.put(hold, until),
-                None => self.pools.entry(hold.pool.clone()).or_default().put(hold, until),
-            },
+            Record::Hold(hold) => {
+                if let Some(name) = hold.user.as_deref().or(hold.client.as_deref()) {
+                    *if is_keyed(name) { &mut self.has_keyed } else { &mut self.has_clear } = true;
+                }
+                match self.pools.get_mut(&hold.pool) {
+                    Some(slots) => slots.put(hold, until),
+                    None => self.pools.entry(hold.pool.clone()).or_default().put(hold, until),
+                }
+            }
             Record::Free(free) => {
                 if let Some(slots) = self.pools.get_mut(&free.pool) {
                     slots.take_off(free);
@@ -78,6 +88,33 @@ impl Table {
     pub fn release_seat(&self, seat: &HeldSeat) -> Option<Record> {
         let (pool, _) = self.pools.get_key_value(seat.pool)?;
         Some(free(pool, &self.holding(seat)?))
+    }
+
+    /// Whether some seat may be held under a keyed hash.
+    pub fn has_keyed(&self) -> bool {
+        self.has_keyed
+    }
+
+    /// Whether some seat may be held under a name in clear.
+    pub fn has_clear(&self) -> bool {
+        self.has_clear
+    }
+
+    /// Whether a seat is held under this name of a user.
+    pub fn has_user(&self, user: &str) -> bool {
+        self.pools.values().any(|slots| slots.of_user(user).next().is_some())
+    }
+
+    /// Replaces all names of users and their machines with what stands for them. Returns false, and replaces none, if
+    /// some base has no room for that: an earlier version filled it.
+    pub fn hide(&mut self, user: impl Fn(&str) -> String, client: impl Fn(&str) -> String) -> bool {
+        if !self.pools.values().all(Slots::can_hide) {
+            return false;
+        }
+        self.pools.values_mut().for_each(|slots| slots.hide(&user, &client));
+        self.has_keyed |= self.has_clear;
+        self.has_clear = false;
+        true
     }
 
     /// Records that free every seat of a user.

@@ -6,18 +6,20 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use chrono::NaiveDate;
 use ring::hmac::{HMAC_SHA256, Key, sign};
 use std::fmt;
 
 use super::hold::HeldSeat;
+use super::keyed::MARK;
 use super::taker::{read, write};
 use crate::domain::license::name::LicenseName;
 
 /// The bytes of the key.
 pub const KEY_BYTES: usize = 32;
 const BYTES: usize = 9;
-/// How much of a hash stands for a session. Two sessions of a License are never the same by accident.
-const SESSION_BYTES: usize = 15;
+/// How much of a hash stands for a session or a user. Two of a License are never the same by accident.
+const NAME_BYTES: usize = 15;
 
 /// The part of an id that only the holder of the seat knows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,13 +58,33 @@ impl Tagger {
     /// may have chosen something personal or secret. It is the same with each owner of the ledger, so that a session is
     /// recognised; another License has another name for it.
     pub fn session(&self, license: &LicenseName, session: &str) -> String {
-        let mut named = Vec::with_capacity(128);
+        self.name_of("session", license, session)
+    }
+
+    /// What stands for a user of a License whose holders are not shown by name. It is the same with each owner of the
+    /// ledger, so that a user is recognised; another License has another name for the same user.
+    pub fn user(&self, license: &LicenseName, user: &str) -> String {
+        let mut name = self.name_of("user", license, user);
+        name.insert(0, MARK);
+        name
+    }
+
+    /// What stands for the machine of such a user.
+    pub fn client(&self, license: &LicenseName, client: &str) -> String {
+        let mut name = self.name_of("client", license, client);
+        name.insert(0, MARK);
+        name
+    }
+
+    /// The key of one day: what it makes says nothing of another day.
+    pub fn of_day(&self, day: NaiveDate) -> OfDay {
+        OfDay { key: Key::new(HMAC_SHA256, sign(&self.key, &parts(["day", &day.to_string()])).as_ref()) }
+    }
+
+    fn name_of(&self, kind: &str, license: &LicenseName, name: &str) -> String {
         // A tag hashes more parts, so the two are never the same.
-        for part in ["session", &*license.namespace, &*license.name, session] {
-            named.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            named.extend_from_slice(part.as_bytes());
-        }
-        BASE64_URL_SAFE_NO_PAD.encode(&sign(&self.key, &named).as_ref()[..SESSION_BYTES])
+        let named = parts([kind, &*license.namespace, &*license.name, name]);
+        BASE64_URL_SAFE_NO_PAD.encode(&sign(&self.key, &named).as_ref()[..NAME_BYTES])
     }
 
     /// Whether a caller that shows `tag` has the id of a seat that a known caller took. A seat from before the key was
@@ -70,6 +92,32 @@ impl Tagger {
     pub fn admits(&self, tag: Option<Tag>, license: &LicenseName, seat: &HeldSeat, since: i64) -> bool {
         since < self.since || tag.is_some_and(|tag| tag.is(&self.tag(license, seat, since)))
     }
+}
+
+/// Makes the pseudonyms of one day.
+pub struct OfDay {
+    key: Key,
+}
+
+impl OfDay {
+    /// What a user is called on this day where holders are shown by pseudonym. `user` is what stands for the user
+    /// (`Tagger::user`), so each License has its own pseudonyms. Two users may have the same one by accident: there are
+    /// 65,536.
+    pub fn pseudonym(&self, license: &LicenseName, user: &str) -> String {
+        let hash = sign(&self.key, &parts(["pseudonym", &*license.namespace, &*license.name, user]));
+        let [first, second, ..] = *hash.as_ref() else { return String::new() };
+        format!("agent-{first:02x}{second:02x}")
+    }
+}
+
+/// Each part with its length, so that no two lists of parts give the same bytes.
+fn parts<const N: usize>(parts: [&str; N]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(128);
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    bytes
 }
 
 impl Tag {

@@ -143,6 +143,11 @@ fn ending(entitlement: &Entitlement) -> Option<Ending> {
 }
 
 impl PoolTerms {
+    /// Whether it depends on the Rosters who may take a seat.
+    pub(super) fn counts_people(&self) -> bool {
+        matches!(self.model, PoolModel::PerEmployee | PoolModel::PerUser) || !self.reservations.is_empty()
+    }
+
     /// The newest major version that any of the seats entitles to; `None` for any version.
     pub fn newest(&self) -> Option<u32> {
         self.parts.iter().map(|(major, _)| *major).max_by_key(|major| major.map_or(u64::MAX, u64::from)).flatten()

@@ -1,4 +1,5 @@
-//! `GET /v1/seats?namespace=…&license=…`: lists the holders, and since when each holds its seat.
+//! `GET /v1/seats?namespace=…&license=…`: lists the holders, as far as the License has them shown, and since when each
+//! holds its seat.
 
 use http::StatusCode;
 use schemars::generate::SchemaGenerator;
@@ -10,7 +11,9 @@ use super::problems::reasons;
 use super::query;
 use super::wire::{Holder, Holders, MOST_HOLDERS, PoolUse};
 use crate::api::common::Timestamp;
-use crate::seats::{Seat, Use};
+use crate::api::license::HoldersShown;
+use crate::domain::license::name::LicenseName;
+use crate::seats::{Seat, Shown, Use};
 use crate::server::http::asked::Asked;
 use crate::server::http::operation::{Operation, parameter};
 use crate::server::http::problem::Problem;
@@ -23,7 +26,7 @@ pub fn describe(schemas: &mut SchemaGenerator) -> Operation {
     ];
     Operation::new("listSeats", "List who holds which seat, and since when")
         .parameters(query::of_license().into_iter().chain(page).collect())
-        .answer::<Holders>(schemas, 200, "A page of the holders, and how many seats of each pool are in use.")
+        .answer::<Holders>(schemas, 200, "A page of the holders, as `shown` says, and the use of each pool.")
         .problems(schemas, reasons(&[400, 401, 403, 404, 429, 503]))
 }
 
@@ -37,9 +40,15 @@ pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
         return Err(Problem::invalid(format!("`limit` must be from 1 to {MOST_HOLDERS}")));
     }
     let (from, limit) = (query.from.unwrap_or(0), query.limit.unwrap_or(MOST_HOLDERS).min(MOST_HOLDERS));
-    let wanted = |seat: &Seat| query.user.is_none() || seat.user == query.user;
-    let mut of_user = holders.into_iter().filter(|(seat, _)| wanted(seat)).skip(from);
-    let page: Vec<Holder> = of_user.by_ref().take(limit).map(|(seat, client)| holder(seat, client)).collect();
+    let shown = seats.desk.shown(&license).map_err(|denied| Problem::from(&denied))?;
+    if shown.holders != HoldersShown::Named && query.user.is_some() {
+        return Err(not_named(&license));
+    }
+    let keyed = query.user.as_deref().map(|user| shown.keyed(user));
+    let wanted = |seat: &Seat| query.user.is_none() || seat.user == query.user || seat.user == keyed;
+    let all = holders.into_iter().filter(|_| shown.holders != HoldersShown::Hidden);
+    let mut of_user = all.filter(|(seat, _)| wanted(seat)).skip(from);
+    let page: Vec<Holder> = of_user.by_ref().take(limit).map(|(seat, client)| holder(&shown, seat, client)).collect();
     if !page.is_empty() {
         seats.audit.holders_seen(asked.caller, &license, page.len());
     }
@@ -48,12 +57,24 @@ pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
         |(pool, u): (String, Use)| PoolUse { pool, in_use: u.in_use, peak: u.peak, held_elsewhere: u.elsewhere };
     let pools = pools.into_iter().map(of_pool).collect();
     let held_under = seats.desk.held_under(&license).iter().map(ToString::to_string).collect();
-    Ok(json(StatusCode::OK, &Holders { holders: page, pools, held_under, more }))
+    Ok(json(StatusCode::OK, &Holders { shown: shown.holders, holders: page, pools, held_under, more }))
 }
 
-fn holder(seat: Seat, client: Option<String>) -> Holder {
+/// A list of one user's seats would tell whether that user works now, and under which pseudonym.
+fn not_named(license: &LicenseName) -> Problem {
+    let detail = format!("License {license} does not show its holders by name: list them without `user`");
+    Problem::new(StatusCode::FORBIDDEN, "HoldersNotNamed", detail)
+}
+
+fn holder(shown: &Shown, seat: Seat, client: Option<String>) -> Holder {
     let since = chrono::DateTime::from_timestamp(seat.since, 0).map(|at| Timestamp::from(at).to_string());
-    let id = id::of(&seat);
+    let since = since.unwrap_or_default();
+    if !shown.is_named(&seat) {
+        // What stands for the session and the machine is the same on another day, and an id has the session.
+        let user = seat.user.as_deref().map(|user| shown.pseudonym(user));
+        return Holder { id: None, pool: seat.pool, slot: seat.slot, user, session: None, client: None, since };
+    }
+    let id = Some(id::of(&seat));
     let Seat { pool, slot, user, session, .. } = seat;
-    Holder { id, pool, slot, user, session, client, since: since.unwrap_or_default() }
+    Holder { id, pool, slot, user, session: Some(session), client, since }
 }

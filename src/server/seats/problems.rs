@@ -30,6 +30,7 @@ const REASONS: [(u16, &[&str]); 10] = [
             "Forbidden",
             "NamespaceNotAllowed",
             "TakenByAnother",
+            "HoldersNotNamed",
         ],
     ),
     (404, &["UnknownLicense", "UnknownPool", "NotFound"]),
@@ -137,10 +138,11 @@ mod tests {
     use crate::domain::license::pool::LoginMode;
 
     /// The reasons that have no `Denied`: those of `server/http/` and `routes.rs`, and of single operations.
-    const OTHERS: [&str; 8] = [
+    const OTHERS: [&str; 9] = [
         "Unauthorized",
         "Forbidden",
         "NamespaceNotAllowed",
+        "HoldersNotNamed",
         "NotFound",
         "SeatLost",
         "BodyTooLarge",

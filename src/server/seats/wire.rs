@@ -11,6 +11,7 @@ pub use seatkeeper_client::wire::{
 };
 
 use super::id;
+use crate::api::license::HoldersShown;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::request::{Access, MAX_COUNT, MAX_NAME_BYTES};
 use crate::domain::seats::taker::Taker;
@@ -148,6 +149,9 @@ pub enum Answer {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Holders {
+    /// How the License says that holders are shown (`spec.holders`).
+    pub shown: HoldersShown,
+    /// Empty if `shown` is Hidden.
     pub holders: Vec<Holder>,
     pub pools: Vec<PoolUse>,
     /// The Licenses, as `namespace/name`, under which other seats of these pools are still held.
@@ -159,15 +163,20 @@ pub struct Holders {
 
 #[derive(Serialize, JsonSchema)]
 pub struct Holder {
-    /// The id without the part that only the holder knows: it serves callers with the right `evict`.
-    pub id: String,
+    /// The id without the part that only the holder knows: it serves callers with the right `evict`. Only where the user is
+    /// shown by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     pub pool: String,
     pub slot: u32,
+    /// The name of the user, or the pseudonym of today (UTC): `agent-` and four hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// Stands for the session: a keyed hash of what the program chose, which is shown nowhere. Of a seat that an
-    /// earlier version granted, it is the session itself.
-    pub session: String,
+    /// earlier version granted, it is the session itself. Only where the user is shown by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The machine. Only where the user is shown by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
     /// Since when the seat is held, as RFC 3339.
