@@ -8,7 +8,7 @@ use super::asked::{Ask, Denied, Granted};
 use super::grant::grant;
 use super::limits::with_drift;
 use super::look_up::look_up;
-use super::ownership::DeskState;
+use super::ownership::{DeskState, Ownership};
 use super::queue::serve;
 use super::shared::Shared;
 use crate::domain::seats::queue::MOST_QUEUED;
@@ -21,6 +21,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(100);
 /// The most seats that are decided on before others have their turn.
 const SLICE: u32 = 32;
+/// A seat takes at least as many bytes of the ledger.
+const LEAST_BYTES: usize = 32;
 
 /// Grants a request, or says why not. The table has the grant when this returns.
 pub(super) fn decide(shared: &Shared, state: &mut DeskState, ask: &Ask) -> Result<Granted, Denied> {
@@ -61,8 +63,10 @@ pub(super) async fn decide_all(
         if !answers.is_empty() {
             tokio::task::yield_now().await;
         }
-        let slice =
-            patiently(shared, &mut until, |state| decide_slice(shared, state, &asks[answers.len()..], answers)).await;
+        let slice = patiently(shared, &mut until, |state, tried| {
+            decide_slice(shared, state, &asks[answers.len()..], tried, answers)
+        })
+        .await;
         match slice {
             Ok(durable) => notices.extend(durable),
             Err(denied) => answers.push(Err(denied)),
@@ -72,11 +76,12 @@ pub(super) async fn decide_all(
 }
 
 /// Decides on the first of several requests, or on some more, and returns when what is granted is durable: one notice for
-/// all. Fails if the first one has to wait.
+/// all. Fails if the first one has to wait. It may have been `tried` before.
 fn decide_slice(
     shared: &Shared,
     state: &mut DeskState,
     asks: &[Ask],
+    tried: bool,
     answers: &mut Vec<Result<Granted, Denied>>,
 ) -> Result<Option<oneshot::Receiver<()>>, Denied> {
     let (before, mut seats) = (answers.len(), 0);
@@ -85,7 +90,7 @@ fn decide_slice(
         if answers.len() > before && seats > SLICE {
             break;
         }
-        match decide(shared, state, ask) {
+        match decide_unless_vain(shared, state, ask, tried && answers.len() == before) {
             Err(Denied::Overloaded) if answers.len() > before => break,
             Err(Denied::Overloaded) => return Err(Denied::Overloaded),
             decided => answers.push(decided),
@@ -100,16 +105,35 @@ fn decide_slice(
     Ok(durable)
 }
 
-/// Tries until there is room for a License in the ledger, for a second at most after `until` was first set.
+/// Decides on a request, unless it was `tried` before and surely has no room in the ledger yet: to decide on many seats in
+/// vain, again and again, would hold up others.
+pub(super) fn decide_unless_vain(
+    shared: &Shared,
+    state: &mut DeskState,
+    ask: &Ask,
+    tried: bool,
+) -> Result<Granted, Denied> {
+    if tried && ask.count > SLICE {
+        let least = ask.count as usize * LEAST_BYTES;
+        let has_room = |owner: &Ownership| owner.pending.has_room_for(&ask.license, least);
+        if shared.delays(&ask.license, monotonic()) || !state.ownership.as_ref().is_none_or(has_room) {
+            return Err(Denied::Overloaded);
+        }
+    }
+    decide(shared, state, ask)
+}
+
+/// Tries until there is room for a License in the ledger, for a second at most after `until` was first set. `tries` is told
+/// whether it had to wait before.
 pub(super) async fn patiently<T>(
     shared: &Shared,
     until: &mut Option<Moment>,
-    mut tries: impl FnMut(&mut DeskState) -> Result<T, Denied>,
+    mut tries: impl FnMut(&mut DeskState, bool) -> Result<T, Denied>,
 ) -> Result<T, Denied> {
     loop {
         let room = {
             let mut state = shared.lock();
-            match tries(&mut state) {
+            match tries(&mut state, until.is_some()) {
                 // Under the lock, so that no entry is taken in between.
                 Err(Denied::Overloaded) => shared.room.notified(),
                 tried => return tried,

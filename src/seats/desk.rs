@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use super::asked::{Ask, Denied, Granted, HeartbeatOutcome, Seat, Use};
 use super::budget::Budget;
-use super::decide::{decide, decide_all, patiently};
+use super::decide::{decide_all, decide_unless_vain, patiently};
 use super::free::{Evicted, evict, free};
 use super::heartbeats::{heartbeat, knows_all};
 use super::kept_names::replaced_since;
@@ -157,11 +157,12 @@ impl Desk {
     }
 
     async fn in_turn(&self, ask: &Arc<Ask>, most: Duration) -> Result<Granted, Denied> {
-        let decided = patiently(&self.0, &mut None, |state| match decide(&self.0, state, ask) {
-            Err(Denied::Refused(refusal)) if refusal.may_pass() => Ok(Err(join(&self.0, state, ask, refusal)?)),
-            decided => state.outcome(decided?).map(Ok),
-        })
-        .await;
+        let decided =
+            patiently(&self.0, &mut None, |state, tried| match decide_unless_vain(&self.0, state, ask, tried) {
+                Err(Denied::Refused(refusal)) if refusal.may_pass() => Ok(Err(join(&self.0, state, ask, refusal)?)),
+                decided => state.outcome(decided?).map(Ok),
+            })
+            .await;
         self.0.wake_committer.notify_one();
         match decided? {
             Ok(outcome) => outcome.answer().await,

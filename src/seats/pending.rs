@@ -80,10 +80,18 @@ impl Pending {
     }
 
     fn has_room(&self, change: &Change) -> bool {
-        let at = self.at.get(&change.license).copied();
-        let bytes = at.map_or_else(|| size_of(change), |at| added_to(&self.changes[at], change));
+        let at = self.at.get(&change.license);
+        self.has_room_for(
+            &change.license,
+            at.map_or_else(|| size_of(change), |at| added_to(&self.changes[*at], change)),
+        )
+    }
+
+    /// Whether that many bytes more of a License have room.
+    pub fn has_room_for(&self, license: &LicenseName, bytes: usize) -> bool {
+        let at = self.at.get(license).copied();
         let own = at.map_or(0, |at| self.sizes[at]);
-        let is_new = at.is_none() && !self.awaited.contains(&change.license);
+        let is_new = at.is_none() && !self.awaited.contains(license);
         let licenses = self.changes.len() + self.awaited.len() + usize::from(is_new);
         let share = if own == 0 { MOST_OF_ONE } else { MOST_OF_ONE.min(MOST_BYTES / (licenses + 1)) };
         let most = if own == 0 && bytes <= SMALL { MOST_BYTES } else { MOST_BYTES - FOR_OTHERS };

@@ -13,8 +13,9 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::seats_test::{Agent, licensed_by, logged_in};
+use crate::harness::eventually::eventually;
 use crate::harness::http::{answer, request};
-use crate::suite::faults_ground::{Ground, Order, Vendor};
+use crate::suite::faults_ground::{Ground, Order, SOON, Vendor};
 use crate::suite::faults_operators::Replica;
 
 /// How long is measured, before the attack and during it.
@@ -159,15 +160,32 @@ impl Line {
     }
 }
 
-/// A tenant with 300,000 seats of its own.
+/// A tenant with 100,000 seats of its own.
 async fn intruder(ground: &Ground, name: &str, at: &Replica) -> (Vendor, Agent) {
     let vendor = ground.vendor(name).await;
     let today = seatkeeper::machine::machine_time().date_naive();
     let starts_on = (today - chrono::Months::new(1)).to_string();
-    vendor.order(Order { name: "stadtwerke", starts_on: &starts_on, seats: 300_000, secret: "keys" }).await;
+    vendor.order(Order { name: "stadtwerke", starts_on: &starts_on, seats: 100_000, secret: "keys" }).await;
     let agent = Agent::employed(&vendor, "intruder").await;
+    let evict = ["create", "role", "evicts", "--verb=evict", "--resource=licenses.seatkeeper.dev/seats"];
+    vendor.kubectl.expect(&evict).await;
+    let account = format!("--serviceaccount={}:intruder", vendor.namespace);
+    vendor.kubectl.expect(&["create", "rolebinding", "evicts", "--role=evicts", &account]).await;
     logged_in(&agent, at, "warm.up").await;
     (vendor, agent)
+}
+
+/// Frees all seats of the intruder's License, so that neither the next attack nor the next test finds them in the ledger.
+async fn evict_all(intruder: &Agent, at: &Replica) {
+    let all = format!("/v1/seats?namespace={}&license=innoacd", intruder.namespace);
+    eventually(6 * SOON, "the intruder holds no seat", async || {
+        let answer = intruder.ask(at, "DELETE", &all, "").await;
+        match answer.as_ref().map(|answer| (answer.status, answer.body["released"].as_u64())) {
+            Some((200, Some(0))) => Ok(()),
+            _ => Err(format!("{answer:?}")),
+        }
+    })
+    .await;
 }
 
 /// The attack: six connections that ask for 1,000 seats a request, under a License of their own. It left the victim one
@@ -190,6 +208,7 @@ async fn i2_a_tenant_that_takes_a_thousand_seats_at_a_time_costs_the_others_litt
         tokio::time::sleep(Duration::from_secs(2)).await;
         let (flooded, slow) = cycles(&mut line, &victim, TIME).await;
         let (asked, granted) = attack.ends();
+        evict_all(&hostile, &replica).await;
         println!(
             "{what}: quiet {quiet} cycles, p99 {usual:?}; attacked {flooded} cycles, p99 {slow:?}; the attacker asked \
              {asked} times and got {granted} seats"
