@@ -2,6 +2,7 @@
 
 use futures::StreamExt;
 use futures::stream::select_all;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::{Store, Writer};
@@ -97,13 +98,15 @@ where
 {
     sources: Vec<Source<K>>,
     writer: Writer<K>,
+    /// Takes away from each object what nothing here reads.
+    trim: fn(&mut K),
 }
 
 /// A cache, which is empty until its watch is started.
 pub fn cache<K>(api: Api<K>, config: watcher::Config) -> (Store<K>, Watch<K>)
 where
-    K: reflector::Lookup + Clone + 'static,
-    K::DynamicType: Default + Eq + Hash + Clone,
+    K: ResourceExt + reflector::Lookup<DynamicType = <K as Resource>::DynamicType> + Clone + 'static,
+    <K as Resource>::DynamicType: Default + Eq + Hash + Clone,
 {
     cache_of(vec![Source { api, config, place: String::new() }])
 }
@@ -111,11 +114,28 @@ where
 /// The same, of what is in several places. It is ready once all were listed.
 pub fn cache_of<K>(sources: Vec<Source<K>>) -> (Store<K>, Watch<K>)
 where
-    K: reflector::Lookup + Clone + 'static,
-    K::DynamicType: Default + Eq + Hash + Clone,
+    K: ResourceExt + reflector::Lookup<DynamicType = <K as Resource>::DynamicType> + Clone + 'static,
+    <K as Resource>::DynamicType: Default + Eq + Hash + Clone,
 {
     let (store, writer) = reflector::store();
-    (store, Watch { sources, writer })
+    // managedFields are the largest part of most objects.
+    (store, Watch { sources, writer, trim: |object| object.managed_fields_mut().clear() })
+}
+
+/// Takes everything from the metadata of an object that a tenant could fill at will: it may be hundreds of kilobytes.
+fn leave_what_identifies<K: Resource>(object: &mut K) {
+    let metadata = object.meta_mut();
+    let all = std::mem::take(metadata);
+    *metadata = ObjectMeta {
+        name: all.name,
+        namespace: all.namespace,
+        uid: all.uid,
+        resource_version: all.resource_version,
+        generation: all.generation,
+        creation_timestamp: all.creation_timestamp,
+        deletion_timestamp: all.deletion_timestamp,
+        ..ObjectMeta::default()
+    };
 }
 
 impl<K> Watch<K>
@@ -123,17 +143,23 @@ where
     K: Resource + ResourceExt + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Unpin + Send + Sync,
 {
+    /// Keeps no labels, annotations, owners and finalizers.
+    pub fn without_labels_and_annotations(self) -> Self {
+        Watch { trim: leave_what_identifies, ..self }
+    }
+
     /// Starts the task that keeps the cache up to date, and calls `on_change` for every change once the cache has it.
     pub fn start(self, on_change: impl FnMut(Change<K>) + Send + 'static) {
-        tokio::spawn(keep(self.sources, self.writer, on_change));
+        tokio::spawn(keep(self, on_change));
     }
 }
 
-async fn keep<K>(sources: Vec<Source<K>>, mut writer: Writer<K>, mut on_change: impl FnMut(Change<K>))
+async fn keep<K>(watch: Watch<K>, mut on_change: impl FnMut(Change<K>))
 where
     K: Resource + ResourceExt + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Unpin,
 {
+    let Watch { sources, mut writer, trim } = watch;
     if sources.is_empty() {
         // Everything there is was listed: nothing.
         [Event::Init, Event::InitDone].iter().for_each(|event| writer.apply_watcher_event(event));
@@ -146,9 +172,8 @@ where
     }));
     while let Some((nth, event)) = events.next().await {
         match event {
-            // managedFields are the largest part of an object, and nothing here reads them.
             Ok(event) => {
-                let event = event.modify(|object| object.managed_fields_mut().clear());
+                let event = event.modify(trim);
                 let now = || cache.state().iter().map(|object| K::clone(object)).collect();
                 match &mut gathering {
                     None => take(event, &mut writer, &cache, &mut on_change),

@@ -19,6 +19,9 @@ use crate::cluster::status::StatusWriter;
 use crate::cluster::watch::{Guarded, Watch, all, cache_of, cached};
 use crate::observed::references::{References, target};
 
+/// How many objects are listed at a time. Each may have more than a megabyte.
+const PAGE: u32 = 50;
+
 /// A status that the operator writes.
 pub trait Status: Clone + Default + PartialEq + Serialize + Send + Sync + 'static {}
 
@@ -81,7 +84,8 @@ pub struct Changed<'c, K: Object> {
 impl<K: Object> Kind<K> {
     /// Objects within `scope`. Nothing is in the cache before its watch is started.
     pub fn new(client: &Client, scope: &Scope) -> Self {
-        let (cache, watch) = cache_of(scope.sources(client, &watcher::Config::default()));
+        let (cache, watch) = cache_of(scope.sources(client, &watcher::Config::default().page_size(PAGE)));
+        let watch = watch.without_labels_and_annotations();
         Kind {
             cache,
             queue: Queue::default(),

@@ -10,6 +10,7 @@
 //! | `documents_test.rs` | `make dev` and installing the chart, as README and guides describe it |
 //! | `hostile_flood_test.rs` | tokens of ServiceAccounts, and how often a real API server is asked about them |
 //! | `hostile_load_test.rs` | the Lease and the processor time of a real API server |
+//! | `hostile_memory_test.rs` | the memory of an operator that has a process of its own |
 //! | `hostile_seats_test.rs` | it has no ServiceAccounts, and no RBAC: who has the token of `up` may do everything |
 //! | `hostile_shares_test.rs` | the time that a real API server takes to write large entries |
 //! | `hostile_trust_test.rs` | tenants with the roles of Kubernetes, against an operator with the chart's defaults |
@@ -32,6 +33,7 @@ mod control_plane_test;
 mod documents_test;
 mod hostile_flood_test;
 mod hostile_load_test;
+mod hostile_memory_test;
 mod hostile_seats_test;
 mod hostile_shares_test;
 mod hostile_trust_test;
