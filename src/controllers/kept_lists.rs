@@ -9,7 +9,6 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::kinds::Controllers;
@@ -18,13 +17,13 @@ use crate::cluster::secrets::{self, KeepError, OwnSecret};
 use crate::cluster::watch::all;
 use crate::domain::license::jwk::{read_jwks, thumbprint};
 use crate::domain::license::kept_lists::{Kept, keep as keep_in_share};
-use crate::domain::license::trust::{Revocations, Trust, claimed_signer, read_revocations};
 use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::machine::jittered;
 use crate::observed::Observed;
 use crate::observed::issuers::{owner, publisher, trust_secret_name};
 use crate::observed::kept_lists::{Share, entries, read, secret_of};
 use crate::observed::references::target;
+use crate::observed::revocation_lists::text_of;
 use crate::wrong::{self, Variant::ListsNotKept};
 
 /// How long to wait before what could not be written is tried again, and between any two looks.
@@ -94,39 +93,18 @@ struct Found {
     there: BTreeMap<String, u64>,
 }
 
-/// What was read of a trust Secret, and of which version of it.
+/// The keys in a version of a trust Secret.
 struct Known {
     version: Option<String>,
     keys: Vec<(String, VerifyingKey)>,
-    list: Option<List>,
-}
-
-enum List {
-    /// With the signer that it claims.
-    NotVerified(String),
-    Genuine(String, Arc<Revocations>),
-    Forged,
 }
 
 impl Known {
     fn of(secret: &Secret) -> Self {
-        let entry = |name: &str| secret.data.as_ref()?.get(name).map(|bytes| bytes.0.as_slice());
-        let keys = entry("jwks.json").and_then(|jwks| read_jwks(jwks).ok()).unwrap_or_default();
-        let list = entry("revoked.jwt").and_then(claimed_signer).map(List::NotVerified);
+        let jwks = secret.data.as_ref().and_then(|data| data.get("jwks.json"));
+        let keys = jwks.and_then(|jwks| read_jwks(&jwks.0).ok()).unwrap_or_default();
         let keys = keys.into_iter().map(|key| (thumbprint(&key), key)).collect();
-        Known { version: secret.resource_version(), keys, list }
-    }
-
-    /// Verifies the list once its signer is trusted by somebody.
-    fn verify(&mut self, secret: &Secret, keys: &HashMap<String, VerifyingKey>) {
-        let Some(List::NotVerified(signer)) = &self.list else { return };
-        let Some(key) = keys.get(signer) else { return };
-        let text = secret.data.as_ref().and_then(|data| data.get("revoked.jwt"));
-        let list = text.and_then(|text| read_revocations(&text.0, &Trust::new([*key])).ok());
-        self.list = Some(match list {
-            Some(list) => List::Genuine(signer.clone(), Arc::new(list)),
-            None => List::Forged,
-        });
+        Known { version: secret.resource_version(), keys }
     }
 }
 
@@ -157,9 +135,10 @@ impl Found {
         }
         let mut found = Found::default();
         for secret in &trusts {
-            let Some(known) = known.get_mut(&secret.uid().unwrap_or_default()) else { continue };
-            known.verify(secret, &keys);
-            let Some(List::Genuine(signer, list)) = &known.list else { continue };
+            let list = observed.revocation_lists.of(secret);
+            let Some((list, text)) = list.as_ref().zip(text_of(secret)) else { continue };
+            let Some(key) = keys.get(&list.signer) else { continue };
+            let (signer, Ok(list)) = (&list.signer, list.genuine(text, key)) else { continue };
             let newest = found.there.entry(signer.clone()).or_default();
             *newest = list.version.max(*newest);
             let shares = sharing.get(signer).map(Vec::as_slice).unwrap_or_default();
@@ -169,9 +148,10 @@ impl Found {
             let is_foreign = !shares.iter().any(|share| is_for(&share));
             for share in shares.iter().filter(|share| is_foreign || is_for(share)) {
                 let kept = found.shares.entry(share.clone()).or_default();
-                kept.entry(signer.clone()).or_default().unite(list);
+                kept.entry(signer.clone()).or_default().unite(&list);
             }
         }
+        observed.revocation_lists.retain(&trusts);
         // What is kept of a signer stays kept while it is trusted, also without any list.
         for (signer, shares) in sharing {
             for share in shares {

@@ -90,6 +90,7 @@ impl Caches {
             verified: Arc::default(),
             keyrings: Arc::default(),
             built_trust: Arc::default(),
+            revocation_lists: Arc::default(),
         };
         let watches = Watches {
             keys: watch_keys,

@@ -12,7 +12,8 @@ use super::issuers::Issuers;
 use super::kept_lists::KeptLists;
 use super::keyrings::Keyrings;
 use super::namespaces::{self, NamespaceMeta};
-use super::trust::BuiltTrust;
+use super::revocation_lists::RevocationLists;
+use super::trust::{Built, BuiltTrust};
 use super::verified::Verified;
 use crate::api::allowed_namespaces::{Labels, admits};
 use crate::api::{License, Plan, mark};
@@ -50,6 +51,8 @@ pub struct Observed {
     pub verified: Arc<Verified>,
     pub keyrings: Arc<Keyrings>,
     pub built_trust: Arc<BuiltTrust>,
+    /// The lists of revoked keys in trust Secrets.
+    pub revocation_lists: Arc<RevocationLists>,
 }
 
 impl Observed {
@@ -93,6 +96,11 @@ impl Observed {
             self.built_trust.forget();
         }
         is_new
+    }
+
+    /// The trust that these Secrets state, with all that is known to be revoked, and what is wrong with them.
+    pub fn trust_of(&self, secrets: &[Arc<Secret>]) -> Built {
+        self.built_trust.of(secrets, &self.trusts, &self.revocation_lists, &self.kept_lists)
     }
 
     /// Whether a Secret is in the operator's namespace and pins the trust of a product.

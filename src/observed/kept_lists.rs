@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::api::{mark, secret_type};
@@ -55,10 +55,15 @@ struct State {
     not_kept: HashMap<String, BTreeSet<String>>,
     /// The shares in which something of each signer is kept.
     of_signer: HashMap<String, BTreeSet<String>>,
+    /// All that is kept of a signer, once somebody asked for it: many may trust it.
+    united: HashMap<String, Arc<Revocations>>,
 }
 
 impl State {
     fn set(&mut self, secret: &str, kept: Kept) {
+        for signer in self.shares.get(secret).into_iter().flat_map(BTreeMap::keys).chain(kept.keys()) {
+            self.united.remove(signer);
+        }
         for signer in self.shares.get(secret).into_iter().flat_map(BTreeMap::keys) {
             if let Some(secrets) = self.of_signer.get_mut(signer) {
                 secrets.remove(secret);
@@ -69,6 +74,22 @@ impl State {
         }
         self.of_signer.retain(|_, secrets| !secrets.is_empty());
         self.shares.insert(secret.to_owned(), kept);
+    }
+
+    /// All that is kept of a signer; `None` if nothing is.
+    fn of_signer(&mut self, signer: &str) -> Option<Arc<Revocations>> {
+        if let Some(united) = self.united.get(signer) {
+            return Some(united.clone());
+        }
+        let mut united = Revocations::default();
+        for secret in self.of_signer.get(signer)? {
+            if let Some(kept) = self.shares.get(secret).and_then(|kept| kept.get(signer)) {
+                united.unite(kept);
+            }
+        }
+        let united = Arc::new(united);
+        self.united.insert(signer.to_owned(), united.clone());
+        Some(united)
     }
 }
 
@@ -111,13 +132,11 @@ impl KeptLists {
 
     /// Adds to `trust` what is kept of its signers.
     pub fn recall(&self, trust: &mut Trust) {
-        let state = self.lock();
+        let mut state = self.lock();
         let signers: Vec<String> = trust.signers().map(str::to_owned).collect();
         for signer in &signers {
-            for secret in state.of_signer.get(signer).into_iter().flatten() {
-                if let Some(kept) = state.shares.get(secret).and_then(|kept| kept.get(signer)) {
-                    trust.recall(signer, kept);
-                }
+            if let Some(kept) = state.of_signer(signer) {
+                trust.recall(signer, &kept);
             }
         }
         for signer in &signers {

@@ -8,22 +8,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::fault::Fault;
 use crate::domain::license::jwk::{read_jwks, read_signing_key, thumbprint};
-use crate::domain::license::trust::{Revocations, Trust, read_revocations};
+use crate::domain::license::trust::{Revocations, Trust, read_revocations_of};
 
 /// What an issuer signs with, has signed with and has revoked.
 #[derive(Clone)]
 pub struct Keyring {
     pub key: SigningKey,
     pub trust: Trust,
-    pub revocations: Revocations,
+    /// What the list of this key says.
+    pub revocations: Arc<Revocations>,
     /// The public half of `key` is published.
     pub is_published: bool,
 }
 
 impl Keyring {
     /// Adds what is kept of the lists of this issuer, so that the next list says it again.
-    pub fn recall(&mut self, kept: &Revocations) {
-        self.revocations.unite(kept);
+    pub fn recall(&mut self, kept: &Arc<Revocations>) {
+        Arc::make_mut(&mut self.revocations).unite(kept);
         let signer = thumbprint(&self.key.verifying_key());
         self.trust.recall(&signer, kept);
     }
@@ -76,10 +77,11 @@ fn read(pem: &[u8], jwks: Option<&[u8]>, revoked: Option<&[u8]>) -> Result<Keyri
     let kid = thumbprint(&key.verifying_key());
     let is_published = published.iter().any(|key| thumbprint(key) == kid);
     let mut trust = Trust::new(published.into_iter().chain([key.verifying_key()]));
-    let revocations = revoked.and_then(|list| read_revocations(list, &trust).ok()).unwrap_or_default();
-    if let Some(list) = revoked {
-        // A list that does not verify is as good as none, and is written again with the next revocation.
-        let _ = trust.heed(list);
+    // A list that does not verify is as good as none, and is written again with the next revocation.
+    let read = revoked.and_then(|list| read_revocations_of(list, &trust).ok());
+    let (signer, revocations) = read.map(|(signer, list)| (signer, Arc::new(list))).unwrap_or_default();
+    if !signer.is_empty() {
+        trust.heed_genuine(&signer, &revocations);
     }
     Ok(Keyring { key, trust, revocations, is_published })
 }

@@ -8,6 +8,7 @@
 //! | Which License counts, if several have the same keys? | `holdings.rs` |
 //! | Whom does a License trust? | `reading.rs` chooses, `trust.rs` reads the Secrets |
 //! | Which issuers does a License trust because of its contracts? | `issuers.rs` |
+//! | What do the lists of revoked keys say? | `revocation_lists.rs` |
 //! | What was revoked by lists that are gone or older now? | `kept_lists.rs` |
 //! | Which keys were verified before? | `verified.rs` |
 //! | What do an issuer's Secrets hold? | `keyrings.rs` |
@@ -24,6 +25,7 @@ pub mod keyrings;
 pub mod namespaces;
 pub mod reading;
 pub mod references;
+pub mod revocation_lists;
 pub mod trust;
 pub mod verified;
 

@@ -102,7 +102,7 @@ impl Reading {
         if says == Says::Subscriptions && chosen.is_empty() && !license.spec.keys.is_empty() {
             self.faults.push(nobody_trusted(unused, &license.spec.product));
         }
-        let (trust, faults) = observed.built_trust.of(&chosen, &observed.trusts, &observed.kept_lists);
+        let (trust, faults) = observed.trust_of(&chosen);
         self.faults.extend(faults);
         trust
     }

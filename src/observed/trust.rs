@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::kept_lists::KeptLists;
+use super::revocation_lists::{RevocationLists, text_of};
 use crate::cluster::watch::all;
 use crate::domain::fault::Fault;
 use crate::domain::license::jwk::read_jwks;
@@ -40,7 +41,13 @@ impl BuiltTrust {
 
     /// The trust that `secrets` state, with the lists of revoked keys in `all_trusts` that it signed, and what is
     /// `kept` of earlier ones.
-    pub fn of(&self, secrets: &[Arc<Secret>], all_trusts: &Store<Secret>, kept: &KeptLists) -> Built {
+    pub fn of(
+        &self,
+        secrets: &[Arc<Secret>],
+        all_trusts: &Store<Secret>,
+        lists: &RevocationLists,
+        kept: &KeptLists,
+    ) -> Built {
         let name = |secret: &Arc<Secret>| format!("{:?}", (secret.uid(), secret.resource_version()));
         let key: String = secrets.iter().map(name).collect();
         let generation = {
@@ -50,7 +57,7 @@ impl BuiltTrust {
             }
             state.generation
         };
-        let (mut trust, faults) = build(secrets, all_trusts);
+        let (mut trust, faults) = build(secrets, all_trusts, lists);
         kept.recall(&mut trust);
         let built = (Arc::new(trust), faults);
         let mut state = self.lock();
@@ -66,7 +73,7 @@ impl BuiltTrust {
     }
 }
 
-fn build(secrets: &[Arc<Secret>], all_trusts: &Store<Secret>) -> (Trust, Vec<Fault>) {
+fn build(secrets: &[Arc<Secret>], all_trusts: &Store<Secret>, lists: &RevocationLists) -> (Trust, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut keys = Vec::new();
     for secret in secrets {
@@ -87,9 +94,15 @@ fn build(secrets: &[Arc<Secret>], all_trusts: &Store<Secret>) -> (Trust, Vec<Fau
     // A list signed by a trusted key counts wherever it is, so it need not be copied to every place where a key is
     // used.
     for secret in all(all_trusts) {
-        if let Some(list) = secret.data.as_ref().and_then(|data| data.get("revoked.jwt"))
-            && let Err(refusal) = trust.heed(&list.0)
-            && secrets.iter().any(|chosen| chosen.uid() == secret.uid())
+        let Some(text) = text_of(&secret) else { continue };
+        let known = lists.of(&secret);
+        let known = known.as_ref().and_then(|list| Some((list, *trust.key(&list.signer)?)));
+        if let Some((list, key)) = known
+            && let Ok(genuine) = list.genuine(text, &key)
+        {
+            trust.heed_genuine(&list.signer, &genuine);
+        } else if secrets.iter().any(|chosen| chosen.uid() == secret.uid())
+            && let Err(refusal) = trust.heed(text)
         {
             let place = format!("Secret {}/{}, revoked.jwt", secret.namespace().unwrap_or_default(), secret.name_any());
             faults.push(Fault::new(

@@ -403,7 +403,7 @@ impl Ledger {
 
     fn work(&self, contract: &Contract, now: Instant) -> Work {
         let keys = wanted(contract, &contract.standing(None, now), "vendor", now).0;
-        work(&keys, &self.keys, &self.revoked, now)
+        work(&keys, &self.keys, |serial| self.revoked.contains(serial), now)
     }
 
     /// Returns the keys that a customer holds and that are not revoked.
@@ -644,7 +644,8 @@ fn a_new_name_of_the_issuer_replaces_the_keys_and_does_not_double_the_seats() {
     let standing = contract.standing(None, now);
     let mut ledger = Ledger::default();
     for issuer in ["vendor", "Vendor Ltd"] {
-        let todo = work(&wanted(&contract, &standing, issuer, now).0, &ledger.keys, &ledger.revoked, now);
+        let is_revoked = |serial: &str| ledger.revoked.contains(serial);
+        let todo = work(&wanted(&contract, &standing, issuer, now).0, &ledger.keys, is_revoked, now);
         (0..3).for_each(|step| ledger.write(&todo, step));
     }
     let granted = entitlement(&presented(&ledger), now);

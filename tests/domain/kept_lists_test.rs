@@ -1,5 +1,7 @@
 //! What counts of lists of revoked keys that were put back to older ones, cut or deleted.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use seatkeeper::domain::license::jwk::{signing_key_pem, thumbprint};
 use seatkeeper::domain::license::kept_lists::{Kept, MAX_SHARE_BYTES, MAX_SIGNERS, keep};
@@ -27,7 +29,7 @@ fn k4_what_was_revoked_stays_revoked_and_the_reason_says_what_happened_to_the_li
     let trust = |there: Option<&Revocations>, kept: &Revocations| {
         let mut trust = Trust::new([key.verifying_key()]);
         there.iter().for_each(|list| trust.heed(sign_revocations(list, &key).as_bytes()).unwrap());
-        trust.recall(&signer, kept);
+        trust.recall(&signer, &Arc::new(kept.clone()));
         trust
     };
     let kept = list(2, &["a", "b"]);
@@ -47,13 +49,13 @@ fn k4_what_was_revoked_stays_revoked_and_the_reason_says_what_happened_to_the_li
     // A vendor that changes its signing key signs its next list with the new one.
     let (new, _) = signing_key_pem(&[3; 32]).unwrap();
     let mut both = Trust::new([key.verifying_key(), new.verifying_key()]);
-    both.recall(&signer, &kept);
+    both.recall(&signer, &Arc::new(kept.clone()));
     both.heed(sign_revocations(&list(3, &["a", "b"]), &new).as_bytes()).unwrap();
     assert_eq!(reason(&both), None);
     // What is kept of a signer says nothing to those who do not trust it.
     let (other, _) = signing_key_pem(&[2; 32]).unwrap();
     let mut elsewhere = Trust::new([other.verifying_key()]);
-    elsewhere.recall(&signer, &kept);
+    elsewhere.recall(&signer, &Arc::new(kept));
     assert!(!elsewhere.is_revoked("a") && elsewhere.latest_list().is_none() && reason(&elsewhere).is_none());
 }
 
@@ -64,7 +66,7 @@ fn a_list_without_version_time_or_expiry_is_read_and_is_older_than_any_with_a_ve
     let bare = sign(REVOCATIONS_TYPE, &json!({"serials": ["a"]}), &key);
     trust.heed(bare.as_bytes()).unwrap();
     assert!(trust.is_revoked("a") && trust.outdated_lists(chrono::DateTime::UNIX_EPOCH).is_none());
-    trust.recall(&thumbprint(&key.verifying_key()), &list(1, &["b"]));
+    trust.recall(&thumbprint(&key.verifying_key()), &Arc::new(list(1, &["b"])));
     let (reason, _) = trust.outdated_lists(chrono::DateTime::UNIX_EPOCH).unwrap();
     assert_eq!(reason, Reason::RevocationsOlder);
 }
@@ -77,7 +79,8 @@ fn a_newer_list_takes_back_a_time_that_was_wrong_and_an_impossible_time_counts_f
     assert_eq!((kept.version, kept.iat, kept.serials.len()), (2, 1_900_000_000, 2));
     let (key, _) = signing_key_pem(&[1; 32]).unwrap();
     let mut trust = Trust::new([key.verifying_key()]);
-    trust.recall(&thumbprint(&key.verifying_key()), &Revocations { iat: 1_900_000_000_000, ..list(1, &[]) });
+    let kept = Revocations { iat: 1_900_000_000_000, ..list(1, &[]) };
+    trust.recall(&thumbprint(&key.verifying_key()), &Arc::new(kept));
     assert_eq!(trust.latest_list(), None);
 }
 

@@ -25,6 +25,7 @@ use crate::domain::contract::issuing::{IssuedKey, Work, sign_due, wanted, work};
 use crate::domain::contract::renewal::Standing;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::Claims;
+use crate::domain::license::trust::Revoked;
 use crate::domain::license::whom_to_trust::who_says;
 use crate::domain::reason::Reason;
 use crate::machine::random_bytes;
@@ -43,7 +44,7 @@ pub struct Done {
     /// How many serials were revoked this time.
     pub newly_revoked: usize,
     /// Every serial that the issuer has revoked so far.
-    pub revoked: BTreeSet<String>,
+    pub revoked: Revoked,
     /// Changes of seats that are not followed.
     pub refused: Vec<Fault>,
     /// Why no keys are issued.
@@ -166,7 +167,7 @@ async fn settle(
         Ok(revoked) => done.newly_revoked += revoked,
         Err(error) => done.not_delivered = Some(not_kept(error)?),
     }
-    done.revoked = issuer.trust().revoked().clone();
+    done.revoked = issuer.trust().revoked();
     Ok(())
 }
 
@@ -229,7 +230,7 @@ async fn deliver(
     let found = secrets::find(&observed.keys, &place.namespace, &place.secret);
     let mut entries = found.as_ref().filter(|s| secret.is_ours(s)).and_then(|s| s.data.clone()).unwrap_or_default();
     let issued = read_issued(&entries, issuer, observed);
-    let Work { mut issue, mut revoke, remove } = work(wanted, &issued, issuer.trust().revoked(), now);
+    let Work { mut issue, mut revoke, remove } = work(wanted, &issued, |serial| issuer.trust().is_revoked(serial), now);
     let mut version = found;
     let is_elsewhere = subscription.namespace().as_deref() != Some(&place.namespace);
     if wrong::is(RandomSerial) {

@@ -85,7 +85,7 @@ impl Issued {
             return Ok(0);
         }
         let issued: Vec<IssuedKey> = self.keys(issuer, observed);
-        let mut work = work(wanted, &issued, issuer.trust().revoked(), now);
+        let mut work = work(wanted, &issued, |serial| issuer.trust().is_revoked(serial), now);
         let is_spared = |key: &&IssuedKey| !is_delivered && wanted.iter().any(|w| stands_in_for(w, &key.claims));
         for key in issued.iter().filter(is_spared) {
             work.revoke.remove(&key.claims.jti);

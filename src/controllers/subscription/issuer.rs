@@ -17,7 +17,7 @@ use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret};
 use crate::domain::Instant;
 use crate::domain::contract::default_issuer;
 use crate::domain::fault::Fault;
-use crate::domain::license::jwk::publish;
+use crate::domain::license::jwk::{publish, thumbprint};
 use crate::domain::license::trust::{Revocations, Trust, sign_revocations};
 use crate::domain::reason::Reason;
 use crate::observed::Observed;
@@ -77,7 +77,7 @@ impl Issuer {
         let list_is_older = kept.version > keyring.revocations.version
             || kept.serials.iter().any(|serial| !keyring.trust.is_revoked(serial));
         if list_is_older {
-            Arc::make_mut(&mut keyring).recall(&kept);
+            Arc::make_mut(&mut keyring).recall(&Arc::new(kept));
         }
         let named = entry("issuer")
             .and_then(|text| std::str::from_utf8(text).ok())
@@ -117,11 +117,11 @@ impl Issuer {
         entries.insert("jwks.json".into(), ByteString(jwks.into_bytes()));
         if !revoke.is_empty() || self.list_is_older {
             let Keyring { key, trust, revocations, .. } = Arc::make_mut(&mut self.keyring);
-            let serials = trust.revoked().union(revoke).cloned().collect();
-            *revocations = Revocations { version: revocations.version + 1, iat: now.timestamp(), exp: None, serials };
-            let list = sign_revocations(revocations, key).into_bytes();
-            let _ = trust.heed(&list);
-            entries.insert("revoked.jwt".into(), ByteString(list));
+            let serials = trust.revoked().serials().chain(revoke).cloned().collect();
+            let version = revocations.version + 1;
+            *revocations = Arc::new(Revocations { version, iat: now.timestamp(), exp: None, serials });
+            trust.heed_genuine(&thumbprint(&key.verifying_key()), revocations);
+            entries.insert("revoked.jwt".into(), ByteString(sign_revocations(revocations, key).into_bytes()));
             self.list_is_older = false;
         }
         let owner = owner(&self.namespace, &self.secret_name);

@@ -98,7 +98,7 @@ pub fn keys_of_term(
     let (steps, refused) = steps_of_line(contract, n, line, now);
     let mut keys: Vec<Claims> = segments(contract, line, &steps, issuer, number, starts_on, ends_on)
         .iter()
-        .map(|claims| stamp(claims, &[], &BTreeSet::new(), now))
+        .map(|claims| stamp(claims, &[], |_| false, now))
         .collect();
     if keys.is_empty() {
         let message = format!("term {number} is empty: its only day does not exist in time zone {}", contract.zone);
@@ -250,14 +250,14 @@ fn claims(
 
 /// Returns what has to be done so that exactly the `wanted` keys are there. Issued keys of another origin are left
 /// alone. A key that the contract no longer wants is revoked, unless it and its grace have ended anyway.
-pub fn work(wanted: &[Claims], issued: &[IssuedKey], revoked: &BTreeSet<String>, now: Instant) -> Work {
+pub fn work(wanted: &[Claims], issued: &[IssuedKey], is_revoked: impl Fn(&str) -> bool, now: Instant) -> Work {
     let mut work = Work::default();
     let mut met = vec![false; wanted.len()];
     let ours: BTreeSet<Origin> = wanted.iter().filter_map(origin).collect();
     let oldest = wanted.iter().filter_map(term_of).min().unwrap_or(0);
     let contents: Vec<Claims> = wanted.iter().map(content).collect();
     for key in issued {
-        if revoked.contains(&key.claims.jti) {
+        if is_revoked(&key.claims.jti) {
             work.remove.insert(key.entry.clone());
             continue;
         }
@@ -278,7 +278,7 @@ pub fn work(wanted: &[Claims], issued: &[IssuedKey], revoked: &BTreeSet<String>,
     }
     for (claims, _) in wanted.iter().zip(met).filter(|(_, met)| !met) {
         let entry = free_entry(claims, wanted, issued, &work.issue);
-        let claims = stamp(claims, issued, revoked, now);
+        let claims = stamp(claims, issued, &is_revoked, now);
         work.issue.push(IssuedKey { entry, claims });
     }
     work
@@ -331,13 +331,13 @@ pub fn sign_due(claims: &Claims, signing_key: &SigningKey) -> Result<String, Fau
 
 /// Gives a wanted key its serial and time of issue. The serial is derived from the content, so the same key is never
 /// issued under two serials, whatever was interrupted. Content whose serial was revoked gets another serial.
-fn stamp(claims: &Claims, issued: &[IssuedKey], revoked: &BTreeSet<String>, now: Instant) -> Claims {
+fn stamp(claims: &Claims, issued: &[IssuedKey], is_revoked: impl Fn(&str) -> bool, now: Instant) -> Claims {
     let json = serde_json::to_string(&content(claims)).unwrap_or_default();
     let serial = |revision: u32| {
         let digest = Sha256::digest(format!("{json}#{revision}"));
         digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>()
     };
-    let jti = (0..).map(serial).find(|serial| !revoked.contains(serial)).unwrap_or_default();
+    let jti = (0..).map(serial).find(|serial| !is_revoked(serial)).unwrap_or_default();
     // Issued later than every key it supersedes, even within the same second.
     let superseded = issued.iter().filter(|key| same_slot(&key.claims, claims)).map(|key| key.claims.iat + 1);
     Claims { jti, iat: superseded.fold(now.timestamp(), i64::max), ..claims.clone() }

@@ -5,7 +5,9 @@
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::json::typed;
 use super::jwk::thumbprint;
@@ -18,6 +20,11 @@ use crate::domain::reason::Reason;
 pub const REVOCATIONS_TYPE: &str = "revocations+jwt";
 /// The largest list that is read, in bytes; a Secret cannot hold more.
 pub const MAX_REVOCATIONS_BYTES: usize = 1024 * 1024;
+/// The most serials in a list. Those of real keys are long, so a list of 1 MiB has fewer; many short ones would take up many
+/// times as much memory as their list.
+pub const MAX_SERIALS: usize = 40_000;
+/// The most lists of a signer that count, the newest: each of them says all that the ones before it said.
+pub const MAX_LISTS: usize = 16;
 
 /// The trusted public keys, by thumbprint, and the serials revoked by lists that were signed with these keys.
 ///
@@ -26,9 +33,22 @@ pub const MAX_REVOCATIONS_BYTES: usize = 1024 * 1024;
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     keys: BTreeMap<String, VerifyingKey>,
-    revoked: BTreeSet<String>,
     /// What is known of the lists of each signer.
     lists: BTreeMap<String, Lists>,
+}
+
+/// Serials that were revoked. The lists that say so are shared, because many may trust one signer.
+#[derive(Clone, Debug, Default)]
+pub struct Revoked(Vec<Arc<Revocations>>);
+
+impl Revoked {
+    pub fn contains(&self, serial: &str) -> bool {
+        self.0.iter().any(|list| list.serials.contains(serial))
+    }
+
+    pub fn serials(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().flat_map(|list| &list.serials)
+    }
 }
 
 /// The claims of a `revoked.jwt`, or what is kept of all lists of a signer.
@@ -50,10 +70,15 @@ impl Revocations {
     /// Adds what another list of the same signer says. The version, time of issue and expiry become those of the newer
     /// one.
     pub fn unite(&mut self, other: &Revocations) {
+        self.becomes(other);
+        self.serials.extend(other.serials.difference(&self.serials).cloned().collect::<Vec<_>>());
+    }
+
+    /// Takes the version, time of issue and expiry of a newer list.
+    fn becomes(&mut self, other: &Revocations) {
         if other.age() > self.age() {
             (self.version, self.iat, self.exp) = (other.version, other.iat, other.exp);
         }
-        self.serials.extend(other.serials.difference(&self.serials).cloned().collect::<Vec<_>>());
     }
 
     /// Orders lists from the oldest to the newest.
@@ -69,6 +94,10 @@ struct Lists {
     there: Option<u64>,
     /// The newest list that was ever read, without its serials.
     newest: Revocations,
+    /// The newest lists that are there.
+    read: Vec<Arc<Revocations>>,
+    /// What is kept of earlier ones.
+    kept: Vec<Arc<Revocations>>,
     /// There is no room to keep all of its serials.
     is_not_kept: bool,
 }
@@ -85,7 +114,7 @@ pub fn believed_issue(iat: i64) -> Option<Instant> {
 impl Trust {
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Self {
         let keys = keys.into_iter().map(|key| (thumbprint(&key), key)).collect();
-        Trust { keys, revoked: BTreeSet::new(), lists: BTreeMap::new() }
+        Trust { keys, lists: BTreeMap::new() }
     }
 
     pub fn key(&self, kid: &str) -> Option<&VerifyingKey> {
@@ -102,35 +131,48 @@ impl Trust {
     }
 
     pub fn is_revoked(&self, serial: &str) -> bool {
-        self.revoked.contains(serial)
+        self.lists.values().flat_map(Lists::all).any(|list| list.serials.contains(serial))
     }
 
-    pub fn revoked(&self) -> &BTreeSet<String> {
-        &self.revoked
+    pub fn revoked(&self) -> Revoked {
+        Revoked(self.lists.values().flat_map(Lists::all).cloned().collect())
     }
 
     /// Adds the serials of a `revoked.jwt`. Fails, and changes nothing, if no trusted key signed it.
     pub fn heed(&mut self, list: &[u8]) -> Result<(), Refusal> {
         let (signer, list) = read_revocations_of(list, self)?;
-        let lists = self.lists.entry(signer.clone()).or_default();
-        lists.there = lists.there.max(Some(list.version));
-        self.recall(&signer, &list);
+        self.heed_genuine(&signer, &Arc::new(list));
         Ok(())
     }
 
-    /// Adds what is kept of the lists of `signer`; changes nothing if that signer is not trusted.
-    pub fn recall(&mut self, signer: &str, kept: &Revocations) {
-        if self.keys.contains_key(signer) {
-            let lists = self.lists.entry(signer.to_owned()).or_default();
-            lists.newest.unite(&Revocations { serials: BTreeSet::new(), ..kept.clone() });
-            self.revoked.extend(kept.serials.iter().cloned());
+    /// Adds the serials of a list that `signer` has signed; changes nothing if that signer is not trusted.
+    pub fn heed_genuine(&mut self, signer: &str, list: &Arc<Revocations>) {
+        let Some(lists) = self.lists_of(signer) else { return };
+        lists.there = lists.there.max(Some(list.version));
+        lists.newest.becomes(list);
+        if lists.read.iter().all(|read| !Arc::ptr_eq(read, list)) {
+            lists.read.push(list.clone());
+            lists.read.sort_by_key(|read| Reverse(read.age()));
+            lists.read.truncate(MAX_LISTS);
         }
+    }
+
+    /// Adds what is kept of the lists of `signer`; changes nothing if that signer is not trusted.
+    pub fn recall(&mut self, signer: &str, kept: &Arc<Revocations>) {
+        let Some(lists) = self.lists_of(signer) else { return };
+        lists.newest.becomes(kept);
+        lists.kept.push(kept.clone());
+    }
+
+    /// What is known of the lists of a signer that is trusted.
+    fn lists_of(&mut self, signer: &str) -> Option<&mut Lists> {
+        self.keys.contains_key(signer).then(|| self.lists.entry(signer.to_owned()).or_default())
     }
 
     /// Takes note that there is no room to keep all that `signer` has revoked.
     pub fn note_not_kept(&mut self, signer: &str) {
-        if self.keys.contains_key(signer) {
-            self.lists.entry(signer.to_owned()).or_default().is_not_kept = true;
+        if let Some(lists) = self.lists_of(signer) {
+            lists.is_not_kept = true;
         }
     }
 
@@ -162,6 +204,10 @@ impl Trust {
 const SHOWN_OUTDATED: usize = 3;
 
 impl Lists {
+    fn all(&self) -> impl Iterator<Item = &Arc<Revocations>> {
+        self.read.iter().chain(&self.kept)
+    }
+
     fn wrong(&self, signer: &str, now: Instant) -> Option<(Reason, String)> {
         let Revocations { version, exp, .. } = self.newest;
         match self.there {
@@ -211,8 +257,12 @@ pub fn read_revocations_of(list: &[u8], trust: &Trust) -> Result<(String, Revoca
         trust.key(kid)
     };
     let list = open(list, REVOCATIONS_TYPE, MAX_REVOCATIONS_BYTES, key_of)?;
-    let list =
+    let list: Revocations =
         typed(list).map_err(|wrong| Refusal::Malformed(format!("its content is not that of a list: {wrong}")))?;
+    if list.serials.len() > MAX_SERIALS {
+        let message = format!("it revokes {} keys, and {MAX_SERIALS} are read", list.serials.len());
+        return Err(Refusal::Malformed(message));
+    }
     Ok((signer, list))
 }
 
