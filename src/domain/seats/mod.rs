@@ -9,7 +9,7 @@
 //! | Which members, and of which team, hold a seat? | `headcount.rs` |
 //! | What is held under other Licenses on the same grants? | `elsewhere.rs` |
 //! | Whose turn is it when a seat comes free? | `queue.rs` |
-//! | Who holds which slot, and until when? | `table.rs`, `slots.rs`; what is said of it: `hold.rs` |
+//! | Who holds which slot, and until when? | `table.rs`, `slots.rs`, `bits.rs`; what is said of it: `hold.rs` |
 //! | Who took a seat, and which part of its id does only the holder know? | `taker.rs`, `tag.rs` |
 //! | What stands for a name that is not kept? | `keyed.rs`, `tag.rs` |
 //! | How is this written in the ledger? | `line.rs`, `journal.rs` |
@@ -17,6 +17,7 @@
 //! **Architecture Invariant:** a decision is a function of the table, the terms, the members, the request and `now`. It
 //! changes nothing: its effect on the table is in its records, and the same records, read back, give the same table.
 
+mod bits;
 mod decision;
 pub mod elsewhere;
 mod headcount;

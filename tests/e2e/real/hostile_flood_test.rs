@@ -197,8 +197,17 @@ async fn i2_made_up_tokens_cost_the_api_server_little_and_those_with_a_seat_noth
 
 /// Resident memory, in MiB.
 pub fn memory_of(replica: &Replica) -> u64 {
+    counted(replica, "VmRSS:")
+}
+
+/// The most resident memory that the process has had since it started, in MiB.
+pub fn peak_of(replica: &Replica) -> u64 {
+    counted(replica, "VmHWM:")
+}
+
+fn counted(replica: &Replica, what: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", replica.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel counts it");
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("the kernel counts it");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
 }
 

@@ -132,7 +132,7 @@ fn p99(mut took: Vec<Duration>) -> Duration {
 }
 
 /// Sends a request with a body over a connection that is kept.
-async fn ask(line: &mut Line, what: &str, token: &str, body: &str) -> (u16, serde_json::Value) {
+pub async fn ask(line: &mut Line, what: &str, token: &str, body: &str) -> (u16, serde_json::Value) {
     let length = body.len();
     let head = format!("{what} HTTP/1.1\r\nHost: seats\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}");
     line.stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.expect("the connection is kept");

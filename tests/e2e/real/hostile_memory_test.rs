@@ -7,19 +7,12 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use seatkeeper::api::License;
 use serde_json::json;
 
+use super::hostile_flood_test::peak_of;
 use super::seats_test::{Agent, LEADS, licensed_by, logged_in};
 use crate::suite::faults_ground::{Ground, SOON};
-use crate::suite::faults_operators::Replica;
 
 /// The most memory that the operator may ever take, in MiB. The chart's limit is 512.
 const MOST: u64 = 256;
-
-/// The most resident memory that the process has had since it started, in MiB.
-fn peak_of(replica: &Replica) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", replica.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel counts it");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
-}
 
 /// The attack: 200 MB of annotations on Licenses. The operator kept them all, had 317 MiB, and 498 MiB when it started again.
 #[tokio::test]

@@ -2,19 +2,19 @@
 //! bytes as possible. How often the victim gets its turn is judged; how long it waits is printed, because the attack, the
 //! operator without optimisation and all other tests share one machine.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use seatkeeper::machine::monotonic;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::hostile_flood_test::{ATTACKER, Line};
+use super::hostile_load_test::ask;
 use super::seats_test::{Agent, licensed_by, logged_in};
 use crate::harness::eventually::eventually;
-use crate::harness::http::{answer, request};
 use crate::suite::faults_ground::{Ground, Order, SOON, Vendor};
 use crate::suite::faults_operators::Replica;
 
@@ -22,37 +22,6 @@ use crate::suite::faults_operators::Replica;
 const TIME: Duration = Duration::from_secs(10);
 const CONNECTIONS: usize = 6;
 const SEATS_A_REQUEST: usize = 1_000;
-
-/// A connection that is kept, and the token that is shown over it.
-struct Line {
-    stream: TcpStream,
-    head: String,
-    input: Vec<u8>,
-}
-
-impl Line {
-    async fn of(agent: &Agent, to: &Replica) -> Line {
-        let stream = TcpStream::connect(("127.0.0.1", to.seats)).await.expect("it listens");
-        stream.set_nodelay(true).expect("nodelay");
-        Line { stream, head: format!("Authorization: Bearer {}\r\n", agent.token), input: Vec::new() }
-    }
-
-    async fn ask(&mut self, line: &str, body: &str) -> (u16, Value) {
-        let mut out = Vec::new();
-        request(&mut out, format_args!("{line}"), &self.head, body);
-        self.stream.write_all(&out).await.expect("the connection is kept");
-        loop {
-            let answered = answer(&self.input).expect("it is HTTP");
-            if let Some((status, body, bytes)) =
-                answered.map(|a| (a.status, serde_json::from_slice(a.body).unwrap_or_default(), a.bytes))
-            {
-                self.input.drain(..bytes);
-                return (status, body);
-            }
-            assert!(self.stream.read_buf(&mut self.input).await.expect("the connection is kept") > 0, "{line}");
-        }
-    }
-}
 
 /// Takes a seat and gives it back, over and over for a while. Returns how often, and the time that 99 of 100 took at most.
 async fn cycles(line: &mut Line, agent: &Agent, time: Duration) -> (usize, Duration) {
@@ -62,10 +31,10 @@ async fn cycles(line: &mut Line, agent: &Agent, time: Duration) -> (usize, Durat
         let asked = monotonic();
         let session = format!("of-the-victim-{}", took.len());
         let body = json!({"license": license, "session": session}).to_string();
-        let (status, granted) = line.ask("POST /v1/seats", &body).await;
+        let (status, granted) = ask(line, "POST /v1/seats", &agent.token, &body).await;
         assert_eq!(status, 201, "{granted} after {:?}", monotonic() - asked);
         let id = granted["seats"][0]["id"].as_str().expect("a seat has an id");
-        let (status, problem) = line.ask(&format!("DELETE /v1/seats/{id}"), "").await;
+        let (status, problem) = ask(line, &format!("DELETE /v1/seats/{id}"), &agent.token, "").await;
         assert_eq!(status, 204, "{problem}");
         took.push(monotonic() - asked);
     }
@@ -108,29 +77,24 @@ struct Attack {
 }
 
 impl Attack {
-    async fn begins(agent: &Agent, at: &Replica, kind: Kind, pad: usize) -> Attack {
+    fn begins(agent: &Agent, at: &Replica, kind: Kind, pad: usize) -> Attack {
         let (over, asked, granted) =
             (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
-        let mut lines = Vec::new();
-        for _ in 0..CONNECTIONS {
-            let line = Line::of(agent, at).await;
-            lines.push(Line { stream: line.stream, ..line }.into_parts());
-        }
-        let namespace = agent.namespace.clone();
+        let (namespace, token, to) = (agent.namespace.clone(), agent.token.clone(), at.seats);
         let (ends, counts, grants) = (over.clone(), asked.clone(), granted.clone());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there is memory");
             runtime.block_on(async {
                 let mut all = JoinSet::new();
-                for (stream, head) in lines {
-                    let (ends, counts, grants, namespace) =
-                        (ends.clone(), counts.clone(), grants.clone(), namespace.clone());
+                for _ in 0..CONNECTIONS {
+                    let (ends, counts, grants) = (ends.clone(), counts.clone(), grants.clone());
+                    let (namespace, token) = (namespace.clone(), token.clone());
                     all.spawn(async move {
-                        let stream = TcpStream::from_std(stream).expect("it is a connection");
-                        let mut line = Line { stream, head, input: Vec::new() };
+                        let mut line = Line::from(ATTACKER, to).await.expect("it listens");
                         while !ends.load(Relaxed) {
                             let nth = counts.fetch_add(1, Relaxed);
-                            let (status, answer) = line.ask("POST /v1/seats", &body(&namespace, kind, nth, pad)).await;
+                            let (status, answer) =
+                                ask(&mut line, "POST /v1/seats", &token, &body(&namespace, kind, nth, pad)).await;
                             let seats = |granted: &Value| granted["seats"].as_array().map_or(0, Vec::len) as u64;
                             let several = answer["answers"].as_array().map_or(0, |all| all.iter().map(seats).sum());
                             grants.fetch_add(seats(&answer) + several, Relaxed);
@@ -150,13 +114,6 @@ impl Attack {
         self.over.store(true, Relaxed);
         self.thread.join().expect("the attack went on to the end");
         (self.asked.load(Relaxed), self.granted.load(Relaxed))
-    }
-}
-
-impl Line {
-    /// What another runtime can go on with.
-    fn into_parts(self) -> (std::net::TcpStream, String) {
-        (self.stream.into_std().expect("it is a connection"), self.head)
     }
 }
 
@@ -197,14 +154,14 @@ async fn i2_a_tenant_that_takes_a_thousand_seats_at_a_time_costs_the_others_litt
     let victim = Agent::employed(&vendor, "victim").await;
     logged_in(&victim, &replica, "m.huber").await;
     let (_other, hostile) = intruder(&ground, "shares-intruder", &replica).await;
-    let mut line = Line::of(&victim, &replica).await;
+    let mut line = Line::from(Ipv4Addr::LOCALHOST.into(), replica.seats).await.expect("it listens");
     cycles(&mut line, &victim, Duration::from_secs(2)).await;
     let mut failed = Vec::new();
     for (what, kind, pad) in
         [("refused", Kind::Refused, 100), ("several", Kind::Several, 100), ("count", Kind::Count, 60)]
     {
         let (quiet, usual) = cycles(&mut line, &victim, TIME).await;
-        let attack = Attack::begins(&hostile, &replica, kind, pad).await;
+        let attack = Attack::begins(&hostile, &replica, kind, pad);
         tokio::time::sleep(Duration::from_secs(2)).await;
         let (flooded, slow) = cycles(&mut line, &victim, TIME).await;
         let (asked, granted) = attack.ends();
