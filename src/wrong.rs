@@ -67,6 +67,8 @@ pub enum Variant {
     GrantsNotNoted,
     /// The seats of a deleted License are not looked at again, so it goes on granting.
     DeletedStillGrants,
+    /// What a new owner has looked up while it took over counts, whatever has changed before it owned the ledger.
+    LookedUpBeforeOwning,
     /// A seat may be kept and given back by anybody who names it, not only by who took it.
     TakerIgnored,
     /// A new owner does not read from the ledger who took the seats.
@@ -97,7 +99,7 @@ impl Variant {
     ];
 
     /// Those of seats.
-    pub const OF_SEATS: [Variant; 11] = [
+    pub const OF_SEATS: [Variant; 12] = [
         Variant::AnsweredBeforeDurable,
         Variant::NoSeal,
         Variant::HeartbeatWithoutProof,
@@ -109,6 +111,7 @@ impl Variant {
         Variant::LostBeforeDurable,
         Variant::LostWithoutProof,
         Variant::TtlFromReply,
+        Variant::LookedUpBeforeOwning,
     ];
 
     /// Those of grants that move between Licenses.

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use http::Method;
 use seatkeeper::cluster::leader::LEASE_NAME;
+use seatkeeper::domain::license::name::LicenseName;
 use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::seed_thread;
 use seatkeeper::seats::limits::TTL;
-use seatkeeper::seats::{Denied, Granted, HeartbeatOutcome, Seat};
+use seatkeeper::seats::{Ask, Denied, Granted, HeartbeatOutcome, Seat};
+use serde_json::json;
 
-use crate::api::{ask, must};
+use crate::api::{ask, folder, must, ours};
 use crate::claims::Claims;
 use crate::contact_centre::ask as ask_for;
 use crate::replicas::{Held, Replicas, Sent};
@@ -95,6 +97,42 @@ impl Story {
         self.replicas.people_do(async |shared| must(&shared.api, Method::DELETE, &path, None).await);
     }
 
+    /// Has some write an entry each: somebody takes a seat and gives it back.
+    fn people_come_and_go(&mut self, n: usize, times: usize) {
+        for _ in 0..times {
+            let seat = self.takes(n, "b").expect("it is free");
+            let freed = [self.replicas.desk(n).release(&seat)];
+            assert_eq!(freed, [Ok(true)]);
+            self.claims.released(&[seat], &freed, self.replicas.now);
+            self.replicas.pass(SECOND / 2);
+        }
+    }
+
+    /// The name of the object that holds the seats of the License.
+    fn base(&mut self) -> &'static str {
+        let list = self.replicas.people_do(async |shared| ask(&shared.api, Method::GET, LEDGER, None).await.1);
+        let names =
+            list["items"].as_array().into_iter().flatten().filter_map(|object| object["metadata"]["name"].as_str());
+        let base = names.into_iter().find(|name| name.starts_with("base-")).expect("it was written");
+        base.to_owned().leak()
+    }
+
+    /// Another License has the key of the first from now on.
+    fn the_key_moves(&mut self) {
+        let other = json!({
+            "apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License", "metadata": {"name": "moved"},
+            "spec": {
+                "product": "innoacd", "keys": [{"name": "keys", "secretRef": {"name": "keys"}}],
+                "trust": {"secretRef": {"name": "issuer-trust"}},
+            },
+        });
+        self.replicas.people_do(async |shared| {
+            let first = ours("centre", "licenses", "innoacd");
+            must(&shared.api, Method::PATCH, &first, Some(&json!({"spec": {"keys": []}}))).await;
+            must(&shared.api, Method::POST, folder(&first), Some(&other)).await;
+        });
+    }
+
     fn the_ledger_is_deleted(&mut self) {
         self.replicas.people_do(async |shared| {
             let (_, list) = ask(&shared.api, Method::GET, LEDGER, None).await;
@@ -160,6 +198,7 @@ stories! {
     a_seat_is_lost_once_the_next_owner_will_find_it_free: LostBeforeDurable, killed_before_a_seat_is_freed;
     a_seat_is_lost_only_while_nobody_else_owns_the_ledger: LostWithoutProof, another_owner_has_granted_it;
     i1_a_holder_counts_from_when_it_asked: TtlFromReply, the_answer_is_late;
+    i2_a_new_owner_knows_what_changed_while_it_took_over: LookedUpBeforeOwning, the_key_moves_during_a_take_over;
 }
 
 fn killed_before_the_write() -> (Story, bool) {
@@ -298,6 +337,36 @@ fn another_owner_has_granted_it() -> (Story, bool) {
     story.keeps(0, &seat);
     let ends_well = story.keeps(1, &seat) == Some(true);
     (story, ends_well)
+}
+
+/// The License with a seat in use loses its key between the look at it and the end of the take-over.
+fn the_key_moves_during_a_take_over() -> (Story, bool) {
+    let mut story = Story::begin(2, [1.0; 2]);
+    let seat = story.takes(0, "a").expect("it is free");
+    story.people_come_and_go(0, 6);
+    // Its base is behind when the owner dies, so the next one writes it before it begins.
+    let base: &'static [&'static str] = vec![story.base()].leak();
+    story.holds_back(0, base);
+    story.people_come_and_go(0, 6);
+    story.replicas.kill(0);
+    story.holds_back(1, base);
+    story.replicas.pass(TAKES_OVER);
+    assert!(!story.replicas.owns(1), "it waits for the base");
+    story.the_key_moves();
+    story.replicas.pass(SECOND * 2);
+    story.holds_back(1, &[]);
+    story.waits_until_it_owns(1);
+    let mut granted = u32::from(story.keeps(1, &seat) == Some(true));
+    for user in ["b", "c", "d"] {
+        let asked = Ask { license: LicenseName::new("centre", "moved"), ..ask_for(user) };
+        let desk = story.replicas.desk(1);
+        let mut sent = story.replicas.send(1, async move { desk.acquire(&[asked]).await.pop().expect("an answer") });
+        granted += u32::from(sent.receive(&mut story.replicas, SECOND * 2).is_some_and(|answer| answer.is_ok()));
+    }
+    if granted > 2 {
+        story.claims.violation = Some(format!("{granted} of 2 seats are held under two Licenses"));
+    }
+    (story, granted == 2)
 }
 
 fn the_answer_is_late() -> (Story, bool) {

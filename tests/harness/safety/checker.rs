@@ -128,6 +128,10 @@ fn within_limit(beliefs: &[Belief], grant: u8, seats: u32, verdict: &mut Verdict
     if i64::from(most) > i64::from(seats) {
         let text = format!("{most} of {seats} seats of grant {grant} were believed to be held at {when}");
         verdict.defects.push(format!("{text}, by License: {then:?}"));
+        let then = of_grant().filter(|belief| (belief.from..=belief.to).contains(&when));
+        let mut then: Vec<&Belief> = then.collect();
+        then.sort_unstable_by_key(|belief| belief.from);
+        verdict.defects.extend(then.iter().map(|belief| format!("  {belief:?}")));
     }
     verdict.most_believed.push(u32::try_from(most).unwrap_or(u32::MAX));
     verdict.most_licenses.push(u32::try_from(most_licenses).unwrap_or(u32::MAX));

@@ -124,6 +124,7 @@ impl Mover {
             let to = self.carry_out(what, &MOVING[which], grant).await;
             self.is_served(grant, to).await;
             let under_way = Trouble { from, to: now() };
+            eprintln!("  {what:?}: grant {grant} to its License {to} ({from} to {})", under_way.to);
             self.moved.under_way.entry(grant as u8).or_default().push(under_way);
             *self.moved.times.entry(what).or_default() += 1;
         }

@@ -152,7 +152,11 @@ async fn one_fault_after_another(field: &mut Field<'_>, size: &Size) -> Suffered
             struck.times += 1;
             let gap = Duration::from_micros(town.history().longest_gap);
             struck.longest_gap = struck.longest_gap.max(gap);
-            eprintln!("{:>5} s: {fault:?}, well after {} ms", (to - began) / 1_000_000, (to - from) / 1000);
+            eprintln!(
+                "{:>5} s: {fault:?}, well after {} ms ({from} to {to})",
+                (to - began) / 1_000_000,
+                (to - from) / 1000
+            );
         }
     }
     field.grants(size.quiet as u64).await;
