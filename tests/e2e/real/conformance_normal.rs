@@ -33,7 +33,7 @@ fn regex(pattern: &str) -> Regex {
 }
 
 /// Names for uids, versions and generated names, in the order in which a script meets them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Names {
     given: HashMap<String, String>,
     counts: HashMap<String, usize>,

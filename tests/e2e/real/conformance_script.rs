@@ -87,6 +87,10 @@ impl Step {
         }
     }
 
+    pub fn is_watch(&self) -> bool {
+        self.method == "GET" && self.path.contains("watch")
+    }
+
     /// Returns the step with its variables filled in.
     pub fn with(&self, variables: &BTreeMap<String, String>) -> Self {
         let fill = |text: &str| fill(text, variables);

@@ -33,15 +33,29 @@ fn embedded() -> &'static EmbeddedApi {
     started(EMBEDDED.get_or_init(EmbeddedApi::start))
 }
 
-/// Runs a script on both and compares the answers.
+/// Runs a script on both, step by step, and compares the answers.
 async fn alike(name: &str) {
     let text = std::fs::read_to_string(format!("{SCRIPTS}/{name}.http")).unwrap_or_else(|e| panic!("{name}: {e}"));
     let script = Script::read(&text);
-    let real = answers("real", name, &script, real().await.kubeconfig()).await;
-    let embedded = answers("embedded", name, &script, embedded().kubeconfig()).await;
+    let namespace = format!("conformance-{name}");
+    let servers = [Server::of(real().await.kubeconfig()).await, Server::of(embedded().kubeconfig()).await];
+    let mut real = servers[0].begin(&script, &namespace).await;
+    let mut embedded = servers[1].begin(&script, &namespace).await;
+    let mut answers: [Vec<Exchange>; 2] = Default::default();
+    for step in &script.steps {
+        let mut both = tokio::join!(real.take(step), embedded.take(step));
+        if both.0.answer != both.1.answer && step.is_watch() {
+            both = tokio::join!(real.take_again(step), embedded.take_again(step));
+        }
+        answers[0].push(both.0);
+        answers[1].push(both.1);
+    }
+    let [real, embedded] = &answers;
+    write("real", name, real);
+    write("embedded", name, embedded);
     let mut differences = String::new();
     let mut count = 0;
-    for (real, embedded) in real.iter().zip(&embedded).filter(|(real, embedded)| real.answer != embedded.answer) {
+    for (real, embedded) in real.iter().zip(embedded).filter(|(real, embedded)| real.answer != embedded.answer) {
         count += 1;
         let difference = difference(&real.answer, &embedded.answer);
         let _ = writeln!(differences, "### {}\n{}\n{difference}", real.title, real.request.trim_end());
@@ -49,13 +63,11 @@ async fn alike(name: &str) {
     assert!(count == 0, "{name}: {count} of {} answers differ (- real, + embedded):\n{differences}", real.len());
 }
 
-async fn answers(of: &str, name: &str, script: &Script, kubeconfig: &Path) -> Vec<Exchange> {
-    let exchanges = Server::of(kubeconfig).await.carry_out(script, &format!("conformance-{name}")).await;
+fn write(of: &str, name: &str, exchanges: &[Exchange]) {
     let folder = Path::new(ANSWERS).join(of);
     let text = exchanges.iter().map(|e| format!("### {}\n{}\n\n{}\n", e.title, e.request.trim_end(), e.answer));
     std::fs::create_dir_all(&folder).expect("the folder is ours");
     std::fs::write(folder.join(format!("{name}.txt")), text.collect::<String>()).expect("the folder is ours");
-    exchanges
 }
 
 /// Returns the lines that differ, with those around them.
