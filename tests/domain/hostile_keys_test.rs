@@ -357,6 +357,49 @@ fn presented(claims: Vec<Claims>) -> Vec<Presented> {
     claims.into_iter().map(present).collect()
 }
 
+/// The attack: two keys with one serial and the same times that say different things. The author of the Secret chose, by
+/// the names of its entries, how many seats there are.
+#[test]
+fn of_keys_with_the_same_serial_and_times_the_same_one_counts_in_every_order_of_entries() {
+    let as_one = |changes: Value| serde_json::from_str::<Claims>(&with(changes)).unwrap();
+    let pools = |seats: u32| json!([{"name": "agents", "model": "Concurrent", "countBy": "User", "seats": seats}]);
+    let signed = [
+        json!({}),
+        json!({"pools": pools(2)}),
+        json!({"exp": 31, "pools": pools(2), "on_demo": {"EndAfterMinutes": 5}}),
+        json!({"exp": 31, "grace_until": "-", "sub": "B"}),
+        json!({"demo_seats": 3}),
+        json!({"features": ["f"]}),
+    ];
+    let keys: Vec<Claims> = signed.map(|changes| as_one(with_grant(changes))).into();
+    for at in [10, 30, 33, 50] {
+        let decided = |order: &[usize]| {
+            let mut granted = entitlement(&presented(order.iter().map(|n| keys[*n].clone()).collect()), second(at));
+            // The state of each key, in an order that is always the same.
+            let mut states: Vec<(usize, KeyState)> = order.iter().copied().zip(granted.keys.split_off(0)).collect();
+            states.sort_by_key(|(n, _)| *n);
+            (granted, states)
+        };
+        let in_order = decided(&[0, 1, 2, 3, 4, 5]);
+        for order in orders(keys.len()) {
+            assert_eq!(decided(&order), in_order, "at {at} s, entries in the order {order:?}");
+        }
+    }
+}
+
+/// These changes, and the grant that all keys have.
+fn with_grant(mut changes: Value) -> Value {
+    changes["grant"] = json!("g");
+    changes
+}
+
+/// Every order of the numbers below `count`.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    let Some(last) = count.checked_sub(1) else { return vec![Vec::new()] };
+    let inserted = |order: &Vec<usize>, at: usize| [&order[..at], &[last], &order[at..]].concat();
+    orders(last).iter().flat_map(|order| (0..count).map(move |at| inserted(order, at))).collect()
+}
+
 /// How long a look at these keys takes.
 fn look(keys: &[Presented]) -> Duration {
     let began = monotonic();

@@ -32,7 +32,7 @@ pub const MAX_FEATURE_CHARACTERS: usize = 63;
 pub const MAX_SEATS: u32 = 10_000_000;
 
 /// Whether a licence ends: Term ends with its term, Perpetual never ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Lifetime {
     #[default]
     Term,
@@ -40,7 +40,7 @@ pub enum Lifetime {
 }
 
 /// What happens to running work when demo mode begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum OnDemo {
     #[default]
     Finish,
@@ -48,7 +48,7 @@ pub enum OnDemo {
 }
 
 /// The person that a key was issued to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Holder {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -57,7 +57,7 @@ pub struct Holder {
 }
 
 /// The contract that a key was issued under.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionClaim {
     pub namespace: String,
@@ -126,6 +126,38 @@ impl Claims {
             (None, Some(s)) => grant_of(&self.iss, &s.namespace, &s.name, s.starts_on, &self.plan),
             (None, None) => format!("{}/{}/{}/{}", self.iss, self.sub, self.aud, self.plan),
         }
+    }
+
+    /// All that the key says besides what ranks it, without the claims that are ignored. As an order it means nothing,
+    /// but it is the same wherever the keys are found.
+    pub(super) fn content(&self) -> impl Ord {
+        let Claims {
+            iss,
+            jti: _,
+            sub,
+            aud,
+            iat: _,
+            nbf: _,
+            exp,
+            grace_until,
+            grant,
+            plan,
+            lifetime,
+            demo_seats,
+            on_demo,
+            features,
+            holder,
+            pools,
+            purchased_on,
+            support_until,
+            cluster,
+            subscription,
+            other: _,
+        } = self;
+        (
+            (pools, features, demo_seats, on_demo, exp, grace_until, lifetime),
+            (iss, sub, aud, grant, plan, holder, purchased_on, support_until, cluster, subscription),
+        )
     }
 
     pub fn starts_at(&self) -> Instant {

@@ -51,9 +51,10 @@ impl GrantState<'_> {
 }
 
 /// The order of keys that are in force at the same time. The key that counts is the one with the latest `nbf`, then the
-/// latest `iat`, then the greatest serial.
-fn rank(key: &Claims) -> (i64, i64, &str) {
-    (key.nbf, key.iat, &key.jti)
+/// latest `iat`, then the greatest serial. If an issuer has used a serial twice, what the keys say decides, because the
+/// order of entries in a Secret must not.
+fn rank(key: &Claims) -> impl Ord {
+    (key.nbf, key.iat, &key.jti, key.content())
 }
 
 /// Returns the state at `now` of the grant that all `keys` belong to.
