@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::asked::Denied;
 use super::forget_names::forget_names;
 use super::kept_names::kept_user;
-use super::look_up::{count_uncovered, look_up};
+use super::look_up::{count_after_freeing, count_uncovered, look_up};
 use super::ownership::{SeatsOf, Uncommitted};
 use super::queue::serve;
 use super::shared::Shared;
@@ -44,6 +44,7 @@ pub(super) fn free(
     uncommitted.pending.check_release(&change)?;
     seats.apply_freed(&change);
     uncommitted.pending.add(change);
+    count_after_freeing(seats_of, license);
     serve(shared, license, seats_of, uncommitted, HEAD);
     Ok(true)
 }
@@ -74,6 +75,7 @@ pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) 
         seats.apply_freed(&change);
         uncommitted.pending.add(change);
         uncommitted.waiting.push(notify);
+        count_after_freeing(seats_of, license);
         if count == wanted {
             serve(shared, license, seats_of, &mut uncommitted, MOST_QUEUED);
         }
@@ -135,7 +137,9 @@ fn sweep_license(shared: &Shared, license: &LicenseName) -> usize {
         seats.apply_freed(&change);
         shared.metrics.lost.inc_by(change.records.len() as u64);
         uncommitted.pending.add(change);
+        count_after_freeing(seats_of, license);
     }
+    let Some(seats) = seats_of.get_mut(license) else { return 0 };
     if !seats.queue.is_empty() {
         seats.queue.forget(now);
         let queued = seats.queue.len();

@@ -55,6 +55,13 @@ pub(super) fn count_uncovered(seats_of: &mut SeatsOf) {
     }
 }
 
+/// Call when seats of a License were freed: they may be had at once under the License that has its former grants.
+pub(super) fn count_after_freeing(seats_of: &mut SeatsOf, license: &LicenseName) {
+    if seats_of.get(license).is_some_and(|seats| !seats.draws.owes().is_empty()) {
+        count_uncovered_of(seats_of, license);
+    }
+}
+
 /// Looks up a License, with all outdated ones that may have drawn on its grants before: they must not have them still
 /// when it is granted seats.
 fn look_up_together(shared: &Shared, seats_of: &mut SeatsOf, license: &LicenseName, at: Instant, tagger: &Tagger) {

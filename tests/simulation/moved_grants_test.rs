@@ -339,6 +339,25 @@ fn the_next_owner_knows_a_change_of_keys_that_changed_no_seat() {
     assert!(story.gets(2, 1));
 }
 
+/// It used to be free for the License with the key a second later, when the uncovered seats were counted again.
+#[test]
+fn a_seat_that_is_given_back_under_the_former_license_can_be_had_at_once() {
+    let mut story = Story::begin(1);
+    story.give_keys(0, [1].into());
+    story.pass(Duration::from_secs(2));
+    assert!(story.gets(0, 2));
+    story.delete(0);
+    story.give_keys(1, [1].into());
+    story.pass(Duration::from_secs(2));
+    assert!(!story.gets(1, 1), "both are held");
+    let seat = story.held.pop().expect("two are held");
+    let desk = story.run.desk_if_any().expect("an operator runs");
+    let freed = story.run.within(async { desk.release(&seat) });
+    story.claims.released(&[seat], &[freed], story.run.lived());
+    assert!(story.gets(1, 1), "one was given back");
+    assert!(!story.gets(1, 1), "the other one is held");
+}
+
 /// The attack: a License of another product, with a key of one's own for as many seats as one likes, in place of the one
 /// whose seats are held.
 #[test]
