@@ -8,6 +8,7 @@ mod gather;
 pub mod health;
 pub mod leader;
 pub mod metrics;
+pub mod room;
 pub mod scope;
 pub mod secrets;
 pub mod status;

@@ -8,12 +8,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, PostParams, Request};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Store;
+use kube::runtime::watcher::Config;
 use kube::{Api, Client, Resource, ResourceExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::client::{self, CallError, call};
+use super::room::{Room, Rooms, Share};
+use super::scope::Scope;
 use super::status::FIELD_MANAGER;
+use super::watch::{Bound, Read, Watch, cache_of};
 use crate::api::mark;
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
@@ -21,6 +25,47 @@ use crate::wrong::{self, Variant::*};
 
 /// Entries of a Secret by name.
 pub type Entries = BTreeMap<String, ByteString>;
+
+/// The most objects listed in one request: a Secret may have 1 MiB, and a page is held as a whole.
+const PAGE: u32 = 5;
+
+/// What caches of Secrets are made of.
+pub struct SecretCaches<'c> {
+    pub client: &'c Client,
+    /// The operator's own namespace. What is there is never left out: it says whom to trust.
+    pub own_namespace: &'c str,
+    pub rooms: &'c Rooms,
+}
+
+impl SecretCaches<'_> {
+    /// A cache of the Secrets of a type, of each namespace at most `most` bytes.
+    pub fn of(&self, type_: &'static str, scope: &Scope, most: usize) -> (Store<Secret>, Watch<Secret>) {
+        let config = Config::default().fields(&format!("type={type_}")).page_size(PAGE);
+        let (cache, watch) = cache_of(scope.sources::<Secret>(self.client, &config));
+        let (rooms, own_namespace, client) = (self.rooms.clone(), self.own_namespace.to_owned(), self.client.clone());
+        let room = Box::new(move |place: &str| {
+            let share = Share { most, without_bound: own_namespace.clone() };
+            Room::new(rooms.clone(), type_, place, share, size_of)
+        });
+        let read: Read<Secret> = Box::new(move |namespace, name| {
+            let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+            Box::pin(async move {
+                let of_type = ListParams::default().fields(&format!("metadata.name={name},type={type_}"));
+                Ok(call(api.list(&of_type)).await?.items.pop())
+            })
+        });
+        (cache, watch.within(Bound { room, read }))
+    }
+}
+
+/// The texts of a Secret, in bytes.
+fn size_of(secret: &Secret) -> usize {
+    let data = secret.data.iter().flatten().map(|(entry, text)| entry.len() + text.0.len());
+    let texts = secret.annotations().iter().chain(secret.labels()).map(|(name, text)| name.len() + text.len());
+    let owners = secret.owner_references().iter().map(|owner| owner.name.len() + owner.kind.len() + 100);
+    let finalizers = secret.finalizers().iter().map(String::len);
+    data.chain(texts).chain(owners).chain(finalizers).sum()
+}
 
 /// Returns the Secret of that name from a cache of one type.
 pub fn find(cache: &Store<Secret>, namespace: &str, name: &str) -> Option<Arc<Secret>> {
@@ -72,8 +117,9 @@ pub struct OwnSecret<'a> {
 /// Why a Secret was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum KeepError {
+    /// Another Secret is in the way, or it is not known what this one holds.
     #[error("{0}")]
-    NotOurs(Fault),
+    Stopped(Fault),
     #[error(transparent)]
     Call(#[from] CallError),
 }
@@ -119,7 +165,7 @@ impl OwnSecret<'_> {
                 Ok(_) => Ok(()),
                 Err(error) if error.is_conflict() => {
                     match explain_missing(client, self.type_, self.namespace, self.name).await? {
-                        other if other.reason == Reason::SecretTypeMismatch => Err(KeepError::NotOurs(self.not_ours())),
+                        other if other.reason == Reason::SecretTypeMismatch => Err(KeepError::Stopped(self.not_ours())),
                         // The cache is out of date: it will show the Secret in a moment.
                         _ => Err(error.into()),
                     }
@@ -128,7 +174,7 @@ impl OwnSecret<'_> {
             };
         };
         if !self.is_ours(found) {
-            return Err(KeepError::NotOurs(self.not_ours()));
+            return Err(KeepError::Stopped(self.not_ours()));
         }
         let mut secret = found.clone();
         secret.data = Some(entries);

@@ -1,6 +1,7 @@
 //! Caches of the cluster's objects, each kept up to date by its own watch with its own backoff.
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::select_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DeserializeGuard;
@@ -18,7 +19,9 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::client::CallError;
 use super::gather::Gathering;
+use super::room::Room;
 use crate::machine::jittered;
 
 /// A change that a watch has seen.
@@ -100,7 +103,22 @@ where
     writer: Writer<K>,
     /// Takes away from each object what nothing here reads.
     trim: fn(&mut K),
+    /// What bounds the objects of each place; `None` if all are kept.
+    bound: Option<Bound<K>>,
 }
+
+/// How the objects of a watch are bounded.
+pub struct Bound<K> {
+    pub room: MakeRoom<K>,
+    /// Reads the object of that namespace and name, if it is one that the watch would show.
+    pub read: Read<K>,
+}
+
+/// Makes the room for the place of that name.
+pub type MakeRoom<K> = Box<dyn Fn(&str) -> Room<K> + Send>;
+
+/// Reads an object by namespace and name.
+pub type Read<K> = Box<dyn Fn(String, String) -> BoxFuture<'static, Result<Option<K>, CallError>> + Send>;
 
 /// A cache, which is empty until its watch is started.
 pub fn cache<K>(api: Api<K>, config: watcher::Config) -> (Store<K>, Watch<K>)
@@ -119,7 +137,7 @@ where
 {
     let (store, writer) = reflector::store();
     // managedFields are the largest part of most objects.
-    (store, Watch { sources, writer, trim: |object| object.managed_fields_mut().clear() })
+    (store, Watch { sources, writer, trim: |object| object.managed_fields_mut().clear(), bound: None })
 }
 
 /// Takes everything from the metadata of an object that a tenant could fill at will: it may be hundreds of kilobytes.
@@ -148,45 +166,113 @@ where
         Watch { trim: leave_what_identifies, ..self }
     }
 
+    /// Keeps only what has room.
+    pub fn within(self, bound: Bound<K>) -> Self {
+        Watch { bound: Some(bound), ..self }
+    }
+
     /// Starts the task that keeps the cache up to date, and calls `on_change` for every change once the cache has it.
     pub fn start(self, on_change: impl FnMut(Change<K>) + Send + 'static) {
         tokio::spawn(keep(self, on_change));
     }
 }
 
-async fn keep<K>(watch: Watch<K>, mut on_change: impl FnMut(Change<K>))
+/// How long to wait before an object that could not be read is read again.
+const READ_AGAIN: Duration = Duration::from_secs(2);
+
+async fn keep<K>(watch: Watch<K>, on_change: impl FnMut(Change<K>))
 where
     K: Resource + ResourceExt + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Unpin,
 {
-    let Watch { sources, mut writer, trim } = watch;
+    let Watch { sources, mut writer, trim, bound } = watch;
     if sources.is_empty() {
         // Everything there is was listed: nothing.
         [Event::Init, Event::InitDone].iter().for_each(|event| writer.apply_watcher_event(event));
         return std::future::pending().await;
     }
     let cache = writer.as_reader();
-    let mut gathering = (sources.len() > 1).then(|| Gathering::of(sources.iter().map(|source| source.place.clone())));
+    let gathering = (sources.len() > 1).then(|| Gathering::of(sources.iter().map(|source| source.place.clone())));
+    let mut rooms: Vec<Room<K>> =
+        bound.iter().flat_map(|bound| sources.iter().map(|source| (bound.room)(&source.place))).collect();
     let mut events = select_all(sources.into_iter().enumerate().map(|(nth, Source { api, config, .. })| {
         watcher(api, config).backoff(Waits::begin()).map(move |event| (nth, event)).boxed()
     }));
-    while let Some((nth, event)) = events.next().await {
-        match event {
-            Ok(event) => {
+    let mut kept = Keeping { cache: cache.clone(), writer, gathering, on_change };
+    let now = |namespace: &str, name: &str| {
+        let object = cache.get(&ObjectRef::new(name).within(namespace));
+        object.map(|object| K::clone(&object))
+    };
+    let mut is_behind = false;
+    loop {
+        let next = match is_behind {
+            true => tokio::time::timeout(READ_AGAIN, events.next()).await,
+            false => Ok(events.next().await),
+        };
+        match next {
+            Ok(None) => return,
+            Err(_later) => {}
+            Ok(Some((nth, Ok(event)))) => {
                 let event = event.modify(trim);
-                let now = || cache.state().iter().map(|object| K::clone(object)).collect();
-                match &mut gathering {
-                    None => take(event, &mut writer, &cache, &mut on_change),
-                    Some(gathering) => {
-                        for event in gathering.take(nth, event, now) {
-                            take(event, &mut writer, &cache, &mut on_change);
-                        }
-                    }
+                match rooms.get_mut(nth) {
+                    None => kept.take(nth, event),
+                    Some(room) => room.take(event, now).into_iter().for_each(|event| kept.take(nth, event)),
                 }
             }
-            Err(error) => {
+            Ok(Some((_, Err(error)))) => {
                 let kind = std::any::type_name::<K>().rsplit("::").next().unwrap_or_default();
                 tracing::warn!(kind, %error, "a watch was interrupted; it continues by itself");
+            }
+        }
+        is_behind = false;
+        // No event is taken meanwhile, so what is read is never older than what the cache has, and what happens to it
+        // later is seen.
+        for (nth, room) in rooms.iter_mut().enumerate() {
+            while let Some((namespace, name)) = room.to_read()
+                && let Some(bound) = &bound
+            {
+                let Ok(mut read) = (bound.read)(namespace.clone(), name.clone()).await else {
+                    is_behind = true;
+                    break;
+                };
+                read.iter_mut().for_each(trim);
+                for event in room.was_read((&namespace, &name), read, now) {
+                    kept.take(nth, event);
+                }
+            }
+        }
+    }
+}
+
+/// A cache that is kept up to date.
+struct Keeping<K, F>
+where
+    K: reflector::Lookup + Clone + 'static,
+    K::DynamicType: Eq + Hash + Clone,
+{
+    cache: Store<K>,
+    writer: Writer<K>,
+    /// If there are several places.
+    gathering: Option<Gathering<K>>,
+    on_change: F,
+}
+
+impl<K, F> Keeping<K, F>
+where
+    K: Resource + ResourceExt + Clone + 'static,
+    K::DynamicType: Default + Eq + Hash + Clone,
+    F: FnMut(Change<K>),
+{
+    /// Takes an event of the `nth` place.
+    fn take(&mut self, nth: usize, event: Event<K>) {
+        let cache = &self.cache;
+        let now = || cache.state().iter().map(|object| K::clone(object)).collect();
+        match &mut self.gathering {
+            None => take(event, &mut self.writer, cache, &mut self.on_change),
+            Some(gathering) => {
+                for event in gathering.take(nth, event, now) {
+                    take(event, &mut self.writer, cache, &mut self.on_change);
+                }
             }
         }
     }

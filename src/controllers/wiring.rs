@@ -12,7 +12,9 @@ use super::kinds::{Controllers, Kinds, Whose};
 use super::relations::{self, Watches};
 use super::runner::Surroundings;
 use crate::api::secret_type;
+use crate::cluster::room::Rooms;
 use crate::cluster::scope::Scope;
+use crate::cluster::secrets::SecretCaches;
 use crate::cluster::watch::{cache, cache_of};
 use crate::domain::license::whom_to_trust::TrustFromLicenses;
 use crate::observed::Observed;
@@ -21,6 +23,11 @@ use crate::observed::issuers::Issuers;
 
 /// How often the operator checks whether the clocks agree.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(10);
+
+/// What is kept of the Secrets of each type in a namespace, in bytes: thousands of keys, and each list that counts of a
+/// signer at its largest.
+const SHARE: usize = 16 << 20;
+const SHARE_OF_ISSUERS: usize = 4 << 20;
 
 /// What an operator looks at, and whom it believes.
 #[derive(Clone, Debug)]
@@ -52,14 +59,13 @@ impl Caches {
         let vendor = if keys_only { Scope::nowhere() } else { customer.clone() };
         let whose = Whose { vendor, customer };
         let kinds = Kinds::new(client, &whose);
-        let secrets = |type_: &str, scope: &Scope| {
-            cache_of(scope.sources::<Secret>(client, &watcher::Config::default().fields(&format!("type={type_}"))))
-        };
-        let (keys, watch_keys) = secrets(secret_type::LICENSE, &whose.customer);
+        let rooms = Rooms::default();
+        let secrets = SecretCaches { client, own_namespace: namespace, rooms: &rooms };
+        let (keys, watch_keys) = secrets.of(secret_type::LICENSE, &whose.customer, SHARE);
         // What the installation pins is in the operator's own namespace.
-        let (trusts, watch_trusts) = secrets(secret_type::TRUST, &whose.customer.and(namespace));
-        let (issuers, watch_issuers) = secrets(secret_type::ISSUER, &whose.vendor);
-        let (issued, watch_issued) = secrets(secret_type::ISSUED, &whose.vendor);
+        let (trusts, watch_trusts) = secrets.of(secret_type::TRUST, &whose.customer.and(namespace), SHARE);
+        let (issuers, watch_issuers) = secrets.of(secret_type::ISSUER, &whose.vendor, SHARE_OF_ISSUERS);
+        let (issued, watch_issued) = secrets.of(secret_type::ISSUED, &whose.vendor, SHARE);
         // Only those in its own namespace: anybody can make a Secret of that type elsewhere.
         let of_kept = watcher::Config::default().fields(&format!("type={}", secret_type::REVOCATIONS));
         let (kept, watch_kept) = cache(Api::<Secret>::namespaced(client.clone(), namespace), of_kept);
@@ -82,6 +88,7 @@ impl Caches {
             trusts,
             issuers,
             issued,
+            rooms,
             kept,
             kept_lists: Arc::default(),
             contract_issuers: Arc::new(contract_issuers),

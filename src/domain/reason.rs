@@ -133,6 +133,9 @@ words! {
     SecretMissing,
     /// A Secret of that name has another type and was not read. Delete it and create it again with the stated type.
     SecretTypeMismatch,
+    /// The Secrets of this type in the namespace are too large together, and this one is among the largest, so it was not
+    /// read. Delete those that nothing needs.
+    SecretsTooLarge,
     /// A Secret of that name exists for something else and is left unchanged. Delete it, or name another Secret.
     SecretNotOurs,
     /// The License does not read the Secret that the keys go to. Name that Secret in the spec.keys of the License.
@@ -205,7 +208,10 @@ words! {
 impl Reason {
     /// Whether the object waits for something that may still come, without a change to its spec.
     pub const fn waits(self) -> bool {
-        matches!(self, Reason::PlanMissing | Reason::SecretMissing | Reason::SecretTypeMismatch)
+        matches!(
+            self,
+            Reason::PlanMissing | Reason::SecretMissing | Reason::SecretTypeMismatch | Reason::SecretsTooLarge
+        )
     }
 }
 

@@ -17,7 +17,11 @@ use super::trust::{Built, BuiltTrust};
 use super::verified::Verified;
 use crate::api::allowed_namespaces::{Labels, admits};
 use crate::api::{License, Plan, mark};
+use crate::cluster::client::CallError;
+use crate::cluster::room::Rooms;
+use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret};
 use crate::cluster::watch::{Guarded, all};
+use crate::domain::fault::Fault;
 use crate::domain::license::name::LicenseName;
 use crate::domain::license::whom_to_trust::TrustFromLicenses;
 
@@ -38,6 +42,8 @@ pub struct Observed {
     pub issuers: Store<Secret>,
     /// The keys of Subscriptions that went to other namespaces.
     pub issued: Store<Secret>,
+    /// What of the Secrets of each namespace has room in these caches.
+    pub rooms: Rooms,
     /// The Secrets that hold what is kept of lists of revoked keys, in the operator's own namespace.
     pub kept: Store<Secret>,
     /// What these Secrets hold.
@@ -96,6 +102,28 @@ impl Observed {
             self.built_trust.forget();
         }
         is_new
+    }
+
+    /// Explains why the cache of `type_` does not have a Secret.
+    pub async fn explain_missing(&self, type_: &str, namespace: &str, name: &str) -> Result<Fault, CallError> {
+        match self.rooms.left_out(type_, namespace, name) {
+            Some(fault) => Ok(fault),
+            None => secrets::explain_missing(&self.client, type_, namespace, name).await,
+        }
+    }
+
+    /// Writes entries into a Secret, which is `found` in its cache or not. What is left out there is not known, and is
+    /// left unchanged.
+    pub async fn write(
+        &self,
+        secret: &OwnSecret<'_>,
+        found: Option<&Secret>,
+        entries: Entries,
+    ) -> Result<(), KeepError> {
+        match self.rooms.left_out(secret.type_, secret.namespace, secret.name).filter(|_| found.is_none()) {
+            Some(fault) => Err(KeepError::Stopped(fault)),
+            None => secret.write(&self.client, found, entries).await,
+        }
     }
 
     /// The trust that these Secrets state, with all that is known to be revoked, and what is wrong with them.

@@ -117,10 +117,10 @@ impl Reading {
         found
     }
 
-    /// Finds out why Secrets are missing: they do not exist, or are of another type.
+    /// Finds out why Secrets are missing: they do not exist, are of another type, or have no room.
     pub async fn explain_missing(&mut self, observed: &Observed) -> Result<(), CallError> {
         for (type_, name, field) in std::mem::take(&mut self.missing) {
-            let fault = secrets::explain_missing(&observed.client, type_, &self.namespace, &name).await?;
+            let fault = observed.explain_missing(type_, &self.namespace, &name).await?;
             self.faults.push(Fault { field, ..fault });
         }
         Ok(())

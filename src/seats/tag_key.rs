@@ -42,7 +42,7 @@ pub(super) async fn read_or_make(ledger: &Ledger, now: Instant) -> Result<Tagger
     let entries = entries.map(|(name, bytes)| (name.to_owned(), ByteString(bytes))).into();
     // If somebody else has just made one, this fails, and the ledger is taken over again with that one.
     own.write(&ledger.client, None, entries).await.map_err(|error| match error {
-        KeepError::NotOurs(fault) => LedgerError::Key(fault.to_string()),
+        KeepError::Stopped(fault) => LedgerError::Key(fault.to_string()),
         KeepError::Call(error) => error.into(),
     })?;
     Ok(Tagger::new(&key, since))

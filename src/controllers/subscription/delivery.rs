@@ -120,7 +120,7 @@ pub async fn carry_out(
     };
     let (keys, refused) = wanted(contract, standing, &issuer.name, now);
     done.refused = refused;
-    if let Err(error) = issuer.publish(&observed.client, &BTreeSet::new(), now).await {
+    if let Err(error) = issuer.publish(observed, &BTreeSet::new(), now).await {
         done.not_issued = Some(not_kept(error)?);
         return Ok(done);
     }
@@ -174,7 +174,7 @@ async fn settle(
 /// A Secret of another owner is a fault to show; a failed call is an error, so that it is tried again.
 fn not_kept(error: KeepError) -> Result<Fault, CallError> {
     match error {
-        KeepError::NotOurs(fault) => Ok(fault),
+        KeepError::Stopped(fault) => Ok(fault),
         KeepError::Call(error) => Err(error),
     }
 }
@@ -240,11 +240,11 @@ async fn deliver(
         revoke.clear();
     }
     if wrong::is(RevokedFirst) && !revoke.is_empty() {
-        issuer.publish(&observed.client, &revoke, now).await?;
+        issuer.publish(observed, &revoke, now).await?;
     }
     if wrong::is(RemovedFirst) && !remove.is_empty() {
         entries.retain(|entry, _| !remove.contains(entry));
-        return secret.write(&observed.client, version.as_deref(), entries).await;
+        return observed.write(&secret, version.as_deref(), entries).await;
     }
 
     if !issue.is_empty() {
@@ -263,10 +263,10 @@ async fn deliver(
     if is_elsewhere {
         let lasting = issued.iter().filter(|key| !remove.contains(&key.entry) || revoke.contains(&key.claims.jti));
         let with_texts = lasting.chain(&issue).filter_map(|key| Some((&key.claims, entries.get(&key.entry)?)));
-        kept.add(&with_texts.collect::<Vec<_>>(), &observed.client).await?;
+        kept.add(&with_texts.collect::<Vec<_>>(), observed).await?;
     }
     if !issue.is_empty() {
-        secret.write(&observed.client, version.as_deref(), entries.clone()).await?;
+        observed.write(&secret, version.as_deref(), entries.clone()).await?;
         // What is left follows once the cache shows the version that this write made.
         version = None;
     }
@@ -274,14 +274,14 @@ async fn deliver(
     done.keys.extend(issue.iter().map(|key| key.claims.clone()));
     done.newly_issued += issue.len();
     if !revoke.is_empty() {
-        issuer.publish(&observed.client, &revoke, now).await?;
+        issuer.publish(observed, &revoke, now).await?;
         done.newly_revoked += revoke.len();
     }
     if !remove.is_empty()
         && let Some(version) = &version
     {
         entries.retain(|entry, _| !remove.contains(entry));
-        secret.write(&observed.client, Some(version), entries).await?;
+        observed.write(&secret, Some(version), entries).await?;
     }
     Ok(())
 }

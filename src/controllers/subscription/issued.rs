@@ -5,7 +5,7 @@
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Client, ResourceExt};
+use kube::ResourceExt;
 use std::sync::Arc;
 
 use super::issuer::Issuer;
@@ -57,7 +57,7 @@ impl Issued {
     }
 
     /// Adds keys, before they are delivered.
-    pub async fn add(&mut self, keys: &[(&Claims, &ByteString)], client: &Client) -> Result<(), KeepError> {
+    pub async fn add(&mut self, keys: &[(&Claims, &ByteString)], observed: &Observed) -> Result<(), KeepError> {
         let before = self.entries.len();
         let (namespace, name) = (&self.namespace, &self.subscription);
         let is_ours = |claims: &Claims| {
@@ -67,7 +67,7 @@ impl Issued {
         for (claims, text) in keys.iter().filter(|(claims, _)| is_ours(claims)) {
             self.entries.entry(entry_of(claims)).or_insert_with(|| ByteString::clone(text));
         }
-        if self.entries.len() > before { self.write(client).await } else { Ok(()) }
+        if self.entries.len() > before { self.write(observed).await } else { Ok(()) }
     }
 
     /// Revokes what the contract no longer grants, and drops what was revoked or has ended. Before the keys that are
@@ -94,13 +94,13 @@ impl Issued {
             }
         }
         if !work.revoke.is_empty() {
-            issuer.publish(&observed.client, &work.revoke, now).await?;
+            issuer.publish(observed, &work.revoke, now).await?;
         }
         let before = self.entries.len();
         self.entries.retain(|entry, _| !work.remove.contains(entry));
         // What is left follows once the cache shows the version that this look has written.
         if self.entries.len() < before && !self.is_written {
-            self.write(&observed.client).await?;
+            self.write(observed).await?;
         }
         Ok(work.revoke.len())
     }
@@ -113,8 +113,8 @@ impl Issued {
         self.entries.iter().filter_map(read).collect()
     }
 
-    async fn write(&mut self, client: &Client) -> Result<(), KeepError> {
-        self.secret().write(client, self.found.as_deref(), self.entries.clone()).await?;
+    async fn write(&mut self, observed: &Observed) -> Result<(), KeepError> {
+        observed.write(&self.secret(), self.found.as_deref(), self.entries.clone()).await?;
         self.is_written = true;
         Ok(())
     }

@@ -7,7 +7,7 @@
 use ed25519_dalek::SigningKey;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Client, ResourceExt};
+use kube::ResourceExt;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl Issuer {
         let name = &source.secret_ref.name;
         let fault = |fault: Fault| Fault { field: "spec.issuer".to_owned(), ..fault };
         let Some(secret) = secrets::find(&observed.issuers, &namespace, name) else {
-            let missing = secrets::explain_missing(&observed.client, secret_type::ISSUER, &namespace, name).await?;
+            let missing = observed.explain_missing(secret_type::ISSUER, &namespace, name).await?;
             return Ok(Err(fault(missing)));
         };
         let entry = |entry: &str| secret.data.as_ref().and_then(|data| data.get(entry)).map(|bytes| bytes.0.as_slice());
@@ -100,7 +100,12 @@ impl Issuer {
 
     /// Publishes the signing key's public half, if it is not published yet, the serials in `revoke`, and those that were
     /// taken out of the list.
-    pub async fn publish(&mut self, client: &Client, revoke: &BTreeSet<String>, now: Instant) -> Result<(), KeepError> {
+    pub async fn publish(
+        &mut self,
+        observed: &Observed,
+        revoke: &BTreeSet<String>,
+        now: Instant,
+    ) -> Result<(), KeepError> {
         if self.keyring.is_published
             && !self.list_is_older
             && revoke.iter().all(|serial| self.trust().is_revoked(serial))
@@ -133,6 +138,6 @@ impl Issuer {
             owner: &owner,
             label: None,
         };
-        kept.write(client, self.trust_secret.as_deref(), entries).await
+        observed.write(&kept, self.trust_secret.as_deref(), entries).await
     }
 }

@@ -2,9 +2,12 @@
 
 use futures::StreamExt;
 use futures::stream;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use seatkeeper::api::License;
+use seatkeeper::api::secret_type::{ISSUED, ISSUER, LICENSE, TRUST};
 use serde_json::json;
 
 use super::hostile_flood_test::peak_of;
@@ -50,5 +53,53 @@ async fn i2_what_a_tenant_writes_beside_the_spec_takes_no_memory() {
     let (all, none) = (ListParams::default(), DeleteParams::default());
     licenses.delete_collection(&none, &all).await.expect("the API server answers");
     assert!(large <= MOST && again <= MOST, "{large}, {again} MiB");
+    replica.kill().await;
+}
+
+/// The attack: Secrets of 1 MB that no License names, of each type that the operator reads. 150 of them took 571 MB, and
+/// the operator did not start again. One Secret that was written 61 times took 492 MB.
+#[tokio::test]
+async fn i2_secrets_that_nobody_names_take_a_share_of_memory() {
+    let ground = Ground::take().await;
+    let (vendor, mut replica) = licensed_by(&ground, "secrets", 9, &[]).await;
+    let agent = Agent::employed(&vendor, "agent").await;
+    logged_in(&agent, &replica, "m.huber").await;
+    let quiet = peak_of(&replica);
+
+    let intruder = ground.vendor("secrets-intruder").await;
+    let secrets: Api<Secret> = Api::namespaced(ground.admin.clone(), &intruder.namespace);
+    let large = |name: String, type_: &str| Secret {
+        metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() },
+        type_: Some(type_.to_owned()),
+        data: Some([("filler".to_owned(), ByteString(vec![b'x'; 1_000_000]))].into()),
+        ..Secret::default()
+    };
+    let creating = stream::iter(0..150).map(|n| {
+        let secret = large(format!("large-{n}"), [LICENSE, TRUST, ISSUER, ISSUED][n % 4]);
+        let secrets = secrets.clone();
+        async move { secrets.create(&PostParams::default(), &secret).await.map(|_| ()) }
+    });
+    let created: Vec<_> = creating.buffer_unordered(4).collect().await;
+    created.into_iter().for_each(|created| created.expect("a tenant may create Secrets"));
+    logged_in(&agent, &replica, "a.kern").await;
+    let many = peak_of(&replica);
+
+    for _ in 0..61 {
+        let again = large("large-0".to_owned(), LICENSE);
+        secrets.replace("large-0", &PostParams::default(), &again).await.expect("a tenant may replace its Secrets");
+    }
+    logged_in(&agent, &replica, "f.lang").await;
+    let rewritten = peak_of(&replica);
+
+    replica.terminate().await;
+    replica.ended(SOON).await;
+    replica.starts_again(&ground.operator, &[]);
+    replica.says(SOON, LEADS).await;
+    logged_in(&agent, &replica, "e.roth").await;
+    let again = peak_of(&replica);
+    println!("{quiet} MiB, with 150 MB {many} MiB, one written 61 times {rewritten} MiB, after a restart {again} MiB");
+    let (all, none) = (ListParams::default(), DeleteParams::default());
+    secrets.delete_collection(&none, &all).await.expect("the API server answers");
+    assert!(rewritten <= MOST && again <= MOST, "{many}, {rewritten}, {again} MiB");
     replica.kill().await;
 }

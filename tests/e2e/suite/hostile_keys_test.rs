@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
 use seatkeeper::api::license::KeyStateName;
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::machine::monotonic;
@@ -129,4 +133,50 @@ async fn k4_thousands_of_overlapping_keys_delay_nobody() {
     assert!(said.contains("spec.keys: the Secrets hold more than 256 keys") && said.contains("remove keys"), "{said}");
     assert_eq!(crowd.get().await.status.expect("it has a mode").keys_read, Some(256));
     assert!(waited < Duration::from_secs(10), "{waited:?}");
+}
+
+/// A namespace has room for 16 MiB of keys. The largest are left out, and the License that needs one says so; other namespaces
+/// have room of their own.
+#[tokio::test]
+async fn k4_a_secret_without_room_is_named_and_is_read_once_there_is_room() {
+    let (full, other) = (Case::new("full").await, Case::new("roomy").await);
+    let vendor = Signer::of("vendor");
+    let create = async |case: &Case, name: &str, key: &str| {
+        let secret = Secret {
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            type_: Some(KEYS.to_owned()),
+            data: Some(
+                [
+                    ("filler".to_owned(), ByteString(vec![b'x'; 1_000_000])),
+                    ("key.jwt".to_owned(), ByteString(key.into())),
+                ]
+                .into(),
+            ),
+            ..Secret::default()
+        };
+        let secrets: Api<Secret> = Api::namespaced(case.client.clone(), &case.namespace);
+        secrets.create(&PostParams::default(), &secret).await.expect("it is created");
+    };
+    for n in 0..16 {
+        create(&full, &format!("filler-{n}"), "").await;
+    }
+    for case in [&full, &other] {
+        case.trust().await;
+        create(case, "keys", &vendor.sign(&claims("innoacd", &case.namespace, 365))).await;
+        let keys = json!([{"name": "keys", "secretRef": {"name": "keys"}, "key": "key.jwt"}]);
+        let license = json!({
+            "apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License", "metadata": {"name": "acd"},
+            "spec": {"product": "innoacd", "keys": keys, "trust": {"secretRef": {"name": "vendor-trust"}}},
+        });
+        case.kubectl.apply(&license.to_string()).await;
+    }
+    other.license("acd").becomes(Mode::Full).await;
+    let license = full.license("acd");
+    let said = license.is("Reconciling", "SecretsTooLarge").await;
+    let expected = format!("spec.keys[keys]: Secret {}/keys is not read: the Secrets of type {KEYS}", full.namespace);
+    assert!(said.contains(&expected) && said.contains("larger than 16 MiB together"), "{said}");
+    full.kubectl.expect(&["delete", "secret", "filler-0"]).await;
+    license.becomes(Mode::Full).await;
+    full.kubectl.expect(&["delete", "secret", "--all", "--wait=false"]).await;
+    other.kubectl.expect(&["delete", "secret", "--all", "--wait=false"]).await;
 }
