@@ -7,28 +7,29 @@ use ed25519_dalek::VerifyingKey;
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use std::collections::{BTreeMap, HashMap};
+use kube::runtime::reflector::ObjectRef;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use super::kinds::Controllers;
 use crate::api::secret_type;
 use crate::cluster::secrets::{self, KeepError, OwnSecret};
-use crate::cluster::watch::all;
 use crate::domain::license::jwk::{read_jwks, thumbprint};
 use crate::domain::license::kept_lists::{Kept, keep as keep_in_share};
 use crate::domain::license::whom_to_trust::TrustFromLicenses;
-use crate::machine::jittered;
+use crate::machine::{jittered, monotonic};
 use crate::observed::Observed;
 use crate::observed::issuers::{owner, publisher, trust_secret_name};
 use crate::observed::kept_lists::{Share, entries, read, secret_of};
 use crate::observed::references::target;
-use crate::observed::revocation_lists::text_of;
 use crate::wrong::{self, Variant::ListsNotKept};
 
 /// How long to wait before what could not be written is tried again, and between any two looks.
 const AGAIN: Duration = Duration::from_secs(5);
 const BETWEEN: Duration = Duration::from_millis(200);
+/// How many times as long as a look took nothing is done after it.
+const RESTS: u32 = 9;
 
 /// Keeps lists whenever something has changed. Never returns.
 pub async fn keep(all: &Controllers) {
@@ -36,20 +37,20 @@ pub async fn keep(all: &Controllers) {
     let mut known = HashMap::new();
     let mut there = BTreeMap::new();
     loop {
+        let began = monotonic();
         let found = Found::of(all, &mut known);
+        let took = monotonic() - began;
         let done = match wrong::is(ListsNotKept) {
-            true => Ok(Ok(false)),
+            true => Ok(Ok(BTreeSet::new())),
             // A panic stops nothing else, and it is tried again.
             false => AssertUnwindSafe(keep_all(observed, &found)).catch_unwind().await,
         };
         let done = done.map_err(|_| "a panic".to_owned()).and_then(|done| done.map_err(|error| error.to_string()));
         // A License that does not name the Secret shows it too if a list is gone or older than before.
-        let is_older = |(signer, before): (&String, &u64)| found.there.get(signer).is_none_or(|now| now < before);
-        if there.iter().any(is_older) || matches!(done, Ok(true)) {
-            observed.built_trust.forget();
-            all.licenses.kind.look_at_all();
-            all.subscriptions.kind.look_at_all();
-        }
+        let is_older = |(signer, before): &(&String, &u64)| found.there.get(*signer).is_none_or(|now| now < before);
+        let older = there.iter().filter(is_older).map(|(signer, _)| signer);
+        let differs = done.iter().flatten();
+        found.look_again(all, older.chain(differs).collect());
         there = found.there;
         match done {
             Ok(_) => observed.kept_lists.changed.notified().await,
@@ -58,18 +59,19 @@ pub async fn keep(all: &Controllers) {
                 tokio::time::sleep(jittered(AGAIN)).await;
             }
         }
-        tokio::time::sleep(BETWEEN).await;
+        // Somebody may change trust Secrets without end.
+        tokio::time::sleep(BETWEEN.max(took * RESTS)).await;
     }
 }
 
-/// Writes what is to be kept in each share. Returns whether of some signer more or less can be kept than before.
-async fn keep_all(observed: &Observed, found: &Found) -> Result<bool, KeepError> {
+/// Writes what is to be kept in each share. Returns the signers of which more or less can be kept than before.
+async fn keep_all(observed: &Observed, found: &Found) -> Result<BTreeSet<String>, KeepError> {
     let mut failed = None;
-    let mut differs = false;
+    let mut differs = BTreeSet::new();
     for (share, trusted) in &found.shares {
         let to_keep = keep_in_share(&observed.kept_lists.in_share(share), trusted);
         let kept = to_keep.kept.clone();
-        differs |= observed.kept_lists.set(share, to_keep);
+        differs.extend(observed.kept_lists.set(share, to_keep));
         let (name, owner) = (share.secret_name(), share.owner());
         let secret = secret_of(&observed.namespace, &name, &owner);
         let there = secrets::find(&observed.kept, &observed.namespace, &name);
@@ -89,6 +91,8 @@ async fn keep_all(observed: &Observed, found: &Found) -> Result<bool, KeepError>
 #[derive(Default)]
 struct Found {
     shares: BTreeMap<Share, Kept>,
+    /// For whom the lists of each trusted signer are kept.
+    sharing: BTreeMap<String, Vec<Share>>,
     /// The version of the newest list of each signer.
     there: BTreeMap<String, u64>,
 }
@@ -109,22 +113,17 @@ impl Known {
 }
 
 impl Found {
-    /// Reads every trust Secret once for each of its versions.
+    /// Reads every trust Secret that anybody is to trust once for each of its versions.
     fn of(controllers: &Controllers, known: &mut HashMap<String, Known>) -> Self {
         let observed = &controllers.with.observed;
-        let trusts = all(&observed.trusts);
-        let mut read = HashMap::with_capacity(trusts.len());
-        for secret in &trusts {
-            let uid = secret.uid().unwrap_or_default();
-            let before = known.remove(&uid).filter(|known| known.version == secret.resource_version());
-            read.insert(uid, before.unwrap_or_else(|| Known::of(secret)));
-        }
-        *known = read;
+        let mut read = HashMap::new();
         let mut sharing: BTreeMap<String, Vec<Share>> = BTreeMap::new();
         let mut keys = HashMap::new();
-        for secret in trusts.iter().filter(|secret| is_trusted(controllers, secret)) {
-            for (signer, key) in known.get(&secret.uid().unwrap_or_default()).into_iter().flat_map(|known| &known.keys)
-            {
+        for secret in observed.trusts.state().iter().filter(|secret| is_trusted(controllers, secret)) {
+            let uid = secret.uid().unwrap_or_default();
+            let before = known.remove(&uid).filter(|known| known.version == secret.resource_version());
+            let now = before.unwrap_or_else(|| Known::of(secret));
+            for (signer, key) in &now.keys {
                 let share = match observed.pins(secret) {
                     true => Share::Pinned { signer: signer.clone() },
                     false => Share::Namespace(secret.namespace().unwrap_or_default()),
@@ -132,36 +131,50 @@ impl Found {
                 sharing.entry(signer.clone()).or_default().push(share);
                 keys.insert(signer.clone(), *key);
             }
+            read.insert(uid, now);
         }
+        *known = read;
         let mut found = Found::default();
-        for secret in &trusts {
-            let list = observed.revocation_lists.of(secret);
-            let Some((list, text)) = list.as_ref().zip(text_of(secret)) else { continue };
-            let Some(key) = keys.get(&list.signer) else { continue };
-            let (signer, Ok(list)) = (&list.signer, list.genuine(text, key)) else { continue };
-            let newest = found.there.entry(signer.clone()).or_default();
-            *newest = list.version.max(*newest);
-            let shares = sharing.get(signer).map(Vec::as_slice).unwrap_or_default();
-            let here = Share::Namespace(secret.namespace().unwrap_or_default());
-            let is_for = |share: &&Share| matches!(share, Share::Pinned { .. }) || **share == here;
-            // A list in a namespace that does not trust its signer is kept for all that do.
-            let is_foreign = !shares.iter().any(|share| is_for(&share));
-            for share in shares.iter().filter(|share| is_foreign || is_for(share)) {
-                let kept = found.shares.entry(share.clone()).or_default();
-                kept.entry(signer.clone()).or_default().unite(&list);
-            }
-        }
-        observed.revocation_lists.retain(&trusts);
-        // What is kept of a signer stays kept while it is trusted, also without any list.
-        for (signer, shares) in sharing {
-            for share in shares {
-                if observed.kept_lists.keeps(&share, &signer) {
-                    found.shares.entry(share).or_default().entry(signer.clone()).or_default();
+        for (signer, shares) in &sharing {
+            let lists = observed.revocation_lists.of(signer).into_iter();
+            for (list, places) in lists.filter_map(|(list, places)| Some((list.genuine(&keys[signer]).ok()?, places))) {
+                let newest = found.there.entry(signer.clone()).or_default();
+                *newest = list.version.max(*newest);
+                for share in shares.iter().filter(|share| is_for(share, shares, &places)) {
+                    let kept = found.shares.entry(share.clone()).or_default();
+                    kept.entry(signer.clone()).or_default().unite(&list);
                 }
             }
+            // What is kept of a signer stays kept while it is trusted, also without any list.
+            for share in shares.iter().filter(|share| observed.kept_lists.keeps(share, signer)) {
+                found.shares.entry(share.clone()).or_default().entry(signer.clone()).or_default();
+            }
         }
+        found.sharing = sharing;
         found
     }
+
+    /// Looks again at what shows whether the lists of these signers are there and kept: the Licenses that trust them, and the
+    /// contracts in the namespaces for which they are kept.
+    fn look_again(&self, all: &Controllers, signers: BTreeSet<&String>) {
+        let observed = &all.with.observed;
+        for license in signers.iter().flat_map(|signer| observed.built_trust.forget_signer(signer)) {
+            all.licenses.kind.queue.add(ObjectRef::new(&license.name).within(&license.namespace));
+        }
+        let shares = signers.iter().filter_map(|signer| self.sharing.get(*signer)).flatten();
+        let namespaces: BTreeSet<&str> = shares.filter_map(Share::namespace).collect();
+        if !namespaces.is_empty() {
+            all.subscriptions.kind.look_at_all_in(|namespace| namespaces.contains(namespace));
+        }
+    }
+}
+
+/// Whether a list that these namespaces hold is kept in a share of its signer. One that no namespace holds which trusts its
+/// signer is kept for all that do.
+fn is_for(share: &Share, shares: &[Share], places: &BTreeSet<String>) -> bool {
+    let holds = |share: &Share| share.namespace().is_none_or(|namespace| places.contains(namespace));
+    let is_trusted_at = |place: &String| shares.iter().any(|share| share.namespace().is_none_or(|of| of == place));
+    holds(share) || !places.iter().all(is_trusted_at)
 }
 
 /// Whether anybody is to trust the keys in this Secret: the installation pins them, the operator publishes them for an

@@ -134,6 +134,16 @@ impl<K: Object> Kind<K> {
         }
     }
 
+    /// Looks again at the objects in some namespaces.
+    pub fn look_at_all_in(&self, is_in: impl Fn(&str) -> bool) {
+        for object in all(&self.cache) {
+            let name = ObjectRef::from_obj(object.as_ref());
+            if name.namespace.as_deref().is_some_and(&is_in) {
+                self.queue.add(name);
+            }
+        }
+    }
+
     /// Looks again at the objects that refer to `target`.
     pub fn look_at_referrers(&self, target: &str) {
         for name in self.references.of(target) {

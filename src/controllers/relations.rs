@@ -9,12 +9,10 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::kind::{Changed, Name};
+use super::kind::Changed;
 use super::kinds::Controllers;
 use super::runner::{Controller, RunningKind};
-use crate::api::License;
 use crate::cluster::watch::{Change, Watch, all};
-use crate::observed::issuers::publisher;
 use crate::observed::namespaces::NamespaceMeta;
 use crate::observed::references::{object, target};
 use crate::wrong::{self, Variant::*};
@@ -81,18 +79,20 @@ fn secret(all: &Controllers, secret: &Secret) {
     all.each().iter().for_each(|kind| kind.look_at_referrers(&target));
 }
 
-/// A trust Secret. It concerns Licenses that do not name it if the installation pins it, if it has a list of revoked
-/// keys, or if it publishes the keys of an issuer whose contracts deliver to them.
+/// A trust Secret. It concerns Licenses that do not name it if the installation pins it, if it publishes the keys of an
+/// issuer that they trust, or if a list of revoked keys came or went with it.
 fn trust_secret(all: &Controllers, trust: &Secret) {
-    let observed = &all.with.observed;
-    observed.built_trust.forget();
+    let (observed, licenses) = (&all.with.observed, &all.licenses.kind);
+    let (namespace, name) = (trust.namespace().unwrap_or_default(), trust.name_any());
+    for license in observed.note_list(&namespace, &name) {
+        licenses.queue.add(ObjectRef::new(&license.name).within(&license.namespace));
+    }
     observed.kept_lists.changed.notify_one();
-    let pins = observed.pins(trust);
-    let revokes = trust.data.iter().flatten().any(|(entry, _)| entry == "revoked.jwt");
-    if pins || revokes {
-        all.licenses.kind.look_at_all();
-    } else {
-        trusting(all, trust).for_each(|license| all.licenses.kind.queue.add(license));
+    if namespace == observed.namespace && observed.pins.note(&observed.trusts, &namespace, &name) {
+        licenses.look_at_all();
+    }
+    for license in observed.trusting.of(&target("Secret", &namespace, &name)) {
+        licenses.queue.add(license);
     }
     secret(all, trust);
 }
@@ -107,27 +107,13 @@ fn kept_lists(all: &Controllers, kept: &Secret) {
     }
 }
 
-/// The Licenses that trust the issuer whose keys this Secret publishes.
-fn trusting<'c>(all: &'c Controllers, trust: &Secret) -> impl Iterator<Item = Name<License>> + 'c {
-    let (subscriptions, issuer) = (&all.subscriptions.kind.references, publisher(trust));
-    let target = target("Secret", &trust.namespace().unwrap_or_default(), &trust.name_any());
-    let contracts = subscriptions.of(&target).into_iter().flat_map(|contract| subscriptions.by(&contract));
-    let delivered_to = contracts.filter_map(|target| object("License", &target));
-    let names = move |license: &License| {
-        license.status.iter().flat_map(|status| &status.issuers).any(|named| Some(&named.issuer) == issuer.as_ref())
-    };
-    let licenses = self::all(&all.licenses.kind.cache).into_iter();
-    let trusted_before = licenses.filter(move |license| license.0.as_ref().is_ok_and(&names));
-    delivered_to.chain(trusted_before.map(|license| ObjectRef::from_obj(license.as_ref())))
-}
-
 /// A list was read again: anything may have changed without an event.
 fn everything(all: &Controllers) {
     let led = all.with.metrics.leads.get() == 1;
     if wrong::is(RelistIgnored) && led {
         return;
     }
-    all.with.observed.built_trust.forget();
+    all.with.observed.note_trusts();
     all.with.observed.read_kept_lists();
     all.with.observed.kept_lists.changed.notify_one();
     all.each().iter().for_each(|kind| kind.read_references());

@@ -92,6 +92,8 @@ impl Caches {
             kept,
             kept_lists: Arc::default(),
             contract_issuers: Arc::new(contract_issuers),
+            trusting: Arc::default(),
+            pins: Arc::default(),
             enrolment: Arc::new(enrolment),
             holdings: Arc::default(),
             verified: Arc::default(),
@@ -130,7 +132,8 @@ impl Wiring {
         let kinds = self.0.each();
         let kinds = kinds.iter().map(|kind| kind.synced());
         let _ = tokio::join!(join_all(secrets), join_all(kinds), o.namespaces.wait_until_ready());
-        // No key is judged by the lists alone.
+        // No key is judged by the lists alone, and none without them.
+        o.note_trusts();
         o.read_kept_lists();
     }
 

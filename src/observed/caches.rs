@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Store;
 use kube::{Client, ResourceExt};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::enrolment::Enrolment;
@@ -12,11 +13,13 @@ use super::issuers::Issuers;
 use super::kept_lists::KeptLists;
 use super::keyrings::Keyrings;
 use super::namespaces::{self, NamespaceMeta};
-use super::revocation_lists::RevocationLists;
+use super::pins::{Pins, pinned_product};
+use super::references::{References, reference_to};
+use super::revocation_lists::{List, RevocationLists};
 use super::trust::{Built, BuiltTrust};
 use super::verified::Verified;
 use crate::api::allowed_namespaces::{Labels, admits};
-use crate::api::{License, Plan, mark};
+use crate::api::{License, Plan};
 use crate::cluster::client::CallError;
 use crate::cluster::room::Rooms;
 use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret};
@@ -50,6 +53,11 @@ pub struct Observed {
     pub kept_lists: Arc<KeptLists>,
     /// The issuers of the Subscriptions that deliver to each License.
     pub contract_issuers: Arc<Issuers>,
+    /// The Secrets that may say for each License whom it trusts, beside those that the installation pins and those that
+    /// it names.
+    pub trusting: Arc<References<Guarded<License>>>,
+    /// The products whose trust the installation pins.
+    pub pins: Arc<Pins>,
     /// The people on the Rosters of each License.
     pub enrolment: Arc<Enrolment>,
     /// Which License counts, if several have keys of one grant.
@@ -126,20 +134,42 @@ impl Observed {
         }
     }
 
-    /// The trust that these Secrets state, with all that is known to be revoked, and what is wrong with them.
-    pub fn trust_of(&self, secrets: &[Arc<Secret>]) -> Built {
-        self.built_trust.of(secrets, &self.trusts, &self.revocation_lists, &self.kept_lists)
+    /// Takes note of all trust Secrets in the cache.
+    pub fn note_trusts(&self) {
+        self.revocation_lists.note_all(&self.trusts);
+        self.pins.note_all(&self.trusts, &self.namespace);
+        self.built_trust.forget();
+    }
+
+    /// Takes note of what the cache has of a trust Secret now. Returns the Licenses that lists of revoked keys concern which
+    /// came or went with it.
+    pub fn note_list(&self, namespace: &str, name: &str) -> BTreeSet<LicenseName> {
+        let changed = self.revocation_lists.note(&self.trusts, namespace, name);
+        let concerned = |list: &Arc<List>| self.built_trust.concerned(list, &self.revocation_lists, &self.kept_lists);
+        changed.iter().flat_map(concerned).collect()
+    }
+
+    /// The trust that these Secrets state for a License, with all that is known to be revoked, and what is wrong with them.
+    pub fn trust_of(&self, license: &LicenseName, secrets: &[Arc<Secret>]) -> Built {
+        self.built_trust.of(license, secrets, &self.revocation_lists, &self.kept_lists)
+    }
+
+    /// Forgets whom a License trusts that is gone.
+    pub fn forget_trust_of(&self, license: &License) {
+        self.built_trust
+            .forget_license(&LicenseName::new(&license.namespace().unwrap_or_default(), &license.name_any()));
+        self.trusting.set(reference_to(license), Vec::new());
     }
 
     /// Whether a Secret is in the operator's namespace and pins the trust of a product.
     pub fn pins(&self, secret: &Secret) -> bool {
-        secret.namespace().as_deref() == Some(&self.namespace) && secret.labels().contains_key(mark::PRODUCT)
+        secret.namespace().as_deref() == Some(&self.namespace) && pinned_product(secret).is_some()
     }
 
     /// The Secrets in the operator's namespace that pin the trust of `product`. If there are any, they alone count.
     pub fn pinned_trust(&self, product: &str) -> Vec<Arc<Secret>> {
-        let pins = |secret: &Secret| secret.labels().get(mark::PRODUCT).is_some_and(|p| p == product);
-        let ours = |secret: &Secret| secret.namespace().as_deref() == Some(&self.namespace);
-        all(&self.trusts).into_iter().filter(|secret| ours(secret) && pins(secret)).collect()
+        let names = self.pins.of(product).into_iter();
+        let secrets = names.filter_map(|name| secrets::find(&self.trusts, &self.namespace, &name));
+        secrets.filter(|secret| pinned_product(secret).is_some_and(|pinned| pinned == product)).collect()
     }
 }

@@ -30,6 +30,36 @@ pub struct Issuers {
     references: Arc<References<Guarded<Subscription>>>,
 }
 
+/// The issuers that a License may trust, as `namespace/name` of their Secrets.
+pub struct Named {
+    delivering: Vec<String>,
+    before: Vec<IssuerStatus>,
+}
+
+impl Named {
+    /// The Secrets that publish their keys, or would, as references.
+    pub fn targets(&self) -> impl Iterator<Item = String> {
+        let issuers = self.delivering.iter().chain(self.before.iter().map(|named| &named.issuer));
+        let parts = issuers.filter_map(|issuer| issuer.split_once('/'));
+        parts.map(|(namespace, name)| target("Secret", namespace, &trust_secret_name(name)))
+    }
+
+    /// The issuers that have published their keys, each with the Secret that has them.
+    pub fn published(&self, trusts: &Store<Secret>) -> Vec<(IssuerStatus, Arc<Secret>)> {
+        let delivering = self.delivering.iter().filter_map(|issuer| published(issuer, trusts));
+        // Another Secret of that name, perhaps in a later namespace of that name, is somebody else's.
+        let before = self.before.iter();
+        let before = before.filter_map(|named| published(&named.issuer, trusts).filter(|(found, _)| found == named));
+        let mut issuers: Vec<(IssuerStatus, Arc<Secret>)> = Vec::new();
+        for (issuer, secret) in delivering.chain(before) {
+            if issuers.len() < MOST && issuers.iter().all(|(known, _)| *known != issuer) {
+                issuers.push((issuer, secret));
+            }
+        }
+        issuers
+    }
+}
+
 /// The Secret that publishes the trust of an issuer.
 pub fn trust_secret_name(issuer: &str) -> String {
     format!("{issuer}-trust")
@@ -48,23 +78,14 @@ impl Issuers {
         Issuers { subscriptions, references }
     }
 
-    /// The issuers of the Subscriptions that deliver to `license`, then those that its status names from before, each
-    /// with the Secret that publishes its keys.
-    pub fn of(&self, license: &License, trusts: &Store<Secret>) -> Vec<(IssuerStatus, Arc<Secret>)> {
+    /// The issuers of the Subscriptions that deliver to `license`, and those that its status names from before.
+    pub fn of(&self, license: &License) -> Named {
         let namespace = license.namespace().unwrap_or_default();
         let delivering = self.references.of(&target("License", &namespace, &license.name_any()));
-        let delivering = delivering.iter().filter_map(|name| self.issuer(name, license));
-        let delivering = delivering.filter_map(|issuer| published(&issuer, trusts));
-        // Another Secret of that name, perhaps in a later namespace of that name, is somebody else's.
-        let before = license.status.iter().flat_map(|status| &status.issuers);
-        let before = before.filter_map(|named| published(&named.issuer, trusts).filter(|(found, _)| found == named));
-        let mut issuers: Vec<(IssuerStatus, Arc<Secret>)> = Vec::new();
-        for (issuer, secret) in delivering.chain(before) {
-            if issuers.len() < MOST && issuers.iter().all(|(known, _)| *known != issuer) {
-                issuers.push((issuer, secret));
-            }
+        Named {
+            delivering: delivering.iter().filter_map(|name| self.issuer(name, license)).collect(),
+            before: license.status.iter().flat_map(|status| status.issuers.clone()).collect(),
         }
-        issuers
     }
 
     /// The issuer of the Subscription of that name, if it delivers to `license` and `license` takes its keys.

@@ -25,6 +25,14 @@ pub enum Share {
 }
 
 impl Share {
+    /// The namespace that it is for; `None` if it is for a signer that is pinned.
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Share::Pinned { .. } => None,
+            Share::Namespace(namespace) => Some(namespace),
+        }
+    }
+
     /// The name of the Secret that holds the share.
     pub fn secret_name(&self) -> String {
         let hash: String = Sha256::digest(self.owner()).iter().take(10).map(|byte| format!("{byte:02x}")).collect();
@@ -120,14 +128,19 @@ impl KeptLists {
         self.lock().shares.get(&share.secret_name()).is_some_and(|kept| kept.contains_key(signer))
     }
 
-    /// Takes note of what a share is to hold. Returns whether it can now keep more or less of any signer than before.
-    pub fn set(&self, share: &Share, to_keep: ToKeep) -> bool {
+    /// Takes note of what a share is to hold. Returns the signers of which it can now keep more or less than before.
+    pub fn set(&self, share: &Share, to_keep: ToKeep) -> BTreeSet<String> {
         let (mut state, name) = (self.lock(), share.secret_name());
         if state.shares.get(&name) != Some(&to_keep.kept) {
             state.set(&name, to_keep.kept);
         }
         let before = state.not_kept.insert(name, to_keep.not_kept.clone()).unwrap_or_default();
-        before != to_keep.not_kept
+        before.symmetric_difference(&to_keep.not_kept).cloned().collect()
+    }
+
+    /// All that is kept of a signer; `None` if nothing is.
+    pub fn of(&self, signer: &str) -> Option<Arc<Revocations>> {
+        self.lock().of_signer(signer)
     }
 
     /// Adds to `trust` what is kept of its signers.

@@ -8,6 +8,7 @@
 //! | Which License counts, if several have the same keys? | `holdings.rs` |
 //! | Whom does a License trust? | `reading.rs` chooses, `trust.rs` reads the Secrets |
 //! | Which issuers does a License trust because of its contracts? | `issuers.rs` |
+//! | Which products does the installation pin? | `pins.rs` |
 //! | What do the lists of revoked keys say? | `revocation_lists.rs` |
 //! | What was revoked by lists that are gone or older now? | `kept_lists.rs` |
 //! | Which keys were verified before? | `verified.rs` |
@@ -23,6 +24,7 @@ mod judged;
 pub mod kept_lists;
 pub mod keyrings;
 pub mod namespaces;
+mod pins;
 pub mod reading;
 pub mod references;
 pub mod revocation_lists;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::caches::Observed;
+use super::references::reference_to;
 use crate::api::license::{IssuerStatus, KeySource};
 use crate::api::{License, secret_type};
 use crate::cluster::client::CallError;
@@ -15,6 +16,7 @@ use crate::domain::fault::Fault;
 use crate::domain::license::allowance::Allowance;
 use crate::domain::license::entitlement::{Presentation, Presented, present};
 use crate::domain::license::key::claimed_grant;
+use crate::domain::license::name::LicenseName;
 use crate::domain::license::trust::{Trust, believed_issue};
 use crate::domain::license::whom_to_trust::{Says, who_says};
 use crate::domain::reason::Reason;
@@ -92,7 +94,10 @@ impl Reading {
         let own = license.spec.trust.as_ref();
         let (says, unused) = who_says(!pins.is_empty(), own.is_some(), observed.trust_from_licenses);
         (self.says, self.own_trust_unused) = (says, unused);
-        let (issuers, published) = observed.contract_issuers.of(license, &observed.trusts).into_iter().unzip();
+        let named = observed.contract_issuers.of(license);
+        // It is looked at again if any of them comes, changes or goes.
+        observed.trusting.set(reference_to(license), named.targets().collect());
+        let (issuers, published) = named.published(&observed.trusts).into_iter().unzip();
         self.issuers = issuers;
         let chosen = match says {
             Says::Installation => pins,
@@ -102,7 +107,8 @@ impl Reading {
         if says == Says::Subscriptions && chosen.is_empty() && !license.spec.keys.is_empty() {
             self.faults.push(nobody_trusted(unused, &license.spec.product));
         }
-        let (trust, faults) = observed.trust_of(&chosen);
+        let name = LicenseName::new(&self.namespace, &license.name_any());
+        let (trust, faults) = observed.trust_of(&name, &chosen);
         self.faults.extend(faults);
         trust
     }

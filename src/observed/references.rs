@@ -1,9 +1,13 @@
 //! Which objects refer to which.
 
+use kube::ResourceExt;
 use kube::runtime::reflector::{self, ObjectRef};
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
+
+use crate::api::License;
+use crate::cluster::watch::Guarded;
 
 /// Which objects refer to which `kind/namespace/name`.
 pub struct References<K: reflector::Lookup<DynamicType = ()>>(Mutex<Both<K>>);
@@ -56,6 +60,11 @@ where
         referrers.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         referrers
     }
+}
+
+/// A License, as the one that refers to something.
+pub fn reference_to(license: &License) -> ObjectRef<Guarded<License>> {
+    ObjectRef::new(&license.name_any()).within(&license.namespace().unwrap_or_default())
 }
 
 /// The name under which a reference to an object is kept.

@@ -1,38 +1,63 @@
-//! The lists of revoked keys in trust Secrets: each text is read and verified once, however many Secrets hold it and however
-//! many trust its signer.
+//! The lists of revoked keys in trust Secrets, by the signer that each names. A text is read and verified once, however many
+//! Secrets hold it.
 
 use ed25519_dalek::VerifyingKey;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
+use kube::runtime::reflector::store::Store;
 use sha2::{Digest, Sha256};
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::cluster::secrets;
 use crate::domain::license::refusal::Refusal;
 use crate::domain::license::trust::{Revocations, Trust, claimed_signer, read_revocations};
+
+/// The most lists of a signer that are read in a namespace, the first by the names of their Secrets. Anybody can claim that a
+/// list is of that signer.
+const MOST_OF_A_SIGNER: usize = 16;
 
 /// The lists of all trust Secrets.
 #[derive(Default)]
 pub struct RevocationLists(Mutex<State>);
 
+type Hash = [u8; 32];
+
 #[derive(Default)]
 struct State {
-    /// By the UID of the Secret.
-    of: HashMap<String, Known>,
-    /// By a hash of the text.
-    by_text: HashMap<[u8; 32], Weak<List>>,
+    /// By the namespace and the name of the Secret.
+    in_secrets: BTreeMap<(String, String), There>,
+    by_text: HashMap<Hash, Held>,
+    by_signer: HashMap<String, OfSigner>,
 }
 
-/// The list in one version of a Secret; `None` if it cannot be told who signed it.
-struct Known {
-    version: Option<String>,
+/// By namespace and the name of the Secret.
+type OfSigner = BTreeMap<String, BTreeMap<String, Arc<List>>>;
+
+/// The list in one version of a Secret; `None` if there is none, or if it cannot be told who signed it.
+#[derive(Clone)]
+struct There {
+    version: Version,
     list: Option<Arc<List>>,
 }
 
+/// The UID and the resource version of a Secret.
+type Version = (Option<String>, Option<String>);
+
+/// A list, and how many Secrets hold it.
+struct Held {
+    list: Arc<List>,
+    count: usize,
+}
+
 /// A list, which is verified once somebody trusts its signer.
+#[derive(Debug)]
 pub struct List {
     /// The thumbprint of the key that it says has signed it.
     pub signer: String,
+    hash: Hash,
+    /// Its text, until it is verified.
+    text: Mutex<Vec<u8>>,
     verified: OnceLock<Result<Arc<Revocations>, Refusal>>,
 }
 
@@ -41,34 +66,73 @@ pub fn text_of(secret: &Secret) -> Option<&[u8]> {
     secret.data.as_ref()?.get("revoked.jwt").map(|text| text.0.as_slice())
 }
 
-impl RevocationLists {
-    /// The list in a trust Secret; `None` if there is none, or if it cannot be told who signed it.
-    pub fn of(&self, secret: &Secret) -> Option<Arc<List>> {
-        let text = text_of(secret)?;
-        let (uid, version) = (secret.uid().unwrap_or_default(), secret.resource_version());
-        if let Some(known) = self.lock().of.get(&uid).filter(|known| known.version == version) {
-            return known.list.clone();
-        }
-        let hash: [u8; 32] = Sha256::digest(text).into();
-        let there = self.lock().by_text.get(&hash).and_then(Weak::upgrade);
-        let list = there.or_else(|| {
-            let signer = claimed_signer(text)?;
-            Some(Arc::new(List { signer, verified: OnceLock::new() }))
-        });
-        let mut state = self.lock();
-        if let Some(list) = &list {
-            state.by_text.insert(hash, Arc::downgrade(list));
-        }
-        state.of.insert(uid, Known { version, list: list.clone() });
-        list
+impl List {
+    fn of(text: &[u8]) -> Option<Self> {
+        let (signer, hash) = (claimed_signer(text)?, Sha256::digest(text).into());
+        Some(List { signer, hash, text: Mutex::new(text.to_vec()), verified: OnceLock::new() })
     }
 
-    /// Forgets the lists of all Secrets but these.
-    pub fn retain(&self, there: &[Arc<Secret>]) {
-        let there: HashSet<String> = there.iter().filter_map(|secret| secret.uid()).collect();
-        let mut state = self.lock();
-        state.of.retain(|uid, _| there.contains(uid));
-        state.by_text.retain(|_, list| list.strong_count() > 0);
+    /// What it says, if its signer, whose key this is, has signed it.
+    pub fn genuine(&self, key: &VerifyingKey) -> Result<Arc<Revocations>, Refusal> {
+        let read = || {
+            let text = std::mem::take(&mut *self.text.lock().unwrap_or_else(PoisonError::into_inner));
+            read_revocations(&text, &Trust::new([*key])).map(Arc::new)
+        };
+        self.verified.get_or_init(read).clone()
+    }
+}
+
+impl RevocationLists {
+    /// Takes note of what a cache has of that name now. Returns the list that is nowhere any more, and the one that is new.
+    pub fn note(&self, trusts: &Store<Secret>, namespace: &str, name: &str) -> Vec<Arc<List>> {
+        let key = (namespace.to_owned(), name.to_owned());
+        loop {
+            let secret = secrets::find(trusts, namespace, name);
+            let version = |secret: &Arc<Secret>| (secret.uid(), secret.resource_version());
+            let now = secret.as_ref().map(version);
+            if self.lock().in_secrets.get(&key).map(|there| &there.version) == now.as_ref() {
+                return Vec::new();
+            }
+            // A text of 1 MiB takes a while.
+            let list = secret.as_ref().and_then(|secret| List::of(text_of(secret)?));
+            let mut state = self.lock();
+            // Another thread may have taken note of a later change meanwhile.
+            if secrets::find(trusts, namespace, name).as_ref().map(version) == now {
+                return state.set(key, now.map(|version| (version, list)));
+            }
+        }
+    }
+
+    /// Takes note of all that a cache has now.
+    pub fn note_all(&self, trusts: &Store<Secret>) {
+        let there =
+            trusts.state().into_iter().map(|secret| (secret.namespace().unwrap_or_default(), secret.name_any()));
+        let known: Vec<(String, String)> = self.lock().in_secrets.keys().cloned().collect();
+        let all: BTreeSet<(String, String)> = there.chain(known).collect();
+        for (namespace, name) in all {
+            self.note(trusts, &namespace, &name);
+        }
+    }
+
+    /// The lists that say they are of that signer, each with the namespaces that hold it.
+    pub fn of(&self, signer: &str) -> Vec<(Arc<List>, BTreeSet<String>)> {
+        let state = self.lock();
+        let mut lists: BTreeMap<Hash, (Arc<List>, BTreeSet<String>)> = BTreeMap::new();
+        for (namespace, by_name) in state.by_signer.get(signer).into_iter().flatten() {
+            for list in by_name.values().take(MOST_OF_A_SIGNER) {
+                let (_, places) = lists.entry(list.hash).or_insert_with(|| (list.clone(), BTreeSet::new()));
+                places.insert(namespace.clone());
+            }
+        }
+        lists.into_values().collect()
+    }
+
+    /// The list in this version of a Secret, if it is known.
+    pub fn in_secret(&self, secret: &Secret) -> Option<Arc<List>> {
+        let key = (secret.namespace().unwrap_or_default(), secret.name_any());
+        let state = self.lock();
+        let there = state.in_secrets.get(&key)?;
+        (there.version == (secret.uid(), secret.resource_version())).then(|| there.list.clone())?
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -76,10 +140,50 @@ impl RevocationLists {
     }
 }
 
-impl List {
-    /// What it says, if its signer, whose key this is, has signed it. `text` is its text.
-    pub fn genuine(&self, text: &[u8], key: &VerifyingKey) -> Result<Arc<Revocations>, Refusal> {
-        self.verified.get_or_init(|| read_revocations(text, &Trust::new([*key])).map(Arc::new)).clone()
+impl State {
+    /// Sets what a Secret holds. Returns the list that is nowhere any more, and the one that is new.
+    fn set(&mut self, key: (String, String), now: Option<(Version, Option<List>)>) -> Vec<Arc<List>> {
+        let mut changed = Vec::new();
+        // The new one is added first, so that a list that stays is neither.
+        let there = now.map(|(version, list)| There { version, list: list.map(|list| self.hold(list, &mut changed)) });
+        if let Some(list) = self.in_secrets.remove(&key).and_then(|before| before.list) {
+            let of_signer = self.by_signer.entry(list.signer.clone()).or_default();
+            if let Some(by_name) = of_signer.get_mut(&key.0) {
+                by_name.remove(&key.1);
+            }
+            of_signer.retain(|_, by_name| !by_name.is_empty());
+            if of_signer.is_empty() {
+                self.by_signer.remove(&list.signer);
+            }
+            self.release(list, &mut changed);
+        }
+        if let Some(there) = there {
+            if let Some(list) = &there.list {
+                let of_signer = self.by_signer.entry(list.signer.clone()).or_default();
+                of_signer.entry(key.0.clone()).or_default().insert(key.1.clone(), list.clone());
+            }
+            self.in_secrets.insert(key, there);
+        }
+        changed
+    }
+
+    fn hold(&mut self, list: List, changed: &mut Vec<Arc<List>>) -> Arc<List> {
+        let held = self.by_text.entry(list.hash).or_insert_with(|| {
+            let list = Arc::new(list);
+            changed.push(list.clone());
+            Held { list, count: 0 }
+        });
+        held.count += 1;
+        held.list.clone()
+    }
+
+    fn release(&mut self, list: Arc<List>, changed: &mut Vec<Arc<List>>) {
+        let Some(held) = self.by_text.get_mut(&list.hash) else { return };
+        held.count -= 1;
+        if held.count == 0 {
+            self.by_text.remove(&list.hash);
+            changed.push(list);
+        }
     }
 }
 
@@ -91,47 +195,120 @@ mod tests {
     use ed25519_dalek::SigningKey;
     use k8s_openapi::ByteString;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use kube::runtime::reflector;
+    use kube::runtime::reflector::store::Writer;
+    use kube::runtime::watcher::Event;
 
-    fn secret(uid: &str, version: &str, text: &str) -> Secret {
-        let (uid, resource_version) = (Some(uid.to_owned()), Some(version.to_owned()));
-        let metadata = ObjectMeta { uid, resource_version, ..ObjectMeta::default() };
+    const KEY: [u8; 32] = [7; 32];
+
+    fn list(version: u64) -> String {
+        let list = Revocations { version, iat: 1, exp: None, serials: [version.to_string()].into() };
+        sign_revocations(&list, &SigningKey::from_bytes(&KEY))
+    }
+
+    fn secret(namespace: &str, name: &str, version: &str, text: &str) -> Secret {
+        let some = |text: &str| Some(text.to_owned());
+        let (uid, resource_version) = (some(name), some(version));
+        let (namespace, name) = (some(namespace), some(name));
+        let metadata = ObjectMeta { namespace, name, uid, resource_version, ..ObjectMeta::default() };
         let data = Some([("revoked.jwt".to_owned(), ByteString(text.into()))].into());
         Secret { metadata, data, ..Secret::default() }
     }
 
-    /// The attack: many Secrets and issuers with one list. Each had a copy of all its serials.
+    /// A cache, and what is known of the lists in it.
+    struct World {
+        cache: Store<Secret>,
+        writer: Writer<Secret>,
+        lists: RevocationLists,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let (cache, writer) = reflector::store();
+            World { cache, writer, lists: RevocationLists::default() }
+        }
+
+        /// The versions of the lists that came or went.
+        fn see(&mut self, event: Event<Secret>) -> Vec<u64> {
+            let (Event::Apply(secret) | Event::Delete(secret)) = &event else { panic!("a change") };
+            let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
+            self.writer.apply_watcher_event(&event);
+            versions(self.lists.note(&self.cache, &namespace, &name).iter())
+        }
+
+        fn all(&self) -> Vec<u64> {
+            versions(self.lists.of(&signer()).iter().map(|(list, _)| list))
+        }
+    }
+
+    fn signer() -> String {
+        thumbprint(&SigningKey::from_bytes(&KEY).verifying_key())
+    }
+
+    fn versions<'l>(lists: impl Iterator<Item = &'l Arc<List>>) -> Vec<u64> {
+        let key = SigningKey::from_bytes(&KEY).verifying_key();
+        let mut versions: Vec<u64> = lists.map(|list| list.genuine(&key).map_or(0, |list| list.version)).collect();
+        versions.sort_unstable();
+        versions
+    }
+
+    /// The attack: copies of one list in many Secrets. Each had a copy of all its serials, and each change concerned everybody.
     #[test]
-    fn one_list_in_many_secrets_is_read_once_and_a_new_version_is_read_again() {
-        let key = SigningKey::from_bytes(&[7; 32]);
-        let list = |serial: &str| {
-            let serials = [serial.to_owned()].into();
-            sign_revocations(&Revocations { version: 1, iat: 1, exp: None, serials }, &key)
-        };
-        let (first, second) = (list("a"), list("b"));
-        let lists = RevocationLists::default();
-        let one = lists.of(&secret("1", "1", &first)).expect("it names its signer");
-        let other = lists.of(&secret("2", "1", &first)).expect("it names its signer");
-        assert!(Arc::ptr_eq(&one, &other));
-        assert_eq!(one.signer, thumbprint(&key.verifying_key()));
-        let read = one.genuine(first.as_bytes(), &key.verifying_key()).expect("it is genuine");
-        assert!(read.serials.contains("a"));
-        let changed = lists.of(&secret("1", "2", &second)).expect("it names its signer");
-        assert!(changed.genuine(second.as_bytes(), &key.verifying_key()).expect("it is genuine").serials.contains("b"));
-        drop((one, other, changed));
-        lists.retain(&[Arc::new(secret("1", "2", &second))]);
-        let state = lists.lock();
-        assert_eq!((state.of.len(), state.by_text.len()), (1, 1));
+    fn a_list_comes_with_the_first_secret_that_holds_it_and_goes_with_the_last() {
+        let mut world = World::new();
+        assert_eq!(world.see(Event::Apply(secret("a", "1", "1", &list(1)))), [1]);
+        assert!(world.see(Event::Apply(secret("b", "2", "1", &list(1)))).is_empty(), "a copy says nothing new");
+        assert!(
+            world.see(Event::Apply(secret("b", "2", "2", &list(1)))).is_empty(),
+            "nor a Secret that was written again"
+        );
+        let found = world.lists.of(&signer());
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].1, ["a", "b"].map(str::to_owned).into());
+        assert_eq!(world.see(Event::Apply(secret("a", "1", "2", &list(2)))), [2]);
+        assert_eq!(world.see(Event::Apply(secret("b", "2", "3", &list(2)))), [1], "it is nowhere any more");
+        assert!(world.see(Event::Delete(secret("a", "1", "2", &list(2)))).is_empty());
+        assert_eq!(world.see(Event::Delete(secret("b", "2", "3", &list(2)))), [2]);
+        let state = world.lists.lock();
+        assert!(state.in_secrets.is_empty() && state.by_text.is_empty() && state.by_signer.is_empty());
+    }
+
+    #[test]
+    fn what_the_cache_shows_counts_whatever_was_noted_before() {
+        let mut world = World::new();
+        world.see(Event::Apply(secret("a", "gone", "1", &list(1))));
+        for event in [Event::Init, Event::InitApply(secret("a", "new", "1", &list(2))), Event::InitDone] {
+            world.writer.apply_watcher_event(&event);
+        }
+        world.lists.note_all(&world.cache);
+        assert_eq!(world.all(), [2]);
+        let there = secret("a", "new", "1", &list(2));
+        assert!(world.lists.in_secret(&there).is_some());
+        assert!(world.lists.in_secret(&secret("a", "new", "2", &list(3))).is_none(), "that version was not noted");
+    }
+
+    /// The attack: thousands of lists in the name of somebody's vendor.
+    #[test]
+    fn of_a_namespace_a_few_lists_of_a_signer_are_read_and_of_another_all_the_same() {
+        let mut world = World::new();
+        for n in 0..100 {
+            world.see(Event::Apply(secret("intruder", &format!("{n:03}"), "1", &list(n))));
+        }
+        world.see(Event::Apply(secret("vendor", "trust", "1", &list(1_000))));
+        let mut expected: Vec<u64> = (0..16).collect();
+        expected.push(1_000);
+        assert_eq!(world.all(), expected);
     }
 
     #[test]
     fn a_list_that_its_signer_has_not_signed_is_refused() {
-        let (key, other) = (SigningKey::from_bytes(&[7; 32]), SigningKey::from_bytes(&[8; 32]));
-        let mut forged = sign_revocations(&Revocations::default(), &key);
+        let key = SigningKey::from_bytes(&KEY);
+        let mut forged = list(1);
         forged.truncate(forged.len() - 8);
         forged.push_str("AAAAAAAA");
-        let lists = RevocationLists::default();
-        let list = lists.of(&secret("1", "1", &forged)).expect("it names its signer");
-        assert_eq!(list.genuine(forged.as_bytes(), &key.verifying_key()).err(), Some(Refusal::BadSignature));
-        assert_ne!(list.signer, thumbprint(&other.verifying_key()));
+        let mut world = World::new();
+        world.see(Event::Apply(secret("a", "1", "1", &forged)));
+        let found = world.lists.of(&signer());
+        assert_eq!(found[0].0.genuine(&key.verifying_key()).err(), Some(Refusal::BadSignature));
     }
 }

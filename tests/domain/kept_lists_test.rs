@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use seatkeeper::domain::Instant;
 use seatkeeper::domain::license::jwk::{signing_key_pem, thumbprint};
 use seatkeeper::domain::license::kept_lists::{Kept, MAX_SHARE_BYTES, MAX_SIGNERS, keep};
 use seatkeeper::domain::license::token::sign;
-use seatkeeper::domain::license::trust::{REVOCATIONS_TYPE, Revocations, Trust, sign_revocations};
+use seatkeeper::domain::license::trust::{REVOCATIONS_TYPE, Revocations, Trust, adds_to, sign_revocations};
 use seatkeeper::domain::reason::Reason;
 use serde_json::json;
 
@@ -130,4 +131,50 @@ proptest! {
             kept = next.kept;
         }
     }
+}
+
+fn some_list() -> impl Strategy<Value = Arc<Revocations>> {
+    let serials = prop::collection::btree_set((0..6_u8).prop_map(|serial| serial.to_string()), 0..4);
+    (0..4_u64, 0..3_i64, prop::option::of(5..8_i64), serials)
+        .prop_map(|(version, iat, exp, serials)| Arc::new(Revocations { version, iat, exp, serials }))
+}
+
+/// All that trust in a signer with these lists shows.
+fn shown(lists: &[Arc<Revocations>], kept: Option<&Arc<Revocations>>) -> impl PartialEq + std::fmt::Debug {
+    let (key, _) = signing_key_pem(&[7; 32]).expect("a key");
+    let mut trust = Trust::new([key.verifying_key()]);
+    let signer = thumbprint(&key.verifying_key());
+    lists.iter().for_each(|list| trust.heed_genuine(&signer, list));
+    kept.into_iter().for_each(|kept| trust.recall(&signer, kept));
+    let at = |seconds| Instant::from_timestamp(seconds, 0).expect("a time");
+    let outdated: Vec<_> = (0..9).map(|seconds| trust.outdated_lists(at(seconds))).collect();
+    let expiries: Vec<_> = (0..9).map(|seconds| trust.next_expiry(at(seconds))).collect();
+    let revoked: Vec<bool> = (0..6).map(|serial| trust.is_revoked(&serial.to_string())).collect();
+    (outdated, expiries, revoked, trust.latest_list())
+}
+
+proptest! {
+    /// Whether a list comes or goes that adds nothing, nobody has to look again.
+    #[test]
+    fn k4_a_list_that_adds_nothing_changes_nothing(
+        list in some_list(),
+        others in prop::collection::vec(some_list(), 0..4),
+        kept in prop::option::of(some_list()),
+    ) {
+        let with: Vec<_> = others.iter().cloned().chain([list.clone()]).collect();
+        if !adds_to(&list, &others, kept.as_deref()) {
+            prop_assert_eq!(shown(&with, kept.as_ref()), shown(&others, kept.as_ref()));
+        }
+    }
+}
+
+#[test]
+fn k4_a_copy_of_an_older_list_adds_nothing_and_the_newest_or_only_one_does() {
+    let of = |version, serials| Arc::new(list(version, serials));
+    let (old, new) = (of(1, &["a"]), of(2, &["a", "b"]));
+    assert!(!adds_to(&old, std::slice::from_ref(&new), None));
+    assert!(adds_to(&new, std::slice::from_ref(&old), None));
+    assert!(adds_to(&old, &[], Some(&new)), "that there is none is shown");
+    assert!(adds_to(&of(1, &["c"]), std::slice::from_ref(&new), None));
+    assert!(!adds_to(&of(1, &["c"]), &[new], Some(&list(1, &["c"]))));
 }

@@ -106,6 +106,7 @@ impl Controller for LicenseController {
         }
         self.metrics.forget(license);
         self.with.observed.enrolment.forget(license);
+        self.with.observed.forget_trust_of(license);
         license.uid().iter().for_each(|uid| self.audit.forget(uid));
         for other in license.uid().iter().flat_map(|uid| self.with.observed.holdings.release(uid)) {
             self.kind.queue.add(other);

@@ -82,6 +82,12 @@ pub(super) fn inspect(text: &[u8], limit: usize) -> Result<(Value, Value), Refus
     Ok((json(head)?, json(body)?))
 }
 
+/// The thumbprint of the key that a token of at most `limit` bytes says has signed it, **without verifying it**.
+pub(super) fn claimed_signer(text: &[u8], limit: usize) -> Option<String> {
+    let (header, _) = split(text, limit).ok()?;
+    header.get("kid")?.as_str().map(str::to_owned)
+}
+
 /// Returns the claims of a token of at most `limit` bytes **without verifying them**; `None` if it cannot be read.
 pub(super) fn claimed<T: DeserializeOwned>(text: &[u8], limit: usize) -> Option<T> {
     let (_, [_, body, _]) = split(text, limit).ok()?;

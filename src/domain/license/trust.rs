@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::json::typed;
 use super::jwk::thumbprint;
 use super::refusal::Refusal;
-use super::token::{inspect, open, sign};
+use super::token::{self, open, sign};
 use crate::domain::Instant;
 use crate::domain::reason::Reason;
 
@@ -244,6 +244,17 @@ impl Lists {
     }
 }
 
+/// Whether anything of a list would be missing without it, beside the `others` of its signer that are there and what is
+/// `kept` of earlier ones.
+pub fn adds_to(list: &Revocations, others: &[Arc<Revocations>], kept: Option<&Revocations>) -> bool {
+    let mut counting: Vec<&Revocations> = others.iter().map(Arc::as_ref).collect();
+    counting.sort_by_key(|other| Reverse(other.age()));
+    counting.truncate(MAX_LISTS);
+    let is_newest = counting.first().is_none_or(|newest| list.age() > newest.age());
+    let is_said = |serial: &String| counting.iter().copied().chain(kept).any(|other| other.serials.contains(serial));
+    is_newest || !list.serials.iter().all(is_said)
+}
+
 /// Returns the list in a `revoked.jwt`, if its signature is valid.
 pub fn read_revocations(list: &[u8], trust: &Trust) -> Result<Revocations, Refusal> {
     read_revocations_of(list, trust).map(|(_, list)| list)
@@ -268,8 +279,7 @@ pub fn read_revocations_of(list: &[u8], trust: &Trust) -> Result<(String, Revoca
 
 /// The thumbprint of the key that a `revoked.jwt` says has signed it, **without verifying it**.
 pub fn claimed_signer(list: &[u8]) -> Option<String> {
-    let (header, _) = inspect(list, MAX_REVOCATIONS_BYTES).ok()?;
-    header.get("kid")?.as_str().map(str::to_owned)
+    token::claimed_signer(list, MAX_REVOCATIONS_BYTES)
 }
 
 /// Signs a list as a `revoked.jwt`.

@@ -24,7 +24,7 @@ const CONNECTIONS: usize = 6;
 const SEATS_A_REQUEST: usize = 1_000;
 
 /// Takes a seat and gives it back, over and over for a while. Returns how often, and the time that 99 of 100 took at most.
-async fn cycles(line: &mut Line, agent: &Agent, time: Duration) -> (usize, Duration) {
+pub async fn cycles(line: &mut Line, agent: &Agent, time: Duration) -> (usize, Duration) {
     let (began, mut took) = (monotonic(), Vec::new());
     let license = json!({"namespace": agent.namespace, "name": "innoacd"});
     while monotonic() - began < time {
@@ -118,7 +118,7 @@ impl Attack {
 }
 
 /// A tenant with 100,000 seats of its own.
-async fn intruder(ground: &Ground, name: &str, at: &Replica) -> (Vendor, Agent) {
+pub async fn intruder(ground: &Ground, name: &str, at: &Replica) -> (Vendor, Agent) {
     let vendor = ground.vendor(name).await;
     let today = seatkeeper::machine::machine_time().date_naive();
     let starts_on = (today - chrono::Months::new(1)).to_string();

@@ -9,6 +9,7 @@
 //! | `control_plane_test.rs` | the programs of the real control plane, its ServiceAccounts, Deployments and nodes |
 //! | `documents_test.rs` | `make dev` and installing the chart, as README and guides describe it |
 //! | `hostile_flood_test.rs` | tokens of ServiceAccounts, and how often a real API server is asked about them |
+//! | `hostile_lists_test.rs` | the time that seats take in an operator that has a process of its own |
 //! | `hostile_load_test.rs` | the Lease and the processor time of a real API server |
 //! | `hostile_memory_test.rs` | the memory of an operator that has a process of its own |
 //! | `hostile_seats_test.rs` | it has no ServiceAccounts, and no RBAC: who has the token of `up` may do everything |
@@ -32,6 +33,7 @@ mod conformance_test;
 mod control_plane_test;
 mod documents_test;
 mod hostile_flood_test;
+mod hostile_lists_test;
 mod hostile_load_test;
 mod hostile_memory_test;
 mod hostile_seats_test;

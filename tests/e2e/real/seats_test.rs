@@ -15,6 +15,7 @@ use crate::suite::faults_operators::Replica;
 pub const LEADS: &str = "ok: leads";
 
 /// A person with a ServiceAccount, who uses the seat server of a replica.
+#[derive(Clone)]
 pub struct Agent {
     pub token: String,
     pub namespace: String,
