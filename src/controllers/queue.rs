@@ -11,7 +11,8 @@ use crate::cluster::clock::Clock;
 use crate::domain::Instant;
 use crate::wrong::{self, Variant::*};
 
-/// Objects to look at, each at most once: the queue is never longer than there are objects.
+/// Objects to look at, each at most once: the queue is never longer than there are objects. Namespaces take turns, so the
+/// thousands of one delay no other.
 pub struct Queue<K: Lookup<DynamicType = ()>>(Arc<Inner<K>>);
 
 struct Inner<K: Lookup<DynamicType = ()>> {
@@ -20,7 +21,10 @@ struct Inner<K: Lookup<DynamicType = ()>> {
 }
 
 struct State<K: Lookup<DynamicType = ()>> {
-    waiting: VecDeque<ObjectRef<K>>,
+    /// By namespace.
+    waiting: HashMap<Option<String>, VecDeque<ObjectRef<K>>>,
+    /// The namespaces in which something waits.
+    turns: VecDeque<Option<String>>,
     known: std::collections::HashSet<ObjectRef<K>>,
     closed: bool,
 }
@@ -33,16 +37,15 @@ impl<K: Lookup<DynamicType = ()>> Clone for Queue<K> {
 
 impl<K: Lookup<DynamicType = ()> + 'static> Default for Queue<K> {
     fn default() -> Self {
-        let state = State { waiting: VecDeque::new(), known: Default::default(), closed: false };
+        let state =
+            State { waiting: HashMap::new(), turns: VecDeque::new(), known: Default::default(), closed: false };
         Queue(Arc::new(Inner { state: Mutex::new(state), changed: Notify::new() }))
     }
 }
 
 impl<K: Lookup<DynamicType = ()> + 'static> Queue<K> {
     pub fn add(&self, object: ObjectRef<K>) {
-        let mut state = self.lock();
-        if state.known.insert(object.clone()) {
-            state.waiting.push_back(object);
+        if self.lock().add(object) {
             self.0.changed.notify_one();
         }
     }
@@ -53,7 +56,8 @@ impl<K: Lookup<DynamicType = ()> + 'static> Queue<K> {
         self.0.changed.notify_one();
     }
 
-    /// The objects, in the order in which they were added. For one reader.
+    /// The objects, one of each namespace in turn, those of a namespace in the order in which they were added. For one
+    /// reader.
     pub fn objects(&self) -> impl Stream<Item = ObjectRef<K>> + use<K> {
         stream::unfold(self.clone(), |queue| async move {
             loop {
@@ -62,8 +66,7 @@ impl<K: Lookup<DynamicType = ()> + 'static> Queue<K> {
                     if state.closed {
                         return None;
                     }
-                    if let Some(object) = state.waiting.pop_front() {
-                        state.known.remove(&object);
+                    if let Some(object) = state.next() {
                         drop(state);
                         return Some((object, queue));
                     }
@@ -75,6 +78,33 @@ impl<K: Lookup<DynamicType = ()> + 'static> Queue<K> {
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Lookup<DynamicType = ()>> State<K> {
+    /// Returns false if the object waits already.
+    fn add(&mut self, object: ObjectRef<K>) -> bool {
+        if !self.known.insert(object.clone()) {
+            return false;
+        }
+        let waiting = self.waiting.entry(object.namespace.clone()).or_default();
+        if waiting.is_empty() {
+            self.turns.push_back(object.namespace.clone());
+        }
+        waiting.push_back(object);
+        true
+    }
+
+    fn next(&mut self) -> Option<ObjectRef<K>> {
+        let namespace = self.turns.pop_front()?;
+        let waiting = self.waiting.get_mut(&namespace)?;
+        let object = waiting.pop_front()?;
+        match waiting.is_empty() {
+            true => _ = self.waiting.remove(&namespace),
+            false => self.turns.push_back(namespace),
+        }
+        self.known.remove(&object);
+        Some(object)
     }
 }
 
@@ -150,5 +180,31 @@ where
 
     fn lock(&self) -> MutexGuard<'_, Times<K>> {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Secret;
+
+    use super::*;
+
+    /// The attack: a tenant with thousands of objects that change without end. All others waited for all of them.
+    #[test]
+    fn namespaces_take_turns_and_each_object_waits_once() {
+        let queue = Queue::<Secret>::default();
+        let add = |namespace: &str, n: u32| queue.add(ObjectRef::new(&n.to_string()).within(namespace));
+        (0..1_000).for_each(|n| add("crowd", n));
+        (0..1_000).for_each(|n| add("crowd", n));
+        [1, 2].into_iter().for_each(|n| add("a", n));
+        add("b", 1);
+        let next = || queue.lock().next().map(|next| format!("{}/{}", next.namespace.unwrap_or_default(), next.name));
+        let first: Vec<String> = (0..6).filter_map(|_| next()).collect();
+        assert_eq!(first, ["crowd/0", "a/1", "b/1", "crowd/1", "a/2", "crowd/2"]);
+        add("crowd", 0);
+        add("b", 2);
+        let rest: Vec<String> = std::iter::from_fn(next).collect();
+        assert_eq!(rest[..2], ["crowd/3", "b/2"]);
+        assert_eq!((rest.len(), rest.last().map(String::as_str)), (999, Some("crowd/0")));
     }
 }
