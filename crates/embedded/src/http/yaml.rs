@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value};
 use serde_saphyr::{DuplicateKeyPolicy, Error};
-
-use crate::words::go::quoted;
+use std::fmt::Write;
 
 /// Returns the value in a text of YAML; the last of duplicate fields counts. JSON is also YAML, and faster to read as
 /// JSON.
@@ -56,7 +55,7 @@ fn write_parts(value: &Value, indent: usize, out: &mut String) {
             fields.sort_by_key(|(name, _)| *name);
             for (n, (name, value)) in fields.into_iter().enumerate() {
                 start(n, out);
-                write_text(name, indent, out);
+                write_name(name, out);
                 out.push(':');
                 match value {
                     Value::Object(_) if !is_empty(value) => {
@@ -103,8 +102,7 @@ fn write_scalar(value: &Value, indent: usize, out: &mut String) {
 }
 
 fn write_text(text: &str, indent: usize, out: &mut String) {
-    let odd = |c: char| c.is_control() && c != '\n';
-    if text.contains('\n') && !text.contains(odd) && !text.starts_with([' ', '\n']) {
+    if is_block(text) {
         // One line break at the end is implied; none or several have to be marked.
         out.push_str(match text.strip_suffix('\n') {
             None => "|-",
@@ -118,8 +116,15 @@ fn write_text(text: &str, indent: usize, out: &mut String) {
                 out.push_str(line);
             }
         }
-    } else if text.contains(char::is_control) || means_something_else(text) {
-        out.push_str(&quoted(text));
+    } else {
+        write_name(text, out);
+    }
+}
+
+/// Writes a text on one line, as the name of a field has to be.
+fn write_name(text: &str, out: &mut String) {
+    if text.contains(is_escaped) || means_something_else(text) {
+        write_escaped(text, out);
     } else if is_plain(text) {
         out.push_str(text);
     } else {
@@ -127,6 +132,46 @@ fn write_text(text: &str, indent: usize, out: &mut String) {
         out.push_str(&text.replace('\'', "\'\'"));
         out.push('\'');
     }
+}
+
+/// Returns whether a text is written line by line. Blanks at the end of a line would not be seen, so they are not.
+fn is_block(text: &str) -> bool {
+    let is_odd = |c: char| c != '\n' && is_escaped(c);
+    let blanks = text.starts_with([' ', '\n']) || text.ends_with(' ') || text.contains(" \n");
+    text.contains('\n') && !text.contains(is_odd) && !blanks
+}
+
+/// Returns whether the API server's writer takes a character for one that cannot be printed.
+fn is_escaped(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}'..)
+}
+
+fn write_escaped(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        let short = match c {
+            '"' | '\\' => Some(c),
+            '\0' => Some('0'),
+            '\u{7}' => Some('a'),
+            '\u{8}' => Some('b'),
+            '\t' => Some('t'),
+            '\n' => Some('n'),
+            '\u{b}' => Some('v'),
+            '\u{c}' => Some('f'),
+            '\r' => Some('r'),
+            '\u{1b}' => Some('e'),
+            '\u{85}' => Some('N'),
+            _ => None,
+        };
+        let _ = match (short, u32::from(c)) {
+            (Some(letter), _) => write!(out, "\\{letter}"),
+            (None, _) if !is_escaped(c) => write!(out, "{c}"),
+            (None, code @ 0..0x100) => write!(out, "\\x{code:02X}"),
+            (None, code @ 0..0x1_0000) => write!(out, "\\u{code:04X}"),
+            (None, code) => write!(out, "\\U{code:08X}"),
+        };
+    }
+    out.push('"');
 }
 
 /// Returns whether a plain text would be read as a number, a boolean, a time or null.
@@ -210,5 +255,20 @@ mod tests {
             Some("yaml: unmarshal errors:\n  line 2: key \"c\" already set in map")
         );
         assert_eq!(read(twice.as_bytes()), Ok(serde_json::json!({"a": 1, "b": {"c": 2}})));
+    }
+
+    /// Found by fuzzing: a field whose name has a line break, and a name or text with what YAML does not print.
+    #[test]
+    fn what_is_written_reads_as_it_was() {
+        for text in
+            ["a\nb", "a\n", "\u{feff}a", "a\u{ffff}", "a \nb", "a\n ", "\u{1f600}", "a\u{85}\u{1b}\0", "\u{2028}"]
+        {
+            for value in
+                [serde_json::json!({"x": text}), serde_json::json!({text: 1}), serde_json::json!([{text: [text]}])]
+            {
+                let written = write(&value);
+                assert_eq!(read(written.as_bytes()), Ok(value), "{written}");
+            }
+        }
     }
 }
