@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help machine dev test test-offline simulate lint advisories crds record bench-converge bench-failover bench-seats seat-safety clean
+.PHONY: help machine dev test test-offline simulate fuzz lint advisories crds record bench-converge bench-failover bench-seats seat-safety clean
 
 control_plane := tests/control-plane
 # Every test binary except the one that needs the real control plane; tests/embedded is the same suite without it.
@@ -43,9 +43,15 @@ else
 	  --skip worlds_with_faults --test-threads 1
 endif
 
+HOURS ?= 1
+fuzz: machine ## whatever reads foreign bytes, fed with made-up ones, on stable Rust; HOURS=8, ONLY='jwks yaml'
+	@ONLY='$(ONLY)' fuzz/run.sh $(HOURS)
+
 lint: ## formatting, clippy and, where cargo-deny is installed, licences, bans and sources
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir target -- -D warnings
 	@if command -v cargo-deny > /dev/null; then cargo deny --locked check licenses bans sources; \
 	else echo 'cargo-deny is not installed, so licences, bans and sources were not checked: cargo install --locked cargo-deny'; fi
 

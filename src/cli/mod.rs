@@ -28,7 +28,7 @@ mod seat_settings;
 mod timeline;
 mod up;
 mod verify;
-mod yaml;
+pub mod yaml;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

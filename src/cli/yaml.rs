@@ -18,9 +18,13 @@ pub struct File {
 impl File {
     /// Reads a file. Fails if it is too large, not text in UTF-8 or not YAML.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let text = files::read(path)?;
+        File::parse(path, &files::read(path)?)
+    }
+
+    /// The same from what was read at `path`.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, Failure> {
         let failure = |message: &str| Failure::new(format!("{}: {message}", path.display()));
-        let text = std::str::from_utf8(&text).map_err(|_| failure("is not text in UTF-8"))?;
+        let text = std::str::from_utf8(text).map_err(|_| failure("is not text in UTF-8"))?;
         let options = serde_saphyr::options! { with_snippet: false };
         let trees: Vec<Spanned<Tree>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|e| {
             let line = e.location().map_or(1, |at| at.line());

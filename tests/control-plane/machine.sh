@@ -15,6 +15,8 @@ needs() { # program, Debian package
   command -v "$1" > /dev/null || packages+=("$2")
 }
 needs cc gcc
+# libFuzzer is C++.
+needs c++ g++
 needs git git
 needs make make
 needs openssl openssl

@@ -56,6 +56,8 @@
 
 mod dispatch;
 mod fields;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod kinds;
 mod pairs;

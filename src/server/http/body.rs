@@ -160,7 +160,7 @@ fn too_many() -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "Overloaded", detail).retry_after(A_MOMENT)
 }
 
-/// Reads a body as JSON. An error names the field and the line.
+/// Reads a body that is arriving, as `parse` does.
 pub async fn read<T: DeserializeOwned + Send + 'static>(body: Arriving<'_>) -> Result<T, Problem> {
     let (room, caller) = (body.room, body.caller);
     let (body, _held) = body.held().await?;
@@ -171,7 +171,8 @@ pub async fn read<T: DeserializeOwned + Send + 'static>(body: Arriving<'_>) -> R
     aside(move || parse(&body)).await?
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+/// Reads bytes as JSON. An error names the field and the line.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         // The field is looked for only after an error, because reading with paths is slower.
         let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(body));

@@ -36,5 +36,5 @@ pub mod reviews;
 pub mod serve;
 mod strangers;
 pub mod tls;
-mod token;
+pub mod token;
 mod turns;

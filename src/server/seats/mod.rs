@@ -21,6 +21,6 @@ pub mod heartbeat;
 pub mod holders;
 pub mod id;
 mod problems;
-mod query;
+pub mod query;
 pub mod release;
 pub mod wire;
