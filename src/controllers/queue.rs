@@ -37,8 +37,7 @@ impl<K: Lookup<DynamicType = ()>> Clone for Queue<K> {
 
 impl<K: Lookup<DynamicType = ()> + 'static> Default for Queue<K> {
     fn default() -> Self {
-        let state =
-            State { waiting: HashMap::new(), turns: VecDeque::new(), known: Default::default(), closed: false };
+        let state = State { waiting: HashMap::new(), turns: VecDeque::new(), known: Default::default(), closed: false };
         Queue(Arc::new(Inner { state: Mutex::new(state), changed: Notify::new() }))
     }
 }

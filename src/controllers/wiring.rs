@@ -138,8 +138,8 @@ impl Wiring {
     }
 
     /// Finds out which License has each grant that several claim. Call before anything is judged.
-    pub fn take_stock(&self) {
-        self.0.licenses.controller.take_stock();
+    pub async fn take_stock(&self) {
+        self.0.licenses.controller.take_stock().await;
     }
 
     /// Works until `close`, and returns once the work under way is done.

@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use std::collections::BTreeSet;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::caches::Observed;
@@ -161,15 +162,40 @@ pub fn own_trust_unused(reason: Reason, product: &str) -> String {
     }
 }
 
-/// The grants that the keys of a License claim, without verifying them.
-pub fn claimed_grants(license: &License, observed: &Observed) -> BTreeSet<String> {
-    let namespace = license.namespace().unwrap_or_default();
-    let found = license.spec.keys.iter().filter_map(|source| {
-        let secret = secrets::find(&observed.keys, &namespace, &source.secret_ref.name)?;
-        Some((source, secret))
-    });
-    let found: Vec<(&KeySource, Arc<Secret>)> = found.collect();
-    within_bounds(&found).0.into_iter().filter_map(|(_, _, text)| claimed_grant(text)).collect()
+/// The grants that keys claim, without verifying them. A text is read once, however many Licenses present it.
+#[derive(Default)]
+pub struct ClaimedGrants {
+    /// By the UID of the Secret and the name of the entry.
+    of: HashMap<String, HashMap<String, Option<ClaimedGrant>>>,
+}
+
+/// A hash of the name of a grant: names can be long.
+pub type ClaimedGrant = [u8; 8];
+
+impl ClaimedGrants {
+    /// The grants that the keys of a License claim.
+    pub fn of(&mut self, license: &License, observed: &Observed) -> BTreeSet<ClaimedGrant> {
+        let namespace = license.namespace().unwrap_or_default();
+        let found = license.spec.keys.iter().filter_map(|source| {
+            let secret = secrets::find(&observed.keys, &namespace, &source.secret_ref.name)?;
+            Some((source, secret))
+        });
+        let found: Vec<(&KeySource, Arc<Secret>)> = found.collect();
+        let uids: HashMap<&str, String> = found
+            .iter()
+            .map(|(source, secret)| (source.secret_ref.name.as_str(), secret.uid().unwrap_or_default()))
+            .collect();
+        let mut claimed = BTreeSet::new();
+        for (secret, entry, text) in within_bounds(&found).0 {
+            let of_secret = self.of.entry(uids[secret].clone()).or_default();
+            let grant = of_secret.entry(entry.to_owned()).or_insert_with(|| {
+                let hash = Sha256::digest(claimed_grant(text)?);
+                hash.first_chunk().copied()
+            });
+            claimed.extend(*grant);
+        }
+        claimed
+    }
 }
 
 /// An entry of a Secret: the names of both, and its text.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::policies;
 use super::settings::Policies;
@@ -163,29 +163,68 @@ impl Operator {
         tracing::info!(identity, "leads");
         health.leads.store(true, Ordering::Relaxed);
         metrics.leads.set(1);
-        wiring.take_stock();
-        let controllers = tokio::spawn(wiring.clone().run_controllers());
         let mut until = stop.clone();
-        let seats = seats_run.spawn(async move { desk.own(ledger, &mut until).await });
-        let ours = keep_lead(&mut candidate, &health, &mut stop).await;
+        let own = || seats_run.spawn(async move { desk.own(ledger, &mut until).await });
+        let (ours, begun) = lead(&wiring, own, keep_lead(&mut candidate, &health, &mut stop)).await;
         health.leads.store(false, Ordering::Relaxed);
         metrics.leads.set(0);
         wiring.close();
         if !ours {
             tracing::warn!("the lead is lost; ending at once, another replica acts");
-            controllers.abort();
-            seats.abort();
+            begun.iter().for_each(Begun::abort);
             return End::LostLead;
         }
-        // Callers in the queue now wait for the next owner: the sooner it takes over, the better.
-        let _ = seats.await;
-        if tokio::time::timeout(DRAIN, controllers).await.is_err() {
-            tracing::warn!("some work was cut short; the next leader resumes it from what exists");
+        if let Some(begun) = begun {
+            begun.finished().await;
         }
         candidate.release().await;
         tracing::info!("ended");
         End::Stopped
     }
+}
+
+/// What runs while this replica leads.
+struct Begun {
+    controllers: JoinHandle<()>,
+    seats: JoinHandle<()>,
+}
+
+impl Begun {
+    fn abort(&self) {
+        self.controllers.abort();
+        self.seats.abort();
+    }
+
+    /// Returns once the work under way is done, or is cut short.
+    async fn finished(self) {
+        // Callers in the queue now wait for the next owner: the sooner it takes over, the better.
+        let _ = self.seats.await;
+        if tokio::time::timeout(DRAIN, self.controllers).await.is_err() {
+            tracing::warn!("some work was cut short; the next leader resumes it from what exists");
+        }
+    }
+}
+
+/// Begins to work, as long as the lead is `kept`. Returns whether it is still ours in the end, and what has begun.
+async fn lead(
+    wiring: &Wiring,
+    own_seats: impl FnOnce() -> JoinHandle<()>,
+    kept: impl Future<Output = bool>,
+) -> (bool, Option<Begun>) {
+    let mut begun = None;
+    let begin = async {
+        // With thousands of Licenses it takes a while.
+        wiring.take_stock().await;
+        let controllers = tokio::spawn(wiring.clone().run_controllers());
+        begun = Some(Begun { controllers, seats: own_seats() });
+        std::future::pending().await
+    };
+    let ours = tokio::select! {
+        biased;
+        ours = kept => ours,
+        () = begin => false,
+    };
+    (ours, begun)
 }
 
 fn look_metrics(metrics: &Metrics) -> LookMetrics {

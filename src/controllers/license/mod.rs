@@ -12,7 +12,7 @@ use kube::ResourceExt;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::kind::Kind;
+use super::kind::{Kind, name_of};
 use super::runner::{Controller, Look, Surroundings};
 use crate::api::License;
 use crate::api::license::{KeyStateName, LicenseStatus};
@@ -24,13 +24,17 @@ use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
 use crate::observed::Judged;
 use crate::observed::holdings::Claimant;
-use crate::observed::reading::{Reading, claimed_grants};
+use crate::observed::reading::{ClaimedGrant, ClaimedGrants, Reading};
 use crate::observed::references::target;
 use crate::wrong::{self, Variant::DeletedStillGrants};
 use audit::TrustAudit;
 use metrics::LicenseMetrics;
 use status::{SHOWN_CONTESTING, Shown};
 use sufficiency::OnRosters;
+
+/// The most Licenses of a namespace that claim grants before the first is judged. The rest of a tenant's Licenses come after all
+/// that were there before.
+const MOST_CONTESTING: usize = 256;
 
 /// Keeps the status of Licenses.
 pub struct LicenseController {
@@ -118,31 +122,57 @@ impl LicenseController {
     /// Finds out which License has each grant that several claim, before the first License is judged: the one whose
     /// status shows a key of it that counts, as a previous leader found; if none does, the one created first. Keys are
     /// not verified to find these grants: a forged one costs only a closer look.
-    pub fn take_stock(&self) {
+    pub async fn take_stock(&self) {
         let licenses = all(&self.kind.cache);
         let mut readable: Vec<&License> = licenses.iter().filter_map(|object| object.0.as_ref().ok()).collect();
         readable.sort_by_cached_key(|license| {
             let created = license.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
             (created, license.uid())
         });
+        let contesting = self.contesting(readable).await;
         let observed = &self.with.observed;
-        let claims: Vec<BTreeSet<String>> = readable.iter().map(|l| claimed_grants(l, observed)).collect();
-        let mut claimants: HashMap<&str, u32> = HashMap::new();
-        for grant in claims.iter().flatten() {
-            *claimants.entry(grant).or_default() += 1;
-        }
-        let is_contested = |grant: &String| claimants.get(grant.as_str()).is_some_and(|count| *count > 1);
-        let contesting = readable.into_iter().zip(&claims).filter(|(_, grants)| grants.iter().any(is_contested));
-        let read: Vec<(&License, Reading)> = contesting.map(|(l, _)| (l, Reading::of(l, observed))).collect();
         for only_shown in [true, false] {
-            for (license, reading) in &read {
+            for license in &contesting {
+                let reading = Reading::of(license, observed);
                 let shown = shown_grants(license);
                 let is_shown = |key: &&Presented| key.grant.as_ref().is_some_and(|grant| shown.contains(grant));
                 let keys: Vec<Presented> =
                     reading.keys.iter().filter(|key| !only_shown || is_shown(key)).cloned().collect();
                 observed.holdings.claim(&Claimant::of(license, &reading.trust), &grants_of(&keys));
+                tokio::task::yield_now().await;
             }
         }
+        // One that was deleted meanwhile was forgotten before it claimed anything here.
+        for license in contesting {
+            if self.kind.cache.get(&name_of(license)).is_none_or(|there| there.uid() != license.uid()) {
+                license.uid().iter().for_each(|uid| drop(observed.holdings.release(uid)));
+            }
+        }
+    }
+
+    /// Of these Licenses, those that claim a grant which another claims too; of each namespace the first.
+    async fn contesting<'l>(&self, licenses: Vec<&'l License>) -> Vec<&'l License> {
+        let mut claimed = ClaimedGrants::default();
+        let mut claims = Vec::with_capacity(licenses.len());
+        let mut claimants: HashMap<ClaimedGrant, u32> = HashMap::new();
+        for license in &licenses {
+            let grants = claimed.of(license, &self.with.observed);
+            for grant in &grants {
+                *claimants.entry(*grant).or_default() += 1;
+            }
+            claims.push(grants);
+            // The lead is kept meanwhile.
+            tokio::task::yield_now().await;
+        }
+        let is_contested = |grant: &ClaimedGrant| claimants.get(grant).is_some_and(|count| *count > 1);
+        let mut of_namespace: HashMap<Option<String>, usize> = HashMap::new();
+        let contesting = licenses.into_iter().zip(&claims).filter(|(license, grants)| {
+            let is_contesting = grants.iter().any(is_contested);
+            let count = of_namespace.entry(license.namespace()).or_default();
+            *count += usize::from(is_contesting);
+            is_contesting && *count <= MOST_CONTESTING
+        });
+        contesting.map(|(license, _)| license).collect()
     }
 }
 

@@ -8,11 +8,13 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use seatkeeper::api::License;
 use seatkeeper::api::secret_type::{ISSUED, ISSUER, LICENSE, TRUST};
+use seatkeeper::machine::monotonic;
 use serde_json::json;
 
 use super::hostile_flood_test::peak_of;
 use super::seats_test::{Agent, LEADS, licensed_by, logged_in};
 use crate::suite::faults_ground::{Ground, SOON};
+use crate::suite::keys::Signer;
 
 /// The most memory that the operator may ever take, in MiB. The chart's limit is 512.
 const MOST: u64 = 256;
@@ -101,5 +103,59 @@ async fn i2_secrets_that_nobody_names_take_a_share_of_memory() {
     let (all, none) = (ListParams::default(), DeleteParams::default());
     secrets.delete_collection(&none, &all).await.expect("the API server answers");
     assert!(rewritten <= MOST && again <= MOST, "{many}, {rewritten}, {again} MiB");
+    replica.kill().await;
+}
+
+/// The attack: hundreds of Licenses that present the same full Secret, of keys with long names of grants. An operator that took the
+/// lead had 700 copies of all these names before it did anything else.
+#[tokio::test]
+async fn i2_keys_that_many_licenses_present_take_no_memory_from_the_next_leader() {
+    let ground = Ground::take().await;
+    let (vendor, mut replica) = licensed_by(&ground, "stock", 9, &[]).await;
+    let agent = Agent::employed(&vendor, "agent").await;
+    logged_in(&agent, &replica, "m.huber").await;
+    replica.terminate().await;
+    replica.ended(SOON).await;
+
+    let intruder = ground.vendor("stock-intruder").await;
+    let signer = Signer::of("intruder");
+    let key = |n: usize| {
+        let claims = json!({
+            "iss": "v", "jti": n.to_string(), "sub": "A", "aud": "innoacd", "iat": 1, "nbf": 1, "exp": 4_000_000_000u64,
+            "grant": format!("{n}{}", "g".repeat(2_700)),
+        });
+        (format!("{n:03}"), ByteString(signer.sign_value(&claims).into_bytes()))
+    };
+    let secrets: Api<Secret> = Api::namespaced(ground.admin.clone(), &intruder.namespace);
+    let secret = Secret {
+        metadata: ObjectMeta { name: Some("full".to_owned()), ..ObjectMeta::default() },
+        type_: Some(LICENSE.to_owned()),
+        data: Some((0..256).map(key).collect()),
+        ..Secret::default()
+    };
+    secrets.create(&PostParams::default(), &secret).await.expect("a tenant may create Secrets");
+    let licenses: Api<License> = Api::namespaced(ground.admin.clone(), &intruder.namespace);
+    let creating = stream::iter(0..700).map(|n| {
+        let license = json!({
+            "apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License", "metadata": {"name": format!("crowd-{n}")},
+            "spec": {"product": "innoacd", "keys": [{"name": "full", "secretRef": {"name": "full"}}]},
+        });
+        let license: License = serde_json::from_value(license).expect("it is a License");
+        let licenses = licenses.clone();
+        async move { licenses.create(&PostParams::default(), &license).await.map(|_| ()) }
+    });
+    let created: Vec<_> = creating.buffer_unordered(4).collect().await;
+    created.into_iter().for_each(|created| created.expect("a tenant may create Licenses"));
+
+    let began = monotonic();
+    replica.starts_again(&ground.operator, &[]);
+    replica.says(3 * SOON, LEADS).await;
+    logged_in(&agent, &replica, "e.roth").await;
+    let (took, peak) = (monotonic() - began, peak_of(&replica));
+    println!("with 700 Licenses of 256 keys each: a seat after {took:?}, {peak} MiB");
+    let (all, none) = (ListParams::default(), DeleteParams::default());
+    licenses.delete_collection(&none, &all).await.expect("the API server answers");
+    secrets.delete("full", &none).await.expect("the API server answers");
+    assert!(peak <= MOST, "{peak} MiB");
     replica.kill().await;
 }
