@@ -3,6 +3,7 @@
 #![no_main]
 
 mod limits;
+mod stretch;
 mod targets;
 
 use libfuzzer_sys::fuzz_target;

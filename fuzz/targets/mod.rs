@@ -28,31 +28,38 @@ pub struct Target {
     /// That of its file, and of its folder in `fuzz/seeds`.
     pub name: &'static str,
     pub run: fn(&[u8]),
+    /// The longest input, in bytes: the product reads no longer one, nobody can hand it one, or `docs/testing.md` says why.
+    pub longest: usize,
 }
 
 macro_rules! targets {
-    ($($name:ident),* $(,)?) => { &[$(Target { name: stringify!($name), run: $name::run }),*] };
+    ($($name:ident: $longest:expr),* $(,)?) => {
+        &[$(Target { name: stringify!($name), run: $name::run, longest: $longest }),*]
+    };
 }
 
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
 pub const ALL: &[Target] = targets![
-    caller_tokens,
-    certificates,
-    json_patches,
-    jwks,
-    kept_lists,
-    ledger_lines,
-    ledgers,
-    license_keys,
-    manifests,
-    merge_patches,
-    protobuf,
-    requests,
-    revocations,
-    seat_bodies,
-    seat_paths,
-    selectors,
-    signing_keys,
-    yaml,
+    caller_tokens: 16 * KIB,
+    certificates: MIB,
+    json_patches: MIB,
+    jwks: 64 * KIB,
+    kept_lists: MIB,
+    ledger_lines: MIB,
+    ledgers: MIB,
+    license_keys: 64 * KIB,
+    manifests: MIB,
+    merge_patches: MIB,
+    protobuf: MIB,
+    requests: MIB,
+    revocations: MIB,
+    seat_bodies: MIB,
+    seat_paths: 64 * KIB,
+    selectors: 64 * KIB,
+    signing_keys: 64 * KIB,
+    yaml: MIB / 4,
 ];
 
 /// Writes the seeds that are signed.
