@@ -32,6 +32,11 @@ impl<K: ResourceExt + Clone> Gathering<K> {
         Gathering { is_whole: places.is_empty(), places }
     }
 
+    /// What the `nth` place has of that name, while not every place was listed.
+    pub fn find(&self, nth: usize, name: &str) -> Option<K> {
+        self.places.get(nth)?.objects.get(name).cloned()
+    }
+
     /// Takes an event of the watch of the `nth` place. Returns what one watch of all places would have seen; `now` is
     /// everything that it has shown so far.
     pub fn take(&mut self, nth: usize, event: Event<K>, now: impl FnOnce() -> Vec<K>) -> Vec<Event<K>> {

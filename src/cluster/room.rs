@@ -11,7 +11,8 @@ use crate::domain::reason::Reason;
 
 /// What an object takes beside its texts, in bytes. It bounds their number, too.
 const OVERHEAD: usize = 512;
-/// The most names that are remembered of what is left out of a share. Those beyond are found with the next list.
+/// The most names that are remembered of what is left out of a share. Those beyond are read after the next list, or once they
+/// change.
 const MOST_NAMES: usize = 20_000;
 
 /// What is kept, by the type of Secret and the namespace.
@@ -48,15 +49,21 @@ struct Space {
     sizes: HashMap<Arc<str>, usize>,
     kept: BTreeSet<(usize, Arc<str>)>,
     left_out: BTreeSet<(usize, Arc<str>)>,
+    /// Not all that is left out is remembered.
+    has_forgotten: bool,
 }
 
 impl Space {
     fn of(most: usize) -> Self {
-        Space { most, bytes: 0, sizes: HashMap::new(), kept: BTreeSet::new(), left_out: BTreeSet::new() }
+        let (sizes, kept, left_out) = (HashMap::new(), BTreeSet::new(), BTreeSet::new());
+        Space { most, bytes: 0, sizes, kept, left_out, has_forgotten: false }
     }
 
     fn leaves_out(&self, name: &str) -> bool {
-        self.sizes.get_key_value(name).is_some_and(|(name, size)| self.left_out.contains(&(*size, name.clone())))
+        match self.sizes.get_key_value(name) {
+            Some((name, size)) => self.left_out.contains(&(*size, name.clone())),
+            None => self.has_forgotten,
+        }
     }
 
     /// Takes note of an object. Returns the names of those that no longer have room, perhaps itself.
@@ -68,11 +75,11 @@ impl Space {
         self.bytes += size;
         let mut left_out = Vec::new();
         let smallest_left_out = self.left_out.first().cloned();
-        let is_in_turn = |largest: &Option<&(usize, Arc<str>)>| {
+        let is_smaller_than_left_out = |largest: &Option<&(usize, Arc<str>)>| {
             smallest_left_out.as_ref().is_none_or(|smallest| largest.is_none_or(|largest| largest < smallest))
         };
         // Nothing is kept that is larger than what is left out, so what is kept does not depend on what came first.
-        while (self.bytes > self.most || !is_in_turn(&self.kept.last()))
+        while (self.bytes > self.most || !is_smaller_than_left_out(&self.kept.last()))
             && let Some(largest) = self.kept.pop_last()
         {
             self.bytes -= largest.0;
@@ -83,6 +90,7 @@ impl Space {
             && let Some((_, name)) = self.left_out.pop_last()
         {
             self.sizes.remove(&name);
+            self.has_forgotten = true;
         }
         left_out
     }

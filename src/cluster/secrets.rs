@@ -27,7 +27,7 @@ use crate::wrong::{self, Variant::*};
 pub type Entries = BTreeMap<String, ByteString>;
 
 /// The most objects listed in one request: a Secret may have 1 MiB, and a page is held as a whole.
-const PAGE: u32 = 5;
+const PAGE: u32 = 8;
 
 /// What caches of Secrets are made of.
 pub struct SecretCaches<'c> {
@@ -58,13 +58,18 @@ impl SecretCaches<'_> {
     }
 }
 
-/// The texts of a Secret, in bytes.
+/// What each entry, label and so on of a Secret takes beside its texts, in bytes: with a map around it.
+const PART: usize = 96;
+
+/// What a Secret takes, in bytes.
 fn size_of(secret: &Secret) -> usize {
     let data = secret.data.iter().flatten().map(|(entry, text)| entry.len() + text.0.len());
     let texts = secret.annotations().iter().chain(secret.labels()).map(|(name, text)| name.len() + text.len());
-    let owners = secret.owner_references().iter().map(|owner| owner.name.len() + owner.kind.len() + 100);
+    let owners = secret.owner_references().iter();
+    let owners = owners.map(|owner| owner.name.len() + owner.kind.len() + owner.api_version.len() + owner.uid.len());
     let finalizers = secret.finalizers().iter().map(String::len);
-    data.chain(texts).chain(owners).chain(finalizers).sum()
+    let generated = secret.metadata.generate_name.iter().map(String::len);
+    data.chain(texts).chain(owners).chain(finalizers).chain(generated).map(|texts| PART + texts).sum()
 }
 
 /// Returns the Secret of that name from a cache of one type.

@@ -177,8 +177,11 @@ where
     }
 }
 
-/// How long to wait before an object that could not be read is read again.
+/// How long reading an object may take, and how long to wait before it is read again if that failed.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 const READ_AGAIN: Duration = Duration::from_secs(2);
+/// The most events that are taken while something is to be read.
+const MOST_BEFORE_READING: u32 = 100;
 
 async fn keep<K>(watch: Watch<K>, on_change: impl FnMut(Change<K>))
 where
@@ -199,47 +202,47 @@ where
         watcher(api, config).backoff(Waits::begin()).map(move |event| (nth, event)).boxed()
     }));
     let mut kept = Keeping { cache: cache.clone(), writer, gathering, on_change };
-    let now = |namespace: &str, name: &str| {
-        let object = cache.get(&ObjectRef::new(name).within(namespace));
-        object.map(|object| K::clone(&object))
-    };
-    let mut is_behind = false;
+    let (mut pause, mut taken) = (Duration::ZERO, 0);
     loop {
-        let next = match is_behind {
-            true => tokio::time::timeout(READ_AGAIN, events.next()).await,
-            false => Ok(events.next().await),
+        let to_read = rooms.iter_mut().enumerate().find_map(|(nth, room)| Some((nth, room.to_read()?)));
+        let next = match &to_read {
+            None => Some(events.next().await),
+            // What is ready comes first, but not for ever.
+            Some(_) if taken < MOST_BEFORE_READING => tokio::time::timeout(pause, events.next()).await.ok(),
+            Some(_) => None,
         };
-        match next {
-            Ok(None) => return,
-            Err(_later) => {}
-            Ok(Some((nth, Ok(event)))) => {
+        match (next, to_read) {
+            (Some(None), _) => return,
+            (Some(Some((nth, Ok(event)))), _) => {
+                taken += 1;
                 let event = event.modify(trim);
-                match rooms.get_mut(nth) {
-                    None => kept.take(nth, event),
-                    Some(room) => room.take(event, now).into_iter().for_each(|event| kept.take(nth, event)),
-                }
+                let events = match rooms.get_mut(nth) {
+                    None => vec![event],
+                    Some(room) => room.take(event, |namespace, name| kept.find(nth, namespace, name)),
+                };
+                events.into_iter().for_each(|event| kept.take(nth, event));
             }
-            Ok(Some((_, Err(error)))) => {
+            (Some(Some((_, Err(error)))), _) => {
                 let kind = std::any::type_name::<K>().rsplit("::").next().unwrap_or_default();
                 tracing::warn!(kind, %error, "a watch was interrupted; it continues by itself");
             }
-        }
-        is_behind = false;
-        // No event is taken meanwhile, so what is read is never older than what the cache has, and what happens to it
-        // later is seen.
-        for (nth, room) in rooms.iter_mut().enumerate() {
-            while let Some((namespace, name)) = room.to_read()
-                && let Some(bound) = &bound
-            {
-                let Ok(mut read) = (bound.read)(namespace.clone(), name.clone()).await else {
-                    is_behind = true;
-                    break;
+            (None, Some((nth, (namespace, name)))) => {
+                taken = 0;
+                let (Some(room), Some(bound)) = (rooms.get_mut(nth), &bound) else { continue };
+                // Events wait meanwhile: what is read is as new as all that were taken, and all that happens to it later
+                // is seen.
+                let read = tokio::time::timeout(READ_TIMEOUT, (bound.read)(namespace.clone(), name.clone())).await;
+                let Ok(Ok(mut read)) = read else {
+                    pause = READ_AGAIN;
+                    continue;
                 };
+                pause = Duration::ZERO;
                 read.iter_mut().for_each(trim);
-                for event in room.was_read((&namespace, &name), read, now) {
-                    kept.take(nth, event);
-                }
+                let now = |namespace: &str, name: &str| kept.find(nth, namespace, name);
+                let events = room.was_read((&namespace, &name), read, now);
+                events.into_iter().for_each(|event| kept.take(nth, event));
             }
+            (None, None) => {}
         }
     }
 }
@@ -263,6 +266,13 @@ where
     K::DynamicType: Default + Eq + Hash + Clone,
     F: FnMut(Change<K>),
 {
+    /// An object that the `nth` place has shown.
+    fn find(&self, nth: usize, namespace: &str, name: &str) -> Option<K> {
+        let cached = self.cache.get(&ObjectRef::new(name).within(namespace));
+        let cached = cached.map(|object| K::clone(&object));
+        cached.or_else(|| self.gathering.as_ref()?.find(nth, name))
+    }
+
     /// Takes an event of the `nth` place.
     fn take(&mut self, nth: usize, event: Event<K>) {
         let cache = &self.cache;
@@ -296,5 +306,49 @@ where
             on_change(Change::Relisted);
         }
         Event::Init | Event::InitApply(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+    use k8s_openapi::api::core::v1::Secret;
+
+    use super::*;
+    use crate::cluster::gather::place_of;
+    use crate::cluster::room::{Rooms, Share};
+
+    fn secret(namespace: &str, name: &str, bytes: usize) -> Secret {
+        let (namespace, name) = (Some(namespace.to_owned()), Some(name.to_owned()));
+        let data = Some([(String::new(), ByteString(vec![0; bytes]))].into());
+        Secret { metadata: ObjectMeta { namespace, name, ..ObjectMeta::default() }, data, ..Secret::default() }
+    }
+
+    /// What has lost its room before every place was listed is not shown once they are.
+    #[test]
+    fn what_is_left_out_of_one_of_several_places_is_never_shown() {
+        let (cache, writer) = reflector::store();
+        let gathering = Some(Gathering::of(["a", "b"].map(str::to_owned)));
+        let mut kept = Keeping { cache: cache.clone(), writer, gathering, on_change: |_: Change<Secret>| {} };
+        let room = |place: &str| {
+            let share = Share { most: 5_000, without_bound: String::new() };
+            let size = |secret: &Secret| secret.data.iter().flatten().map(|(_, text)| text.0.len()).sum();
+            Room::new(Rooms::default(), "a type", place, share, size)
+        };
+        let mut rooms = ["a", "b"].map(room);
+        let mut see = |nth: usize, event| {
+            let events = rooms[nth].take(event, |namespace, name| kept.find(nth, namespace, name));
+            events.into_iter().for_each(|event| kept.take(nth, event));
+        };
+        for event in [Event::Init, Event::InitApply(secret("a", "large", 4_000)), Event::InitDone] {
+            see(0, event);
+        }
+        see(0, Event::Apply(secret("a", "small", 1_000)));
+        for event in [Event::Init, Event::InitApply(secret("b", "large", 4_000)), Event::InitDone] {
+            see(1, event);
+        }
+        let names: Vec<String> =
+            all(&cache).iter().map(|secret| format!("{}/{}", place_of(secret.as_ref()), secret.name_any())).collect();
+        assert_eq!(names, ["a/small", "b/large"]);
     }
 }

@@ -23,13 +23,15 @@ use crate::observed::Observed;
 use crate::observed::issuers::{owner, publisher, trust_secret_name};
 use crate::observed::kept_lists::{Share, entries, read, secret_of};
 use crate::observed::references::target;
+use crate::observed::revocation_lists::Counting;
 use crate::wrong::{self, Variant::ListsNotKept};
 
-/// How long to wait before what could not be written is tried again, and between any two looks.
+/// How long to wait before what could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
-const BETWEEN: Duration = Duration::from_millis(200);
-/// How many times as long as a look took nothing is done after it.
+/// The rest after a look: this many times as long as it took, within these bounds. Somebody may change trust Secrets without end.
 const RESTS: u32 = 9;
+const SHORTEST_REST: Duration = Duration::from_millis(200);
+const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// Keeps lists whenever something has changed. Never returns.
 pub async fn keep(all: &Controllers) {
@@ -38,20 +40,21 @@ pub async fn keep(all: &Controllers) {
     let mut there = BTreeMap::new();
     loop {
         let began = monotonic();
-        let found = Found::of(all, &mut known);
-        let took = monotonic() - began;
-        let done = match wrong::is(ListsNotKept) {
-            true => Ok(Ok(BTreeSet::new())),
-            // A panic stops nothing else, and it is tried again.
-            false => AssertUnwindSafe(keep_all(observed, &found)).catch_unwind().await,
+        // A panic stops nothing else, and it is tried again.
+        let look = async {
+            let found = Found::of(all, &mut known);
+            let done = if wrong::is(ListsNotKept) { Ok(BTreeSet::new()) } else { keep_all(observed, &found).await };
+            (found, done.map_err(|error| error.to_string()))
         };
-        let done = done.map_err(|_| "a panic".to_owned()).and_then(|done| done.map_err(|error| error.to_string()));
+        let looked = AssertUnwindSafe(look).catch_unwind().await;
+        let (found, done) = looked.unwrap_or_else(|_| (Found::default(), Err("a panic".to_owned())));
         // A License that does not name the Secret shows it too if a list is gone or older than before.
         let is_older = |(signer, before): &(&String, &u64)| found.there.get(*signer).is_none_or(|now| now < before);
         let older = there.iter().filter(is_older).map(|(signer, _)| signer);
         let differs = done.iter().flatten();
         found.look_again(all, older.chain(differs).collect());
         there = found.there;
+        let took = monotonic() - began;
         match done {
             Ok(_) => observed.kept_lists.changed.notified().await,
             Err(error) => {
@@ -59,8 +62,7 @@ pub async fn keep(all: &Controllers) {
                 tokio::time::sleep(jittered(AGAIN)).await;
             }
         }
-        // Somebody may change trust Secrets without end.
-        tokio::time::sleep(BETWEEN.max(took * RESTS)).await;
+        tokio::time::sleep((took * RESTS).clamp(SHORTEST_REST, LONGEST_REST)).await;
     }
 }
 
@@ -92,7 +94,7 @@ async fn keep_all(observed: &Observed, found: &Found) -> Result<BTreeSet<String>
 struct Found {
     shares: BTreeMap<Share, Kept>,
     /// For whom the lists of each trusted signer are kept.
-    sharing: BTreeMap<String, Vec<Share>>,
+    sharing: BTreeMap<String, BTreeSet<Share>>,
     /// The version of the newest list of each signer.
     there: BTreeMap<String, u64>,
 }
@@ -117,7 +119,7 @@ impl Found {
     fn of(controllers: &Controllers, known: &mut HashMap<String, Known>) -> Self {
         let observed = &controllers.with.observed;
         let mut read = HashMap::new();
-        let mut sharing: BTreeMap<String, Vec<Share>> = BTreeMap::new();
+        let mut sharing: BTreeMap<String, BTreeSet<Share>> = BTreeMap::new();
         let mut keys = HashMap::new();
         for secret in observed.trusts.state().iter().filter(|secret| is_trusted(controllers, secret)) {
             let uid = secret.uid().unwrap_or_default();
@@ -128,7 +130,7 @@ impl Found {
                     true => Share::Pinned { signer: signer.clone() },
                     false => Share::Namespace(secret.namespace().unwrap_or_default()),
                 };
-                sharing.entry(signer.clone()).or_default().push(share);
+                sharing.entry(signer.clone()).or_default().insert(share);
                 keys.insert(signer.clone(), *key);
             }
             read.insert(uid, now);
@@ -136,11 +138,15 @@ impl Found {
         *known = read;
         let mut found = Found::default();
         for (signer, shares) in &sharing {
-            let lists = observed.revocation_lists.of(signer).into_iter();
-            for (list, places) in lists.filter_map(|(list, places)| Some((list.genuine(&keys[signer]).ok()?, places))) {
+            let trusting: BTreeSet<&str> = shares.iter().filter_map(Share::namespace).collect();
+            let is_pinned = trusting.len() < shares.len();
+            for Counting { list, namespaces } in observed.revocation_lists.of(signer, &keys[signer]) {
                 let newest = found.there.entry(signer.clone()).or_default();
                 *newest = list.version.max(*newest);
-                for share in shares.iter().filter(|share| is_for(share, shares, &places)) {
+                // A list in a namespace that does not trust its signer is kept for all that do.
+                let is_foreign = !is_pinned && namespaces.iter().any(|place| !trusting.contains(place.as_str()));
+                let is_for = |share: &&Share| share.namespace().is_none_or(|namespace| namespaces.contains(namespace));
+                for share in shares.iter().filter(|share| is_foreign || is_for(share)) {
                     let kept = found.shares.entry(share.clone()).or_default();
                     kept.entry(signer.clone()).or_default().unite(&list);
                 }
@@ -169,14 +175,6 @@ impl Found {
     }
 }
 
-/// Whether a list that these namespaces hold is kept in a share of its signer. One that no namespace holds which trusts its
-/// signer is kept for all that do.
-fn is_for(share: &Share, shares: &[Share], places: &BTreeSet<String>) -> bool {
-    let holds = |share: &Share| share.namespace().is_none_or(|namespace| places.contains(namespace));
-    let is_trusted_at = |place: &String| shares.iter().any(|share| share.namespace().is_none_or(|of| of == place));
-    holds(share) || !places.iter().all(is_trusted_at)
-}
-
 /// Whether anybody is to trust the keys in this Secret: the installation pins them, the operator publishes them for an
 /// issuer, or a License names them.
 fn is_trusted(controllers: &Controllers, secret: &Secret) -> bool {
@@ -190,6 +188,6 @@ fn is_trusted(controllers: &Controllers, secret: &Secret) -> bool {
         own.is_ours(secret)
     });
     let named = target("Secret", &namespace, &name);
-    let is_named = || !controllers.licenses.kind.references.of(&named).is_empty();
+    let is_named = || controllers.licenses.kind.references.has(&named);
     observed.pins(secret) || published || (observed.trust_from_licenses == TrustFromLicenses::Allow && is_named())
 }

@@ -2,7 +2,7 @@
 
 use futures::stream::{self, Stream};
 use kube::runtime::reflector::{Lookup, ObjectRef};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -25,7 +25,7 @@ struct State<K: Lookup<DynamicType = ()>> {
     waiting: HashMap<Option<String>, VecDeque<ObjectRef<K>>>,
     /// The namespaces in which something waits.
     turns: VecDeque<Option<String>>,
-    known: std::collections::HashSet<ObjectRef<K>>,
+    known: HashSet<ObjectRef<K>>,
     closed: bool,
 }
 

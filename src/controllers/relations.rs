@@ -84,13 +84,13 @@ fn secret(all: &Controllers, secret: &Secret) {
 fn trust_secret(all: &Controllers, trust: &Secret) {
     let (observed, licenses) = (&all.with.observed, &all.licenses.kind);
     let (namespace, name) = (trust.namespace().unwrap_or_default(), trust.name_any());
+    if namespace == observed.namespace && observed.pins.note(&observed.trusts, &namespace, &name) {
+        licenses.look_at_all();
+    }
     for license in observed.note_list(&namespace, &name) {
         licenses.queue.add(ObjectRef::new(&license.name).within(&license.namespace));
     }
     observed.kept_lists.changed.notify_one();
-    if namespace == observed.namespace && observed.pins.note(&observed.trusts, &namespace, &name) {
-        licenses.look_at_all();
-    }
     for license in observed.trusting.of(&target("Secret", &namespace, &name)) {
         licenses.queue.add(license);
     }

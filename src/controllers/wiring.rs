@@ -6,6 +6,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 use super::kept_lists;
 use super::kinds::{Controllers, Kinds, Whose};
@@ -24,9 +25,10 @@ use crate::observed::issuers::Issuers;
 /// How often the operator checks whether the clocks agree.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(10);
 
-/// What is kept of the Secrets of each type in a namespace, in bytes: thousands of keys, and each list that counts of a
-/// signer at its largest.
+/// What is kept of the Secrets of each type in a namespace, in bytes: thousands of keys; of trust, thousands of key sets or three
+/// of the largest lists, which take several times as much once they are read.
 const SHARE: usize = 16 << 20;
+const SHARE_OF_TRUST: usize = 4 << 20;
 const SHARE_OF_ISSUERS: usize = 4 << 20;
 
 /// What an operator looks at, and whom it believes.
@@ -63,7 +65,7 @@ impl Caches {
         let secrets = SecretCaches { client, own_namespace: namespace, rooms: &rooms };
         let (keys, watch_keys) = secrets.of(secret_type::LICENSE, &whose.customer, SHARE);
         // What the installation pins is in the operator's own namespace.
-        let (trusts, watch_trusts) = secrets.of(secret_type::TRUST, &whose.customer.and(namespace), SHARE);
+        let (trusts, watch_trusts) = secrets.of(secret_type::TRUST, &whose.customer.and(namespace), SHARE_OF_TRUST);
         let (issuers, watch_issuers) = secrets.of(secret_type::ISSUER, &whose.vendor, SHARE_OF_ISSUERS);
         let (issued, watch_issued) = secrets.of(secret_type::ISSUED, &whose.vendor, SHARE);
         // Only those in its own namespace: anybody can make a Secret of that type elsewhere.
@@ -145,12 +147,15 @@ impl Wiring {
     /// Works until `close`, and returns once the work under way is done.
     pub async fn run_controllers(self) {
         let work = join_all(self.0.each().into_iter().map(|kind| kind.run()));
+        // On a task of its own: it reads all lists, while controllers work and show that they do.
+        let mut keeps = JoinSet::new();
+        let all = self.0.clone();
+        keeps.spawn(async move { kept_lists::keep(&all).await });
         tokio::select! {
             biased;
             _ = work => {}
             () = self.watch_clock() => {}
             () = self.0.licenses.controller.watch_desk() => {}
-            () = kept_lists::keep(&self.0) => {}
         }
     }
 

@@ -15,7 +15,7 @@ use super::keyrings::Keyrings;
 use super::namespaces::{self, NamespaceMeta};
 use super::pins::{Pins, pinned_product};
 use super::references::{References, reference_to};
-use super::revocation_lists::{List, RevocationLists};
+use super::revocation_lists::RevocationLists;
 use super::trust::{Built, BuiltTrust};
 use super::verified::Verified;
 use crate::api::allowed_namespaces::{Labels, admits};
@@ -136,17 +136,17 @@ impl Observed {
 
     /// Takes note of all trust Secrets in the cache.
     pub fn note_trusts(&self) {
-        self.revocation_lists.note_all(&self.trusts);
         self.pins.note_all(&self.trusts, &self.namespace);
+        self.revocation_lists.note_all(&self.trusts);
         self.built_trust.forget();
     }
 
     /// Takes note of what the cache has of a trust Secret now. Returns the Licenses that lists of revoked keys concern which
     /// came or went with it.
     pub fn note_list(&self, namespace: &str, name: &str) -> BTreeSet<LicenseName> {
-        let changed = self.revocation_lists.note(&self.trusts, namespace, name);
-        let concerned = |list: &Arc<List>| self.built_trust.concerned(list, &self.revocation_lists, &self.kept_lists);
-        changed.iter().flat_map(concerned).collect()
+        let signers = self.revocation_lists.note(&self.trusts, namespace, name);
+        let concerned = |signer| self.built_trust.concerned(signer, &self.revocation_lists, &self.kept_lists);
+        signers.iter().flat_map(|signer| concerned(signer)).collect()
     }
 
     /// The trust that these Secrets state for a License, with all that is known to be revoked, and what is wrong with them.
@@ -154,11 +154,17 @@ impl Observed {
         self.built_trust.of(license, secrets, &self.revocation_lists, &self.kept_lists)
     }
 
+    /// Takes note of the issuers that a License may trust, before it is read: then it is looked at again if one comes, changes
+    /// or goes.
+    pub fn note_issuers(&self, license: &License) {
+        let named = self.contract_issuers.of(license);
+        self.trusting.set(reference_to(license), named.targets().collect());
+    }
+
     /// Forgets whom a License trusts that is gone.
-    pub fn forget_trust_of(&self, license: &License) {
-        self.built_trust
-            .forget_license(&LicenseName::new(&license.namespace().unwrap_or_default(), &license.name_any()));
-        self.trusting.set(reference_to(license), Vec::new());
+    pub fn forget_trust_of(&self, license: &LicenseName) {
+        self.built_trust.forget_license(license);
+        self.trusting.set(ObjectRef::new(&license.name).within(&license.namespace), Vec::new());
     }
 
     /// Whether a Secret is in the operator's namespace and pins the trust of a product.

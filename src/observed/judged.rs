@@ -75,6 +75,9 @@ impl Observed {
         // If it was deleted meanwhile, its claims were taken back before this one.
         if self.with_license(name, |license| license.uid()).flatten().as_deref() != Some(&judged.uid) {
             self.holdings.note_gone(&judged.uid);
+            if !self.has_license(name) {
+                self.forget_trust_of(name);
+            }
             return None;
         }
         Some(judged)

@@ -7,7 +7,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::caches::Observed;
-use super::references::reference_to;
 use crate::api::license::{IssuerStatus, KeySource};
 use crate::api::{License, secret_type};
 use crate::cluster::client::CallError;
@@ -96,8 +95,6 @@ impl Reading {
         let (says, unused) = who_says(!pins.is_empty(), own.is_some(), observed.trust_from_licenses);
         (self.says, self.own_trust_unused) = (says, unused);
         let named = observed.contract_issuers.of(license);
-        // It is looked at again if any of them comes, changes or goes.
-        observed.trusting.set(reference_to(license), named.targets().collect());
         let (issuers, published) = named.published(&observed.trusts).into_iter().unzip();
         self.issuers = issuers;
         let chosen = match says {

@@ -53,6 +53,11 @@ where
         both.to.get(object).cloned().unwrap_or_default()
     }
 
+    /// Whether any object refers to `target`.
+    pub fn has(&self, target: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).from.contains_key(target)
+    }
+
     /// The objects that refer to `target`, in the order of their names.
     pub fn of(&self, target: &str) -> Vec<ObjectRef<K>> {
         let both = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,11 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::cluster::secrets;
 use crate::domain::license::refusal::Refusal;
-use crate::domain::license::trust::{Revocations, Trust, claimed_signer, read_revocations};
-
-/// The most lists of a signer that are read in a namespace, the first by the names of their Secrets. Anybody can claim that a
-/// list is of that signer.
-const MOST_OF_A_SIGNER: usize = 16;
+use crate::domain::license::trust::{MAX_LISTS, Revocations, Trust, claimed_signer, read_revocations};
 
 /// The lists of all trust Secrets.
 #[derive(Default)]
@@ -27,15 +23,19 @@ type Hash = [u8; 32];
 struct State {
     /// By the namespace and the name of the Secret.
     in_secrets: BTreeMap<(String, String), There>,
-    by_text: HashMap<Hash, Held>,
     by_signer: HashMap<String, OfSigner>,
 }
 
-/// By namespace and the name of the Secret.
-type OfSigner = BTreeMap<String, BTreeMap<String, Arc<List>>>;
+/// The lists that say they are of one signer.
+#[derive(Default)]
+struct OfSigner {
+    /// Those that are not known to be forged, by their text.
+    by_text: BTreeMap<Hash, Held>,
+    /// Those that counted when it was last asked what has changed.
+    counted: Vec<Arc<Revocations>>,
+}
 
 /// The list in one version of a Secret; `None` if there is none, or if it cannot be told who signed it.
-#[derive(Clone)]
 struct There {
     version: Version,
     list: Option<Arc<List>>,
@@ -44,10 +44,16 @@ struct There {
 /// The UID and the resource version of a Secret.
 type Version = (Option<String>, Option<String>);
 
-/// A list, and how many Secrets hold it.
+/// A list, and the number of Secrets in each namespace that hold it.
 struct Held {
     list: Arc<List>,
-    count: usize,
+    places: BTreeMap<String, usize>,
+}
+
+/// A genuine list, and the namespaces that hold it.
+pub struct Counting {
+    pub list: Arc<Revocations>,
+    pub namespaces: BTreeSet<String>,
 }
 
 /// A list, which is verified once somebody trusts its signer.
@@ -75,23 +81,30 @@ impl List {
     /// What it says, if its signer, whose key this is, has signed it.
     pub fn genuine(&self, key: &VerifyingKey) -> Result<Arc<Revocations>, Refusal> {
         let read = || {
-            let text = std::mem::take(&mut *self.text.lock().unwrap_or_else(PoisonError::into_inner));
-            read_revocations(&text, &Trust::new([*key])).map(Arc::new)
+            let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+            let list = read_revocations(&text, &Trust::new([*key])).map(Arc::new);
+            *text = Vec::new();
+            list
         };
         self.verified.get_or_init(read).clone()
+    }
+
+    /// What it says, if it is known to be genuine.
+    fn known(&self) -> Option<&Arc<Revocations>> {
+        self.verified.get()?.as_ref().ok()
     }
 }
 
 impl RevocationLists {
-    /// Takes note of what a cache has of that name now. Returns the list that is nowhere any more, and the one that is new.
-    pub fn note(&self, trusts: &Store<Secret>, namespace: &str, name: &str) -> Vec<Arc<List>> {
+    /// Takes note of what a cache has of that name now. Returns the signers of a list that was there or is new.
+    pub fn note(&self, trusts: &Store<Secret>, namespace: &str, name: &str) -> BTreeSet<String> {
         let key = (namespace.to_owned(), name.to_owned());
         loop {
             let secret = secrets::find(trusts, namespace, name);
             let version = |secret: &Arc<Secret>| (secret.uid(), secret.resource_version());
             let now = secret.as_ref().map(version);
             if self.lock().in_secrets.get(&key).map(|there| &there.version) == now.as_ref() {
-                return Vec::new();
+                return BTreeSet::new();
             }
             // A text of 1 MiB takes a while.
             let list = secret.as_ref().and_then(|secret| List::of(text_of(secret)?));
@@ -112,19 +125,42 @@ impl RevocationLists {
         for (namespace, name) in all {
             self.note(trusts, &namespace, &name);
         }
+        self.lock().by_signer.values_mut().for_each(|of_signer| of_signer.counted.clear());
     }
 
-    /// The lists that say they are of that signer, each with the namespaces that hold it.
-    pub fn of(&self, signer: &str) -> Vec<(Arc<List>, BTreeSet<String>)> {
-        let state = self.lock();
-        let mut lists: BTreeMap<Hash, (Arc<List>, BTreeSet<String>)> = BTreeMap::new();
-        for (namespace, by_name) in state.by_signer.get(signer).into_iter().flatten() {
-            for list in by_name.values().take(MOST_OF_A_SIGNER) {
-                let (_, places) = lists.entry(list.hash).or_insert_with(|| (list.clone(), BTreeSet::new()));
-                places.insert(namespace.clone());
+    /// The lists that count of a signer, whose key this is: the newest that it has signed.
+    pub fn of(&self, signer: &str, key: &VerifyingKey) -> Vec<Counting> {
+        self.verify(signer, key);
+        let mut state = self.lock();
+        let Some(of_signer) = state.by_signer.get_mut(signer) else { return Vec::new() };
+        let counting = of_signer.counting().into_iter();
+        counting
+            .map(|(list, held)| Counting { list: list.clone(), namespaces: held.places.keys().cloned().collect() })
+            .collect()
+    }
+
+    /// The lists that counted of a signer when this was asked last, and those that count now.
+    pub fn recount(&self, signer: &str, key: &VerifyingKey) -> (Vec<Arc<Revocations>>, Vec<Arc<Revocations>>) {
+        self.verify(signer, key);
+        let mut state = self.lock();
+        let Some(of_signer) = state.by_signer.get_mut(signer) else { return Default::default() };
+        let now: Vec<_> = of_signer.counting().into_iter().map(|(list, _)| list.clone()).collect();
+        let before = std::mem::replace(&mut of_signer.counted, now.clone());
+        if of_signer.by_text.is_empty() {
+            state.by_signer.remove(signer);
+        }
+        (before, now)
+    }
+
+    /// Forgets which lists counted of a signer whom nobody trusts.
+    pub fn forget_count(&self, signer: &str) {
+        let mut state = self.lock();
+        if let Some(of_signer) = state.by_signer.get_mut(signer) {
+            of_signer.counted.clear();
+            if of_signer.by_text.is_empty() {
+                state.by_signer.remove(signer);
             }
         }
-        lists.into_values().collect()
     }
 
     /// The list in this version of a Secret, if it is known.
@@ -135,54 +171,85 @@ impl RevocationLists {
         (there.version == (secret.uid(), secret.resource_version())).then(|| there.list.clone())?
     }
 
+    /// Verifies the lists of a signer that were not yet, and drops those that it has not signed: anybody can make them.
+    fn verify(&self, signer: &str, key: &VerifyingKey) {
+        let unverified: Vec<Arc<List>> = {
+            let state = self.lock();
+            let held = state.by_signer.get(signer).into_iter().flat_map(|of_signer| of_signer.by_text.values());
+            held.map(|held| &held.list).filter(|list| list.verified.get().is_none()).cloned().collect()
+        };
+        let forged: Vec<Hash> =
+            unverified.iter().filter(|list| list.genuine(key).is_err()).map(|list| list.hash).collect();
+        let mut state = self.lock();
+        if let Some(of_signer) = state.by_signer.get_mut(signer) {
+            forged.iter().for_each(|hash| drop(of_signer.by_text.remove(hash)));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl OfSigner {
+    /// The newest lists that are known to be genuine.
+    fn counting(&self) -> Vec<(&Arc<Revocations>, &Held)> {
+        let genuine = self.by_text.values().filter_map(|held| Some((held.list.known()?, held)));
+        let mut genuine: Vec<_> = genuine.collect();
+        genuine.sort_by_key(|(list, held)| (std::cmp::Reverse(list.age()), held.list.hash));
+        genuine.truncate(MAX_LISTS);
+        genuine
+    }
+}
+
 impl State {
-    /// Sets what a Secret holds. Returns the list that is nowhere any more, and the one that is new.
-    fn set(&mut self, key: (String, String), now: Option<(Version, Option<List>)>) -> Vec<Arc<List>> {
-        let mut changed = Vec::new();
-        // The new one is added first, so that a list that stays is neither.
-        let there = now.map(|(version, list)| There { version, list: list.map(|list| self.hold(list, &mut changed)) });
-        if let Some(list) = self.in_secrets.remove(&key).and_then(|before| before.list) {
-            let of_signer = self.by_signer.entry(list.signer.clone()).or_default();
-            if let Some(by_name) = of_signer.get_mut(&key.0) {
-                by_name.remove(&key.1);
-            }
-            of_signer.retain(|_, by_name| !by_name.is_empty());
-            if of_signer.is_empty() {
-                self.by_signer.remove(&list.signer);
-            }
-            self.release(list, &mut changed);
-        }
-        if let Some(there) = there {
-            if let Some(list) = &there.list {
-                let of_signer = self.by_signer.entry(list.signer.clone()).or_default();
-                of_signer.entry(key.0.clone()).or_default().insert(key.1.clone(), list.clone());
-            }
-            self.in_secrets.insert(key, there);
-        }
-        changed
-    }
-
-    fn hold(&mut self, list: List, changed: &mut Vec<Arc<List>>) -> Arc<List> {
-        let held = self.by_text.entry(list.hash).or_insert_with(|| {
-            let list = Arc::new(list);
-            changed.push(list.clone());
-            Held { list, count: 0 }
+    /// Sets what a Secret holds. Returns the signers of the lists that it held or holds, unless the list is the same.
+    fn set(&mut self, key: (String, String), now: Option<(Version, Option<List>)>) -> BTreeSet<String> {
+        let before = self.in_secrets.remove(&key).and_then(|before| before.list);
+        let now = now.map(|(version, list)| {
+            // A list that stays is not verified again.
+            let same = before.clone().filter(|before| list.as_ref().is_some_and(|list| list.hash == before.hash));
+            There { version, list: same.or_else(|| list.map(|list| self.known(list))) }
         });
-        held.count += 1;
-        held.list.clone()
+        let list = now.as_ref().and_then(|there| there.list.clone());
+        if let Some(there) = now {
+            self.in_secrets.insert(key.clone(), there);
+        }
+        if before.as_ref().map(|before| before.hash) == list.as_ref().map(|list| list.hash) {
+            return BTreeSet::new();
+        }
+        before.iter().for_each(|before| self.release(before, &key.0));
+        list.iter().for_each(|list| self.hold(list, &key.0));
+        before.iter().chain(&list).map(|list| list.signer.clone()).collect()
     }
 
-    fn release(&mut self, list: Arc<List>, changed: &mut Vec<Arc<List>>) {
-        let Some(held) = self.by_text.get_mut(&list.hash) else { return };
-        held.count -= 1;
-        if held.count == 0 {
-            self.by_text.remove(&list.hash);
-            changed.push(list);
+    /// The list of the same text that is there already, or this one.
+    fn known(&self, list: List) -> Arc<List> {
+        let held = self.by_signer.get(&list.signer).and_then(|of_signer| of_signer.by_text.get(&list.hash));
+        held.map_or_else(|| Arc::new(list), |held| held.list.clone())
+    }
+
+    fn hold(&mut self, list: &Arc<List>, namespace: &str) {
+        let of_signer = self.by_signer.entry(list.signer.clone()).or_default();
+        let new = || Held { list: list.clone(), places: BTreeMap::new() };
+        let held = of_signer.by_text.entry(list.hash).or_insert_with(new);
+        *held.places.entry(namespace.to_owned()).or_default() += 1;
+    }
+
+    fn release(&mut self, list: &Arc<List>, namespace: &str) {
+        let Some(of_signer) = self.by_signer.get_mut(&list.signer) else { return };
+        let Some(held) = of_signer.by_text.get_mut(&list.hash) else { return };
+        if let Some(count) = held.places.get_mut(namespace) {
+            *count -= 1;
+            if *count == 0 {
+                held.places.remove(namespace);
+            }
+        }
+        if held.places.is_empty() {
+            of_signer.by_text.remove(&list.hash);
+        }
+        if of_signer.by_text.is_empty() && of_signer.counted.is_empty() {
+            self.by_signer.remove(&list.signer);
         }
     }
 }
@@ -228,16 +295,18 @@ mod tests {
             World { cache, writer, lists: RevocationLists::default() }
         }
 
-        /// The versions of the lists that came or went.
-        fn see(&mut self, event: Event<Secret>) -> Vec<u64> {
+        /// Returns the versions of the lists that counted before, and those that count now.
+        fn see(&mut self, event: Event<Secret>) -> (Vec<u64>, Vec<u64>) {
             let (Event::Apply(secret) | Event::Delete(secret)) = &event else { panic!("a change") };
             let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
             self.writer.apply_watcher_event(&event);
-            versions(self.lists.note(&self.cache, &namespace, &name).iter())
+            self.lists.note(&self.cache, &namespace, &name);
+            let (before, now) = self.lists.recount(&signer(), &SigningKey::from_bytes(&KEY).verifying_key());
+            (versions(before), versions(now))
         }
 
-        fn all(&self) -> Vec<u64> {
-            versions(self.lists.of(&signer()).iter().map(|(list, _)| list))
+        fn all(&self) -> Vec<Counting> {
+            self.lists.of(&signer(), &SigningKey::from_bytes(&KEY).verifying_key())
         }
     }
 
@@ -245,32 +314,41 @@ mod tests {
         thumbprint(&SigningKey::from_bytes(&KEY).verifying_key())
     }
 
-    fn versions<'l>(lists: impl Iterator<Item = &'l Arc<List>>) -> Vec<u64> {
-        let key = SigningKey::from_bytes(&KEY).verifying_key();
-        let mut versions: Vec<u64> = lists.map(|list| list.genuine(&key).map_or(0, |list| list.version)).collect();
-        versions.sort_unstable();
-        versions
+    fn versions(lists: Vec<Arc<Revocations>>) -> Vec<u64> {
+        lists.iter().map(|list| list.version).collect()
     }
 
     /// The attack: copies of one list in many Secrets. Each had a copy of all its serials, and each change concerned everybody.
     #[test]
     fn a_list_comes_with_the_first_secret_that_holds_it_and_goes_with_the_last() {
         let mut world = World::new();
-        assert_eq!(world.see(Event::Apply(secret("a", "1", "1", &list(1)))), [1]);
-        assert!(world.see(Event::Apply(secret("b", "2", "1", &list(1)))).is_empty(), "a copy says nothing new");
-        assert!(
-            world.see(Event::Apply(secret("b", "2", "2", &list(1)))).is_empty(),
-            "nor a Secret that was written again"
+        assert_eq!(world.see(Event::Apply(secret("a", "1", "1", &list(1)))), (vec![], vec![1]));
+        assert_eq!(world.see(Event::Apply(secret("b", "2", "1", &list(1)))), (vec![1], vec![1]));
+        assert_eq!(
+            world.see(Event::Apply(secret("b", "2", "2", &list(1)))),
+            (vec![1], vec![1]),
+            "it was written again"
         );
-        let found = world.lists.of(&signer());
+        let found = world.all();
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].1, ["a", "b"].map(str::to_owned).into());
-        assert_eq!(world.see(Event::Apply(secret("a", "1", "2", &list(2)))), [2]);
-        assert_eq!(world.see(Event::Apply(secret("b", "2", "3", &list(2)))), [1], "it is nowhere any more");
-        assert!(world.see(Event::Delete(secret("a", "1", "2", &list(2)))).is_empty());
-        assert_eq!(world.see(Event::Delete(secret("b", "2", "3", &list(2)))), [2]);
+        assert_eq!(found[0].namespaces, ["a", "b"].map(str::to_owned).into());
+        assert_eq!(world.see(Event::Apply(secret("a", "1", "2", &list(2)))), (vec![1], vec![2, 1]));
+        assert_eq!(world.see(Event::Apply(secret("b", "2", "3", &list(2)))), (vec![2, 1], vec![2]));
+        assert_eq!(world.see(Event::Delete(secret("a", "1", "2", &list(2)))), (vec![2], vec![2]));
+        assert_eq!(world.see(Event::Delete(secret("b", "2", "3", &list(2)))), (vec![2], vec![]));
         let state = world.lists.lock();
-        assert!(state.in_secrets.is_empty() && state.by_text.is_empty() && state.by_signer.is_empty());
+        assert!(state.in_secrets.is_empty() && state.by_signer.is_empty());
+    }
+
+    #[test]
+    fn what_changed_while_nobody_trusted_the_signer_is_told_to_the_next_who_does() {
+        let mut world = World::new();
+        let there = secret("a", "1", "1", &list(1));
+        world.see(Event::Apply(there.clone()));
+        world.writer.apply_watcher_event(&Event::Delete(there.clone()));
+        world.lists.note(&world.cache, "a", "1");
+        world.lists.forget_count(&signer());
+        assert_eq!(world.see(Event::Apply(there)), (vec![], vec![1]));
     }
 
     #[test]
@@ -281,34 +359,32 @@ mod tests {
             world.writer.apply_watcher_event(&event);
         }
         world.lists.note_all(&world.cache);
-        assert_eq!(world.all(), [2]);
+        assert_eq!(world.all().iter().map(|counting| counting.list.version).collect::<Vec<_>>(), [2]);
         let there = secret("a", "new", "1", &list(2));
         assert!(world.lists.in_secret(&there).is_some());
         assert!(world.lists.in_secret(&secret("a", "new", "2", &list(3))).is_none(), "that version was not noted");
     }
 
-    /// The attack: thousands of lists in the name of somebody's vendor.
+    /// The attack: lists in the name of somebody's vendor, and old ones of that vendor, so that the newest is not read.
     #[test]
-    fn of_a_namespace_a_few_lists_of_a_signer_are_read_and_of_another_all_the_same() {
+    fn neither_forged_nor_older_lists_keep_out_the_newest() {
+        let mut forged = list(2_000);
+        forged.truncate(forged.len() - 8);
         let mut world = World::new();
         for n in 0..100 {
-            world.see(Event::Apply(secret("intruder", &format!("{n:03}"), "1", &list(n))));
+            world.see(Event::Apply(secret("intruder", &format!("forged-{n:03}"), "1", &format!("{forged}{n:08}"))));
+            world.see(Event::Apply(secret("intruder", &format!("old-{n:03}"), "1", &list(n))));
         }
-        world.see(Event::Apply(secret("vendor", "trust", "1", &list(1_000))));
-        let mut expected: Vec<u64> = (0..16).collect();
-        expected.push(1_000);
-        assert_eq!(world.all(), expected);
-    }
-
-    #[test]
-    fn a_list_that_its_signer_has_not_signed_is_refused() {
-        let key = SigningKey::from_bytes(&KEY);
-        let mut forged = list(1);
-        forged.truncate(forged.len() - 8);
-        forged.push_str("AAAAAAAA");
-        let mut world = World::new();
-        world.see(Event::Apply(secret("a", "1", "1", &forged)));
-        let found = world.lists.of(&signer());
-        assert_eq!(found[0].0.genuine(&key.verifying_key()).err(), Some(Refusal::BadSignature));
+        let (before, now) = world.see(Event::Apply(secret("vendor", "trust", "1", &list(1_000))));
+        let newest: Vec<u64> = (84..100).rev().collect();
+        assert_eq!(before, newest);
+        assert_eq!(now, [&[1_000], &newest[..15]].concat());
+        assert_eq!(world.lists.lock().by_signer[&signer()].by_text.len(), 101, "forged lists are dropped");
+        let (_, now) = world.see(Event::Delete(secret("vendor", "trust", "1", &list(1_000))));
+        assert_eq!(now, newest);
+        let there = secret("intruder", "forged-000", "1", &format!("{forged}{:08}", 0));
+        let there = world.lists.in_secret(&there).expect("it is known");
+        let key = SigningKey::from_bytes(&KEY).verifying_key();
+        assert_eq!(there.genuine(&key).err(), Some(Refusal::BadSignature));
     }
 }

@@ -6,11 +6,12 @@
 use ed25519_dalek::VerifyingKey;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use std::collections::{BTreeSet, HashMap};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::kept_lists::KeptLists;
-use super::revocation_lists::{List, RevocationLists, text_of};
+use super::revocation_lists::{RevocationLists, text_of};
 use crate::domain::fault::Fault;
 use crate::domain::license::jwk::read_jwks;
 use crate::domain::license::name::LicenseName;
@@ -27,13 +28,19 @@ pub struct BuiltTrust(Mutex<State>);
 struct State {
     /// How often something was stated or dropped.
     generation: u64,
-    /// By the versions of the Secrets.
-    by_secrets: HashMap<String, Entry>,
-    /// The trust that each License had last, by those versions.
-    of: HashMap<LicenseName, String>,
+    /// By a hash of the versions of the Secrets.
+    by_secrets: HashMap<Versions, Entry>,
+    /// The trust that each License had in the last readings, the newest last. Several threads read a License, and one of them
+    /// may have begun with an older version of it.
+    of: HashMap<LicenseName, VecDeque<Versions>>,
     /// By thumbprint of a key: where that key is trusted.
-    by_signer: HashMap<String, BTreeSet<String>>,
+    by_signer: HashMap<String, BTreeSet<Versions>>,
 }
+
+type Versions = [u8; 32];
+
+/// How many readings of a License are remembered.
+const READINGS: usize = 3;
 
 /// The trust that some Secrets state, and the Licenses that have it.
 struct Entry {
@@ -80,20 +87,29 @@ impl BuiltTrust {
     }
 
     pub fn forget_license(&self, license: &LicenseName) {
-        self.lock().leave(license);
+        let mut state = self.lock();
+        for key in state.of.remove(license).unwrap_or_default() {
+            state.leave(license, &key);
+        }
     }
 
-    /// The Licenses that a list concerns which has come or gone: those that trust its signer, if it says anything that the
-    /// other lists and what is kept do not say.
-    pub fn concerned(&self, list: &List, lists: &RevocationLists, kept: &KeptLists) -> Vec<LicenseName> {
-        let Some(key) = self.key_of(&list.signer) else { return Vec::new() };
-        let Ok(says) = list.genuine(&key) else { return Vec::new() };
-        let others = lists.of(&list.signer).into_iter().filter(|(other, _)| !std::ptr::eq(&**other, list));
-        let others: Vec<Arc<Revocations>> = others.filter_map(|(other, _)| other.genuine(&key).ok()).collect();
-        match adds_to(&says, &others, kept.of(&list.signer).as_deref()) {
-            true => self.forget_signer(&list.signer),
-            false => Vec::new(),
-        }
+    /// The Licenses that a change of the lists of a signer concerns: those that trust it, if a list has come or gone that says
+    /// anything which the others do not say.
+    pub fn concerned(&self, signer: &str, lists: &RevocationLists, kept: &KeptLists) -> Vec<LicenseName> {
+        let Some(key) = self.key_of(signer) else {
+            lists.forget_count(signer);
+            return Vec::new();
+        };
+        let (before, now) = lists.recount(signer, &key);
+        let is_among = |list: &Arc<Revocations>, lists: &[Arc<Revocations>]| lists.iter().any(|l| Arc::ptr_eq(l, list));
+        let stay: Vec<_> = now.iter().filter(|list| is_among(list, &before)).cloned().collect();
+        // What is kept may have been noted after the trust was built that is to have the list, not after it had the list.
+        let has_come = now.iter().any(|list| !is_among(list, &before) && adds_to(list, &stay, None));
+        let has_gone = || {
+            let kept = kept.of(signer);
+            before.iter().any(|list| !is_among(list, &now) && adds_to(list, &now, kept.as_deref()))
+        };
+        if has_come || has_gone() { self.forget_signer(signer) } else { Vec::new() }
     }
 
     /// The key of that thumbprint, if any License trusts it.
@@ -113,10 +129,16 @@ impl BuiltTrust {
         kept: &KeptLists,
     ) -> Built {
         let name = |secret: &Arc<Secret>| format!("{:?}", (secret.uid(), secret.resource_version()));
-        let key: String = secrets.iter().map(name).collect();
-        let known = self.lock().enter(license, &key, None);
+        let key: Versions = Sha256::digest(secrets.iter().map(name).collect::<String>()).into();
+        let known = self.lock().enter(license, key, None);
         // It is known to have this trust before any list is read, so it is looked at again if one changes.
-        let entered = known.or_else(|| self.lock().enter(license, &key, Some(state(secrets))));
+        let entered = match known {
+            Some(known) => Some(known),
+            None => {
+                let stated = state(secrets);
+                self.lock().enter(license, key, Some(stated))
+            }
+        };
         let Some((stated, generation, built)) = entered else { return Built::default() };
         if let Some(built) = built {
             return built;
@@ -147,41 +169,44 @@ impl State {
     fn enter(
         &mut self,
         license: &LicenseName,
-        key: &str,
+        key: Versions,
         stated: Option<Stated>,
     ) -> Option<(Stated, u64, Option<Built>)> {
         if let Some(stated) = stated {
             for signer in stated.keys.signers() {
-                self.by_signer.entry(signer.to_owned()).or_default().insert(key.to_owned());
+                self.by_signer.entry(signer.to_owned()).or_default().insert(key);
             }
             self.generation += 1;
             let generation = self.generation;
             let entry = || Entry { stated, licenses: BTreeSet::new(), generation, built: None };
-            self.by_secrets.entry(key.to_owned()).or_insert_with(entry);
+            self.by_secrets.entry(key).or_insert_with(entry);
         }
-        if !self.by_secrets.contains_key(key) {
-            return None;
-        }
-        if self.of.get(license).is_none_or(|before| before != key) {
-            self.leave(license);
-            self.of.insert(license.clone(), key.to_owned());
-        }
-        let entry = self.by_secrets.get_mut(key)?;
+        let entry = self.by_secrets.get_mut(&key)?;
         entry.licenses.insert(license.clone());
-        Some((entry.stated.clone(), entry.generation, entry.built.clone()))
+        let entered = (entry.stated.clone(), entry.generation, entry.built.clone());
+        let readings = self.of.entry(license.clone()).or_default();
+        if readings.back() != Some(&key) {
+            readings.retain(|other| *other != key);
+            readings.push_back(key);
+        }
+        if readings.len() > READINGS
+            && let Some(oldest) = readings.pop_front()
+        {
+            self.leave(license, &oldest);
+        }
+        Some(entered)
     }
 
-    /// Forgets what a License trusts, and the trust that no other License has.
-    fn leave(&mut self, license: &LicenseName) {
-        let Some(key) = self.of.remove(license) else { return };
-        let Some(entry) = self.by_secrets.get_mut(&key) else { return };
+    /// Forgets that a License has this trust, and the trust if no other has it.
+    fn leave(&mut self, license: &LicenseName, key: &Versions) {
+        let Some(entry) = self.by_secrets.get_mut(key) else { return };
         entry.licenses.remove(license);
         if entry.licenses.is_empty()
-            && let Some(entry) = self.by_secrets.remove(&key)
+            && let Some(entry) = self.by_secrets.remove(key)
         {
             for signer in entry.stated.keys.signers() {
                 if let Some(keys) = self.by_signer.get_mut(signer) {
-                    keys.remove(&key);
+                    keys.remove(key);
                     if keys.is_empty() {
                         self.by_signer.remove(signer);
                     }
@@ -216,11 +241,7 @@ fn build(stated: &Stated, secrets: &[Arc<Secret>], lists: &RevocationLists, kept
     let mut trust = Trust::clone(&stated.keys);
     let mut faults = stated.faults.clone();
     for (signer, key) in stated.keys.signers().zip(stated.keys.keys()) {
-        for (list, _) in lists.of(signer) {
-            if let Ok(genuine) = list.genuine(key) {
-                trust.heed_genuine(signer, &genuine);
-            }
-        }
+        lists.of(signer, key).iter().for_each(|counting| trust.heed_genuine(signer, &counting.list));
     }
     for secret in secrets {
         faults.extend(heed(&mut trust, secret, lists).err().map(|refusal| {
@@ -239,4 +260,136 @@ fn heed(trust: &mut Trust, secret: &Secret, lists: &RevocationLists) -> Result<(
     let Some((key, list)) = known else { return trust.heed(text) };
     trust.heed_genuine(&list.signer, &list.genuine(&key)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::SigningKey;
+    use k8s_openapi::ByteString;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use kube::runtime::reflector;
+    use kube::runtime::reflector::store::{Store, Writer};
+    use kube::runtime::watcher::Event;
+
+    use super::*;
+    use crate::domain::license::jwk::{publish, thumbprint};
+    use crate::domain::license::trust::sign_revocations;
+
+    fn key(n: u8) -> SigningKey {
+        SigningKey::from_bytes(&[n; 32])
+    }
+
+    fn list(signer: u8, version: u64, serials: &[&str]) -> String {
+        let serials = serials.iter().map(|serial| (*serial).to_owned()).collect();
+        sign_revocations(&Revocations { version, iat: 1, exp: None, serials }, &key(signer))
+    }
+
+    fn secret(name: &str, version: &str, entry: &str, text: &str) -> Secret {
+        let some = |text: &str| Some(text.to_owned());
+        let metadata = ObjectMeta {
+            namespace: some("there"),
+            name: some(name),
+            uid: some(name),
+            resource_version: some(version),
+            ..ObjectMeta::default()
+        };
+        let data = Some([(entry.to_owned(), ByteString(text.into()))].into());
+        Secret { metadata, data, ..Secret::default() }
+    }
+
+    struct World {
+        cache: Store<Secret>,
+        writer: Writer<Secret>,
+        lists: RevocationLists,
+        kept: KeptLists,
+        trust: BuiltTrust,
+        stated: Arc<Secret>,
+    }
+
+    impl World {
+        /// Licenses may trust the first signer.
+        fn new() -> Self {
+            let (cache, writer) = reflector::store();
+            let jwks = serde_json::to_string(&publish([&key(1).verifying_key()])).expect("JSON");
+            World {
+                cache,
+                writer,
+                lists: RevocationLists::default(),
+                kept: KeptLists::default(),
+                trust: BuiltTrust::default(),
+                stated: Arc::new(secret("jwks", "1", "jwks.json", &jwks)),
+            }
+        }
+
+        fn revokes(&self, license: &LicenseName, serial: &str) -> bool {
+            self.trust.of(license, std::slice::from_ref(&self.stated), &self.lists, &self.kept).0.is_revoked(serial)
+        }
+
+        /// The Licenses that a change of a Secret concerns.
+        fn see(&mut self, event: Event<Secret>) -> Vec<LicenseName> {
+            let (Event::Apply(secret) | Event::Delete(secret)) = &event else { panic!("a change") };
+            let name = secret.name_any();
+            self.writer.apply_watcher_event(&event);
+            let signers = self.lists.note(&self.cache, "there", &name);
+            signers.iter().flat_map(|signer| self.trust.concerned(signer, &self.lists, &self.kept)).collect()
+        }
+    }
+
+    #[test]
+    fn a_list_concerns_those_who_trust_its_signer_if_it_says_anything_new() {
+        let (mut world, license) = (World::new(), LicenseName::new("there", "license"));
+        let concerned = std::slice::from_ref(&license);
+        assert!(!world.revokes(&license, "a"));
+        let with = |name: &str, version: &str, text: &str| Event::Apply(secret(name, version, "revoked.jwt", text));
+        let mut forged = list(1, 9, &["a"]);
+        forged.truncate(forged.len() - 8);
+        assert!(world.see(with("forged", "1", &forged)).is_empty());
+        assert!(world.see(with("foreign", "1", &list(2, 1, &["a"]))).is_empty());
+        assert!(!world.revokes(&license, "a"));
+        assert_eq!(world.see(with("list", "1", &list(1, 1, &["a"]))), concerned);
+        assert!(world.revokes(&license, "a"));
+        assert!(world.see(with("copy", "1", &list(1, 1, &["a"]))).is_empty(), "a copy says nothing new");
+        assert_eq!(world.see(with("list", "2", &list(1, 2, &["a", "b"]))), concerned);
+        assert!(world.revokes(&license, "b"));
+        let copy = secret("copy", "1", "revoked.jwt", &list(1, 1, &["a"]));
+        assert!(world.see(Event::Delete(copy)).is_empty(), "an older one that goes takes nothing along");
+        let newest = secret("list", "2", "revoked.jwt", &list(1, 2, &["a", "b"]));
+        assert_eq!(world.see(Event::Delete(newest)), concerned);
+        assert!(!world.revokes(&license, "b"), "nothing was kept");
+    }
+
+    #[test]
+    fn a_list_that_came_and_went_while_nobody_trusted_its_signer_concerns_the_next_who_does() {
+        let (mut world, license) = (World::new(), LicenseName::new("there", "license"));
+        let concerned = std::slice::from_ref(&license);
+        let there = secret("list", "1", "revoked.jwt", &list(1, 1, &["a"]));
+        world.revokes(&license, "a");
+        assert_eq!(world.see(Event::Apply(there.clone())), concerned);
+        world.trust.forget_license(&license);
+        assert!(world.see(Event::Delete(there.clone())).is_empty());
+        assert!(!world.revokes(&license, "a"));
+        assert_eq!(world.see(Event::Apply(there)), concerned);
+        assert!(world.revokes(&license, "a"));
+    }
+
+    /// Several threads read a License. One that began with an older version of it does not end what the newer one trusts.
+    #[test]
+    fn the_last_readings_of_a_license_are_remembered_and_nothing_of_one_that_is_gone() {
+        let (mut world, license) = (World::new(), LicenseName::new("there", "license"));
+        let concerned = std::slice::from_ref(&license);
+        world.revokes(&license, "a");
+        let older = secret("older", "1", "jwks.json", "{\"keys\": []}");
+        world.trust.of(&license, &[Arc::new(older)], &world.lists, &world.kept);
+        let there = secret("list", "1", "revoked.jwt", &list(1, 1, &["a"]));
+        assert_eq!(world.see(Event::Apply(there)), concerned);
+        for version in 0..9 {
+            let other = secret("other", &version.to_string(), "jwks.json", "{\"keys\": []}");
+            world.trust.of(&license, &[Arc::new(other)], &world.lists, &world.kept);
+        }
+        assert_eq!(world.trust.lock().by_secrets.len(), READINGS);
+        assert!(world.trust.key_of(&thumbprint(&key(1).verifying_key())).is_none(), "it trusts that signer no longer");
+        world.trust.forget_license(&license);
+        let state = world.trust.lock();
+        assert!(state.by_secrets.is_empty() && state.by_signer.is_empty() && state.of.is_empty());
+    }
 }

@@ -71,6 +71,7 @@ impl Controller for LicenseController {
         let (observed, desk) = (&self.with.observed, &self.with.desk);
         let name = LicenseName::new(&license.namespace().unwrap_or_default(), &license.name_any());
         // 1. Read the keys and the trust.
+        observed.note_issuers(license);
         let mut reading = Reading::of(license, observed);
         // 2. Have the desk look this License up before its next grant, on keys no older than these: the next step may take
         //    grants from it.
@@ -104,13 +105,14 @@ impl Controller for LicenseController {
     }
 
     fn forget(&self, license: &License) {
+        let name = LicenseName::new(&license.namespace().unwrap_or_default(), &license.name_any());
         // The desk takes the grants away from the seats before another License can have them.
         if !wrong::is(DeletedStillGrants) {
-            self.with.desk.look_again(&LicenseName::new(&license.namespace().unwrap_or_default(), &license.name_any()));
+            self.with.desk.look_again(&name);
         }
         self.metrics.forget(license);
         self.with.observed.enrolment.forget(license);
-        self.with.observed.forget_trust_of(license);
+        self.with.observed.forget_trust_of(&name);
         license.uid().iter().for_each(|uid| self.audit.forget(uid));
         for other in license.uid().iter().flat_map(|uid| self.with.observed.holdings.release(uid)) {
             self.kind.queue.add(other);

@@ -81,6 +81,11 @@ impl Issued {
         observed: &Observed,
         now: Instant,
     ) -> Result<usize, KeepError> {
+        if self.found.is_none()
+            && let Some(fault) = observed.rooms.left_out(secret_type::ISSUED, &self.namespace, &self.name)
+        {
+            return Err(KeepError::Stopped(fault));
+        }
         if self.entries.is_empty() {
             return Ok(0);
         }

@@ -82,7 +82,7 @@ impl Revocations {
     }
 
     /// Orders lists from the oldest to the newest.
-    fn age(&self) -> (u64, i64, Option<i64>) {
+    pub fn age(&self) -> (u64, i64, Option<i64>) {
         (self.version, self.iat, self.exp)
     }
 }

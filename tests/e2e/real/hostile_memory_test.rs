@@ -1,9 +1,12 @@
 //! What a tenant may try with many or large objects: the operator's memory and the seats of others.
 
+use std::collections::BTreeMap;
+
 use futures::StreamExt;
 use futures::stream;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use seatkeeper::api::License;
@@ -76,8 +79,25 @@ async fn i2_secrets_that_nobody_names_take_a_share_of_memory() {
         data: Some([("filler".to_owned(), ByteString(vec![b'x'; 1_000_000]))].into()),
         ..Secret::default()
     };
+    // A hundred times as large in memory as its texts, or with its texts where few would look.
+    let entries: BTreeMap<String, ByteString> = (0..40_000).map(|n| (n.to_string(), ByteString(Vec::new()))).collect();
+    let full = |name: String, type_: &str| Secret { data: Some(entries.clone()), ..large(name, type_) };
+    let owned = |name: String, type_: &str| {
+        let mut secret = large(name, type_);
+        let uid = "u".repeat(900_000);
+        let (api_version, kind, name) = ("v1".to_owned(), "ConfigMap".to_owned(), "owner".to_owned());
+        secret.metadata.owner_references =
+            Some(vec![OwnerReference { api_version, kind, name, uid, ..OwnerReference::default() }]);
+        secret.data = None;
+        secret
+    };
     let creating = stream::iter(0..150).map(|n| {
-        let secret = large(format!("large-{n}"), [LICENSE, TRUST, ISSUER, ISSUED][n % 4]);
+        let (name, type_) = (format!("large-{n}"), [LICENSE, TRUST, ISSUER, ISSUED][n % 4]);
+        let secret = match n % 5 {
+            0 if n > 0 => full(name, type_),
+            1 => owned(name, type_),
+            _ => large(name, type_),
+        };
         let secrets = secrets.clone();
         async move { secrets.create(&PostParams::default(), &secret).await.map(|_| ()) }
     });
