@@ -9,6 +9,9 @@ use super::failure::Failure;
 use super::files;
 use super::output::printable;
 
+/// How deeply a document may be nested, which takes stack. Objects of Kubernetes are not half as deep.
+const DEEPEST: usize = 64;
+
 /// A file of objects.
 pub struct File {
     pub path: PathBuf,
@@ -25,7 +28,8 @@ impl File {
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, Failure> {
         let failure = |message: &str| Failure::new(format!("{}: {message}", path.display()));
         let text = std::str::from_utf8(text).map_err(|_| failure("is not text in UTF-8"))?;
-        let options = serde_saphyr::options! { with_snippet: false };
+        let budget = serde_saphyr::budget! { max_depth: DEEPEST };
+        let options = serde_saphyr::options! { with_snippet: false, budget: budget };
         let trees: Vec<Spanned<Tree>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|e| {
             let line = e.location().map_or(1, |at| at.line());
             Failure::new(printable(&format!("{}:{line}: is not YAML: {e}", path.display())))
@@ -212,5 +216,21 @@ impl<'de> Visitor<'de> for TreeVisitor {
             fields.push(entry);
         }
         Ok(Tree::Map(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by fuzzing: a thousand lists in one another took more stack than a thread has.
+    #[test]
+    fn a_document_that_is_nested_too_deeply_is_refused() {
+        let read = |depth| File::parse(Path::new("a.yaml"), "- ".repeat(depth).as_bytes());
+        assert!(read(DEEPEST - 1).is_ok());
+        for depth in [DEEPEST + 1, 1_000, 100_000] {
+            let refused = read(depth).err().map(|failure| failure.message).unwrap_or_default();
+            assert!(refused.starts_with("a.yaml:1: is not YAML"), "{refused}");
+        }
     }
 }
