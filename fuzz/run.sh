@@ -32,8 +32,8 @@ build() {
   say "built in $((SECONDS - began)) s"
 }
 
-# The threads of the operator have stacks of this size.
-run() { (ulimit -s 2048 && TARGET=$1 exec "$program" -rss_limit_mb=4096 -timeout=10 "${@:2}"); }
+# Twice the stack of the operator's threads: code that libFuzzer watches needs more of it.
+run() { (ulimit -s 4096 && TARGET=$1 exec "$program" -rss_limit_mb=4096 -timeout=10 "${@:2}"); }
 
 # Runs one target for some seconds. Its log ends up in $out/TARGET, the inputs that failed in .cache/fuzz/found.
 fuzz_one() {
@@ -68,8 +68,13 @@ report() {
     [[ -n $file ]] || grep -q '^fuzzed: ' "$log" || file=none
     [[ -n $file ]] || continue
     bad=$((bad + 1))
-    grep -hE -A 3 'panicked at|^==[0-9]+== ERROR' "$log" | tail -n 8 | cut -c 1-400
-    say "FAILED: ${log##*/}; repeat it with: fuzz/run.sh repeat ${log##*/} $file"
+    if [[ $file == none ]]; then
+      tail -n 8 "$log" | cut -c 1-400
+      say "FAILED: ${log##*/} ended without a word, see above"
+    else
+      { grep -hE -A 3 'panicked at|^==[0-9]+== ERROR' "$log" || true; } | tail -n 8 | cut -c 1-400
+      say "FAILED: ${log##*/}; repeat it with: fuzz/run.sh repeat ${log##*/} $file"
+    fi
   done
   ((bad == 0)) || { say "$bad targets failed"; return 1; }
 }

@@ -31,7 +31,11 @@ pub fn run(data: &[u8]) {
             for (number, text) in heartbeats.ids.iter().enumerate() {
                 match id::read(text, taker) {
                     Some(seat) => assert_eq!(id::read(&id::of(&seat), taker), Some(seat)),
-                    None => check_said(&id::no_seat(&format!("`ids[{number}]`"))),
+                    // The first that names no seat ends the request.
+                    None => {
+                        check_said(&id::no_seat(&format!("`ids[{number}]`")));
+                        break;
+                    }
                 }
             }
         }
