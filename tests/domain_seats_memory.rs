@@ -87,7 +87,7 @@ fn a_held_seat_takes_at_most_200_bytes() {
     let staff = Roster {
         name: "staff".into(),
         standing: Standing::Own,
-        time_zone: chrono_tz::UTC,
+        time_zone: seatkeeper::domain::zone::Zone::utc(),
         entries: (0..SEATS).map(member).collect(),
     };
     let staff = Arc::new(Members::unite(&[staff]));

@@ -1,9 +1,13 @@
 //! Keys between languages: PyJWT and jose verify what we sign, and `seatkeeper verify` accepts what they sign. OpenSSL
-//! makes signing keys, reads ours, and verifies signatures independently.
+//! makes signing keys, reads ours, and verifies signatures independently. Our time zones are those of PyPI's tzdata.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use chrono::{DateTime, NaiveDate, NaiveTime, Offset, TimeZone};
+use seatkeeper::domain::contract::term::start_of_day;
+use seatkeeper::domain::zone::{Zone, release};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -182,4 +186,51 @@ fn openssl_reads_our_signing_key_and_verifies_our_signatures_by_itself() {
     std::fs::write(folder.join("signed"), format!("{signed}x")).unwrap();
     assert!(!openssl(&folder, verify).status.success());
     leave(&folder);
+}
+
+/// The zones that were compiled in before were of 2025b: since autumn 2026, midnight in Vancouver was an hour off.
+#[test]
+fn every_time_zone_changes_when_that_of_pypis_tzdata_does() {
+    let at = |year: i32| NaiveDate::from_ymd_opt(year, 1, 1).unwrap().and_time(NaiveTime::MIN).and_utc().timestamp();
+    let (first, last, step) = (at(1990), at(2045), 2 * 86_400);
+    let zones = Zone::all();
+    assert!(zones.len() > 500, "{} zones", zones.len());
+    let mut ours = String::new();
+    for zone in &zones {
+        let offset = |at: i64| {
+            let at = DateTime::from_timestamp(at, 0).unwrap().naive_utc();
+            zone.offset_from_utc_datetime(&at).fix().local_minus_utc()
+        };
+        let mut before = offset(first);
+        writeln!(ours, "{zone} {first} {before}").unwrap();
+        for at in (first..last).step_by(step) {
+            let step = i64::try_from(step).unwrap();
+            let after = offset(at + step);
+            if after != before {
+                let (mut low, mut high) = (at, at + step);
+                while high - low > 1 {
+                    let middle = i64::midpoint(low, high);
+                    if offset(middle) == after { high = middle } else { low = middle }
+                }
+                writeln!(ours, "{zone} {high} {after}").unwrap();
+                before = after;
+            }
+        }
+    }
+    let names: Vec<&str> = zones.iter().map(Zone::name).collect();
+    let mut python = Command::new(libraries().join("python/bin/python"));
+    let theirs = run(python.arg(here("zones.py")).args([first.to_string(), last.to_string()]), &names.join("\n"));
+    let theirs = text(&done(theirs));
+    let differing: Vec<(&str, &str)> =
+        ours.lines().zip(theirs.lines()).filter(|(ours, theirs)| ours != theirs).collect();
+    assert!(differing.is_empty(), "{:?}", &differing[..differing.len().min(5)]);
+    assert_eq!(ours.lines().count(), theirs.lines().count());
+    // British Columbia stays at summer time: clocks are not set back in autumn 2026.
+    let vancouver = Zone::named("America/Vancouver").unwrap();
+    assert_eq!(
+        start_of_day(NaiveDate::from_ymd_opt(2026, 12, 1).unwrap(), &vancouver).to_rfc3339(),
+        "2026-12-01T07:00:00+00:00"
+    );
+    let said = done(run(Command::new(env!("CARGO_BIN_EXE_seatkeeper")).arg("--version"), ""));
+    assert!(text(&said).contains(&format!("(time zones {})", release())), "{}", text(&said));
 }

@@ -2,7 +2,6 @@
 //! them.
 
 use chrono::NaiveDate;
-use chrono_tz::Tz;
 use std::collections::BTreeSet;
 
 use super::plan::{Approval, Eligibility, NoticeForm, OnDemoAction, PlanPool, PlanSpec};
@@ -13,6 +12,7 @@ use crate::domain::fault::Fault;
 use crate::domain::license::key::{Holder, Lifetime, OnDemo};
 use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
 use crate::domain::reason::Reason;
+use crate::domain::zone::Zone;
 
 /// The most terms whose keys may be due at the same time.
 const MAX_TERMS_AHEAD: i64 = 120;
@@ -36,7 +36,7 @@ pub fn resolve(
     let mut faults = Vec::new();
     let mut refused = Vec::new();
     let zone = spec.time_zone.as_deref().unwrap_or("UTC");
-    let zone: Option<Tz> = zone.parse().ok();
+    let zone = Zone::named(zone);
     if zone.is_none() {
         let named = spec.time_zone.as_deref().unwrap_or_default();
         let message =

@@ -1,6 +1,5 @@
 //! `Roster`: people, and when each of them is a member (T1–T9). Rooms, cars and other objects are not listed (T4).
 
-use chrono_tz::Tz;
 use kube::{CustomResource, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
 use crate::domain::seats::roster::{self as people, MemberMode, Standing};
+use crate::domain::zone::Zone;
 
 /// The people that a License is for: each one's login mode and dates of entry and exit. Written by the customer. A
 /// License may have many Rosters; a user who is in several of them counts once.
@@ -118,12 +118,12 @@ impl Roster {
     pub fn people(&self) -> Result<people::Roster, Vec<Fault>> {
         let zone = self.spec.time_zone.as_deref().unwrap_or("UTC");
         let mut faults = Vec::new();
-        let time_zone = zone.parse::<Tz>().unwrap_or_else(|_| {
+        let time_zone = Zone::named(zone).unwrap_or_else(|| {
             let message = format!(
                 "{zone:?} is not a time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC"
             );
             faults.push(Fault::new(Reason::UnknownTimeZone, "spec.timeZone", message));
-            Tz::UTC
+            Zone::utc()
         });
         // The API server refuses such dates, but it never sees files and did not check older objects.
         for (n, member) in self.spec.members.iter().enumerate() {

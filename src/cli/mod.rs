@@ -32,17 +32,23 @@ pub mod yaml;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
+use crate::domain::zone;
 use failure::Failure;
 use output::warn;
 
 /// Keeps software licences in Kubernetes.
 #[derive(Parser)]
-#[command(name = "seatkeeper", version, about)]
+#[command(name = "seatkeeper", version = VERSION.as_str(), about)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+/// The version, with the release of the time zones that it has.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (time zones {})", env!("CARGO_PKG_VERSION"), zone::release()));
 
 #[derive(Subcommand)]
 enum Command {

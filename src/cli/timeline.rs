@@ -1,7 +1,6 @@
 //! `seatkeeper timeline`: what will happen to a contract, without any cluster.
 
-use chrono::{Offset, SecondsFormat, TimeDelta, TimeZone};
-use chrono_tz::Tz;
+use chrono::{Offset, SecondsFormat, TimeDelta, TimeZone, Utc};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -14,6 +13,7 @@ use crate::domain::contract::Contract;
 use crate::domain::contract::issuing::refused_seat_changes;
 use crate::domain::contract::term::LAST_DATE;
 use crate::domain::contract::timeline::{Event, MAX_TERMS, Moment, timeline};
+use crate::domain::zone::Zone;
 
 /// Prints what will happen to the Subscription in a file: keys, terms, deadlines, ends.
 #[derive(Args)]
@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn event_json(contract: &Contract, moment: &Moment) -> Value {
-    let local = |at: Instant| Value::String(local(at, contract.zone));
+    let local = |at: Instant| Value::String(local(at, &contract.zone));
     let mut event = json!({"at": local(moment.at), "event": moment.event, "term": moment.term});
     for (name, at) in [("validFrom", moment.valid_from), ("expiresAt", moment.expires_at)] {
         if let Some(at) = at {
@@ -69,10 +69,10 @@ fn event_json(contract: &Contract, moment: &Moment) -> Value {
 }
 
 /// RFC 3339 with the offset of the zone. An offset in RFC 3339 has no seconds; that of Monrovia had some until 1972.
-fn local(at: Instant, zone: Tz) -> String {
+fn local(at: Instant, zone: &Zone) -> String {
     let offset = zone.offset_from_utc_datetime(&at.naive_utc()).fix();
-    let zone = if offset.local_minus_utc() % 60 == 0 { zone } else { Tz::UTC };
-    at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false)
+    let offset = if offset.local_minus_utc() % 60 == 0 { offset } else { Utc.fix() };
+    at.with_timezone(&offset).to_rfc3339_opts(SecondsFormat::Secs, false)
 }
 
 fn table(contract: &Contract, moments: &[Moment]) -> String {

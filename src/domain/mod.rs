@@ -15,6 +15,7 @@ pub mod text;
 pub mod tick;
 pub mod trusted_time;
 mod words;
+pub mod zone;
 
 /// A point in time, in UTC. Civil dates become instants only in `contract::term`.
 pub type Instant = chrono::DateTime<chrono::Utc>;

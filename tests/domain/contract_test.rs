@@ -17,6 +17,7 @@ use seatkeeper::domain::license::key::{Claims, Holder, Lifetime, OnDemo, sign_ke
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::domain::license::pool::{CountBy, PoolModel};
 use seatkeeper::domain::license::trust::{Revocations, Trust, sign_revocations};
+use seatkeeper::domain::zone::Zone;
 
 fn date(text: &str) -> NaiveDate {
     text.parse().unwrap()
@@ -39,7 +40,7 @@ fn contract() -> Contract {
         organisation: "Stadtwerke".into(),
         holder: None,
         starts_on: date("2026-01-01"),
-        zone: chrono_tz::Europe::Berlin,
+        zone: berlin(),
         approval_required: false,
         approved_on: None,
         terms: Some(Terms { interval: Period::of_months(12), notice: Period::of_months(3), length: None }),
@@ -155,7 +156,11 @@ fn conditions() -> impl Strategy<Value = Conditions> {
     })
 }
 
-fn contract_of(c: Conditions, zone: chrono_tz::Tz, received: Option<NaiveDate>) -> Contract {
+fn berlin() -> Zone {
+    Zone::named("Europe/Berlin").expect("a zone")
+}
+
+fn contract_of(c: Conditions, zone: Zone, received: Option<NaiveDate>) -> Contract {
     let of = |(months, days): (i64, i64)| period(months as u32, days as u32);
     Contract {
         starts_on: c.start,
@@ -166,14 +171,9 @@ fn contract_of(c: Conditions, zone: chrono_tz::Tz, received: Option<NaiveDate>) 
     }
 }
 
-fn zone() -> impl Strategy<Value = chrono_tz::Tz> {
-    prop::sample::select(vec![
-        chrono_tz::UTC,
-        chrono_tz::Europe::Berlin,
-        chrono_tz::America::St_Johns,
-        chrono_tz::Pacific::Kiritimati,
-        chrono_tz::Africa::Cairo,
-    ])
+fn zone() -> impl Strategy<Value = Zone> {
+    let names = ["UTC", "Europe/Berlin", "America/St_Johns", "Pacific/Kiritimati", "Africa/Cairo"];
+    prop::sample::select(names.map(|name| Zone::named(name).expect("a zone")).to_vec())
 }
 
 proptest! {
@@ -336,7 +336,8 @@ fn a_cancellation_withdrawn_before_the_end_of_grace_leaves_no_gap_and_after_it_c
 #[test]
 fn a_day_that_does_not_exist_has_no_key_and_its_change_of_seats_counts_from_the_next() {
     // Apia skipped 2011-12-30.
-    let mut contract = Contract { starts_on: date("2011-12-28"), zone: chrono_tz::Pacific::Apia, ..contract() };
+    let mut contract =
+        Contract { starts_on: date("2011-12-28"), zone: Zone::named("Pacific/Apia").expect("a zone"), ..contract() };
     contract.terms = Some(Terms { interval: Period::of_days(1), notice: Period::of_days(1), length: None });
     let now = at("2012-01-05T00:00:00Z");
     let keys = wanted(&contract, &contract.standing(None, now), "vendor", now).0;
@@ -688,4 +689,36 @@ fn offline_and_in_the_cluster_the_same_keys_are_made() {
     let (before, _) = keys_of_term(&contract, "innoacd", "vendor", None, at("2026-05-01T00:00:00Z")).unwrap();
     assert_eq!((before.now.pools[0].seats, before.later.len()), (50, 1));
     assert_eq!(before.now.jti, ledger.issue[0].claims.jti);
+}
+
+/// British Columbia decided in 2026 to set its clocks back no more. Before, its law was that of Los Angeles.
+#[test]
+fn i5_a_change_of_law_moves_no_key_that_was_issued_and_leaves_no_gap() {
+    let zone = |name: &str| Zone::named(name).expect("a zone");
+    let old = Contract { starts_on: date("2025-12-01"), zone: zone("America/Los_Angeles"), ..contract() };
+    let new = Contract { zone: zone("America/Vancouver"), ..old.clone() };
+    let now = at("2026-06-01T00:00:00Z");
+    let mut ledger = Ledger::default();
+    let first = ledger.work(&old, now);
+    (0..3).for_each(|step| ledger.write(&first, step));
+    assert_eq!(ledger.keys[0].claims.exp, Some(at("2026-12-01T08:00:00Z").timestamp()));
+    assert!(ledger.work(&new, now).is_empty(), "the key stays as it was issued");
+
+    let due = at("2026-11-20T00:00:00Z");
+    let second = ledger.work(&new, due);
+    assert!(second.revoke.is_empty() && second.remove.is_empty(), "{second:?}");
+    let following = &second.issue[0].claims;
+    assert_eq!(following.nbf, at("2026-12-01T08:00:00Z").timestamp(), "it begins when the first ends");
+    assert_eq!(following.exp, Some(at("2027-12-01T07:00:00Z").timestamp()), "and ends by the new law");
+    (0..3).for_each(|step| ledger.write(&second, step));
+    assert!(ledger.work(&new, due).is_empty(), "once");
+
+    // A change of seats is followed, and the term ends when it was said to.
+    let mut more = new.clone();
+    more.lines[0].pools[0].changes.push(SeatChange { on: date("2026-11-21"), seats: 60, received_on: None });
+    let third = ledger.work(&more, at("2026-11-21T12:00:00Z"));
+    let instants: Vec<_> = third.issue.iter().map(|key| (key.claims.nbf, key.claims.exp)).collect();
+    let [changed, end, next] =
+        ["2026-11-21T07:00:00Z", "2026-12-01T08:00:00Z", "2027-12-01T07:00:00Z"].map(|t| at(t).timestamp());
+    assert_eq!(instants, [(changed, Some(end)), (end, Some(next))]);
 }

@@ -21,6 +21,7 @@ use seatkeeper::domain::seats::table::Table;
 use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::seats::terms::{Reservation, SeatTerms};
 use seatkeeper::domain::tick::Tick;
+use seatkeeper::domain::zone::Zone;
 
 const USERS: [&str; 6] = ["a", "b", "c", "d", "e", "Ü %-"];
 const SESSIONS: [&str; 3] = ["s1", "s2", "s 3"];
@@ -537,7 +538,7 @@ impl World {
                 team: entry.team.map(|n| TEAMS[n].into()),
             });
             let standing = if self.guests && second { Standing::Guest } else { Standing::Own };
-            Roster { name: name.into(), standing, time_zone: zone.parse().unwrap(), entries: members.collect() }
+            Roster { name: name.into(), standing, time_zone: Zone::named(zone).unwrap(), entries: members.collect() }
         };
         // Noon of a day in one time zone is the same day in the other.
         let both = [roster("one", "UTC", false), roster("two", "Europe/Berlin", true)];

@@ -18,6 +18,7 @@ use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::terms::{Assignment, Reservation, SeatTerms};
 use seatkeeper::domain::tick::Tick;
+use seatkeeper::domain::zone::Zone;
 
 /// The key of these tests is in force from 0 until this instant, and then in grace for as long again.
 const ENDS: i64 = 2_000_000_000;
@@ -65,7 +66,12 @@ fn member(user: &str, mode: MemberMode, entry: &str, exit: Option<&str>) -> Rost
 }
 
 fn roster(name: &str, members: Vec<RosterEntry>) -> Roster {
-    Roster { name: name.into(), standing: Standing::Own, time_zone: "Europe/Berlin".parse().unwrap(), entries: members }
+    Roster {
+        name: name.into(),
+        standing: Standing::Own,
+        time_zone: Zone::named("Europe/Berlin").unwrap(),
+        entries: members,
+    }
 }
 
 fn people(of: &[(&str, MemberMode)]) -> Arc<Members> {

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use chrono_tz::Tz;
 use seatkeeper::domain::license::name::LicenseName;
 use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::seats::{Ask, Denied, Desk, Granted, Seat};
 
-use crate::contract::{Contract, Line, Plan, Span, Terms};
+use crate::contract::{Contract, Line, Plan, Span, Terms, zone};
 use crate::run::Run;
 use crate::schedule::Schedule;
 use crate::vendor;
@@ -37,7 +36,7 @@ pub fn centre(seats: u32, on_demo_minutes: Option<u32>) -> World {
         namespace: "centre".into(),
         name: "contract".into(),
         starts_on: day,
-        zone: Tz::UTC,
+        zone: zone("UTC"),
         lines: vec![Line { plan: 0, seats: vec![seats], changes: vec![Vec::new()] }],
         cancelled_on: None,
         approved_on: None,

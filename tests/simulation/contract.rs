@@ -3,9 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{Days, Months, NaiveDate, NaiveTime, TimeZone};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate};
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use seatkeeper::domain::Instant;
+
+/// The time zone of that name.
+pub fn zone(name: &str) -> TimeZone {
+    TimeZoneDatabase::bundled().get(name).expect("a zone")
+}
 
 /// A period of months, and then days.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +75,7 @@ pub struct Contract {
     pub namespace: String,
     pub name: String,
     pub starts_on: NaiveDate,
-    pub zone: Tz,
+    pub zone: TimeZone,
     pub lines: Vec<Line>,
     pub cancelled_on: Option<NaiveDate>,
     pub approved_on: Option<NaiveDate>,
@@ -98,12 +103,19 @@ pub struct Owed {
 impl Contract {
     /// Returns the first instant whose local date is `day` or later.
     pub fn begin(&self, day: NaiveDate) -> Instant {
-        let mut local = day.and_time(NaiveTime::MIN);
+        let part = |part: u32| i8::try_from(part).expect("of a date");
+        let year = i16::try_from(day.year()).expect("of our time");
+        let mut local = jiff::civil::date(year, part(day.month()), part(day.day())).at(0, 0, 0, 0);
         loop {
-            match self.zone.from_local_datetime(&local).earliest() {
-                Some(at) => return at.to_utc(),
-                None => local += chrono::TimeDelta::minutes(1),
-            }
+            let offset = match self.zone.to_ambiguous_timestamp(local).offset() {
+                AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => offset,
+                AmbiguousOffset::Gap { .. } => {
+                    local += jiff::SignedDuration::from_mins(1);
+                    continue;
+                }
+            };
+            let at = offset.to_timestamp(local).expect("of our time").as_second();
+            return DateTime::from_timestamp(at, 0).expect("of our time");
         }
     }
 

@@ -1,21 +1,20 @@
 //! Random worlds.
 
 use chrono::{Datelike, Days, NaiveDate, TimeDelta};
-use chrono_tz::Tz;
 use seatkeeper::domain::Instant;
 
-use crate::contract::{Contract, Line, Plan, Span, Terms};
+use crate::contract::{Contract, Line, Plan, Span, Terms, zone};
 use crate::dice::Dice;
 use crate::world::{Edit, Step, User, World};
 
-const ZONES: [Tz; 7] = [
-    Tz::UTC,
-    Tz::Europe__Berlin,
-    Tz::America__New_York,
-    Tz::Asia__Kolkata,
-    Tz::Australia__Lord_Howe,
-    Tz::America__Sao_Paulo,
-    Tz::Pacific__Auckland,
+const ZONES: [&str; 7] = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",
+    "America/Sao_Paulo",
+    "Pacific/Auckland",
 ];
 const NAMESPACES: [&str; 6] = ["default", "acme", "bolt", "cyan", "dune", "echo"];
 
@@ -191,7 +190,7 @@ impl Making {
             namespace: namespace.into(),
             name: name.into(),
             starts_on,
-            zone: *self.dice.pick(&ZONES),
+            zone: zone(self.dice.pick::<&str>(&ZONES)),
             lines,
             cancelled_on: None,
             approved_on: None,

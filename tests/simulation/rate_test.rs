@@ -1,10 +1,9 @@
 //! How fast years pass: a decade with many customers of the lead case, on one core.
 
 use chrono::{Days, NaiveDate};
-use chrono_tz::Tz;
 use seatkeeper::machine::monotonic;
 
-use crate::contract::{Contract, Line, Plan, Span, Terms};
+use crate::contract::{Contract, Line, Plan, Span, Terms, zone};
 use crate::run::run;
 use crate::schedule::Schedule;
 use crate::world::{Edit, Step, World};
@@ -34,7 +33,7 @@ fn decade() -> World {
         namespace: "vendor".into(),
         name: format!("customer-{n}"),
         starts_on: first + Days::new(n as u64 % 20 * 17),
-        zone: Tz::Europe__Berlin,
+        zone: zone("Europe/Berlin"),
         lines: vec![Line { plan: 0, seats: vec![50], changes: vec![Vec::new()] }],
         cancelled_on: None,
         approved_on: None,

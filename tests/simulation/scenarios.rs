@@ -1,10 +1,9 @@
 //! Short histories, each of which runs with every fault at every moment.
 
 use chrono::{NaiveDate, TimeDelta};
-use chrono_tz::Tz;
 use seatkeeper::domain::Instant;
 
-use crate::contract::{Contract, Line, Plan, Span, Terms};
+use crate::contract::{Contract, Line, Plan, Span, Terms, zone};
 use crate::world::{Edit, Step, World};
 
 fn at(text: &str) -> Instant {
@@ -40,7 +39,7 @@ fn history(end: &str, steps: &[(&str, &[Edit])]) -> World {
         namespace: "acme".into(),
         name: format!("contract-{n}"),
         starts_on: day(starts_on),
-        zone: Tz::Europe__Berlin,
+        zone: zone("Europe/Berlin"),
         lines: vec![Line { plan: 0, seats: vec![50], changes: vec![Vec::new()] }],
         cancelled_on: None,
         approved_on: None,

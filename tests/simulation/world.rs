@@ -187,7 +187,7 @@ impl Contract {
         let mut spec = json!({
             "customer": {"organisation": self.name},
             "startsOn": self.starts_on.to_string(),
-            "timeZone": self.zone.name(),
+            "timeZone": self.zone.iana_name(),
             "plans": self.lines.iter().map(line).collect::<Vec<_>>(),
             "issuer": {"secretRef": {"name": "issuer"}},
             "order": {"approvedOn": self.approved_on.map(|day| day.to_string())},

@@ -263,7 +263,8 @@ pub fn work(wanted: &[Claims], issued: &[IssuedKey], is_revoked: impl Fn(&str) -
         }
         let is_past = key.claims.grace_ends_at().is_some_and(|end| end <= now);
         let said = content(&key.claims);
-        match contents.iter().position(|wanted| *wanted == said || (is_past && same_slot(wanted, &said))) {
+        let exactly = contents.iter().position(|wanted| *wanted == said || (is_past && same_slot(wanted, &said)));
+        match exactly.or_else(|| contents.iter().position(|wanted| says_by_other_law(wanted, &said))) {
             Some(n) => met[n] = true,
             None if origin(&key.claims).is_none_or(|origin| !ours.contains(&origin)) => {}
             None if is_past => {
@@ -278,7 +279,7 @@ pub fn work(wanted: &[Claims], issued: &[IssuedKey], is_revoked: impl Fn(&str) -
     }
     for (claims, _) in wanted.iter().zip(met).filter(|(_, met)| !met) {
         let entry = free_entry(claims, wanted, issued, &work.issue);
-        let claims = stamp(claims, issued, &is_revoked, now);
+        let claims = stamp(&beside_issued(claims, issued, &is_revoked), issued, &is_revoked, now);
         work.issue.push(IssuedKey { entry, claims });
     }
     work
@@ -304,6 +305,42 @@ fn origin(claims: &Claims) -> Option<Origin<'_>> {
 
 fn same_slot(a: &Claims, b: &Claims) -> bool {
     (origin(a), a.nbf, a.exp) == (origin(b), b.nbf, b.exp)
+}
+
+/// No government has ever moved a day of a zone further than this by a change of its law, in seconds, apart from days that it
+/// left out.
+const MOVED_BY_LAW: i64 = 4 * 3_600;
+
+/// Whether an issued key says what is wanted, but for instants of the same days by another law of the time zone. It stays as it
+/// is: what the customer has is neither revoked nor issued again because a government changes its law.
+fn says_by_other_law(wanted: &Claims, issued: &Claims) -> bool {
+    let is_near = |a: Option<i64>, b: Option<i64>| match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() <= MOVED_BY_LAW,
+        _ => a == b,
+    };
+    let same_days = is_near(Some(wanted.nbf), Some(issued.nbf))
+        && is_near(wanted.exp, issued.exp)
+        && is_near(wanted.grace_until, issued.grace_until);
+    let without = |claims: &Claims| Claims { nbf: 0, exp: None, grace_until: None, ..claims.clone() };
+    same_days && without(wanted) == without(issued)
+}
+
+/// Gives a key the instants that keys were issued with by another law of the time zone: it begins when the last key of the term
+/// before ends, and ends when the others of its term do. So there is no gap, and a term has one end.
+fn beside_issued(claims: &Claims, issued: &[IssuedKey], is_revoked: impl Fn(&str) -> bool) -> Claims {
+    let is_near = |a: i64, b: i64| (a - b).abs() <= MOVED_BY_LAW;
+    let others = issued.iter().map(|key| &key.claims);
+    let others = || others.clone().filter(|key| origin(key) == origin(claims) && !is_revoked(&key.jti));
+    let before = others().filter(|key| term_of(key) < term_of(claims)).filter_map(|key| key.exp);
+    let begins = before.filter(|end| is_near(*end, claims.nbf)).max();
+    let same_end = |key: &&Claims| key.exp.zip(claims.exp).is_some_and(|(a, b)| is_near(a, b));
+    let ends = others().filter(|key| term_of(key) == term_of(claims)).find(same_end);
+    Claims {
+        nbf: begins.unwrap_or(claims.nbf),
+        exp: ends.map_or(claims.exp, |key| key.exp),
+        grace_until: ends.map_or(claims.grace_until, |key| key.grace_until),
+        ..claims.clone()
+    }
 }
 
 /// Whether the customer could be without a key that is owed if `issued` were revoked before `wanted` has been delivered:

@@ -6,7 +6,8 @@ pub mod term;
 pub mod timeline;
 
 use chrono::NaiveDate;
-use chrono_tz::Tz;
+
+use crate::domain::zone::Zone;
 
 use super::license::key::{Holder, Lifetime, OnDemo};
 use super::license::pool::{CountBy, LoginMode, PoolModel};
@@ -20,7 +21,7 @@ pub struct Contract {
     pub organisation: String,
     pub holder: Option<Holder>,
     pub starts_on: NaiveDate,
-    pub zone: Tz,
+    pub zone: Zone,
     /// The order waits for the vendor's approval (`Plan.spec.orders.approval: Manual`).
     pub approval_required: bool,
     pub approved_on: Option<NaiveDate>,

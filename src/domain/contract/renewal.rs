@@ -64,7 +64,7 @@ impl Contract {
 
     /// The instant at which a civil day of this contract begins.
     pub fn begin(&self, day: NaiveDate) -> Instant {
-        start_of_day(day, self.zone)
+        start_of_day(day, &self.zone)
     }
 
     /// Whether civil day `day` has begun. Always true if no day is given.

@@ -1,11 +1,11 @@
 //! The calendar of contracts: civil dates, periods, and the instants that they mean (docs/design/domain.md, Calendar).
 
 use chrono::{Duration, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone};
-use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Instant;
+use crate::domain::zone::Zone;
 
 /// The first civil date that a contract may name. Outside this range calendars and time zones are guesswork.
 pub const FIRST_DATE: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).expect("a date");
@@ -111,7 +111,7 @@ impl std::fmt::Display for Period {
 /// Returns the instant at which civil day `day` begins in `zone`: the first instant whose local date is that day or
 /// later. If midnight does not exist, the day begins at the first instant after the gap; if midnight comes twice, at
 /// the first of the two. A day that does not exist at all begins when the next day does.
-pub fn start_of_day(day: NaiveDate, zone: Tz) -> Instant {
+pub fn start_of_day(day: NaiveDate, zone: &Zone) -> Instant {
     let midnight = day.and_time(NaiveTime::MIN);
     // No local time is more than 16 hours from UTC, and no zone has ever skipped or repeated more than a day.
     let (from, to) = (midnight - Duration::hours(42), midnight + Duration::hours(42));
@@ -141,7 +141,7 @@ pub fn start_of_day(day: NaiveDate, zone: Tz) -> Instant {
 /// The step in which offsets are sampled. Zones change their offset far less often.
 const SAMPLE: Duration = Duration::minutes(15);
 
-fn offset_at(utc: NaiveDateTime, zone: Tz) -> Duration {
+fn offset_at(utc: NaiveDateTime, zone: &Zone) -> Duration {
     Duration::seconds(zone.offset_from_utc_datetime(&utc).fix().local_minus_utc().into())
 }
 
@@ -157,7 +157,7 @@ fn first_in_segment(
 }
 
 /// The second within `(low, high]` from which the offset of `high` applies.
-fn first_with_another_offset(mut low: NaiveDateTime, mut high: NaiveDateTime, zone: Tz) -> NaiveDateTime {
+fn first_with_another_offset(mut low: NaiveDateTime, mut high: NaiveDateTime, zone: &Zone) -> NaiveDateTime {
     let after = offset_at(high, zone);
     while high - low > Duration::seconds(1) {
         let middle = low + Duration::seconds((high - low).num_seconds() / 2);
@@ -208,8 +208,8 @@ mod tests {
             ("2011-12-31", "Pacific/Apia", "2011-12-30T10:00:00Z"),
         ];
         for (day, zone, expected) in cases {
-            let zone: Tz = zone.parse().unwrap();
-            assert_eq!(start_of_day(date(day), zone), expected.parse::<Instant>().unwrap(), "{day} {zone}");
+            let zone = Zone::named(zone).unwrap();
+            assert_eq!(start_of_day(date(day), &zone), expected.parse::<Instant>().unwrap(), "{day} {zone}");
         }
     }
 

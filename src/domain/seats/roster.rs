@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Instant;
 use crate::domain::contract::term::start_of_day;
 use crate::domain::license::pool::LoginMode;
+use crate::domain::zone::Zone;
 
 /// What a member may do. Where entries of one user overlap, Active counts before Passive, and Passive before None.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -61,7 +61,7 @@ pub enum Standing {
 pub struct Roster {
     pub name: String,
     pub standing: Standing,
-    pub time_zone: Tz,
+    pub time_zone: Zone,
     pub entries: Vec<RosterEntry>,
 }
 
@@ -119,12 +119,13 @@ impl Members {
     /// people.
     pub fn unite(rosters: &[Roster]) -> Members {
         let mut days: BTreeMap<(&str, NaiveDate), Instant> = BTreeMap::new();
-        let mut day = |zone: Tz, date| *days.entry((zone.name(), date)).or_insert_with(|| start_of_day(date, zone));
         let mut entries: Vec<DatedEntry> = Vec::with_capacity(rosters.iter().map(|r| r.entries.len()).sum());
         for roster in rosters {
+            let zone = &roster.time_zone;
+            let mut day = |date| *days.entry((zone.name(), date)).or_insert_with(|| start_of_day(date, zone));
             for entry in &roster.entries {
-                let from = day(roster.time_zone, entry.entry_date);
-                let until = entry.exit_date.map_or(Instant::MAX_UTC, |date| day(roster.time_zone, date));
+                let from = day(entry.entry_date);
+                let until = entry.exit_date.map_or(Instant::MAX_UTC, &mut day);
                 entries.push(DatedEntry { from, until, roster: &roster.name, standing: roster.standing, entry });
             }
         }
