@@ -4,6 +4,7 @@
 use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::fault::Fault;
@@ -138,6 +139,8 @@ pub struct Room<K> {
     listing: Option<Listing<K>>,
     /// Namespaces in which something that is left out may have room now.
     freed: BTreeSet<String>,
+    /// The namespace whose turn it was last.
+    last_read: String,
 }
 
 /// What a list under way has shown so far.
@@ -152,7 +155,16 @@ fn name_of(object: &impl ResourceExt) -> (String, String) {
 
 impl<K: ResourceExt> Room<K> {
     pub fn new(rooms: Rooms, type_: &'static str, place: &str, share: Share, size: fn(&K) -> usize) -> Self {
-        Room { rooms, type_, place: place.to_owned(), share, size, listing: None, freed: BTreeSet::new() }
+        Room {
+            rooms,
+            type_,
+            place: place.to_owned(),
+            share,
+            size,
+            listing: None,
+            freed: BTreeSet::new(),
+            last_read: String::new(),
+        }
     }
 
     /// Takes an event of the watch. Returns what it would have seen if only what has room were there; `now` is an object
@@ -183,14 +195,14 @@ impl<K: ResourceExt> Room<K> {
             return None;
         }
         let rooms = self.rooms.lock();
-        while let Some(namespace) = self.freed.first() {
-            let fitting = rooms.get(self.type_).and_then(|spaces| spaces.get(namespace)).and_then(Space::fitting);
-            match fitting {
-                Some(name) => return Some((namespace.clone(), name.to_string())),
-                None => _ = self.freed.pop_first(),
+        loop {
+            let after = (Bound::Excluded(self.last_read.as_str()), Bound::Unbounded);
+            let namespace = self.freed.range::<str, _>(after).next().or_else(|| self.freed.first())?.clone();
+            match rooms.get(self.type_).and_then(|spaces| spaces.get(&namespace)).and_then(Space::fitting) {
+                Some(name) => return Some((namespace, name.to_string())),
+                None => _ = self.freed.remove(&namespace),
             }
         }
-        None
     }
 
     /// Takes what was read of that name; `None` if it is gone.
@@ -200,6 +212,7 @@ impl<K: ResourceExt> Room<K> {
         read: Option<K>,
         now: impl Fn(&str, &str) -> Option<K>,
     ) -> Vec<Event<K>> {
+        self.last_read = namespace.to_owned();
         match read {
             Some(object) => self.put(object, now),
             None => {

@@ -12,6 +12,7 @@ use kube::runtime::watcher::Config;
 use kube::{Api, Client, Resource, ResourceExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 use super::client::{self, CallError, call};
 use super::room::{Room, Rooms, Share};
@@ -35,6 +36,8 @@ pub struct SecretCaches<'c> {
     /// The operator's own namespace. What is there is never left out: it says whom to trust.
     pub own_namespace: &'c str,
     pub rooms: &'c Rooms,
+    /// For one list at a time.
+    pub listing: Arc<Semaphore>,
 }
 
 impl SecretCaches<'_> {
@@ -54,7 +57,7 @@ impl SecretCaches<'_> {
                 Ok(call(api.list(&of_type)).await?.items.pop())
             })
         });
-        (cache, watch.within(Bound { room, read }))
+        (cache, watch.within(Bound { listing: self.listing.clone(), room, read }))
     }
 }
 

@@ -13,16 +13,17 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 use super::client::CallError;
 use super::gather::Gathering;
 use super::room::Room;
-use crate::machine::jittered;
+use crate::machine::{jittered, monotonic};
 
 /// A change that a watch has seen.
 pub enum Change<'a, K> {
@@ -109,6 +110,8 @@ where
 
 /// How the objects of a watch are bounded.
 pub struct Bound<K> {
+    /// Held while everything is listed for the first time, so that only one such watch has a page in memory.
+    pub listing: Arc<Semaphore>,
     pub room: MakeRoom<K>,
     /// Reads the object of that namespace and name, if it is one that the watch would show.
     pub read: Read<K>,
@@ -194,7 +197,7 @@ where
         [Event::Init, Event::InitDone].iter().for_each(|event| writer.apply_watcher_event(event));
         return std::future::pending().await;
     }
-    let cache = writer.as_reader();
+    let (cache, places) = (writer.as_reader(), sources.len());
     let gathering = (sources.len() > 1).then(|| Gathering::of(sources.iter().map(|source| source.place.clone())));
     let mut rooms: Vec<Room<K>> =
         bound.iter().flat_map(|bound| sources.iter().map(|source| (bound.room)(&source.place))).collect();
@@ -202,19 +205,31 @@ where
         watcher(api, config).backoff(Waits::begin()).map(move |event| (nth, event)).boxed()
     }));
     let mut kept = Keeping { cache: cache.clone(), writer, gathering, on_change };
-    let (mut pause, mut taken) = (Duration::ZERO, 0);
+    let mut turn = match &bound {
+        Some(bound) => bound.listing.clone().acquire_owned().await.ok(),
+        None => None,
+    };
+    let (mut failed_at, mut taken, mut listed) = (None, 0_u32, BTreeSet::new());
     loop {
         let to_read = rooms.iter_mut().enumerate().find_map(|(nth, room)| Some((nth, room.to_read()?)));
+        taken = if to_read.is_some() { taken } else { 0 };
+        let pause = failed_at.map_or(Duration::ZERO, |at| READ_AGAIN.saturating_sub(monotonic() - at));
         let next = match &to_read {
             None => Some(events.next().await),
             // What is ready comes first, but not for ever.
-            Some(_) if taken < MOST_BEFORE_READING => tokio::time::timeout(pause, events.next()).await.ok(),
+            Some(_) if taken < MOST_BEFORE_READING || !pause.is_zero() => {
+                tokio::time::timeout(pause, events.next()).await.ok()
+            }
             Some(_) => None,
         };
         match (next, to_read) {
             (Some(None), _) => return,
             (Some(Some((nth, Ok(event)))), _) => {
                 taken += 1;
+                if turn.is_some() && matches!(event, Event::InitDone) {
+                    listed.insert(nth);
+                    turn = turn.filter(|_| listed.len() < places);
+                }
                 let event = event.modify(trim);
                 let events = match rooms.get_mut(nth) {
                     None => vec![event],
@@ -223,6 +238,7 @@ where
                 events.into_iter().for_each(|event| kept.take(nth, event));
             }
             (Some(Some((_, Err(error)))), _) => {
+                turn = None;
                 let kind = std::any::type_name::<K>().rsplit("::").next().unwrap_or_default();
                 tracing::warn!(kind, %error, "a watch was interrupted; it continues by itself");
             }
@@ -233,10 +249,10 @@ where
                 // is seen.
                 let read = tokio::time::timeout(READ_TIMEOUT, (bound.read)(namespace.clone(), name.clone())).await;
                 let Ok(Ok(mut read)) = read else {
-                    pause = READ_AGAIN;
+                    failed_at = Some(monotonic());
                     continue;
                 };
-                pause = Duration::ZERO;
+                failed_at = None;
                 read.iter_mut().for_each(trim);
                 let now = |namespace: &str, name: &str| kept.find(nth, namespace, name);
                 let events = room.was_read((&namespace, &name), read, now);

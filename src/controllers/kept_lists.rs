@@ -23,7 +23,7 @@ use crate::observed::Observed;
 use crate::observed::issuers::{owner, publisher, trust_secret_name};
 use crate::observed::kept_lists::{Share, entries, read, secret_of};
 use crate::observed::references::target;
-use crate::observed::revocation_lists::Counting;
+use crate::observed::revocation_lists::Genuine;
 use crate::wrong::{self, Variant::ListsNotKept};
 
 /// How long to wait before what could not be written is tried again.
@@ -40,23 +40,21 @@ pub async fn keep(all: &Controllers) {
     let mut there = BTreeMap::new();
     loop {
         let began = monotonic();
-        // A panic stops nothing else, and it is tried again.
         let look = async {
             let found = Found::of(all, &mut known);
             let done = if wrong::is(ListsNotKept) { Ok(BTreeSet::new()) } else { keep_all(observed, &found).await };
-            (found, done.map_err(|error| error.to_string()))
+            // A License that does not name the Secret shows it too if a list is gone or older than before.
+            let is_older = |(signer, before): &(&String, &u64)| found.there.get(*signer).is_none_or(|now| now < before);
+            let older = there.iter().filter(is_older).map(|(signer, _)| signer);
+            found.look_again(all, older.chain(done.iter().flatten()).collect());
+            there = found.there;
+            done.map(|_| ()).map_err(|error| error.to_string())
         };
-        let looked = AssertUnwindSafe(look).catch_unwind().await;
-        let (found, done) = looked.unwrap_or_else(|_| (Found::default(), Err("a panic".to_owned())));
-        // A License that does not name the Secret shows it too if a list is gone or older than before.
-        let is_older = |(signer, before): &(&String, &u64)| found.there.get(*signer).is_none_or(|now| now < before);
-        let older = there.iter().filter(is_older).map(|(signer, _)| signer);
-        let differs = done.iter().flatten();
-        found.look_again(all, older.chain(differs).collect());
-        there = found.there;
+        // A panic stops nothing else, and it is tried again.
+        let done = AssertUnwindSafe(look).catch_unwind().await.unwrap_or_else(|_| Err("a panic".to_owned()));
         let took = monotonic() - began;
         match done {
-            Ok(_) => observed.kept_lists.changed.notified().await,
+            Ok(()) => observed.kept_lists.changed.notified().await,
             Err(error) => {
                 tracing::warn!(%error, "what revoked.jwt says could not be kept yet; trying again");
                 tokio::time::sleep(jittered(AGAIN)).await;
@@ -140,7 +138,7 @@ impl Found {
         for (signer, shares) in &sharing {
             let trusting: BTreeSet<&str> = shares.iter().filter_map(Share::namespace).collect();
             let is_pinned = trusting.len() < shares.len();
-            for Counting { list, namespaces } in observed.revocation_lists.of(signer, &keys[signer]) {
+            for Genuine { list, namespaces } in observed.revocation_lists.all_of(signer, &keys[signer]) {
                 let newest = found.there.entry(signer.clone()).or_default();
                 *newest = list.version.max(*newest);
                 // A list in a namespace that does not trust its signer is kept for all that do.

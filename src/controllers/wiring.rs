@@ -6,6 +6,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::kept_lists;
@@ -25,8 +26,8 @@ use crate::observed::issuers::Issuers;
 /// How often the operator checks whether the clocks agree.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(10);
 
-/// What is kept of the Secrets of each type in a namespace, in bytes: thousands of keys; of trust, thousands of key sets or three
-/// of the largest lists, which take several times as much once they are read.
+/// What is kept of the Secrets of each type in a namespace, in bytes: thousands of keys; of trust, thousands of key sets, or three
+/// lists of 1 MiB. In memory, a list takes several times its size.
 const SHARE: usize = 16 << 20;
 const SHARE_OF_TRUST: usize = 4 << 20;
 const SHARE_OF_ISSUERS: usize = 4 << 20;
@@ -62,7 +63,8 @@ impl Caches {
         let whose = Whose { vendor, customer };
         let kinds = Kinds::new(client, &whose);
         let rooms = Rooms::default();
-        let secrets = SecretCaches { client, own_namespace: namespace, rooms: &rooms };
+        let listing = Arc::new(Semaphore::new(1));
+        let secrets = SecretCaches { client, own_namespace: namespace, rooms: &rooms, listing };
         let (keys, watch_keys) = secrets.of(secret_type::LICENSE, &whose.customer, SHARE);
         // What the installation pins is in the operator's own namespace.
         let (trusts, watch_trusts) = secrets.of(secret_type::TRUST, &whose.customer.and(namespace), SHARE_OF_TRUST);
@@ -156,6 +158,7 @@ impl Wiring {
             _ = work => {}
             () = self.watch_clock() => {}
             () = self.0.licenses.controller.watch_desk() => {}
+            _ = keeps.join_next() => {}
         }
     }
 

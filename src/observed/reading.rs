@@ -162,7 +162,7 @@ pub fn own_trust_unused(reason: Reason, product: &str) -> String {
 /// The grants that keys claim, without verifying them. A text is read once, however many Licenses present it.
 #[derive(Default)]
 pub struct ClaimedGrants {
-    /// By the UID of the Secret and the name of the entry.
+    /// By the UID and version of the Secret, and the name of the entry.
     of: HashMap<String, HashMap<String, Option<ClaimedGrant>>>,
 }
 
@@ -178,13 +178,16 @@ impl ClaimedGrants {
             Some((source, secret))
         });
         let found: Vec<(&KeySource, Arc<Secret>)> = found.collect();
-        let uids: HashMap<&str, String> = found
+        let versions: HashMap<&str, String> = found
             .iter()
-            .map(|(source, secret)| (source.secret_ref.name.as_str(), secret.uid().unwrap_or_default()))
+            .map(|(source, secret)| {
+                let version = format!("{:?}", (secret.uid(), secret.resource_version()));
+                (source.secret_ref.name.as_str(), version)
+            })
             .collect();
         let mut claimed = BTreeSet::new();
         for (secret, entry, text) in within_bounds(&found).0 {
-            let of_secret = self.of.entry(uids[secret].clone()).or_default();
+            let of_secret = self.of.entry(versions[secret].clone()).or_default();
             let grant = of_secret.entry(entry.to_owned()).or_insert_with(|| {
                 let hash = Sha256::digest(claimed_grant(text)?);
                 hash.first_chunk().copied()

@@ -1,5 +1,5 @@
-//! The lists of revoked keys in trust Secrets, by the signer that each names. A text is read and verified once, however many
-//! Secrets hold it.
+//! The lists of revoked keys in trust Secrets, by the signer that each names. A genuine text is read and verified once, however
+//! many Secrets hold it.
 
 use ed25519_dalek::VerifyingKey;
 use k8s_openapi::api::core::v1::Secret;
@@ -51,7 +51,7 @@ struct Held {
 }
 
 /// A genuine list, and the namespaces that hold it.
-pub struct Counting {
+pub struct Genuine {
     pub list: Arc<Revocations>,
     pub namespaces: BTreeSet<String>,
 }
@@ -125,18 +125,30 @@ impl RevocationLists {
         for (namespace, name) in all {
             self.note(trusts, &namespace, &name);
         }
-        self.lock().by_signer.values_mut().for_each(|of_signer| of_signer.counted.clear());
+        self.lock().by_signer.retain(|_, of_signer| {
+            of_signer.counted.clear();
+            !of_signer.by_text.is_empty()
+        });
     }
 
     /// The lists that count of a signer, whose key this is: the newest that it has signed.
-    pub fn of(&self, signer: &str, key: &VerifyingKey) -> Vec<Counting> {
+    pub fn of(&self, signer: &str, key: &VerifyingKey) -> Vec<Arc<Revocations>> {
         self.verify(signer, key);
-        let mut state = self.lock();
-        let Some(of_signer) = state.by_signer.get_mut(signer) else { return Vec::new() };
-        let counting = of_signer.counting().into_iter();
-        counting
-            .map(|(list, held)| Counting { list: list.clone(), namespaces: held.places.keys().cloned().collect() })
-            .collect()
+        let state = self.lock();
+        let counting = state.by_signer.get(signer).map(OfSigner::counting).unwrap_or_default();
+        counting.into_iter().cloned().collect()
+    }
+
+    /// All lists that a signer, whose key this is, has signed: what the older ones say is kept.
+    pub fn all_of(&self, signer: &str, key: &VerifyingKey) -> Vec<Genuine> {
+        self.verify(signer, key);
+        let state = self.lock();
+        let held = state.by_signer.get(signer).into_iter().flat_map(|of_signer| of_signer.by_text.values());
+        let genuine = |held: &Held| {
+            let list = held.list.known()?.clone();
+            Some(Genuine { list, namespaces: held.places.keys().cloned().collect() })
+        };
+        held.filter_map(genuine).collect()
     }
 
     /// The lists that counted of a signer when this was asked last, and those that count now.
@@ -144,7 +156,7 @@ impl RevocationLists {
         self.verify(signer, key);
         let mut state = self.lock();
         let Some(of_signer) = state.by_signer.get_mut(signer) else { return Default::default() };
-        let now: Vec<_> = of_signer.counting().into_iter().map(|(list, _)| list.clone()).collect();
+        let now: Vec<_> = of_signer.counting().into_iter().cloned().collect();
         let before = std::mem::replace(&mut of_signer.counted, now.clone());
         if of_signer.by_text.is_empty() {
             state.by_signer.remove(signer);
@@ -193,10 +205,9 @@ impl RevocationLists {
 
 impl OfSigner {
     /// The newest lists that are known to be genuine.
-    fn counting(&self) -> Vec<(&Arc<Revocations>, &Held)> {
-        let genuine = self.by_text.values().filter_map(|held| Some((held.list.known()?, held)));
-        let mut genuine: Vec<_> = genuine.collect();
-        genuine.sort_by_key(|(list, held)| (std::cmp::Reverse(list.age()), held.list.hash));
+    fn counting(&self) -> Vec<&Arc<Revocations>> {
+        let mut genuine: Vec<_> = self.by_text.values().filter_map(|held| held.list.known()).collect();
+        genuine.sort_by_key(|list| std::cmp::Reverse(list.age()));
         genuine.truncate(MAX_LISTS);
         genuine
     }
@@ -247,6 +258,9 @@ impl State {
         }
         if held.places.is_empty() {
             of_signer.by_text.remove(&list.hash);
+            // Trust may have been built with it since it was asked what has changed.
+            let known = list.known().filter(|known| !of_signer.counted.iter().any(|of| Arc::ptr_eq(of, known)));
+            of_signer.counted.extend(known.cloned());
         }
         if of_signer.by_text.is_empty() && of_signer.counted.is_empty() {
             self.by_signer.remove(&list.signer);
@@ -305,8 +319,8 @@ mod tests {
             (versions(before), versions(now))
         }
 
-        fn all(&self) -> Vec<Counting> {
-            self.lists.of(&signer(), &SigningKey::from_bytes(&KEY).verifying_key())
+        fn all(&self) -> Vec<Genuine> {
+            self.lists.all_of(&signer(), &SigningKey::from_bytes(&KEY).verifying_key())
         }
     }
 
@@ -359,7 +373,7 @@ mod tests {
             world.writer.apply_watcher_event(&event);
         }
         world.lists.note_all(&world.cache);
-        assert_eq!(world.all().iter().map(|counting| counting.list.version).collect::<Vec<_>>(), [2]);
+        assert_eq!(world.all().iter().map(|genuine| genuine.list.version).collect::<Vec<_>>(), [2]);
         let there = secret("a", "new", "1", &list(2));
         assert!(world.lists.in_secret(&there).is_some());
         assert!(world.lists.in_secret(&secret("a", "new", "2", &list(3))).is_none(), "that version was not noted");

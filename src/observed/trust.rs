@@ -241,7 +241,7 @@ fn build(stated: &Stated, secrets: &[Arc<Secret>], lists: &RevocationLists, kept
     let mut trust = Trust::clone(&stated.keys);
     let mut faults = stated.faults.clone();
     for (signer, key) in stated.keys.signers().zip(stated.keys.keys()) {
-        lists.of(signer, key).iter().for_each(|counting| trust.heed_genuine(signer, &counting.list));
+        lists.of(signer, key).iter().for_each(|list| trust.heed_genuine(signer, list));
     }
     for secret in secrets {
         faults.extend(heed(&mut trust, secret, lists).err().map(|refusal| {

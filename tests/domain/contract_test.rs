@@ -721,4 +721,44 @@ fn i5_a_change_of_law_moves_no_key_that_was_issued_and_leaves_no_gap() {
     let [changed, end, next] =
         ["2026-11-21T07:00:00Z", "2026-12-01T08:00:00Z", "2027-12-01T07:00:00Z"].map(|t| at(t).timestamp());
     assert_eq!(instants, [(changed, Some(end)), (end, Some(next))]);
+    (0..3).for_each(|step| ledger.write(&third, step));
+    assert!(ledger.work(&more, at("2026-11-21T12:00:00Z")).is_empty(), "once");
+}
+
+/// A key that is revoked lends its instants to no other: the one that replaces it would have its serial.
+#[test]
+fn k4_another_grace_makes_another_key_whatever_the_law_says() {
+    let zone = |name: &str| Zone::named(name).expect("a zone");
+    for other in ["America/Los_Angeles", "America/Vancouver"] {
+        let old = Contract { starts_on: date("2025-12-01"), zone: zone("America/Los_Angeles"), ..contract() };
+        let mut new = Contract { zone: zone(other), ..old.clone() };
+        new.lines[0].grace_days = 30;
+        for now in ["2026-06-01T00:00:00Z", "2026-12-20T00:00:00Z"].map(at) {
+            let mut ledger = Ledger::default();
+            let first = ledger.work(&old, at("2026-06-01T00:00:00Z"));
+            (0..3).for_each(|step| ledger.write(&first, step));
+            let second = ledger.work(&new, now);
+            for key in &second.issue {
+                assert!(!second.revoke.contains(&key.claims.jti), "{other}, {now}: it is revoked as it is issued");
+                let days = (key.claims.grace_until.unwrap() - key.claims.exp.unwrap()) / 86_400;
+                assert_eq!(days, 30, "{other}, {now}");
+            }
+            (0..3).for_each(|step| ledger.write(&second, step));
+            assert!(ledger.work(&new, now).is_empty(), "{other}, {now}: once");
+        }
+    }
+}
+
+#[test]
+fn a_change_of_law_leaves_keys_of_the_past_as_they_were() {
+    let zone = |name: &str| Zone::named(name).expect("a zone");
+    let old = Contract { starts_on: date("2025-12-01"), zone: zone("America/Los_Angeles"), ..contract() };
+    let mut ledger = Ledger::default();
+    let first = ledger.work(&old, at("2026-06-01T00:00:00Z"));
+    (0..3).for_each(|step| ledger.write(&first, step));
+    let mut new = Contract { zone: zone("America/Vancouver"), ..old };
+    new.lines[0].features = vec!["another".into()];
+    let later = ledger.work(&new, at("2027-02-01T00:00:00Z"));
+    assert!(later.remove.is_empty() && later.revoke.is_empty(), "{later:?}");
+    assert!(later.issue.iter().all(|key| key.claims.nbf >= at("2026-12-01T00:00:00Z").timestamp()), "{later:?}");
 }

@@ -32,8 +32,8 @@ use metrics::LicenseMetrics;
 use status::{SHOWN_CONTESTING, Shown};
 use sufficiency::OnRosters;
 
-/// The most Licenses of a namespace that claim grants before the first is judged. The rest of a tenant's Licenses come after all
-/// that were there before.
+/// The most Licenses of a namespace that claim grants before the first is judged, beside those whose status shows that they have
+/// one. The rest of a tenant's Licenses claim theirs as they are looked at.
 const MOST_CONTESTING: usize = 256;
 
 /// Keeps the status of Licenses.
@@ -134,9 +134,12 @@ impl LicenseController {
         let contesting = self.contesting(readable).await;
         let observed = &self.with.observed;
         for only_shown in [true, false] {
-            for license in &contesting {
-                let reading = Reading::of(license, observed);
+            for (license, may_claim) in &contesting {
                 let shown = shown_grants(license);
+                if if only_shown { shown.is_empty() } else { !may_claim } {
+                    continue;
+                }
+                let reading = Reading::of(license, observed);
                 let is_shown = |key: &&Presented| key.grant.as_ref().is_some_and(|grant| shown.contains(grant));
                 let keys: Vec<Presented> =
                     reading.keys.iter().filter(|key| !only_shown || is_shown(key)).cloned().collect();
@@ -144,16 +147,22 @@ impl LicenseController {
                 tokio::task::yield_now().await;
             }
         }
-        // One that was deleted meanwhile was forgotten before it claimed anything here.
-        for license in contesting {
-            if self.kind.cache.get(&name_of(license)).is_none_or(|there| there.uid() != license.uid()) {
+        // One that was deleted meanwhile may have been forgotten before it claimed anything here.
+        for (license, _) in contesting {
+            let there = self.kind.cache.get(&name_of(license));
+            if there.as_ref().is_none_or(|there| there.uid() != license.uid()) {
                 license.uid().iter().for_each(|uid| drop(observed.holdings.release(uid)));
+            }
+            if there.is_none() {
+                let namespace = license.namespace().unwrap_or_default();
+                observed.forget_trust_of(&LicenseName::new(&namespace, &license.name_any()));
             }
         }
     }
 
-    /// Of these Licenses, those that claim a grant which another claims too; of each namespace the first.
-    async fn contesting<'l>(&self, licenses: Vec<&'l License>) -> Vec<&'l License> {
+    /// Of these Licenses, those that claim a grant which another claims too, each with whether it is among the first of its
+    /// namespace, which may claim what their status does not show.
+    async fn contesting<'l>(&self, licenses: Vec<&'l License>) -> Vec<(&'l License, bool)> {
         let mut claimed = ClaimedGrants::default();
         let mut claims = Vec::with_capacity(licenses.len());
         let mut claimants: HashMap<ClaimedGrant, u32> = HashMap::new();
@@ -168,13 +177,13 @@ impl LicenseController {
         }
         let is_contested = |grant: &ClaimedGrant| claimants.get(grant).is_some_and(|count| *count > 1);
         let mut of_namespace: HashMap<Option<String>, usize> = HashMap::new();
-        let contesting = licenses.into_iter().zip(&claims).filter(|(license, grants)| {
-            let is_contesting = grants.iter().any(is_contested);
+        let contesting = licenses.into_iter().zip(&claims).filter(|(_, grants)| grants.iter().any(is_contested));
+        let with_turn = contesting.map(|(license, _)| {
             let count = of_namespace.entry(license.namespace()).or_default();
-            *count += usize::from(is_contesting);
-            is_contesting && *count <= MOST_CONTESTING
+            *count += 1;
+            (license, *count <= MOST_CONTESTING)
         });
-        contesting.map(|(license, _)| license).collect()
+        with_turn.collect()
     }
 }
 

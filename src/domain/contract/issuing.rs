@@ -279,7 +279,8 @@ pub fn work(wanted: &[Claims], issued: &[IssuedKey], is_revoked: impl Fn(&str) -
     }
     for (claims, _) in wanted.iter().zip(met).filter(|(_, met)| !met) {
         let entry = free_entry(claims, wanted, issued, &work.issue);
-        let claims = stamp(&beside_issued(claims, issued, &is_revoked), issued, &is_revoked, now);
+        let stay = issued.iter().filter(|key| !work.remove.contains(&key.entry)).map(|key| &key.claims);
+        let claims = stamp(&beside_issued(claims, &stay.collect::<Vec<_>>()), issued, &is_revoked, now);
         work.issue.push(IssuedKey { entry, claims });
     }
     work
@@ -304,37 +305,41 @@ fn origin(claims: &Claims) -> Option<Origin<'_>> {
 }
 
 fn same_slot(a: &Claims, b: &Claims) -> bool {
-    (origin(a), a.nbf, a.exp) == (origin(b), b.nbf, b.exp)
+    origin(a) == origin(b) && is_near(Some(a.nbf), Some(b.nbf)) && is_near(a.exp, b.exp)
 }
 
 /// No government has ever moved a day of a zone further than this by a change of its law, in seconds, apart from days that it
-/// left out.
+/// left out. Different days of a contract are further apart.
 const MOVED_BY_LAW: i64 = 4 * 3_600;
+
+/// Whether two instants are the same, but for a change of the law of the time zone.
+fn is_near(a: Option<i64>, b: Option<i64>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() <= MOVED_BY_LAW,
+        _ => a == b,
+    }
+}
+
+/// Whether two keys end on the same days.
+fn ends_alike(a: &Claims, b: &Claims) -> bool {
+    is_near(a.exp, b.exp) && is_near(a.grace_until, b.grace_until)
+}
 
 /// Whether an issued key says what is wanted, but for instants of the same days by another law of the time zone. It stays as it
 /// is: what the customer has is neither revoked nor issued again because a government changes its law.
 fn says_by_other_law(wanted: &Claims, issued: &Claims) -> bool {
-    let is_near = |a: Option<i64>, b: Option<i64>| match (a, b) {
-        (Some(a), Some(b)) => (a - b).abs() <= MOVED_BY_LAW,
-        _ => a == b,
-    };
-    let same_days = is_near(Some(wanted.nbf), Some(issued.nbf))
-        && is_near(wanted.exp, issued.exp)
-        && is_near(wanted.grace_until, issued.grace_until);
     let without = |claims: &Claims| Claims { nbf: 0, exp: None, grace_until: None, ..claims.clone() };
-    same_days && without(wanted) == without(issued)
+    is_near(Some(wanted.nbf), Some(issued.nbf)) && ends_alike(wanted, issued) && without(wanted) == without(issued)
 }
 
-/// Gives a key the instants that keys were issued with by another law of the time zone: it begins when the last key of the term
-/// before ends, and ends when the others of its term do. So there is no gap, and a term has one end.
-fn beside_issued(claims: &Claims, issued: &[IssuedKey], is_revoked: impl Fn(&str) -> bool) -> Claims {
-    let is_near = |a: i64, b: i64| (a - b).abs() <= MOVED_BY_LAW;
-    let others = issued.iter().map(|key| &key.claims);
-    let others = || others.clone().filter(|key| origin(key) == origin(claims) && !is_revoked(&key.jti));
-    let before = others().filter(|key| term_of(key) < term_of(claims)).filter_map(|key| key.exp);
-    let begins = before.filter(|end| is_near(*end, claims.nbf)).max();
-    let same_end = |key: &&Claims| key.exp.zip(claims.exp).is_some_and(|(a, b)| is_near(a, b));
-    let ends = others().filter(|key| term_of(key) == term_of(claims)).find(same_end);
+/// Gives a key the instants of the issued keys that stay, if they were issued by another law of the time zone: it begins when an
+/// earlier term ends, and ends when the others of its term do. So there is no gap, and a term has one end.
+fn beside_issued(claims: &Claims, stay: &[&Claims]) -> Claims {
+    let others = stay.iter().filter(|key| origin(key) == origin(claims));
+    let before = others.clone().filter(|key| term_of(key) < term_of(claims)).filter_map(|key| key.exp);
+    let begins = before.filter(|end| is_near(Some(*end), Some(claims.nbf))).max();
+    let mut same_term = others.filter(|key| term_of(key) == term_of(claims));
+    let ends = same_term.find(|key| ends_alike(key, claims));
     Claims {
         nbf: begins.unwrap_or(claims.nbf),
         exp: ends.map_or(claims.exp, |key| key.exp),
