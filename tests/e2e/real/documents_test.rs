@@ -6,11 +6,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use seatkeeper::machine::monotonic;
+
 use crate::harness::control_plane::ControlPlane;
 use crate::harness::person::{Person, ROOT, commands};
 
 /// `make dev` may build first.
 const START: Duration = Duration::from_secs(600);
+/// How long it may take to end.
+const END: Duration = Duration::from_secs(60);
 
 /// `make dev`, which ends with the test.
 struct Dev(Child);
@@ -18,8 +22,9 @@ struct Dev(Child);
 impl Dev {
     /// Starts `make dev`, and returns it with the KUBECONFIG and the folder of programs that it prints.
     fn start(state: &Path) -> (Self, PathBuf, PathBuf) {
-        let mut make = Command::new("make")
-            .args(["--silent", "dev"])
+        // A shell cannot catch what was ignored when it began, as it is under nohup and in the background of a script.
+        let mut make = Command::new("env")
+            .args(["--default-signal=INT", "make", "--silent", "dev"])
             .current_dir(ROOT)
             .env("SEATKEEPER_DEV", state)
             .env("SEATKEEPER", env!("CARGO_BIN_EXE_seatkeeper"))
@@ -56,9 +61,17 @@ impl Dev {
 impl Drop for Dev {
     fn drop(&mut self) {
         // Interrupt make's children, so that make, its shell and what that started end in order.
-        let children = Command::new("pkill").args(["-INT", "-P", &self.0.id().to_string()]).status();
-        if children.is_ok() {
-            let _ = self.0.wait();
+        let make = self.0.id().to_string();
+        let _ = Command::new("pkill").args(["-INT", "-P", &make]).status();
+        let began = monotonic();
+        while matches!(self.0.try_wait(), Ok(None)) {
+            if monotonic() - began > END {
+                let _ = Command::new("pkill").args(["-KILL", "-P", &make]).status();
+                let _ = self.0.kill();
+                let _ = self.0.wait();
+                eprintln!("make dev did not end within {END:?} and was killed");
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 }

@@ -117,7 +117,14 @@ impl Trial {
             if state == *wanted { Ok(()) } else { Err(format!("{state:#}\nwanted: {wanted:#}")) }
         })
         .await;
-        self.writes_when_settled = self.writes(proxy).len();
+        // A write that was done and answered with an error is done once more, if the watch does not show it in time.
+        loop {
+            self.writes_when_settled = self.writes(proxy).len();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if self.writes(proxy).len() == self.writes_when_settled {
+                break;
+            }
+        }
     }
 
     /// Returns the writes, except those of Events, which are sent in the background.
