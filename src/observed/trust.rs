@@ -258,7 +258,10 @@ fn heed(trust: &mut Trust, secret: &Secret, lists: &RevocationLists) -> Result<(
     let Some(text) = text_of(secret) else { return Ok(()) };
     let known = lists.in_secret(secret).and_then(|list| Some((*trust.key(&list.signer)?, list)));
     let Some((key, list)) = known else { return trust.heed(text) };
-    trust.heed_genuine(&list.signer, &list.genuine(&key)?);
+    let list = (list.signer.clone(), list.genuine(&key)?);
+    trust.heed_genuine(&list.0, &list.1);
+    // It counts even if others of its signer are newer: one key may sign in several namespaces, each with versions of its own.
+    trust.recall(&list.0, &list.1);
     Ok(())
 }
 
@@ -391,5 +394,22 @@ mod tests {
         world.trust.forget_license(&license);
         let state = world.trust.lock();
         assert!(state.by_secrets.is_empty() && state.by_signer.is_empty() && state.of.is_empty());
+    }
+
+    /// One key may sign in several namespaces, each with versions of its own: the list beside the keys that a License trusts counts,
+    /// however many newer ones there are.
+    #[test]
+    fn the_list_in_a_secret_that_states_the_trust_counts_beside_any_number_of_newer_ones() {
+        let (mut world, license) = (World::new(), LicenseName::new("there", "license"));
+        for n in 0..40 {
+            let text = list(1, 100 + n, &["b"]);
+            world.see(Event::Apply(secret(&format!("newer-{n}"), "1", "revoked.jwt", &text)));
+        }
+        let mut stated = Secret::clone(&world.stated);
+        let own = ByteString(list(1, 1, &["a"]).into());
+        stated.data.get_or_insert_default().insert("revoked.jwt".to_owned(), own);
+        world.see(Event::Apply(stated.clone()));
+        world.stated = Arc::new(stated);
+        assert!(world.revokes(&license, "a") && world.revokes(&license, "b"));
     }
 }
