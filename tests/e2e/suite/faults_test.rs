@@ -134,7 +134,9 @@ impl Trial {
     }
 
     fn is_quiet_since(&self, proxy: &Proxy) {
-        let more = self.writes(proxy).split_off(self.writes_when_settled);
+        let mut more = self.writes(proxy).split_off(self.writes_when_settled);
+        // All trials sign with one key, so lists of revoked keys that come and go with other trials concern this License, too.
+        more.retain(|write| !write.ends_with("/licenses/innoacd/status"));
         assert!(more.is_empty(), "{}: written after everything had settled: {more:#?}", self.vendor.namespace);
     }
 }
