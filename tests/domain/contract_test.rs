@@ -733,18 +733,18 @@ fn k4_another_grace_makes_another_key_whatever_the_law_says() {
         let old = Contract { starts_on: date("2025-12-01"), zone: zone("America/Los_Angeles"), ..contract() };
         let mut new = Contract { zone: zone(other), ..old.clone() };
         new.lines[0].grace_days = 30;
-        for now in ["2026-06-01T00:00:00Z", "2026-12-20T00:00:00Z"].map(at) {
+        for moment in ["2026-06-01T00:00:00Z", "2026-12-20T00:00:00Z"].map(at) {
             let mut ledger = Ledger::default();
             let first = ledger.work(&old, at("2026-06-01T00:00:00Z"));
             (0..3).for_each(|step| ledger.write(&first, step));
-            let second = ledger.work(&new, now);
+            let second = ledger.work(&new, moment);
             for key in &second.issue {
-                assert!(!second.revoke.contains(&key.claims.jti), "{other}, {now}: it is revoked as it is issued");
+                assert!(!second.revoke.contains(&key.claims.jti), "{other}, {moment}: it is revoked as it is issued");
                 let days = (key.claims.grace_until.unwrap() - key.claims.exp.unwrap()) / 86_400;
-                assert_eq!(days, 30, "{other}, {now}");
+                assert_eq!(days, 30, "{other}, {moment}");
             }
             (0..3).for_each(|step| ledger.write(&second, step));
-            assert!(ledger.work(&new, now).is_empty(), "{other}, {now}: once");
+            assert!(ledger.work(&new, moment).is_empty(), "{other}, {moment}: once");
         }
     }
 }
