@@ -2,6 +2,7 @@
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use seatkeeper::machine::monotonic;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -104,8 +105,10 @@ impl Up {
 
     /// Reads until a line contains all these parts, and returns that line.
     pub fn until(&mut self, parts: &[&str]) -> String {
+        let began = monotonic();
         loop {
-            let line = match self.lines.recv_timeout(LONGEST) {
+            // Lines that keep coming do not make it wait longer.
+            let line = match self.lines.recv_timeout(LONGEST.saturating_sub(monotonic() - began)) {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Timeout) => panic!("no line with {parts:?} in\n{}", self.said.join("\n")),
                 Err(RecvTimeoutError::Disconnected) => panic!("it ended: {}{}", self.said.join("\n"), self.errors()),

@@ -17,12 +17,12 @@ use seatkeeper::api::conditions::Condition;
 use seatkeeper::api::{License, Plan, Subscription, crds, secret_type};
 use seatkeeper::cluster::leader::LEASE_NAME;
 use seatkeeper::domain::Instant;
-use seatkeeper::domain::license::jwk::signing_key_pem;
 use seatkeeper::domain::license::key::{Claims, verify_key};
-use seatkeeper::domain::license::trust::{Revocations, Trust, read_revocations};
+use seatkeeper::domain::license::trust::{Revocations, read_revocations};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::keys::Signer;
 use crate::harness::eventually::eventually;
 use crate::harness::kubectl::Kubectl;
 use crate::{Cluster, rights};
@@ -31,8 +31,6 @@ use crate::{Cluster, rights};
 pub const HOME: &str = super::installation::SEATKEEPER;
 /// The longest that anything may take that a quiet machine does at once.
 pub const SOON: Duration = Duration::from_secs(20);
-/// The vendor's signing key.
-const SECRET_KEY: [u8; 32] = [7; 32];
 
 /// The cluster, locked for one test at a time: two operators at once would do each other's work.
 pub struct Ground {
@@ -82,12 +80,13 @@ impl Ground {
     pub async fn vendor(&self, name: &str) -> Vendor {
         let namespace = self.cluster.namespace(name).await;
         let kubectl = self.kubectl(&namespace);
-        let vendor = Vendor { namespace, kubectl, admin: self.admin.clone() };
-        let (_, pem) = signing_key_pem(&SECRET_KEY).expect("32 bytes are a key");
+        // A key of its own: what others publish with the same key would show in this vendor's Licenses too.
+        let signer = Signer::of(&namespace);
+        let vendor = Vendor { namespace, kubectl, signer, admin: self.admin.clone() };
         let issuer = Secret {
             metadata: ObjectMeta { name: Some("issuer".into()), ..ObjectMeta::default() },
             type_: Some(secret_type::ISSUER.into()),
-            string_data: Some([("signing-key.pem".to_owned(), pem.to_string())].into()),
+            string_data: Some([("signing-key.pem".to_owned(), vendor.signer.pem.clone())].into()),
             ..Secret::default()
         };
         vendor.create(&issuer).await;
@@ -121,6 +120,7 @@ pub fn at(text: &str) -> Instant {
 pub struct Vendor {
     pub namespace: String,
     pub kubectl: Kubectl,
+    pub signer: Signer,
     admin: Client,
 }
 
@@ -210,7 +210,7 @@ impl Vendor {
     /// Returns the keys in a Secret, oldest first, with the names of their entries; checks that each is genuine.
     pub async fn keys_with_entries(&self, secret: &str) -> Vec<(String, Claims)> {
         let read = |(entry, text): (String, ByteString)| {
-            let key = verify_key(&text.0, &trust()).unwrap_or_else(|e| panic!("{secret}/{entry}: {e}"));
+            let key = verify_key(&text.0, &self.signer.trust()).unwrap_or_else(|e| panic!("{secret}/{entry}: {e}"));
             (entry, Claims::clone(&key.claims))
         };
         let mut keys: Vec<_> = self.entries(secret).await.into_iter().map(read).collect();
@@ -226,7 +226,7 @@ impl Vendor {
     pub async fn revocations(&self) -> Revocations {
         let entries = self.entries("issuer-trust").await;
         let list = entries.iter().find(|(entry, _)| entry == "revoked.jwt");
-        list.map(|(_, list)| read_revocations(&list.0, &trust()).expect("our own list")).unwrap_or_default()
+        list.map(|(_, list)| read_revocations(&list.0, &self.signer.trust()).expect("our own list")).unwrap_or_default()
     }
 
     /// Waits until `wanted` accepts the License.
@@ -237,11 +237,6 @@ impl Vendor {
         })
         .await
     }
-}
-
-fn trust() -> Trust {
-    let (key, _) = signing_key_pem(&SECRET_KEY).expect("32 bytes are a key");
-    Trust::new([key.verifying_key()])
 }
 
 /// Returns `True`, `False` or `absent`, the reason, and the time of the last transition.

@@ -8,7 +8,7 @@ use seatkeeper::domain::license::jwk::{publish, signing_key_pem, thumbprint};
 use seatkeeper::domain::license::key::{Claims, KEY_TYPE, Lifetime, OnDemo, sign_key};
 use seatkeeper::domain::license::pool::{CountBy, PoolGrant, PoolModel};
 use seatkeeper::domain::license::token::sign;
-use seatkeeper::domain::license::trust::{Revocations, sign_revocations};
+use seatkeeper::domain::license::trust::{Revocations, Trust, sign_revocations};
 use seatkeeper::machine::machine_time;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -58,6 +58,11 @@ impl Signer {
     /// Returns the thumbprint of its public key.
     pub fn thumbprint(&self) -> String {
         thumbprint(&self.key.verifying_key())
+    }
+
+    /// Returns trust in this signer alone.
+    pub fn trust(&self) -> Trust {
+        Trust::new([self.key.verifying_key()])
     }
 
     /// Returns the public half, as customers get it.
