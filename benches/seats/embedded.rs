@@ -35,9 +35,8 @@ impl Up {
         let read = Kubeconfig::read_from(&kubeconfig).expect("a kubeconfig");
         let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
         let config = config.expect("a kubeconfig");
-        let token = std::fs::read_to_string(data.join("credential.json")).expect("a credential");
-        let token: serde_json::Value = serde_json::from_str(&token).expect("a credential");
-        let door = Door::new(seats, token["token"].as_str().expect("a token"));
+        let token = std::fs::read_to_string(data.join("token")).expect("the token for seats");
+        let door = Door::new(seats, &token);
         owns(&door, "seatkeeper up").await;
         std::fs::write(yaml.join("contract.yaml"), namespace + &licence::contract(vast)).expect("a file");
         until_seats(&door, "seatkeeper up", &mut server, &log).await;

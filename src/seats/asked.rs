@@ -49,7 +49,7 @@ impl Ask {
     }
 
     /// The answer to a grant, once the records of the grant are in the table. `user` is the name under which they are kept.
-    pub(super) fn granted(&self, grant: &Grant, user: Option<&str>, seating: &Seating, tagger: &Tagger) -> Granted {
+    pub(super) fn granted(&self, grant: &Grant, user: Option<&str>, seating: &mut Seating, tagger: &Tagger) -> Granted {
         let seat = |seat: &request::Seat| {
             let mut held = Seat {
                 license: self.license.clone(),
@@ -62,7 +62,9 @@ impl Ask {
                 tag: None,
             };
             held.since = seating.holding(&held.held()).map_or(0, |holding| holding.since);
-            held.tag = Some(tagger.tag(&held.license, &held.held(), held.since));
+            let tag = tagger.tag(&held.license, &held.held(), held.since);
+            seating.note_tag(&held.held(), tag);
+            held.tag = Some(tag);
             held
         };
         Granted { seats: grant.seats.iter().map(seat).collect(), access: grant.access }

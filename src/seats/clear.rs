@@ -66,7 +66,9 @@ fn drop_bases(shared: &Shared, license: &LicenseName) -> Option<(Vec<BaseName>, 
     ownership.journal.drop_bases(license);
     ownership.seats_of.forget(license);
     let (notify, durable) = oneshot::channel();
-    ownership.pending.add(Change { license: license.clone(), grants: "".into(), records: Vec::new() });
+    let change = Change { license: license.clone(), grants: "".into(), records: Vec::new() };
+    let place = ownership.pending.place_of(&change);
+    ownership.pending.add(change, place);
     ownership.waiting.push(notify);
     shared.wake_committer.notify_one();
     Some((bases, durable))

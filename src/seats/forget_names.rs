@@ -25,8 +25,8 @@ pub(super) fn forget_names(shared: &Shared, ownership: &mut Ownership, license: 
     seats.forgets = Some(Forgets::With(last)).filter(|_| !is_done);
     if !is_done && uncommitted.pending.is_empty() && !shared.delays(license, now) {
         let change = seats.change(license, Vec::new());
-        if uncommitted.pending.check(&change).is_ok() {
-            uncommitted.pending.add(change);
+        if let Ok(place) = uncommitted.pending.check(&change) {
+            uncommitted.pending.add(change, place);
         }
     }
 }

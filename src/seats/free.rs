@@ -41,11 +41,17 @@ pub(super) fn free(
     let Some(seats) = seats_of.get_mut(license) else { return Ok(false) };
     let Some(record) = seats.seating.release(seat) else { return Ok(false) };
     let change = seats.change(license, vec![record]);
-    uncommitted.pending.check_release(&change)?;
+    let place = uncommitted.pending.check_release(&change)?;
     seats.apply_freed(&change);
-    uncommitted.pending.add(change);
-    count_after_freeing(seats_of, license);
-    serve(shared, license, seats_of, uncommitted, HEAD);
+    uncommitted.pending.add(change, place);
+    // Each of these looks the License up, and nearly always there is nothing to do.
+    let (owes, is_awaited) = (!seats.draws.owes().is_empty(), !seats.queue.is_empty());
+    if owes {
+        count_after_freeing(seats_of, license);
+    }
+    if is_awaited {
+        serve(shared, license, seats_of, uncommitted, HEAD);
+    }
     Ok(true)
 }
 
@@ -66,14 +72,14 @@ pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) 
         None => seats.seating.table().expired(Tick::MAX),
     };
     let wanted = records.len();
-    let change = uncommitted.pending.fitting(seats.change(license, records));
+    let (change, place) = uncommitted.pending.fitting(seats.change(license, records));
     let count = change.records.len();
     if count == 0 && wanted > 0 {
         return Err(Denied::Overloaded);
     }
     if count > 0 {
         seats.apply_freed(&change);
-        uncommitted.pending.add(change);
+        uncommitted.pending.add(change, place);
         uncommitted.waiting.push(notify);
         count_after_freeing(seats_of, license);
         if count == wanted {
@@ -132,11 +138,11 @@ fn sweep_license(shared: &Shared, license: &LicenseName) -> usize {
     if records.is_empty() && looked_up.is_ok() {
         records = seats.seating.ended(at);
     }
-    let change = uncommitted.pending.fitting(seats.change(license, records));
+    let (change, place) = uncommitted.pending.fitting(seats.change(license, records));
     if !change.records.is_empty() {
         seats.apply_freed(&change);
         shared.metrics.lost.inc_by(change.records.len() as u64);
-        uncommitted.pending.add(change);
+        uncommitted.pending.add(change, place);
         count_after_freeing(seats_of, license);
     }
     let Some(seats) = seats_of.get_mut(license) else { return 0 };

@@ -29,7 +29,7 @@ pub(super) fn grant(
         seats.seating.assume(&grant, &request, until);
         // A caller that asks again while the seat is being written must not be answered before it is written, or the
         // next owner might not know its seat. The siege (tests/e2e/safety) found it.
-        return Ok(ask.granted(&grant, request.kept_user(), &seats.seating, uncommitted.tagger));
+        return Ok(ask.granted(&grant, request.kept_user(), &mut seats.seating, uncommitted.tagger));
     }
     if let Some(closed) = uncommitted.closed.filter(|closed| now < closed.until)
         && seats.uid.as_ref().is_none_or(|uid| closed.licenses.contains(uid))
@@ -40,7 +40,7 @@ pub(super) fn grant(
         return Err(Denied::Overloaded);
     }
     let change = seats.change(&ask.license, std::mem::take(&mut grant.records));
-    uncommitted.pending.check(&change)?;
+    let place = uncommitted.pending.check(&change)?;
     if uncommitted.is_stuck(now) {
         return Err(Denied::LedgerUnavailable);
     }
@@ -48,9 +48,9 @@ pub(super) fn grant(
     change.records.iter().for_each(|record| seats.seating.apply(record, until));
     // `change` has the records, so this only extends the seats.
     seats.seating.assume(&grant, &request, until);
-    let granted = ask.granted(&grant, request.kept_user(), &seats.seating, uncommitted.tagger);
+    let granted = ask.granted(&grant, request.kept_user(), &mut seats.seating, uncommitted.tagger);
     seats.note_peaks();
     // 4. The next commit writes it.
-    uncommitted.pending.add(change);
+    uncommitted.pending.add(change, place);
     Ok(granted)
 }

@@ -262,7 +262,7 @@ impl SeatsOf {
             let seats = self.of.get(&license).filter(|seats| seats.seating.table().in_use_at_all() > 0);
             let Some(change) = seats.map(|seats| seats.change(&license, Vec::new())) else { continue };
             match pending.check(&change) {
-                Ok(()) => pending.add(change),
+                Ok(place) => pending.add(change, place),
                 Err(_) => _ = self.unnoted.insert(license),
             }
         }

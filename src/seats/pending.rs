@@ -38,6 +38,15 @@ pub(super) struct Pending {
     turned_away: HashSet<LicenseName>,
 }
 
+/// Where a change goes, and by how many bytes it makes the entry larger, or a little more. It is good until something else
+/// is added: it is worked out once, because that takes longer than to add the change.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// The change of the same License; `None` if there is none yet.
+    at: Option<usize>,
+    bytes: usize,
+}
+
 /// The changes of one entry.
 #[derive(Default)]
 pub(super) struct Taken {
@@ -55,11 +64,18 @@ impl Pending {
         self.at.contains_key(license)
     }
 
-    /// Refuses a change that does not fit into what its License may have of this entry; a change too large for any entry is
-    /// refused for good.
-    pub fn check(&mut self, change: &Change) -> Result<(), Denied> {
-        if self.has_room(change) {
-            return Ok(());
+    /// Where a change goes.
+    pub fn place_of(&self, change: &Change) -> Place {
+        let at = self.at.get(&change.license).copied();
+        Place { at, bytes: at.map_or_else(|| size_of(change), |at| added_to(&self.changes[at], change)) }
+    }
+
+    /// Where a change goes that takes seats. Fails if it does not fit into what its License may have of this entry; a change
+    /// too large for any entry is refused for good.
+    pub fn check(&mut self, change: &Change) -> Result<Place, Denied> {
+        let place = self.place_of(change);
+        if self.fits(&change.license, place) {
+            return Ok(place);
         }
         let bytes = size_of(change);
         if bytes > MOST_OF_ONE {
@@ -73,23 +89,17 @@ impl Pending {
     }
 
     /// The same for a seat that its holder gives back: it may use what room there is, because it makes room for others.
-    pub fn check_release(&self, change: &Change) -> Result<(), Denied> {
-        let at = self.at.get(&change.license);
-        let bytes = at.map_or_else(|| size_of(change), |at| added_to(&self.changes[*at], change));
-        if self.bytes + bytes > MOST_BYTES { Err(Denied::Overloaded) } else { Ok(()) }
-    }
-
-    fn has_room(&self, change: &Change) -> bool {
-        let at = self.at.get(&change.license);
-        self.has_room_for(
-            &change.license,
-            at.map_or_else(|| size_of(change), |at| added_to(&self.changes[*at], change)),
-        )
+    pub fn check_release(&self, change: &Change) -> Result<Place, Denied> {
+        let place = self.place_of(change);
+        if self.bytes + place.bytes > MOST_BYTES { Err(Denied::Overloaded) } else { Ok(place) }
     }
 
     /// Whether that many bytes more of a License have room.
     pub fn has_room_for(&self, license: &LicenseName, bytes: usize) -> bool {
-        let at = self.at.get(license).copied();
+        self.fits(license, Place { at: self.at.get(license).copied(), bytes })
+    }
+
+    fn fits(&self, license: &LicenseName, Place { at, bytes }: Place) -> bool {
         let own = at.map_or(0, |at| self.sizes[at]);
         let is_new = at.is_none() && !self.awaited.contains(license);
         let licenses = self.changes.len() + self.awaited.len() + usize::from(is_new);
@@ -98,29 +108,28 @@ impl Pending {
         own + bytes <= share && self.bytes + bytes <= most
     }
 
-    /// As many of the records that free seats as fit; the others follow in a later entry.
-    pub fn fitting(&self, mut freed: Change) -> Change {
+    /// As many of the records that free seats as fit, and where they go; the others follow in a later entry.
+    pub fn fitting(&self, mut freed: Change) -> (Change, Place) {
         freed.records.truncate(FREED_AT_ONCE);
-        while !freed.records.is_empty() && !self.has_room(&freed) {
+        let mut place = self.place_of(&freed);
+        while !freed.records.is_empty() && !self.fits(&freed.license, place) {
             freed.records.truncate(freed.records.len() / 2);
+            place = self.place_of(&freed);
         }
-        freed
+        (freed, place)
     }
 
-    /// Adds a change that is already in the table. The ledger notes the grants of the last change of a License.
-    pub fn add(&mut self, change: Change) {
-        match self.at.get(&change.license) {
+    /// Adds a change that is already in the table, at its place. The ledger notes the grants of the last change of a License.
+    pub fn add(&mut self, change: Change, Place { at, bytes }: Place) {
+        self.bytes += bytes;
+        match at {
             Some(at) => {
-                let before = &mut self.changes[*at];
-                let bytes = added_to(before, &change);
-                self.bytes += bytes;
-                self.sizes[*at] += bytes;
+                let before = &mut self.changes[at];
+                self.sizes[at] += bytes;
                 before.records.extend(change.records);
                 before.grants = change.grants;
             }
             None => {
-                let bytes = size_of(&change);
-                self.bytes += bytes;
                 if !self.awaited.is_empty() {
                     self.awaited.remove(&change.license);
                 }
@@ -165,12 +174,12 @@ mod tests {
         let mut pending = Pending::default();
         let mut slot = 0;
         loop {
-            let some = pending.fitting(change((slot..slot + 1_000).map(free).collect()));
+            let (some, place) = pending.fitting(change((slot..slot + 1_000).map(free).collect()));
             if some.records.is_empty() {
                 break;
             }
             slot += u32::try_from(some.records.len()).unwrap();
-            pending.add(some);
+            pending.add(some, place);
         }
         assert!(matches!(pending.check(&change(vec![free(slot)])), Err(Denied::Overloaded)));
         let bytes = write_changes(&pending.take().changes).len();
@@ -186,8 +195,8 @@ mod tests {
         let mut pending = Pending::default();
         for slot in 0..10_000 {
             let one = change(vec![free(slot)]);
-            assert!(pending.check_release(&one).is_ok(), "{slot}");
-            pending.add(one);
+            let place = pending.check_release(&one).unwrap();
+            pending.add(one, place);
         }
         let changes = pending.take().changes;
         assert_eq!((changes.len(), changes[0].records.len()), (1, 10_000));
@@ -201,9 +210,9 @@ mod tests {
         let free =
             |slot| Record::Free(Free { pool: "agents".into(), slot, session: session.as_str().into(), taker: None });
         let many: Vec<_> = (0..1_000).map(free).collect();
-        let denied = Pending::default().check(&change(many.clone()));
-        assert!(denied.as_ref().is_err_and(|denied| denied.to_string().contains("smaller `count`")), "{denied:?}");
-        assert_eq!(Pending::default().fitting(change(many)).records.len(), 125, "to free them takes several entries");
+        let denied = Pending::default().check(&change(many.clone())).err().map(|denied| denied.to_string());
+        assert!(denied.as_ref().is_some_and(|denied| denied.contains("smaller `count`")), "{denied:?}");
+        assert_eq!(Pending::default().fitting(change(many)).0.records.len(), 125, "to free them takes several entries");
     }
 
     /// Of n Licenses that always want to write, each gets at least 1/(n+1) of the bytes of any entries that follow one
@@ -227,13 +236,13 @@ mod tests {
                 // The first asks until it is turned away, then the next; each with changes of another size.
                 for license in 0..n {
                     let one = of(license, 200 + 300 * license);
-                    while pending.check(&one).is_ok() {
-                        pending.add(one.clone());
+                    while let Ok(place) = pending.check(&one) {
+                        pending.add(one.clone(), place);
                     }
                 }
                 let small = of(n, 100);
-                assert!(pending.check(&small).is_ok(), "{n} Licenses leave room");
-                pending.add(small);
+                let place = pending.check(&small).unwrap();
+                pending.add(small, place);
                 let Taken { changes, sizes } = pending.take();
                 let of = |license: &LicenseName| changes.iter().position(|change| change.license == *license);
                 let size = |n| of(&LicenseName::new("tenant", &format!("license-{n}"))).map_or(0, |at| sizes[at]);

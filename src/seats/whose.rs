@@ -35,10 +35,10 @@ pub(super) fn whose<'s>(
 ) -> Whose<'s> {
     let held = as_kept(seat, replaced);
     let found = seating.holding(&held).filter(|found| found.since == seat.since);
+    let noted = || if replaced.is_some() { None } else { seating.tag(&held) };
+    let made = || noted().unwrap_or_else(|| tagger.tag(&seat.license, &seat.held(), seat.since));
     // One without a taker was granted by a version whose ids have no tags.
-    if found
-        .is_some_and(|found| found.taker.is_none() || tagger.admits(seat.tag, &seat.license, &seat.held(), found.since))
-    {
+    if found.is_some_and(|found| found.taker.is_none() || tagger.admits(seat.tag, seat.since, made)) {
         return Whose::Callers(held);
     }
     match seating.taker(&held, seat.since) {

@@ -171,8 +171,11 @@ fn only_the_tag_of_this_very_holding_opens_it() {
     let tagger = Tagger::new(&[7; KEY_BYTES], 100);
     let seat = held(3, Some("a"), "main", None);
     let tag = tagger.tag(&license, &seat, 200);
-    assert!(tagger.admits(Some(tag), &license, &seat, 200));
-    assert!(tagger.admits(Tag::read(&tag.to_string()), &license, &seat, 200), "as text it is the same");
+    let opens = |tagger: &Tagger, tag, license: &LicenseName, seat: &HeldSeat, since| {
+        tagger.admits(tag, since, || tagger.tag(license, seat, since))
+    };
+    assert!(opens(&tagger, Some(tag), &license, &seat, 200));
+    assert!(opens(&tagger, Tag::read(&tag.to_string()), &license, &seat, 200), "as text it is the same");
     let others = [
         (HeldSeat { slot: 4, ..seat }, 200),
         (HeldSeat { user: None, ..seat }, 200),
@@ -180,10 +183,37 @@ fn only_the_tag_of_this_very_holding_opens_it() {
         (HeldSeat { pool: "other", ..seat }, 200),
         (seat, 201),
     ];
-    assert!(others.iter().all(|(other, since)| !tagger.admits(Some(tag), &license, other, *since)));
-    assert!(!tagger.admits(Some(tag), &LicenseName::new("centr", "einnoacd"), &seat, 200));
-    assert!(!Tagger::new(&[8; KEY_BYTES], 100).admits(Some(tag), &license, &seat, 200), "another key");
-    assert!(!tagger.admits(None, &license, &seat, 100));
-    assert!(tagger.admits(None, &license, &seat, 99), "it was granted before there was this key");
+    assert!(others.iter().all(|(other, since)| !opens(&tagger, Some(tag), &license, other, *since)));
+    assert!(!opens(&tagger, Some(tag), &LicenseName::new("centr", "einnoacd"), &seat, 200));
+    assert!(!opens(&Tagger::new(&[8; KEY_BYTES], 100), Some(tag), &license, &seat, 200), "another key");
+    assert!(!opens(&tagger, None, &license, &seat, 100));
+    assert!(opens(&tagger, None, &license, &seat, 99), "it was granted before there was this key");
     assert_eq!(format!("{tag:?}"), "Tag", "it is a secret");
+}
+
+/// A tag that was noted for an earlier holding, or for names that were replaced since, would refuse the holder its own seat.
+#[test]
+fn a_tag_is_noted_for_one_holding_under_its_names_alone() {
+    let license = LicenseName::new("centre", "innoacd");
+    let tagger = Tagger::new(&[7; KEY_BYTES], 100);
+    let key = |name: &str| tagger.user(&license, name);
+    let mut seating = agents(2);
+    takes(&mut seating, Some("anna"), "s1", pod("one"));
+    let seat = held(0, Some("anna"), "s1", pod("one"));
+    assert!(seating.tag(&seat).is_none());
+    let tag = tagger.tag(&license, &seat, 200);
+    seating.note_tag(&seat, tag);
+    takes(&mut seating, Some("anna"), "s1", pod("one"));
+    assert!(seating.tag(&seat) == Some(tag), "it asked again, and has the same seat");
+    assert!(seating.tag(&held(0, Some("anna"), "s1", pod("two"))).is_none(), "another pod");
+
+    seating.set_hides(true, key, key);
+    let name = key("anna");
+    assert!(seating.tag(&held(0, Some(&name), "s1", pod("one"))).is_none(), "under another name");
+
+    seating.note_tag(&held(0, Some(&name), "s1", pod("one")), tag);
+    let freed = seating.release(&held(0, Some(&name), "s1", pod("one"))).expect("it is held");
+    seating.apply(&freed, Tick::MIN);
+    takes(&mut seating, Some(&name), "s1", pod("one"));
+    assert!(seating.tag(&held(0, Some(&name), "s1", pod("one"))).is_none(), "another holding");
 }

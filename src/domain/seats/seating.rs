@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use super::request::{Grant, Request};
 use super::roster::Members;
 use super::table::Table;
+use super::tag::Tag;
 use super::taker::Taker;
 use super::terms::{PoolTerms, SeatTerms};
 use crate::domain::Instant;
@@ -237,6 +238,16 @@ impl Seating {
         let moved =
             || self.moved(seat).and_then(|(pool, slot)| self.table.holding(&HeldSeat { pool: &pool, slot, ..*seat }));
         self.table.holding(seat).or_else(moved)
+    }
+
+    /// The secret part of a seat's id, if it was noted. It is that of the holding that `holding` finds under the same name.
+    pub fn tag(&self, seat: &HeldSeat) -> Option<Tag> {
+        self.table.slots(seat.pool)?.tag(seat)
+    }
+
+    /// Notes the secret part of a seat's id.
+    pub fn note_tag(&mut self, seat: &HeldSeat, tag: Tag) {
+        self.table.note_tag(seat, tag);
     }
 
     /// Who took the seat that a session of this name holds since then. The caller that names the seat may be another one.

@@ -9,6 +9,7 @@ use super::bits::Bits;
 use super::hold::{Free, HeldSeat, Hold, Occupant};
 use super::keyed::is_keyed;
 use super::line::{BASE_SLOTS, MOST_BASE_BYTES, room_of_seat};
+use super::tag::Tag;
 use super::taker::{Taker, belongs};
 use crate::domain::tick::Tick;
 
@@ -17,6 +18,9 @@ const NONE: u32 = u32::MAX;
 /// The two indexes: by user, session and taker, and by user alone.
 const BY_SESSION: usize = 0;
 const BY_USER: usize = 1;
+/// Stands in `Session::before` for the bucket in the other bits: nothing is before this session in it. No table has so many
+/// sessions.
+const FIRST_IN: u32 = 1 << 31;
 
 #[derive(Debug)]
 struct Session {
@@ -25,6 +29,8 @@ struct Session {
     /// Where session, client and request begin.
     cuts: [u16; 3],
     taker: Option<Taker>,
+    /// The secret part of its id, once this process has made it: that takes longer than all else about a seat.
+    tag: Option<Tag>,
     /// The most that it takes in the lines of its base.
     bytes: u16,
     slot: u32,
@@ -32,9 +38,10 @@ struct Session {
     alive_until: Tick,
     /// The next session on the same slot; for an unused entry, the next unused entry.
     next: u32,
-    /// The next session in the same bucket of each index, and the one before: a user may have as many as there are seats,
-    /// and each is removed at once.
+    /// The next session in the same bucket of each index.
     chained: [u32; 2],
+    /// The one before, or the bucket (`FIRST_IN`): a user may have as many as there are seats, and each is removed without a
+    /// search.
     before: [u32; 2],
 }
 
@@ -156,6 +163,17 @@ impl Slots {
         self.named(seat).map(|at| self.sessions[at].occupant())
     }
 
+    /// The secret part of a seat's id, if it was noted.
+    pub fn tag(&self, seat: &HeldSeat) -> Option<Tag> {
+        self.sessions[self.named(seat)?].tag
+    }
+
+    pub fn note_tag(&mut self, seat: &HeldSeat, tag: Tag) {
+        if let Some(at) = self.named(seat) {
+            self.sessions[at].tag = Some(tag);
+        }
+    }
+
     /// Every session of one user.
     pub fn of_user<'a>(&'a self, user: &'a str) -> impl Iterator<Item = Occupant<'a>> {
         let held = self.bucket(BY_USER, self.hash(user, "", None)).map(|at| &self.sessions[at]);
@@ -246,6 +264,8 @@ impl Slots {
             let session = &mut self.sessions[at];
             self.bytes[base] = self.bytes[base] - u32::from(session.bytes) + u32::from(bytes);
             (session.names, session.cuts, session.bytes) = (names, cuts, bytes);
+            // It was made of the former names.
+            session.tag = None;
             self.enter(at);
         }
     }
@@ -281,6 +301,7 @@ impl Slots {
             names,
             cuts,
             taker: hold.taker,
+            tag: None,
             bytes: room_of_seat(&hold.occupant()) as u16,
             slot: hold.slot,
             since: hold.since,
@@ -327,7 +348,7 @@ impl Slots {
                 let bucket = self.hash_in(at, index) as usize & (self.buckets[index].len() - 1);
                 let next = std::mem::replace(&mut self.buckets[index][bucket], at as u32);
                 self.sessions[at].chained[index] = next;
-                self.sessions[at].before[index] = NONE;
+                self.sessions[at].before[index] = FIRST_IN | bucket as u32;
                 if next != NONE {
                     self.sessions[next as usize].before[index] = at as u32;
                 }
@@ -339,11 +360,10 @@ impl Slots {
     fn leave(&mut self, at: usize) {
         for index in [BY_SESSION, BY_USER] {
             let (before, next) = (self.sessions[at].before[index], self.sessions[at].chained[index]);
-            let bucket = self.hash_in(at, index) as usize & (self.buckets[index].len() - 1);
-            if before != NONE {
-                self.sessions[before as usize].chained[index] = next;
-            } else if self.buckets[index][bucket] == at as u32 {
-                self.buckets[index][bucket] = next;
+            match before {
+                NONE => continue,
+                first if first & FIRST_IN != 0 => self.buckets[index][(first & !FIRST_IN) as usize] = next,
+                before => self.sessions[before as usize].chained[index] = next,
             }
             if next != NONE {
                 self.sessions[next as usize].before[index] = before;
@@ -373,6 +393,7 @@ impl Slots {
             names: "".into(),
             cuts: [0; 3],
             taker: None,
+            tag: None,
             bytes: 0,
             slot: NONE,
             since: 0,

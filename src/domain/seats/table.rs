@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::hold::{HeldSeat, Occupant, Record, free};
 use super::keyed::is_keyed;
 use super::slots::Slots;
+use super::tag::Tag;
 use super::taker::Taker;
 use crate::domain::Instant;
 use crate::domain::tick::Tick;
@@ -126,6 +127,13 @@ impl Table {
     /// lost.
     pub fn heartbeat(&mut self, seat: &HeldSeat, now: Tick, until: Tick) -> bool {
         self.pools.get_mut(seat.pool).is_some_and(|slots| slots.extend(seat, now, until))
+    }
+
+    /// Notes the secret part of a seat's id.
+    pub fn note_tag(&mut self, seat: &HeldSeat, tag: Tag) {
+        if let Some(slots) = self.pools.get_mut(seat.pool) {
+            slots.note_tag(seat, tag);
+        }
     }
 
     pub(super) fn slots(&self, pool: &str) -> Option<&Slots> {

@@ -18,8 +18,11 @@ use crate::domain::license::name::LicenseName;
 /// The bytes of the key.
 pub const KEY_BYTES: usize = 32;
 const BYTES: usize = 9;
-/// How much of a hash stands for a session or a user. Two of a License are never the same by accident.
+/// How much of a hash stands for a user or a machine. Two of a License are never the same by accident.
 const NAME_BYTES: usize = 15;
+/// How much of a hash stands for a session. Each seat that is taken and given back writes it twice. That two of a million
+/// sessions of a License are the same has a chance of one in ten billion.
+const SESSION_BYTES: usize = 9;
 
 /// The part of an id that only the holder of the seat knows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,24 +57,24 @@ impl Tagger {
         Tag(tag)
     }
 
-    /// What stands for a session outside of the program that chose it: a name in 20 characters of base64url. The program
+    /// What stands for a session outside of the program that chose it: a name in 12 characters of base64url. The program
     /// may have chosen something personal or secret. It is the same with each owner of the ledger, so that a session is
     /// recognised; another License has another name for it.
     pub fn session(&self, license: &LicenseName, session: &str) -> String {
-        self.name_of("session", license, session)
+        self.name_of::<SESSION_BYTES>("session", license, session)
     }
 
     /// What stands for a user of a License whose holders are not shown by name. It is the same with each owner of the
     /// ledger, so that a user is recognised; another License has another name for the same user.
     pub fn user(&self, license: &LicenseName, user: &str) -> String {
-        let mut name = self.name_of("user", license, user);
+        let mut name = self.name_of::<NAME_BYTES>("user", license, user);
         name.insert(0, MARK);
         name
     }
 
     /// What stands for the machine of such a user.
     pub fn client(&self, license: &LicenseName, client: &str) -> String {
-        let mut name = self.name_of("client", license, client);
+        let mut name = self.name_of::<NAME_BYTES>("client", license, client);
         name.insert(0, MARK);
         name
     }
@@ -81,16 +84,16 @@ impl Tagger {
         OfDay { key: Key::new(HMAC_SHA256, sign(&self.key, &parts(["day", &day.to_string()])).as_ref()) }
     }
 
-    fn name_of(&self, kind: &str, license: &LicenseName, name: &str) -> String {
+    fn name_of<const BYTES: usize>(&self, kind: &str, license: &LicenseName, name: &str) -> String {
         // A tag hashes more parts, so the two are never the same.
         let named = parts([kind, &*license.namespace, &*license.name, name]);
-        BASE64_URL_SAFE_NO_PAD.encode(&sign(&self.key, &named).as_ref()[..NAME_BYTES])
+        BASE64_URL_SAFE_NO_PAD.encode(&sign(&self.key, &named).as_ref()[..BYTES])
     }
 
-    /// Whether a caller that shows `tag` has the id of a seat that a known caller took. A seat from before the key was
-    /// made needs none: if the key is lost, holders go on working.
-    pub fn admits(&self, tag: Option<Tag>, license: &LicenseName, seat: &HeldSeat, since: i64) -> bool {
-        since < self.since || tag.is_some_and(|tag| tag.is(&self.tag(license, seat, since)))
+    /// Whether a caller that shows `tag` has the id of a seat that a known caller took; `made` makes the tag of that seat. A
+    /// seat from before the key was made needs none: if the key is lost, holders go on working.
+    pub fn admits(&self, tag: Option<Tag>, since: i64, made: impl FnOnce() -> Tag) -> bool {
+        since < self.since || tag.is_some_and(|tag| tag.is(&made()))
     }
 }
 
