@@ -952,6 +952,46 @@ fn more_users_than_the_plan_allows_are_refused_also_when_they_are_ordered_later_
     assert_eq!(Desk::with_contract(&text(in_bounds)).run("timeline -f contract.yaml").expect(0).err, "");
 }
 
+/// A change that is refused makes no room for another, and one that is accepted does.
+#[test]
+fn the_most_users_of_a_plan_hold_over_all_its_pools_on_every_day_p6() {
+    let text = |of_a: &str, of_b: &str| {
+        let order = format!(
+            "{{name: a, seats: 50, changes: [{{\"on\": {of_a}}}]}}, {{name: b, seats: 50, changes: [{{\"on\": {of_b}}}]}}"
+        );
+        let pools = "[{name: a, model: Concurrent}, {name: b, model: Concurrent}]";
+        contract("2026-01-01", "")
+            .replace("[{name: agents, model: Concurrent}]", pools)
+            .replace("{name: agents, seats: 50}", &order)
+            .replace("    graceDays: 14", "    maxUsers: 100\n    graceDays: 14")
+    };
+    let seats = |text: &str, term: u32, refused: &[&str]| {
+        let desk = Desk::with_contract(text);
+        let said = desk.run("timeline -f contract.yaml").expect(0).err;
+        assert_eq!(said.lines().count(), refused.len(), "{said}");
+        for part in refused {
+            assert!(said.contains(part), "{part:?} is not in: {said}");
+        }
+        let issue = "issue -f contract.yaml --signing-key keys/signing-key.pem --out key.jwt --term";
+        desk.run(&format!("{issue} {term}")).expect(0);
+        let claims = desk.run("verify --trust keys/jwks.json -o json --at 2027-07-01T00:00:00Z key.jwt").json();
+        let pools = claims["claims"]["pools"].as_array().unwrap().clone();
+        pools.iter().map(|pool| pool["seats"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let fewer = "fewer seats than 50 are possible only from the start of a term; the next term starts on 2027-01-01";
+    let more = |day: &str, users: u32| format!("{users} users are ordered from {day}; Plan innoacd allows at most 100");
+    // The older of two changes begins the term that is issued.
+    let in_mid_term = text("2026-06-01, receivedOn: 2026-01-02, seats: 30", "2026-06-01, seats: 70");
+    assert_eq!(seats(&in_mid_term, 2, &[fewer, &more("2026-06-01", 120)]), [50, 50]);
+    let later = text("2026-06-01, receivedOn: 2026-01-02, seats: 30", "2026-07-01, seats: 70");
+    assert_eq!(seats(&later, 2, &[fewer, &more("2026-07-01", 120)]), [50, 50]);
+    let for_next_term = text("2027-01-01, receivedOn: 2026-01-02, seats: 30", "2027-01-01, seats: 70");
+    assert_eq!(seats(&for_next_term, 2, &[]), [30, 70]);
+    let too_late = text("2027-01-01, receivedOn: 2026-12-02, seats: 30", "2027-01-01, seats: 70");
+    let said = "the reduction from 2027-01-01 had to be received before 2026-10-01";
+    assert_eq!(seats(&too_late, 2, &[said, &more("2027-01-01", 120)]), [50, 50]);
+}
+
 #[test]
 fn the_examples_are_contracts_that_run() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/innoacd/contract.yaml");

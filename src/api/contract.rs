@@ -1,9 +1,6 @@
 //! Turns a Subscription and its Plans into a `domain::contract::Contract`, and reports everything that is wrong with
 //! them.
 
-use chrono::NaiveDate;
-use std::collections::BTreeSet;
-
 use super::plan::{Approval, Eligibility, NoticeForm, OnDemoAction, PlanPool, PlanSpec};
 use super::subscription::{LegalForm, OrderedPlan, OrderedPool, SubscriptionSpec};
 use crate::domain::contract::term::{FIRST_DATE, LAST_DATE, Period};
@@ -272,7 +269,7 @@ fn line(
         let message = format!("Plan {} has no feature {feature}; it has {}", ordered.name, license.features.join(", "));
         faults.push(Fault::new(Reason::UnknownFeature, format!("{field}.features"), message));
     }
-    let mut pools: Vec<PoolOrder> = license
+    let pools: Vec<PoolOrder> = license
         .pools
         .iter()
         .map(|pool| {
@@ -286,8 +283,6 @@ fn line(
             let message =
                 format!("{users} users are ordered; Plan {} allows at most {most} in one Subscription", ordered.name);
             faults.push(Fault::new(Reason::TooManyUsers, format!("{field}.pools"), message));
-        } else {
-            refused.extend(refuse_changes_above(field, &ordered.name, most, &mut pools));
         }
     }
     Line {
@@ -302,35 +297,9 @@ fn line(
         },
         features: ordered.features.clone().unwrap_or_else(|| license.features.clone()),
         support_included: license.support_included,
+        max_users: license.max_users,
         pools,
     }
-}
-
-/// Removes the changes that add seats on a day from which the pools together would have more than `most` seats (P6).
-fn refuse_changes_above(field: &str, plan: &str, most: u32, pools: &mut [PoolOrder]) -> Vec<Fault> {
-    let days: BTreeSet<NaiveDate> = pools.iter().flat_map(|pool| &pool.changes).map(|change| change.on).collect();
-    let mut seats: Vec<u32> = pools.iter().map(|pool| pool.seats).collect();
-    let mut faults = Vec::new();
-    for day in days {
-        let on_day = |pool: &PoolOrder| pool.changes.iter().find(|change| change.on == day).map(|change| change.seats);
-        let then: Vec<u32> = pools.iter().zip(&seats).map(|(pool, now)| on_day(pool).unwrap_or(*now)).collect();
-        let users: u64 = then.iter().copied().map(u64::from).sum();
-        for ((pool, now), then) in pools.iter_mut().zip(&mut seats).zip(then) {
-            if users <= u64::from(most) || then <= *now {
-                *now = then;
-                continue;
-            }
-            pool.changes.retain(|change| change.on != day);
-            let message =
-                format!("{users} users are ordered from {day}; Plan {plan} allows at most {most} in one Subscription");
-            faults.push(Fault::new(
-                Reason::TooManyUsers,
-                format!("{field}.pools[{}].changes[{day}].seats", pool.name),
-                message,
-            ));
-        }
-    }
-    faults
 }
 
 fn pool_order(

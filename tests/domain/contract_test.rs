@@ -59,6 +59,7 @@ fn line(plan: &str, seats: u32) -> Line {
         on_demo: OnDemo::Finish,
         features: vec!["acd".into()],
         support_included: None,
+        max_users: None,
         pools: vec![PoolOrder {
             name: "agents".into(),
             model: PoolModel::Concurrent,
@@ -259,6 +260,37 @@ proptest! {
         let between = fractions.iter().map(|f| (asleep as f64 * f) as i64).chain([asleep]);
         for seconds in between {
             prop_assert_eq!(&seen(now + Duration::seconds(seconds)), &before, "{} .. {}", now, wake);
+        }
+    }
+
+    /// P6, whatever is ordered when: of several pools, some changes are refused, and none of these makes room for another.
+    #[test]
+    fn no_key_has_more_users_than_the_plan_allows_and_seats_become_fewer_only_with_a_term(
+        orders in prop::collection::vec((0..60_u32, prop::collection::vec((0..36_i64, 0..90_u32, 0..500_i64), 0..5)), 1..4),
+        spare in 0..30_u32,
+        today in 0..900_i64,
+    ) {
+        let mut contract = contract();
+        let most = orders.iter().map(|(seats, _)| seats).sum::<u32>() + spare;
+        let pool = contract.lines[0].pools[0].clone();
+        contract.lines[0].max_users = Some(most);
+        contract.lines[0].pools = orders.iter().enumerate().map(|(n, (seats, changes))| {
+            let change = |&(month, seats, before): &(i64, u32, i64)| {
+                let on = plus(contract.starts_on, month, 0);
+                SeatChange { on, seats, received_on: Some(on - Duration::days(before)) }
+            };
+            let mut changes: Vec<SeatChange> = changes.iter().map(change).collect();
+            changes.sort_by_key(|change| change.on);
+            changes.dedup_by_key(|change| change.on);
+            PoolOrder { name: format!("pool-{n}"), seats: *seats, changes, ..pool.clone() }
+        }).collect();
+        let now = contract.begin(contract.starts_on + Duration::days(today));
+        let mut keys = wanted(&contract, &contract.standing(None, now), "vendor", now).0;
+        keys.sort_by_key(|key| key.nbf);
+        let users = |key: &Claims| key.pools.iter().map(|pool| pool.seats).sum::<u32>();
+        prop_assert!(keys.iter().all(|key| users(key) <= most), "{keys:?}");
+        for pair in keys.windows(2).filter(|pair| pair[0].exp == pair[1].exp) {
+            prop_assert!(pair[0].pools.iter().zip(&pair[1].pools).all(|(a, b)| a.seats <= b.seats), "{pair:?}");
         }
     }
 

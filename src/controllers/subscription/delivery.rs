@@ -21,7 +21,7 @@ use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret};
 use crate::cluster::status::FIELD_MANAGER;
 use crate::domain::Instant;
 use crate::domain::contract::Contract;
-use crate::domain::contract::issuing::{IssuedKey, Work, sign_due, wanted, work};
+use crate::domain::contract::issuing::{IssuedKey, Work, refused_seat_changes, sign_due, wanted, work};
 use crate::domain::contract::renewal::Standing;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::Claims;
@@ -110,7 +110,7 @@ pub async fn carry_out(
     observed: &Observed,
     now: Instant,
 ) -> Result<Done, CallError> {
-    let mut done = Done::default();
+    let mut done = Done { refused: refused_seat_changes(contract, now), ..Done::default() };
     let mut issuer = match Issuer::of(subscription, observed).await? {
         Ok(issuer) => issuer,
         Err(fault) => {
@@ -118,8 +118,7 @@ pub async fn carry_out(
             return Ok(done);
         }
     };
-    let (keys, refused) = wanted(contract, standing, &issuer.name, now);
-    done.refused = refused;
+    let (keys, _) = wanted(contract, standing, &issuer.name, now);
     if let Err(error) = issuer.publish(observed, &BTreeSet::new(), now).await {
         done.not_issued = Some(not_kept(error)?);
         return Ok(done);

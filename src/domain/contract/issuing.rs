@@ -5,8 +5,9 @@ use ed25519_dalek::SigningKey;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::renewal::{SeatStep, Standing, State, seat_steps};
-use super::{Contract, Line, PoolOrder};
+use super::renewal::{Standing, State};
+use super::seats::{SeatStep, seat_steps};
+use super::{Contract, Line};
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::{Claims, Lifetime, MAX_KEY_BYTES, SubscriptionClaim, grant_of, sign_key};
@@ -49,7 +50,7 @@ pub fn wanted(contract: &Contract, standing: &Standing, issuer: &str, now: Insta
     let mut keys = Vec::new();
     let mut faults = Vec::new();
     for (n, line) in contract.lines.iter().enumerate() {
-        let (steps, refused) = steps_of_line(contract, n, line, now);
+        let (steps, refused) = seat_steps(contract, n, line, now);
         faults.extend(refused);
         if !matches!(standing.state, State::Ordered | State::Pending) {
             for (number, starts_on, ends_on) in due_terms(contract, standing, now) {
@@ -62,7 +63,7 @@ pub fn wanted(contract: &Contract, standing: &Standing, issuer: &str, now: Insta
 
 /// Returns the changes of seats received by `now` that are refused.
 pub fn refused_seat_changes(contract: &Contract, now: Instant) -> Vec<Fault> {
-    contract.lines.iter().enumerate().flat_map(|(n, line)| steps_of_line(contract, n, line, now).1).collect()
+    contract.lines.iter().enumerate().flat_map(|(n, line)| seat_steps(contract, n, line, now).1).collect()
 }
 
 /// The keys of one term of one Plan.
@@ -95,7 +96,7 @@ pub fn keys_of_term(
         return Err(Fault::new(Reason::NotApproved, "spec.order.approvedOn", message));
     }
     let (number, starts_on, ends_on) = term_to_issue(contract, number, now)?;
-    let (steps, refused) = steps_of_line(contract, n, line, now);
+    let (steps, refused) = seat_steps(contract, n, line, now);
     let mut keys: Vec<Claims> = segments(contract, line, &steps, issuer, number, starts_on, ends_on)
         .iter()
         .map(|claims| stamp(claims, &[], |_| false, now))
@@ -149,13 +150,6 @@ fn term_to_issue(
         ));
     }
     Ok((number, term.starts_on, Some(term.ends_on)))
-}
-
-/// The seats of every pool of a line over time, and the changes that are refused.
-fn steps_of_line(contract: &Contract, n: usize, line: &Line, now: Instant) -> (Vec<Vec<SeatStep>>, Vec<Fault>) {
-    let of_pool = |pool: &PoolOrder| seat_steps(contract, &format!("spec.plans[{n}].pools[{}]", pool.name), pool, now);
-    let (steps, faults): (Vec<_>, Vec<_>) = line.pools.iter().map(of_pool).unzip();
-    (steps, faults.concat())
 }
 
 /// The keys of a term: one from its start, and one from every later day on which a pool changes. A day that does not

@@ -2,6 +2,7 @@
 
 pub mod issuing;
 pub mod renewal;
+pub mod seats;
 pub mod term;
 pub mod timeline;
 
@@ -53,6 +54,8 @@ pub struct Line {
     pub on_demo: OnDemo,
     pub features: Vec<String>,
     pub support_included: Option<Period>,
+    /// The most seats that all pools may have together; `None` for any number.
+    pub max_users: Option<u32>,
     pub pools: Vec<PoolOrder>,
 }
 
@@ -67,7 +70,7 @@ pub struct PoolOrder {
     pub major: Option<u32>,
     pub users: Vec<String>,
     pub seats: u32,
-    /// In any order: `renewal::seat_steps` sorts and checks them.
+    /// In any order: `seats::seat_steps` sorts and checks them.
     pub changes: Vec<SeatChange>,
 }
 

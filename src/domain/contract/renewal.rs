@@ -8,10 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::term::start_of_day;
-use super::{Contract, PoolOrder, SeatChange, Terms};
+use super::{Contract, Terms};
 use crate::domain::Instant;
-use crate::domain::fault::Fault;
-use crate::domain::reason::Reason;
 
 /// The latest date of any term: later dates are replaced by it. Nothing is ever due then.
 const END_OF_CALENDAR: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).expect("a date");
@@ -101,7 +99,7 @@ impl Contract {
     }
 
     /// The first day of term `number`, regardless of the contract's length.
-    fn day_of_term(&self, terms: &Terms, number: u32) -> NaiveDate {
+    pub(super) fn day_of_term(&self, terms: &Terms, number: u32) -> NaiveDate {
         terms.interval.after(self.starts_on, number - 1).unwrap_or(END_OF_CALENDAR)
     }
 
@@ -183,60 +181,8 @@ impl Contract {
     }
 }
 
-/// The number of seats of a pool from a civil day on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SeatStep {
-    pub from: NaiveDate,
-    pub seats: u32,
-}
-
-/// Returns the seats of `pool` over time, as ordered by `now`, and the changes that are refused. More seats may start
-/// on any day; fewer only at the start of a term, and the change must be received in time, like a cancellation.
-pub fn seat_steps(contract: &Contract, field: &str, pool: &PoolOrder, now: Instant) -> (Vec<SeatStep>, Vec<Fault>) {
-    let mut steps = vec![SeatStep { from: contract.starts_on, seats: pool.seats }];
-    let mut faults = Vec::new();
-    let mut changes: Vec<&SeatChange> = pool.changes.iter().collect();
-    changes.sort_by_key(|change| change.on);
-    for change in changes.into_iter().filter(|change| contract.has_begun(change.received_on, now)) {
-        let before = steps.last().map_or(0, |step| step.seats);
-        if change.seats < before
-            && let Err(message) = may_decrease(contract, change, before)
-        {
-            faults.push(Fault::new(Reason::SeatDecreaseRefused, format!("{field}.changes[{}]", change.on), message));
-            continue;
-        }
-        let from = change.on.max(contract.starts_on);
-        steps.retain(|step| step.from < from);
-        steps.push(SeatStep { from, seats: change.seats });
-    }
-    (steps, faults)
-}
-
-fn may_decrease(contract: &Contract, change: &SeatChange, before: u32) -> Result<(), String> {
-    let Some(terms) = &contract.terms else {
-        return Err(format!("a perpetual licence keeps its {before} seats; remove this change"));
-    };
-    let number = first_where(|k| contract.day_of_term(terms, k + 1) >= change.on) + 1;
-    let term_starts_on = contract.day_of_term(terms, number);
-    if term_starts_on != change.on {
-        return Err(format!(
-            "fewer seats than {before} are possible only from the start of a term; the next term starts on {term_starts_on}"
-        ));
-    }
-    let notice_day = contract.notice_day(terms, change.on);
-    match change.received_on {
-        Some(received) if received < notice_day => Ok(()),
-        Some(received) => Err(format!(
-            "the reduction from {} had to be received before {notice_day} but was received on {received}; write on: {}",
-            change.on,
-            contract.day_of_term(terms, number + 1)
-        )),
-        None => Err(format!("a reduction needs receivedOn, a day before {notice_day}")),
-    }
-}
-
 /// The smallest k ≥ 1 for which `holds`, which must stay true once it is true. Saturates far beyond any calendar.
-fn first_where(holds: impl Fn(u32) -> bool) -> u32 {
+pub(super) fn first_where(holds: impl Fn(u32) -> bool) -> u32 {
     const LIMIT: u32 = 1 << 23;
     let mut high = 1;
     while high < LIMIT && !holds(high) {
