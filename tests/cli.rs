@@ -635,6 +635,43 @@ fn a_revoked_key_is_refused_and_a_bad_list_is_wrong_use() {
 }
 
 #[test]
+fn one_unusable_entry_of_a_trust_file_spoils_no_other_and_is_named() {
+    let (desk, _) = signed(&claims());
+    let key = seatkeeper::domain::license::jwk::read_signing_key(desk.read("keys/signing-key.pem").as_bytes()).unwrap();
+    let good = serde_json::from_str::<Value>(&desk.read("keys/jwks.json")).unwrap()["keys"][0].clone();
+    let other = |name: &str, value: Value| {
+        let mut jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+        jwk[name] = value;
+        jwk
+    };
+    for (bad, says) in [
+        (
+            other("x", json!("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo=")),
+            "key 0 has no `x` that is an Ed25519 public key",
+        ),
+        (other("x", Value::Null), "key 0 has no `x`"),
+        (json!("hunter2"), "key 0 is not a JSON object"),
+        (other("d", json!("hunter2")), "key 0 is a private key"),
+        (json!({"kty": "RSA", "n": "AA", "e": "AQAB", "p": "hunter2"}), "key 0 is a private key"),
+        (json!({"kty": "oct", "k": "hunter2"}), "key 0 is a private key"),
+    ] {
+        desk.write("jwks.json", json!({"keys": [bad, good]}).to_string());
+        let answer = desk.run(&format!("verify --trust jwks.json {IN_2026} key.jwt")).expect(0);
+        assert!(answer.err.contains("jwks.json: ") && answer.err.contains(says), "{bad}: {}", answer.err);
+        assert!(answer.err.contains("; the other keys count") && !answer.err.contains("hunter2"), "{}", answer.err);
+    }
+    let for_another_purpose = json!({"keys": [{"kty": "RSA", "n": "AA", "e": "AQAB"}, good]});
+    desk.write("jwks.json", for_another_purpose.to_string());
+    assert_eq!(desk.run(&format!("verify --trust jwks.json {IN_2026} key.jwt")).expect(0).err, "");
+
+    let list = json!({"version": 1, "iat": NBF, "serials": [7, "s1", null]});
+    desk.write("revoked.jwt", sign("revocations+jwt", &list, &key));
+    let answer = desk.run(&format!("verify --trust keys/jwks.json --revoked revoked.jwt {IN_2026} key.jwt")).expect(1);
+    assert!(answer.out.contains("Refused (Revoked)"), "{}", answer.out);
+    assert!(answer.err.contains("revoked.jwt: serials 0, 2 are not texts; the others count"), "{}", answer.err);
+}
+
+#[test]
 fn wrong_use_of_verify_differs_from_a_bad_key() {
     let (desk, _) = signed(&claims());
     desk.write("bad.json", "{").write("empty.json", "{\"keys\": []}").write("huge.json", "x".repeat(2_000_000));

@@ -59,7 +59,7 @@ condition_types! {
     KeyRefused,
     /// Other Licenses present keys of the same grant. This License keeps it, and they are refused these keys.
     Contested,
-    /// A Secret that the License names is missing or wrong, while other keys keep it licensed.
+    /// A Secret that the License names is missing or wrong, as a whole or in part, while the rest keeps it licensed.
     SourceMissing,
     /// `spec.trust` is ignored, because the installation pins the trust or does not take it from Licenses.
     TrustRefused,
@@ -76,7 +76,7 @@ condition_types! {
     Issued,
     /// Every key is where it should be.
     Delivered,
-    /// A part of the order is not acted on, and the rest is.
+    /// A part of the object is not acted on, and the rest is.
     PartRefused,
     /// Every part of the object is acted on by this version.
     FullyActedOn,

@@ -114,38 +114,41 @@ impl Roster {
 
     /// Returns the people in it, for the domain. People of another namespace get the standing `Guest`; `Enrolment` changes
     /// it if the License says `rosters: Equal`. Their Roster is named `namespace/name`, which is unique across namespaces.
-    /// Fails with every fault that prevents a date from becoming an instant: such a Roster counts for no user.
-    pub fn people(&self) -> Result<people::Roster, Vec<Fault>> {
+    /// The faults are those of entries that are left out, because their dates name no instants. Fails if that is so of all
+    /// dates: such a Roster counts for no user.
+    pub fn people(&self) -> Result<(people::Roster, Vec<Fault>), Fault> {
         let zone = self.spec.time_zone.as_deref().unwrap_or("UTC");
-        let mut faults = Vec::new();
-        let time_zone = Zone::named(zone).unwrap_or_else(|| {
+        let time_zone = Zone::named(zone).ok_or_else(|| {
             let message = format!(
                 "{zone:?} is not a time zone; write an IANA name such as Europe/Berlin, or leave it out for UTC"
             );
-            faults.push(Fault::new(Reason::UnknownTimeZone, "spec.timeZone", message));
-            Zone::utc()
-        });
-        // The API server refuses such dates, but it never sees files and did not check older objects.
+            Fault::new(Reason::UnknownTimeZone, "spec.timeZone", message)
+        })?;
+        let (mut entries, mut left_out) = (Vec::with_capacity(self.spec.members.len()), Vec::new());
         for (n, member) in self.spec.members.iter().enumerate() {
-            for (field, date) in [("entryDate", Some(member.entry_date)), ("exitDate", member.exit_date)] {
-                if let Some(CivilDate(date)) = date.filter(|date| !(FIRST_DATE..=LAST_DATE).contains(&date.0)) {
-                    let message = format!("{date} must be a civil date from {FIRST_DATE} to {LAST_DATE}");
-                    faults.push(Fault::new(Reason::DateOutOfRange, format!("spec.members[{n}].{field}"), message));
-                }
+            match member.date_out_of_range(n) {
+                Some(fault) => left_out.push(fault),
+                None => entries.push(member.entry()),
             }
         }
-        if !faults.is_empty() {
-            return Err(faults);
-        }
         let name = format!("{}/{}", self.namespace().unwrap_or_default(), self.name_any());
-        let entries = self.spec.members.iter().map(RosterMember::entry).collect();
         let is_own = self.namespace() == Some(self.license().0);
         let standing = if is_own { Standing::Own } else { Standing::Guest };
-        Ok(people::Roster { name, standing, time_zone, entries })
+        Ok((people::Roster { name, standing, time_zone, entries }, left_out))
     }
 }
 
 impl RosterMember {
+    /// The API server refuses such dates, but it never sees files and did not check older objects.
+    fn date_out_of_range(&self, n: usize) -> Option<Fault> {
+        let dates = [("entryDate", Some(self.entry_date)), ("exitDate", self.exit_date)];
+        let mut outside = dates.into_iter().filter_map(|(field, date)| Some((field, date?.0)));
+        let (field, date) = outside.find(|(_, date)| !(FIRST_DATE..=LAST_DATE).contains(date))?;
+        let message =
+            format!("{date} must be a civil date from {FIRST_DATE} to {LAST_DATE}; this entry does not count");
+        Some(Fault::new(Reason::DateOutOfRange, format!("spec.members[{n}].{field}"), message))
+    }
+
     fn entry(&self) -> people::RosterEntry {
         people::RosterEntry {
             user: self.user.clone(),
@@ -154,5 +157,28 @@ impl RosterMember {
             exit_date: self.exit_date.map(|date| date.0),
             team: self.team.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The API server refuses such a date, but it did not check older objects.
+    #[test]
+    fn a_member_with_an_impossible_date_spoils_no_other() {
+        let member = |user: &str, day: &str| json!({"user": user, "loginMode": "Active", "entryDate": day});
+        let mut roster: Roster = serde_json::from_value(json!({
+            "apiVersion": "seatkeeper.dev/v1alpha1", "kind": "Roster", "metadata": {"name": "r", "namespace": "n"},
+            "spec": {"licenseRef": {"name": "l"}, "members": [member("a", "0001-01-01"), member("b", "2026-01-01")]},
+        }))
+        .expect("a Roster");
+        let (people, left_out) = roster.people().expect("its time zone is known");
+        assert_eq!(people.entries.iter().map(|entry| entry.user.as_str()).collect::<Vec<_>>(), ["b"]);
+        let named = left_out.iter().map(|fault| fault.field.as_str());
+        assert_eq!(named.collect::<Vec<_>>(), ["spec.members[0].entryDate"]);
+        roster.spec.time_zone = Some("Europe/Atlantis".into());
+        assert!(roster.people().is_err(), "a guess at the time zone would let people in a day early");
     }
 }

@@ -2,17 +2,19 @@
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::failure::Failure;
 use super::files;
-use super::output::{self, printable, say, utc};
+use super::output::{self, printable, say, utc, warn};
 use crate::domain::Instant;
+use crate::domain::fault::Fault;
 use crate::domain::license::entitlement::{KeyState, Presentation, entitlement, present};
 use crate::domain::license::jwk::read_jwks;
 use crate::domain::license::key::{Claims, MAX_KEY_BYTES, verify_key};
-use crate::domain::license::trust::Trust;
+use crate::domain::license::trust::{Trust, read_list};
 use crate::domain::text::spelt_out;
 use crate::machine::machine_time;
 
@@ -78,17 +80,21 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn trust(arguments: &Arguments) -> Result<Trust, Failure> {
     let file = &arguments.trust;
-    let keys = read_jwks(&files::read(file)?)
+    let read = read_jwks(&files::read(file)?)
         .map_err(|fault| Failure::usage(format!("{}: {}", file.display(), printable(&fault.message))))?;
-    let mut trust = Trust::new(keys);
+    let told = |file: &Path, trouble: Fault| warn(&format!("{}: {}", file.display(), trouble.message));
+    read.trouble().into_iter().for_each(|trouble| told(file, trouble));
+    let mut trust = Trust::new(read.keys);
     if let Some(file) = &arguments.revoked {
-        trust.heed(&files::read(file)?).map_err(|refusal| {
+        let list = read_list(&files::read(file)?, &trust).map_err(|refusal| {
             Failure::usage(format!(
                 "{}: is not a revoked.jwt from a trusted signer: {}",
                 file.display(),
                 printable(&refusal.to_string())
             ))
         })?;
+        list.trouble.into_iter().for_each(|trouble| told(file, trouble));
+        trust.heed_genuine(&list.signer, &Arc::new(list.list));
     }
     Ok(trust)
 }

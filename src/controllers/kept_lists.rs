@@ -106,7 +106,7 @@ struct Known {
 impl Known {
     fn of(secret: &Secret) -> Self {
         let jwks = secret.data.as_ref().and_then(|data| data.get("jwks.json"));
-        let keys = jwks.and_then(|jwks| read_jwks(&jwks.0).ok()).unwrap_or_default();
+        let keys = jwks.and_then(|jwks| read_jwks(&jwks.0).ok()).unwrap_or_default().keys;
         let keys = keys.into_iter().map(|key| (thumbprint(&key), key)).collect();
         Known { version: secret.resource_version(), keys }
     }

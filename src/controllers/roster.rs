@@ -38,6 +38,8 @@ struct Findings {
     counts: MemberCounts,
     next_change: Option<Instant>,
     duplicates: Vec<DuplicateMember>,
+    /// The entries that do not count.
+    left_out: Vec<Fault>,
     /// Why the License does not count these people yet.
     waits: Option<Fault>,
 }
@@ -68,8 +70,8 @@ impl Controller for RosterController {
 }
 
 impl RosterController {
-    fn judge(&self, roster: &Roster, now: Instant) -> Result<Findings, Vec<Fault>> {
-        let list = roster.people()?;
+    fn judge(&self, roster: &Roster, now: Instant) -> Result<Findings, Fault> {
+        let (list, left_out) = roster.people()?;
         let alone = Members::unite(std::slice::from_ref(&list));
         let (duplicates, waits) = match self.license(roster) {
             Ok(license) => {
@@ -80,7 +82,7 @@ impl RosterController {
             Err(fault) => (alone.duplicates.clone(), Some(fault)),
         };
         let counts = counts(&alone, users(roster), now);
-        Ok(Findings { counts, next_change: alone.next_change(now), duplicates, waits })
+        Ok(Findings { counts, next_change: alone.next_change(now), duplicates, left_out, waits })
     }
 
     /// The License, if it exists and admits this Roster.
@@ -104,20 +106,13 @@ impl RosterController {
     }
 }
 
-fn status(
-    roster: &Roster,
-    findings: &Result<Findings, Vec<Fault>>,
-    before: &RosterStatus,
-    now: Instant,
-) -> RosterStatus {
+fn status(roster: &Roster, findings: &Result<Findings, Fault>, before: &RosterStatus, now: Instant) -> RosterStatus {
     let mut list = Conditions::new(&before.conditions, roster.metadata.generation, now);
     let observed_generation = roster.metadata.generation;
     match findings {
-        Err(faults) => {
-            let reason = faults.first().map_or(Reason::Invalid, |fault| fault.reason);
-            let message = faults.iter().take(NAMED).map(Fault::to_string).collect::<Vec<_>>().join("; ");
-            list.set(ConditionType::Ready, false, reason, message.clone());
-            list.set(ConditionType::Stalled, true, reason, message);
+        Err(fault) => {
+            list.set(ConditionType::Ready, false, fault.reason, fault.to_string());
+            list.set(ConditionType::Stalled, true, fault.reason, fault.to_string());
             RosterStatus { observed_generation, conditions: list.into_list(), ..RosterStatus::default() }
         }
         Ok(findings) => {
@@ -127,6 +122,10 @@ fn status(
                     list.set(ConditionType::Reconciling, true, fault.reason, fault.to_string());
                 }
                 None => list.set(ConditionType::Ready, true, Reason::Counted, summary(findings)),
+            }
+            if let Some(first) = findings.left_out.first() {
+                let named = findings.left_out.iter().take(NAMED).map(Fault::to_string).collect::<Vec<_>>();
+                list.set(ConditionType::PartRefused, true, first.reason, named.join("; "));
             }
             match findings.duplicates.is_empty() {
                 true => list.set(
@@ -184,5 +183,7 @@ fn notes(before: &RosterStatus, after: &RosterStatus) -> Vec<Note> {
     let unready = newly(ConditionType::Ready, false).map(|now| Note::warning(now.reason.clone(), now.message.clone()));
     let doubled = newly(ConditionType::DuplicateMember, true)
         .map(|now| Note::warning(Happening::DuplicateMember, now.message.clone()));
-    unready.into_iter().chain(doubled).collect()
+    let left_out =
+        newly(ConditionType::PartRefused, true).map(|now| Note::warning(now.reason.clone(), now.message.clone()));
+    unready.into_iter().chain(left_out).chain(doubled).collect()
 }

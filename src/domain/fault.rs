@@ -17,6 +17,11 @@ impl Fault {
     pub fn new(reason: Reason, field: impl Into<String>, message: impl Into<String>) -> Self {
         Fault { reason, field: field.into(), message: message.into() }
     }
+
+    /// The same, of a file that is in `place`.
+    pub fn within(self, place: &str) -> Self {
+        Fault { field: format!("{place}, {}", self.field), ..self }
+    }
 }
 
 impl fmt::Display for Fault {

@@ -67,6 +67,9 @@ words! {
     TrustMissing,
     /// A file of a trust Secret cannot be used. Put the vendor's jwks.json or revoked.jwt in again.
     TrustInvalid,
+    /// An entry of a jwks.json or revoked.jwt cannot be used, and the others count. Ask the vendor to correct the entry that
+    /// the message names.
+    TrustPartUnusable,
     /// The list of revoked keys of a trusted signer is gone. What it revoked stays revoked. Put revoked.jwt back.
     RevocationsMissing,
     /// The list of revoked keys of a trusted signer is older than one that was read before. What that one revoked stays

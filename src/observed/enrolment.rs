@@ -88,7 +88,8 @@ impl Enrolment {
             return known.people.clone();
         }
         // A Roster whose dates do not name instants reports that in its own status.
-        let mut lists: Vec<_> = rosters.iter().filter_map(|roster| readable(roster)?.people().ok()).collect();
+        let people = rosters.iter().filter_map(|roster| readable(roster)?.people().ok());
+        let mut lists: Vec<_> = people.map(|(list, _)| list).collect();
         if rank == RosterRank::Equal {
             lists.iter_mut().for_each(|list| list.standing = Standing::Own);
         }

@@ -73,7 +73,7 @@ impl Keyrings {
 
 fn read(pem: &[u8], jwks: Option<&[u8]>, revoked: Option<&[u8]>) -> Result<Keyring, Fault> {
     let key = read_signing_key(pem)?;
-    let published: Vec<VerifyingKey> = jwks.and_then(|jwks| read_jwks(jwks).ok()).unwrap_or_default();
+    let published: Vec<VerifyingKey> = jwks.and_then(|jwks| read_jwks(jwks).ok()).unwrap_or_default().keys;
     let kid = thumbprint(&key.verifying_key());
     let is_published = published.iter().any(|key| thumbprint(key) == kid);
     let mut trust = Trust::new(published.into_iter().chain([key.verifying_key()]));

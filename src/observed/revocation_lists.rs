@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::cluster::secrets;
+use crate::domain::fault::Fault;
 use crate::domain::license::refusal::Refusal;
-use crate::domain::license::trust::{MAX_LISTS, Revocations, Trust, claimed_signer, read_revocations};
+use crate::domain::license::trust::{MAX_LISTS, Revocations, Trust, claimed_signer, read_list};
 
 /// The lists of all trust Secrets.
 #[derive(Default)]
@@ -65,6 +66,8 @@ pub struct List {
     /// Its text, until it is verified.
     text: Mutex<Vec<u8>>,
     verified: OnceLock<Result<Arc<Revocations>, Refusal>>,
+    /// What is wrong with a part of it.
+    trouble: OnceLock<Fault>,
 }
 
 /// The text of the list in a trust Secret.
@@ -75,18 +78,31 @@ pub fn text_of(secret: &Secret) -> Option<&[u8]> {
 impl List {
     fn of(text: &[u8]) -> Option<Self> {
         let (signer, hash) = (claimed_signer(text)?, Sha256::digest(text).into());
-        Some(List { signer, hash, text: Mutex::new(text.to_vec()), verified: OnceLock::new() })
+        Some(List {
+            signer,
+            hash,
+            text: Mutex::new(text.to_vec()),
+            verified: OnceLock::new(),
+            trouble: OnceLock::new(),
+        })
     }
 
     /// What it says, if its signer, whose key this is, has signed it.
     pub fn genuine(&self, key: &VerifyingKey) -> Result<Arc<Revocations>, Refusal> {
         let read = || {
             let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-            let list = read_revocations(&text, &Trust::new([*key])).map(Arc::new);
+            let read = read_list(&text, &Trust::new([*key]));
             *text = Vec::new();
-            list
+            let read = read?;
+            read.trouble.into_iter().for_each(|trouble| drop(self.trouble.set(trouble)));
+            Ok(Arc::new(read.list))
         };
         self.verified.get_or_init(read).clone()
+    }
+
+    /// What is wrong with a part of it, if it is known to be genuine.
+    pub fn trouble(&self) -> Option<Fault> {
+        self.trouble.get().cloned()
     }
 
     /// What it says, if it is known to be genuine.

@@ -16,7 +16,7 @@ use crate::domain::fault::Fault;
 use crate::domain::license::jwk::read_jwks;
 use crate::domain::license::name::LicenseName;
 use crate::domain::license::refusal::Refusal;
-use crate::domain::license::trust::{Revocations, Trust, adds_to};
+use crate::domain::license::trust::{Revocations, Trust, adds_to, read_list};
 use crate::domain::reason::Reason;
 
 /// Trust built from Secrets, kept until one of these Secrets or a list of its signers changes: thousands of Licenses share
@@ -221,7 +221,7 @@ fn state(secrets: &[Arc<Secret>]) -> Stated {
     let mut faults = Vec::new();
     let mut keys = Vec::new();
     for secret in secrets {
-        let place = format!("Secret {}/{}", secret.namespace().unwrap_or_default(), secret.name_any());
+        let place = place(secret);
         match secret.data.as_ref().and_then(|data| data.get("jwks.json")) {
             None => faults.push(Fault::new(
                 Reason::TrustInvalid,
@@ -229,12 +229,19 @@ fn state(secrets: &[Arc<Secret>]) -> Stated {
                 "has no entry jwks.json with the vendor's public keys",
             )),
             Some(jwks) => match read_jwks(&jwks.0) {
-                Ok(read) => keys.extend(read),
-                Err(fault) => faults.push(Fault { field: format!("{place}, {}", fault.field), ..fault }),
+                Ok(read) => {
+                    faults.extend(read.trouble().map(|fault| fault.within(&place)));
+                    keys.extend(read.keys);
+                }
+                Err(fault) => faults.push(fault.within(&place)),
             },
         }
     }
     Stated { keys: Arc::new(Trust::new(keys)), faults }
+}
+
+fn place(secret: &Secret) -> String {
+    format!("Secret {}/{}", secret.namespace().unwrap_or_default(), secret.name_any())
 }
 
 fn build(stated: &Stated, secrets: &[Arc<Secret>], lists: &RevocationLists, kept: &KeptLists) -> Built {
@@ -244,25 +251,30 @@ fn build(stated: &Stated, secrets: &[Arc<Secret>], lists: &RevocationLists, kept
         lists.of(signer, key).iter().for_each(|list| trust.heed_genuine(signer, list));
     }
     for secret in secrets {
-        faults.extend(heed(&mut trust, secret, lists).err().map(|refusal| {
-            let place = format!("Secret {}/{}, revoked.jwt", secret.namespace().unwrap_or_default(), secret.name_any());
-            Fault::new(Reason::TrustInvalid, place, format!("this list of revoked keys is ignored: {refusal}"))
-        }));
+        let trouble = heed(&mut trust, secret, lists).unwrap_or_else(|refusal| {
+            let message = format!("this list of revoked keys is ignored: {refusal}");
+            Some(Fault::new(Reason::TrustInvalid, "revoked.jwt", message))
+        });
+        faults.extend(trouble.map(|fault| fault.within(&place(secret))));
     }
     kept.recall(&mut trust);
     (Arc::new(trust), faults)
 }
 
-/// Adds the list in one of the Secrets that state the trust.
-fn heed(trust: &mut Trust, secret: &Secret, lists: &RevocationLists) -> Result<(), Refusal> {
-    let Some(text) = text_of(secret) else { return Ok(()) };
+/// Adds the list in one of the Secrets that state the trust. Returns what is wrong with a part of it.
+fn heed(trust: &mut Trust, secret: &Secret, lists: &RevocationLists) -> Result<Option<Fault>, Refusal> {
+    let Some(text) = text_of(secret) else { return Ok(None) };
     let known = lists.in_secret(secret).and_then(|list| Some((*trust.key(&list.signer)?, list)));
-    let Some((key, list)) = known else { return trust.heed(text) };
-    let list = (list.signer.clone(), list.genuine(&key)?);
-    trust.heed_genuine(&list.0, &list.1);
+    let Some((key, list)) = known else {
+        let read = read_list(text, trust)?;
+        trust.heed_genuine(&read.signer, &Arc::new(read.list));
+        return Ok(read.trouble);
+    };
+    let (signer, genuine) = (&list.signer, list.genuine(&key)?);
+    trust.heed_genuine(signer, &genuine);
     // It counts even if others of its signer are newer: one key may sign in several namespaces, each with versions of its own.
-    trust.recall(&list.0, &list.1);
-    Ok(())
+    trust.recall(signer, &genuine);
+    Ok(list.trouble())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use chrono::DateTime;
 use ed25519_dalek::{Signer, SigningKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use seatkeeper::domain::license::key::{Claims, MAX_KEY_BYTES, verify_key};
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::domain::license::pool::{CountBy, PoolModel};
 use seatkeeper::domain::license::refusal::Refusal;
-use seatkeeper::domain::license::trust::Trust;
+use seatkeeper::domain::license::token::sign;
+use seatkeeper::domain::license::trust::{REVOCATIONS_TYPE, Trust, read_list};
 use seatkeeper::domain::reason::Reason;
 use seatkeeper::domain::seats::terms::SeatTerms;
 use seatkeeper::machine::monotonic;
@@ -169,7 +171,7 @@ fn jwk() -> Value {
 /// The number of keys that verify licences, or what is wrong with a set of these keys.
 fn read(keys: &[String]) -> Result<usize, String> {
     let set = format!(r#"{{"keys":[{}]}}"#, keys.join(","));
-    read_jwks(set.as_bytes()).map(|keys| keys.len()).map_err(|fault| fault.message)
+    read_jwks(set.as_bytes()).map(|read| read.keys.len()).map_err(|fault| fault.message)
 }
 
 #[test]
@@ -213,7 +215,7 @@ fn a_public_key_verifies_licences_only_if_it_is_meant_to() {
 }
 
 #[test]
-fn a_private_or_symmetric_key_of_any_type_spoils_its_set() {
+fn a_private_or_symmetric_key_of_any_type_never_counts_and_is_named() {
     for private in [
         r#"{"kty":"OKP","crv":"Ed25519","x":"AA","d":"hunter2"}"#,
         r#"{"kty":"OKP","crv":"X25519","x":"AA","d":"hunter2"}"#,
@@ -225,8 +227,69 @@ fn a_private_or_symmetric_key_of_any_type_spoils_its_set() {
         r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AA","priv":"hunter2"}"#,
         r#"{"d":"hunter2","d":"hunter2"}"#,
     ] {
-        let said = read(&[jwk().to_string(), private.to_owned()]).unwrap_err();
-        assert!(said.contains("key 1 is a private key") && !said.contains(SECRET), "{said}");
+        let said = read(&[private.to_owned()]).unwrap_err();
+        assert!(said.contains("key 0 is a private key") && !said.contains(SECRET), "{said}");
+        let set = format!(r#"{{"keys":[{},{private}]}}"#, jwk());
+        let beside = read_jwks(set.as_bytes()).expect("the other key is good");
+        assert_eq!(beside.keys, [signing_key().verifying_key()], "{private}");
+        let said = beside.trouble().expect("the private key is named").to_string();
+        assert!(said.contains("jwks.json: key 1 is a private key") && !said.contains(SECRET), "{said}");
+    }
+    // Everybody who reads the set can sign with this one, also where its public half is published beside it.
+    let mut whole = jwk();
+    whole["d"] = json!(SECRET);
+    assert!(read(&[jwk().to_string(), whole.to_string()]).unwrap_err().contains("key 1 is a private key"));
+}
+
+#[test]
+fn one_unusable_key_spoils_no_other_and_is_named() {
+    let with = |name: &str, value: Value| {
+        let mut jwk = jwk();
+        jwk[name] = value;
+        jwk.to_string()
+    };
+    let x = jwk()["x"].as_str().expect("a text").to_owned();
+    let doubled = jwk().to_string().replace(r#""kty""#, r#""x":"AAAA","kty""#);
+    for (bad, why) in [
+        (with("x", json!(format!("{x}="))), "without padding"),
+        (with("x", json!(format!(" {x}"))), "has no `x` that is an Ed25519 public key"),
+        (with("x", json!("AAAA")), "has no `x`"),
+        (with("x", json!(BASE64.encode([0; 32]))), "has no `x`"),
+        (with("x", json!(7)), "has no `x`"),
+        (json!({"kty": "OKP", "crv": "Ed25519"}).to_string(), "has no `x`"),
+        (doubled, "names a member twice"),
+        (json!(SECRET).to_string(), "is not a JSON object"),
+        ("null".to_owned(), "is not a JSON object"),
+        ("[[]]".to_owned(), "is not a JSON object"),
+    ] {
+        for (set, n) in [([bad.clone(), jwk().to_string()], 0), ([jwk().to_string(), bad.clone()], 1)] {
+            let read = read_jwks(format!(r#"{{"keys":[{}]}}"#, set.join(",")).as_bytes()).expect("one is good");
+            assert_eq!(read.keys, [signing_key().verifying_key()], "{bad}");
+            let said = read.trouble().expect("it is named").message;
+            assert!(said.starts_with(&format!("key {n} ")) && said.contains(why), "{bad}: {said}");
+            assert!(said.ends_with("; the other keys count") && !said.contains(SECRET), "{said}");
+        }
+    }
+    let many: Vec<String> = (0..8).map(|_| "7".to_owned()).chain([jwk().to_string()]).collect();
+    let said = read_jwks(format!(r#"{{"keys":[{}]}}"#, many.join(",")).as_bytes()).unwrap().trouble().unwrap().message;
+    assert!(said.contains("key 2 is not") && said.contains("; and 5 more; the other keys count"), "{said}");
+    // A set serves several purposes: keys for others are no mistake.
+    let rsa = json!({"kty": "RSA", "n": "AA", "e": "AQAB"}).to_string();
+    let read = read_jwks(format!(r#"{{"keys":[{rsa},{}]}}"#, jwk()).as_bytes()).expect("one is good");
+    assert_eq!((read.keys.len(), read.trouble()), (1, None));
+}
+
+#[test]
+fn one_unusable_serial_spoils_no_other_and_a_list_of_no_such_form_is_refused() {
+    let trust = Trust::new([signing_key().verifying_key()]);
+    let read = |payload: Value| read_list(sign(REVOCATIONS_TYPE, &payload, &signing_key()).as_bytes(), &trust);
+    let list = read(json!({"version": 3, "serials": [7, "a", null, ["b"], {"c": 1}, "d", true]})).expect("it counts");
+    assert_eq!((list.list.version, list.list.serials), (3, BTreeSet::from(["a", "d"].map(str::to_owned))));
+    let said = list.trouble.expect("they are named").to_string();
+    assert_eq!(said, "revoked.jwt: serials 0, 2, 3 and 2 more are not texts; the others count");
+    assert_eq!(read(json!({"version": 3, "serials": ["a"]})).expect("it counts").trouble, None);
+    for wrong in [json!({"serials": "a"}), json!({}), json!([]), json!({"version": "x", "serials": ["a"]})] {
+        assert!(read(wrong.clone()).is_err(), "{wrong}");
     }
 }
 

@@ -8,6 +8,7 @@ use crate::api::conditions::{ConditionType, Conditions};
 use crate::api::license::{GrantStatus, HoldersShown, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
 use crate::cluster::clock::Now;
 use crate::domain::Instant;
+use crate::domain::fault::Fault;
 use crate::domain::license::entitlement::{
     EXPIRING_SOON, Entitlement, KeyState, PoolLimit, Presented, Transition, replaced,
 };
@@ -21,7 +22,7 @@ use crate::observed::Judged;
 use crate::observed::reading::{Reading, own_trust_unused};
 use crate::seats::Use;
 
-/// The most keys, grants, pools, features and characters that are shown; there may be more.
+/// The most keys, grants, pools, features, faults and characters that are shown; there may be more.
 const SHOWN_KEYS: usize = 32;
 const SHOWN_GRANTS: usize = 32;
 const SHOWN_POOLS: usize = 1024;
@@ -30,6 +31,7 @@ const SHOWN_UNDER: usize = 16;
 /// The most Licenses that are shown to contest a grant.
 pub const SHOWN_CONTESTING: usize = 16;
 const SHOWN_TEXT: usize = 1000;
+const SHOWN_FAULTS: usize = 3;
 
 /// What the status of a License is made of, besides its spec.
 pub struct Shown<'s> {
@@ -180,17 +182,16 @@ fn conditions(
     let Judged { reading, entitlement: granted, .. } = shown.judged;
     let mut list = Conditions::new(&before.conditions, license.metadata.generation, now.at);
     let summary = summary(granted);
-    match reading.faults.first() {
-        Some(fault) if !granted.ever_licensed => {
-            list.set(ConditionType::Ready, false, fault.reason, fault.to_string());
-            list.set(ConditionType::Reconciling, true, fault.reason, fault.to_string());
+    match whole_then_parts(&reading.faults)[..] {
+        [fault, ..] if !granted.ever_licensed && fault.reason != Reason::TrustPartUnusable => {
+            list.set(ConditionType::Ready, false, fault.reason, sentences(&reading.faults));
+            list.set(ConditionType::Reconciling, true, fault.reason, sentences(&reading.faults));
         }
-        fault => {
+        [fault, ..] => {
             list.set(ConditionType::Ready, true, reason_of(granted.mode), summary.clone());
-            if let Some(fault) = fault {
-                list.set(ConditionType::SourceMissing, true, fault.reason, fault.to_string());
-            }
+            list.set(ConditionType::SourceMissing, true, fault.reason, sentences(&reading.faults));
         }
+        [] => list.set(ConditionType::Ready, true, reason_of(granted.mode), summary.clone()),
     }
     match granted.mode {
         Mode::Demo if granted.ever_licensed => list.set(ConditionType::Licensed, false, Reason::Expired, summary),
@@ -232,6 +233,19 @@ fn conditions(
     }
     clock_trusted(&mut list, license, shown.judged, now);
     list.into_list()
+}
+
+/// What is wrong with the sources: first what is missing as a whole, then that of which the rest counts.
+fn whole_then_parts(faults: &[Fault]) -> Vec<&Fault> {
+    let (parts, whole): (Vec<&Fault>, Vec<&Fault>) =
+        faults.iter().partition(|fault| fault.reason == Reason::TrustPartUnusable);
+    [whole, parts].concat()
+}
+
+fn sentences(faults: &[Fault]) -> String {
+    let shown = whole_then_parts(faults).into_iter().take(SHOWN_FAULTS).map(Fault::to_string);
+    let more = faults.len().checked_sub(SHOWN_FAULTS + 1).map(|more| format!("; and {} more", more + 1));
+    shown.collect::<Vec<_>>().join("; ") + &more.unwrap_or_default()
 }
 
 fn reason_of(mode: Mode) -> Reason {

@@ -51,10 +51,44 @@ pub fn publish<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>) -> JwkSet {
     JwkSet { keys: keys.into_iter().map(jwk).collect() }
 }
 
-/// Returns the keys of a `jwks.json` that verify licences. Other keys are passed over, because a set may serve several
-/// purposes. Fails if the set is malformed, contains a private key or has no key that verifies licences. The message never
-/// repeats the content.
-pub fn read_jwks(text: &[u8]) -> Result<Vec<VerifyingKey>, Fault> {
+/// The most unusable keys that a message names; there may be more.
+const NAMED: usize = 3;
+
+/// What a `jwks.json` says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KeySet {
+    /// The keys that verify licences.
+    pub keys: Vec<VerifyingKey>,
+    /// Which of the other keys are good for nothing, and why.
+    pub unusable: Vec<String>,
+}
+
+impl KeySet {
+    /// What its author should correct, although the other keys count.
+    pub fn trouble(&self) -> Option<Fault> {
+        let message = || format!("{}; the other keys count", named(&self.unusable));
+        (!self.unusable.is_empty()).then(|| Fault::new(Reason::TrustPartUnusable, "jwks.json", message()))
+    }
+}
+
+/// The first of several things that are wrong, and how many more there are.
+fn named(wrong: &[String]) -> String {
+    let more = wrong.len().saturating_sub(NAMED);
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    format!("{}{more}", wrong.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; "))
+}
+
+/// What one key of a set is to us.
+enum Use {
+    Verifies(VerifyingKey),
+    /// It may be a good key, because a set may serve several purposes.
+    OtherPurpose(&'static str),
+    Unusable(&'static str),
+}
+
+/// Reads a `jwks.json`. One key that cannot be used spoils no other (RFC 7517, section 5). Fails if the set is malformed or
+/// has no key that verifies licences. No message ever repeats the content.
+pub fn read_jwks(text: &[u8]) -> Result<KeySet, Fault> {
     #[derive(Deserialize)]
     struct Read {
         keys: Vec<Json>,
@@ -67,28 +101,54 @@ pub fn read_jwks(text: &[u8]) -> Result<Vec<VerifyingKey>, Fault> {
     if set.keys.len() > MAX_JWKS_KEYS {
         return Err(fault(format!("has {} keys; at most {MAX_JWKS_KEYS} are read", set.keys.len())));
     }
-    let mut keys = Vec::new();
+    let mut read = KeySet::default();
     let mut passed_over = Vec::new();
     for (n, jwk) in set.keys.iter().enumerate() {
-        let Value::Object(members) = &jwk.value else {
-            return Err(fault(format!("key {n} is not a JSON object")));
-        };
-        if PRIVATE_MEMBERS.iter().any(|member| members.contains_key(*member)) {
-            return Err(fault(format!("key {n} is a private key: publish only its public part")));
-        }
-        match other_purpose(members).or(jwk.doubled.as_ref().map(|_| "names a member twice (RFC 7517, section 4)")) {
-            Some(why) => passed_over.push(format!("key {n} {why}")),
-            None => keys.push(
-                public_key(members)
-                    .ok_or_else(|| fault(format!("key {n}: `x` is not an Ed25519 public key in base64url")))?,
-            ),
+        match use_of(jwk) {
+            Use::Verifies(key) => read.keys.push(key),
+            Use::OtherPurpose(why) => passed_over.push(format!("key {n} {why}")),
+            Use::Unusable(why) => {
+                passed_over.push(format!("key {n} {why}"));
+                read.unusable.push(format!("key {n} {why}"));
+            }
         }
     }
-    match keys.is_empty() {
+    // Anybody who reads the set can sign with a key that is published whole, so its public half does not count either.
+    let published: Vec<VerifyingKey> = set.keys.iter().filter_map(published_whole).collect();
+    read.keys.retain(|key| !published.contains(key));
+    match read.keys.is_empty() {
         true if passed_over.is_empty() => Err(fault("has no Ed25519 key (kty OKP, crv Ed25519)".to_owned())),
-        true => Err(fault(format!("has no Ed25519 key that verifies licences: {}", passed_over.join("; ")))),
-        false => Ok(keys),
+        true => Err(fault(format!("has no Ed25519 key that verifies licences: {}", named(&passed_over)))),
+        false => Ok(read),
     }
+}
+
+fn use_of(jwk: &Json) -> Use {
+    let Value::Object(members) = &jwk.value else { return Use::Unusable("is not a JSON object") };
+    if is_private(members) {
+        return Use::Unusable(
+            "is a private key, which everybody can read who can read this: publish only the public part of a new key",
+        );
+    }
+    if jwk.doubled.is_some() {
+        return Use::Unusable("names a member twice (RFC 7517, section 4)");
+    }
+    if let Some(why) = other_purpose(members) {
+        return Use::OtherPurpose(why);
+    }
+    match public_key(members) {
+        Some(key) => Use::Verifies(key),
+        None => Use::Unusable("has no `x` that is an Ed25519 public key in base64url without padding"),
+    }
+}
+
+fn is_private(members: &Map<String, Value>) -> bool {
+    PRIVATE_MEMBERS.iter().any(|member| members.contains_key(*member))
+}
+
+/// The public half of a private key.
+fn published_whole(jwk: &Json) -> Option<VerifyingKey> {
+    jwk.value.as_object().filter(|members| is_private(members)).and_then(public_key)
 }
 
 /// Why a key does not verify licences although it may be a good one; `None` if it does.

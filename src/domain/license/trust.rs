@@ -5,6 +5,7 @@
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::jwk::thumbprint;
 use super::refusal::Refusal;
 use super::token::{self, open, sign};
 use crate::domain::Instant;
+use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
 
 /// The `typ` of a revocation list.
@@ -257,25 +259,55 @@ pub fn adds_to(list: &Revocations, others: &[Arc<Revocations>], kept: Option<&Re
 
 /// Returns the list in a `revoked.jwt`, if its signature is valid.
 pub fn read_revocations(list: &[u8], trust: &Trust) -> Result<Revocations, Refusal> {
-    read_revocations_of(list, trust).map(|(_, list)| list)
+    read_list(list, trust).map(|read| read.list)
 }
 
 /// Returns the list in a `revoked.jwt` with the thumbprint of its signer, if its signature is valid.
 pub fn read_revocations_of(list: &[u8], trust: &Trust) -> Result<(String, Revocations), Refusal> {
+    read_list(list, trust).map(|read| (read.signer, read.list))
+}
+
+/// A list, as its signer wrote it.
+pub struct ReadList {
+    /// The thumbprint of the key that signed it.
+    pub signer: String,
+    pub list: Revocations,
+    /// What the signer should correct, although the rest of the list counts.
+    pub trouble: Option<Fault>,
+}
+
+/// Reads a `revoked.jwt`, if its signature is valid. One serial that cannot be used spoils no other.
+pub fn read_list(list: &[u8], trust: &Trust) -> Result<ReadList, Refusal> {
     let mut signer = String::new();
     let key_of = |kid: &str| {
         signer = kid.to_owned();
         trust.key(kid)
     };
-    let list = open(list, REVOCATIONS_TYPE, MAX_REVOCATIONS_BYTES, key_of)?;
+    let mut list = open(list, REVOCATIONS_TYPE, MAX_REVOCATIONS_BYTES, key_of)?;
+    let trouble = take_out_what_is_no_serial(&mut list);
     let list: Revocations =
         typed(list).map_err(|wrong| Refusal::Malformed(format!("its content is not that of a list: {wrong}")))?;
     if list.serials.len() > MAX_SERIALS {
         let message = format!("it revokes {} keys, and {MAX_SERIALS} are read", list.serials.len());
         return Err(Refusal::Malformed(message));
     }
-    Ok((signer, list))
+    Ok(ReadList { signer, list, trouble })
 }
+
+/// A list that is refused revokes nothing, so a mistake in one serial must not have that effect.
+fn take_out_what_is_no_serial(list: &mut Value) -> Option<Fault> {
+    let serials = list.get_mut("serials")?.as_array_mut()?;
+    let wrong: Vec<String> =
+        serials.iter().enumerate().filter(|(_, serial)| !serial.is_string()).map(|(n, _)| n.to_string()).collect();
+    serials.retain(Value::is_string);
+    let more = wrong.len().checked_sub(SHOWN_SERIALS + 1).map(|more| format!(" and {} more", more + 1));
+    let shown = wrong.iter().take(SHOWN_SERIALS).cloned().collect::<Vec<_>>().join(", ");
+    let message = || format!("serials {shown}{} are not texts; the others count", more.unwrap_or_default());
+    (!wrong.is_empty()).then(|| Fault::new(Reason::TrustPartUnusable, "revoked.jwt", message()))
+}
+
+/// The most unusable serials that are named; there may be more.
+const SHOWN_SERIALS: usize = 3;
 
 /// The thumbprint of the key that a `revoked.jwt` says has signed it, **without verifying it**.
 pub fn claimed_signer(list: &[u8]) -> Option<String> {

@@ -44,7 +44,7 @@ pub enum Standing {
 }
 
 impl Issuer {
-    /// Reads the discovery document of the issuer and its JWK Set. A key of a kind that cannot be checked here is left
+    /// Reads the discovery document of the issuer and its JWK Set. A key that cannot be read, or of a kind that cannot be checked here, is left
     /// out: tokens that it signed are `Unknown`.
     pub fn read(configuration: &str, keys: &str) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
@@ -53,11 +53,12 @@ impl Issuer {
         }
         #[derive(Deserialize)]
         struct Keys {
-            keys: Vec<Jwk>,
+            keys: Vec<serde_json::Value>,
         }
         let Configuration { issuer: name } = serde_json::from_str(configuration)?;
         let Keys { keys } = serde_json::from_str(keys)?;
-        let keys = keys.into_iter().take(MOST_KEYS).filter_map(|jwk| Some((jwk.kid.clone()?, jwk.key()?))).collect();
+        let keys = keys.into_iter().take(MOST_KEYS).filter_map(|jwk| Jwk::deserialize(jwk).ok());
+        let keys = keys.filter_map(|jwk| Some((jwk.kid.clone()?, jwk.key()?))).collect();
         Ok(Issuer { name, keys })
     }
 
@@ -230,6 +231,16 @@ mod tests {
         }
         let forged = other.signs("ours", &claims());
         assert_eq!(ours.standing(&forged), Standing::Refused("its signature is not the cluster's"));
+    }
+
+    #[test]
+    fn one_unusable_key_of_a_cluster_spoils_no_other() {
+        let good = json!({"kty": "RSA", "kid": "good", "n": BASE64_URL_SAFE_NO_PAD.encode([200; 256]), "e": "AQAB"});
+        for bad in [json!("text"), json!({"kid": "bad"}), json!({"kty": "RSA", "kid": 7}), Value::Null] {
+            let keys = json!({"keys": [bad, good]}).to_string();
+            let issuer = Issuer::read(&json!({ "issuer": US }).to_string(), &keys);
+            assert_eq!(issuer.map(|issuer| issuer.keys.len()).unwrap_or_default(), 1, "{keys}");
+        }
     }
 
     #[test]

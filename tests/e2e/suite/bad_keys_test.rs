@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kube::ResourceExt;
 use seatkeeper::api::License;
 use seatkeeper::api::license::KeyStateName;
 use seatkeeper::domain::license::allowance::MAX_KEYS;
@@ -106,6 +107,27 @@ async fn k4_every_bad_key_says_why_and_none_displaces_a_good_one() {
     );
     assert_eq!(license.told("KeyRefused").await, said);
     license.is("Ready", "Full").await;
+}
+
+/// K4: one bad entry of a trust Secret takes nothing from the customers of the others, and the License names it.
+#[tokio::test]
+async fn k4_one_unusable_entry_of_a_trust_secret_spoils_no_other() {
+    let case = Case::new("one-bad-entry").await;
+    let vendor = Signer::of("vendor");
+    let good: serde_json::Value = serde_json::from_str(&vendor.jwks()).expect("a JWK Set is JSON");
+    let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "hunter2="}, good["keys"][0]]}).to_string();
+    case.secret("vendor-trust", TRUST, &[("jwks.json", &set)]).await;
+    case.secret("keys", KEYS, &[("key.jwt", &vendor.sign(&claims("innoacd", &case.namespace, 365)))]).await;
+    let license = case.apply_license("acd", "innoacd", &["keys"]).await.becomes(Mode::Full).await;
+    let license = case.license(&license.name_any());
+    license.is("Ready", "Full").await;
+    let said = license.is("SourceMissing", "TrustPartUnusable").await;
+    assert!(said.contains("vendor-trust, jwks.json: key 0 has no `x`") && !said.contains("hunter2"), "{said}");
+    assert_eq!(license.told("SourceMissing").await, said);
+    // Nothing is missing for which the License would have to wait, also where no key has come yet.
+    let waiting = case.apply_license("empty", "innoacd", &[]).await;
+    waiting.is("SourceMissing", "TrustPartUnusable").await;
+    waiting.is("Ready", "Demo").await;
 }
 
 /// K4: a License waits for a Secret that is missing or of another type, and never shows that Secret's contents.

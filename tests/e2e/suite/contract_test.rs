@@ -26,7 +26,7 @@ impl Case {
     async fn revoked(&self) -> Vec<String> {
         let entries = self.entries("issuer-trust").await;
         let entry = |name: &str| entries.iter().find(|(entry, _)| entry == name).map(|(_, text)| text.as_bytes());
-        let keys = read_jwks(entry("jwks.json").expect("the issuer publishes its key")).expect("in a JWK Set");
+        let keys = read_jwks(entry("jwks.json").expect("the issuer publishes its key")).expect("in a JWK Set").keys;
         let list = entry("revoked.jwt").map(|list| read_revocations(list, &Trust::new(keys)).expect("it is signed"));
         list.into_iter().flat_map(|list| list.serials).collect()
     }
