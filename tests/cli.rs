@@ -671,6 +671,146 @@ fn one_unusable_entry_of_a_trust_file_spoils_no_other_and_is_named() {
     assert!(answer.err.contains("revoked.jwt: serials 0, 2 are not texts; the others count"), "{}", answer.err);
 }
 
+/// What editors, shells and mail programs make of a text.
+fn as_people_send(text: &str) -> Vec<(&'static str, Vec<u8>)> {
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
+    let utf_16 = |text: &str, bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    let crlf = text.replace('\n', "\r\n");
+    let quoted: String = text.lines().map(|line| format!("> > {line}\n")).collect();
+    let wrapped = |at: usize| BASE64_STANDARD.encode(text).as_bytes().chunks(at).collect::<Vec<_>>().join(&b'\n');
+    vec![
+        ("a byte order mark", format!("\u{feff}{text}").into()),
+        ("CRLF", crlf.clone().into()),
+        ("trailing blanks", format!("\n{}  \t \r\n\r\n", text.trim()).into()),
+        ("UTF-16 of PowerShell", utf_16(&format!("\u{feff}{crlf}"), u16::to_le_bytes)),
+        ("UTF-16, the other way round", utf_16(&format!("\u{feff}{text}"), u16::to_be_bytes)),
+        ("UTF-16 without a mark", utf_16(text, u16::to_le_bytes)),
+        ("a quotation", quoted.into()),
+        ("base64, once too often", BASE64_STANDARD.encode(text).into()),
+        ("base64, wrapped", wrapped(76)),
+    ]
+}
+
+fn wrapped(text: &str, at: usize, by: &str) -> String {
+    let lines: Vec<&str> = text.as_bytes().chunks(at).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    lines.join(by)
+}
+
+#[test]
+fn a_licence_key_and_a_list_are_read_as_people_send_them() {
+    let (desk, text) = signed(&claims());
+    let mut sent = as_people_send(&text);
+    for at in [64, 76] {
+        sent.push(("wrapped", wrapped(&text, at, "\n").into()));
+        sent.push(("wrapped and CRLF", (wrapped(&text, at, "\r\n") + "\r\n").into()));
+        sent.push((
+            "quoted",
+            format!("On Monday Jo wrote:\n> {}\n> \n> Regards\n", wrapped(&text, at, " \n> ")).into(),
+        ));
+        let letter = format!("Hello,\n\nyour key is:\n\n{}\nRegards\n--\nJo, Vendor Ltd.\n", wrapped(&text, at, "\n"));
+        sent.push(("with text around", letter.into()));
+    }
+    sent.push(("with a name", format!("key: \"{text}\"\n").into()));
+    sent.push(("twice", format!("{text}\n\n{text}\n").into()));
+    for (how, bytes) in sent {
+        desk.write("key.jwt", &bytes);
+        let (exit, answer) = verify(&desk, IN_2026);
+        assert_eq!((exit, &answer["state"]), (0, &json!("InForce")), "{how}: {answer}");
+        desk.run("inspect key.jwt").expect(0);
+    }
+    let mut other = claims();
+    other["jti"] = json!("s2");
+    let key = seatkeeper::domain::license::jwk::read_signing_key(desk.read("keys/signing-key.pem").as_bytes()).unwrap();
+    desk.write("key.jwt", format!("{text}\n{}\n", sign("license+jwt", &other, &key)));
+    assert!(verify(&desk, IN_2026).1["message"].as_str().unwrap().contains("it holds several signed tokens"));
+    for (wrong, says) in [
+        (desk.read("keys/signing-key.pem"), "it holds PEM"),
+        ("<!DOCTYPE html><html>".to_owned(), "it is a web page"),
+        (desk.read("keys/jwks.json"), "it begins as JSON does"),
+    ] {
+        desk.write("key.jwt", wrong);
+        assert!(verify(&desk, IN_2026).1["message"].as_str().unwrap().contains(says), "{says}");
+    }
+    desk.write("key.jwt", &text);
+    let list = Revocations { version: 1, iat: NBF, exp: None, serials: ["s1".to_owned()].into() };
+    for (how, bytes) in as_people_send(&sign_revocations(&list, &key)) {
+        desk.write("revoked.jwt", bytes);
+        assert_eq!(verify(&desk, &format!("--revoked revoked.jwt {IN_2026}")).1["reason"], "Revoked", "{how}");
+    }
+}
+
+#[test]
+fn a_key_set_is_read_as_people_send_it() {
+    let (desk, _) = signed(&claims());
+    let set = desk.read("keys/jwks.json");
+    let flat: String = set.split_whitespace().collect();
+    let mut sent: Vec<_> = [&set, &flat].into_iter().flat_map(|set| as_people_send(set)).collect();
+    for at in [64, 76] {
+        sent.push(("wrapped", wrapped(&flat, at, "\n").into()));
+        sent.push(("quoted", format!("Jo wrote:\n> {}\n> Regards\n", wrapped(&flat, at, "\n> ")).into()));
+    }
+    sent.push(("with text around", format!("Our public keys are:\n\n{set}\n\nRegards, Jo\n").into()));
+    for (how, bytes) in sent {
+        desk.write("keys/jwks.json", &bytes);
+        assert_eq!(verify(&desk, IN_2026).0, 0, "{how}");
+    }
+    for (wrong, says) in [
+        (format!("[{flat}]"), "is not a JWK Set"),
+        (format!("{flat}{flat}"), "is not a JWK Set"),
+        (desk.read("keys/signing-key.pem"), "it holds PEM, such as a signing key"),
+        ("<html><body>Sign in</body></html>".to_owned(), "it is a web page: download the file itself"),
+        (desk.read("key.jwt"), "it begins as a signed token does"),
+        (String::new(), "it is empty"),
+    ] {
+        desk.write("keys/jwks.json", wrong);
+        let refused = desk.run(&format!("verify --trust keys/jwks.json {IN_2026} key.jwt"));
+        refused.expect_refusal(2, &["keys/jwks.json: is not a JWK Set", says]);
+    }
+}
+
+#[test]
+fn a_signing_key_is_read_as_people_send_it() {
+    let desk = Desk::with_contract(&contract("2026-01-01", ""));
+    let pem = desk.read("keys/signing-key.pem");
+    let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+    let mut sent = as_people_send(&pem);
+    sent.push(("a public key and text before it", format!("friendlyName: seats\n{public}\n{pem}").into()));
+    sent.push(("text after it", format!("{pem}\nKeep it secret!\n{public}").into()));
+    sent.push(("twice", format!("{pem}{pem}").into()));
+    sent.push(("indented", pem.lines().map(|line| format!("    {line}\n")).collect::<String>().into()));
+    sent.push(("quoted twice", pem.replace('\n', "\\n").into()));
+    sent.push(("on one line", pem.replace('\n', " ").into()));
+    for (how, bytes) in sent {
+        desk.write("signing-key.pem", &bytes);
+        let answer = desk.run("issue -f contract.yaml --signing-key signing-key.pem --term 1 --out key.jwt");
+        assert_eq!(answer.status, 0, "{how}: {}", answer.err);
+        desk.run("verify --trust keys/jwks.json --at 2026-06-01T00:00:00Z key.jwt").expect(0);
+    }
+}
+
+#[test]
+fn yaml_is_read_as_people_send_it() {
+    let text = contract("2026-01-01", "");
+    let desk = Desk::with_contract(&text);
+    let expected = desk.timeline();
+    for (how, bytes) in as_people_send(&text).into_iter().filter(|(how, _)| !how.starts_with("base64")) {
+        desk.write("contract.yaml", bytes);
+        let answer = desk.run("timeline -f contract.yaml -o json");
+        assert_eq!(answer.status, 0, "{how}: {}", answer.err);
+        assert_eq!(answer.json(), expected, "{how}");
+    }
+    for (wrong, says) in [
+        (desk.read("keys/signing-key.pem").into_bytes(), "it holds PEM"),
+        (b"\xff\xff\xff".to_vec(), "is not text in UTF-8 or UTF-16: save it as UTF-8"),
+        (text.replace("  title", "\u{a0}\u{a0}title").into_bytes(), "contract.yaml:5: holds a no-break space (U+00A0)"),
+        (text.replace("  title", "\ttitle").into_bytes(), "contract.yaml:5: begins with a tab"),
+    ] {
+        desk.write("contract.yaml", wrong);
+        desk.run("timeline -f contract.yaml").expect_refusal(1, &["contract.yaml", says]);
+    }
+}
+
 #[test]
 fn wrong_use_of_verify_differs_from_a_bad_key() {
     let (desk, _) = signed(&claims());

@@ -7,6 +7,7 @@ use nix::fcntl::OFlag;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Uid, geteuid};
+use std::borrow::Cow;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 use super::failure::Failure;
 use super::output::warn;
 use crate::domain::license::jwk::MAX_JWKS_BYTES;
+use crate::domain::transit::text_of;
 
 /// Write access for the group, and for everybody.
 const WRITABLE: u32 = 0o022;
@@ -67,7 +69,8 @@ pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, Failure> {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         opened => {
             let bytes = whole(opened.map_err(failed)?).map_err(failed)?;
-            Ok(Some(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())))
+            let text = text_of(&bytes).map(Cow::into_owned);
+            Ok(Some(Zeroizing::new(text.unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned()))))
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::failure::Failure;
 use super::files;
 use super::output::printable;
+use crate::domain::transit::{text_of, unquoted, what_it_is};
 
 /// How deeply a document may be nested, which takes stack. Objects of Kubernetes are not half as deep.
 const DEEPEST: usize = 64;
@@ -27,13 +28,23 @@ impl File {
     /// The same from what was read at `path`.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, Failure> {
         let failure = |message: &str| Failure::new(format!("{}: {message}", path.display()));
-        let text = std::str::from_utf8(text).map_err(|_| failure("is not text in UTF-8"))?;
+        let text = text_of(text).map_err(failure)?;
+        let text = unquoted(&text);
         let budget = serde_saphyr::budget! { max_depth: DEEPEST };
         let options = serde_saphyr::options! { with_snippet: false, budget: budget };
-        let trees: Vec<Spanned<Tree>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|e| {
+        let trees: Vec<Spanned<Tree>> = serde_saphyr::from_multiple_with_options(&text, options).map_err(|e| {
+            if let Some((line, what)) = odd_indentation(&text) {
+                return Failure::new(format!("{}:{line}: {what}", path.display()));
+            }
             let line = e.location().map_or(1, |at| at.line());
-            Failure::new(printable(&format!("{}:{line}: is not YAML: {e}", path.display())))
+            let what = what_it_is(&text).filter(|_| !text.trim_start().starts_with('{'));
+            let what = what.map_or(String::new(), |what| format!("; it {what}"));
+            Failure::new(printable(&format!("{}:{line}: is not YAML: {e}{what}", path.display())))
         })?;
+        let is_object = |tree: &Spanned<Tree>| matches!(tree.value, Tree::Map(_) | Tree::List(_));
+        if let Some(what) = what_it_is(&text).filter(|_| !trees.is_empty() && !trees.iter().any(is_object)) {
+            return Err(failure(&format!("is not YAML of an object: it {what}")));
+        }
         let mut documents = Vec::new();
         for tree in trees.into_iter().flat_map(unpack_list) {
             let object = tree.value.to_json();
@@ -48,6 +59,16 @@ impl File {
         let field = if field.is_empty() { String::new() } else { format!(", {field}") };
         printable(&format!("{file}:{line}: document {} ({}){field}: {message}", document.number, document.title()))
     }
+}
+
+/// The first line that is indented with something else than blanks, and with what.
+fn odd_indentation(text: &str) -> Option<(usize, &'static str)> {
+    let odd = |line: &str| match line.trim_start_matches(' ').chars().next()? {
+        '\t' => Some("begins with a tab, which YAML does not allow: indent with blanks"),
+        '\u{a0}' => Some("holds a no-break space (U+00A0), as web pages have them: indent with blanks"),
+        _ => None,
+    };
+    text.lines().enumerate().find_map(|(n, line)| Some((n + 1, odd(line)?)))
 }
 
 /// One document: an object as a user wrote it.

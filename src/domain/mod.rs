@@ -13,6 +13,7 @@ pub mod reason;
 pub mod seats;
 pub mod text;
 pub mod tick;
+pub mod transit;
 pub mod trusted_time;
 mod words;
 pub mod zone;

@@ -7,6 +7,7 @@
 //! | When does a contract renew, and which keys does it owe? | `contract_test.rs` |
 //! | What do keys grant, and what time is it? | `license_test.rs` |
 //! | What do keys that are made to mislead or to take long? | `hostile_keys_test.rs` |
+//! | What is read of texts that editors, shells and mail programs have changed? | `transit_test.rs` |
 //! | What counts of lists of revoked keys that are gone? | `kept_lists_test.rs` |
 //! | Are the seats enough for the members? | `members_test.rs` |
 //! | Who gets a seat? | `seats_test.rs`, and against brute force `seats_properties_test.rs` |
@@ -32,3 +33,4 @@ mod seats_queue_test;
 mod seats_shares_test;
 mod seats_takers_test;
 mod seats_test;
+mod transit_test;

@@ -34,7 +34,7 @@ fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
         .write("kind.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n")
         .write("text.yaml", "just text\n")
         .write("nameless.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n")
-        .write("binary.yaml", [0xff, 0xfe, 0x00, 0x80])
+        .write("binary.yaml", [0xff, 0xfe, 0x00, 0xd8])
         .write("type.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData:\n  a: 1\n")
         .write("schema.yaml", plan("terms: {interval: {months: twelve}, notice: {months: 3}}"))
         .write("rule.yaml", perpetual)

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes};
+use ed25519_dalek::pkcs8::{EncodePrivateKey, KeypairBytes, PrivateKeyInfoRef};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::json::{Json, parse};
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
+use crate::domain::transit::{Block, json_in, pem_in};
 
 /// The most keys in one set; more are a mistake.
 pub const MAX_JWKS_KEYS: usize = 64;
@@ -97,7 +98,7 @@ pub fn read_jwks(text: &[u8]) -> Result<KeySet, Fault> {
     if text.len() > MAX_JWKS_BYTES {
         return Err(fault(format!("is larger than {MAX_JWKS_BYTES} bytes")));
     }
-    let set: Read = parse(text).map_err(|wrong| fault(format!("is not a JWK Set: {wrong}")))?;
+    let set: Read = json_in(text, parse).map_err(|wrong| fault(format!("is not a JWK Set: {wrong}")))?;
     if set.keys.len() > MAX_JWKS_KEYS {
         return Err(fault(format!("has {} keys; at most {MAX_JWKS_KEYS} are read", set.keys.len())));
     }
@@ -176,16 +177,91 @@ fn public_key(jwk: &Map<String, Value>) -> Option<VerifyingKey> {
     VerifyingKey::from_bytes(&bytes.try_into().ok()?).ok().filter(|key| !key.is_weak())
 }
 
-/// Reads a `signing-key.pem`: an Ed25519 private key as PKCS #8 in PEM. The error message never repeats the content.
+/// Reads a `signing-key.pem`: an Ed25519 private key as PKCS #8 in PEM (RFC 8410), whatever else is in the file. The error
+/// message never repeats the content.
 pub fn read_signing_key(pem: &[u8]) -> Result<SigningKey, Fault> {
     let fault = |message: &str| Fault::new(Reason::SigningKeyInvalid, "signing-key.pem", message);
-    let text = std::str::from_utf8(pem)
-        .ok()
-        .filter(|text| text.len() <= MAX_JWKS_BYTES)
-        .ok_or_else(|| fault("is not a PEM file"))?;
-    SigningKey::from_pkcs8_pem(text.trim()).map_err(|_| {
-        fault("is not an Ed25519 private key as PKCS #8 in PEM; create one with `seatkeeper keygen` or `openssl genpkey -algorithm ed25519`")
-    })
+    if pem.len() > MAX_JWKS_BYTES {
+        return Err(fault("is larger than a signing key can be"));
+    }
+    let no_key = |what: &str| fault(&format!("is not an Ed25519 private key as PKCS #8 in PEM: it {what}"));
+    let blocks = pem_in(pem).map_err(|what| no_key(&format!("{what}; {MAKE_ONE}")))?;
+    let mut keys: Vec<SigningKey> = Vec::new();
+    let mut others = Vec::new();
+    for block in &blocks {
+        match private_key(block) {
+            Ok(key) if keys.contains(&key) => {}
+            Ok(key) => keys.push(key),
+            Err(other) => others.push(other),
+        }
+    }
+    match (keys.len(), keys.pop(), others.into_iter().min()) {
+        (1, Some(key), _) => Ok(key),
+        (_, Some(_), _) => Err(fault("holds several Ed25519 private keys: leave only the one to sign with")),
+        (_, None, other) => Err(no_key(&other.unwrap_or(NoSigningKey::Other).what())),
+    }
+}
+
+/// How to make a signing key.
+const MAKE_ONE: &str = "create one with `seatkeeper keygen` or `openssl genpkey -algorithm ed25519`";
+
+/// What a block of PEM is that is no signing key. Of several, the first here is named.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum NoSigningKey {
+    Encrypted,
+    Damaged,
+    OpenSsh,
+    Rsa,
+    EllipticCurve,
+    OtherCurve,
+    OtherAlgorithm,
+    Public,
+    Other,
+}
+
+impl NoSigningKey {
+    fn what(self) -> String {
+        let what = match self {
+            NoSigningKey::Encrypted => {
+                return "is encrypted; decrypt it with `openssl pkey -in signing-key.pem -out decrypted.pem`"
+                    .to_owned();
+            }
+            NoSigningKey::Damaged => return "was changed or cut short; copy it again".to_owned(),
+            NoSigningKey::Public => {
+                return "is a public key, which signs nothing; use the private key that belongs to it".to_owned();
+            }
+            NoSigningKey::OpenSsh => "is a key in the format of OpenSSH",
+            NoSigningKey::Rsa => "is an RSA key",
+            NoSigningKey::EllipticCurve => "is an ECDSA key (RFC 5915)",
+            NoSigningKey::OtherCurve => "is a key of X25519, X448 or Ed448",
+            NoSigningKey::OtherAlgorithm => "is a key of another algorithm",
+            NoSigningKey::Other => "holds no private key (-----BEGIN PRIVATE KEY-----)",
+        };
+        format!("{what}; {MAKE_ONE}")
+    }
+}
+
+fn private_key(block: &Block) -> Result<SigningKey, NoSigningKey> {
+    match block.label.as_str() {
+        _ if block.is_encrypted => Err(NoSigningKey::Encrypted),
+        "PRIVATE KEY" => {
+            let content = block.content.as_ref().ok_or(NoSigningKey::Damaged)?;
+            let info = PrivateKeyInfoRef::try_from(content.as_slice()).map_err(|_| NoSigningKey::Damaged)?;
+            match info.algorithm.oid.to_string().as_str() {
+                "1.3.101.112" => SigningKey::try_from(info).map_err(|_| NoSigningKey::Damaged),
+                "1.3.101.110" | "1.3.101.111" | "1.3.101.113" => Err(NoSigningKey::OtherCurve),
+                "1.2.840.10045.2.1" => Err(NoSigningKey::EllipticCurve),
+                rsa if rsa.starts_with("1.2.840.113549.1.1.") => Err(NoSigningKey::Rsa),
+                _ => Err(NoSigningKey::OtherAlgorithm),
+            }
+        }
+        "RSA PRIVATE KEY" => Err(NoSigningKey::Rsa),
+        "EC PRIVATE KEY" => Err(NoSigningKey::EllipticCurve),
+        "OPENSSH PRIVATE KEY" => Err(NoSigningKey::OpenSsh),
+        "PUBLIC KEY" | "RSA PUBLIC KEY" => Err(NoSigningKey::Public),
+        label if label.ends_with("PRIVATE KEY") => Err(NoSigningKey::OtherAlgorithm),
+        _ => Err(NoSigningKey::Other),
+    }
 }
 
 /// Returns the signing key of these 32 secret bytes, and its PEM. Both are overwritten when they are dropped.

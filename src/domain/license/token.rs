@@ -5,11 +5,13 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 use super::json::{Json, parse};
 use super::jwk::thumbprint;
 use super::refusal::Refusal;
 use crate::domain::text::spelt_out;
+use crate::domain::transit::{token_in, what_it_is};
 
 /// The longest header that is read, in characters of its base64url. It is read before anything is verified.
 const MAX_HEADER: usize = 4 * 1024;
@@ -32,7 +34,8 @@ pub(super) fn open<'k>(
     key_of: impl FnOnce(&str) -> Option<&'k VerifyingKey>,
 ) -> Result<Value, Refusal> {
     let malformed = |why: &str| Refusal::Malformed(why.to_owned());
-    let (header, [head, body, signature]) = split(text, limit)?;
+    let text = token_of(text, limit)?;
+    let (header, [head, body, signature]) = split(&text)?;
     let stated = |name: &str| header.get(name).and_then(Value::as_str).unwrap_or_default();
     if stated("alg") != "EdDSA" {
         return Err(malformed("its header must say alg EdDSA; no other algorithm is accepted"));
@@ -69,7 +72,8 @@ pub(super) fn open<'k>(
 /// Returns the header and the payload of a token of at most `limit` bytes **without verifying them**: for display, never
 /// for decisions.
 pub(super) fn inspect(text: &[u8], limit: usize) -> Result<(Value, Value), Refusal> {
-    let (_, [head, body, _]) = split(text, limit)?;
+    let text = token_of(text, limit)?;
+    let (_, [head, body, _]) = split(&text)?;
     let json = |part: &str| {
         BASE64
             .decode(part)
@@ -84,29 +88,34 @@ pub(super) fn inspect(text: &[u8], limit: usize) -> Result<(Value, Value), Refus
 
 /// The thumbprint of the key that a token of at most `limit` bytes says has signed it, **without verifying it**.
 pub(super) fn claimed_signer(text: &[u8], limit: usize) -> Option<String> {
-    let (header, _) = split(text, limit).ok()?;
+    let text = token_of(text, limit).ok()?;
+    let (header, _) = split(&text).ok()?;
     header.get("kid")?.as_str().map(str::to_owned)
 }
 
 /// Returns the claims of a token of at most `limit` bytes **without verifying them**; `None` if it cannot be read.
 pub(super) fn claimed<T: DeserializeOwned>(text: &[u8], limit: usize) -> Option<T> {
-    let (_, [_, body, _]) = split(text, limit).ok()?;
+    let text = token_of(text, limit).ok()?;
+    let (_, [_, body, _]) = split(&text).ok()?;
     serde_json::from_slice(&BASE64.decode(body).ok()?).ok()
 }
 
-fn split(text: &[u8], limit: usize) -> Result<(Map<String, Value>, [&str; 3]), Refusal> {
+/// The token in a text of at most `limit` bytes.
+fn token_of(text: &[u8], limit: usize) -> Result<Cow<'_, str>, Refusal> {
+    match text.len() > limit {
+        true => Err(Refusal::Malformed(format!("it is larger than {limit} bytes"))),
+        false => token_in(text).map_err(|what| Refusal::Malformed(format!("it {what}"))),
+    }
+}
+
+fn split(text: &str) -> Result<(Map<String, Value>, [&str; 3]), Refusal> {
     let malformed = |why: &str| Refusal::Malformed(why.to_owned());
-    if text.len() > limit {
-        return Err(Refusal::Malformed(format!("it is larger than {limit} bytes")));
-    }
-    let text = std::str::from_utf8(text).map_err(|_| malformed("it is not text"))?.trim();
-    if text.is_empty() {
-        return Err(malformed("it is empty"));
-    }
     let mut parts = text.split('.');
     let (Some(head), Some(body), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(malformed("it does not have the three parts of a signed token; is it complete?"));
+        let what = what_it_is(text).map_or(String::new(), |what| format!("it {what}; "));
+        let message = format!("{what}it does not have the three parts of a signed token; is it complete?");
+        return Err(Refusal::Malformed(message));
     };
     if head.len() > MAX_HEADER {
         return Err(Refusal::Malformed(format!("its header has more than {MAX_HEADER} characters")));

@@ -6,6 +6,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use super::group::Group;
 use super::problem::{A_MOMENT, Problem};
 use super::reply::shown;
 use super::turns::Turns;
+use crate::domain::transit::{text_of, what_it_is};
 
 /// The longest body that is accepted.
 pub const MOST_BYTES: usize = 1024 * 1024;
@@ -178,13 +180,43 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(body));
         let field = read.err().map(|error| error.path().to_string()).filter(|path| path != ".");
         let field = field.map_or(String::new(), |path| format!(" `{}`:", shown(&path)));
-        Problem::invalid(format!("the body cannot be read:{field} {error}"))
+        let found = found(body).map_or(String::new(), |found| format!("; it {found}"));
+        Problem::invalid(format!("the body cannot be read:{field} {error}{found}"))
     })
 }
+
+/// What a body is that is not JSON in UTF-8, if that can be told. A program sent it, so the program is to be corrected.
+fn found(body: &[u8]) -> Option<&'static str> {
+    match text_of(body) {
+        Err(_) => Some("is not text in UTF-8"),
+        Ok(_) if body.starts_with(BYTE_ORDER_MARK) => Some("begins with a byte order mark: send it without one"),
+        Ok(Cow::Owned(_)) => Some("is in UTF-16: send JSON in UTF-8"),
+        Ok(text) => what_it_is(&text).filter(|_| !text.trim_start().starts_with('{')),
+    }
+}
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_that_is_no_json_in_utf_8_is_told_what_was_found() {
+        let utf_16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (body, says) in [
+            (b"\xef\xbb\xbf{}".as_slice(), "it begins with a byte order mark: send it without one"),
+            (&utf_16, "it is in UTF-16: send JSON in UTF-8"),
+            (b"\xff\xff", "it is not text in UTF-8"),
+            (b"", "it is empty"),
+            (b"<html>", "it is a web page"),
+            (b"license=a&session=b", "expected value at line 1 column 1"),
+        ] {
+            let problem = parse::<serde_json::Value>(body).expect_err("it is not JSON");
+            assert!(problem.detail.contains(says), "{}", problem.detail);
+        }
+    }
 
     #[test]
     fn bodies_share_what_there_is_and_leave_nothing_behind() {
