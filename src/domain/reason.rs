@@ -128,6 +128,9 @@ words! {
     Invalid,
     /// No issuer is named, so no key is signed here. Set spec.issuer if keys are to be issued in this cluster.
     NoIssuer,
+    /// The signing key is gone, and keys were issued before. Put the same signing-key.pem back from a backup; a new one is
+    /// never made by itself.
+    SigningKeyLost,
     /// The issuer's Secret has no signing key. Add the entry signing-key.pem.
     SigningKeyMissing,
     /// The signing key cannot be used. Create one with `seatkeeper keygen`, or restore the one that issued the keys.
@@ -213,7 +216,11 @@ impl Reason {
     pub const fn waits(self) -> bool {
         matches!(
             self,
-            Reason::PlanMissing | Reason::SecretMissing | Reason::SecretTypeMismatch | Reason::SecretsTooLarge
+            Reason::PlanMissing
+                | Reason::SecretMissing
+                | Reason::SecretTypeMismatch
+                | Reason::SecretsTooLarge
+                | Reason::SigningKeyLost
         )
     }
 }

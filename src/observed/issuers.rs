@@ -110,6 +110,11 @@ fn published(issuer: &str, trusts: &Store<Secret>) -> Option<(IssuerStatus, Arc<
     Some((IssuerStatus { issuer: issuer.to_owned(), published_in: secret.uid()? }, secret))
 }
 
+/// Whether the operator publishes the keys of an issuer.
+pub fn is_published(namespace: &str, issuer: &str, trusts: &Store<Secret>) -> bool {
+    published(&format!("{namespace}/{issuer}"), trusts).is_some()
+}
+
 /// The issuer whose keys a trust Secret of that name would publish.
 pub fn publisher(trust: &Secret) -> Option<String> {
     let name = trust.name_any();

@@ -1,12 +1,16 @@
 //! The first screen, the folder that is kept applied, the calendar, the end and the next start.
 
-use kube::api::{DynamicObject, ListParams};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use seatkeeper::api::license::License;
+use seatkeeper::domain::license::jwk::read_jwks;
+use seatkeeper::machine::monotonic;
 
 use std::time::Duration;
 
-use super::running::Desk;
+use super::running::{Desk, LONGEST};
 
 /// Returns a ConfigMap in `default`.
 fn config_map(name: &str, value: &str) -> String {
@@ -146,4 +150,78 @@ async fn the_next_start_goes_on_after_ctrl_c_and_after_a_kill() {
     let licenses: Api<License> = Api::all(desk.client().await);
     assert_eq!(uids(&licenses.list(&ListParams::default()).await.unwrap()), uids(&before));
     up.interrupt();
+}
+
+/// The accident: somebody deletes the Secret with the signing key. A new key in its place would make keys that no customer
+/// trusts, and nobody would notice before the next renewal.
+#[tokio::test]
+async fn a_lost_signing_key_is_named_and_replaced_only_on_an_explicit_word() {
+    let desk = Desk::with_example();
+    let mut up = desk.up("");
+    up.until(&["License innoacd/innoacd  Activated"]);
+    let secrets: Api<Secret> = Api::namespaced(desk.client().await, "innoacd");
+    let lost = secrets.get("issuer").await.unwrap();
+    let published = secrets.get("issuer-trust").await.unwrap();
+    secrets.delete("issuer", &DeleteParams::default()).await.unwrap();
+    up.until(&["Subscription innoacd/stadtwerke  SigningKeyLost", "restore the same signing-key.pem from a backup"]);
+    up.interrupt();
+
+    let mut up = desk.up("");
+    let says = "! Secret innoacd/issuer with the signing key is gone, and keys were issued with it (Secret innoacd/issuer-trust";
+    up.until(&[says, "restore it from a backup", "start with --new-signing-key innoacd/issuer"]);
+    let secrets: Api<Secret> = Api::namespaced(desk.client().await, "innoacd");
+    assert!(secrets.get_opt("issuer").await.unwrap().is_none());
+    // The published key is not the only trace.
+    secrets.delete("issuer-trust", &DeleteParams::default()).await.unwrap();
+    up.interrupt();
+    let mut up = desk.up("");
+    up.until(&["! Secret innoacd/issuer with the signing key is gone", "Subscription innoacd/", "names them"]);
+    // Put back, it goes on as before.
+    let secrets: Api<Secret> = Api::namespaced(desk.client().await, "innoacd");
+    let again = |secret: Secret| Secret {
+        metadata: ObjectMeta {
+            name: secret.metadata.name,
+            annotations: secret.metadata.annotations,
+            ..ObjectMeta::default()
+        },
+        ..secret
+    };
+    secrets.create(&PostParams::default(), &again(published)).await.unwrap();
+    secrets.create(&PostParams::default(), &again(lost)).await.unwrap();
+    up.interrupt();
+    let mut up = desk.up("--new-signing-key innoacd/issuer");
+    up.until(&["! --new-signing-key innoacd/issuer: this Secret exists, so no new key is made"]);
+    let secrets: Api<Secret> = Api::namespaced(desk.client().await, "innoacd");
+    secrets.delete("issuer", &DeleteParams::default()).await.unwrap();
+    up.interrupt();
+
+    let mut up = desk.up("--new-signing-key innoacd/issuer");
+    up.until(&["made a signing key: Secret innoacd/issuer was missing"]);
+    let secrets: Api<Secret> = Api::namespaced(desk.client().await, "innoacd");
+    let began = monotonic();
+    loop {
+        let trust = secrets.get("issuer-trust").await.unwrap().data.unwrap();
+        let published = read_jwks(&trust["jwks.json"].0).unwrap().keys.len();
+        if published == 2 {
+            break;
+        }
+        assert!(monotonic() - began < LONGEST, "the old key stays published beside the new one: {published}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    up.interrupt();
+    desk.refused("--new-signing-key issuer", 2, &["--new-signing-key", "write the namespace and the name"]);
+}
+
+/// A new credential in place of a damaged one would lock out every client without a word.
+#[test]
+fn a_damaged_credential_is_not_replaced() {
+    let desk = Desk::new();
+    let mut up = desk.up("");
+    up.until(&["holds no YAML yet"]);
+    up.interrupt();
+    let credential = std::fs::read_to_string(desk.data("credential.json")).unwrap();
+    let cut = &credential[..credential.len() / 2];
+    std::fs::write(desk.data("credential.json"), cut).unwrap();
+    desk.refused("", 1, &["credential.json: was changed or cut short", "restore it from a backup, or remove it"]);
+    assert_eq!(std::fs::read_to_string(desk.data("credential.json")).unwrap(), cut);
 }

@@ -79,7 +79,17 @@ impl Data {
     }
 
     fn stored_or_new(&self, address: IpAddr) -> Result<Credential, Failure> {
-        let stored = self.read(CREDENTIAL)?.and_then(|text| serde_json::from_str::<Credential>(&text).ok());
+        // The message does not repeat the content.
+        let damaged = |error: serde_json::Error| {
+            Failure::new(format!(
+                "{}: was changed or cut short (line {}): restore it from a backup, or remove it to have a new one made; then \
+                 clients need the new kubeconfig and token",
+                self.folder.join(CREDENTIAL).display(),
+                error.line()
+            ))
+        };
+        let stored = self.read(CREDENTIAL)?.map(|text| serde_json::from_str::<Credential>(&text)).transpose();
+        let stored = stored.map_err(damaged)?;
         let credential = match stored.filter(|credential| credential.address == address) {
             Some(credential) if !credential.seats_token.is_empty() => return Ok(credential),
             // Earlier versions sent the token of the API to the seat server, in clear: it may be known.

@@ -30,6 +30,8 @@ pub struct Folder {
     /// The data directory, which may be inside of the folder.
     data: PathBuf,
     read: BTreeMap<PathBuf, Known>,
+    /// The issuers that are to have a new signing key, as `namespace/name`.
+    new_keys: BTreeSet<String>,
     /// The trouble reported last; it is not reported again until it changes.
     trouble: Option<String>,
 }
@@ -51,12 +53,23 @@ impl Folder {
         let trouble = match std::fs::metadata(path) {
             Ok(found) if found.is_dir() => {
                 let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
-                return Ok(Folder { path: path.to_owned(), data, read: BTreeMap::new(), trouble: None });
+                return Ok(Folder {
+                    path: path.to_owned(),
+                    data,
+                    read: BTreeMap::new(),
+                    new_keys: BTreeSet::new(),
+                    trouble: None,
+                });
             }
             Ok(_) => "is not a folder; name the one that the file is in".to_owned(),
             Err(error) => error.to_string(),
         };
         Err(Failure::usage(format!("{}: {trouble}", path.display())))
+    }
+
+    /// Gives these issuers a new signing key in place of one that is gone.
+    pub fn with_new_keys(self, issuers: &[String]) -> Self {
+        Folder { new_keys: issuers.iter().cloned().collect(), ..self }
     }
 
     pub fn path(&self) -> &Path {
@@ -141,7 +154,7 @@ impl Folder {
         for (file, document) in ordered {
             if document.kind() == "Subscription" {
                 let namespace = document.namespace().unwrap_or(DEFAULT_NAMESPACE);
-                issuers::make_missing(client, document, namespace, screen).await;
+                issuers::make_missing(client, document, namespace, &mut self.new_keys, screen).await;
             }
             let applied = apply(api, client, file, document).await;
             let Some(known) = self.read.get_mut(&file.path) else { continue };

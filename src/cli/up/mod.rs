@@ -70,9 +70,22 @@ pub struct Arguments {
     /// The day on which a new calendar begins. Default: three days before the first renewal in DIR.
     #[arg(long, value_name = "YYYY-MM-DD", requires = "speed")]
     from: Option<chrono::NaiveDate>,
+    /// Make a new signing key for this issuer, whose Secret is gone although keys were issued with it. What the old key has
+    /// signed stays good where its public half is published; others need the new jwks.json. May be given several times.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = secret_name)]
+    new_signing_key: Vec<String>,
     /// Serve the API alone: nothing is applied, and no operator runs.
     #[arg(long, conflicts_with = "speed")]
     api_only: bool,
+}
+
+fn secret_name(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(text.to_owned())
+        }
+        _ => Err("write the namespace and the name of the issuer's Secret, such as vendor/issuer".to_owned()),
+    }
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -90,6 +103,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn up(arguments: Arguments) -> Result<(), Failure> {
     let folder = arguments.folder.as_deref().map(|folder| Folder::new(folder, &arguments.data)).transpose()?;
+    let folder = folder.map(|folder| folder.with_new_keys(&arguments.new_signing_key));
     let data = Data::open(&arguments.data)?;
     let clock = clock(&arguments, &data, folder.as_ref())?;
     let begins = clock.now().at.date_naive();

@@ -77,6 +77,22 @@ pub fn secrets_of(subscription: &Subscription) -> Vec<String> {
     delivered.into_iter().chain([kept, issued]).collect()
 }
 
+/// A Secret with keys of a Subscription, as `namespace/name`.
+fn keys_in(subscription: &Subscription, observed: &Observed) -> Option<String> {
+    let own = subscription.namespace().unwrap_or_default();
+    let delivered = license_of(subscription).map(|(namespace, _)| (namespace, license_secret_name(subscription)));
+    let kept = delivered.into_iter().chain([(own.clone(), kept_secret_name(subscription))]);
+    let kept = kept.map(|(namespace, name)| (&observed.keys, namespace, name));
+    let mut all = kept.chain([(&observed.issued, own, issued_secret_name(subscription))]);
+    let owner = owner(subscription);
+    let (_, namespace, name) = all.find(|(cache, namespace, name)| {
+        secrets::find(cache, namespace, name).is_some_and(|secret| {
+            secret.annotations().get(mark::OWNER) == Some(&owner) && secret.data.as_ref().is_some_and(|d| !d.is_empty())
+        })
+    })?;
+    Some(format!("{namespace}/{name}"))
+}
+
 fn license_secret_name(subscription: &Subscription) -> String {
     let license = subscription.spec.deliver_to.as_ref().and_then(|to| to.license.as_ref());
     license.map_or_else(String::new, |l| l.secret_name.clone().unwrap_or_else(|| format!("{}-license", l.name)))
@@ -111,7 +127,7 @@ pub async fn carry_out(
     now: Instant,
 ) -> Result<Done, CallError> {
     let mut done = Done { refused: refused_seat_changes(contract, now), ..Done::default() };
-    let mut issuer = match Issuer::of(subscription, observed).await? {
+    let mut issuer = match Issuer::of(subscription, keys_in(subscription, observed).as_deref(), observed).await? {
         Ok(issuer) => issuer,
         Err(fault) => {
             done.not_issued = Some(fault);

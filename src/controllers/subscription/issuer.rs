@@ -21,7 +21,7 @@ use crate::domain::license::jwk::{publish, thumbprint};
 use crate::domain::license::trust::{Revocations, Trust, sign_revocations};
 use crate::domain::reason::Reason;
 use crate::observed::Observed;
-use crate::observed::issuers::{owner, trust_secret_name};
+use crate::observed::issuers::{is_published, owner, trust_secret_name};
 use crate::observed::keyrings::Keyring;
 use crate::observed::references::target;
 use crate::wrong::{self, Variant::*};
@@ -37,25 +37,68 @@ pub struct Issuer {
     list_is_older: bool,
 }
 
+/// What shows that keys were issued before.
+fn issued_before(
+    subscription: &Subscription,
+    issuer: &str,
+    keys_in: Option<&str>,
+    observed: &Observed,
+) -> Option<String> {
+    let namespace = subscription.namespace().unwrap_or_default();
+    if is_published(&namespace, issuer, &observed.trusts) {
+        return Some(format!("Secret {namespace}/{} publishes the public key", trust_secret_name(issuer)));
+    }
+    if subscription.status.as_ref().is_some_and(|status| !status.keys.is_empty()) {
+        return Some("the status of this Subscription names them".to_owned());
+    }
+    keys_in.map(|secret| format!("Secret {secret} has them"))
+}
+
+/// A signing key that is gone, with what shows that there was one. Another one must not take its place unnoticed: customers do
+/// not trust it yet.
+fn if_lost(fault: Fault, issued_before: Option<String>) -> Fault {
+    let reason = match fault.reason {
+        Reason::SecretMissing | Reason::SigningKeyMissing => Reason::SigningKeyLost,
+        Reason::SecretTypeMismatch | Reason::SigningKeyInvalid => fault.reason,
+        _ => return fault,
+    };
+    let Some(shown) = issued_before else { return fault };
+    let message = format!(
+        "{}. Keys were issued before ({shown}): restore the same signing-key.pem from a backup. Put a new one there only on \
+         purpose: its keys count once the customers have the new jwks.json",
+        fault.message
+    );
+    Fault { reason, message, ..fault }
+}
+
 impl Issuer {
-    /// Returns the issuer that `subscription` names, or why it cannot sign.
-    pub async fn of(subscription: &Subscription, observed: &Observed) -> Result<Result<Self, Fault>, CallError> {
+    /// Returns the issuer that `subscription` names, or why it cannot sign. `keys_in` is a Secret with keys of this contract.
+    pub async fn of(
+        subscription: &Subscription,
+        keys_in: Option<&str>,
+        observed: &Observed,
+    ) -> Result<Result<Self, Fault>, CallError> {
         let Some(source) = &subscription.spec.issuer else {
             let message = "no signing key is named, so no keys are issued here";
             return Ok(Err(Fault::new(Reason::NoIssuer, "spec.issuer", message)));
         };
         let namespace = subscription.namespace().unwrap_or_default();
         let name = &source.secret_ref.name;
-        let fault = |fault: Fault| Fault { field: "spec.issuer".to_owned(), ..fault };
+        let fault = |reason: Reason, message: String| {
+            Ok(Err(if_lost(
+                Fault::new(reason, "spec.issuer", message),
+                issued_before(subscription, name, keys_in, observed),
+            )))
+        };
         let Some(secret) = secrets::find(&observed.issuers, &namespace, name) else {
             let missing = observed.explain_missing(secret_type::ISSUER, &namespace, name).await?;
-            return Ok(Err(fault(missing)));
+            return fault(missing.reason, missing.message);
         };
         let entry = |entry: &str| secret.data.as_ref().and_then(|data| data.get(entry)).map(|bytes| bytes.0.as_slice());
         let Some(pem) = entry("signing-key.pem") else {
             let message =
                 format!("Secret {namespace}/{name} has no entry signing-key.pem; `seatkeeper keygen` makes one");
-            return Ok(Err(Fault::new(Reason::SigningKeyMissing, "spec.issuer", message)));
+            return fault(Reason::SigningKeyMissing, message);
         };
         let trust_secret = secrets::find(&observed.trusts, &namespace, &trust_secret_name(name));
         let published = trust_secret.as_ref().and_then(|s| s.data.as_ref());
@@ -70,7 +113,7 @@ impl Issuer {
             Ok(keyring) => keyring,
             Err(wrong) => {
                 let message = format!("Secret {namespace}/{name}, {}: {}", wrong.field, wrong.message);
-                return Ok(Err(Fault::new(wrong.reason, "spec.issuer", message)));
+                return fault(wrong.reason, message);
             }
         };
         let kept = observed.kept_lists.of_issuer(&namespace, keyring.trust.signers());

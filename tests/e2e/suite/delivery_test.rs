@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use seatkeeper::domain::license::mode::Mode;
 
-use super::case::{Case, KEYS, PLAN, Shown, order};
+use super::case::{Case, ISSUER, KEYS, PLAN, Shown, condition_of, order};
 
 const TO_OWN: &str = "deliverTo: {license: {name: innoacd}}";
 
@@ -101,4 +101,31 @@ async fn a_deleted_subscription_leaves_the_customer_what_they_have() {
     let granted = |license: seatkeeper::api::License| license.status.map(|s| (s.seats, s.expires_at, s.keys));
     assert_eq!(granted(after), granted(before));
     assert_eq!(case.entries("innoacd-license").await, keys);
+}
+
+/// A signing key that is lost is never replaced: the Subscription says what is missing, and the customer keeps what they have.
+#[tokio::test]
+async fn k4_a_lost_signing_key_is_named_with_what_shows_that_there_was_one() {
+    let case = Case::new("lost-key").await;
+    case.signing_key().await;
+    case.kubectl.apply(PLAN).await;
+    case.kubectl.apply(&order("stadtwerke", "")).await;
+    let (license, subscription) = (case.license("innoacd"), case.subscription("stadtwerke"));
+    license.becomes(Mode::Full).await;
+    case.kubectl.expect(&["delete", "secret", "issuer"]).await;
+    let said = subscription.is_not("Issued", "SigningKeyLost").await;
+    let trust = format!("Keys were issued before (Secret {}/issuer-trust publishes the public key)", case.namespace);
+    assert!(said.contains("spec.issuer: Secret ") && said.contains(&trust), "{said}");
+    assert!(said.contains("restore the same signing-key.pem from a backup"), "{said}");
+    subscription.told("SigningKeyLost").await;
+    case.secret("issuer", ISSUER, &[("other", "hunter2")]).await;
+    let said = subscription.is_not("Issued", "SigningKeyLost").await;
+    assert!(said.contains("Keys were issued before"), "{said}");
+    case.kubectl.expect(&["delete", "secret", "issuer", "issuer-trust"]).await;
+    let named = "Keys were issued before (the status of this Subscription names them)";
+    subscription.shows("by its status", |s| condition_of(s, "Issued").message.contains(named)).await;
+    case.signing_key().await;
+    subscription.is("Ready", "Active").await;
+    subscription.is("Issued", "Issued").await;
+    license.becomes(Mode::Full).await;
 }
