@@ -759,6 +759,7 @@ fn a_key_set_is_read_as_people_send_it() {
         (format!("[{flat}]"), "is not a JWK Set"),
         (format!("{flat}{flat}"), "is not a JWK Set"),
         (desk.read("keys/signing-key.pem"), "it holds PEM, such as a signing key"),
+        (desk.read("keys/signing-key.pem") + &set, "it holds PEM, such as a signing key"),
         ("<html><body>Sign in</body></html>".to_owned(), "it is a web page: download the file itself"),
         (desk.read("key.jwt"), "it begins as a signed token does"),
         (String::new(), "it is empty"),

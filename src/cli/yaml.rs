@@ -33,10 +33,11 @@ impl File {
         let budget = serde_saphyr::budget! { max_depth: DEEPEST };
         let options = serde_saphyr::options! { with_snippet: false, budget: budget };
         let trees: Vec<Spanned<Tree>> = serde_saphyr::from_multiple_with_options(&text, options).map_err(|e| {
-            if let Some((line, what)) = odd_indentation(&text) {
+            let line = e.location().map_or(1, |at| at.line());
+            let near = |at: &usize| *at == line as usize || *at + 1 == line as usize;
+            if let Some((line, what)) = odd_indentation(&text).find(|(at, _)| near(at)) {
                 return Failure::new(format!("{}:{line}: {what}", path.display()));
             }
-            let line = e.location().map_or(1, |at| at.line());
             let what = what_it_is(&text).filter(|_| !text.trim_start().starts_with('{'));
             let what = what.map_or(String::new(), |what| format!("; it {what}"));
             Failure::new(printable(&format!("{}:{line}: is not YAML: {e}{what}", path.display())))
@@ -61,14 +62,14 @@ impl File {
     }
 }
 
-/// The first line that is indented with something else than blanks, and with what.
-fn odd_indentation(text: &str) -> Option<(usize, &'static str)> {
+/// The lines that are indented with something else than blanks, and with what. In a text of several lines that may be right.
+fn odd_indentation(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
     let odd = |line: &str| match line.trim_start_matches(' ').chars().next()? {
         '\t' => Some("begins with a tab, which YAML does not allow: indent with blanks"),
         '\u{a0}' => Some("holds a no-break space (U+00A0), as web pages have them: indent with blanks"),
         _ => None,
     };
-    text.lines().enumerate().find_map(|(n, line)| Some((n + 1, odd(line)?)))
+    text.lines().enumerate().filter_map(move |(n, line)| Some((n + 1, odd(line)?)))
 }
 
 /// One document: an object as a user wrote it.

@@ -125,7 +125,10 @@ fn status(roster: &Roster, findings: &Result<Findings, Fault>, before: &RosterSt
             }
             if let Some(first) = findings.left_out.first() {
                 let named = findings.left_out.iter().take(NAMED).map(Fault::to_string).collect::<Vec<_>>();
-                list.set(ConditionType::PartRefused, true, first.reason, named.join("; "));
+                let more =
+                    findings.left_out.len().checked_sub(NAMED + 1).map(|more| format!("; and {} more", more + 1));
+                let message = named.join("; ") + &more.unwrap_or_default();
+                list.set(ConditionType::PartRefused, true, first.reason, message);
             }
             match findings.duplicates.is_empty() {
                 true => list.set(

@@ -28,7 +28,8 @@ pub fn text_of(bytes: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     const NO_TEXT: &str = "is not text in UTF-8 or UTF-16: save it as UTF-8";
     let utf_16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (units, rest) = bytes.as_chunks::<2>();
-        let text = rest.is_empty().then(|| String::from_utf16(&units.iter().map(|two| unit(*two)).collect::<Vec<_>>()));
+        let units = Zeroizing::new(units.iter().map(|two| unit(*two)).collect::<Vec<_>>());
+        let text = rest.is_empty().then(|| String::from_utf16(&units));
         text.and_then(Result::ok).map(Cow::Owned)
     };
     let text = match bytes {
@@ -193,26 +194,31 @@ pub fn json_in<T>(bytes: &[u8], read: impl Fn(&[u8]) -> Result<T, String>) -> Re
         Ok(read) => return Ok(read),
         Err(error) => error,
     };
-    // Of JSON that has another form, no part is taken.
-    if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() {
-        return Err(error);
-    }
     let inner = decoded(&text);
     let texts = [Some(text.as_ref()), inner.as_ref().map(|inner| inner.as_str())];
-    let read = texts.into_iter().flatten().flat_map(objects).find_map(|object| read(object.as_bytes()).ok());
+    // What stands beside a private key was put into the wrong place with it.
+    let texts = texts.into_iter().flatten().filter(|text| !text.contains(PEM_BEGINS));
+    let read = texts.flat_map(objects).find_map(|object| read(object.as_bytes()).ok());
     read.ok_or_else(|| match what_it_is(&text).filter(|_| !text.trim_start().starts_with('{')) {
         Some(what) => format!("{error}; it {what}"),
         None => error,
     })
 }
 
-/// What may be the JSON object in a text: as it stands there, and with its lines joined.
+/// What may be the JSON object in a text: as it stands there, and with its lines joined. Of JSON that has another form, or was
+/// cut out of a larger one, no part is taken; nor what somebody has made a comment, to switch it off.
 fn objects(text: &str) -> Vec<Zeroizing<String>> {
+    if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
+        return vec![Zeroizing::new(text.to_owned())];
+    }
     let lines: Vec<&str> = text.lines().map(without_marks).collect();
     let object = |text: String| {
         let text = Zeroizing::new(text);
         let (from, to) = (text.find('{')?, text.rfind('}')?);
-        text.get(from..=to).map(|object| Zeroizing::new(object.to_owned()))
+        let object = text.get(from..=to)?;
+        let is_alone = !text[..from].trim_end().ends_with(['[', ',', '"', '#', '/'])
+            && !text[to + 1..].trim_start().starts_with([']', ',', '"']);
+        is_alone.then(|| Zeroizing::new(object.to_owned()))
     };
     // A mail program that wraps a line leaves a blank at its end, or none.
     let joined = lines.iter().map(|line| line.trim_end());
@@ -255,7 +261,10 @@ fn blocks(text: &str) -> Result<Vec<Block>, &'static str> {
 
 fn block(label: &str, body: &str) -> Block {
     // A line break that became the two characters \n, as in a value that was quoted twice.
-    let body = Zeroizing::new(body.replace("\\r", "").replace("\\n", "\n"));
+    let body = Zeroizing::new(match body.contains('\\') {
+        true => Zeroizing::new(body.replace("\\r", "")).replace("\\n", "\n"),
+        false => body.to_owned(),
+    });
     let lines = body.lines().map(|line| without_marks(line.trim_start()).trim());
     let is_encrypted = label.starts_with("ENCRYPTED ") || body.contains("Proc-Type:");
     let mut base64 = Zeroizing::new(String::with_capacity(body.len()));

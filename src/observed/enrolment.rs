@@ -87,7 +87,7 @@ impl Enrolment {
         if let Some(known) = united.get(&name).filter(|known| known.of == of && known.rank == rank) {
             return known.people.clone();
         }
-        // A Roster whose dates do not name instants reports that in its own status.
+        // A Roster whose time zone is unknown says so in its own status, and so do entries whose dates name no instants.
         let people = rosters.iter().filter_map(|roster| readable(roster)?.people().ok());
         let mut lists: Vec<_> = people.map(|(list, _)| list).collect();
         if rank == RosterRank::Equal {

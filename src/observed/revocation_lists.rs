@@ -13,6 +13,7 @@ use crate::cluster::secrets;
 use crate::domain::fault::Fault;
 use crate::domain::license::refusal::Refusal;
 use crate::domain::license::trust::{MAX_LISTS, Revocations, Trust, claimed_signer, read_list};
+use crate::domain::transit::token_in;
 
 /// The lists of all trust Secrets.
 #[derive(Default)]
@@ -77,11 +78,13 @@ pub fn text_of(secret: &Secret) -> Option<&[u8]> {
 
 impl List {
     fn of(text: &[u8]) -> Option<Self> {
-        let (signer, hash) = (claimed_signer(text)?, Sha256::digest(text).into());
+        let signer = claimed_signer(text)?;
+        // What stands around a list makes it no other one.
+        let token = token_in(text).ok()?;
         Some(List {
             signer,
-            hash,
-            text: Mutex::new(text.to_vec()),
+            hash: Sha256::digest(token.as_bytes()).into(),
+            text: Mutex::new(token.into_owned().into_bytes()),
             verified: OnceLock::new(),
             trouble: OnceLock::new(),
         })

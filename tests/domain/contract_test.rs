@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 use seatkeeper::domain::Instant;
-use seatkeeper::domain::contract::issuing::{IssuedKey, Work, keys_of_term, wanted, work};
+use seatkeeper::domain::contract::issuing::{IssuedKey, Work, keys_of_term, refused_seat_changes, wanted, work};
 use seatkeeper::domain::contract::renewal::State;
 use seatkeeper::domain::contract::term::Period;
 use seatkeeper::domain::contract::timeline::{Event, next_event, next_wake, timeline};
@@ -18,6 +18,7 @@ use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::domain::license::pool::{CountBy, PoolModel};
 use seatkeeper::domain::license::trust::{Revocations, Trust, sign_revocations};
 use seatkeeper::domain::zone::Zone;
+use seatkeeper::machine::monotonic;
 
 fn date(text: &str) -> NaiveDate {
     text.parse().unwrap()
@@ -316,6 +317,28 @@ proptest! {
             prop_assert!(after(end) == State::Ended && after(end - Duration::seconds(1)) != State::Ended);
         }
     }
+}
+
+/// The attack: as many changes as a Plan of a Subscription may have, each from a day of its own and received as the clocks
+/// changed. For each day every change was looked at, which took minutes.
+#[test]
+fn k4_as_many_changes_of_seats_as_there_may_be_are_worked_out_at_once() {
+    let mut contract = contract();
+    let pool = contract.lines[0].pools[0].clone();
+    let day = |n: u32| contract.starts_on + Duration::days(n.into());
+    let received_on = Some(date("2026-03-29"));
+    let change = |n: u32| SeatChange { on: day(n), seats: n + 2, received_on };
+    let pools = (0..16).map(|n| PoolOrder {
+        name: format!("pool-{n}"),
+        seats: 1,
+        changes: (0..64).map(|change_of| change(change_of * 16 + n)).collect(),
+        ..pool.clone()
+    });
+    contract.lines[0].pools = pools.collect();
+    let began = monotonic();
+    let refused = refused_seat_changes(&contract, at("2026-03-29T12:00:00Z"));
+    let took = monotonic() - began;
+    assert!(refused.is_empty() && took < std::time::Duration::from_secs(2), "{took:?}");
 }
 
 #[test]

@@ -291,7 +291,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_key_with_any_character_changed_cut_or_added_is_never_accepted(
+    fn a_key_with_any_character_changed_cut_or_added_is_not_accepted_unless_it_is_no_part_of_it(
         place in any::<prop::sample::Index>(), character in "[ -~]", how in 0..3_u8
     ) {
         let (signing, _) = signing_key_pem(&[3; 32]).unwrap();
@@ -303,9 +303,12 @@ proptest! {
             1 => format!("{}{}", &good[..n], &good[n + 1..]),
             _ => format!("{}{character}{}", &good[..n], &good[n..]),
         };
-        // White space around a key is not part of it.
-        prop_assume!(bad.trim() != good);
-        prop_assert!(verify_key(bad.as_bytes(), &trust).is_err());
+        // What no token has may stand around it, and blanks within it (`transit.rs`).
+        let of_token = |c: &char| c.is_ascii_alphanumeric() || "-_.".contains(*c);
+        let is_whole = bad.chars().filter(of_token).collect::<String>() == good;
+        if let Ok(read) = verify_key(bad.as_bytes(), &trust) {
+            prop_assert!(is_whole && *read.claims == some_claims(), "{}", bad);
+        }
     }
 
     #[test]

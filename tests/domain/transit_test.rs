@@ -161,9 +161,23 @@ fn a_token_that_is_cut_or_is_not_alone_is_not_guessed_at() {
 fn of_json_no_part_is_taken_that_means_something_else() {
     let set = serde_json::to_string(&publish([&SigningKey::from_bytes(&[3; 32]).verifying_key()])).expect("JSON");
     assert!(read_jwks(format!("x {set} x").as_bytes()).is_ok());
-    for text in
-        [format!("[{set}]"), format!("{set}{set}"), format!("{set}\n{set}"), format!("{:?}", set), set[1..].to_owned()]
-    {
+    let commented: String = set.replace(',', ",\n").lines().map(|line| format!("# {line}\n")).collect();
+    for text in [
+        format!("[{set}]"),
+        format!("[{set}] Regards"),
+        format!("{set},"),
+        format!("[1, {set}"),
+        BASE64_STANDARD.encode(format!("[{set}]")),
+        format!("# {set}"),
+        format!("// {set}"),
+        commented,
+        format!("{VERSION_1}{set}"),
+        BASE64_STANDARD.encode(format!("{VERSION_1}{set}")),
+        format!("{set}{set}"),
+        format!("{set}\n{set}"),
+        format!("{:?}", set),
+        set[1..].to_owned(),
+    ] {
         assert!(read_jwks(text.as_bytes()).is_err(), "{text}");
     }
 }
@@ -189,17 +203,28 @@ proptest! {
 
 /// The attack: texts that begin as a token, a block or an object does again and again.
 #[test]
-fn the_longest_texts_are_read_at_once() {
-    for piece in
-        ["eyJ ", "eyJ\n", "eyJ.\n>", "{", "}{", "-----BEGIN x-----", "-----BEGIN -----END ", ">", "> \n", "eyJa.a."]
-    {
-        for length in [64 << 10, 1 << 20] {
-            let text = piece.repeat(length / piece.len());
-            let began = monotonic();
-            let _ = (token_in(text.as_bytes()), pem_in(text.as_bytes()).map(|found| found.len()));
-            let _ = (read_jwks(text.as_bytes()), unquoted(&text).len());
-            let took = monotonic() - began;
-            assert!(took < Duration::from_secs(5), "{piece:?}, {length} bytes: {took:?}");
-        }
+fn a_text_four_times_as_long_takes_about_four_times_as_long() {
+    let token = |n: usize| format!("eyJhbGciOiJFZERTQSJ9.eyJ4Ijox{n:07}fQ.{} ", "s".repeat(86));
+    let repeated = |piece: &'static str| move |length: usize| piece.repeat(length / piece.len());
+    let pieces =
+        ["eyJ ", "eyJ\n", "eyJ.\n>", "{", "}{", "-----BEGIN x-----", "-----BEGIN -----END ", ">", "> \n", "eyJa.a."];
+    let mut texts: Vec<Box<dyn Fn(usize) -> String>> =
+        pieces.into_iter().map(|piece| Box::new(repeated(piece)) as Box<dyn Fn(usize) -> String>).collect();
+    texts.push(Box::new(move |length| (0..length / 130).map(token).collect()));
+    texts.push(Box::new(move |length| BASE64_STANDARD.encode((0..length / 180).map(token).collect::<String>())));
+    let none = |_: &[u8]| Err::<(), _>("nothing is good enough".to_owned());
+    for (nth, text) in texts.iter().enumerate() {
+        let took = |length: usize| {
+            let text = text(length);
+            let of = || {
+                let began = monotonic();
+                let _ = (token_in(text.as_bytes()), pem_in(text.as_bytes()).map(|found| found.len()));
+                let _ = (json_in(text.as_bytes(), none), unquoted(&text).len());
+                monotonic() - began
+            };
+            (0..3).map(|_| of()).min().expect("three times")
+        };
+        let (short, long) = (took(256 << 10), took(1 << 20));
+        assert!(long < short * 10 + Duration::from_millis(50), "text {nth}: {short:?}, then {long:?}");
     }
 }

@@ -56,7 +56,8 @@ fn token_in(bytes: &[u8]) -> Result<String, &'static str> {
     }
 }
 
-/// As `domain::transit::text_of` of the operator, which this crate does not depend on.
+/// Text in UTF-8, or in UTF-16 with a byte order mark. This crate does not depend on the operator, which reads a little more
+/// (`domain::transit::text_of`).
 fn text_of(bytes: &[u8]) -> Option<String> {
     let utf_16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (units, rest) = bytes.as_chunks::<2>();

@@ -11,6 +11,9 @@ use super::term::start_of_day;
 use super::{Contract, Terms};
 use crate::domain::Instant;
 
+/// After so many days a civil day has begun in every zone, and so many days before it has begun in none: zones are less than a
+/// day from UTC, and none has skipped more than a day.
+const FAR: i64 = 3;
 /// The latest date of any term: later dates are replaced by it. Nothing is ever due then.
 const END_OF_CALENDAR: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).expect("a date");
 
@@ -67,7 +70,11 @@ impl Contract {
 
     /// Whether civil day `day` has begun. Always true if no day is given.
     pub fn has_begun(&self, day: Option<NaiveDate>, now: Instant) -> bool {
-        day.is_none_or(|day| self.begin(day) <= now)
+        // A contract has thousands of days, nearly all of them far from now, and a day beside a change of clocks takes long.
+        day.is_none_or(|day| {
+            let days = (day - now.date_naive()).num_days();
+            if days.abs() > FAR { days < 0 } else { self.begin(day) <= now }
+        })
     }
 
     /// Whether the order may be acted on (I11).

@@ -1,10 +1,10 @@
 //! The seats of a contract over time: one computation for all pools of a Plan, because they share its most users (P6).
 
 use chrono::NaiveDate;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::renewal::first_where;
-use super::{Contract, Line, PoolOrder, SeatChange};
+use super::{Contract, Line, SeatChange};
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
@@ -23,16 +23,8 @@ pub fn seat_steps(contract: &Contract, n: usize, line: &Line, now: Instant) -> (
     let first = |seats: u32| vec![SeatStep { from: contract.starts_on, seats }];
     let mut steps: Vec<Vec<SeatStep>> = line.pools.iter().map(|pool| first(pool.seats)).collect();
     let mut faults = Vec::new();
-    let received = |change: &&SeatChange| contract.has_begun(change.received_on, now);
-    let changes = line.pools.iter().flat_map(|pool| &pool.changes);
-    let days: BTreeSet<NaiveDate> = changes.filter(received).map(|change| change.on).collect();
-    for day in days {
+    for (day, of_day) in received_by_day(contract, line, now) {
         let field = |pool: usize| format!("spec.plans[{n}].pools[{}].changes[{day}]", line.pools[pool].name);
-        let of_pool = |(pool, order): (usize, &PoolOrder)| {
-            let change = order.changes.iter().filter(received).find(|change| change.on == day)?;
-            Some((pool, *change))
-        };
-        let of_day: Vec<(usize, SeatChange)> = line.pools.iter().enumerate().filter_map(of_pool).collect();
         let (fewer, more): (Vec<_>, Vec<_>) =
             of_day.into_iter().partition(|(pool, change)| change.seats < last(&steps[*pool]));
         // Only a decrease that counts makes room for others.
@@ -60,6 +52,20 @@ pub fn seat_steps(contract: &Contract, n: usize, line: &Line, now: Instant) -> (
         }
     }
     (steps, faults)
+}
+
+/// The changes received by `now`, by the day from which they count: of each pool, by its place, the first one of a day.
+fn received_by_day(contract: &Contract, line: &Line, now: Instant) -> BTreeMap<NaiveDate, Vec<(usize, SeatChange)>> {
+    let mut days: BTreeMap<NaiveDate, Vec<(usize, SeatChange)>> = BTreeMap::new();
+    for (pool, order) in line.pools.iter().enumerate() {
+        for change in order.changes.iter().filter(|change| contract.has_begun(change.received_on, now)) {
+            let of_day = days.entry(change.on).or_default();
+            if of_day.last().is_none_or(|(before, _)| *before != pool) {
+                of_day.push((pool, *change));
+            }
+        }
+    }
+    days
 }
 
 fn last(steps: &[SeatStep]) -> u32 {

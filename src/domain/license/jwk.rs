@@ -104,8 +104,15 @@ pub fn read_jwks(text: &[u8]) -> Result<KeySet, Fault> {
     }
     let mut read = KeySet::default();
     let mut passed_over = Vec::new();
+    // Anybody who reads the set can sign with a key that is published whole, so its public half does not count either.
+    let published: Vec<VerifyingKey> = set.keys.iter().flat_map(published_whole).collect();
     for (n, jwk) in set.keys.iter().enumerate() {
         match use_of(jwk) {
+            Use::Verifies(key) if published.contains(&key) => {
+                let why = "is the public half of a private key that the set has too";
+                passed_over.push(format!("key {n} {why}"));
+                read.unusable.push(format!("key {n} {why}"));
+            }
             Use::Verifies(key) => read.keys.push(key),
             Use::OtherPurpose(why) => passed_over.push(format!("key {n} {why}")),
             Use::Unusable(why) => {
@@ -114,9 +121,6 @@ pub fn read_jwks(text: &[u8]) -> Result<KeySet, Fault> {
             }
         }
     }
-    // Anybody who reads the set can sign with a key that is published whole, so its public half does not count either.
-    let published: Vec<VerifyingKey> = set.keys.iter().filter_map(published_whole).collect();
-    read.keys.retain(|key| !published.contains(key));
     match read.keys.is_empty() {
         true if passed_over.is_empty() => Err(fault("has no Ed25519 key (kty OKP, crv Ed25519)".to_owned())),
         true => Err(fault(format!("has no Ed25519 key that verifies licences: {}", named(&passed_over)))),
@@ -147,9 +151,14 @@ fn is_private(members: &Map<String, Value>) -> bool {
     PRIVATE_MEMBERS.iter().any(|member| members.contains_key(*member))
 }
 
-/// The public half of a private key.
-fn published_whole(jwk: &Json) -> Option<VerifyingKey> {
-    jwk.value.as_object().filter(|members| is_private(members)).and_then(public_key)
+/// The public half of a private key: the one that it states, and the one that belongs to its private half.
+fn published_whole(jwk: &Json) -> impl Iterator<Item = VerifyingKey> {
+    let private = jwk.value.as_object().filter(|members| is_private(members));
+    let belonging = |members: &Map<String, Value>| {
+        let secret = BASE64.decode(members.get("d")?.as_str()?.trim_end_matches('=')).map(Zeroizing::new).ok()?;
+        Some(SigningKey::from_bytes(secret.as_slice().try_into().ok()?).verifying_key())
+    };
+    private.into_iter().flat_map(move |members| [public_key(members), belonging(members)]).flatten()
 }
 
 /// Why a key does not verify licences although it may be a good one; `None` if it does.

@@ -44,8 +44,8 @@ pub enum Standing {
 }
 
 impl Issuer {
-    /// Reads the discovery document of the issuer and its JWK Set. A key that cannot be read, or of a kind that cannot be checked here, is left
-    /// out: tokens that it signed are `Unknown`.
+    /// Reads the discovery document of the issuer and its JWK Set. A key that cannot be read, or of a kind that cannot be
+    /// checked here, is left out: tokens that it signed are `Unknown`.
     pub fn read(configuration: &str, keys: &str) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
         struct Configuration {
