@@ -177,6 +177,27 @@ fn an_administrator_frees_the_seats_of_one_user_or_of_all() {
     assert!(ground.holders().is_empty());
 }
 
+/// Programs disagree on what a `+` in a query means. It was read as a blank, so nothing was freed, and the answer was 200.
+#[test]
+fn an_eviction_whose_query_has_two_meanings_frees_nothing_and_says_so() {
+    let ground = Ground::take();
+    ground.seat("a+b@x");
+    for (query, says) in [
+        ("&user=a+b@x", "`user` has a `+`, which may mean a blank: write %2B for a plus sign, and %20 for a blank"),
+        ("&user=c&user=a%2Bb@x", "`user` is given twice"),
+        ("&users=a%2Bb@x", "unknown field `users`"),
+        ("&user=", "`user` is empty"),
+    ] {
+        for method in ["GET", "DELETE"] {
+            let answer = ground.ask(method, &format!("{OF_LICENSE}{query}"), "");
+            answer.is_problem(400, "InvalidRequest", &[says]);
+        }
+    }
+    assert_eq!(ground.holders(), ["a+b@x"]);
+    let freed = ground.ask("DELETE", &format!("{OF_LICENSE}&user=a%2Bb@x"), "");
+    assert_eq!(freed.json(), json!({"released": 1}));
+}
+
 /// The attack: a user who reads SeatLedgers, ids or the list of holders reads what a program chose as its session. All
 /// three showed it.
 #[test]

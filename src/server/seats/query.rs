@@ -1,5 +1,9 @@
 //! The query of a listing or an eviction: the License, and which of its holders.
+//!
+//! An eviction of the wrong user frees nothing, or somebody else's seat, so a query that two programs may read in two ways
+//! is refused: above all one with a `+`, which is a blank in forms, and a plus sign in RFC 3986.
 
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -29,7 +33,9 @@ impl Query {
 
 /// Reads a query. An error names the field.
 pub fn read(query: Option<&str>) -> Result<Query, Problem> {
-    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let query = query.unwrap_or_default();
+    query.split('&').try_for_each(refuse_two_meanings)?;
+    let pairs = form_urlencoded::parse(query.as_bytes());
     let number = |key: &str, value: &str| match value.parse::<u64>() {
         Ok(number) => Ok(json!(number)),
         Err(_) => Err(Problem::invalid(format!("`{key}` is not a number"))),
@@ -40,17 +46,43 @@ pub fn read(query: Option<&str>) -> Result<Query, Problem> {
             "limit" | "continue" => number(&key, &value)?,
             _ => Value::from(value.into_owned()),
         };
+        if fields.contains_key(key.as_ref()) {
+            return Err(Problem::invalid(format!("`{key}` is given twice: give it once")));
+        }
         fields.insert(key.into_owned(), value);
     }
-    serde_json::from_value(fields.into())
-        .map_err(|error| Problem::invalid(format!("the query cannot be read: {error}")))
+    let query: Query = serde_json::from_value(fields.into())
+        .map_err(|error| Problem::invalid(format!("the query cannot be read: {error}")))?;
+    match query.user.as_deref() {
+        Some("") => {
+            Err(Problem::invalid("`user` is empty: name the user, or leave `user` out to mean all of the License"))
+        }
+        _ => Ok(query),
+    }
+}
+
+/// Fails if programs disagree on what a field of the query says.
+fn refuse_two_meanings(field: &str) -> Result<(), Problem> {
+    let name = field.split_once('=').map_or(field, |(name, _)| name);
+    if field.contains('+') {
+        let what = "has a `+`, which may mean a blank: write %2B for a plus sign, and %20 for a blank";
+        return Err(Problem::invalid(format!("`{name}` {what}")));
+    }
+    match percent_decode_str(field).decode_utf8() {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            Err(Problem::invalid(format!("`{name}` is not text in UTF-8: percent-encode the bytes of its UTF-8")))
+        }
+    }
 }
 
 /// The description of the fields that name a License, or one of its users.
 pub fn of_license() -> Vec<Value> {
-    [("namespace", true), ("license", true), ("user", false)]
-        .map(|(name, required)| parameter(name, required, json!({"type": "string"})))
-        .into()
+    const USER: &str = "The user whose seats are meant; without it, all seats of the License. Write a plus sign as %2B and \
+                        a blank as %20: a bare `+` is refused, because programs disagree on what it means.";
+    let user = json!({"type": "string", "minLength": 1, "description": USER});
+    let name = || json!({"type": "string"});
+    vec![parameter("namespace", true, name()), parameter("license", true, name()), parameter("user", false, user)]
 }
 
 #[cfg(test)]
@@ -67,6 +99,27 @@ mod tests {
             assert!(said.starts_with("the query cannot be read: unknown field `"), "{said:?}");
             assert!(said.len() <= 4_000, "{} bytes", said.len());
             assert_eq!(said.chars().find(|c| is_unseen(*c)), None, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_with_two_meanings_is_refused() {
+        const OF: &str = "namespace=centre&license=innoacd";
+        let said = |more: &str| read(Some(&format!("{OF}{more}"))).err().map(|problem| problem.detail);
+        for (more, says) in [
+            ("&user=a+b@x", "`user` has a `+`, which may mean a blank: write %2B for a plus sign, and %20 for a blank"),
+            ("&user=a&user=b", "`user` is given twice: give it once"),
+            ("&user=a&us%65r=a", "`user` is given twice: give it once"),
+            ("&limit=1&limit=1", "`limit` is given twice: give it once"),
+            ("&namespace=other", "`namespace` is given twice: give it once"),
+            ("&user=", "`user` is empty: name the user, or leave `user` out to mean all of the License"),
+            ("&user=%ff", "`user` is not text in UTF-8: percent-encode the bytes of its UTF-8"),
+        ] {
+            assert_eq!(said(more).as_deref(), Some(says), "{more}");
+        }
+        assert!(said("&colour=red").is_some_and(|said| said.contains("unknown field `colour`")));
+        for (more, user) in [("&user=a%2Bb%40x", "a+b@x"), ("&user=a%20b", "a b"), ("&user=%EF%BF%BD&", "\u{fffd}")] {
+            assert_eq!(read(Some(&format!("{OF}{more}"))).ok().and_then(|query| query.user).as_deref(), Some(user));
         }
     }
 }
