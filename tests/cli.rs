@@ -324,9 +324,10 @@ fn the_key_of_the_running_term_is_in_force_and_says_what_was_ordered_i4() {
 fn the_same_key_is_never_issued_under_two_serials() {
     let desk = Desk::with_contract(&contract("2020-01-01", BERLIN));
     let serial = |term: u32| {
-        let command = format!("issue -f contract.yaml --signing-key keys/signing-key.pem --term {term} --out key.jwt");
-        desk.run(&command).expect(0);
-        let claims = desk.run("verify --trust keys/jwks.json -o json key.jwt").json()["claims"].clone();
+        let command = format!("issue -f contract.yaml --signing-key keys/signing-key.pem --term {term} --out");
+        desk.run(&format!("{command} {term}.jwt")).expect(0);
+        let verify = format!("verify --trust keys/jwks.json -o json {term}.jwt");
+        let claims = desk.run(&verify).json()["claims"].clone();
         (claims["jti"].as_str().unwrap().to_owned(), claims["subscription"]["term"].as_u64().unwrap())
     };
     assert_eq!(serial(3), serial(3));
@@ -410,6 +411,46 @@ fn an_order_of_more_users_than_a_key_can_name_is_refused() {
         &["spec.plans: a key of Plan innoacd would be ", "a License reads at most 65536: name fewer users"],
     );
     assert!(!desk.0.join("long.jwt").exists());
+}
+
+/// The signing key was replaced by a licence key, and every key of the vendor's customers would have had to be issued again.
+#[test]
+fn a_file_that_holds_something_else_is_not_overwritten() {
+    let desk = Desk::with_contract(&long_contract(""));
+    let signing_key = desk.read("keys/signing-key.pem");
+    desk.write("rsa.pem", "-----BEGIN RSA PRIVATE KEY-----\nAA==\n-----END RSA PRIVATE KEY-----\n");
+    desk.write("notes", "the order of Stadtwerke\n");
+    std::os::unix::fs::symlink("keys/signing-key.pem", desk.0.join("link.jwt")).unwrap();
+    let issue = |out: &str| desk.run(&format!("issue -f contract.yaml --signing-key keys/signing-key.pem --out {out}"));
+    for (out, says) in [
+        ("keys/signing-key.pem", "keys/signing-key.pem: holds a private key and is not overwritten: name another file"),
+        ("rsa.pem", "rsa.pem: holds a private key and is not overwritten"),
+        ("link.jwt", "link.jwt: holds a private key and is not overwritten"),
+        (
+            "notes",
+            "notes: exists already, holds something else and is not overwritten: name another file with --out, or",
+        ),
+        ("keys/jwks.json", "keys/jwks.json: exists already, holds something else"),
+        ("keys", "keys: is not a file that can be replaced"),
+    ] {
+        issue(out).expect_refusal(1, &[says]);
+    }
+    assert_eq!(
+        (desk.read("keys/signing-key.pem"), desk.read("notes")),
+        (signing_key, "the order of Stadtwerke\n".into())
+    );
+    issue("key.jwt").expect(0);
+    let key = desk.read("key.jwt");
+    // The same key again, which was signed a moment later, and a key of another term or signer.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    issue("key.jwt").expect(0);
+    let again = desk.read("key.jwt");
+    issue("key.jwt --term 2").expect_refusal(1, &["key.jwt: exists already, holds something else"]);
+    desk.run("keygen --out other").expect(0);
+    desk.run("issue -f contract.yaml --signing-key other/signing-key.pem --out key.jwt")
+        .expect_refusal(1, &["key.jwt: exists already, holds something else"]);
+    assert_eq!(desk.read("key.jwt"), again);
+    assert_eq!(key.split('.').next(), again.split('.').next());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `seatkeeper issue`: the key of a contract, made without a cluster.
 
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use super::output::{printable, say, utc, warn};
@@ -9,8 +9,11 @@ use super::{documents, files, private};
 use crate::domain::contract::default_issuer;
 use crate::domain::contract::issuing::{keys_of_term, sign_due};
 use crate::domain::license::jwk::read_signing_key;
-use crate::domain::license::key::Claims;
+use crate::domain::license::key::{Claims, inspect};
 use crate::machine::machine_time;
+
+/// How PEM names a private key, of whatever algorithm.
+const PRIVATE: &[u8] = b"PRIVATE KEY-----";
 
 /// Issues a key offline: the same key that the operator would issue for the contract.
 ///
@@ -38,7 +41,7 @@ pub struct Arguments {
     /// issuer, or they do not supersede one another.
     #[arg(long, value_name = "NAME")]
     issuer: Option<String>,
-    /// The file to write the key to.
+    /// The file to write the key to. A file with anything else than this key is never overwritten.
     #[arg(long, value_name = "KEYFILE")]
     out: PathBuf,
 }
@@ -66,7 +69,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         warn(&fault.to_string());
     }
     let claims = &of_term.now;
-    files::replace(&arguments.out, &(sign_due(claims, &key)? + "\n"), 0o600)?;
+    let signed = sign_due(claims, &key)? + "\n";
+    refuse_to_overwrite(&arguments.out, &signed)?;
+    files::replace(&arguments.out, &signed, 0o600)?;
     for later in &of_term.later {
         let seats = later.pools.iter().map(|pool| format!("{} {}", pool.name, pool.seats)).collect::<Vec<_>>();
         warn(&format!(
@@ -76,6 +81,41 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         ));
     }
     say(&printable(&described(claims, &arguments.out.display().to_string())))
+}
+
+/// Fails if there is a file whose loss would matter: `--out` may be mistyped as the signing key's own file.
+fn refuse_to_overwrite(out: &Path, signed: &str) -> Result<(), Failure> {
+    if out.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    // To read a terminal or a pipe would not end.
+    let is_file = out.metadata().is_ok_and(|there| there.is_file());
+    let there = if is_file { private::read_key(out).unwrap_or_default() } else { Default::default() };
+    if is_same_key(&there, signed.as_bytes()) {
+        return Ok(());
+    }
+    let what = match () {
+        () if !is_file => "is not a file that can be replaced: name another one with --out",
+        () if holds_private_key(&there) => "holds a private key and is not overwritten: name another file with --out",
+        () => {
+            "exists already, holds something else and is not overwritten: name another file with --out, or move it away"
+        }
+    };
+    Err(Failure::new(format!("{}: {what}", out.display())))
+}
+
+/// Whether both are the same key by the same signer, apart from when it was signed.
+fn is_same_key(one: &[u8], other: &[u8]) -> bool {
+    let says = |text: &[u8]| {
+        let (header, mut claims) = inspect(text).ok()?;
+        claims.as_object_mut()?.remove("iat");
+        Some((header, claims))
+    };
+    says(one).is_some_and(|says_one| says(other) == Some(says_one))
+}
+
+fn holds_private_key(text: &[u8]) -> bool {
+    read_signing_key(text).is_ok() || text.windows(PRIVATE.len()).any(|part| part == PRIVATE)
 }
 
 fn described(claims: &Claims, file: &str) -> String {
