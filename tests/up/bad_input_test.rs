@@ -71,6 +71,35 @@ fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
     }
 }
 
+/// The last file won, and nobody was told that the first did not count.
+#[test]
+fn of_an_object_in_two_files_the_first_counts_and_both_are_named() {
+    let desk = Desk::new();
+    let of = |value: &str| GOOD.replace("a: b", &format!("a: {value}"));
+    desk.write("a.yaml", of("first")).write("b.yaml", format!("---\n{}", of("second")));
+    desk.write("c.yaml", format!("{}---\n{}", GOOD.replace("good", "twin"), GOOD.replace("good", "twin")));
+    let mut up = desk.up("");
+    let told = [
+        "! yaml/b.yaml:2: document 1 (ConfigMap good): is also in yaml/a.yaml, line 1, which counts: remove one of them",
+        "! yaml/c.yaml:6: document 2 (ConfigMap twin): is also in yaml/c.yaml, line 1, which counts: remove one of them",
+    ];
+    up.until_all(&[&[told[0]], &[told[1]], &["applied ConfigMap default/good"], &["applied ConfigMap default/twin"]]);
+    // A change of the one that does not count changes nothing, and is told again.
+    desk.write("b.yaml", of("third"));
+    up.until(&["! yaml/b.yaml:1: document 1 (ConfigMap good): is also in yaml/a.yaml"]);
+    assert_eq!(up.count("applied ConfigMap default/good"), 1, "{:#?}", up.said);
+    // Once the first file is gone, the other counts, although it has not changed.
+    std::fs::remove_file(desk.0.join("yaml/a.yaml")).unwrap();
+    up.until(&["applied ConfigMap default/good"]);
+    desk.write("a.yaml", of("fourth"));
+    up.until_all(&[&["applied ConfigMap default/good"], &["! yaml/b.yaml:1:", "is also in yaml/a.yaml"]]);
+    let said = up.interrupt();
+    for line in told {
+        assert_eq!(said.iter().filter(|said| said.contains(line)).count(), 1, "{said:#?}");
+    }
+    assert!(!said.iter().any(|line| line.contains("no longer in any file")), "{said:#?}");
+}
+
 #[test]
 fn what_was_fixed_elsewhere_is_applied_without_touching_the_file() {
     let desk = Desk::new();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::issuers;
 use super::screen::Screen;
+use super::twice::{First, Place};
 use crate::api::secret_type;
 use crate::cli::failure::Failure;
 use crate::cli::files::{MAX_FILE_BYTES, read_start};
@@ -46,6 +47,12 @@ struct Known {
     /// Objects that could not be applied, by the number of their document, and what was reported of each. They are
     /// tried again: what they lack may come by another way.
     refused: BTreeMap<usize, Vec<String>>,
+    /// Where its objects are.
+    places: Vec<Place>,
+    /// Objects that do not count, because they stand elsewhere too, and what was reported of each.
+    twice: BTreeMap<usize, String>,
+    /// Whether it cannot be read now. What was in it before still counts.
+    is_unreadable: bool,
 }
 
 impl Folder {
@@ -138,14 +145,13 @@ impl Folder {
             }
             there
         });
-        let mut files = Vec::new();
+        let (mut files, mut first) = (Vec::new(), First::default());
         for path in found {
-            files.extend(self.read_changed(path, screen, &mut left));
+            files.extend(self.read_changed(path, &mut first, screen, &mut left));
         }
         // Objects that others need come first, whichever file they are in.
         let all = files.iter().flat_map(|(file, wanted)| {
-            let wanted =
-                file.documents.iter().filter(|document| wanted.as_ref().is_none_or(|w| w.contains(&document.number)));
+            let wanted = file.documents.iter().filter(|document| wanted.contains(&document.number));
             wanted.filter(|document| !document.object.is_null()).map(move |document| (file, document))
         });
         let mut ordered: Vec<(&File, &Document)> = all.collect();
@@ -183,44 +189,62 @@ impl Folder {
         }
     }
 
-    /// Reads a file if it has changed, or if some of its documents are to be tried again. Returns the numbers of those
-    /// documents, or `None` in their place if the whole file is to be applied.
+    /// Reads a file if it has changed, or if some of its documents are to be tried again. Returns the numbers of the
+    /// documents that are to be applied.
     fn read_changed(
         &mut self,
         path: PathBuf,
+        first: &mut First,
         screen: &Screen,
         left: &mut BTreeSet<String>,
-    ) -> Option<(File, Option<BTreeSet<usize>>)> {
+    ) -> Option<(File, BTreeSet<usize>)> {
         let read = read_start(&path, MAX_FILE_BYTES);
         let content = read.as_ref().map_or_else(|failure| failure.message.as_bytes(), Vec::as_slice);
         let hash: [u8; 32] = Sha256::digest(content).into();
         let known = self.read.entry(path.clone()).or_default();
-        let again: BTreeSet<usize> = known.refused.keys().copied().collect();
-        let same = known.hash == hash;
-        if same && again.is_empty() {
-            return None;
+        if known.hash == hash {
+            let again = known.again(first.note(&path, &known.places), screen);
+            return if again.is_empty() { None } else { File::read(&path).ok().map(|file| (file, again)) };
         }
         known.hash = hash;
         let file = match read.and_then(|_| File::read(&path)) {
             Ok(file) => file,
             Err(failure) => {
+                first.note(&path, &known.places);
                 known.refused.clear();
+                known.is_unreadable = true;
                 screen.warn(&failure.message);
                 return None;
             }
         };
-        if same {
-            return Some((file, Some(again)));
-        }
         if file.documents.iter().any(has_signing_key)
             && let Some(mode) = private::open_mode(&path)
         {
             screen.warn(&private::open_to_others(&path, mode));
         }
         let titles: BTreeSet<String> = file.documents.iter().filter(|d| is_object(d)).map(full_title).collect();
-        let before = std::mem::replace(known, Known { hash, titles, refused: BTreeMap::new() });
+        let places = Place::all(&file, full_title);
+        let twice = first.note(&path, &places);
+        twice.values().for_each(|line| screen.warn(line));
+        let wanted = file.documents.iter().map(|d| d.number).filter(|number| !twice.contains_key(number)).collect();
+        let before = std::mem::replace(known, Known { hash, titles, places, twice, ..Known::default() });
         left.extend(before.titles.difference(&known.titles).cloned());
-        Some((file, None))
+        Some((file, wanted))
+    }
+}
+
+impl Known {
+    /// The documents of an unchanged file that are to be tried again, where `twice` stand elsewhere too.
+    fn again(&mut self, twice: BTreeMap<usize, String>, screen: &Screen) -> BTreeSet<usize> {
+        if self.is_unreadable {
+            return BTreeSet::new();
+        }
+        let untold = twice.iter().filter(|(number, line)| self.twice.get(number) != Some(line));
+        untold.for_each(|(_, line)| screen.warn(line));
+        self.refused.retain(|number, _| !twice.contains_key(number));
+        let before = std::mem::replace(&mut self.twice, twice);
+        let counts_now = before.into_keys().filter(|number| !self.twice.contains_key(number));
+        self.refused.keys().copied().chain(counts_now).collect()
     }
 }
 

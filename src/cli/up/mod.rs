@@ -5,6 +5,7 @@ mod data;
 mod folder;
 mod issuers;
 mod screen;
+mod twice;
 
 use clap::Args;
 use std::net::SocketAddr;
