@@ -36,8 +36,19 @@ const NAME: &str = concat!("seatkeeper/", env!("CARGO_PKG_VERSION"));
 pub enum CallError {
     #[error("the API server did not answer within {} s", CALL_TIMEOUT.as_secs())]
     TimedOut,
-    #[error("{0}")]
+    #[error("{}", said(.0))]
     Refused(#[from] kube::Error),
+}
+
+/// What an error says, without the answer in the form of Rust that kube adds.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => match status.message.is_empty() {
+            true => format!("the API server answered {} {}", status.code, status.reason),
+            false => status.message.clone(),
+        },
+        other => other.to_string(),
+    }
 }
 
 impl CallError {
@@ -63,6 +74,12 @@ impl CallError {
     /// Whether the same request would be refused again, unless somebody changes something: rights, quotas, policies.
     pub fn is_for_good(&self) -> bool {
         self.code().is_some_and(|code| (400..500).contains(&code) && ![404, 408, 409, 429].contains(&code))
+    }
+
+    /// Whether there is no such namespace.
+    pub fn is_of_missing_namespace(&self) -> bool {
+        matches!(self, CallError::Refused(kube::Error::Api(status)) if status.code == 404
+            && status.details.as_ref().is_some_and(|details| details.kind == "namespaces"))
     }
 
     pub fn is_not_found(&self) -> bool {

@@ -113,11 +113,19 @@ impl Candidate {
 
     /// Waits until this replica leads, and returns true; returns false if `stop` comes first.
     pub async fn lead(&mut self, stop: &mut watch::Receiver<bool>) -> bool {
+        // What was told last: the same is not told again at each look.
+        let mut told = None;
         loop {
             match self.try_lead().await {
                 Ok(true) => return true,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "the leader's Lease could not be read or written"),
+                Ok(false) => told = None,
+                Err(error) => {
+                    let trouble = Some(self.trouble(&error));
+                    if told != trouble {
+                        tracing::warn!("{}", trouble.as_deref().unwrap_or_default());
+                        told = trouble;
+                    }
+                }
             }
             tokio::select! {
                 biased;
@@ -125,6 +133,17 @@ impl Candidate {
                 () = self.rank.suspicion.0.0.notified() => {}
                 () = tokio::time::sleep(jittered(LOOK)) => {}
             }
+        }
+    }
+
+    /// Why there is no Lease, and what to do if it will not pass by itself.
+    fn trouble(&self, error: &CallError) -> String {
+        match (self.api.namespace(), error.is_of_missing_namespace()) {
+            (Some(namespace), true) => format!(
+                "namespace {namespace}, which is the operator's own, does not exist: create it with `kubectl create \
+                 namespace {namespace}`, or name another one with --namespace"
+            ),
+            _ => format!("the leader's Lease could not be read or written: {error}"),
         }
     }
 

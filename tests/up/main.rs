@@ -3,6 +3,7 @@
 mod api_test;
 mod bad_input_test;
 mod life_test;
+mod operator_test;
 mod private_test;
 #[path = "../harness/running.rs"]
 mod running;
