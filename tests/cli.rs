@@ -1223,6 +1223,42 @@ fn the_examples_are_contracts_that_run() {
     assert_eq!((exit, &answer["claims"]["pools"][0]["seats"]), (0, &json!(50)));
 }
 
+/// `kubectl apply -f FOLDER` takes files in the order of their names, and refused each object before the Namespace.
+#[test]
+fn the_namespace_of_an_example_comes_first() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/innoacd");
+    let files = std::fs::read_dir(example).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|e| e == "yaml")).collect();
+    files.sort();
+    let texts: Vec<String> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    assert!(texts.len() >= 3 && texts[0].contains("kind: Namespace\n"), "{files:?}");
+    assert!(!texts[1..].iter().any(|text| text.contains("kind: Namespace\n")), "{files:?}");
+}
+
+/// `kubectl wait` fails at once where the operator has not made the object yet.
+#[test]
+fn the_guides_wait_first_for_a_license_that_the_operator_makes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let waits = "kubectl -n innoacd wait --for=condition=Licensed licenses.seatkeeper.dev/innoacd";
+    let made = "kubectl -n innoacd wait --for=create licenses.seatkeeper.dev/innoacd";
+    for guide in ["docs/licences.md", "examples/innoacd/README.md"] {
+        let text = std::fs::read_to_string(root.join(guide)).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let at = lines.iter().position(|line| *line == waits).unwrap_or_else(|| panic!("{guide} waits for no License"));
+        assert_eq!(lines[at - 1], made, "{guide}");
+    }
+}
+
+#[test]
+fn the_readme_names_the_rust_that_is_needed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")?.strip_suffix('"'));
+    let needs = format!("needs Rust {} or newer", version.expect("a version"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    assert!(readme.contains(&needs), "README.md does not say: {needs}");
+}
+
 /// Every command that `seatkeeper --help` lists has a row of its own, and is typed, in docs/command-line.md.
 #[test]
 fn the_guide_to_the_command_line_has_every_command_and_no_other() {

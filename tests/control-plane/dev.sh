@@ -74,7 +74,7 @@ until is_ready; do
 done
 
 say "ordering: ${example#"$root"/}"
-kubectl apply -f "$example/namespace.yaml"
+kubectl apply -f "$example/00-namespace.yaml"
 [[ -f $state/keys/signing-key.pem ]] || "$seatkeeper" keygen --out "$state/keys"
 kubectl --namespace innoacd create secret generic issuer --type=seatkeeper.dev/issuer \
   --from-file="$state/keys/signing-key.pem" --dry-run=client -o yaml | kubectl apply -f -
