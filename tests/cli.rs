@@ -602,8 +602,16 @@ fn every_bad_key_is_refused_with_its_reason_and_claims_only_where_the_signature_
         (header(json!({"alg": "HS256", "typ": "license+jwt", "kid": kid})), "Malformed", "must say alg EdDSA"),
         (header(json!({"alg": "EdDSA", "typ": "JWT", "kid": kid})), "Malformed", "must say typ license+jwt"),
         (header(json!({"alg": "EdDSA", "typ": "license+jwt", "kid": kid, "crit": ["b64"]})), "Malformed", "crit"),
-        (sign("license+jwt", &claims(), &other), "UnknownKey", "names no key that is trusted here"),
-        (header(json!({"alg": "EdDSA", "typ": "license+jwt"})), "UnknownKey", "names no key that is trusted here"),
+        (
+            sign("license+jwt", &claims(), &other),
+            "UnknownKey",
+            "no key that is trusted here has signed it: this cluster's trust lacks the vendor's key, or",
+        ),
+        (
+            header(json!({"alg": "EdDSA", "typ": "license+jwt"})),
+            "UnknownKey",
+            "no key that is trusted here has signed it: this cluster's trust lacks the vendor's key, or",
+        ),
         (
             format!("{}.{}.{}", parts[0], BASE64.encode(tampered.to_string()), parts[2]),
             "BadSignature",
@@ -1257,6 +1265,15 @@ fn the_readme_names_the_rust_that_is_needed() {
     let needs = format!("needs Rust {} or newer", version.expect("a version"));
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     assert!(readme.contains(&needs), "README.md does not say: {needs}");
+}
+
+/// It named a setting of the library that reads YAML.
+#[test]
+fn a_field_that_is_given_twice_is_named_with_what_to_do() {
+    let desk = Desk::with_contract(&contract("2026-01-01", "").replace("  title:", "  title: first\n  title:"));
+    let said = desk.run("timeline -f contract.yaml").expect(1).err;
+    assert!(said.contains("title is given twice: remove one of them"), "{said}");
+    assert!(!said.contains("DuplicateKeyPolicy"), "{said}");
 }
 
 /// Every command that `seatkeeper --help` lists has a row of its own, and is typed, in docs/command-line.md.

@@ -158,6 +158,10 @@ fn check_text(schema: &Value, text: &str) -> Option<String> {
 
 fn check_number(schema: &Value, number: &serde_json::Number) -> Option<String> {
     let Some(value) = number.as_i64() else {
+        // YAML 1.2 reads 012 as a number with a fraction.
+        if let Some(whole) = number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0 && n.abs() < 1e15) {
+            return Some(format!("must be written as {whole}, without a leading zero and without a decimal point"));
+        }
         return Some(format!(
             "{number} must be a whole number{}",
             if number.is_f64() { "" } else { " of at most 9223372036854775807" }
@@ -221,6 +225,10 @@ mod tests {
             (json!({"timeZone": "x".repeat(65)}), "spec.timeZone: has 65 characters; at most 64"),
             (seats(json!(-1)), "spec.plans[0].pools[0].seats: -1 must be at least 0"),
             (seats(json!(1_000_001)), "spec.plans[0].pools[0].seats: 1000001 must be at most 1000000"),
+            (
+                seats(json!(12.0)),
+                "spec.plans[0].pools[0].seats: must be written as 12, without a leading zero and without a decimal point",
+            ),
             (seats(json!(1.5)), "spec.plans[0].pools[0].seats: 1.5 must be a whole number"),
             (seats(json!("5")), "spec.plans[0].pools[0].seats: must be a whole number, without quotes"),
             (json!({"plans": [{"name": "p", "acceptedOffer": "1,00"}]}), "\"1,00\" must be an amount"),

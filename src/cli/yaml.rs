@@ -38,9 +38,10 @@ impl File {
             if let Some((line, what)) = odd_indentation(&text).find(|(at, _)| near(at)) {
                 return Failure::new(format!("{}:{line}: {what}", path.display()));
             }
+            let why = said_of(&e.to_string());
             let what = what_it_is(&text).filter(|_| !text.trim_start().starts_with('{'));
             let what = what.map_or(String::new(), |what| format!("; it {what}"));
-            Failure::new(printable(&format!("{}:{line}: is not YAML: {e}{what}", path.display())))
+            Failure::new(printable(&format!("{}:{line}: is not YAML: {why}{what}", path.display())))
         })?;
         let is_object = |tree: &Spanned<Tree>| matches!(tree.value, Tree::Map(_) | Tree::List(_));
         if let Some(what) = what_it_is(&text).filter(|_| !trees.is_empty() && !trees.iter().any(is_object)) {
@@ -59,6 +60,18 @@ impl File {
         let (file, line) = (self.path.display(), document.line(field));
         let field = if field.is_empty() { String::new() } else { format!(", {field}") };
         printable(&format!("{file}:{line}: document {} ({}){field}: {message}", document.number, document.title()))
+    }
+}
+
+/// What the library says, without its advice to those who program with it.
+fn said_of(error: &str) -> String {
+    const ADVICE: &str = ", set DuplicateKeyPolicy in Options if acceptable";
+    match error.split_once(ADVICE) {
+        None => error.to_owned(),
+        Some((said, place)) => match said.split_once("duplicate mapping key: ") {
+            Some((before, key)) => format!("{before}{key} is given twice: remove one of them{place}"),
+            None => format!("{said}{place}"),
+        },
     }
 }
 

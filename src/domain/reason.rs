@@ -14,7 +14,7 @@ words! {
     Demo,
     /// The licence and its grace period have ended. Enter a new key.
     Expired,
-    /// No key has ever been in force here. Enter a key.
+    /// No key that is here is or was in force. The message says why; if there is none, enter a key.
     NoLicense,
     /// No grant is in its grace period.
     NotInGrace,
@@ -30,8 +30,8 @@ words! {
     NoneRefused,
     /// The entry is not a licence key. Copy the key again, whole, as the vendor sent it.
     Malformed,
-    /// The key was signed by a vendor that is not trusted here. Ask the vendor for the jwks.json that contains the
-    /// signer, and have the installation pin it.
+    /// No key that is trusted here has signed it: this cluster's trust lacks the vendor's key, or somebody else signed it.
+    /// Have the installation pin the vendor's newest jwks.json; if it does already, ask the vendor for another key.
     UnknownKey,
     /// The key was changed or cut short in transit. Copy the key again, whole, as the vendor sent it.
     BadSignature,

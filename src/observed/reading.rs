@@ -25,6 +25,8 @@ use crate::domain::trusted_time::TOLERANCE;
 /// The keys of a License and what could not be read.
 pub struct Reading {
     pub keys: Vec<Presented>,
+    /// Whether the License names any Secret with keys.
+    pub are_named: bool,
     /// What is missing or wrong about the sources, each with the field that names it.
     pub faults: Vec<Fault>,
     /// Secrets that no cache has: type, name and the field that names each.
@@ -45,6 +47,7 @@ impl Reading {
         let namespace = license.namespace().unwrap_or_default();
         let mut reading = Reading {
             keys: Vec::new(),
+            are_named: !license.spec.keys.is_empty(),
             faults: Vec::new(),
             missing: Vec::new(),
             namespace,

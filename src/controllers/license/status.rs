@@ -181,7 +181,7 @@ fn conditions(
 ) -> Vec<crate::api::conditions::Condition> {
     let Judged { reading, entitlement: granted, .. } = shown.judged;
     let mut list = Conditions::new(&before.conditions, license.metadata.generation, now.at);
-    let summary = summary(granted);
+    let summary = summary(reading, granted);
     match whole_then_parts(&reading.faults)[..] {
         [fault, ..] if !granted.ever_licensed && fault.reason != Reason::TrustPartUnusable => {
             list.set(ConditionType::Ready, false, fault.reason, sentences(&reading.faults));
@@ -257,7 +257,7 @@ fn reason_of(mode: Mode) -> Reason {
 }
 
 /// The whole state in one line.
-fn summary(granted: &Entitlement) -> String {
+fn summary(reading: &Reading, granted: &Entitlement) -> String {
     let whom = granted.organisation.as_deref().map(cut).unwrap_or_default();
     let at = |at: Option<Instant>| at.map(|at| crate::api::common::Timestamp::from(at).to_string());
     let end = at(granted.expires_at);
@@ -280,8 +280,25 @@ fn summary(granted: &Entitlement) -> String {
                 granted.demo_seats
             )
         }
-        (Mode::Demo, None, _) => "no key has ever been in force here; no seats".to_owned(),
+        (Mode::Demo, None, _) => without_a_key(reading, granted),
     }
+}
+
+/// Why there are no seats. That no key was ever in force cannot be known: its Secret may have been deleted.
+fn without_a_key(reading: &Reading, granted: &Entitlement) -> String {
+    let keys = || reading.keys.iter().zip(&granted.keys);
+    let later = keys().filter(|(_, state)| **state == KeyState::Future).filter_map(|(key, _)| key.claims.as_ref());
+    if let Some(from) = later.map(|claims| claims.starts_at()).min() {
+        let from = crate::api::common::Timestamp::from(from);
+        return format!("the first key is in force from {from}; no seats until then");
+    }
+    let said = match (keys().next().is_some(), reading.faults.is_empty(), reading.are_named) {
+        (true, ..) => "every key that was read is refused, see KeyRefused; no seats",
+        (false, _, false) => "spec.keys names no Secret with a key: enter a key; no seats",
+        (false, true, true) => "the Secrets that spec.keys names hold no key: put one into an entry; no seats",
+        (false, false, true) => "no key could be read; no seats",
+    };
+    said.to_owned()
 }
 
 fn expiring_soon(list: &mut Conditions, granted: &Entitlement, now: Instant) {

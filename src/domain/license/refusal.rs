@@ -51,8 +51,9 @@ impl fmt::Display for Refusal {
             Refusal::UnknownKey => {
                 write!(
                     f,
-                    "it names no key that is trusted here; ask the vendor for the jwks.json that contains the kid which \
-                     `seatkeeper inspect` shows"
+                    "no key that is trusted here has signed it: this cluster's trust lacks the vendor's key, or somebody else \
+                     signed it; trust the vendor's newest jwks.json, and look there for the kid that `seatkeeper inspect` \
+                     shows"
                 )
             }
             Refusal::BadSignature => {

@@ -163,7 +163,7 @@ impl fmt::Display for OfThemElsewhere {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::NoLicense => write!(f, "this licence has never had a key in force; add a key to get seats"),
+            Refusal::NoLicense => write!(f, "no key of this licence is or was in force; its License says why"),
             Refusal::SeatsExhausted { pool, held, limit, asked: 1, elsewhere } => write!(
                 f,
                 "pool `{pool}` has {limit} seats and {held} are in use{}; wait until one is released, or order more",

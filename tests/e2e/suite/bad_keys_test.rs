@@ -11,7 +11,7 @@ use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::machine::{machine_time, monotonic};
 use serde_json::json;
 
-use super::case::{Case, KEYS, PLAN, Shown, TRUST, order};
+use super::case::{Case, Conditioned, KEYS, PLAN, Shown, TRUST, find, order};
 use super::installation::PINNED_PRODUCT;
 use super::keys::{Signer, claims};
 use crate::harness::eventually::eventually;
@@ -62,7 +62,7 @@ async fn k4_every_bad_key_says_why_and_none_displaces_a_good_one() {
             "unknown-kid",
             &unknown,
             "UnknownKey",
-            "it names no key that is trusted here; ask the vendor for the jwks.json that contains the kid",
+            "no key that is trusted here has signed it: this cluster's trust lacks the vendor's key, or somebody else signed it",
         ),
         ("wrong-product", &wrong_product, "WrongProduct", "it is for product teamplaner, not innoacd"),
         ("wrong-cluster", &wrong_cluster, "WrongCluster", "it is bound to another cluster"),
@@ -170,6 +170,42 @@ async fn k4_a_license_waits_for_its_secrets_and_says_for_which() {
     case.secret("vendor-trust", TRUST, &[("jwks.json", "{}")]).await;
     let said = license.is_not("Ready", "TrustInvalid").await;
     assert!(said.contains("vendor-trust, jwks.json") && said.contains("is not a JWK Set"), "{said}");
+}
+
+/// In each case it said "no key has ever been in force here": it named nothing to do, and was wrong in the last.
+#[tokio::test]
+async fn k4_a_license_without_a_key_that_counts_says_what_there_is_instead() {
+    let case = Case::new("no-key-counts").await;
+    case.trust().await;
+    let vendor = Signer::of("vendor");
+    let license = case.apply_license("acd", "innoacd", &["keys"]).await;
+    let says = async |what: &str| {
+        let says = |license: &License| {
+            let licensed = find(license.conditions(), "Licensed");
+            licensed.is_some_and(|licensed| licensed.reason == "NoLicense" && licensed.message.contains(what))
+        };
+        license.shows(what, says).await;
+    };
+    let delete = async || case.kubectl.expect(&["delete", "secret", "keys"]).await;
+    says("no key could be read; no seats").await;
+    case.secret("keys", KEYS, &[]).await;
+    says("the Secrets that spec.keys names hold no key: put one into an entry; no seats").await;
+    case.secret("keys", KEYS, &[("notes.txt", "the key comes on Monday")]).await;
+    says("every key that was read is refused, see KeyRefused; no seats").await;
+    delete().await;
+    let later = Claims {
+        nbf: 4_070_908_800,
+        exp: Some(4_080_000_000),
+        grace_until: None,
+        ..claims("innoacd", &case.namespace, 365)
+    };
+    case.secret("keys", KEYS, &[("later.jwt", &vendor.sign(&later))]).await;
+    says("the first key is in force from 2099-01-01T00:00:00Z; no seats until then").await;
+    delete().await;
+    case.secret("keys", KEYS, &[("now.jwt", &vendor.sign(&claims("innoacd", &case.namespace, 365)))]).await;
+    license.becomes(Mode::Full).await;
+    delete().await;
+    says("no key could be read; no seats").await;
 }
 
 /// The party that a licence restricts does not choose whom to trust: if the installation pins trust, the License's own
