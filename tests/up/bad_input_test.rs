@@ -23,6 +23,34 @@ spec:
     )
 }
 
+/// It printed an answer of the API in the form of Rust each second, and made signing keys for contracts that it then refused.
+#[test]
+fn a_folder_without_its_namespace_is_told_once_what_to_add_and_makes_no_signing_key() {
+    let desk = Desk::with_example();
+    let namespace = std::fs::read_to_string(desk.0.join("yaml/00-namespace.yaml")).unwrap();
+    std::fs::remove_file(desk.0.join("yaml/00-namespace.yaml")).unwrap();
+    let mut up = desk.up("");
+    let missing = "namespaces \"innoacd\" not found; add a file with `{apiVersion: v1, kind: Namespace, metadata: {name: innoacd}}`";
+    up.until(&["! yaml/messe.yaml:", missing]);
+    // Some more looks at the folder.
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    desk.write("zz-good.yaml", GOOD);
+    up.until(&["applied ConfigMap default/good"]);
+    let all = up.said.join("\n");
+    assert!(up.said.iter().all(|line| line.matches("! ").count() <= 1 && !line.contains("Status {")), "{all}");
+    let told = up.said.iter().filter(|line| line.contains("(Subscription stadtwerke)")).count();
+    assert_eq!((told, up.count("made a signing key"), up.count("Secret innoacd/issuer")), (1, 0, 0), "{all}");
+    desk.write("00-namespace.yaml", namespace);
+    up.until(&["made a signing key: Secret innoacd/issuer was missing"]);
+    up.until(&["License innoacd/innoacd  Activated"]);
+    up.interrupt();
+    desk.refused(
+        "--new-signing-key innoacd/isuer",
+        2,
+        &["--new-signing-key innoacd/isuer: no Subscription in yaml names this"],
+    );
+}
+
 #[test]
 fn each_bad_file_is_named_once_with_line_and_field_and_the_others_go_on() {
     let desk = Desk::new();

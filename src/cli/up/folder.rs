@@ -14,12 +14,13 @@ use crate::cli::failure::Failure;
 use crate::cli::files::{MAX_FILE_BYTES, read_start};
 use crate::cli::private;
 use crate::cli::yaml::{Document, File};
+use crate::cluster::client::CallError;
 use seatkeeper_embedded::Embedded;
 
 /// The field manager of what is applied.
 pub const FIELD_MANAGER: &str = "seatkeeper-up";
 /// The namespace of an object that names none.
-const DEFAULT_NAMESPACE: &str = "default";
+pub(super) const DEFAULT_NAMESPACE: &str = "default";
 /// The most files that are looked at.
 const MAX_FILES: usize = 1_000;
 /// How deep folders may be nested.
@@ -74,9 +75,19 @@ impl Folder {
         Err(Failure::usage(format!("{}: {trouble}", path.display())))
     }
 
-    /// Gives these issuers a new signing key in place of one that is gone.
-    pub fn with_new_keys(self, issuers: &[String]) -> Self {
-        Folder { new_keys: issuers.iter().cloned().collect(), ..self }
+    /// Gives these issuers a new signing key in place of one that is gone. Fails if no Subscription in the folder names one of
+    /// them.
+    pub fn with_new_keys(self, issuers: &[String]) -> Result<Self, Failure> {
+        let files = if issuers.is_empty() { Vec::new() } else { self.documents() };
+        let named: BTreeSet<String> =
+            files.iter().flat_map(|file| &file.documents).filter_map(issuers::named_by).collect();
+        match issuers.iter().find(|issuer| !named.contains(*issuer)) {
+            Some(unknown) => Err(Failure::usage(format!(
+                "--new-signing-key {unknown}: no Subscription in {} names this issuer",
+                self.path.display()
+            ))),
+            None => Ok(Folder { new_keys: issuers.iter().cloned().collect(), ..self }),
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -156,13 +167,17 @@ impl Folder {
         });
         let mut ordered: Vec<(&File, &Document)> = all.collect();
         ordered.sort_by_key(|(_, document)| rank(document));
-        let mut unchanged = 0;
+        let (mut unchanged, mut issuers) = (0, BTreeSet::new());
         for (file, document) in ordered {
-            if document.kind() == "Subscription" {
-                let namespace = document.namespace().unwrap_or(DEFAULT_NAMESPACE);
-                issuers::make_missing(client, document, namespace, &mut self.new_keys, screen).await;
+            // A contract that is refused needs no signing key. Of several with one issuer, the first sees to it.
+            if let Some(issuer) = issuers::named_by(document)
+                && !issuers.contains(&issuer)
+                && apply(api, client, file, document, IsDryRun::Yes).await.is_ok()
+            {
+                issuers::make_missing(client, &issuer, &mut self.new_keys, screen).await;
+                issuers.insert(issuer);
             }
-            let applied = apply(api, client, file, document).await;
+            let applied = apply(api, client, file, document, IsDryRun::No).await;
             let Some(known) = self.read.get_mut(&file.path) else { continue };
             match applied {
                 Ok(changed) => {
@@ -319,9 +334,22 @@ impl Found<'_> {
     }
 }
 
+/// Whether nothing is stored, and only what is wrong is found out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IsDryRun {
+    Yes,
+    No,
+}
+
 /// Applies one object, and returns whether that changed anything. What is wrong with it is returned as lines with file,
 /// line and field.
-async fn apply(api: &Embedded, client: &Client, file: &File, document: &Document) -> Result<bool, Vec<String>> {
+async fn apply(
+    api: &Embedded,
+    client: &Client,
+    file: &File,
+    document: &Document,
+    is_dry_run: IsDryRun,
+) -> Result<bool, Vec<String>> {
     let refuse = |field: &str, message: &str| vec![file.at(document, field, message)];
     if !document.object.is_object() {
         return Err(refuse("", "is not an object with apiVersion and kind"));
@@ -341,12 +369,13 @@ async fn apply(api: &Embedded, client: &Client, file: &File, document: &Document
         false => Api::all_with(client.clone(), &resource),
     };
     let mut params = PatchParams::apply(FIELD_MANAGER).force();
+    params.dry_run = is_dry_run == IsDryRun::Yes;
     params.field_validation = Some(kube::api::ValidationDirective::Strict);
     let before = objects.get_metadata_opt(document.name()).await.ok().flatten();
     match objects.patch(document.name(), &params, &Patch::Apply(&document.object)).await {
         Ok(after) => Ok(before.and_then(|before| before.resource_version()) != after.resource_version()),
         Err(kube::Error::Api(status)) => Err(refusal(file, document, &status)),
-        Err(error) => Err(refuse("", &error.to_string())),
+        Err(error) => Err(refuse("", &CallError::from(error).to_string())),
     }
 }
 
@@ -361,5 +390,10 @@ fn refusal(file: &File, document: &Document, status: &Status) -> Vec<String> {
     }
     // `failed to create typed patch object (…): .data.x: expected string, got 1`
     let field = status.message.split(": .").nth(1).and_then(|rest| rest.split(':').next()).unwrap_or_default();
-    vec![file.at(document, field, &status.message)]
+    let missing = status.details.as_ref().filter(|details| status.code == 404 && details.kind == "namespaces");
+    let advice = missing.map_or(String::new(), |details| {
+        let name = &details.name;
+        format!("; add a file with `{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}`")
+    });
+    vec![file.at(document, field, &format!("{}{advice}", status.message))]
 }

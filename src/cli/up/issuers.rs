@@ -8,34 +8,35 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::folder::DEFAULT_NAMESPACE;
 use super::screen::Screen;
 use crate::api::{Subscription, mark, secret_type};
 use crate::cli::yaml::Document;
+use crate::cluster::client::CallError;
 use crate::domain::license::jwk::signing_key_pem;
 use crate::machine::fill_with_random;
 use crate::observed::issuers::{owner, trust_secret_name};
 
-/// Makes the issuer's Secret of a Subscription if it is missing, and says so. An existing Secret is never touched, and one
-/// with which keys were issued is replaced only if `new_keys` names it.
-pub async fn make_missing(
-    client: &Client,
-    subscription: &Document,
-    namespace: &str,
-    new_keys: &mut BTreeSet<String>,
-    screen: &Screen,
-) {
-    let Some(name) = subscription.text("/spec/issuer/secretRef/name") else { return };
-    let full_name = format!("{namespace}/{name}");
+/// The issuer that a Subscription names, as `namespace/name`; `None` if it names none, or is none.
+pub fn named_by(document: &Document) -> Option<String> {
+    let name = document.text("/spec/issuer/secretRef/name").filter(|_| document.kind() == "Subscription")?;
+    Some(format!("{}/{name}", document.namespace().unwrap_or(DEFAULT_NAMESPACE)))
+}
+
+/// Makes the Secret of an issuer, named `namespace/name`, if it is missing, and says so. An existing Secret is never touched,
+/// and one with which keys were issued is replaced only if `new_keys` names it.
+pub async fn make_missing(client: &Client, full_name: &str, new_keys: &mut BTreeSet<String>, screen: &Screen) {
+    let Some((namespace, name)) = full_name.split_once('/') else { return };
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     match secrets.get_metadata_opt(name).await {
         Ok(None) => {}
-        Ok(Some(_)) if new_keys.remove(&full_name) => {
+        Ok(Some(_)) if new_keys.remove(full_name) => {
             screen.warn(&format!("--new-signing-key {full_name}: this Secret exists, so no new key is made"));
             return;
         }
         _ => return,
     }
-    if !new_keys.contains(&full_name) {
+    if !new_keys.contains(full_name) {
         match issued_before(client, namespace, name).await {
             Ok(None) => {}
             Ok(Some(shown)) => {
@@ -48,6 +49,7 @@ pub async fn make_missing(
                 return;
             }
             Err(error) => {
+                let error = CallError::from(error);
                 screen.warn(&format!("Secret {full_name} is missing, and no signing key is made: {error}"));
                 return;
             }
@@ -66,10 +68,10 @@ pub async fn make_missing(
     secret.string_data.iter_mut().flat_map(|texts| texts.values_mut()).for_each(Zeroize::zeroize);
     match made {
         Ok(_) => {
-            new_keys.remove(&full_name);
+            new_keys.remove(full_name);
             screen.tell(&format!("made a signing key: Secret {full_name} was missing"));
         }
-        Err(error) => screen.warn(&format!("Secret {namespace}/{name}: {error}")),
+        Err(error) => screen.warn(&format!("Secret {full_name}: {}", CallError::from(error))),
     }
 }
 

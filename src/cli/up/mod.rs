@@ -104,7 +104,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn up(arguments: Arguments) -> Result<(), Failure> {
     let folder = arguments.folder.as_deref().map(|folder| Folder::new(folder, &arguments.data)).transpose()?;
-    let folder = folder.map(|folder| folder.with_new_keys(&arguments.new_signing_key));
+    let folder = folder.map(|folder| folder.with_new_keys(&arguments.new_signing_key)).transpose()?;
     let data = Data::open(&arguments.data)?;
     let clock = clock(&arguments, &data, folder.as_ref())?;
     let begins = clock.now().at.date_naive();

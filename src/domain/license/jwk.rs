@@ -91,6 +91,7 @@ enum Use {
 /// has no key that verifies licences. No message ever repeats the content.
 pub fn read_jwks(text: &[u8]) -> Result<KeySet, Fault> {
     #[derive(Deserialize)]
+    #[serde(expecting = "an object with the list `keys`")]
     struct Read {
         keys: Vec<Json>,
     }

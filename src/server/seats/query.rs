@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::domain::license::name::LicenseName;
 use crate::server::http::operation::parameter;
 use crate::server::http::problem::Problem;
+use crate::server::http::reply::shown;
 
 /// What the query says.
 #[derive(Deserialize)]
@@ -47,7 +48,7 @@ pub fn read(query: Option<&str>) -> Result<Query, Problem> {
             _ => Value::from(value.into_owned()),
         };
         if fields.contains_key(key.as_ref()) {
-            return Err(Problem::invalid(format!("`{key}` is given twice: give it once")));
+            return Err(Problem::invalid(format!("`{}` is given twice: give it once", shown(&key))));
         }
         fields.insert(key.into_owned(), value);
     }
@@ -63,7 +64,7 @@ pub fn read(query: Option<&str>) -> Result<Query, Problem> {
 
 /// Fails if programs disagree on what a field of the query says.
 fn refuse_two_meanings(field: &str) -> Result<(), Problem> {
-    let name = field.split_once('=').map_or(field, |(name, _)| name);
+    let name = shown(field.split_once('=').map_or(field, |(name, _)| name));
     if field.contains('+') {
         let what = "has a `+`, which may mean a blank: write %2B for a plus sign, and %20 for a blank";
         return Err(Problem::invalid(format!("`{name}` {what}")));

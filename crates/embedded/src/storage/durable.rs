@@ -48,13 +48,14 @@ impl Durable {
     ///
     /// # Errors
     ///
-    /// Fails if another process has the database, if its folder or a file cannot be used, or if the database is damaged or
-    /// ends before the last acknowledged write. A damaged database is left as it is.
+    /// Fails if another process has the database, if its folder or a file cannot be used, or if the database is damaged, is
+    /// gone, or ends before the last acknowledged write. A damaged database is left as it is.
     pub fn open(path: &Path) -> Result<Self, StorageError> {
         let files = Files::beside(path);
         let lock = files.take()?;
         let unusable = |why: String| StorageError::Unusable { path: path.to_owned(), why };
         if !fs::exists(path).map_err(|e| unusable(e.to_string()))? {
+            files.refuse_if_gone()?;
             files.make().map_err(|e| unusable(e.to_string()))?;
         }
         let revision = prove(path)?.revision;
@@ -75,6 +76,20 @@ impl Files {
             lock: named("lock"),
             witness: named("acknowledged"),
             folder: folder.to_owned(),
+        }
+    }
+
+    /// Fails if there was a database: to begin with an empty one would make other signing keys, for example.
+    fn refuse_if_gone(&self) -> Result<(), StorageError> {
+        let unusable = |why: String| StorageError::Unusable { path: self.database.clone(), why };
+        // A damaged witness is one too.
+        match Witness::read(&self.witness) {
+            Ok(None) => Ok(()),
+            _ => Err(unusable(format!(
+                "it is gone, and {} is there: restore a copy of the database, or remove that file too to start with an \
+                 empty one",
+                self.witness.display()
+            ))),
         }
     }
 

@@ -167,8 +167,11 @@ fn an_older_copy_is_accepted_once_no_witness_says_that_more_was_acknowledged() {
     fs::remove_file(desk.0.join(WITNESS)).unwrap();
     assert_eq!(when_free(|| durable(&desk.0)).unwrap().load().unwrap().revision, 20);
     assert!(desk.0.join(WITNESS).exists());
-    // A new database is not compared with the one that was moved away.
+    // One that is gone is not taken for a new installation, and a new one is not compared with the one that was moved away.
     fs::remove_file(&path).unwrap();
+    let said = when_free(|| durable(&desk.0)).err().expect("the database is gone").to_string();
+    assert!(said.contains("it is gone, and ") && said.contains("or remove that file too"), "{said}");
+    fs::remove_file(desk.0.join(WITNESS)).unwrap();
     assert_eq!(when_free(|| durable(&desk.0)).unwrap().load().unwrap().revision, 0);
     assert_eq!(when_free(|| durable(&desk.0)).unwrap().load().unwrap().revision, 0);
 }
