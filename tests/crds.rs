@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use seatkeeper::api::crds;
+use serde_json::{Value, json};
 
 /// Returns the files of a folder by name.
 fn files(folder: &Path) -> BTreeMap<String, String> {
@@ -66,5 +67,36 @@ fn every_kind_says_who_writes_it() {
         let writers = ["Written by the customer.", "Written by the vendor.", "Written only by the operator,"];
         let said = writers.iter().filter(|writer| text.as_str().is_some_and(|text| text.contains(*writer)));
         assert_eq!(said.count(), 1, "{} says once who writes it: {text}", crds::name(&crd));
+    }
+}
+
+/// `kubectl explain` showed nothing but the type of most fields.
+#[test]
+fn every_field_has_a_description() {
+    let mut without = Vec::new();
+    for crd in crds::all() {
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        walk(schema, crds::name(&crd).to_string(), &mut without);
+    }
+    assert!(without.is_empty(), "these fields have no doc comment in src/api:\n{}", without.join("\n"));
+    let mut planted = Vec::new();
+    let schema = json!({"properties": {"a": {"description": "x", "items": {"properties": {"b": {}}}}}});
+    walk(&schema, "Planted".to_owned(), &mut planted);
+    assert_eq!(planted, ["Planted.a[].b"]);
+}
+
+/// Collects the fields of a schema, at any depth, that have no description.
+fn walk(schema: &Value, path: String, without: &mut Vec<String>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        if field["description"].as_str().is_none_or(str::is_empty) {
+            without.push(path.clone());
+        }
+        walk(field, path, without);
+    }
+    for (part, mark) in [("items", "[]"), ("additionalProperties", "{}")] {
+        if schema[part].is_object() {
+            walk(&schema[part], format!("{path}{mark}"), without);
+        }
     }
 }

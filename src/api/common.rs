@@ -77,6 +77,7 @@ impl JsonSchema for Timestamp {
 /// A Secret in the same namespace, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretRef {
+    /// The name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
@@ -85,12 +86,14 @@ pub struct SecretRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretSource {
+    /// The Secret.
     pub secret_ref: SecretRef,
 }
 
 /// A License in the same namespace, or one in another namespace whose `spec.allowedNamespaces` admits this namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LicenseRef {
+    /// The name of the License.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// The namespace of the License. Default: the namespace of this object.

@@ -86,15 +86,21 @@ condition_types! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
+    /// What the condition says, such as Ready.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 316))]
     pub type_: String,
+    /// Whether it holds: True, False or Unknown.
     pub status: ConditionStatus,
+    /// The generation of the object that it was judged for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// When its status changed last.
     pub last_transition_time: Timestamp,
+    /// Why, as a word for programs to match on.
     #[schemars(length(min = 1, max = 1024))]
     pub reason: String,
+    /// Why, as a sentence that names the object and the field.
     #[schemars(length(max = 32768))]
     pub message: String,
 }

@@ -41,6 +41,7 @@ pub struct LicenseSpec {
     /// Allows this Subscription to deliver its keys here. Not needed for keys that come as files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription_ref: Option<SubscriptionRef>,
+    /// The Secrets with licence keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub keys: Vec<KeySource>,
@@ -91,6 +92,7 @@ impl HoldersShown {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SubscriptionRef {
+    /// The name of the Subscription.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// The namespace of the Subscription. Default: the namespace of the License.
@@ -103,8 +105,10 @@ pub struct SubscriptionRef {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeySource {
+    /// The name of this entry in the list.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
+    /// The Secret, in the namespace of the License.
     pub secret_ref: SecretRef,
     /// The only entry to read. Default: every entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,6 +121,7 @@ pub struct KeySource {
 pub struct RootServer {
     /// A Secret of type seatkeeper.dev/root-server with the URL and the credentials.
     pub secret_ref: SecretRef,
+    /// The name of the profile at the root server.
     #[schemars(length(min = 1, max = 253))]
     pub profile: String,
 }
@@ -126,6 +131,7 @@ pub struct RootServer {
     {"rule": "(self.?from.orValue('Same') == 'Selector') == has(self.selector)", "message": "from: Selector needs a selector; with Same or All, leave selector out"}
 ]))]
 pub struct AllowedNamespaces {
+    /// Which namespaces are admitted: Same, All, or those that the selector selects.
     #[serde(default)]
     pub from: AllowedFrom,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -161,8 +167,10 @@ pub enum AllowedFrom {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Administrator {
+    /// The name under which the administrator is known.
     #[schemars(length(min = 1, max = 253))]
     pub user: String,
+    /// The address for notices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 254))]
     pub email: Option<String>,
@@ -170,19 +178,23 @@ pub struct Administrator {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Assignment {
+    /// The name of the pool.
     #[schemars(length(min = 1, max = 63))]
     pub pool: String,
+    /// The users who have its seats.
     #[schemars(length(max = 1000), inner(length(min = 1, max = 253)))]
     pub users: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reservation {
+    /// The name of the pool.
     #[schemars(length(min = 1, max = 63))]
     pub pool: String,
     /// The team, as the Rosters name it.
     #[schemars(length(min = 1, max = 63))]
     pub team: String,
+    /// How many seats are kept free.
     #[schemars(range(min = 1, max = 1000000))]
     pub seats: u32,
 }
@@ -191,6 +203,7 @@ pub struct Reservation {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LicenseStatus {
+    /// The generation of the License that this status was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,12 +211,15 @@ pub struct LicenseStatus {
     /// How holders are shown. Absent if by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holders: Option<HoldersShown>,
+    /// The customer, as the keys name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
     pub organisation: Option<String>,
+    /// The product that the keys have to be for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub product: Option<String>,
+    /// The Plan of the key that counts, or counted last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
     pub plan: Option<String>,
@@ -227,6 +243,7 @@ pub struct LicenseStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4000))]
     pub seats: Option<String>,
+    /// The pools, with their limits and their use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub pools: Vec<PoolStatus>,
@@ -234,6 +251,7 @@ pub struct LicenseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 1000)))]
     pub held_under: Vec<String>,
+    /// The features that are granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 1000)))]
     pub features: Vec<String>,
@@ -258,6 +276,7 @@ pub struct LicenseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub issuers: Vec<IssuerStatus>,
+    /// What holds and what does not, each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -265,6 +284,7 @@ pub struct LicenseStatus {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NextMode {
+    /// When it changes.
     pub at: Timestamp,
     pub to: Mode,
 }
@@ -272,6 +292,7 @@ pub struct NextMode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolStatus {
+    /// The name of the pool.
     #[schemars(length(max = 1000))]
     pub name: String,
     pub model: PoolModel,
@@ -308,24 +329,31 @@ pub struct IssuerStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantStatus {
+    /// The name of the grant.
     #[schemars(length(max = 1000))]
     pub grant: String,
     pub mode: Mode,
+    /// When the grant ends, or ended. Absent if it does not end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// When the grace period after that ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_ends_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyStatus {
+    /// The Secret that holds the key.
     #[schemars(length(max = 253))]
     pub secret: String,
+    /// The entry of the Secret.
     #[schemars(length(max = 253))]
     pub key: String,
+    /// The serial of the key. Absent if the entry is no genuine key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub serial: Option<String>,
+    /// The grant that the key belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
     pub grant: Option<String>,
@@ -333,11 +361,13 @@ pub struct KeyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub signer: Option<String>,
+    /// Whether the key counts now.
     pub state: KeyStateName,
     /// Why the key was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub reason: Option<String>,
+    /// Why the key is refused, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
     pub message: Option<String>,

@@ -43,6 +43,7 @@ pub struct PlanSpec {
     /// The title, for the vendor's own use.
     #[schemars(length(min = 1, max = 200))]
     pub title: String,
+    /// What the Plan offers, for people to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4000))]
     pub description: Option<String>,
@@ -193,8 +194,10 @@ pub struct LicenseTerms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000))]
     pub max_users: Option<u32>,
+    /// Whether an organisation may have one licence of this Plan only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_per_organisation: Option<bool>,
+    /// The pools of seats that can be ordered.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub pools: Vec<PlanPool>,
 }
@@ -220,6 +223,7 @@ pub enum OnDemoAction {
     {"rule": "!has(self.overflowsTo) || self.?loginMode.orValue('Active') == 'Passive'", "message": "only a pool with loginMode Passive can overflow, never the reverse: remove overflowsTo"}
 ]))]
 pub struct PlanPool {
+    /// The name of the pool.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     pub model: PoolModel,
@@ -242,6 +246,7 @@ pub struct PlanPool {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NoneMembers {
+    /// Whether members with login mode None can be planned.
     pub plannable: bool,
 }
 
@@ -249,8 +254,10 @@ pub struct NoneMembers {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Release {
+    /// The major version.
     #[schemars(range(min = 0, max = 100000))]
     pub major: u32,
+    /// The day of its release.
     pub released_on: CivilDate,
 }
 
@@ -260,8 +267,10 @@ pub struct Release {
 pub struct UpgradeTerms {
     #[schemars(extend("x-kubernetes-validations" = not_empty()))]
     pub free_within: Period,
+    /// The price of an upgrade to the next major version, in percent of the licence.
     #[schemars(range(min = 0, max = 100))]
     pub next_major_percent: u32,
+    /// The price of an upgrade that skips a major version, in percent of the licence.
     #[schemars(range(min = 0, max = 100))]
     pub skipping_percent: u32,
 }
@@ -269,14 +278,17 @@ pub struct UpgradeTerms {
 /// A quantity that is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Meter {
+    /// The name of the meter.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// The name of the OpenTelemetry metric that measures it.
     #[schemars(length(min = 1, max = 255))]
     pub metric: String,
+    /// What it counts, for people to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub unit: Option<String>,
+    /// How its values add up.
     pub aggregation: Aggregation,
 }
 
@@ -294,19 +306,25 @@ pub struct Price {
     /// The currency of all amounts, as its ISO 4217 code, such as EUR.
     #[schemars(length(min = 3, max = 3), regex(pattern = r"^[A-Z]{3}$"))]
     pub currency: String,
+    /// A fee for the whole order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_fee: Option<Money>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantity: Option<Quantity>,
+    /// The price of a user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_user: Option<UserPrice>,
+    /// The price of a package of users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_package: Option<PackagePrice>,
+    /// Prices of single pools.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub pools: Vec<PoolPrice>,
+    /// The price of a longer support.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub support_extension: Option<SupportExtensionPrice>,
+    /// The prices of what was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsagePrice>,
 }
@@ -324,11 +342,14 @@ pub enum Quantity {
     {"rule": "[has(self.amount), has(self.amounts), has(self.tiers)].exists_one(x, x)", "message": "write exactly one of amount, amounts (dated) and tiers"}
 ]))]
 pub struct UserPrice {
+    /// The price of each user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
+    /// Prices that hold from certain days.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub amounts: Vec<DatedAmount>,
+    /// Prices that depend on how many users are ordered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tiers: Option<Tiers>,
 }
@@ -336,14 +357,18 @@ pub struct UserPrice {
 /// An amount that applies from a civil date on. The first one applies from the beginning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DatedAmount {
+    /// The first day of this price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<CivilDate>,
+    /// The price.
     pub amount: Money,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tiers {
+    /// Whether a price is for all users or for those in its step.
     pub mode: TierMode,
+    /// The steps, the smallest first.
     #[schemars(length(min = 1, max = 32))]
     pub steps: Vec<TierStep>,
 }
@@ -361,6 +386,7 @@ pub struct TierStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100000000))]
     pub up_to: Option<u32>,
+    /// The price in this step.
     pub amount: Money,
 }
 
@@ -370,13 +396,17 @@ pub struct TierStep {
     {"rule": "has(self.size) != has(self.steps) && (!has(self.size) || has(self.amount) != has(self.tiers)) && (!has(self.steps) || !has(self.amount) && !has(self.tiers))", "message": "write either size with amount or tiers, or steps (the predefined packages)"}
 ]))]
 pub struct PackagePrice {
+    /// How many users a package is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000))]
     pub size: Option<u32>,
+    /// The price of a package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
+    /// Prices that depend on how many packages are ordered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tiers: Option<Tiers>,
+    /// Packages of several sizes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub steps: Vec<Package>,
@@ -384,18 +414,23 @@ pub struct PackagePrice {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Package {
+    /// How many users the package is for.
     #[schemars(range(min = 1, max = 1000000))]
     pub users: u32,
+    /// The price of the package.
     pub amount: Money,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolPrice {
+    /// The name of the pool.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
+    /// The price of a user of the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_user: Option<UserPrice>,
+    /// The price of a package of the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_package: Option<PackagePrice>,
 }
@@ -404,6 +439,7 @@ pub struct PoolPrice {
 pub struct SupportExtensionPrice {
     #[schemars(extend("x-kubernetes-validations" = not_empty()))]
     pub period: Period,
+    /// The price of the extension.
     pub amount: Money,
 }
 
@@ -411,9 +447,11 @@ pub struct SupportExtensionPrice {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsagePrice {
+    /// For how many days after a period its usage is still accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 366))]
     pub late_days: Option<u32>,
+    /// What is charged, by meter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub charges: Vec<UsageCharge>,
@@ -425,20 +463,26 @@ pub struct UsagePrice {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageCharge {
+    /// The name of the meter.
     #[schemars(length(min = 1, max = 63))]
     pub meter: String,
+    /// How many units the amount is for.
     #[schemars(range(min = 1))]
     pub per: u64,
+    /// The price of that many units.
     pub amount: Money,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
+    /// The kind of organisation.
     #[schemars(length(min = 1, max = 63))]
     pub kind: String,
+    /// The size of the organisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub size: Option<String>,
+    /// The price of the first year.
     pub amount: Money,
 }
 
@@ -446,8 +490,10 @@ pub struct Estimate {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanStatus {
+    /// The generation of the Plan that this status was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// What holds and what does not, each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -78,6 +78,7 @@ pub struct RosterMember {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RosterStatus {
+    /// The generation of the Roster that this status was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,6 +86,7 @@ pub struct RosterStatus {
     /// When a membership next begins, ends or changes. Absent if no change is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_change: Option<Timestamp>,
+    /// What holds and what does not, each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -96,10 +98,13 @@ pub struct MemberCounts {
     /// All members, whatever their login mode.
     #[schemars(range(min = 0))]
     pub current: u32,
+    /// Members whose login mode is Active.
     #[schemars(range(min = 0))]
     pub active: u32,
+    /// Members whose login mode is Passive.
     #[schemars(range(min = 0))]
     pub passive: u32,
+    /// Members whose login mode is None.
     #[schemars(range(min = 0))]
     pub none: u32,
 }

@@ -69,6 +69,7 @@ pub struct SeatLedgerSpec {
 /// The place of this object in the ring of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Journal {
+    /// The number of this object in the ring, counted from 0.
     #[schemars(range(min = 0, max = 65535))]
     pub number: u32,
 }
@@ -88,8 +89,10 @@ pub struct Base {
 /// A License in any namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct OfLicense {
+    /// The namespace of the License.
     #[schemars(length(min = 1, max = 63))]
     pub namespace: String,
+    /// The name of the License.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }

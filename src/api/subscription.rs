@@ -39,6 +39,7 @@ pub struct SubscriptionSpec {
     /// The order that the contract came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// Who has ordered.
     pub customer: Customer,
     /// The first day of the first term, in timeZone.
     pub starts_on: CivilDate,
@@ -62,9 +63,11 @@ pub struct SubscriptionSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
+    /// The number of the order, as the customer or the vendor has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub reference: Option<String>,
+    /// The day on which the order was received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_on: Option<CivilDate>,
     /// The day of approval. If the Plan says orders.approval: Manual, nothing happens before this day.
@@ -75,8 +78,10 @@ pub struct Order {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Customer {
+    /// The name of the organisation, which its keys state.
     #[schemars(length(min = 1, max = 200))]
     pub organisation: String,
+    /// Whether it is a legal entity or a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legal_form: Option<LegalForm>,
     /// The kind of organisation, for Plans that depend on it.
@@ -87,6 +92,7 @@ pub struct Customer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub size: Option<String>,
+    /// Whom to write to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
 }
@@ -99,9 +105,11 @@ pub enum LegalForm {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Contact {
+    /// The name of the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub name: Option<String>,
+    /// The e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 254))]
     pub email: Option<String>,
@@ -125,12 +133,15 @@ pub struct OrderedPlan {
     /// The fixed price offered for the first year of a Plan billed by usage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_offer: Option<Money>,
+    /// The seats that are ordered, by pool.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub pools: Vec<OrderedPool>,
+    /// Upgrades that were ordered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub upgrades: Vec<Upgrade>,
+    /// Extensions of the support that were ordered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub support_extensions: Vec<SupportExtension>,
@@ -139,6 +150,7 @@ pub struct OrderedPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderedPool {
+    /// The name of the pool in the Plan.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// The seats at the start of the contract; later changes have dates. Leave it out for a pool of model Unlimited.
@@ -172,6 +184,7 @@ pub struct OrderedSeats {
     /// What a YAML 1.1 reader turns an unquoted `on` into: write `on` instead.
     #[serde(rename = "true", default, skip_serializing_if = "Option::is_none")]
     pub on_unquoted: Option<CivilDate>,
+    /// How many seats the pool has from then on.
     #[schemars(range(min = 0, max = 1000000))]
     pub seats: u32,
     /// The day on which the change was received. Needed for fewer seats.
@@ -182,9 +195,12 @@ pub struct OrderedSeats {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Upgrade {
+    /// The major version that is wanted.
     #[schemars(range(min = 0, max = 100000))]
     pub to_major: u32,
+    /// The day of the order.
     pub requested_on: CivilDate,
+    /// The seats that are upgraded, by pool.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub pools: Vec<UpgradedPool>,
@@ -192,8 +208,10 @@ pub struct Upgrade {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UpgradedPool {
+    /// The name of the pool.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
+    /// How many of its seats are upgraded.
     #[schemars(range(min = 0, max = 1000000))]
     pub seats: u32,
 }
@@ -201,6 +219,7 @@ pub struct UpgradedPool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SupportExtension {
+    /// The day of the order.
     pub requested_on: CivilDate,
 }
 
@@ -218,8 +237,10 @@ pub struct Cancellation {
 /// Where the keys are delivered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeliverTo {
+    /// The License that the keys are for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<DeliverToLicense>,
+    /// Whom keys are sent to by e-mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<DeliverByEmail>,
     /// Keep leaves the keys in a Secret in the namespace of the Subscription, for download by hand.
@@ -230,6 +251,7 @@ pub struct DeliverTo {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliverToLicense {
+    /// The name of the License.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// The namespace of the License. Default: the namespace of the Subscription, where the License is created if it
@@ -259,6 +281,7 @@ pub enum DeliverAsFile {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionStatus {
+    /// The generation of the Subscription that this status was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -283,6 +306,7 @@ pub struct SubscriptionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub keys: Vec<IssuedKeyStatus>,
+    /// What holds and what does not, each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -291,15 +315,20 @@ pub struct SubscriptionStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TermStatus {
+    /// The number of the term, counted from 1.
     #[schemars(range(min = 1, max = 10000000))]
     pub number: u32,
+    /// When the term starts.
     pub starts_at: Timestamp,
+    /// When the term ends.
     pub ends_at: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NextEvent {
+    /// When it happens.
     pub at: Timestamp,
+    /// What happens.
     #[schemars(length(max = 63))]
     pub event: String,
 }
@@ -307,13 +336,18 @@ pub struct NextEvent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuedKeyStatus {
+    /// The serial of the key.
     #[schemars(length(max = 128))]
     pub serial: String,
+    /// The Plan that the key is for.
     #[schemars(length(max = 253))]
     pub plan: String,
+    /// The term that the key is for.
     #[schemars(range(min = 1, max = 10000000))]
     pub term: u32,
+    /// When the key was issued.
     pub issued_at: Timestamp,
+    /// When the key ends. Absent if it does not end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }

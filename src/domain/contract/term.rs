@@ -16,15 +16,19 @@ pub const LAST_DATE: NaiveDate = NaiveDate::from_ymd_opt(2099, 12, 31).expect("a
 /// added first, limited to the last day of the month, then its weeks and days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Period {
+    /// How many days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 36500))]
     pub days: Option<u32>,
+    /// How many weeks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 5200))]
     pub weeks: Option<u32>,
+    /// How many months.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1200))]
     pub months: Option<u32>,
+    /// How many years.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub years: Option<u32>,
