@@ -27,6 +27,7 @@ use crate::domain::contract::renewal::State;
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
     printcolumn = r#"{"name":"Ends","type":"string","priority":1,"jsonPath":".status.endsAt"}"#,
     printcolumn = r#"{"name":"Next","type":"string","priority":1,"jsonPath":".status.nextTransition.event"}"#,
+    printcolumn = r#"{"name":"Status","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type=='Ready')].message"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]

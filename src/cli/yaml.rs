@@ -10,6 +10,8 @@ use super::files;
 use super::output::printable;
 use crate::domain::transit::{text_of, unquoted, what_it_is};
 
+/// The namespace of an object that names none.
+pub const DEFAULT_NAMESPACE: &str = "default";
 /// How deeply a document may be nested, which takes stack. Objects of Kubernetes are not half as deep.
 const DEEPEST: usize = 64;
 

@@ -13,14 +13,12 @@ use crate::api::secret_type;
 use crate::cli::failure::Failure;
 use crate::cli::files::{MAX_FILE_BYTES, read_start};
 use crate::cli::private;
-use crate::cli::yaml::{Document, File};
+use crate::cli::yaml::{DEFAULT_NAMESPACE, Document, File};
 use crate::cluster::client::CallError;
 use seatkeeper_embedded::Embedded;
 
 /// The field manager of what is applied.
 pub const FIELD_MANAGER: &str = "seatkeeper-up";
-/// The namespace of an object that names none.
-pub(super) const DEFAULT_NAMESPACE: &str = "default";
 /// The most files that are looked at.
 const MAX_FILES: usize = 1_000;
 /// How deep folders may be nested.

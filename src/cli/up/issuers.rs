@@ -8,10 +8,9 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::folder::DEFAULT_NAMESPACE;
 use super::screen::Screen;
 use crate::api::{Subscription, mark, secret_type};
-use crate::cli::yaml::Document;
+use crate::cli::yaml::{DEFAULT_NAMESPACE, Document};
 use crate::cluster::client::CallError;
 use crate::domain::license::jwk::signing_key_pem;
 use crate::machine::fill_with_random;
