@@ -105,9 +105,10 @@ fn the_operator_begins_again_after_the_machine_has_slept() {
     let mut up = desk.up("--speed 10d/s --from 2026-03-01");
     up.until(&["License innoacd/innoacd  Activated"]);
     up.pause(Duration::from_secs(13));
-    up.until(&["the operator could not renew its lead in time", "it begins again"]);
-    // The operator before it may still have told what happened while it slept.
+    // Nearly always its lead is over by then, and another operator begins; now and then it is renewed just in time. What happened
+    // meanwhile is told either way, so later events show that an operator runs.
     up.until(&["2027-", "License innoacd/innoacd  "]);
+    assert!(up.count("the operator could not renew its lead in time") <= 1, "{:?}", up.said);
     up.interrupt();
 }
 
