@@ -181,7 +181,8 @@ pub struct Assignment {
     /// The name of the pool.
     #[schemars(length(min = 1, max = 63))]
     pub pool: String,
-    /// The users who have its seats.
+    /// The users who have its seats, in this order, up to the limit. Not used if the keys name the users, or if the pool is
+    /// neither Fixed nor Named.
     #[schemars(length(max = 1000), inner(length(min = 1, max = 253)))]
     pub users: Vec<String>,
 }

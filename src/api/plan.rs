@@ -306,7 +306,7 @@ pub struct Price {
     /// The currency of all amounts, as its ISO 4217 code, such as EUR.
     #[schemars(length(min = 3, max = 3), regex(pattern = r"^[A-Z]{3}$"))]
     pub currency: String,
-    /// A fee for the whole order.
+    /// A fee for each billing period, whatever the number of users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_fee: Option<Money>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -349,7 +349,7 @@ pub struct UserPrice {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub amounts: Vec<DatedAmount>,
-    /// Prices that depend on how many users are ordered.
+    /// Prices that depend on how many users there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tiers: Option<Tiers>,
 }

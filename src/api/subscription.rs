@@ -241,7 +241,7 @@ pub struct DeliverTo {
     /// The License that the keys are for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<DeliverToLicense>,
-    /// Whom keys are sent to by e-mail.
+    /// Whom keys are sent to by e-mail. This version sends none, and says so in `FullyActedOn`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<DeliverByEmail>,
     /// Keep leaves the keys in a Secret in the namespace of the Subscription, for download by hand.

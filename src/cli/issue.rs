@@ -90,8 +90,8 @@ fn refuse_to_overwrite(out: &Path, signed: &str) -> Result<(), Failure> {
     }
     // To read a terminal or a pipe would not end.
     let is_file = out.metadata().is_ok_and(|there| there.is_file());
-    let there = if is_file { private::read_key(out).unwrap_or_default() } else { Default::default() };
-    if is_same_key(&there, signed.as_bytes()) {
+    let there = if is_file { private::read_key(out)? } else { Default::default() };
+    if is_file && there.is_empty() || is_same_key(&there, signed.as_bytes()) {
         return Ok(());
     }
     let what = match () {

@@ -14,7 +14,7 @@ words! {
     Demo,
     /// The licence and its grace period have ended. Enter a new key.
     Expired,
-    /// No key that is here is or was in force. The message says why; if there is none, enter a key.
+    /// No key that is here is in force, or was. The message says why. If no key is here, enter one.
     NoLicense,
     /// No grant is in its grace period.
     NotInGrace,

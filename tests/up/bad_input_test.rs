@@ -105,7 +105,8 @@ fn of_an_object_in_two_files_the_first_counts_and_both_are_named() {
     let desk = Desk::new();
     let of = |value: &str| GOOD.replace("a: b", &format!("a: {value}"));
     desk.write("a.yaml", of("first")).write("b.yaml", format!("---\n{}", of("second")));
-    desk.write("c.yaml", format!("{}---\n{}", GOOD.replace("good", "twin"), GOOD.replace("good", "twin")));
+    let twin = GOOD.replace("good", "twin");
+    desk.write("c.yaml", format!("{twin}---\n{}", twin.replace("a: b", "a: c"))).write("d.yaml", &twin);
     let mut up = desk.up("");
     let told = [
         "! yaml/b.yaml:2: document 1 (ConfigMap good): is also in yaml/a.yaml, line 1, which counts: remove one of them",
@@ -126,6 +127,7 @@ fn of_an_object_in_two_files_the_first_counts_and_both_are_named() {
         assert_eq!(said.iter().filter(|said| said.contains(line)).count(), 1, "{said:#?}");
     }
     assert!(!said.iter().any(|line| line.contains("no longer in any file")), "{said:#?}");
+    assert!(!said.iter().any(|line| line.contains("d.yaml")), "one that says the same is no mistake: {said:#?}");
 }
 
 #[test]

@@ -108,7 +108,6 @@ fn the_operator_begins_again_after_the_machine_has_slept() {
     // Nearly always its lead is over by then, and another operator begins; now and then it is renewed just in time. What happened
     // meanwhile is told either way, so later events show that an operator runs.
     up.until(&["2027-", "License innoacd/innoacd  "]);
-    assert!(up.count("the operator could not renew its lead in time") <= 1, "{:?}", up.said);
     up.interrupt();
 }
 

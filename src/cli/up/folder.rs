@@ -49,7 +49,7 @@ struct Known {
     /// Where its objects are.
     places: Vec<Place>,
     /// Objects that do not count, because they stand elsewhere too, and what was reported of each.
-    twice: BTreeMap<usize, String>,
+    twice: BTreeMap<usize, Option<String>>,
     /// Whether it cannot be read now. What was in it before still counts.
     is_unreadable: bool,
 }
@@ -79,7 +79,9 @@ impl Folder {
         let files = if issuers.is_empty() { Vec::new() } else { self.documents() };
         let named: BTreeSet<String> =
             files.iter().flat_map(|file| &file.documents).filter_map(issuers::named_by).collect();
-        match issuers.iter().find(|issuer| !named.contains(*issuer)) {
+        // A file that cannot be read is named later. It may be the one that names the issuer.
+        let are_all_read = self.files().is_ok_and(|all| all.len() == files.len());
+        match issuers.iter().find(|issuer| are_all_read && !named.contains(*issuer)) {
             Some(unknown) => Err(Failure::usage(format!(
                 "--new-signing-key {unknown}: no Subscription in {} names this issuer",
                 self.path.display()
@@ -238,7 +240,7 @@ impl Folder {
         let titles: BTreeSet<String> = file.documents.iter().filter(|d| is_object(d)).map(full_title).collect();
         let places = Place::all(&file, full_title);
         let twice = first.note(&path, &places);
-        twice.values().for_each(|line| screen.warn(line));
+        twice.values().flatten().for_each(|line| screen.warn(line));
         let wanted = file.documents.iter().map(|d| d.number).filter(|number| !twice.contains_key(number)).collect();
         let before = std::mem::replace(known, Known { hash, titles, places, twice, ..Known::default() });
         left.extend(before.titles.difference(&known.titles).cloned());
@@ -248,12 +250,12 @@ impl Folder {
 
 impl Known {
     /// The documents of an unchanged file that are to be tried again, where `twice` stand elsewhere too.
-    fn again(&mut self, twice: BTreeMap<usize, String>, screen: &Screen) -> BTreeSet<usize> {
+    fn again(&mut self, twice: BTreeMap<usize, Option<String>>, screen: &Screen) -> BTreeSet<usize> {
         if self.is_unreadable {
             return BTreeSet::new();
         }
         let untold = twice.iter().filter(|(number, line)| self.twice.get(number) != Some(line));
-        untold.for_each(|(_, line)| screen.warn(line));
+        untold.filter_map(|(_, line)| line.as_ref()).for_each(|line| screen.warn(line));
         self.refused.retain(|number, _| !twice.contains_key(number));
         let before = std::mem::replace(&mut self.twice, twice);
         let counts_now = before.into_keys().filter(|number| !self.twice.contains_key(number));

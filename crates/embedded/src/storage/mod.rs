@@ -64,7 +64,8 @@ pub enum StorageError {
     #[error("{0} is in use by another process: end that process, or name another folder")]
     InUse(PathBuf),
     #[error(
-        "{path} is damaged: {why}. It was not changed: restore a copy of it, or move it away to start with an empty one"
+        "{path} is damaged: {why}. It was not changed: restore a copy of it, or move it away with all files of its name \
+         to start with an empty one"
     )]
     Damaged { path: PathBuf, why: String },
     #[error("{path}: {why}")]
