@@ -11,8 +11,8 @@ use super::term::start_of_day;
 use super::{Contract, Terms};
 use crate::domain::Instant;
 
-/// After so many days a civil day has begun in every zone, and so many days before it has begun in none: zones are less than a
-/// day from UTC, and none has skipped more than a day.
+/// A civil day further from today than this, in days, needs no time zone: it has begun everywhere, or nowhere. Zones are less
+/// than a day from UTC, and none has skipped more than a day.
 const FAR: i64 = 3;
 /// The latest date of any term: later dates are replaced by it. Nothing is ever due then.
 const END_OF_CALENDAR: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).expect("a date");

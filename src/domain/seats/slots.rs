@@ -18,8 +18,8 @@ const NONE: u32 = u32::MAX;
 /// The two indexes: by user, session and taker, and by user alone.
 const BY_SESSION: usize = 0;
 const BY_USER: usize = 1;
-/// Stands in `Session::before` for the bucket in the other bits: nothing is before this session in it. No table has so many
-/// sessions.
+/// A flag in `Session::before`: the session is the first in its bucket, and the other bits are the number of that bucket.
+/// Indexes of sessions never reach this bit.
 const FIRST_IN: u32 = 1 << 31;
 
 #[derive(Debug)]
