@@ -6,7 +6,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use kube::core::object::HasStatus;
 use kube::{Resource, ResourceExt};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -29,8 +29,6 @@ use crate::observed::Observed;
 use crate::seats::Desk;
 use crate::wrong::{self, Variant::*};
 
-/// The most objects of one kind that are worked on at once.
-const CONCURRENCY: usize = 64;
 /// How long one object may take, so that none holds up the others for ever. Ended at any moment, a look is taken up again
 /// from what exists.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
@@ -204,9 +202,6 @@ async fn run<C: Controller>(running: &RunningKind<C>) {
     let mut attempts: HashMap<NameOf<C>, u32> = HashMap::new();
     let mut waits = FuturesUnordered::new();
     let mut under_way = FuturesUnordered::new();
-    let mut busy: HashSet<NameOf<C>> = HashSet::new();
-    // Objects that changed while they were worked on: each is looked at once more.
-    let mut again: HashSet<NameOf<C>> = HashSet::new();
     let mut next = pin!(queue.objects());
     let mut open = true;
     loop {
@@ -214,25 +209,19 @@ async fn run<C: Controller>(running: &RunningKind<C>) {
             biased;
             Some((name, object, done)) = under_way.next() => Step::<C>::Done(name, object, done),
             Some((name, attempt)) = waits.next(), if open => Step::Retry(name, attempt),
-            name = next.next(), if open && under_way.len() < CONCURRENCY => name.map_or(Step::Closed, Step::Next),
+            name = next.next(), if open => name.map_or(Step::Closed, Step::Next),
             else => return,
         };
         match step {
-            Step::Next(name) if busy.contains(&name) => {
-                if !wrong::is(ChangeWhileBusyLost) {
-                    again.insert(name);
-                }
-            }
-            Step::Next(name) => {
-                let Some(object) = cache.get(&name) else {
+            Step::Next(name) => match cache.get(&name) {
+                Some(object) => under_way.push(work(running, name, object)),
+                None => {
                     attempts.remove(&name);
-                    continue;
-                };
-                busy.insert(name.clone());
-                under_way.push(work(running, name, object));
-            }
+                    queue.done(&name);
+                }
+            },
             Step::Done(name, object, done) => {
-                busy.remove(&name);
+                queue.done(&name);
                 match done {
                     Ok(()) => _ = attempts.remove(&name),
                     Err(error) => {
@@ -245,9 +234,6 @@ async fn run<C: Controller>(running: &RunningKind<C>) {
                 // The object was deleted during the look, which may have noted it again after it was forgotten.
                 if cache.get(&name).is_none_or(|there| there.uid() != object.uid()) {
                     running.forget(&object);
-                    again.insert(name.clone());
-                }
-                if again.remove(&name) {
                     queue.add(name);
                 }
             }
