@@ -73,11 +73,12 @@ fn every_kind_says_who_writes_it() {
 /// What a contract waits for was in the conditions alone.
 #[test]
 fn kubectl_get_shows_what_is_next_for_a_contract_and_a_licence() {
-    for kind in ["licenses.seatkeeper.dev", "subscriptions.seatkeeper.dev"] {
+    for (kind, condition) in [("licenses.seatkeeper.dev", "Licensed"), ("subscriptions.seatkeeper.dev", "Ready")] {
         let crd = crds::all().into_iter().find(|crd| crds::name(crd) == kind).expect("it is there");
         let columns = crd["spec"]["versions"][0]["additionalPrinterColumns"].as_array().cloned().unwrap_or_default();
         let status = columns.iter().find(|column| column["name"] == "Status").unwrap_or_else(|| panic!("{kind}"));
-        assert_eq!(status["jsonPath"], ".status.conditions[?(@.type=='Ready')].message", "{kind}");
+        let message = format!(".status.conditions[?(@.type=='{condition}')].message");
+        assert_eq!(status["jsonPath"], message, "{kind}");
     }
 }
 

@@ -32,6 +32,25 @@ impl JsonSchema for CivilDate {
     }
 }
 
+/// A civil day, "YYYY-MM-DD", in the time zone that the status names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LocalDay(pub NaiveDate);
+
+impl JsonSchema for LocalDay {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "LocalDay".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date", "maxLength": 10})
+    }
+}
+
 /// An instant in whole seconds, RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub DateTime<Utc>);
@@ -78,7 +97,9 @@ impl JsonSchema for Timestamp {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretRef {
     /// The name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')", "message": "must be a name that an object can have: lower case letters, digits, - and ., with a letter or digit at both ends"}
+    ]))]
     pub name: String,
 }
 
@@ -94,11 +115,15 @@ pub struct SecretSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LicenseRef {
     /// The name of the License.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')", "message": "must be a name that an object can have: lower case letters, digits, - and ., with a letter or digit at both ends"}
+    ]))]
     pub name: String,
     /// The namespace of the License. Default: the namespace of this object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')", "message": "must be a name that a namespace can have: lower case letters, digits and -, with a letter or digit at both ends"}
+    ]))]
     pub namespace: Option<String>,
 }
 

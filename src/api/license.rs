@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{SecretRef, SecretSource, Timestamp};
+use super::common::{LocalDay, SecretRef, SecretSource, Timestamp};
 use super::conditions::Condition;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
@@ -26,11 +26,13 @@ use crate::domain::license::pool::PoolModel;
     printcolumn = r#"{"name":"Licensed","type":"string","jsonPath":".status.conditions[?(@.type=='Licensed')].status"}"#,
     printcolumn = r#"{"name":"Mode","type":"string","jsonPath":".status.mode"}"#,
     printcolumn = r#"{"name":"Seats","type":"string","jsonPath":".status.seats"}"#,
-    printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".status.expiresAt"}"#,
-    printcolumn = r#"{"name":"Grace ends","type":"string","priority":1,"jsonPath":".status.graceEndsAt"}"#,
+    printcolumn = r#"{"name":"Last day","type":"string","jsonPath":".status.lastDay","description":"The last day that the licence covers, in status.timeZone"}"#,
+    printcolumn = r#"{"name":"Cancel by","type":"string","priority":1,"jsonPath":".status.cancelBy","description":"The last day on which the contract can be cancelled for that end"}"#,
+    printcolumn = r#"{"name":"Grace to","type":"string","priority":1,"jsonPath":".status.graceLastDay","description":"The last day of the grace after that end"}"#,
     printcolumn = r#"{"name":"Organisation","type":"string","priority":1,"jsonPath":".status.organisation"}"#,
     printcolumn = r#"{"name":"Plan","type":"string","priority":1,"jsonPath":".status.plan"}"#,
-    printcolumn = r#"{"name":"Status","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type=='Ready')].message"}"#,
+    printcolumn = r#"{"name":"Expires","type":"string","priority":1,"jsonPath":".status.expiresAt","description":"The first instant that the licence does not cover"}"#,
+    printcolumn = r#"{"name":"Status","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type=='Licensed')].message"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -233,6 +235,19 @@ pub struct LicenseStatus {
     /// When the grace after that end is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_ends_at: Option<Timestamp>,
+    /// The time zone of the days below, as the contract has it; UTC if its keys do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub time_zone: Option<String>,
+    /// The last day that the licence covers, including keys that continue it. Absent if it never ends, or was never valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_day: Option<LocalDay>,
+    /// The last day of the grace after that. Absent if there is no grace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_last_day: Option<LocalDay>,
+    /// The last day on which the contract can be cancelled for that end. Absent once it is over, and if the keys do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_by: Option<LocalDay>,
     /// The next change of mode, grace or a limit that happens by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_transition: Option<NextMode>,

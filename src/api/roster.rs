@@ -4,7 +4,7 @@ use kube::{CustomResource, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{CivilDate, LicenseRef, Timestamp};
+use super::common::{CivilDate, LicenseRef, LocalDay, Timestamp};
 use super::conditions::Condition;
 use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
 use crate::domain::fault::Fault;
@@ -28,7 +28,7 @@ use crate::domain::zone::Zone;
     printcolumn = r#"{"name":"Active","type":"integer","jsonPath":".status.members.active"}"#,
     printcolumn = r#"{"name":"Passive","type":"integer","jsonPath":".status.members.passive"}"#,
     printcolumn = r#"{"name":"None","type":"integer","jsonPath":".status.members.none"}"#,
-    printcolumn = r#"{"name":"Next change","type":"string","jsonPath":".status.nextChange","description":"When a membership next begins, ends or changes"}"#,
+    printcolumn = r#"{"name":"Next change","type":"string","jsonPath":".status.nextDay","description":"When a membership next begins, ends or changes"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
     printcolumn = r#"{"name":"Time zone","type":"string","priority":1,"jsonPath":".spec.timeZone"}"#,
     printcolumn = r#"{"name":"Status","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type=='Ready')].message"}"#,
@@ -86,6 +86,9 @@ pub struct RosterStatus {
     /// When a membership next begins, ends or changes. Absent if no change is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_change: Option<Timestamp>,
+    /// The day on which that happens, in spec.timeZone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_day: Option<LocalDay>,
     /// What holds and what does not, each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

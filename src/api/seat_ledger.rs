@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
     kind = "SeatLedger",
     namespaced,
     shortname = "lledger",
-    category = "licensing",
     printcolumn = r#"{"name":"License","type":"string","jsonPath":".spec.base.license.name"}"#,
     printcolumn = r#"{"name":"Pool","type":"string","jsonPath":".spec.base.pool"}"#,
     printcolumn = r#"{"name":"Epoch","type":"integer","jsonPath":".spec.epoch"}"#,

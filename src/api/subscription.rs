@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{CivilDate, Money, SecretSource, Timestamp};
+use super::common::{CivilDate, LocalDay, Money, SecretSource, Timestamp};
 use super::conditions::Condition;
 use crate::domain::contract::renewal::State;
 
@@ -22,11 +22,12 @@ use crate::domain::contract::renewal::State;
     printcolumn = r#"{"name":"Organisation","type":"string","jsonPath":".spec.customer.organisation"}"#,
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
     printcolumn = r#"{"name":"Term","type":"integer","jsonPath":".status.term.number"}"#,
-    printcolumn = r#"{"name":"Term ends","type":"string","jsonPath":".status.term.endsAt"}"#,
-    printcolumn = r#"{"name":"Cancel before","type":"string","jsonPath":".status.noticeDeadline","description":"The first instant at which a cancellation is too late for this term"}"#,
+    printcolumn = r#"{"name":"Last day","type":"string","jsonPath":".status.term.lastDay","description":"The last day of the term"}"#,
+    printcolumn = r#"{"name":"Cancel by","type":"string","jsonPath":".status.cancelBy","description":"The last day on which a cancellation ends the contract with this term"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
-    printcolumn = r#"{"name":"Ends","type":"string","priority":1,"jsonPath":".status.endsAt"}"#,
+    printcolumn = r#"{"name":"Ends","type":"string","priority":1,"jsonPath":".status.lastDay","description":"The last day of the contract, where its end is certain"}"#,
     printcolumn = r#"{"name":"Next","type":"string","priority":1,"jsonPath":".status.nextTransition.event"}"#,
+    printcolumn = r#"{"name":"Next at","type":"string","priority":1,"jsonPath":".status.nextTransition.day"}"#,
     printcolumn = r#"{"name":"Status","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type=='Ready')].message"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
@@ -34,7 +35,8 @@ use crate::domain::contract::renewal::State;
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "self.startsOn == oldSelf.startsOn", "message": "startsOn of an existing contract cannot be changed: create a new Subscription", "fieldPath": ".startsOn"},
     {"rule": "(has(self.timeZone) ? self.timeZone : 'UTC') == (has(oldSelf.timeZone) ? oldSelf.timeZone : 'UTC')", "message": "timeZone of an existing contract cannot be changed: create a new Subscription"},
-    {"rule": "self.plans.map(p, p.name) == oldSelf.plans.map(p, p.name)", "message": "the Plans of an existing contract cannot be changed: create a new Subscription", "fieldPath": ".plans"}
+    {"rule": "self.plans.map(p, p.name) == oldSelf.plans.map(p, p.name)", "message": "the Plans of an existing contract cannot be changed: create a new Subscription", "fieldPath": ".plans"},
+    {"rule": "!has(self.issuer) || self.issuer.secretRef.name.size() <= 247", "message": "the Secret with the public keys would be named as this one followed by -trust, in more than 253 characters: use a shorter name", "fieldPath": ".issuer"}
 ]))]
 pub struct SubscriptionSpec {
     /// The order that the contract came from.
@@ -251,19 +253,28 @@ pub struct DeliverTo {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.secretName) || self.name.size() <= 245", "message": "the Secret would be named as the License followed by -license, in more than 253 characters: give secretName", "fieldPath": ".name"}
+]))]
 pub struct DeliverToLicense {
     /// The name of the License.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')", "message": "must be a name that an object can have: lower case letters, digits, - and ., with a letter or digit at both ends"}
+    ]))]
     pub name: String,
     /// The namespace of the License. Default: the namespace of the Subscription, where the License is created if it
     /// does not exist. In another namespace keys are delivered only to a License that names this Subscription in
     /// spec.subscriptionRef.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')", "message": "must be a name that a namespace can have: lower case letters, digits and -, with a letter or digit at both ends"}
+    ]))]
     pub namespace: Option<String>,
     /// The Secret that the keys are written to. Default: the name of the License followed by -license.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')", "message": "must be a name that an object can have: lower case letters, digits, - and ., with a letter or digit at both ends"}
+    ]))]
     pub secret_name: Option<String>,
 }
 
@@ -293,9 +304,20 @@ pub struct SubscriptionStatus {
     /// The first instant at which a cancellation is too late for this term.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice_deadline: Option<Timestamp>,
+    /// The last day on which a cancellation ends the contract with this term. Absent once that day is over, and where the
+    /// contract does not renew itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_by: Option<LocalDay>,
     /// When the contract ends. Absent while that is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Timestamp>,
+    /// The last day of the contract. Absent while its end is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_day: Option<LocalDay>,
+    /// The time zone of the days in this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub time_zone: Option<String>,
     /// The end of a contract that has ended for good: its grace is over, and removing the cancellation no longer
     /// revives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -323,12 +345,18 @@ pub struct TermStatus {
     pub starts_at: Timestamp,
     /// When the term ends.
     pub ends_at: Timestamp,
+    /// The last day of the term.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_day: Option<LocalDay>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NextEvent {
     /// When it happens.
     pub at: Timestamp,
+    /// The day on which it happens, in the time zone of the contract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<LocalDay>,
     /// What happens.
     #[schemars(length(max = 63))]
     pub event: String,

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use super::failure::Failure;
 use super::files;
-use super::output::{json, printable, say, utc};
+use super::output::{json, local, printable, say};
 use crate::domain::license::key::{self, MAX_KEY_BYTES};
+use crate::domain::zone::Zone;
 
 /// Shows what a key says, without verifying it.
 #[derive(Args)]
@@ -26,14 +27,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         json(&header),
         json(&claims)
     );
-    let times = [("iat", "issued"), ("nbf", "valid from"), ("exp", "ends"), ("grace_until", "grace ends")];
+    let zone = claims.get("zone").and_then(|zone| Zone::named(zone.as_str()?)).unwrap_or_else(Zone::utc);
+    let times = [
+        ("iat", "issued"),
+        ("nbf", "valid from"),
+        ("notice_deadline", "too late to cancel"),
+        ("exp", "ends"),
+        ("grace_until", "grace ends"),
+    ];
     let times = times.into_iter().filter_map(|(claim, meaning)| {
         let at = DateTime::from_timestamp(claims.get(claim)?.as_i64()?, 0)?;
-        Some(format!("{claim:<12} {meaning:<11} {}\n", utc(at)))
+        Some(format!("{claim:<16} {meaning:<19} {}\n", local(at, &zone)))
     });
     let times: String = times.collect();
     if !times.is_empty() {
-        shown += &format!("\nTimes\n{times}");
+        shown += &format!("\nTimes ({zone})\n{times}");
     }
     say(&printable(&shown))
 }

@@ -4,10 +4,11 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use super::output::{printable, say, utc, warn};
+use super::output::{printable, say, warn};
 use super::{documents, files, private};
 use crate::domain::contract::default_issuer;
 use crate::domain::contract::issuing::{keys_of_term, sign_due};
+use crate::domain::days::{day, from, to};
 use crate::domain::license::jwk::read_signing_key;
 use crate::domain::license::key::{Claims, inspect};
 use crate::machine::machine_time;
@@ -75,8 +76,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     for later in &of_term.later {
         let seats = later.pools.iter().map(|pool| format!("{} {}", pool.name, pool.seats)).collect::<Vec<_>>();
         warn(&format!(
-            "the seats change at {}: {}. Issue another key from then on",
-            utc(later.starts_at()),
+            "the seats change on {}: {}. Issue another key from then on",
+            day(later.starts_at(), &later.zone()),
             seats.join(", ")
         ));
     }
@@ -120,12 +121,13 @@ fn holds_private_key(text: &[u8]) -> bool {
 
 fn described(claims: &Claims, file: &str) -> String {
     let term = claims.subscription.as_ref().map_or(1, |s| s.term);
-    let end = claims.ends_at().map_or("without an end".to_owned(), |end| format!("to {}", utc(end)));
+    let zone = claims.zone();
+    let end = claims.ends_at().map_or("without an end".to_owned(), |end| to(end, &zone));
     format!(
-        "{file}: key {} for {}, Plan {}, term {term}, in force from {} {end}\n",
+        "{file}: key {} for {}, Plan {}, term {term}, in force {} {end} ({zone})\n",
         claims.jti,
         claims.sub,
         claims.plan,
-        utc(claims.starts_at())
+        from(claims.starts_at(), &zone)
     )
 }

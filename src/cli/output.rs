@@ -1,12 +1,13 @@
 //! Standard output, and standard error.
 
-use chrono::SecondsFormat;
+use chrono::{Offset, SecondsFormat, TimeZone, Utc};
 use serde::Serialize;
 use std::io::Write;
 
 use super::failure::Failure;
 use crate::domain::Instant;
 use crate::domain::text::{is_unseen, spelt_out};
+use crate::domain::zone::Zone;
 
 /// Writes to standard output. A reader that has read enough (`| head`) is not a failure.
 pub fn say(text: &str) -> Result<(), Failure> {
@@ -41,7 +42,10 @@ pub fn json(value: &impl Serialize) -> String {
     escaped
 }
 
-/// A moment as commands show it: RFC 3339 in UTC, to the second.
-pub fn utc(at: Instant) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+/// A moment as commands show it: RFC 3339 with the offset of the zone, to the second. An offset in RFC 3339 has no seconds; that
+/// of Monrovia had some until 1972.
+pub fn local(at: Instant, zone: &Zone) -> String {
+    let offset = zone.offset_from_utc_datetime(&at.naive_utc()).fix();
+    let offset = if offset.local_minus_utc() % 60 == 0 { offset } else { Utc.fix() };
+    at.with_timezone(&offset).to_rfc3339_opts(SecondsFormat::Secs, false)
 }

@@ -1,19 +1,18 @@
 //! `seatkeeper timeline`: what will happen to a contract, without any cluster.
 
-use chrono::{Offset, SecondsFormat, TimeDelta, TimeZone, Utc};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
 use super::documents;
 use super::failure::Failure;
-use super::output::{self, printable, say, warn};
+use super::output::{self, local, printable, say, warn};
 use crate::domain::Instant;
 use crate::domain::contract::Contract;
 use crate::domain::contract::issuing::refused_seat_changes;
 use crate::domain::contract::term::LAST_DATE;
 use crate::domain::contract::timeline::{Event, MAX_TERMS, Moment, timeline};
-use crate::domain::zone::Zone;
+use crate::domain::days::{day, from, last_day};
 
 /// Prints what will happen to the Subscription in a file: keys, terms, deadlines, ends.
 #[derive(Args)]
@@ -68,13 +67,6 @@ fn event_json(contract: &Contract, moment: &Moment) -> Value {
     event
 }
 
-/// RFC 3339 with the offset of the zone. An offset in RFC 3339 has no seconds; that of Monrovia had some until 1972.
-fn local(at: Instant, zone: &Zone) -> String {
-    let offset = zone.offset_from_utc_datetime(&at.naive_utc()).fix();
-    let offset = if offset.local_minus_utc() % 60 == 0 { offset } else { Utc.fix() };
-    at.with_timezone(&offset).to_rfc3339_opts(SecondsFormat::Secs, false)
-}
-
 fn table(contract: &Contract, moments: &[Moment]) -> String {
     let when = |at: Instant| at.with_timezone(&contract.zone);
     let mut rows = vec![["LOCAL TIME", "DAY", "EVENT", "TERM", "WHAT IT MEANS"].map(str::to_owned)];
@@ -100,19 +92,17 @@ fn table(contract: &Contract, moments: &[Moment]) -> String {
 }
 
 fn meaning(contract: &Contract, moment: &Moment) -> String {
-    let day = |at: Instant| at.with_timezone(&contract.zone).format("%Y-%m-%d").to_string();
+    let zone = &contract.zone;
     match moment.event {
         Event::NoticeDeadline => {
-            let last = day(moment.at - TimeDelta::seconds(1));
-            format!("the last day to cancel for the end of this term was {last}")
+            format!("the last day to cancel for the end of this term was {}", last_day(moment.at, zone))
         }
         Event::KeyIssued => match (moment.valid_from, moment.expires_at) {
-            (Some(from), Some(end)) => {
-                let last = day(end - TimeDelta::seconds(1));
-                format!("a key is issued for {} to {last}", day(from))
+            (Some(start), Some(end)) => {
+                format!("a key is issued for {} to {}", day(start, zone), last_day(end, zone))
             }
-            (from, _) => {
-                format!("a key without an end is issued, from {}", from.map(day).unwrap_or_default())
+            (start, _) => {
+                format!("a key without an end is issued, {}", start.map(|at| from(at, zone)).unwrap_or_default())
             }
         },
         Event::TermStarts if moment.term == 1 => "the contract begins".to_owned(),

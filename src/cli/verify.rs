@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::files;
-use super::output::{self, printable, say, utc, warn};
+use super::output::{self, printable, say, warn};
 use crate::domain::Instant;
+use crate::domain::days::{ended, from, to};
 use crate::domain::fault::Fault;
 use crate::domain::license::entitlement::{KeyState, Presentation, entitlement, present};
 use crate::domain::license::jwk::read_jwks;
@@ -127,20 +128,22 @@ fn name(state: &KeyState) -> &'static str {
 }
 
 fn message(state: &KeyState, claims: Option<&Claims>) -> String {
-    let ends = claims.and_then(Claims::ends_at);
-    match (state, claims) {
-        (KeyState::Refused(refusal), _) => refusal.to_string(),
-        (KeyState::InForce, _) => match ends {
-            Some(end) => format!("the key is genuine and in force until {}", utc(end)),
-            None => "the key is genuine and in force without an end".into(),
-        },
-        (KeyState::Future, Some(claims)) => {
-            format!("the key is genuine and will be in force from {}", utc(claims.starts_at()))
+    if let KeyState::Refused(refusal) = state {
+        return refusal.to_string();
+    }
+    let Some(claims) = claims else { return String::new() };
+    let (zone, ends) = (claims.zone(), claims.ends_at());
+    match (state, ends) {
+        (KeyState::InForce, None) => "the key is genuine and in force without an end".to_owned(),
+        (KeyState::InForce, Some(end)) => format!("the key is genuine and in force {} ({zone})", to(end, &zone)),
+        (KeyState::Future, _) => {
+            format!("the key is genuine and will be in force {} ({zone})", from(claims.starts_at(), &zone))
         }
-        (_, claims) => {
-            let grace = claims.and_then(Claims::grace_ends_at).filter(|grace| Some(*grace) > ends);
-            let grace = grace.map(|at| format!(", its grace ends at {}", utc(at))).unwrap_or_default();
-            format!("the key is genuine and ended at {}{grace}", ends.map(utc).unwrap_or_default())
+        (_, ends) => {
+            let grace = claims.grace_ends_at().filter(|grace| Some(*grace) > ends);
+            let grace = grace.map(|at| format!(", its grace runs {}", to(at, &zone))).unwrap_or_default();
+            let ended = ends.map(|end| ended(end, &zone)).unwrap_or_default();
+            format!("the key is genuine and {ended} ({zone}){grace}")
         }
     }
 }

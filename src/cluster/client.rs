@@ -73,7 +73,7 @@ impl CallError {
 
     /// Whether the same request would be refused again, unless somebody changes something: rights, quotas, policies.
     pub fn is_for_good(&self) -> bool {
-        self.code().is_some_and(|code| (400..500).contains(&code) && ![404, 408, 409, 429].contains(&code))
+        self.code().is_some_and(|code| (400..500).contains(&code) && ![401, 404, 408, 409, 429].contains(&code))
     }
 
     /// Whether there is no such namespace.

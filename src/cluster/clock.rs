@@ -47,6 +47,11 @@ pub trait Calendar: Send + Sync + 'static {
 
     /// Returns once it shows `at` or later.
     fn sleep_until(&self, at: Instant) -> BoxFuture<'_, ()>;
+
+    /// How many seconds of it pass in one second.
+    fn pace(&self) -> f64 {
+        1.0
+    }
 }
 
 /// Begins at `start` and runs `pace` times as fast as the machine's clock.
@@ -74,6 +79,10 @@ impl Calendar for Paced {
                 tokio::time::sleep(left.min(LOOK_AGAIN)).await;
             }
         })
+    }
+
+    fn pace(&self) -> f64 {
+        self.pace
     }
 }
 
@@ -117,6 +126,14 @@ impl Clock {
     /// the API server says.
     pub fn paced(start: Instant, pace: f64) -> Self {
         Clock::following(Paced { start, began: monotonic(), pace })
+    }
+
+    /// The time that this clock shows to have passed after `time` of the machine.
+    pub fn passes_in(&self, time: Duration) -> Duration {
+        match &self.0.own {
+            Own::Machine(_) => time,
+            Own::Calendar(calendar) => time.mul_f64(calendar.pace()),
+        }
     }
 
     /// Takes note of a `Date` header of the API server, in the answer to a request that was sent at `asked`.

@@ -122,6 +122,14 @@ pub struct OwnSecret<'a> {
     pub label: Option<&'a str>,
 }
 
+/// A write of `what` that the API server refuses until somebody changes something, in its own words; `None` if the same write may
+/// succeed.
+pub fn refusal(what: &str, error: &CallError) -> Option<Fault> {
+    let message = format!("the API server does not let the operator write {what}: {error}");
+    let is_lasting = error.is_for_good() || error.is_of_missing_namespace();
+    is_lasting.then(|| Fault::new(Reason::WriteRefused, "", message))
+}
+
 /// Why a Secret was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum KeepError {
@@ -130,6 +138,16 @@ pub enum KeepError {
     Stopped(Fault),
     #[error(transparent)]
     Call(#[from] CallError),
+}
+
+impl KeepError {
+    /// What keeps the Secret from being written until somebody changes something; `None` if it is only tried again.
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            KeepError::Stopped(fault) => Some(fault),
+            KeepError::Call(_) => None,
+        }
+    }
 }
 
 impl OwnSecret<'_> {
@@ -150,6 +168,16 @@ impl OwnSecret<'_> {
     /// Creates the Secret, or replaces the entries of `found`, the one in the cache. Never adopts an existing Secret.
     /// Writing on an old version fails with a conflict: read the Secret again.
     pub async fn write(&self, client: &Client, found: Option<&Secret>, entries: Entries) -> Result<(), KeepError> {
+        self.write_on(client, found, entries).await.map_err(|error| match error {
+            KeepError::Call(call) => match refusal(&format!("Secret {}/{}", self.namespace, self.name), &call) {
+                Some(fault) => KeepError::Stopped(fault),
+                None => KeepError::Call(call),
+            },
+            stopped => stopped,
+        })
+    }
+
+    async fn write_on(&self, client: &Client, found: Option<&Secret>, entries: Entries) -> Result<(), KeepError> {
         let api: Api<Secret> = Api::namespaced(client.clone(), self.namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         let request = Request::new(Secret::url_path(&(), Some(self.namespace)));

@@ -125,6 +125,9 @@ impl<K: Lookup<DynamicType = ()>> State<K> {
     /// fewer than looks.
     fn next(&mut self) -> Option<ObjectRef<K>> {
         let free = CONCURRENCY - self.under_way.len();
+        if free == 0 {
+            return None;
+        }
         let has = |namespace| self.of_namespace.get(namespace).copied().unwrap_or(0);
         let turn = self.turns.iter().position(|namespace| has(namespace) < free)?;
         let namespace = self.turns.remove(turn)?;

@@ -7,21 +7,24 @@
 use kube::ResourceExt;
 use std::sync::Arc;
 
+use super::fresh::Youth;
 use super::kind::Kind;
 use super::runner::{Controller, Look, Surroundings};
 use crate::api::allowed_namespaces::admits;
-use crate::api::common::Timestamp;
+use crate::api::common::{LocalDay, Timestamp};
 use crate::api::conditions::{ConditionType, Conditions, find, is_true};
 use crate::api::roster::{MemberCounts, RosterStatus};
 use crate::api::{License, Roster};
 use crate::cluster::client::CallError;
-use crate::cluster::clock::Now;
+use crate::cluster::clock::{Clock, Now};
 use crate::cluster::events::Note;
 use crate::domain::Instant;
+use crate::domain::days::day;
 use crate::domain::event::Happening;
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
 use crate::domain::seats::roster::{DuplicateMember, Members};
+use crate::domain::zone::Zone;
 use crate::observed::Observed;
 use crate::observed::enrolment::{counts, license_of, users};
 
@@ -31,12 +34,15 @@ const NAMED: usize = 10;
 /// Keeps the status of Rosters.
 pub struct RosterController {
     observed: Observed,
+    clock: Clock,
 }
 
 /// What was found out about a Roster.
 struct Findings {
     counts: MemberCounts,
     next_change: Option<Instant>,
+    /// The zone of its dates.
+    zone: Zone,
     duplicates: Vec<DuplicateMember>,
     /// The entries that do not count.
     left_out: Vec<Fault>,
@@ -49,7 +55,7 @@ impl Controller for RosterController {
     const KIND: &'static str = "Roster";
 
     fn new(_: &Arc<Kind<Roster>>, with: &Surroundings) -> Self {
-        RosterController { observed: with.observed.clone() }
+        RosterController { observed: with.observed.clone(), clock: with.clock.clone() }
     }
 
     /// The License that the Roster is for.
@@ -58,11 +64,13 @@ impl Controller for RosterController {
     }
 
     async fn look(&self, roster: &Roster, before: &RosterStatus, now: Now) -> Result<Look<RosterStatus>, CallError> {
-        let findings = self.judge(roster, now.at);
+        let mut findings = self.judge(roster, now.at);
+        let youth = Youth::of(roster, &self.clock, now.at);
+        let softened = youth.soften(findings.iter_mut().flat_map(|findings| &mut findings.waits));
         let status = status(roster, &findings, before, now.at);
         Ok(Look {
-            notes: notes(before, &status),
-            wake: findings.ok().and_then(|findings| findings.next_change),
+            notes: notes(before, &status, &youth),
+            wake: findings.ok().and_then(|findings| findings.next_change).into_iter().chain(softened).min(),
             status,
             only_on_this_version: false,
         })
@@ -82,7 +90,8 @@ impl RosterController {
             Err(fault) => (alone.duplicates.clone(), Some(fault)),
         };
         let counts = counts(&alone, users(roster), now);
-        Ok(Findings { counts, next_change: alone.next_change(now), duplicates, left_out, waits })
+        let (next_change, zone) = (alone.next_change(now), list.time_zone);
+        Ok(Findings { counts, next_change, zone, duplicates, left_out, waits })
     }
 
     /// The License, if it exists and admits this Roster.
@@ -130,24 +139,15 @@ fn status(roster: &Roster, findings: &Result<Findings, Fault>, before: &RosterSt
                 let message = named.join("; ") + &more.unwrap_or_default();
                 list.set(ConditionType::PartRefused, true, first.reason, message);
             }
-            match findings.duplicates.is_empty() {
-                true => list.set(
-                    ConditionType::DuplicateMember,
-                    false,
-                    Reason::NobodyTwice,
-                    "no entries of the same user overlap",
-                ),
-                false => list.set(
-                    ConditionType::DuplicateMember,
-                    true,
-                    Reason::EntriesOverlap,
-                    doubled(&findings.duplicates),
-                ),
+            if !findings.duplicates.is_empty() {
+                let message = doubled(&findings.duplicates);
+                list.set(ConditionType::DuplicateMember, true, Reason::EntriesOverlap, message);
             }
             RosterStatus {
                 observed_generation,
                 members: Some(findings.counts),
                 next_change: findings.next_change.map(Timestamp::from),
+                next_day: findings.next_change.map(|at| LocalDay(day(at, &findings.zone))),
                 conditions: list.into_list(),
             }
         }
@@ -158,7 +158,7 @@ fn status(roster: &Roster, findings: &Result<Findings, Fault>, before: &RosterSt
 fn summary(findings: &Findings) -> String {
     let MemberCounts { active, passive, none, .. } = findings.counts;
     let next = match findings.next_change {
-        Some(at) => format!("changes next at {}", Timestamp::from(at)),
+        Some(at) => format!("changes next on {} ({})", day(at, &findings.zone), findings.zone),
         None => "does not change by itself".to_owned(),
     };
     format!("{active} active and {passive} passive members, and {none} who need no licence; {next}")
@@ -177,11 +177,10 @@ fn doubled(duplicates: &[DuplicateMember]) -> String {
 }
 
 /// The Events of what is newly wrong.
-fn notes(before: &RosterStatus, after: &RosterStatus) -> Vec<Note> {
+fn notes(before: &RosterStatus, after: &RosterStatus, youth: &Youth) -> Vec<Note> {
     let newly = |type_: ConditionType, bad: bool| {
         let now = find(&after.conditions, type_).filter(|_| is_true(&after.conditions, type_) == bad)?;
-        let was = find(&before.conditions, type_).filter(|was| (was.status, &was.reason) == (now.status, &now.reason));
-        was.is_none().then_some(now)
+        youth.is_news(find(&before.conditions, type_), now).then_some(now)
     };
     let unready = newly(ConditionType::Ready, false).map(|now| Note::warning(now.reason.clone(), now.message.clone()));
     let doubled = newly(ConditionType::DuplicateMember, true)

@@ -199,7 +199,7 @@ enum Step<C: Controller> {
 /// Reconciles the objects of the queue until it is closed, then returns once the work under way is done.
 async fn run<C: Controller>(running: &RunningKind<C>) {
     let Kind { queue, cache, .. } = &*running.kind;
-    let mut attempts: HashMap<NameOf<C>, u32> = HashMap::new();
+    let mut attempts: HashMap<NameOf<C>, Failures> = HashMap::new();
     let mut waits = FuturesUnordered::new();
     let mut under_way = FuturesUnordered::new();
     let mut next = pin!(queue.objects());
@@ -225,10 +225,13 @@ async fn run<C: Controller>(running: &RunningKind<C>) {
                 match done {
                     Ok(()) => _ = attempts.remove(&name),
                     Err(error) => {
-                        let attempt = attempts.entry(name.clone()).or_default();
-                        *attempt += 1;
-                        waits.push(wait::<C>(name.clone(), *attempt));
-                        tell(object.as_ref(), C::KIND, &error, *attempt);
+                        let failures = attempts.entry(name.clone()).or_default();
+                        failures.attempts += 1;
+                        waits.push(wait::<C>(name.clone(), failures.attempts));
+                        tell(object.as_ref(), C::KIND, &error, failures.attempts);
+                        if let Some(note) = failures.refused(&error) {
+                            running.with.events.tell(object.as_ref(), vec![note], running.with.clock.now().at);
+                        }
                     }
                 }
                 // The object was deleted during the look, which may have noted it again after it was forgotten.
@@ -238,7 +241,9 @@ async fn run<C: Controller>(running: &RunningKind<C>) {
                 }
             }
             // If the object has been looked at since, a later wait counts, or none is needed.
-            Step::Retry(name, attempt) if attempts.get(&name) == Some(&attempt) && !wrong::is(NoRetry) => {
+            Step::Retry(name, attempt)
+                if attempts.get(&name).map(|failures| failures.attempts) == Some(attempt) && !wrong::is(NoRetry) =>
+            {
                 queue.add(name)
             }
             Step::Retry(..) => {}
@@ -262,6 +267,26 @@ async fn wait<C: Controller>(name: NameOf<C>, attempt: u32) -> (NameOf<C>, u32) 
     let wait = FIRST_RETRY.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_RETRY);
     tokio::time::sleep(jittered(wait)).await;
     (name, attempt)
+}
+
+/// The looks at an object that have failed, one after the other.
+#[derive(Default)]
+struct Failures {
+    attempts: u32,
+    /// How often the API server has refused a request for good.
+    refusals: u32,
+}
+
+impl Failures {
+    /// The Event of requests that the API server goes on refusing. It is told once, and the log has each attempt: the
+    /// status of the object may be what cannot be written. A single refusal may come from an API server that has just
+    /// started.
+    fn refused(&mut self, error: &ReconcileError) -> Option<Note> {
+        let ReconcileError::Call(call) = error else { return None };
+        self.refusals += u32::from(call.is_for_good());
+        let text = format!("the API server refuses what the operator needs for this object: {call}");
+        (call.is_for_good() && self.refusals == 2).then(|| Note::warning(Happening::RequestRefused, text))
+    }
 }
 
 fn tell<K: Resource<DynamicType = ()>>(object: &K, kind: &'static str, error: &ReconcileError, attempt: u32) {

@@ -63,6 +63,8 @@ words! {
     Ended,
     /// Roster: entries of the same user overlap in time. Remove or end all but one of them.
     DuplicateMember,
+    /// The API server refuses a request that the operator needs for the object. The message has its words.
+    RequestRefused,
     /// The object cannot be read and is skipped. Correct what the message names.
     Malformed,
 }

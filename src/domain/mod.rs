@@ -6,6 +6,7 @@
 
 pub mod certificate;
 pub mod contract;
+pub mod days;
 pub mod event;
 pub mod fault;
 pub mod license;
@@ -18,5 +19,5 @@ pub mod trusted_time;
 mod words;
 pub mod zone;
 
-/// A point in time, in UTC. Civil dates become instants only in `contract::term`.
+/// A point in time, in UTC. Civil dates become instants only in `contract::term`, and instants become days in `days`.
 pub type Instant = chrono::DateTime<chrono::Utc>;

@@ -6,6 +6,8 @@ words! {
     /// Why something is as it is: a CamelCase word for programs to match on.
     Reason
 
+    /// The spec and its keys have been read, and the status shows what they grant.
+    Judged,
     /// A key is in force, and everything that it states is granted.
     Full,
     /// The licence has ended, and everything keeps working until the grace period ends. Enter a new key.
@@ -16,18 +18,10 @@ words! {
     Expired,
     /// No key that is here is in force, or was. The message says why. If no key is here, enter one.
     NoLicense,
-    /// No grant is in its grace period.
-    NotInGrace,
-    /// The License is not in demo mode.
-    NotInDemo,
     /// In demo mode the demo seats are granted first come, first served, whatever the Rosters say. Enter a new key.
     InDemo,
     /// The licence ends within four weeks, and no key follows. Order the renewal, or enter its key.
     NoKeyToFollow,
-    /// The licence does not end within four weeks, or has ended.
-    NotExpiringSoon,
-    /// No key that was read is refused, apart from revoked keys that others have replaced.
-    NoneRefused,
     /// The entry is not a licence key. Copy the key again, whole, as the vendor sent it.
     Malformed,
     /// No key that is trusted here has signed it: this cluster's trust lacks the vendor's key, or somebody else signed it.
@@ -98,8 +92,6 @@ words! {
     Valid,
     /// The members of the Roster count for its License.
     Counted,
-    /// No entries of the same user overlap.
-    NobodyTwice,
     /// Entries of the same user overlap in time. Remove or end all but one of them.
     EntriesOverlap,
     /// Every part of the object is acted on.
@@ -146,6 +138,9 @@ words! {
     SecretNotOurs,
     /// The License does not read the Secret that the keys go to. Name that Secret in the spec.keys of the License.
     SecretNotRead,
+    /// The API server does not let the operator write a Secret or a License that the contract needs. The message has its words:
+    /// change the rights, the quota, the policy, or the immutable Secret that it names. It is tried again after 15 seconds, then less often, at the latest after 5 minutes.
+    WriteRefused,
     /// The License does not exist yet; the object waits for it. Create the License, or correct the reference.
     LicenseMissing,
     /// The License does not admit this object. For a Roster, add its namespace to the spec.allowedNamespaces of the License;

@@ -14,6 +14,14 @@ pub fn spelt_out(text: &str) -> String {
     spelt
 }
 
+/// The most characters of a text from a key that a status shows.
+const SHOWN: usize = 1000;
+
+/// A text from a key, as a status shows it: its beginning.
+pub fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
+}
+
 /// Whether a character is a control character, ends a line, or formats the text around it without being seen: Unicode's
 /// Default_Ignorable_Code_Point (UAX #44), which all bidirectional controls belong to, and the marks of annotations.
 pub fn is_unseen(c: char) -> bool {

@@ -17,7 +17,7 @@ async fn k3_an_api_that_is_killed_and_comes_back_has_lost_nothing_and_the_operat
         let starts_on = machine_time().date_naive().to_string();
         vendor.order(Order { name: "before", starts_on: &starts_on, seats: 50, secret: "before" }).await;
         let seats = |license: &seatkeeper::api::License| license.status.as_ref().and_then(|s| s.seats.clone());
-        vendor.license_comes("50 agents", |license| seats(license).as_deref() == Some("agents 50")).await;
+        vendor.license_comes("50 agents", |license| seats(license).as_deref() == Some("agents 0/50")).await;
         let secrets: Api<Secret> = Api::namespaced(ground.admin.clone(), &vendor.namespace);
         let stored = async || {
             let all = secrets.list(&Default::default()).await.expect("the API answers").items;
@@ -30,7 +30,7 @@ async fn k3_an_api_that_is_killed_and_comes_back_has_lost_nothing_and_the_operat
         assert_eq!(stored().await, before, "after {signal}");
         // The operator's watch was broken off, but the operator still learns of changes.
         vendor.edit("subscriptions", "before", &r#"{"spec":{"plans":[{"name":"innoacd","pools":[{"name":"agents","seats":50,"changes":[{"on":"TODAY","seats":60}]}]}]}}"#.replace("TODAY", &starts_on)).await;
-        vendor.license_comes("60 agents", |license| seats(license).as_deref() == Some("agents 60")).await;
+        vendor.license_comes("60 agents", |license| seats(license).as_deref() == Some("agents 0/60")).await;
         replica.says(SOON, "ok: leads").await;
         replica.terminate().await;
     }

@@ -40,8 +40,12 @@ fn status(status: &Value) -> Value {
     let fields = [
         "mode",
         "seats",
+        "timeZone",
         "expiresAt",
+        "lastDay",
         "graceEndsAt",
+        "graceLastDay",
+        "cancelBy",
         "demoSeats",
         "organisation",
         "plan",
@@ -57,18 +61,16 @@ fn status(status: &Value) -> Value {
     let conditions = status["conditions"].as_array().into_iter().flatten();
     let conditions = conditions.filter(|condition| condition["type"] != "ClockTrusted");
     let conditions: Vec<Value> = conditions
-        .map(|c| match c["reason"] == "Malformed" {
-            // What a person added to a Secret may or may not be there at the end: faults decide whether the Secret
-            // existed then.
-            true => json!([c["type"], "False", "NoneRefused"]),
-            false => json!([c["type"], c["status"], c["reason"]]),
-        })
+        // What a person added to a Secret may or may not be there at the end: faults decide whether the Secret existed then.
+        .filter(|condition| condition["reason"] != "Malformed")
+        .map(|c| json!([c["type"], c["status"], c["reason"]]))
         .collect();
     seen.insert("conditions".into(), json!(conditions));
     if status["grants"].as_array().is_some_and(|grants| grants.len() > 1) {
         // If two contracts end together, the status names the one whose key came last, and faults decide which that is.
-        seen.remove("organisation");
-        seen.remove("plan");
+        for named in ["organisation", "plan", "timeZone", "lastDay", "graceLastDay", "cancelBy"] {
+            seen.remove(named);
+        }
     }
     Value::Object(seen)
 }

@@ -39,5 +39,5 @@ fn a_seat_given_back_as_the_owner_ends_is_not_shown_by_the_next_owner() {
     });
     run.kill();
     run.restart();
-    run.within(async { soon(&run, "agents 2").await });
+    run.within(async { soon(&run, "agents 0/2").await });
 }

@@ -58,13 +58,20 @@ fn the_example_lives_through_renewal_grace_demo_and_full_again_in_a_minute() {
     let desk = Desk::with_example();
     let mut up = desk.up("--speed 5d/s");
     let story = [
-        ("2026-10-11", "License innoacd/messe  GraceStarted"),
-        ("2026-10-25", "License innoacd/messe  DemoStarted"),
+        ("2026-10-12", "License innoacd/messe  GraceStarted"),
+        ("2026-10-26", "License innoacd/messe  DemoStarted"),
         ("2026-11-08", "License innoacd/messe  FullAgain: agents 30"),
-        ("2026-12-31", "Subscription innoacd/stadtwerke  Renewed: term 2 ends at 2027-12-31T23:00:00Z"),
+        (
+            "2027-01-01",
+            "Subscription innoacd/stadtwerke  Renewed: term 2 runs to the end of 2027-12-31 (Europe/Berlin)",
+        ),
     ];
     // The calendar begins shortly before the renewal: the second term's key is there four weeks ahead.
-    up.until(&["Subscription innoacd/stadtwerke  KeyIssued", "for term 2", "valid from 2026-12-31T23:00:00Z"]);
+    up.until(&[
+        "Subscription innoacd/stadtwerke  KeyIssued",
+        "for term 2",
+        "valid from 2027-01-01 to the end of 2027-12-31 (Europe/Berlin)",
+    ]);
     for (due, what) in story {
         let line = up.until(&[what]);
         let date = |text: &str| text[..10].parse::<chrono::NaiveDate>().unwrap();

@@ -1,19 +1,25 @@
 //! What `seatkeeper up` prints: a first screen, then a line for each thing that happens.
 
 use futures::TryStreamExt;
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
+use kube::api::{ApiResource, DynamicObject};
+use kube::core::GroupVersionKind;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cli::output::{printable, say, utc};
+use crate::cli::output::{local, printable, say};
 use crate::cluster::clock::Clock;
 use crate::domain::Instant;
+use crate::domain::days::day;
+use crate::domain::zone::Zone;
 
-/// The most Events remembered as printed, so that a watch that starts again does not print them again.
+/// The most Events remembered as printed, so that a watch that starts again does not print them again, and the most objects
+/// whose time zone is remembered.
 const REMEMBERED: usize = 5_000;
 
-/// Standard output, with the calendar's time before each line.
+/// Standard output, with the calendar's time before each line, in the time zone of what the line is about.
 #[derive(Clone)]
 pub struct Screen {
     clock: Clock,
@@ -32,30 +38,31 @@ impl Screen {
         let _ = say(text);
     }
 
-    fn line(&self, at: Instant, text: &str) {
+    fn line(&self, at: Instant, zone: &Zone, text: &str) {
         let time = match self.days_only {
-            true => at.format("%Y-%m-%d").to_string(),
-            false => utc(at),
+            true => day(at, zone).to_string(),
+            false => local(at, zone),
         };
         self.show(&format!("{time}  {}\n", printable(text)));
     }
 
     pub fn applied(&self, title: &str) {
-        self.line(self.clock.now().at, &format!("applied {title}"));
+        self.tell(&format!("applied {title}"));
     }
 
     pub fn tell(&self, text: &str) {
-        self.line(self.clock.now().at, text);
+        self.line(self.clock.now().at, &Zone::utc(), text);
     }
 
     /// Prints something that the user should fix.
     pub fn warn(&self, text: &str) {
-        self.line(self.clock.now().at, &format!("! {text}"));
+        self.tell(&format!("! {text}"));
     }
 
     /// Prints every Event from now on. Never returns.
     pub async fn follow_events(&self, client: Client) {
         let mut told: BTreeSet<String> = BTreeSet::new();
+        let mut zones = Zones { client: client.clone(), known: BTreeMap::new() };
         let events = watcher(Api::<Event>::all(client), watcher::Config::default()).default_backoff().applied_objects();
         let mut events = std::pin::pin!(events);
         // Events of earlier starts come first and are not printed again.
@@ -71,7 +78,8 @@ impl Screen {
                     if told.len() > REMEMBERED {
                         told.pop_first();
                     }
-                    self.line(at.unwrap_or(began), &sentence(&event));
+                    let zone = zones.of(event.regarding.clone().unwrap_or_default()).await;
+                    self.line(at.unwrap_or(began), &zone, &sentence(&event));
                 }
                 // A watch that broke resumes by itself.
                 Ok(None) | Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
@@ -80,7 +88,41 @@ impl Screen {
     }
 }
 
-/// `License innoacd/innoacd  GraceStarted: until 2026-12-24 …`
+/// The time zones of the objects that Events are about.
+struct Zones {
+    client: Client,
+    known: BTreeMap<String, Zone>,
+}
+
+impl Zones {
+    /// The zone that the object names in its spec, which is kept, or its keys through its status; UTC if there is none.
+    async fn of(&mut self, object: ObjectReference) -> Zone {
+        let uid = object.uid.clone();
+        if let Some(zone) = uid.as_ref().and_then(|uid| self.known.get(uid)) {
+            return zone.clone();
+        }
+        let Some(object) = self.asked(object).await else { return Zone::utc() };
+        let of = |part: &str| Zone::named(object.data[part]["timeZone"].as_str()?);
+        if let (Some(zone), Some(uid)) = (of("spec"), uid) {
+            if self.known.len() >= REMEMBERED {
+                self.known.pop_first();
+            }
+            self.known.insert(uid, zone.clone());
+            return zone;
+        }
+        of("status").unwrap_or_else(Zone::utc)
+    }
+
+    async fn asked(&self, object: ObjectReference) -> Option<DynamicObject> {
+        let (group, version) = object.api_version.as_deref()?.split_once('/')?;
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, object.kind.as_deref()?));
+        let objects: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), object.namespace.as_deref()?, &resource);
+        objects.get_opt(object.name.as_deref()?).await.ok()?
+    }
+}
+
+/// `License innoacd/innoacd  GraceStarted: agents 50 for …`
 fn sentence(event: &Event) -> String {
     let object = event.regarding.clone().unwrap_or_default();
     let part = |part: &Option<String>| part.clone().unwrap_or_default();

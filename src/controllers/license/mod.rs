@@ -6,14 +6,17 @@ mod notes;
 mod seats_in_use;
 mod status;
 mod sufficiency;
+mod summary;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::fresh::Youth;
 use super::kind::{Kind, name_of};
 use super::runner::{Controller, Look, Surroundings};
+use super::unseen::look_again;
 use crate::api::License;
 use crate::api::license::{KeyStateName, LicenseStatus};
 use crate::cluster::client::CallError;
@@ -83,6 +86,11 @@ impl Controller for LicenseController {
         }
         // 4. Find out why Secrets are missing.
         reading.explain_missing(observed).await?;
+        let youth = Youth::of(license, &self.with.clock, now.at);
+        let softened = youth.soften(&mut reading.faults);
+        let trouble = reading.faults.iter();
+        let again =
+            trouble.filter_map(|fault| look_again(fault.reason, &before.conditions, &self.with.clock, now.at)).min();
         // 5. Judge.
         let judged = Judged::of(license, reading, observed, now.at);
         // 6. Show.
@@ -97,8 +105,8 @@ impl Controller for LicenseController {
         self.audit.note(&name, &judged);
         let membership = on_rosters.and_then(|on_rosters| on_rosters.next_change);
         Ok(Look {
-            notes: notes::of(before, &status),
-            wake: judged.next.into_iter().chain(membership).min(),
+            notes: notes::of(before, &status, &youth),
+            wake: judged.next.into_iter().chain(membership).chain(softened).chain(again).min(),
             status,
             only_on_this_version: false,
         })

@@ -1,5 +1,8 @@
 //! The Events of a License: one for each change of what its status says.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::fresh::Youth;
 use crate::api::conditions::{ConditionType, find, is_true};
 use crate::api::license::{HoldersShown, LicenseStatus};
 use crate::cluster::events::Note;
@@ -8,7 +11,7 @@ use crate::domain::license::mode::Mode;
 use crate::domain::reason::Reason;
 
 /// The Events of a change from `before` to `after`.
-pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
+pub fn of(before: &LicenseStatus, after: &LicenseStatus, youth: &Youth) -> Vec<Note> {
     let mut notes = Vec::new();
     let message = |type_| find(&after.conditions, type_).map(|c| c.message.clone()).unwrap_or_default();
     let licensed = message(ConditionType::Licensed);
@@ -28,15 +31,14 @@ pub fn of(before: &LicenseStatus, after: &LicenseStatus) -> Vec<Note> {
             notes.push(Note::normal(Happening::Renewed, licensed));
         }
         (Some(_), Some(_)) if limits(before).ne(limits(after)) => {
-            notes.push(Note::normal(Happening::SeatsChanged, licensed))
+            notes.push(Note::normal(Happening::SeatsChanged, seats_changed(before, after)))
         }
         _ => {}
     }
     let mut alarm = |type_: ConditionType, bad: bool, happening: Happening| {
-        let now = find(&after.conditions, type_).map(|c| (is_true(&after.conditions, type_), &c.reason));
-        let was = find(&before.conditions, type_).map(|c| (is_true(&before.conditions, type_), &c.reason));
-        if now != was && now.is_some_and(|(status, _)| status == bad) {
-            notes.push(Note::warning(happening, message(type_)));
+        let Some(now) = find(&after.conditions, type_) else { return };
+        if is_true(&after.conditions, type_) == bad && youth.is_news(find(&before.conditions, type_), now) {
+            notes.push(Note::warning(happening, now.message.clone()));
         }
     };
     alarm(ConditionType::KeyRefused, true, Happening::KeyRefused);
@@ -77,11 +79,32 @@ fn limits(status: &LicenseStatus) -> impl Iterator<Item = (&str, Option<u64>)> {
     status.pools.iter().map(|pool| (pool.name.as_str(), pool.limit))
 }
 
+/// `agents 50 → 60, planners 0 → 5`: each pool whose limit has changed, with both numbers.
+fn seats_changed(before: &LicenseStatus, after: &LicenseStatus) -> String {
+    let was: BTreeMap<&str, Option<u64>> = limits(before).collect();
+    let is: BTreeMap<&str, Option<u64>> = limits(after).collect();
+    let pools: BTreeSet<&str> = was.keys().chain(is.keys()).copied().collect();
+    let of = |limits: &BTreeMap<&str, Option<u64>>, pool: &str| match limits.get(pool) {
+        Some(Some(limit)) => limit.to_string(),
+        Some(None) => "unlimited".to_owned(),
+        None => "0".to_owned(),
+    };
+    let changed = pools.into_iter().filter(|pool| was.get(pool) != is.get(pool));
+    changed.map(|pool| format!("{pool} {} → {}", of(&was, pool), of(&is, pool))).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::license::PoolStatus;
     use crate::domain::license::pool::PoolModel;
+
+    /// The youth of an object that is long over.
+    fn grown() -> Youth {
+        let license =
+            crate::api::License::new("l", serde_json::from_value(serde_json::json!({"product": "p"})).expect("a spec"));
+        Youth::of(&license, &crate::cluster::clock::Clock::of_machine(), crate::domain::Instant::UNIX_EPOCH)
+    }
 
     fn full(limit: u64, in_use: u64) -> LicenseStatus {
         let pool = PoolStatus {
@@ -102,17 +125,23 @@ mod tests {
 
     #[test]
     fn a_change_of_the_seats_granted_is_an_event_and_a_change_of_their_use_is_none() {
-        let seats_changed =
-            |before, after| of(&before, &after).iter().any(|note| note.reason == Happening::SeatsChanged.as_str());
-        assert!(seats_changed(full(5, 2), full(8, 2)));
-        assert!(!seats_changed(full(5, 2), full(5, 3)));
+        let seats_changed = |before, after| {
+            let mut notes = of(&before, &after, &grown()).into_iter();
+            notes.find(|note| note.reason == Happening::SeatsChanged.as_str()).map(|note| note.text)
+        };
+        assert_eq!(seats_changed(full(5, 2), full(8, 2)).as_deref(), Some("agents 5 → 8"));
+        assert_eq!(seats_changed(full(5, 2), full(5, 3)), None);
+        let more = |name: &str, limit| PoolStatus { name: name.into(), limit, ..full(1, 0).pools.remove(0) };
+        let two = LicenseStatus { pools: vec![more("agents", Some(5)), more("guests", None)], ..full(5, 2) };
+        assert_eq!(seats_changed(full(5, 2), two.clone()).as_deref(), Some("guests 0 → unlimited"));
+        assert_eq!(seats_changed(two, full(6, 2)).as_deref(), Some("agents 5 → 6, guests unlimited → 0"));
     }
 
     #[test]
     fn a_change_of_how_holders_are_shown_is_an_event_that_says_who_sees_what() {
         let shown = |holders| LicenseStatus { observed_generation: Some(1), holders, ..full(5, 2) };
         let told = |before: LicenseStatus, after| {
-            let notes = of(&before, &after).into_iter();
+            let notes = of(&before, &after, &grown()).into_iter();
             notes.filter(|note| note.reason == Happening::HoldersShown.as_str()).map(|note| note.text).collect()
         };
         let (named, hidden) = (shown(None), shown(Some(HoldersShown::Hidden)));

@@ -7,21 +7,21 @@ use k8s_openapi::ByteString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::issued::{Issued, issued_secret_name};
 use super::issuer::Issuer;
+use super::names::{secret_name, shortened};
 use crate::api::common::{SecretRef, SecretSource};
 use crate::api::delivery::{license_of, takes_keys_of};
 use crate::api::license::{HoldersShown, KeySource, LicenseSpec, SubscriptionRef};
 use crate::api::{License, Subscription, mark, secret_type};
 use crate::cluster::client::{CallError, call};
-use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret};
+use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret, refusal};
 use crate::cluster::status::FIELD_MANAGER;
 use crate::domain::Instant;
 use crate::domain::contract::Contract;
-use crate::domain::contract::issuing::{IssuedKey, Work, refused_seat_changes, sign_due, wanted, work};
+use crate::domain::contract::issuing::{IssuedKey, Work, refused_seat_changes, sign_due, stands_in_for, wanted, work};
 use crate::domain::contract::renewal::Standing;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::Claims;
@@ -54,9 +54,9 @@ pub struct Done {
 }
 
 impl Done {
-    /// Whether another owner's Secret has the name of one that is to be written.
-    pub fn in_the_way(&self) -> bool {
-        self.not_issued.iter().chain(&self.not_delivered).any(|fault| fault.reason == Reason::SecretNotOurs)
+    /// Whether one of these keys is nowhere yet.
+    fn lacks(&self, keys: &[IssuedKey]) -> bool {
+        keys.iter().any(|key| self.keys.iter().all(|there| there.jti != key.claims.jti))
     }
 }
 
@@ -99,7 +99,7 @@ fn license_secret_name(subscription: &Subscription) -> String {
 }
 
 fn kept_secret_name(subscription: &Subscription) -> String {
-    format!("{}-keys", subscription.name_any())
+    secret_name(&subscription.name_any(), "-keys")
 }
 
 fn owner(subscription: &Subscription) -> String {
@@ -108,14 +108,7 @@ fn owner(subscription: &Subscription) -> String {
 
 /// A label value that finds what was made for a Subscription. A name too long for a label is cut and gets a hash.
 fn label(subscription: &Subscription) -> String {
-    let name = subscription.name_any();
-    match name.len() <= 63 {
-        true => name,
-        false => {
-            let digest: String = Sha256::digest(&name).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-            format!("{}-{digest}", name[..52].trim_end_matches(['.', '-']))
-        }
-    }
+    shortened(&subscription.name_any(), 63)
 }
 
 /// Brings keys, revocations and the License in line with the contract.
@@ -245,7 +238,8 @@ async fn deliver(
     let found = secrets::find(&observed.keys, &place.namespace, &place.secret);
     let mut entries = found.as_ref().filter(|s| secret.is_ours(s)).and_then(|s| s.data.clone()).unwrap_or_default();
     let issued = read_issued(&entries, issuer, observed);
-    let Work { mut issue, mut revoke, remove } = work(wanted, &issued, |serial| issuer.trust().is_revoked(serial), now);
+    let Work { mut issue, mut revoke, mut remove } =
+        work(wanted, &issued, |serial| issuer.trust().is_revoked(serial), now);
     let mut version = found;
     let is_elsewhere = subscription.namespace().as_deref() != Some(&place.namespace);
     if wrong::is(RandomSerial) {
@@ -253,6 +247,9 @@ async fn deliver(
     }
     if wrong::is(NotRevoked) {
         revoke.clear();
+    }
+    if done.not_delivered.is_some() {
+        spare(&mut revoke, &mut remove, &issued, wanted);
     }
     if wrong::is(RevokedFirst) && !revoke.is_empty() {
         issuer.publish(observed, &revoke, now).await?;
@@ -262,28 +259,28 @@ async fn deliver(
         return observed.write(&secret, version.as_deref(), entries).await;
     }
 
-    if !issue.is_empty() {
-        for key in &issue {
-            match sign_due(&key.claims, issuer.key()) {
-                Ok(text) => entries.insert(key.entry.clone(), ByteString(text.into_bytes())),
-                // The keys that are there stay until another can follow them.
-                Err(fault) => {
-                    done.keys.extend(issued.into_iter().map(|key| key.claims));
-                    done.not_issued = Some(fault);
-                    return Ok(());
-                }
-            };
-        }
+    if let Err(fault) = sign_into(&mut entries, &issue, issuer) {
+        // The keys that are there stay until another can follow them.
+        done.keys.extend(issued.into_iter().map(|key| key.claims));
+        done.not_issued = Some(fault);
+        return Ok(());
     }
+    let mut written = Ok(());
     if is_elsewhere {
         let lasting = issued.iter().filter(|key| !remove.contains(&key.entry) || revoke.contains(&key.claims.jti));
         let with_texts = lasting.chain(&issue).filter_map(|key| Some((&key.claims, entries.get(&key.entry)?)));
-        kept.add(&with_texts.collect::<Vec<_>>(), observed).await?;
+        written = kept.add(&with_texts.collect::<Vec<_>>(), observed).await;
     }
     if !issue.is_empty() {
-        observed.write(&secret, version.as_deref(), entries.clone()).await?;
+        if written.is_ok() {
+            written = observed.write(&secret, version.as_deref(), entries.clone()).await;
+        }
         // What is left follows once the cache shows the version that this write made.
         version = None;
+    }
+    if let Err(error) = written {
+        done.not_issued = error.fault().filter(|_| done.lacks(&issue)).cloned();
+        return Err(error);
     }
     done.keys.extend(issued.iter().filter(|key| !remove.contains(&key.entry)).map(|key| key.claims.clone()));
     done.keys.extend(issue.iter().map(|key| key.claims.clone()));
@@ -297,6 +294,23 @@ async fn deliver(
     {
         entries.retain(|entry, _| !remove.contains(entry));
         observed.write(&secret, Some(version), entries).await?;
+    }
+    Ok(())
+}
+
+/// Neither revokes nor removes what a wanted key is to replace: that key was not delivered elsewhere, where the same key may
+/// be.
+fn spare(revoke: &mut BTreeSet<String>, remove: &mut BTreeSet<String>, issued: &[IssuedKey], wanted: &[Claims]) {
+    for key in issued.iter().filter(|key| wanted.iter().any(|wanted| stands_in_for(wanted, &key.claims))) {
+        revoke.remove(&key.claims.jti);
+        remove.remove(&key.entry);
+    }
+}
+
+/// Signs the keys that are due into the entries of a Secret.
+fn sign_into(entries: &mut Entries, issue: &[IssuedKey], issuer: &Issuer) -> Result<(), Fault> {
+    for key in issue {
+        entries.insert(key.entry.clone(), ByteString(sign_due(&key.claims, issuer.key())?.into_bytes()));
     }
     Ok(())
 }
@@ -331,7 +345,12 @@ async fn make_license(
             let license = license(subscription, contract, observed, &namespace, &name, &secret);
             let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
             match call(api.create(&params, &license)).await {
-                Err(error) if !error.already_exists() => Err(error),
+                Err(error) if !error.already_exists() => {
+                    match refusal(&format!("License {namespace}/{name}"), &error) {
+                        Some(fault) => Ok(Some(fault)),
+                        None => Err(error),
+                    }
+                }
                 // The License exists; the cache will show it.
                 _ => Ok(None),
             }

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use std::sync::Arc;
 
 use super::issuer::Issuer;
+use super::names::secret_name;
 use crate::api::{Subscription, secret_type};
 use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret};
 use crate::domain::Instant;
@@ -30,7 +31,7 @@ pub struct Issued {
 }
 
 pub fn issued_secret_name(subscription: &Subscription) -> String {
-    format!("{}-issued", subscription.name_any())
+    secret_name(&subscription.name_any(), "-issued")
 }
 
 impl Issued {

@@ -6,33 +6,32 @@ mod delivery;
 mod issued;
 mod issuer;
 mod metrics;
+mod names;
 mod read;
 mod status;
 
-use chrono::TimeDelta;
 use kube::ResourceExt;
 use std::sync::Arc;
 
+use super::fresh::Youth;
 use super::kind::Kind;
 use super::runner::{Controller, Look, Surroundings};
+use super::unseen::look_again;
 use crate::api::Subscription;
 use crate::api::delivery::license_of;
 use crate::api::subscription::SubscriptionStatus;
 use crate::cluster::client::CallError;
-use crate::cluster::clock::Now;
+use crate::cluster::clock::{Clock, Now};
 use crate::domain::contract::timeline::{next_event, next_wake};
 use crate::observed::Observed;
 use crate::observed::issuers::trust_secret_name;
 use crate::observed::references::target;
 use metrics::KeyMetrics;
 
-/// A Secret of another type is not watched: whether it is still in the way is found out by trying again after this
-/// long.
-const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(15);
-
 /// Keeps Subscriptions. What the customer has outlives them: keys, trust and the License.
 pub struct SubscriptionController {
     observed: Observed,
+    clock: Clock,
     metrics: KeyMetrics,
 }
 
@@ -43,7 +42,7 @@ impl Controller for SubscriptionController {
     fn new(_: &Arc<Kind<Subscription>>, with: &Surroundings) -> Self {
         let metrics = KeyMetrics::default();
         with.metrics.export(|registry| metrics.register(registry));
-        SubscriptionController { observed: with.observed.clone(), metrics }
+        SubscriptionController { observed: with.observed.clone(), clock: with.clock.clone(), metrics }
     }
 
     /// Its Plans, the Secrets of its issuer, the License that its keys are for, and the Secrets that they go to.
@@ -66,20 +65,23 @@ impl Controller for SubscriptionController {
         now: Now,
     ) -> Result<Look<SubscriptionStatus>, CallError> {
         let (observed, now) = (&self.observed, now.at);
+        let youth = Youth::of(subscription, &self.clock, now);
         // 1. Read it with its Plans.
         let resolved = match read::dereference(subscription, observed) {
             Ok(resolved) => resolved,
-            Err(faults) => {
+            Err(mut faults) => {
+                let wake = youth.soften(&mut faults);
                 let status = status::of_faults(subscription, &faults, before, now);
-                let notes = status::notes_of_faults(before, &status);
-                return Ok(Look { status, notes, wake: None, only_on_this_version: false });
+                let notes = status::notes_of_faults(before, &status, &youth);
+                return Ok(Look { status, notes, wake, only_on_this_version: false });
             }
         };
         let contract = &resolved.contract;
         // 2. Judge.
         let standing = contract.standing(before.closed_as_of.map(|at| at.0), now);
         // 3. Issue, deliver and revoke keys.
-        let done = delivery::carry_out(subscription, contract, &standing, observed, now).await?;
+        let mut done = delivery::carry_out(subscription, contract, &standing, observed, now).await?;
+        let softened = youth.soften(done.not_issued.iter_mut().chain(&mut done.not_delivered));
         self.metrics.count(done.newly_issued, done.newly_revoked);
         // 4. Show.
         let next = next_event(contract, now).filter(|_| !standing.closed);
@@ -87,13 +89,14 @@ impl Controller for SubscriptionController {
         let notes = [
             status::notes_of_keys(&done, before),
             status::notes_of_standing(before, contract, &standing),
-            status::notes_of_faults(before, &status),
+            status::notes_of_faults(before, &status, &youth),
         ];
         let next_wake = next_wake(contract, next, now).filter(|_| !standing.closed);
-        let again = done.in_the_way().then(|| now + LOOK_AGAIN);
+        let trouble = done.not_issued.iter().chain(&done.not_delivered);
+        let again = trouble.filter_map(|fault| look_again(fault.reason, &before.conditions, &self.clock, now)).min();
         Ok(Look {
             notes: notes.concat(),
-            wake: next_wake.into_iter().chain(again).min(),
+            wake: next_wake.into_iter().chain(again).chain(softened).min(),
             // An old cache may not show that a contract goes on which seems to have ended for good.
             only_on_this_version: status.closed_as_of.is_some() && before.closed_as_of.is_none(),
             status,

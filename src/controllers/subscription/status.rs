@@ -2,15 +2,17 @@
 
 use super::delivery::Done;
 use crate::api::Subscription;
-use crate::api::common::Timestamp;
+use crate::api::common::LocalDay;
 use crate::api::conditions::{Condition, ConditionType, Conditions, find, is_true};
 use crate::api::contract::Resolved;
 use crate::api::subscription::{DeliverByEmail, IssuedKeyStatus, NextEvent, SubscriptionStatus, TermStatus};
 use crate::cluster::events::Note;
+use crate::controllers::fresh::Youth;
 use crate::domain::Instant;
 use crate::domain::contract::Contract;
 use crate::domain::contract::renewal::{Standing, State};
 use crate::domain::contract::timeline::Moment;
+use crate::domain::days::{day, ended, from, last_day, to};
 use crate::domain::event::Happening;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::Claims;
@@ -59,6 +61,9 @@ pub fn of(
     if keys.is_empty() && (done.not_issued.is_some() || done.not_delivered.is_some()) {
         keys = before.keys.iter().filter(|key| !done.revoked.contains(&key.serial)).cloned().collect();
     }
+    let zone = &resolved.contract.zone;
+    let ends_with = |end: Instant| LocalDay(last_day(end, zone));
+    let can_be_cancelled = standing.ends_at.is_none() && !standing.renews;
     SubscriptionStatus {
         observed_generation: subscription.metadata.generation,
         state: Some(standing.state),
@@ -66,11 +71,19 @@ pub fn of(
             number: term.number,
             starts_at: term.starts_at.into(),
             ends_at: term.ends_at.into(),
+            last_day: Some(ends_with(term.ends_at)),
         }),
         notice_deadline: standing.notice_deadline.map(Into::into),
+        cancel_by: standing.notice_deadline.filter(|_| can_be_cancelled).map(ends_with),
         ends_at: standing.ends_at.map(Into::into),
+        last_day: standing.ends_at.map(ends_with),
+        time_zone: Some(zone.name().to_owned()),
         closed_as_of: before.closed_as_of.or(standing.ends_at.filter(|_| standing.closed).map(Into::into)),
-        next_transition: next.map(|m| NextEvent { at: m.at.into(), event: m.event.as_str().to_owned() }),
+        next_transition: next.map(|m| NextEvent {
+            at: m.at.into(),
+            day: Some(LocalDay(day(m.at, zone))),
+            event: m.event.as_str().to_owned(),
+        }),
         keys,
         conditions: conditions(subscription, resolved, standing, done, before, now),
     }
@@ -112,7 +125,9 @@ fn conditions(
         }
         None => list.set(ConditionType::Issued, true, Reason::Issued, "every key that is due has been issued"),
     }
-    match &done.not_delivered {
+    // That there are keys is known from before: what keeps the next from being issued keeps it from being delivered.
+    let not_issued = done.not_issued.as_ref().filter(|_| done.keys.is_empty() && !before.keys.is_empty());
+    match done.not_delivered.as_ref().or(not_issued) {
         Some(fault) => list.set(ConditionType::Delivered, false, fault.reason, fault.to_string()),
         None if done.keys.is_empty() => {
             list.set(ConditionType::Delivered, false, Reason::NoKeys, "there is no key to deliver")
@@ -133,41 +148,31 @@ fn conditions(
 
 /// The state of the contract, in a word and in a sentence.
 fn words(contract: &Contract, standing: &Standing) -> (Reason, String) {
-    let at = |at: Option<Instant>| at.map(|at| Timestamp::from(at).to_string()).unwrap_or_default();
-    match standing.state {
-        State::Ordered => (Reason::Ordered, "waits for approval: set spec.order.approvedOn".to_owned()),
-        State::Pending => (Reason::Pending, format!("starts at {}", at(Some(contract.starts_at())))),
-        State::Active => match (standing.term, standing.ends_at) {
-            (_, Some(end)) => (Reason::Active, format!("ends by itself at {}", at(Some(end)))),
-            (Some(term), None) if standing.renews => (
-                Reason::Active,
-                format!(
-                    "term {} ends at {}; it is certain that term {} follows",
-                    term.number,
-                    at(Some(term.ends_at)),
-                    term.number + 1
-                ),
-            ),
-            (Some(term), None) => (
-                Reason::Active,
-                format!(
-                    "term {} ends at {}; it renews itself unless cancelled before {}",
-                    term.number,
-                    at(Some(term.ends_at)),
-                    at(standing.notice_deadline)
-                ),
-            ),
-            (None, None) => (Reason::Active, "perpetual".to_owned()),
-        },
-        State::Cancelled => (Reason::Cancelled, format!("runs until {}", at(standing.ends_at))),
-        State::Ended => (
-            Reason::Ended,
-            format!(
-                "ended at {}{}",
-                at(standing.ends_at),
-                if standing.closed { " for good" } else { "; to continue it, remove the cancellation" }
-            ),
-        ),
+    let zone = &contract.zone;
+    let runs = |end: Instant| format!("runs {} ({zone})", to(end, zone));
+    match (standing.state, standing.term, standing.ends_at) {
+        (State::Ordered, ..) => (Reason::Ordered, "waits for approval: set spec.order.approvedOn".to_owned()),
+        (State::Pending, ..) => {
+            (Reason::Pending, format!("the contract runs {} ({zone})", from(contract.starts_at(), zone)))
+        }
+        (State::Active, _, Some(end)) => (Reason::Active, format!("the contract {}, and ends by itself", runs(end))),
+        (State::Active, Some(term), None) => {
+            let then = match standing.notice_deadline.filter(|_| !standing.renews) {
+                Some(too_late) => format!("it renews itself unless cancelled by {}", last_day(too_late, zone)),
+                None => format!("it is certain that term {} follows", term.number + 1),
+            };
+            (Reason::Active, format!("term {} {}; {then}", term.number, runs(term.ends_at)))
+        }
+        (State::Active, None, None) => (Reason::Active, "perpetual".to_owned()),
+        (State::Cancelled, _, end) => {
+            let runs = end.map(runs).unwrap_or_default();
+            (Reason::Cancelled, format!("the contract is cancelled and {runs}"))
+        }
+        (State::Ended, _, end) => {
+            let ended = end.map(|end| ended(end, zone)).unwrap_or_default();
+            let then = if standing.closed { " for good" } else { "; to continue it, remove the cancellation" };
+            (Reason::Ended, format!("the contract {ended} ({zone}){then}"))
+        }
     }
 }
 
@@ -192,11 +197,12 @@ pub fn notes_of_keys(done: &Done, before: &SubscriptionStatus) -> Vec<Note> {
     let untold =
         done.keys.iter().filter(|claims| !told(claims) && newest.is_none_or(|newest| claims.issued_at() >= newest));
     let issued = untold.map(|claims| {
-        let from = Timestamp::from(claims.starts_at());
-        let until = claims.ends_at().map(|end| format!(" until {}", Timestamp::from(end))).unwrap_or_default();
+        let zone = claims.zone();
+        let to = claims.ends_at().map(|end| format!(" {}", to(end, &zone))).unwrap_or_default();
         let term = claims.subscription.as_ref().map_or(1, |s| s.term);
+        let from = from(claims.starts_at(), &zone);
         let text =
-            format!("issued key {} for term {term} of Plan {}, valid from {from}{until}", claims.jti, claims.plan);
+            format!("issued key {} for term {term} of Plan {}, valid {from}{to} ({zone})", claims.jti, claims.plan);
         Note::normal(Happening::KeyIssued, text)
     });
     let revoked = before.keys.iter().filter(|key| done.revoked.contains(&key.serial)).map(|key| {
@@ -232,7 +238,7 @@ pub fn notes_of_standing(before: &SubscriptionStatus, contract: &Contract, stand
 }
 
 /// Events of what is newly wrong in `after`.
-pub fn notes_of_faults(before: &SubscriptionStatus, after: &SubscriptionStatus) -> Vec<Note> {
+pub fn notes_of_faults(before: &SubscriptionStatus, after: &SubscriptionStatus, youth: &Youth) -> Vec<Note> {
     let mut notes: Vec<Note> = Vec::new();
     for (type_, bad) in [
         (ConditionType::Ready, false),
@@ -241,11 +247,10 @@ pub fn notes_of_faults(before: &SubscriptionStatus, after: &SubscriptionStatus) 
         (ConditionType::PartRefused, true),
     ] {
         let Some(now) = find(&after.conditions, type_) else { continue };
-        let was = find(&before.conditions, type_);
         let holds = is_true(&after.conditions, type_);
         let ordinary = ORDINARY.iter().any(|reason| reason.as_str() == now.reason);
         let told = notes.iter().any(|note| note.text == now.message);
-        if holds == bad && !ordinary && !told && was.map(|c| (&c.reason, c.status)) != Some((&now.reason, now.status)) {
+        if holds == bad && !ordinary && !told && youth.is_news(find(&before.conditions, type_), now) {
             notes.push(Note::warning(now.reason.clone(), now.message.clone()));
         }
     }

@@ -58,7 +58,14 @@ pub fn wanted(contract: &Contract, standing: &Standing, issuer: &str, now: Insta
             }
         }
     }
+    drop_last_notice(&mut keys, standing.ends_at);
     (keys, faults)
+}
+
+/// The last term of a contract that ends needs no notice.
+fn drop_last_notice(keys: &mut [Claims], ends_at: Option<Instant>) {
+    let Some(end) = ends_at.map(|end| end.timestamp()) else { return };
+    keys.iter_mut().filter(|key| key.exp == Some(end)).for_each(|key| key.notice_deadline = None);
 }
 
 /// Returns the changes of seats received by `now` that are refused.
@@ -97,10 +104,9 @@ pub fn keys_of_term(
     }
     let (number, starts_on, ends_on) = term_to_issue(contract, number, now)?;
     let (steps, refused) = seat_steps(contract, n, line, now);
-    let mut keys: Vec<Claims> = segments(contract, line, &steps, issuer, number, starts_on, ends_on)
-        .iter()
-        .map(|claims| stamp(claims, &[], |_| false, now))
-        .collect();
+    let mut keys = segments(contract, line, &steps, issuer, number, starts_on, ends_on);
+    drop_last_notice(&mut keys, contract.standing(None, now).ends_at);
+    let mut keys: Vec<Claims> = keys.iter().map(|claims| stamp(claims, &[], |_| false, now)).collect();
     if keys.is_empty() {
         let message = format!("term {number} is empty: its only day does not exist in time zone {}", contract.zone);
         return Err(Fault::new(Reason::TermEmpty, "term", message));
@@ -221,6 +227,14 @@ fn claims(
         nbf: contract.begin(from).timestamp(),
         exp: ends_on.map(|day| contract.begin(day).timestamp()),
         grace_until: ends_on.map(|day| contract.grace_ends_at(day, line.grace_days).timestamp()),
+        zone: Some(contract.zone.name().to_owned()),
+        notice_deadline: contract
+            .terms
+            .as_ref()
+            .zip(ends_on)
+            .and_then(|(terms, day)| contract.notice_deadline(terms, day))
+            .map(|at| at.timestamp())
+            .filter(|at| *at >= 0),
         grant: Some(grant_of(issuer, &contract.namespace, &contract.name, contract.starts_on, &line.plan)),
         plan: line.plan.clone(),
         lifetime: line.lifetime,
@@ -284,9 +298,11 @@ fn term_of(claims: &Claims) -> Option<u32> {
     claims.subscription.as_ref().map(|s| s.term)
 }
 
-/// What a key says, apart from its serial and its time of issue.
+/// What a key says, apart from its serial, its time of issue and what only shows its days to people: a key of an earlier
+/// version has no `zone`, and stays as it is.
 fn content(claims: &Claims) -> Claims {
-    Claims { jti: String::new(), iat: 0, other: Default::default(), ..claims.clone() }
+    let other = Default::default();
+    Claims { jti: String::new(), iat: 0, zone: None, notice_deadline: None, other, ..claims.clone() }
 }
 
 /// The contract (namespace, name, start) and the Plan that a key was issued under. This is not the key's grant: a grant

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::domain::text::{is_unseen, spelt_out};
 
 /// As `Claims` has them.
-pub(super) const CLAIMS: [&str; 20] = [
+pub(super) const CLAIMS: [&str; 22] = [
     "iss",
     "jti",
     "sub",
@@ -15,6 +15,8 @@ pub(super) const CLAIMS: [&str; 20] = [
     "nbf",
     "exp",
     "grace_until",
+    "zone",
+    "notice_deadline",
     "grant",
     "plan",
     "lifetime",

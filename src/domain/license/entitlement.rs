@@ -11,9 +11,13 @@ use super::pool::{PoolGrant, PoolModel};
 use super::refusal::Refusal;
 use super::trust::Trust;
 use crate::domain::Instant;
+use crate::domain::zone::Zone;
 
 /// A License that ends within this time, with no key to follow, is `ExpiringSoon` (I7: four weeks).
 pub const EXPIRING_SOON: Duration = Duration::weeks(4);
+/// At its notice deadline a contract mostly renews itself, and its next key comes: only after this time is it shown that no
+/// cancellation is in time any more.
+const KEY_MAY_COME: Duration = Duration::minutes(1);
 /// The most pools of a License: as many as its status shows. Each costs memory for every member of its Rosters.
 pub const MAX_POOLS_OF_LICENSE: usize = 1024;
 /// How many future instants are checked for the next change of what is granted.
@@ -112,6 +116,11 @@ pub struct Entitlement {
     pub valid_from: Option<Instant>,
     pub expires_at: Option<Instant>,
     pub grace_ends_at: Option<Instant>,
+    /// The zone of the key with which the licence ends.
+    pub zone: Zone,
+    /// The first instant at which it is too late to cancel the contract for `expires_at`. `None` if that is over, or the keys
+    /// do not say it.
+    pub notice_deadline: Option<Instant>,
     pub demo_seats: u32,
     pub on_demo: OnDemo,
     pub features: BTreeSet<String>,
@@ -225,6 +234,7 @@ pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
     let judged = CountingGrants::of(&grants);
     let key = judged.leading.map(|(_, key)| key);
     let state = judged.leading.map(|(grant, _)| &grant.state);
+    let ends_with = state.and_then(|s| s.ends_with);
     Entitlement {
         mode: judged.mode,
         in_grace: judged.in_grace(),
@@ -234,6 +244,8 @@ pub fn entitlement(keys: &[Presented], now: Instant) -> Entitlement {
         valid_from: key.map(Claims::starts_at),
         expires_at: state.and_then(|s| s.expires_at),
         grace_ends_at: state.and_then(|s| s.grace_ends_at),
+        zone: ends_with.or(key).map_or_else(Zone::utc, Claims::zone),
+        notice_deadline: ends_with.and_then(Claims::notice_deadline).filter(|at| now < *at),
         demo_seats: judged.demo_seats(),
         on_demo: key.map_or(OnDemo::Finish, |key| key.on_demo),
         features: judged.granting().flat_map(|key| key.features.iter().cloned()).collect(),
@@ -376,9 +388,11 @@ pub fn next_transition(keys: &[Presented], now: Instant) -> Option<Transition> {
 /// Returns when to look again: the next instant at which anything that is shown of these keys may change.
 pub fn next_wake(keys: &[Presented], now: Instant) -> Option<Instant> {
     let grants = judge_grants(keys, now);
-    let ends_at = CountingGrants::of(&grants).leading.and_then(|(grant, _)| grant.state.expires_at);
-    let soon = ends_at.map(|end| end - EXPIRING_SOON).filter(|at| *at > now);
-    turning_points(keys, now).into_iter().next().into_iter().chain(soon).min()
+    let ends_with = CountingGrants::of(&grants).leading.and_then(|(grant, _)| grant.state.ends_with);
+    let soon = ends_with.and_then(Claims::ends_at).map(|end| end - EXPIRING_SOON);
+    let too_late = ends_with.and_then(Claims::notice_deadline).map(|at| at + KEY_MAY_COME);
+    let shown = [soon, too_late].into_iter().flatten().filter(|at| *at > now);
+    turning_points(keys, now).into_iter().next().into_iter().chain(shown).min()
 }
 
 fn turning_points(keys: &[Presented], now: Instant) -> BTreeSet<Instant> {

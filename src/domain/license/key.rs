@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use super::token::{self, open, sign};
 use super::trust::Trust;
 use crate::domain::Instant;
+use crate::domain::zone::Zone;
 
 /// The longest text that is read as a key, in bytes.
 pub const MAX_KEY_BYTES: usize = 64 * 1024;
@@ -88,6 +89,13 @@ pub struct Claims {
     /// The first second after grace, calculated by the issuer in the contract's time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_until: Option<i64>,
+    /// The IANA name of the contract's time zone, in which people are shown the days of the key. It decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The first second at which it is too late to cancel the contract for the end of the key's term. It is shown, and decides
+    /// nothing. `None` if the contract does not renew itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice_deadline: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<String>,
     #[serde(default)]
@@ -140,6 +148,8 @@ impl Claims {
             nbf: _,
             exp,
             grace_until,
+            zone,
+            notice_deadline,
             grant,
             plan,
             lifetime,
@@ -155,7 +165,7 @@ impl Claims {
             other: _,
         } = self;
         (
-            (pools, features, demo_seats, on_demo, exp, grace_until, lifetime),
+            (pools, features, demo_seats, on_demo, exp, grace_until, lifetime, zone, notice_deadline),
             (iss, sub, aud, grant, plan, holder, purchased_on, support_until, cluster, subscription),
         )
     }
@@ -176,6 +186,16 @@ impl Claims {
     /// The end of grace, or the end of the key if it has no grace. `None` if it never ends.
     pub fn grace_ends_at(&self) -> Option<Instant> {
         self.ends_at().map(|end| self.grace_until.map_or(end, instant))
+    }
+
+    /// The first instant at which a cancellation is too late for the end of this key.
+    pub fn notice_deadline(&self) -> Option<Instant> {
+        self.notice_deadline.filter(|at| (0..=MAX_TIME).contains(at)).map(instant)
+    }
+
+    /// The zone in which the days of the key are shown: UTC if the key names none that this version knows.
+    pub fn zone(&self) -> Zone {
+        self.zone.as_deref().and_then(Zone::named).unwrap_or_else(Zone::utc)
     }
 
     pub fn in_force_at(&self, now: Instant) -> bool {
@@ -347,7 +367,8 @@ mod tests {
         let pool = json!({"name": "a", "model": "Fixed", "countBy": "User", "seats": 1, "loginMode": "Active",
             "overflowsTo": "b", "users": ["u"], "major": 1});
         let claims: Claims = serde_json::from_value(json!({
-            "iss": "v", "jti": "s", "sub": "A", "aud": "p", "iat": 1, "nbf": 1, "exp": 2, "grace_until": 3, "grant": "g",
+            "iss": "v", "jti": "s", "sub": "A", "aud": "p", "iat": 1, "nbf": 1, "exp": 2, "grace_until": 3,
+            "zone": "UTC", "notice_deadline": 1, "grant": "g",
             "plan": "p", "lifetime": "Term", "demo_seats": 1, "on_demo": "Finish", "features": ["f"], "pools": [pool],
             "holder": Holder { user: Some("u".into()), email: Some("e".into()) }, "purchased_on": "2026-01-01",
             "support_until": "2026-01-01", "cluster": "c",

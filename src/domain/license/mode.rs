@@ -39,6 +39,8 @@ pub struct GrantState<'k> {
     /// When the grant ends, including keys that continue it, or when it ended: it says until when the customer is
     /// licensed, not when one key ends. `None` if it never ends or has not begun.
     pub expires_at: Option<Instant>,
+    /// The key that ends then: the days of the grant are those of its zone. `None` as `expires_at` is.
+    pub ends_with: Option<&'k Claims>,
     /// When grace after that ends.
     pub grace_ends_at: Option<Instant>,
 }
@@ -61,11 +63,13 @@ fn rank(key: &Claims) -> impl Ord {
 pub fn grant_state<'k>(keys: &[&'k Claims], now: Instant) -> GrantState<'k> {
     let in_force = keys.iter().copied().filter(|key| key.in_force_at(now)).max_by_key(|key| rank(key));
     if let Some(key) = in_force {
-        let expires_at = covered_until(keys, key.ends_at());
+        let ends_with = covered_until(keys, key);
+        let expires_at = ends_with.and_then(Claims::ends_at);
         return GrantState {
             mode: Mode::Full,
             key: Some(key),
             expires_at,
+            ends_with,
             grace_ends_at: expires_at.and_then(|end| grace_after(keys, end)),
         };
     }
@@ -75,25 +79,30 @@ pub fn grant_state<'k>(keys: &[&'k Claims], now: Instant) -> GrantState<'k> {
         .filter(|key| key.ends_at().is_some_and(|end| end <= now))
         .max_by_key(|key| (key.exp, rank(key)));
     let Some(key) = ended_last else {
-        return GrantState { mode: Mode::Demo, key: None, expires_at: None, grace_ends_at: None };
+        return GrantState { mode: Mode::Demo, key: None, expires_at: None, ends_with: None, grace_ends_at: None };
     };
     let grace_ends_at = grace_after(keys, now);
     let mode = if grace_ends_at.is_some_and(|end| now < end) { Mode::Grace } else { Mode::Demo };
-    GrantState { mode, key: Some(key), expires_at: key.ends_at(), grace_ends_at }
+    GrantState { mode, key: Some(key), expires_at: key.ends_at(), ends_with: Some(key), grace_ends_at }
 }
 
-/// Extends `end` by every key that is in force at it, again and again. `None` if one of these keys never ends.
-fn covered_until(keys: &[&Claims], end: Option<Instant>) -> Option<Instant> {
-    let mut end = end?;
+/// The last of the keys that follow `key` without a gap, one after the other. `None` if one of them never ends. Of two that end
+/// together it is the one that counts.
+fn covered_until<'k>(keys: &[&'k Claims], key: &'k Claims) -> Option<&'k Claims> {
+    let mut last = key;
+    let mut end = key.ends_at()?;
     let mut by_start: Vec<&Claims> = keys.to_vec();
     by_start.sort_unstable_by_key(|key| key.nbf);
     for key in by_start {
         if key.starts_at() > end {
             break;
         }
-        end = key.ends_at()?.max(end);
+        let ends_at = key.ends_at()?;
+        if ends_at > end || (ends_at == end && rank(key) > rank(last)) {
+            (last, end) = (key, ends_at);
+        }
     }
-    Some(end)
+    Some(last)
 }
 
 /// The latest end of grace among the keys that have ended by `end`.

@@ -19,6 +19,7 @@
 //! | `moved_seats_test.rs` | seats of ServiceAccounts, and owners that die |
 //! | `outage_test.rs` | seats of ServiceAccounts, and an API server that goes away without the operator |
 //! | `own_certificate_test.rs` | replicas, and rights to a Secret and a ConfigMap |
+//! | `refused_writes_test.rs` | it has no policies and quotas, and no namespace that ends slowly |
 //! | `seats_test.rs` | ServiceAccount tokens and RBAC: `tests/seats` is the same on one machine |
 //! | `seats_tls_test.rs` | replicas that pass requests on, and ServiceAccount tokens |
 
@@ -43,6 +44,7 @@ mod metrics_test;
 mod moved_seats_test;
 mod outage_test;
 mod own_certificate_test;
+mod refused_writes_test;
 mod safety_test;
 mod seats_test;
 mod seats_tls_test;

@@ -256,7 +256,7 @@ async fn i11_an_order_waits_for_its_plan_and_its_signing_key_and_goes_on_when_th
     ] {
         case.kubectl.run(&["delete", "secret", "issuer"]).await;
         case.secret("issuer", type_, &[entries]).await;
-        // Secrets of this type are not watched, so something else has to change before the order is looked at again.
+        // Secrets of this type are not watched: a change of the order has it looked at again at once.
         let note = json!({"spec": {"order": {"reference": reason}}}).to_string();
         case.kubectl.expect(&["patch", "lsub/stadtwerke", "--type=merge", "-p", &note]).await;
         let said = subscription.is_not("Issued", reason).await;

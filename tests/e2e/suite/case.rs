@@ -187,6 +187,12 @@ where
         self.condition(type_, ConditionStatus::False, reason).await
     }
 
+    /// Waits until the object has been judged and has no condition of this type.
+    pub async fn lacks(&self, type_: &str) -> K {
+        let lacks = |seen: &K| !seen.conditions().is_empty() && find(seen.conditions(), type_).is_none();
+        self.shows(&format!("no condition {type_}"), lacks).await
+    }
+
     /// Waits for an Event with this reason on the object; returns the notes of all of them.
     pub async fn told(&self, reason: &str) -> String {
         let what = format!("an Event {reason} on {} {}", K::kind(&()), self.name);

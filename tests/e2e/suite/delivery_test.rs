@@ -35,7 +35,7 @@ async fn i4_another_namespace_is_served_only_once_its_license_names_the_contract
     customer.kubectl.expect(&["patch", "lic/innoacd", "--type=merge", "-p", &back]).await;
     subscription.is("Delivered", "Delivered").await;
     let seen = license.becomes(Mode::Full).await;
-    assert_eq!(seen.seats(), Some("agents 50"));
+    assert_eq!(seen.seats(), Some("agents 0/50"));
 }
 
 /// A Secret that already existed is not overwritten, even if it has the right type; once it is deleted, delivery goes
@@ -118,6 +118,7 @@ async fn k4_a_lost_signing_key_is_named_with_what_shows_that_there_was_one() {
     assert!(said.contains("spec.issuer: Secret ") && said.contains(&trust), "{said}");
     assert!(said.contains("restore the same signing-key.pem from a backup"), "{said}");
     subscription.told("SigningKeyLost").await;
+    assert_eq!(subscription.is_not("Delivered", "SigningKeyLost").await, said, "keys have been delivered");
     case.secret("issuer", ISSUER, &[("other", "hunter2")]).await;
     let said = subscription.is_not("Issued", "SigningKeyLost").await;
     assert!(said.contains("Keys were issued before"), "{said}");

@@ -53,9 +53,9 @@ impl Step {
     /// Waits until the step is done and shown, if nothing goes wrong.
     async fn has_its_effect(self, vendor: &Vendor) {
         let wanted = match self {
-            Step::Order => ("agents 50", 2, 0),
-            Step::MoreSeats => ("agents 60", 3, 1),
-            Step::LateCancellation => ("agents 60", 2, 2),
+            Step::Order => ("agents 0/50", 2, 0),
+            Step::MoreSeats => ("agents 0/60", 3, 1),
+            Step::LateCancellation => ("agents 0/60", 2, 2),
         };
         eventually(SOON, &format!("{self:?} has its effect"), async || {
             let (keys, revoked) = (vendor.keys("innoacd-license").await, vendor.revocations().await.serials);
@@ -278,7 +278,7 @@ async fn an_object_whose_status_is_always_refused_stops_no_other_and_is_tried_le
     let starts_on = machine_time().date_naive().to_string();
     let asked = monotonic();
     vendor.order(Order { name: "stadtwerke", starts_on: &starts_on, seats: 50, secret: "innoacd-license" }).await;
-    let full = |l: &seatkeeper::api::License| l.status.as_ref().and_then(|s| s.seats.as_deref()) == Some("agents 50");
+    let full = |l: &seatkeeper::api::License| l.status.as_ref().and_then(|s| s.seats.as_deref()) == Some("agents 0/50");
     vendor.license_comes("another order is served", full).await;
     assert!(monotonic() - asked < Duration::from_secs(5));
     // The pause starts at 50 ms and doubles each time, shortened by up to a half: at most 9 tries in five seconds.

@@ -136,7 +136,7 @@ async fn k3_after_an_outage_of_the_api_server_the_operator_goes_on_by_itself() {
     let starts_on = this_year();
     let order = Order { name: "stadtwerke", starts_on: &starts_on, seats: 50, secret: "innoacd-license" };
     vendor.order(order).await;
-    vendor.license_comes("50 agents", |license| seats(license) == "agents 50").await;
+    vendor.license_comes("50 agents", |license| seats(license) == "agents 0/50").await;
 
     proxy.go_away();
     let patch = r#"{"spec":{"plans":[{"name":"innoacd","pools":[{"name":"agents","seats":50,"changes":[{"on":"TODAY","seats":60}]}]}]}}"#;
@@ -146,7 +146,7 @@ async fn k3_after_an_outage_of_the_api_server_the_operator_goes_on_by_itself() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     proxy.come_back();
     let back = monotonic();
-    vendor.license_comes("60 agents", |license| seats(license) == "agents 60").await;
+    vendor.license_comes("60 agents", |license| seats(license) == "agents 0/60").await;
     println!("went on {:?} after the outage", monotonic() - back);
     replica.says(SOON, LEADS).await;
 

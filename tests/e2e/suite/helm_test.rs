@@ -52,7 +52,7 @@ async fn k1_helm_upgrades_succeed_in_demo_and_bring_the_new_key() {
     license.becomes(Mode::Demo).await;
 
     helm.upgrade("acd", &chart, &["--rollback-on-failure", "--set", &key(365), "--set", "version=3"]).await;
-    assert_eq!(license.becomes(Mode::Full).await.seats(), Some("agents 50"));
+    assert_eq!(license.becomes(Mode::Full).await.seats(), Some("agents 0/50"));
     assert_eq!(case.kubectl.expect(&["get", "configmap", "app", "-o", "jsonpath={.data.version}"]).await, "3");
     let history = helm.run(&["history", "acd", "-o", "json"]).await;
     assert!(!history.stdout.to_lowercase().contains("rollback"), "{history:?}");

@@ -51,7 +51,7 @@ async fn k4_a_key_that_does_not_mean_what_it_says_is_refused_and_says_why() {
         entries.iter().map(|(entry, text, _)| (*entry, text.as_str())).chain([("good", sound.as_str())]).collect();
     case.secret("keys", KEYS, &texts).await;
     let seen = case.apply_license("acd", "innoacd", &["keys"]).await.becomes(Mode::Full).await;
-    assert_eq!(seen.seats(), Some("agents 50"));
+    assert_eq!(seen.seats(), Some("agents 0/50"));
     let status = seen.status.expect("it has a mode");
     for (entry, _, says) in entries {
         let key = status.keys.iter().find(|key| key.key == entry).expect("every key is shown");

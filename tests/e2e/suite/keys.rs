@@ -95,6 +95,8 @@ pub fn claims(product: &str, customer: &str, days: i64) -> Claims {
         nbf: day(-1).min(day(days) - 86_400),
         exp: Some(day(days)),
         grace_until: Some(day(days + 7)),
+        zone: None,
+        notice_deadline: None,
         grant: Some(customer.into()),
         plan: "standard".into(),
         lifetime: Lifetime::Term,

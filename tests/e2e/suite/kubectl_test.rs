@@ -97,30 +97,41 @@ async fn k1_kubectl_get_answers_the_first_question() {
     case.kubectl.apply(&order("stadtwerke", "")).await;
     let license = case.license("innoacd").becomes(Mode::Full).await;
     let status = license.status.expect("it has a mode");
-    let expires = status.expires_at.expect("it ends").to_string();
+    let last_day = status.last_day.expect("it ends").0.to_string();
+    assert_eq!(status.time_zone.as_deref(), Some("Europe/Berlin"));
     let subscription = case.subscription("stadtwerke");
     subscription.is("Ready", "Active").await;
     let contract = subscription.get().await.status.expect("it is ready");
-    let ends = contract.term.expect("it has a term").ends_at.to_string();
-    let cancel_before = contract.notice_deadline.expect("it can be cancelled").to_string();
+    let term = contract.term.expect("it has a term").last_day.expect("it has a last day").0.to_string();
+    // The notice deadline of this term is over.
+    assert_eq!(contract.cancel_by, None);
 
     for name in ["licenses.seatkeeper.dev", "license", "lic"] {
         let printed = case.kubectl.expect(&["get", name]).await;
         let [header, row] = &table(&printed)[..] else { panic!("{printed}") };
-        assert_eq!(header[..], ["NAME", "PRODUCT", "LICENSED", "MODE", "SEATS", "EXPIRES", "AGE"], "{printed}");
-        assert_eq!(row[..6], ["innoacd", "innoacd", "True", "Full", "agents 50", &expires], "{printed}");
+        assert_eq!(header[..], ["NAME", "PRODUCT", "LICENSED", "MODE", "SEATS", "LAST DAY", "AGE"], "{printed}");
+        assert_eq!(row[..6], ["innoacd", "innoacd", "True", "Full", "agents 0/50", &last_day], "{printed}");
     }
     let printed = case.kubectl.expect(&["get", "lic", "-o", "wide"]).await;
-    for word in ["GRACE ENDS", "ORGANISATION", "PLAN", "STATUS", "Stadtwerke Musterstadt", "agents 50 for "] {
+    for word in [
+        "CANCEL BY",
+        "GRACE TO",
+        "EXPIRES",
+        "ORGANISATION",
+        "PLAN",
+        "STATUS",
+        "Stadtwerke Musterstadt",
+        "agents 50 for ",
+    ] {
         assert!(printed.contains(word), "{word}: {printed}");
     }
     for name in ["subscriptions.seatkeeper.dev", "lsub"] {
         let printed = case.kubectl.expect(&["get", name]).await;
         let [header, row] = &table(&printed)[..] else { panic!("{printed}") };
-        let columns = ["NAME", "ORGANISATION", "STATE", "TERM", "TERM ENDS", "CANCEL BEFORE", "READY", "AGE"];
+        let columns = ["NAME", "ORGANISATION", "STATE", "TERM", "LAST DAY", "CANCEL BY", "READY", "AGE"];
         assert_eq!(header[..], columns, "{printed}");
-        let expected = ["stadtwerke", "Stadtwerke Musterstadt", "Active", "1", &ends, &cancel_before, "True"];
-        assert_eq!(row[..7], expected, "{printed}");
+        let expected = ["stadtwerke", "Stadtwerke Musterstadt", "Active", "1", &term, "True"];
+        assert_eq!(row[..6], expected, "{printed}");
     }
     for name in ["plans.seatkeeper.dev", "lplan"] {
         let printed = case.kubectl.expect(&["get", name]).await;

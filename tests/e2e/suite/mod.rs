@@ -32,6 +32,7 @@ pub mod keys;
 mod kubectl_test;
 mod order_test;
 mod privacy_test;
+mod refused_writes_test;
 mod roster_test;
 mod seat_ledger_test;
 mod years_test;

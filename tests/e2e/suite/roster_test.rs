@@ -80,8 +80,10 @@ async fn t1_t3_kubectl_shows_who_is_a_member_and_explains_every_field() {
     members.push(json!({"user": "b.meier", "loginMode": "Passive", "entryDate": "2021-01-01", "exitDate": day(-3), "team": "south"}));
     case.kubectl.apply(&roster("staff", json!({"name": "teamplaner"}), json!(members))).await;
     let said = case.roster("staff").is("Ready", "Counted").await;
-    let next = format!("{}T00:00:00Z", day(3));
-    assert_eq!(said, format!("1 active and 1 passive members, and 1 who need no licence; changes next at {next}"));
+    assert_eq!(
+        said,
+        format!("1 active and 1 passive members, and 1 who need no licence; changes next on {} (UTC)", day(3))
+    );
     let seen = case.roster("staff").get().await;
     assert_eq!(counts(&seen), Some(MemberCounts { current: 3, active: 1, passive: 1, none: 1 }));
     assert!(!is_true(&seen.status.expect("it has one").conditions, "DuplicateMember"), "coming back is not an overlap");
@@ -91,7 +93,7 @@ async fn t1_t3_kubectl_shows_who_is_a_member_and_explains_every_field() {
         let mut lines = printed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let columns = ["NAME", "LICENSE", "ACTIVE", "PASSIVE", "NONE", "NEXT", "CHANGE", "READY", "AGE"];
         assert_eq!(lines.next().expect("a header")[..], columns, "{printed}");
-        assert_eq!(lines.next().expect("a row")[..7], ["staff", "teamplaner", "1", "1", "1", &next, "True"]);
+        assert_eq!(lines.next().expect("a row")[..7], ["staff", "teamplaner", "1", "1", "1", &day(3), "True"]);
     }
     assert!(case.kubectl.expect(&["get", "licensing"]).await.contains("roster.seatkeeper.dev/staff"));
     let field = ["get", "lroster", "--field-selector", "spec.licenseRef.name=teamplaner", "-o", "name"];
@@ -209,7 +211,7 @@ async fn t1_a_user_on_two_rosters_is_named_on_both_and_counts_once() {
     let case = licensed("twice", per_employee(1)).await;
     let name = || json!({"name": "teamplaner"});
     case.kubectl.apply(&roster("north", name(), json!([member("a.schmidt", "Passive", "2019-04-01")]))).await;
-    case.roster("north").is_not("DuplicateMember", "NobodyTwice").await;
+    case.roster("north").lacks("DuplicateMember").await;
     case.kubectl.apply(&roster("south", name(), json!([member("a.schmidt", "Active", "2024-04-01")]))).await;
     for roster in ["north", "south"] {
         let said = case.roster(roster).is("DuplicateMember", "EntriesOverlap").await;
@@ -220,7 +222,7 @@ async fn t1_a_user_on_two_rosters_is_named_on_both_and_counts_once() {
     }
     case.license("teamplaner").is_not("RosterExceedsSeats", "Fits").await;
     case.kubectl.expect(&["delete", "lroster/south"]).await;
-    case.roster("north").is_not("DuplicateMember", "NobodyTwice").await;
+    case.roster("north").lacks("DuplicateMember").await;
     // A user who is twice on one Roster is named too; a Roster of another License does not count.
     let twice = json!([member("b.meier", "Active", "2019-04-01"), member("b.meier", "None", "2020-04-01")]);
     case.kubectl.apply(&roster("south", json!({"name": "another"}), twice)).await;
@@ -228,7 +230,7 @@ async fn t1_a_user_on_two_rosters_is_named_on_both_and_counts_once() {
     assert!(said.ends_with(&format!("b.meier in {}/south", case.namespace)), "{said}");
     let south = case.roster("south").get().await;
     assert_eq!(counts(&south), Some(MemberCounts { current: 1, active: 1, passive: 0, none: 0 }));
-    case.roster("north").is_not("DuplicateMember", "NobodyTwice").await;
+    case.roster("north").lacks("DuplicateMember").await;
 }
 
 /// Members of a Roster in another namespace count only if the License allows it, and as soon as it does.
@@ -276,7 +278,7 @@ async fn t1_a_roster_in_another_namespace_counts_only_where_the_license_admits_i
     home.kubectl.expect(&["delete", "lic/teamplaner"]).await;
     let said = staff.is("Reconciling", "LicenseMissing").await;
     let waits = format!("spec.licenseRef: License {}/teamplaner does not exist; this waits for it", home.namespace);
-    assert_eq!(said, waits);
+    assert!(said.starts_with(&waits), "{said}");
     assert_eq!(staff.told("LicenseMissing").await, waits);
 }
 

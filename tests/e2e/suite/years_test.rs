@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::hands::{Hands, clock_with_hands};
 use chrono::Duration;
+use seatkeeper::api::common::LocalDay;
 use seatkeeper::api::contract::resolve;
 use seatkeeper::api::{License, Subscription};
 use seatkeeper::domain::Instant;
@@ -32,6 +33,22 @@ struct View {
     in_grace: (String, Option<Instant>),
     in_demo: (String, Option<Instant>),
     expiring_soon: (String, Option<Instant>),
+    /// The last day, and the last day on which one can cancel, of the License.
+    license_days: (Option<String>, Option<String>),
+    /// The same of the contract: of its term, and of itself.
+    contract_days: (Option<String>, Option<String>, Option<String>),
+}
+
+fn days(last: &str, cancel_by: Option<&str>) -> (Option<String>, Option<String>) {
+    (Some(last.to_owned()), cancel_by.map(str::to_owned))
+}
+
+fn contract_days(
+    term: &str,
+    cancel_by: Option<&str>,
+    last: Option<&str>,
+) -> (Option<String>, Option<String>, Option<String>) {
+    (Some(term.to_owned()), cancel_by.map(str::to_owned), last.map(str::to_owned))
 }
 
 async fn view(vendor: &Vendor, subscription: &str, secret: &str) -> View {
@@ -43,7 +60,11 @@ async fn view(vendor: &Vendor, subscription: &str, secret: &str) -> View {
     };
     let l = license.as_ref().and_then(|license| license.status.clone()).unwrap_or_default();
     let keys = vendor.keys(secret).await;
+    let day = |day: Option<LocalDay>| day.map(|day| day.0.to_string());
+    let term_ends = s.term.as_ref().and_then(|term| term.last_day);
     View {
+        license_days: (day(l.last_day), day(l.cancel_by)),
+        contract_days: (day(term_ends), day(s.cancel_by), day(s.last_day)),
         state: s.state.map(|state| format!("{state:?}")).unwrap_or_default(),
         term: s.term.map_or(0, |term| term.number),
         keys: keys.iter().map(|key| (term_of(key), key.issued_at())).collect(),
@@ -154,6 +175,11 @@ impl Story {
     }
 }
 
+/// A condition that is not set.
+fn none() -> (String, Option<Instant>) {
+    ("absent".to_owned(), None)
+}
+
 fn since(status: &str, at: Instant) -> (String, Option<Instant>) {
     (status.to_owned(), Some(at))
 }
@@ -172,13 +198,15 @@ async fn k3_i5_i6_i8_to_i10_three_years_pass_and_everything_happens_at_its_insta
         term: 1,
         keys: Vec::new(),
         mode: "Demo".into(),
-        seats: "demo 0".into(),
+        seats: "demo 0/0".into(),
         until: None,
         keys_read: 0,
         licensed: since("False", first),
-        in_grace: since("False", first),
+        in_grace: none(),
         in_demo: since("True", first),
-        expiring_soon: since("False", first),
+        expiring_soon: none(),
+        license_days: (None, None),
+        contract_days: contract_days("2031-12-31", Some("2031-09-30"), None),
     };
     vendor.order(innoacd("2031-01-01")).await;
     let mut story = Story { vendor, time, expected, instants: BTreeSet::new() };
@@ -186,9 +214,10 @@ async fn k3_i5_i6_i8_to_i10_three_years_pass_and_everything_happens_at_its_insta
 
     story
         .at(START, "the first term (I5)", |v, now| {
-            (v.state, v.mode, v.seats) = ("Active".into(), "Full".into(), "agents 50".into());
+            (v.state, v.mode, v.seats) = ("Active".into(), "Full".into(), "agents 0/50".into());
             (v.keys, v.keys_read, v.until) = (vec![(1, now)], 1, Some(at(END_1)));
-            (v.licensed, v.in_demo) = (since("True", now), since("False", now));
+            v.license_days = days("2031-12-31", Some("2031-09-30"));
+            (v.licensed, v.in_demo) = (since("True", now), none());
         })
         .await;
     let writes_at_first = proxy.writes_in(&story.vendor.namespace).len();
@@ -196,16 +225,31 @@ async fn k3_i5_i6_i8_to_i10_three_years_pass_and_everything_happens_at_its_insta
         .at("2031-09-30T22:00:00Z", "the key of term 2 (I6)", |v, now| {
             v.keys.push((2, now));
             (v.keys_read, v.until) = (2, Some(at(END_2)));
+            // For the end of term 1 it is too late now.
+            v.license_days = days("2032-12-31", Some("2032-09-30"));
+            v.contract_days = contract_days("2031-12-31", None, None);
         })
         .await;
-    story.at(END_1, "term 2", |v, _| v.term = 2).await;
+    story
+        .at(END_1, "term 2", |v, _| {
+            v.term = 2;
+            v.contract_days = contract_days("2032-12-31", Some("2032-09-30"), None);
+        })
+        .await;
     story
         .at("2032-09-30T22:00:00Z", "the key of term 3", |v, now| {
             v.keys.push((3, now));
             (v.keys_read, v.until) = (3, Some(at(END_3)));
+            v.license_days = days("2033-12-31", Some("2033-09-30"));
+            v.contract_days = contract_days("2032-12-31", None, None);
         })
         .await;
-    story.at(END_2, "term 3", |v, _| v.term = 3).await;
+    story
+        .at(END_2, "term 3", |v, _| {
+            v.term = 3;
+            v.contract_days = contract_days("2033-12-31", Some("2033-09-30"), None);
+        })
+        .await;
     let writes = proxy.writes_in(&story.vendor.namespace).split_off(writes_at_first);
     // Each of the two years brings a key and a new term; each of these is one status of each object and at most one
     // Event.
@@ -217,20 +261,32 @@ async fn k3_i5_i6_i8_to_i10_three_years_pass_and_everything_happens_at_its_insta
     story.at("2033-09-30T09:00:00Z", "anybody does anything", |_, _| {}).await;
     story.instants.remove(&at("2033-09-30T09:00:00Z"));
     story.vendor.cancel("stadtwerke", "2033-09-30").await;
-    story.follows(|v| v.state = "Cancelled".into()).await;
+    story
+        .follows(|v| {
+            v.state = "Cancelled".into();
+            v.contract_days = contract_days("2033-12-31", None, Some("2033-12-31"));
+        })
+        .await;
     story.at("2033-09-30T22:00:00Z", "the notice deadline, with no key to follow", |_, _| {}).await;
+    // The customer's key does not say that the contract was cancelled, only until when that was possible.
+    story
+        .at("2033-09-30T22:01:00Z", "a minute later, in which a key might have come", |v, _| {
+            v.license_days = days("2033-12-31", None);
+        })
+        .await;
+    story.instants.remove(&at("2033-09-30T22:01:00Z"));
     story.at("2033-12-03T23:00:00Z", "the last four weeks", |v, now| v.expiring_soon = since("True", now)).await;
     story.instants.remove(&at("2033-12-03T23:00:00Z"));
     story
         .at(END_3, "the end, and grace (I8)", |v, now| {
             (v.state, v.mode) = ("Ended".into(), "Grace".into());
-            (v.in_grace, v.expiring_soon) = (since("True", now), since("False", now));
+            (v.in_grace, v.expiring_soon) = (since("True", now), none());
         })
         .await;
     story
         .at(GRACE_ENDS, "the end of grace: demo (I9)", |v, now| {
-            (v.mode, v.seats) = ("Demo".into(), "demo 2".into());
-            (v.licensed, v.in_grace, v.in_demo) = (since("False", now), since("False", now), since("True", now));
+            (v.mode, v.seats) = ("Demo".into(), "demo 0/2".into());
+            (v.licensed, v.in_grace, v.in_demo) = (since("False", now), none(), since("True", now));
         })
         .await;
     assert_eq!(story.instants, instants_of(&story.vendor).await, "`seatkeeper timeline` tells the same instants");
@@ -244,9 +300,10 @@ async fn k3_i5_i6_i8_to_i10_three_years_pass_and_everything_happens_at_its_insta
     story.vendor.edit("licenses", "innoacd", both).await;
     story
         .at("2034-02-28T23:00:00Z", "the second contract starts", |v, now| {
-            (v.mode, v.seats) = ("Full".into(), "agents 40".into());
+            (v.mode, v.seats) = ("Full".into(), "agents 0/40".into());
             (v.keys_read, v.until) = (4, Some(at("2035-02-28T23:00:00Z")));
-            (v.licensed, v.in_demo) = (since("True", now), since("False", now));
+            v.license_days = days("2035-02-28", Some("2034-11-30"));
+            (v.licensed, v.in_demo) = (since("True", now), none());
         })
         .await;
     assert_eq!(story.vendor.keys("innoacd-again").await.iter().map(term_of).collect::<Vec<_>>(), [1]);
@@ -268,14 +325,14 @@ async fn k3_after_fourteen_months_without_an_operator_everything_is_caught_up_an
     let (clock, _hands) = clock_with_hands(at("2031-06-01T00:00:00Z"));
     let operator = InProcess::start(&ground.operator, clock).await;
     vendor.order(innoacd("2031-01-01")).await;
-    vendor.license_comes("50 agents", |license| seats(license) == "agents 50").await;
+    vendor.license_comes("50 agents", |license| seats(license) == "agents 0/50").await;
     operator.stop().await;
 
     let back = at("2032-08-01T00:00:00Z");
     let (clock, _hands) = clock_with_hands(back);
     let operator = InProcess::start(&ground.operator, clock).await;
     let license = vendor.license_comes("the key of term 2", |license| until(license) == Some(at(END_2))).await;
-    assert_eq!(seats(&license), "agents 50");
+    assert_eq!(seats(&license), "agents 0/50");
     let keys = vendor.keys("innoacd-license").await;
     let issued: Vec<_> = keys.iter().map(|key| (term_of(key), key.issued_at())).collect();
     assert_eq!(issued, [(1, at("2031-06-01T00:00:00Z")), (2, back)]);
@@ -285,7 +342,7 @@ async fn k3_after_fourteen_months_without_an_operator_everything_is_caught_up_an
     vendor.cancel("stadtwerke", "2032-09-01").await;
     let (clock, _hands) = clock_with_hands(at("2033-05-01T00:00:00Z"));
     let operator = InProcess::start(&ground.operator, clock).await;
-    vendor.license_comes("demo", |license| seats(license) == "demo 2").await;
+    vendor.license_comes("demo", |license| seats(license) == "demo 0/2").await;
     assert_eq!(vendor.keys("innoacd-license").await, keys);
     operator.stop().await;
 }
@@ -312,10 +369,10 @@ async fn two_orders_side_by_side_add_up_and_end_at_their_own_instants() {
     let start = at("2026-05-31T21:59:59Z");
     let (end, grace_ends) = (at("2026-12-31T23:00:00Z"), at("2027-01-14T23:00:00Z"));
     let steps = [
-        (start, "agents 50", "Full", "False", start),
-        (at("2026-05-31T22:00:00Z"), "agents 60", "Full", "False", start),
-        (end, "agents 60", "Full", "True", end),
-        (grace_ends, "agents 10", "Full", "False", grace_ends),
+        (start, "agents 0/50", "Full", "absent", None),
+        (at("2026-05-31T22:00:00Z"), "agents 0/60", "Full", "absent", None),
+        (end, "agents 0/60", "Full", "True", Some(end)),
+        (grace_ends, "agents 0/10", "Full", "absent", None),
     ];
     let mut before = None;
     for (now, seats, mode, in_grace, since) in steps {
@@ -324,7 +381,7 @@ async fn two_orders_side_by_side_add_up_and_end_at_their_own_instants() {
             assert_eq!(vendor.license().await.as_ref().map(shows), Some(before), "one second before {now}");
             time.becomes(now).await;
         }
-        let expected = (seats.to_owned(), mode.to_owned(), in_grace.to_owned(), Some(since));
+        let expected = (seats.to_owned(), mode.to_owned(), in_grace.to_owned(), since);
         vendor.license_comes(&format!("{expected:?} at {now}"), |license| shows(license) == expected).await;
         before = Some(expected);
     }
