@@ -40,6 +40,10 @@ impl File {
             if let Some((line, what)) = odd_indentation(&text).find(|(at, _)| near(at)) {
                 return Failure::new(format!("{}:{line}: {what}", path.display()));
             }
+            if let Some(second) = second_json_object(&text) {
+                let message = "a second JSON object begins here: put a line with --- between them";
+                return Failure::new(format!("{}:{second}: {message}", path.display()));
+            }
             let why = said_of(&e.to_string());
             let what = what_it_is(&text).filter(|_| !text.trim_start().starts_with('{'));
             let what = what.map_or(String::new(), |what| format!("; it {what}"));
@@ -63,6 +67,16 @@ impl File {
         let field = if field.is_empty() { String::new() } else { format!(", {field}") };
         printable(&format!("{file}:{line}: document {} ({}){field}: {message}", document.number, document.title()))
     }
+}
+
+/// The line on which a second JSON object begins, if a text is several of them, one after the other.
+fn second_json_object(text: &str) -> Option<usize> {
+    let mut objects = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Map<String, Value>>();
+    objects.next()?.ok()?;
+    let end = objects.byte_offset();
+    objects.next()?.ok()?;
+    let begins = end + text[end..].find('{')?;
+    Some(text[..begins].matches('\n').count() + 1)
 }
 
 /// What the library says, without its advice to those who program with it.

@@ -2,6 +2,7 @@
 
 mod api_test;
 mod bad_input_test;
+mod folder_test;
 mod life_test;
 mod operator_test;
 mod private_test;

@@ -1,11 +1,12 @@
 //! The folder whose YAML is applied: every new or changed file, again and again.
 
-use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::{Api, Client, ResourceExt, core::Status};
+use kube::Client;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::apply::{Applied, IsDryRun, apply};
+use super::drift::{Drift, Stand, drifts};
 use super::issuers;
 use super::screen::Screen;
 use super::twice::{First, Place};
@@ -14,15 +15,14 @@ use crate::cli::failure::Failure;
 use crate::cli::files::{MAX_FILE_BYTES, read_start};
 use crate::cli::private;
 use crate::cli::yaml::{DEFAULT_NAMESPACE, Document, File};
-use crate::cluster::client::CallError;
 use seatkeeper_embedded::Embedded;
 
-/// The field manager of what is applied.
-pub const FIELD_MANAGER: &str = "seatkeeper-up";
 /// The most files that are looked at.
 const MAX_FILES: usize = 1_000;
 /// How deep folders may be nested.
 const DEEPEST: usize = 8;
+/// After how many looks it is found out what others did to the objects.
+const LOOKS: u32 = 3;
 
 /// A folder, and what of it has been applied so far.
 pub struct Folder {
@@ -34,6 +34,8 @@ pub struct Folder {
     new_keys: BTreeSet<String>,
     /// The trouble reported last; it is not reported again until it changes.
     trouble: Option<String>,
+    /// How often the folder was looked at.
+    looks: u32,
 }
 
 /// A file as it was last read.
@@ -46,6 +48,8 @@ struct Known {
     /// Objects that could not be applied, by the number of their document, and what was reported of each. They are
     /// tried again: what they lack may come by another way.
     refused: BTreeMap<usize, Vec<String>>,
+    /// The objects that were applied, by the number of their document.
+    stands: BTreeMap<usize, Stand>,
     /// Where its objects are.
     places: Vec<Place>,
     /// Objects that do not count, because they stand elsewhere too, and what was reported of each.
@@ -65,6 +69,7 @@ impl Folder {
                     read: BTreeMap::new(),
                     new_keys: BTreeSet::new(),
                     trouble: None,
+                    looks: 0,
                 });
             }
             Ok(_) => "is not a folder; name the one that the file is in".to_owned(),
@@ -156,9 +161,10 @@ impl Folder {
             }
             there
         });
+        let drifted = self.drifted(api, client).await;
         let (mut files, mut first) = (Vec::new(), First::default());
         for path in found {
-            files.extend(self.read_changed(path, &mut first, screen, &mut left));
+            files.extend(self.read_changed(path, &drifted, &mut first, screen, &mut left));
         }
         // Objects that others need come first, whichever file they are in.
         let all = files.iter().flat_map(|(file, wanted)| {
@@ -170,7 +176,10 @@ impl Folder {
         let (mut unchanged, mut issuers) = (0, BTreeSet::new());
         for (file, document) in ordered {
             // A contract that is refused needs no signing key. Of several with one issuer, the first sees to it.
+            // One that is only put back may have lost its key with it: another one is made on an explicit word alone.
+            let is_put_back = drifted.contains_key(&(file.path.clone(), document.number));
             if let Some(issuer) = issuers::named_by(document)
+                && !is_put_back
                 && !issuers.contains(&issuer)
                 && apply(api, client, file, document, IsDryRun::Yes).await.is_ok()
             {
@@ -180,11 +189,15 @@ impl Folder {
             let applied = apply(api, client, file, document, IsDryRun::No).await;
             let Some(known) = self.read.get_mut(&file.path) else { continue };
             match applied {
-                Ok(changed) => {
+                Ok(Applied { is_new, stand }) => {
                     known.refused.remove(&document.number);
-                    match changed {
-                        true => screen.applied(&full_title(document)),
-                        false => unchanged += 1,
+                    known.stands.extend(stand.map(|stand| (document.number, stand)));
+                    match (drifted.get(&(file.path.clone(), document.number)), is_new) {
+                        (Some(drift), true) => screen.warn(&drift.told(&full_title(document), &file.path)),
+                        (None, true) => screen.applied(&full_title(document)),
+                        (None, false) => unchanged += 1,
+                        // What others added stands beside what the file says.
+                        (Some(_), false) => {}
                     }
                 }
                 Err(lines) if known.refused.get(&document.number) == Some(&lines) => {}
@@ -199,9 +212,27 @@ impl Folder {
             1 => screen.tell("one object matches its file already"),
             _ => screen.tell(&format!("{unchanged} objects match their files already")),
         }
+        self.tell_of_left(left, screen);
+    }
+
+    /// Says which objects are in no file any more.
+    fn tell_of_left(&self, left: BTreeSet<String>, screen: &Screen) {
         for title in left.into_iter().filter(|title| !self.read.values().any(|known| known.titles.contains(title))) {
             screen.warn(&format!("{title} is no longer in any file; it stays until it is deleted with kubectl"));
         }
+    }
+
+    /// The objects that others have deleted or changed since they were applied, by file and number.
+    async fn drifted(&mut self, api: &Embedded, client: &Client) -> BTreeMap<(PathBuf, usize), Drift> {
+        self.looks += 1;
+        if !self.looks.is_multiple_of(LOOKS) {
+            return BTreeMap::new();
+        }
+        let of_file = |(path, known): (&PathBuf, &'_ Known)| {
+            known.stands.iter().map(|(number, stand)| ((path.clone(), *number), stand.clone())).collect::<Vec<_>>()
+        };
+        let stands = self.read.iter().flat_map(of_file);
+        drifts(api, client, stands.collect()).await
     }
 
     /// Reads a file if it has changed, or if some of its documents are to be tried again. Returns the numbers of the
@@ -209,6 +240,7 @@ impl Folder {
     fn read_changed(
         &mut self,
         path: PathBuf,
+        drifted: &BTreeMap<(PathBuf, usize), Drift>,
         first: &mut First,
         screen: &Screen,
         left: &mut BTreeSet<String>,
@@ -218,7 +250,8 @@ impl Folder {
         let hash: [u8; 32] = Sha256::digest(content).into();
         let known = self.read.entry(path.clone()).or_default();
         if known.hash == hash {
-            let again = known.again(first.note(&path, &known.places), screen);
+            let mut again = known.again(first.note(&path, &known.places), screen);
+            again.extend(known.stands.keys().filter(|number| drifted.contains_key(&(path.clone(), **number))));
             return if again.is_empty() { None } else { File::read(&path).ok().map(|file| (file, again)) };
         }
         known.hash = hash;
@@ -257,6 +290,7 @@ impl Known {
         let untold = twice.iter().filter(|(number, line)| self.twice.get(number) != Some(line));
         untold.filter_map(|(_, line)| line.as_ref()).for_each(|line| screen.warn(line));
         self.refused.retain(|number, _| !twice.contains_key(number));
+        self.stands.retain(|number, _| !twice.contains_key(number));
         let before = std::mem::replace(&mut self.twice, twice);
         let counts_now = before.into_keys().filter(|number| !self.twice.contains_key(number));
         self.refused.keys().copied().chain(counts_now).collect()
@@ -268,7 +302,9 @@ fn rank(document: &Document) -> u8 {
         "Namespace" => 0,
         "Secret" | "ConfigMap" => 1,
         "Plan" => 2,
-        _ => 3,
+        "Subscription" => 3,
+        // What waits for the keys of contracts comes last.
+        _ => 4,
     }
 }
 
@@ -332,68 +368,4 @@ impl Found<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether nothing is stored, and only what is wrong is found out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum IsDryRun {
-    Yes,
-    No,
-}
-
-/// Applies one object, and returns whether that changed anything. What is wrong with it is returned as lines with file,
-/// line and field.
-async fn apply(
-    api: &Embedded,
-    client: &Client,
-    file: &File,
-    document: &Document,
-    is_dry_run: IsDryRun,
-) -> Result<bool, Vec<String>> {
-    let refuse = |field: &str, message: &str| vec![file.at(document, field, message)];
-    if !document.object.is_object() {
-        return Err(refuse("", "is not an object with apiVersion and kind"));
-    }
-    let (version, kind) = (document.text("/apiVersion").unwrap_or_default(), document.kind());
-    let Some((resource, namespaced)) = api.resource_of(version, kind) else {
-        let known = api.known_kinds().join(", ");
-        return Err(refuse("kind", &format!("there is no kind {kind:?} of {version:?} here; there are {known}")));
-    };
-    let faults = document.faults();
-    if !faults.is_empty() {
-        return Err(faults.iter().map(|fault| file.at(document, &fault.field, &fault.message)).collect());
-    }
-    let namespace = document.namespace().unwrap_or(DEFAULT_NAMESPACE);
-    let objects: Api<DynamicObject> = match namespaced {
-        true => Api::namespaced_with(client.clone(), namespace, &resource),
-        false => Api::all_with(client.clone(), &resource),
-    };
-    let mut params = PatchParams::apply(FIELD_MANAGER).force();
-    params.dry_run = is_dry_run == IsDryRun::Yes;
-    params.field_validation = Some(kube::api::ValidationDirective::Strict);
-    let before = objects.get_metadata_opt(document.name()).await.ok().flatten();
-    match objects.patch(document.name(), &params, &Patch::Apply(&document.object)).await {
-        Ok(after) => Ok(before.and_then(|before| before.resource_version()) != after.resource_version()),
-        Err(kube::Error::Api(status)) => Err(refusal(file, document, &status)),
-        Err(error) => Err(refuse("", &CallError::from(error).to_string())),
-    }
-}
-
-fn refusal(file: &File, document: &Document, status: &Status) -> Vec<String> {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    let lines: Vec<String> = causes
-        .filter(|cause| !cause.field.is_empty() && cause.field != "<nil>")
-        .map(|cause| file.at(document, &cause.field, &cause.message))
-        .collect();
-    if !lines.is_empty() {
-        return lines;
-    }
-    // `failed to create typed patch object (…): .data.x: expected string, got 1`
-    let field = status.message.split(": .").nth(1).and_then(|rest| rest.split(':').next()).unwrap_or_default();
-    let missing = status.details.as_ref().filter(|details| status.code == 404 && details.kind == "namespaces");
-    let advice = missing.map_or(String::new(), |details| {
-        let name = &details.name;
-        format!("; add a file with `{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}`")
-    });
-    vec![file.at(document, field, &format!("{}{advice}", status.message))]
 }

@@ -1,7 +1,9 @@
 //! `seatkeeper up`: the whole product on one machine, without a cluster.
 
+mod apply;
 mod calendar;
 mod data;
+mod drift;
 mod folder;
 mod issuers;
 mod screen;

@@ -171,6 +171,12 @@ impl Write {
             warnings.push(why);
         }
         let Some(live) = live else {
+            // It asks for an object that was deleted, and may have been replaced by another of its name.
+            if let Some(uid) = merged["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
+                let why =
+                    format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+                return Err(Failure::conflict(kind, self.name(), &why));
+            }
             merged["metadata"]["name"] = self.name().into();
             if let Some(namespace) = &self.resource.namespace {
                 merged["metadata"]["namespace"] = namespace.clone().into();
