@@ -27,6 +27,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::client::{self, CallError, call, list_all};
+use super::trouble::Trouble;
 use crate::machine::jittered;
 
 /// The first and the longest wait after a write whose outcome is unknown.
@@ -107,6 +108,7 @@ where
     pub async fn write(&self, mut object: K, compare: impl Fn(&K, &K) -> Comparison) -> Result<usize, Overtaken> {
         let name = object.name_any();
         let mut wait = FIRST_WAIT;
+        let mut trouble = Trouble::with("an object of the ledger cannot be read or written yet");
         loop {
             let known = self.versions().get(&name).cloned();
             let (version, last) = known.map(|known| (known.resource, known.sequence)).unzip();
@@ -153,7 +155,7 @@ where
                         Comparison::Foreign => return Err(Overtaken::Written { name, entry }),
                     }
                 }
-                Err(error) => tracing::warn!(%error, name, "the object cannot be read or written; trying again"),
+                Err(error) => trouble.lasts(format_args!("{name}: {error}")),
             }
             tokio::time::sleep(jittered(wait)).await;
             wait = (wait * 2).min(LONGEST_WAIT);

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use super::client::{self, CallError, call};
 use super::clock::Clock;
+use super::trouble::Trouble;
 use crate::domain::Instant;
 use crate::domain::tick::Moment;
 use crate::machine::{jittered, monotonic};
@@ -113,19 +114,12 @@ impl Candidate {
 
     /// Waits until this replica leads, and returns true; returns false if `stop` comes first.
     pub async fn lead(&mut self, stop: &mut watch::Receiver<bool>) -> bool {
-        // What was told last: the same is not told again at each look.
-        let mut told = None;
+        let mut trouble = Trouble::with("the leader's Lease");
         loop {
             match self.try_lead().await {
                 Ok(true) => return true,
-                Ok(false) => told = None,
-                Err(error) => {
-                    let trouble = Some(self.trouble(&error));
-                    if told != trouble {
-                        tracing::warn!("{}", trouble.as_deref().unwrap_or_default());
-                        told = trouble;
-                    }
-                }
+                Ok(false) => trouble.is_over(),
+                Err(error) => trouble.lasts(self.why_not(&error)),
             }
             tokio::select! {
                 biased;
@@ -137,13 +131,13 @@ impl Candidate {
     }
 
     /// Why there is no Lease, and what to do if it will not pass by itself.
-    fn trouble(&self, error: &CallError) -> String {
+    fn why_not(&self, error: &CallError) -> String {
         match (self.api.namespace(), error.is_of_missing_namespace()) {
             (Some(namespace), true) => format!(
                 "namespace {namespace}, which is the operator's own, does not exist: create it with `kubectl create \
                  namespace {namespace}`, or name another one with --namespace"
             ),
-            _ => format!("the leader's Lease could not be read or written: {error}"),
+            _ => format!("it could not be read or written: {error}"),
         }
     }
 

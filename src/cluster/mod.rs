@@ -12,5 +12,6 @@ pub mod room;
 pub mod scope;
 pub mod secrets;
 pub mod status;
+pub mod trouble;
 pub mod watch;
 pub mod watch_leader;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::kinds::Controllers;
 use crate::api::secret_type;
 use crate::cluster::secrets::{self, KeepError, OwnSecret};
+use crate::cluster::trouble::Trouble;
 use crate::domain::license::jwk::{read_jwks, thumbprint};
 use crate::domain::license::kept_lists::{Kept, keep as keep_in_share};
 use crate::domain::license::whom_to_trust::TrustFromLicenses;
@@ -38,6 +39,7 @@ pub async fn keep(all: &Controllers) {
     let observed = &all.with.observed;
     let mut known = HashMap::new();
     let mut there = BTreeMap::new();
+    let mut trouble = Trouble::with("what revoked.jwt says could not be kept yet");
     loop {
         let began = monotonic();
         let look = async {
@@ -54,9 +56,12 @@ pub async fn keep(all: &Controllers) {
         let done = AssertUnwindSafe(look).catch_unwind().await.unwrap_or_else(|_| Err("a panic".to_owned()));
         let took = monotonic() - began;
         match done {
-            Ok(()) => observed.kept_lists.changed.notified().await,
+            Ok(()) => {
+                trouble.is_over();
+                observed.kept_lists.changed.notified().await;
+            }
             Err(error) => {
-                tracing::warn!(%error, "what revoked.jwt says could not be kept yet; trying again");
+                trouble.lasts(error);
                 tokio::time::sleep(jittered(AGAIN)).await;
             }
         }

@@ -223,12 +223,21 @@ async fn run<C: Controller>(running: &RunningKind<C>) {
             Step::Done(name, object, done) => {
                 queue.done(&name);
                 match done {
-                    Ok(()) => _ = attempts.remove(&name),
+                    Ok(()) => {
+                        if attempts.remove(&name).is_some_and(|failures| failures.told.is_some()) {
+                            tracing::info!(
+                                kind = C::KIND,
+                                namespace = name.namespace,
+                                name = name.name,
+                                "it works again"
+                            );
+                        }
+                    }
                     Err(error) => {
                         let failures = attempts.entry(name.clone()).or_default();
                         failures.attempts += 1;
                         waits.push(wait::<C>(name.clone(), failures.attempts));
-                        tell(object.as_ref(), C::KIND, &error, failures.attempts);
+                        failures.tell(object.as_ref(), C::KIND, &error);
                         if let Some(note) = failures.refused(&error) {
                             running.with.events.tell(object.as_ref(), vec![note], running.with.clock.now().at);
                         }
@@ -275,11 +284,13 @@ struct Failures {
     attempts: u32,
     /// How often the API server has refused a request for good.
     refusals: u32,
+    /// What was logged last; the same is not logged again.
+    told: Option<String>,
 }
 
 impl Failures {
-    /// The Event of requests that the API server goes on refusing. It is told once, and the log has each attempt: the
-    /// status of the object may be what cannot be written. A single refusal may come from an API server that has just
+    /// The Event of requests that the API server goes on refusing, once: the status of the object may be what cannot be
+    /// written. A single refusal may come from an API server that has just
     /// started.
     fn refused(&mut self, error: &ReconcileError) -> Option<Note> {
         let ReconcileError::Call(call) = error else { return None };
@@ -287,16 +298,21 @@ impl Failures {
         let text = format!("the API server refuses what the operator needs for this object: {call}");
         (call.is_for_good() && self.refusals == 2).then(|| Note::warning(Happening::RequestRefused, text))
     }
-}
 
-fn tell<K: Resource<DynamicType = ()>>(object: &K, kind: &'static str, error: &ReconcileError, attempt: u32) {
-    match error {
-        // Another writer was first, or a cache is behind. Both are ordinary.
-        ReconcileError::Call(call) if call.is_conflict() => {
-            tracing::debug!(kind, name = object.name_any(), "looking again after a conflict");
-        }
-        _ => {
-            tracing::warn!(kind, namespace = object.namespace(), name = object.name_any(), %error, attempt, "trying again")
+    fn tell<K: Resource<DynamicType = ()>>(&mut self, object: &K, kind: &'static str, error: &ReconcileError) {
+        let (namespace, name) = (object.namespace(), object.name_any());
+        match error {
+            // Another writer was first, or a cache is behind. Both are ordinary.
+            ReconcileError::Call(call) if call.is_conflict() => {
+                tracing::debug!(kind, name, "looking again after a conflict");
+            }
+            _ => {
+                let why = error.to_string();
+                if self.told.as_ref() != Some(&why) {
+                    tracing::warn!(kind, namespace, name, error = why, "trying again until it works");
+                    self.told = Some(why);
+                }
+            }
         }
     }
 }

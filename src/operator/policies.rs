@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::api::{License, mark, secret_type};
 use crate::cluster::client::call;
 use crate::cluster::scope::Scope;
+use crate::cluster::trouble::Trouble;
 use crate::controllers::wiring::Bounds;
 use crate::machine::jittered;
 
@@ -40,12 +41,13 @@ pub async fn in_force(client: &Client, home: &str, bounds: &Bounds, stop: &mut w
         "type": secret_type::TRUST,
     });
     let unmarked = json!({"metadata": {"name": FORBIDDEN}, "spec": {"product": "any"}});
+    let mut trouble = Trouble::with("waiting for the admission policies of the chart, which restrain this");
     loop {
         let secret = expect_refusal::<Secret>(client, namespace, &pin, RefusedBy::Policies).await;
         let license = expect_refusal::<License>(client, namespace, &unmarked, license_by).await;
         match secret.and(license) {
             Ok(()) => return true,
-            Err(why) => tracing::warn!("waiting for the admission policies of the chart, which restrain this: {why}"),
+            Err(why) => trouble.lasts(why),
         }
         tokio::select! {
             biased;

@@ -16,6 +16,7 @@ use crate::cluster::events::Events;
 use crate::cluster::health::Health;
 use crate::cluster::leader::{Candidate, Rank};
 use crate::cluster::metrics::Metrics;
+use crate::cluster::trouble::Trouble;
 use crate::cluster::watch_leader::watch_leader;
 use crate::controllers::metrics::LookMetrics;
 use crate::controllers::runner::Surroundings;
@@ -255,10 +256,11 @@ fn background(health: &Arc<Health>, seats_run: &Handle, rank: &Rank) -> JoinSet<
 
 /// Recalls the stored time, retrying until the API server answers. Returns false if `stop` turns true first.
 async fn first_look(candidate: &Candidate, stop: &mut watch::Receiver<bool>) -> bool {
+    let mut trouble = Trouble::with("the API server cannot be read yet");
     loop {
         match candidate.recall_time().await {
             Ok(()) => return true,
-            Err(error) => tracing::warn!(%error, "the API server cannot be read yet"),
+            Err(error) => trouble.lasts(error),
         }
         tokio::select! {
             biased;

@@ -18,6 +18,7 @@ use super::ownership::{Closed, LicenseSeats, Ownership, SeatsOf};
 use super::proof::PROOF_LASTS;
 use super::shared::Shared;
 use super::tag_key::read_or_make;
+use crate::cluster::trouble::Trouble;
 use crate::domain::license::name::LicenseName;
 use crate::domain::license::trust::believed_issue;
 use crate::domain::seats::elsewhere::Draws;
@@ -39,9 +40,11 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// first.
 pub(super) async fn own(shared: &Arc<Shared>, ledger: Arc<Ledger>, stop: &mut watch::Receiver<bool>) {
     let own = async {
+        let mut trouble = Trouble::with("the ledger cannot be taken over yet");
         loop {
             match take_over(shared, &ledger).await {
                 Ok(all_know) => {
+                    trouble.is_over();
                     tokio::select! {
                         biased;
                         fenced = commit::run(shared.clone(), ledger.clone()) => {
@@ -55,7 +58,7 @@ pub(super) async fn own(shared: &Arc<Shared>, ledger: Arc<Ledger>, stop: &mut wa
                     shared.lock().ownership = None;
                     shared.metrics.queued.set(0);
                 }
-                Err(error) => tracing::warn!(%error, "the ledger cannot be taken over yet; trying again"),
+                Err(error) => trouble.lasts(error),
             }
             tokio::time::sleep(jittered(AGAIN)).await;
         }
