@@ -8,7 +8,9 @@ use super::common::{CivilDate, LicenseRef, LocalDay, Timestamp};
 use super::conditions::Condition;
 use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
 use crate::domain::fault::Fault;
+use crate::domain::names::normal;
 use crate::domain::reason::Reason;
+use crate::domain::seats::request::MAX_NAME_BYTES;
 use crate::domain::seats::roster::{self as people, MemberMode, Standing};
 use crate::domain::zone::Zone;
 
@@ -55,7 +57,7 @@ pub struct RosterSpec {
     {"rule": "!has(self.exitDate) || self.exitDate > self.entryDate", "message": "exitDate is the first day on which the user is no longer a member: write a day after entryDate, or leave it out", "fieldPath": ".exitDate"}
 ]))]
 pub struct RosterMember {
-    /// The name of the user, spelled exactly as the applications spell it.
+    /// The name of the user, as the applications spell it. Upper and lower case differ; how `é` is typed makes no difference.
     #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = [
         {"rule": "self.matches('^[^[:space:][:cntrl:]]([^[:cntrl:]]*[^[:space:][:cntrl:]])?$')", "message": "must be a user's name without control characters and without white space at its ends"},
         {"rule": "bytes(self).size() <= 253", "message": "must be a user's name of at most 253 bytes"}
@@ -122,8 +124,8 @@ impl Roster {
 
     /// Returns the people in it, for the domain. People of another namespace get the standing `Guest`; `Enrolment` changes
     /// it if the License says `rosters: Equal`. Their Roster is named `namespace/name`, which is unique across namespaces.
-    /// The faults are those of entries that are left out, because their dates name no instants. Fails if that is so of all
-    /// dates: such a Roster counts for no user.
+    /// The faults are those of entries that are left out, because their dates name no instants, or nobody can have that name.
+    /// Fails if the time zone is unknown: such a Roster counts for no user.
     pub fn people(&self) -> Result<(people::Roster, Vec<Fault>), Fault> {
         let zone = self.spec.time_zone.as_deref().unwrap_or("UTC");
         let time_zone = Zone::named(zone).ok_or_else(|| {
@@ -134,7 +136,7 @@ impl Roster {
         })?;
         let (mut entries, mut left_out) = (Vec::with_capacity(self.spec.members.len()), Vec::new());
         for (n, member) in self.spec.members.iter().enumerate() {
-            match member.date_out_of_range(n) {
+            match member.date_out_of_range(n).or_else(|| member.name_too_long(n)) {
                 Some(fault) => left_out.push(fault),
                 None => entries.push(member.entry()),
             }
@@ -157,13 +159,25 @@ impl RosterMember {
         Some(Fault::new(Reason::DateOutOfRange, format!("spec.members[{n}].{field}"), message))
     }
 
+    /// No request can have a name that long. The API server does not know the form in which names are compared.
+    fn name_too_long(&self, n: usize) -> Option<Fault> {
+        let bytes = normal(&self.user).len();
+        let message = || {
+            format!(
+                "the name has {bytes} bytes as names are compared (Unicode NFC), and {MAX_NAME_BYTES} are the most; this entry does not \
+                 count"
+            )
+        };
+        (bytes > MAX_NAME_BYTES).then(|| Fault::new(Reason::NameTooLong, format!("spec.members[{n}].user"), message()))
+    }
+
     fn entry(&self) -> people::RosterEntry {
         people::RosterEntry {
-            user: self.user.clone(),
+            user: normal(&self.user).into_owned(),
             login_mode: self.login_mode,
             entry_date: self.entry_date.0,
             exit_date: self.exit_date.map(|date| date.0),
-            team: self.team.clone(),
+            team: self.team.as_deref().map(|team| normal(team).into_owned()),
         }
     }
 }

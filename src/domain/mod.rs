@@ -10,6 +10,7 @@ pub mod days;
 pub mod event;
 pub mod fault;
 pub mod license;
+pub mod names;
 pub mod reason;
 pub mod seats;
 pub mod text;

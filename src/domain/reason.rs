@@ -188,6 +188,8 @@ words! {
     UnknownFeature,
     /// The Plan has no such pool. Name a pool of the Plan.
     UnknownPool,
+    /// The name of a user is longer than any that a program may ask with. Use a shorter one, in the applications too.
+    NameTooLong,
     /// The contract has ended, so it issues nothing.
     ContractEnded,
     /// The contract waits for approval, so it issues nothing. Set spec.order.approvedOn.

@@ -5,6 +5,7 @@
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Store;
 use kube::{Resource, ResourceExt};
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +17,7 @@ use crate::api::roster::MemberCounts;
 use crate::api::{License, Roster};
 use crate::cluster::watch::Guarded;
 use crate::domain::Instant;
+use crate::domain::names::normal;
 use crate::domain::seats::roster::{DuplicateMember, MemberMode, Members, Standing};
 
 /// The Rosters of Licenses and the people on them.
@@ -121,15 +123,15 @@ impl Enrolment {
     }
 }
 
-/// Every user that a Roster names.
-pub fn users(roster: &Roster) -> impl Iterator<Item = &str> {
-    roster.spec.members.iter().map(|member| member.user.as_str())
+/// Every user that a Roster names, as names are compared.
+pub fn users(roster: &Roster) -> impl Iterator<Item = Cow<'_, str>> {
+    roster.spec.members.iter().map(|member| normal(&member.user))
 }
 
 /// How many of `users` are members at `now`.
-pub fn counts<'u>(people: &Members, users: impl Iterator<Item = &'u str>, now: Instant) -> MemberCounts {
+pub fn counts<'u>(people: &Members, users: impl Iterator<Item = Cow<'u, str>>, now: Instant) -> MemberCounts {
     let mut counts = MemberCounts::default();
-    for member in users.collect::<HashSet<_>>().into_iter().filter_map(|user| people.current(user, now)) {
+    for member in users.collect::<HashSet<_>>().into_iter().filter_map(|user| people.current(&user, now)) {
         counts.current += 1;
         match member.mode {
             MemberMode::Active => counts.active += 1,

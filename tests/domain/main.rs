@@ -13,6 +13,7 @@
 //! | Who gets a seat? | `seats_test.rs`, and against brute force `seats_properties_test.rs` |
 //! | Whose seat is it? | `seats_takers_test.rs` |
 //! | Under which name is it kept, and how is its user called? | `seats_keyed_test.rs` |
+//! | When are two names those of one user, or of one team? | `names_test.rs` |
 //! | Who waits for one? | `seats_queue_test.rs` |
 //! | What may one taker have of what all share? | `seats_shares_test.rs` |
 //! | What does the next owner of the ledger find? | `seats_journal_test.rs` |
@@ -26,6 +27,7 @@ mod hostile_keys_test;
 mod kept_lists_test;
 mod license_test;
 mod members_test;
+mod names_test;
 mod seats_journal_test;
 mod seats_keyed_test;
 mod seats_properties_test;

@@ -10,6 +10,7 @@ mod hold_test;
 mod holders_test;
 mod http;
 mod lost_test;
+mod names_test;
 mod openapi;
 mod queue_test;
 // Some helpers serve only the tests of `seatkeeper up`.

@@ -28,7 +28,8 @@ pub struct License {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeatRequest {
     pub license: License,
-    /// The user that the seat is for. Without a user, each start counts on its own.
+    /// The user that the seat is for. Without a user, each start counts on its own. Names are compared as people see them
+    /// (RFC 8265, UsernameCasePreserved): upper and lower case differ, and how `é` is typed makes no difference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MOST_NAME_BYTES)))]
     pub user: Option<String>,

@@ -197,7 +197,8 @@ fn digits(number: u64) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
-fn size_of_name(name: Option<&str>) -> usize {
+/// The bytes that a name takes in a line.
+pub fn size_of_name(name: Option<&str>) -> usize {
     let Some(name) = name else { return 1 };
     let written = |c: char| if is_plain(c) { c.len_utf8() } else { 3 * c.len_utf8() };
     match name {

@@ -114,7 +114,7 @@ struct DatedEntry<'r> {
 }
 
 impl Members {
-    /// Unites the members of `rosters`, by exact user name. Where entries overlap, the owner's count over those of
+    /// Unites the members of `rosters`, by user in the form in which names are compared. Where entries overlap, the owner's count over those of
     /// guests, then Active over Passive over None, then the earlier entry date, then the Roster's name. Costs O(n log n): some milliseconds for 50,000
     /// people.
     pub fn unite(rosters: &[Roster]) -> Members {

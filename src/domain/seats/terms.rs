@@ -10,6 +10,7 @@ use crate::domain::license::entitlement::Entitlement;
 use crate::domain::license::key::OnDemo;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::{CountBy, LoginMode, PoolGrant, PoolModel};
+use crate::domain::names::normal;
 
 /// The users to whom a License assigns the seats of a pool (`License.spec.assignments`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,7 +187,7 @@ fn assigned(pool: &str, grants: &[&PoolGrant], assignments: &[Assignment]) -> BT
     let mut assigned = BTreeMap::new();
     let mut assign = |user: &String| {
         let nth = assigned.len() as u64;
-        assigned.entry(user.clone()).or_insert(nth);
+        assigned.entry(normal(user).into_owned()).or_insert(nth);
     };
     match in_keys().next() {
         Some(_) => in_keys().for_each(&mut assign),
@@ -202,9 +203,10 @@ fn reserved(pool: &str, limit: Option<u64>, reservations: &[Reservation]) -> Vec
     for reservation in reservations.iter().filter(|r| r.pool == pool) {
         let seats = left.min(reservation.seats.into());
         left -= seats;
-        match reserved.iter_mut().find(|(team, _)| *team == reservation.team) {
+        let team = normal(&reservation.team);
+        match reserved.iter_mut().find(|(other, _)| *other == team) {
             Some((_, sum)) => *sum += seats,
-            None => reserved.push((reservation.team.clone(), seats)),
+            None => reserved.push((team.into_owned(), seats)),
         }
     }
     reserved

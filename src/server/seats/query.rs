@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::license::name::LicenseName;
+use crate::domain::names::into_normal;
 use crate::server::http::operation::parameter;
 use crate::server::http::problem::Problem;
 use crate::server::http::reply::shown;
@@ -18,6 +19,7 @@ use crate::server::http::reply::shown;
 pub struct Query {
     pub namespace: String,
     pub license: String,
+    /// In the form in which names are compared.
     #[serde(default)]
     pub user: Option<String>,
     #[serde(default)]
@@ -58,7 +60,7 @@ pub fn read(query: Option<&str>) -> Result<Query, Problem> {
         Some("") => {
             Err(Problem::invalid("`user` is empty: name the user, or leave `user` out to mean all of the License"))
         }
-        _ => Ok(query),
+        _ => Ok(Query { user: query.user.map(into_normal), ..query }),
     }
 }
 

@@ -13,6 +13,7 @@ pub use seatkeeper_client::wire::{
 use super::id;
 use crate::api::license::HoldersShown;
 use crate::domain::license::name::LicenseName;
+use crate::domain::names::into_normal;
 use crate::domain::seats::request::{Access, MAX_COUNT, MAX_NAME_BYTES};
 use crate::domain::seats::taker::Taker;
 use crate::seats::{Ask, Granted, Seat};
@@ -115,9 +116,10 @@ impl Body {
     }
 }
 
-/// What a caller asks the desk for.
+/// What a caller asks the desk for, with the names of people and machines as they are compared.
 pub fn ask(request: SeatRequest, taker: Taker) -> Ask {
     let SeatRequest { license, user, session, client, pool, request, version, count, wait: _ } = request;
+    let (user, client) = (user.map(into_normal), client.map(into_normal));
     let license = LicenseName::new(&license.namespace, &license.name);
     Ask { license, user, session, client, pool, request, version, count, taker }
 }

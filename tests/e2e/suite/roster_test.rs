@@ -233,6 +233,30 @@ async fn t1_a_user_on_two_rosters_is_named_on_both_and_counts_once() {
     case.roster("north").lacks("DuplicateMember").await;
 }
 
+/// T1: how a keyboard writes `ü` makes no second member, in one Roster and in two.
+#[tokio::test]
+async fn t1_names_are_compared_as_people_see_them() {
+    let case = licensed("spellings", per_employee(1)).await;
+    let name = || json!({"name": "teamplaner"});
+    let both =
+        json!([member("j.m\u{fc}ller", "Passive", "2019-04-01"), member("j.mu\u{308}ller", "Active", "2019-04-01")]);
+    case.kubectl.apply(&roster("north", name(), both)).await;
+    let said = case.roster("north").is("DuplicateMember", "EntriesOverlap").await;
+    assert!(said.ends_with(&format!(": j.m\u{fc}ller in {}/north", case.namespace)), "{said}");
+    let north = case.roster("north").get().await;
+    assert_eq!(counts(&north), Some(MemberCounts { current: 1, active: 1, passive: 0, none: 0 }));
+    case.license("teamplaner").is_not("RosterExceedsSeats", "Fits").await;
+    case.kubectl.apply(&roster("south", name(), json!([member("\u{ff4a}.m\u{fc}ller", "Active", "2019-04-01")]))).await;
+    let said = case.roster("south").is("DuplicateMember", "EntriesOverlap").await;
+    assert!(said.ends_with(&format!(": j.m\u{fc}ller in {0}/north and {0}/south", case.namespace)), "{said}");
+    // A name that grows beyond what a request may have.
+    let long = json!([member(&"\u{9dc}".repeat(43), "Active", "2019-04-01"), member("anna", "Active", "2019-04-01")]);
+    case.kubectl.apply(&roster("south", name(), long)).await;
+    let said = case.roster("south").is("PartRefused", "NameTooLong").await;
+    assert!(said.starts_with("spec.members[0].user: the name has 258 bytes"), "{said}");
+    case.roster("south").shows("one member", |seen| counts(seen).is_some_and(|counts| counts.current == 1)).await;
+}
+
 /// Members of a Roster in another namespace count only if the License allows it, and as soon as it does.
 #[tokio::test]
 async fn t1_a_roster_in_another_namespace_counts_only_where_the_license_admits_it() {
