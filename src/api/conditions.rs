@@ -72,6 +72,9 @@ condition_types! {
     ClockTrusted,
     /// Entries of the same user overlap.
     DuplicateMember,
+    /// Names of users are easily taken for others: they differ only in upper and lower case, or have characters that may not
+    /// be seen.
+    DoubtfulNames,
     /// Every key that is due has been issued.
     Issued,
     /// Every key is where it should be.

@@ -5,6 +5,7 @@
 //! would let people in or out a day early.
 
 use kube::ResourceExt;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::fresh::Youth;
@@ -22,8 +23,9 @@ use crate::domain::Instant;
 use crate::domain::days::day;
 use crate::domain::event::Happening;
 use crate::domain::fault::Fault;
+use crate::domain::names::is_unusual;
 use crate::domain::reason::Reason;
-use crate::domain::seats::roster::{DuplicateMember, Members};
+use crate::domain::seats::roster::{AlikeMembers, DuplicateMember, Members};
 use crate::domain::zone::Zone;
 use crate::observed::Observed;
 use crate::observed::enrolment::{counts, license_of, users};
@@ -44,6 +46,10 @@ struct Findings {
     /// The zone of its dates.
     zone: Zone,
     duplicates: Vec<DuplicateMember>,
+    /// Users whose names differ only in case.
+    alike: Vec<AlikeMembers>,
+    /// Users with unusual names, as the Roster writes them.
+    unusual: Vec<String>,
     /// The entries that do not count.
     left_out: Vec<Fault>,
     /// Why the License does not count these people yet.
@@ -81,17 +87,19 @@ impl RosterController {
     fn judge(&self, roster: &Roster, now: Instant) -> Result<Findings, Fault> {
         let (list, left_out) = roster.people()?;
         let alone = Members::unite(std::slice::from_ref(&list));
-        let (duplicates, waits) = match self.license(roster) {
-            Ok(license) => {
-                let people = self.observed.enrolment.people(&license);
-                let mine = |duplicate: &&DuplicateMember| duplicate.rosters.contains(&list.name);
-                (people.duplicates.iter().filter(mine).cloned().collect(), None)
-            }
-            Err(fault) => (alone.duplicates.clone(), Some(fault)),
+        let (people, waits) = match self.license(roster) {
+            Ok(license) => (Some(self.observed.enrolment.people(&license)), None),
+            Err(fault) => (None, Some(fault)),
         };
+        let people = people.as_deref().unwrap_or(&alone);
+        let is_here = |rosters: &[String]| rosters.contains(&list.name);
+        let duplicates = people.duplicates.iter().filter(|duplicate| is_here(&duplicate.rosters)).cloned().collect();
+        let alike = people.alike.iter().filter(|alike| is_here(&alike.rosters)).cloned().collect();
+        let named: BTreeSet<&str> = roster.spec.members.iter().map(|member| member.user.as_str()).collect();
+        let unusual = named.into_iter().filter(|user| is_unusual(user)).map(str::to_owned).collect();
         let counts = counts(&alone, users(roster), now);
         let (next_change, zone) = (alone.next_change(now), list.time_zone);
-        Ok(Findings { counts, next_change, zone, duplicates, left_out, waits })
+        Ok(Findings { counts, next_change, zone, duplicates, alike, unusual, left_out, waits })
     }
 
     /// The License, if it exists and admits this Roster.
@@ -133,15 +141,15 @@ fn status(roster: &Roster, findings: &Result<Findings, Fault>, before: &RosterSt
                 None => list.set(ConditionType::Ready, true, Reason::Counted, summary(findings)),
             }
             if let Some(first) = findings.left_out.first() {
-                let named = findings.left_out.iter().take(NAMED).map(Fault::to_string).collect::<Vec<_>>();
-                let more =
-                    findings.left_out.len().checked_sub(NAMED + 1).map(|more| format!("; and {} more", more + 1));
-                let message = named.join("; ") + &more.unwrap_or_default();
+                let message = first_of(&findings.left_out.iter().map(Fault::to_string).collect::<Vec<_>>());
                 list.set(ConditionType::PartRefused, true, first.reason, message);
             }
             if !findings.duplicates.is_empty() {
                 let message = doubled(&findings.duplicates);
                 list.set(ConditionType::DuplicateMember, true, Reason::EntriesOverlap, message);
+            }
+            if let Some((reason, message)) = doubtful(findings) {
+                list.set(ConditionType::DoubtfulNames, true, reason, message);
             }
             RosterStatus {
                 observed_generation,
@@ -176,6 +184,34 @@ fn doubled(duplicates: &[DuplicateMember]) -> String {
     message
 }
 
+/// Which names are easily taken for others, and why.
+fn doubtful(findings: &Findings) -> Option<(Reason, String)> {
+    let alike =
+        findings.alike.iter().map(|alike| format!("{} in {}", alike.users.join(" and "), alike.rosters.join(" and ")));
+    let parts = [
+        (
+            Reason::NamesDifferInCase,
+            "names that differ only in upper and lower case are those of different users",
+            alike.collect::<Vec<_>>(),
+        ),
+        (
+            Reason::UnusualCharacters,
+            "names with characters that are unusual in names of users, and may not be seen",
+            findings.unusual.clone(),
+        ),
+    ];
+    let found: Vec<_> = parts.into_iter().filter(|(_, _, named)| !named.is_empty()).collect();
+    let (reason, ..) = found.first()?;
+    let said = found.iter().map(|(_, what, named)| format!("{what}: {}", first_of(named)));
+    Some((*reason, said.collect::<Vec<_>>().join(". ")))
+}
+
+/// The first of these, and how many more there are.
+fn first_of(named: &[String]) -> String {
+    let more = named.len().checked_sub(NAMED + 1).map(|more| format!("; and {} more", more + 1));
+    named.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ") + &more.unwrap_or_default()
+}
+
 /// The Events of what is newly wrong.
 fn notes(before: &RosterStatus, after: &RosterStatus, youth: &Youth) -> Vec<Note> {
     let newly = |type_: ConditionType, bad: bool| {
@@ -185,7 +221,9 @@ fn notes(before: &RosterStatus, after: &RosterStatus, youth: &Youth) -> Vec<Note
     let unready = newly(ConditionType::Ready, false).map(|now| Note::warning(now.reason.clone(), now.message.clone()));
     let doubled = newly(ConditionType::DuplicateMember, true)
         .map(|now| Note::warning(Happening::DuplicateMember, now.message.clone()));
+    let doubtful = newly(ConditionType::DoubtfulNames, true)
+        .map(|now| Note::warning(Happening::DoubtfulNames, now.message.clone()));
     let left_out =
         newly(ConditionType::PartRefused, true).map(|now| Note::warning(now.reason.clone(), now.message.clone()));
-    unready.into_iter().chain(left_out).chain(doubled).collect()
+    unready.into_iter().chain(left_out).chain(doubled).chain(doubtful).collect()
 }

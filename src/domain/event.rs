@@ -65,6 +65,8 @@ words! {
     DuplicateMember,
     /// The API server refuses a request that the operator needs for the object. The message has its words.
     RequestRefused,
+    /// Roster: names of users are easily taken for others. The message names them.
+    DoubtfulNames,
     /// The object cannot be read and is skipped. Correct what the message names.
     Malformed,
 }

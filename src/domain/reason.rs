@@ -94,6 +94,12 @@ words! {
     Counted,
     /// Entries of the same user overlap in time. Remove or end all but one of them.
     EntriesOverlap,
+    /// Names of users differ only in upper and lower case, and count as different users. Spell each as the applications do,
+    /// and remove those that nobody has.
+    NamesDifferInCase,
+    /// Names have characters that RFC 8265 does not allow in the names of users, such as those that nobody sees. They count
+    /// nevertheless. Check that each is spelt as the applications spell it.
+    UnusualCharacters,
     /// Every part of the object is acted on.
     EveryPart,
     /// Parts of the object are stored and shown, but not acted on by this version. Do not rely on these parts yet.

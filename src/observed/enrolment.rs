@@ -18,7 +18,7 @@ use crate::api::{License, Roster};
 use crate::cluster::watch::Guarded;
 use crate::domain::Instant;
 use crate::domain::names::normal;
-use crate::domain::seats::roster::{DuplicateMember, MemberMode, Members, Standing};
+use crate::domain::seats::roster::{MemberMode, Members, Standing};
 
 /// The Rosters of Licenses and the people on them.
 pub struct Enrolment {
@@ -101,8 +101,8 @@ impl Enrolment {
             false => united.insert(name, United { of, rank, people: people.clone() }),
         };
         drop(united);
-        let before = before.iter().flat_map(|before| &before.people.duplicates);
-        for roster in otherwise_doubled(before, &people.duplicates) {
+        let before = before.as_ref().map(|before| &*before.people);
+        for roster in otherwise_shown(before, &people) {
             if let Some((namespace, name)) = roster.split_once('/') {
                 (self.look_again)(ObjectRef::new(name).within(namespace));
             }
@@ -142,15 +142,13 @@ pub fn counts<'u>(people: &Members, users: impl Iterator<Item = Cow<'u, str>>, n
     counts
 }
 
-/// The Rosters whose duplicate members, or the Rosters that share them, have changed.
-fn otherwise_doubled<'d>(
-    before: impl IntoIterator<Item = &'d DuplicateMember>,
-    after: &'d [DuplicateMember],
-) -> BTreeSet<&'d str> {
-    fn each(duplicate: &DuplicateMember) -> impl Iterator<Item = (&str, &str, &[String])> {
-        duplicate.rosters.iter().map(|roster| (roster.as_str(), duplicate.user.as_str(), &*duplicate.rosters))
+/// The Rosters that show other users than before, as duplicate or as alike, or name other Rosters with them.
+fn otherwise_shown<'m>(before: Option<&'m Members>, after: &'m Members) -> BTreeSet<&'m str> {
+    fn each(members: &Members) -> BTreeSet<(&str, &[String], &[String])> {
+        let doubled = members.duplicates.iter().map(|doubled| (std::slice::from_ref(&doubled.user), &*doubled.rosters));
+        let shown = doubled.chain(members.alike.iter().map(|alike| (&*alike.users, &*alike.rosters)));
+        shown.flat_map(|(users, rosters)| rosters.iter().map(move |roster| (roster.as_str(), users, rosters))).collect()
     }
-    let before: BTreeSet<_> = before.into_iter().flat_map(each).collect();
-    let after: BTreeSet<_> = after.iter().flat_map(each).collect();
+    let (before, after) = (before.map(each).unwrap_or_default(), each(after));
     before.symmetric_difference(&after).map(|(roster, ..)| *roster).collect()
 }

@@ -11,7 +11,7 @@ use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::names::{is_unusual, normal, without_case};
 use seatkeeper::domain::seats::request::Request;
-use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry, Standing};
+use seatkeeper::domain::seats::roster::{AlikeMembers, MemberMode, Members, Roster, RosterEntry, Standing};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::terms::{Assignment, Reservation, SeatTerms};
 use seatkeeper::domain::zone::Zone;
@@ -68,6 +68,26 @@ fn a_seat_that_is_kept_for_a_team_is_its_members_however_the_team_is_typed() {
     let terms = terms(pool, &[], &[reserved(WRITTEN)]);
     assert_eq!(asks(terms.clone(), people(), "anna"), Ok(()));
     assert_eq!(asks(terms, people(), "bob"), Err("ReservedForTeam"));
+}
+
+#[test]
+fn names_that_differ_in_case_are_shown_where_they_are_written() {
+    let alike = |rosters: &[Roster]| Members::unite(rosters).alike;
+    let shown = |users: &[&str], rosters: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        AlikeMembers { users: owned(users), rosters: owned(rosters) }
+    };
+    assert_eq!(alike(&[roster("a", Standing::Own, &["anna", "anna", "bob", "m\u{fc}ller", "muller"])]), []);
+    let (own, more) = (
+        roster("a", Standing::Own, &["Anna", "bob"]),
+        roster("b", Standing::Own, &["anna", "ANNA", "\u{c4}", "\u{e4}"]),
+    );
+    let found = [shown(&["ANNA", "Anna", "anna"], &["a", "b"]), shown(&["\u{c4}", "\u{e4}"], &["b"])];
+    assert_eq!(alike(&[own.clone(), more]), found);
+    // Whatever guests write, the owner's Rosters are in order.
+    let guest = roster("g", Standing::Guest, &["ANNA", "Bob", "cem"]);
+    let found = [shown(&["ANNA", "Anna"], &["g"]), shown(&["Bob", "bob"], &["g"])];
+    assert_eq!(alike(&[own, guest]), found);
 }
 
 proptest! {

@@ -1,5 +1,6 @@
 //! Members: who is a member at an instant, and in which order (docs/design/domain.md, Seats; T1–T3, T6, T8).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Instant;
 use crate::domain::contract::term::start_of_day;
 use crate::domain::license::pool::LoginMode;
+use crate::domain::names::without_case;
 use crate::domain::zone::Zone;
 
 /// What a member may do. Where entries of one user overlap, Active counts before Passive, and Passive before None.
@@ -73,6 +75,14 @@ pub struct DuplicateMember {
     pub rosters: Vec<String>,
 }
 
+/// Users whose names differ only in upper and lower case. They are several users, and easily taken for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlikeMembers {
+    pub users: Vec<String>,
+    /// The Rosters that name some of them, each once, in order of name.
+    pub rosters: Vec<String>,
+}
+
 /// The members of one License: the entries of all its Rosters, united.
 #[derive(Debug, Default)]
 pub struct Members {
@@ -82,6 +92,7 @@ pub struct Members {
     /// Every instant at which some period begins or ends, in order.
     changes: Vec<Instant>,
     pub duplicates: Vec<DuplicateMember>,
+    pub alike: Vec<AlikeMembers>,
 }
 
 /// A user who is a member now, was one or will be one.
@@ -135,7 +146,8 @@ impl Members {
             let key = |dated: &DatedEntry| (dated.standing, dated.entry.login_mode, dated.entry.entry_date);
             (&a.entry.user, key(a), a.roster).cmp(&(&b.entry.user, key(b), b.roster))
         });
-        let mut members = Members { has_roster: !rosters.is_empty(), ..Members::default() };
+        let alike = [Standing::Own, Standing::Guest].iter().flat_map(|standing| alike(&entries, *standing)).collect();
+        let mut members = Members { has_roster: !rosters.is_empty(), alike, ..Members::default() };
         let mut teams: BTreeMap<&str, Arc<str>> = BTreeMap::new();
         for of_one in entries.chunk_by(|a, b| a.entry.user == b.entry.user) {
             let user = &of_one[0].entry.user;
@@ -200,6 +212,27 @@ impl Period {
         let what = |period: &Period| (period.mode, period.standing, period.entry_date);
         what(self) == what(other) && self.team == other.team
     }
+}
+
+/// The users whose names differ only in case, as the Rosters of that standing show them: whatever guests write, the owner's
+/// Rosters are in order.
+fn alike(entries: &[DatedEntry], standing: Standing) -> Vec<AlikeMembers> {
+    if !entries.iter().any(|dated| dated.standing == standing) {
+        return Vec::new();
+    }
+    let seen = entries.iter().filter(|dated| dated.standing <= standing);
+    let mut named: Vec<(Cow<str>, &DatedEntry)> = seen.map(|dated| (without_case(&dated.entry.user), dated)).collect();
+    // Nearly always they are in this order already.
+    named.sort_by(|a, b| a.0.cmp(&b.0));
+    let group = |group: &[(Cow<str>, &DatedEntry)]| {
+        let users: BTreeSet<&str> = group.iter().map(|(_, dated)| dated.entry.user.as_str()).collect();
+        let own = group.iter().filter(|(_, dated)| dated.standing == standing);
+        let rosters: BTreeSet<&str> = own.map(|(_, dated)| dated.roster).collect();
+        let owned = |names: BTreeSet<&str>| names.into_iter().map(str::to_owned).collect();
+        let are_alike = users.len() > 1 && !rosters.is_empty();
+        are_alike.then(|| AlikeMembers { users: owned(users), rosters: owned(rosters) })
+    };
+    named.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1).filter_map(group).collect()
 }
 
 /// Which of the entries of one user counts when, and the Rosters of those that overlap. `entries` are in order of

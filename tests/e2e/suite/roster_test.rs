@@ -257,6 +257,34 @@ async fn t1_names_are_compared_as_people_see_them() {
     case.roster("south").shows("one member", |seen| counts(seen).is_some_and(|counts| counts.current == 1)).await;
 }
 
+/// T1: two users whose names differ only in case stay two, and the Rosters that name them say so; so do names with
+/// characters that nobody sees.
+#[tokio::test]
+async fn t1_names_that_are_easily_taken_for_others_count_and_are_told() {
+    let case = licensed("doubtful", per_employee(3)).await;
+    let name = || json!({"name": "teamplaner"});
+    let doubtful = |seen: &Roster| is_true(&seen.status.clone().unwrap_or_default().conditions, "DoubtfulNames");
+    case.kubectl.apply(&roster("north", name(), json!([member("a.schmidt", "Active", "2019-04-01")]))).await;
+    case.roster("north").is("Ready", "Counted").await;
+    assert!(!doubtful(&case.roster("north").get().await));
+    let others =
+        json!([member("A.Schmidt", "Active", "2019-04-01"), member("b.meier\u{200b}", "Active", "2019-04-01")]);
+    case.kubectl.apply(&roster("south", name(), others)).await;
+    for roster in ["north", "south"] {
+        let said = case.roster(roster).is("DoubtfulNames", "NamesDifferInCase").await;
+        let two = format!("A.Schmidt and a.schmidt in {0}/north and {0}/south", case.namespace);
+        assert!(said.contains(&two), "{said}");
+        assert_eq!(said.ends_with("may not be seen: b.meier\\u{200b}"), roster == "south", "{said}");
+        assert_eq!(case.roster(roster).told("DoubtfulNames").await, said);
+        case.roster(roster).is("Ready", "Counted").await;
+        case.roster(roster).is_not("DuplicateMember", "NobodyTwice").await;
+    }
+    case.license("teamplaner").is_not("RosterExceedsSeats", "Fits").await;
+    case.kubectl.apply(&roster("south", name(), json!([member("b.meier\u{200b}", "Active", "2019-04-01")]))).await;
+    case.roster("south").is("DoubtfulNames", "UnusualCharacters").await;
+    case.roster("north").shows("no doubt is left", |seen| !doubtful(seen)).await;
+}
+
 /// Members of a Roster in another namespace count only if the License allows it, and as soon as it does.
 #[tokio::test]
 async fn t1_a_roster_in_another_namespace_counts_only_where_the_license_admits_it() {
