@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, SecondsFormat, SubsecRound, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
 use std::borrow::Cow;
 
 /// A civil date, "YYYY-MM-DD", in the time zone of the object that contains it.
@@ -150,6 +151,31 @@ impl JsonSchema for Money {
                 "message": "must be an amount as a decimal string such as \"180.00\", with at most four decimals"
             }]
         })
+    }
+}
+
+/// The rule of an e-mail address.
+pub fn is_address() -> Value {
+    json!([{
+        "rule": "self.matches(\"^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\
+            ([.][A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$\")",
+        "message": "must be one address such as it@stadtwerke.example; write a domain with other letters in its xn-- form"
+    }])
+}
+
+/// The rule of a name that somebody or something has in other places too, where it is compared with this one. The pattern
+/// is short: an API server counts what it costs for the longest list of the longest names.
+pub fn is_name() -> Value {
+    json!([{
+        "rule": r"!self.matches('^\\s|\\s$|[[:cntrl:]]')",
+        "message": "must be a name without control characters and without white space at its ends"
+    }])
+}
+
+/// Gives the items of a list of users the rule of names.
+pub fn items_are_names(schema: &mut Schema) {
+    if let Some(items) = schema.get_mut("items").and_then(Value::as_object_mut) {
+        items.insert("x-kubernetes-validations".into(), is_name());
     }
 }
 

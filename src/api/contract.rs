@@ -9,6 +9,7 @@ use crate::domain::fault::Fault;
 use crate::domain::license::key::{Holder, Lifetime, OnDemo};
 use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
 use crate::domain::reason::Reason;
+use crate::domain::seats::unused::unusable;
 use crate::domain::zone::Zone;
 
 /// The most terms whose keys may be due at the same time.
@@ -337,6 +338,18 @@ fn pool_order(
             changes.push(SeatChange { on, seats: change.seats, received_on: change.received_on.map(|d| d.0) });
         }
     }
+    let users = order.map(|order| order.users.as_slice()).unwrap_or_default();
+    let most_seats = changes.iter().map(|change| change.seats).max().max(Some(seats)).unwrap_or_default();
+    let unused = match pool.model {
+        PoolModel::Fixed | PoolModel::Named => unusable(&pool.name, users, most_seats.into()),
+        model if !users.is_empty() => {
+            let message =
+                format!("pool {} is of model {model:?}, so its seats belong to nobody: remove users", pool.name);
+            Some((Reason::AssignmentNotUsed, message))
+        }
+        _ => None,
+    };
+    refused.extend(unused.map(|(reason, message)| Fault::new(reason, format!("{field}.users"), message)));
     PoolOrder {
         name: pool.name.clone(),
         model: pool.model,
@@ -344,7 +357,7 @@ fn pool_order(
         login_mode: pool.login_mode,
         overflows_to: pool.overflows_to.clone(),
         major: plan.major,
-        users: order.map(|o| o.users.clone()).unwrap_or_default(),
+        users: users.to_vec(),
         seats,
         changes,
     }

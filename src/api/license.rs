@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{LocalDay, SecretRef, SecretSource, Timestamp};
+use super::common::{LocalDay, SecretRef, SecretSource, Timestamp, is_address, is_name, items_are_names};
 use super::conditions::Condition;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
@@ -52,13 +52,13 @@ pub struct LicenseSpec {
     /// this cluster delivers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<SecretSource>,
-    /// A root licence server to fetch keys from.
+    /// A root licence server to fetch keys from. Stored and shown; this version does not act on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<RootServer>,
     /// The other namespaces that may use the seats. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
-    /// The people who administer this License.
+    /// The people who administer this License. Stored and shown; this version does not act on them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub administrators: Vec<Administrator>,
@@ -170,11 +170,11 @@ pub enum AllowedFrom {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Administrator {
     /// The name under which the administrator is known.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = is_name()))]
     pub user: String,
     /// The address for notices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 254))]
+    #[schemars(length(max = 254), extend("x-kubernetes-validations" = is_address()))]
     pub email: Option<String>,
 }
 
@@ -184,8 +184,8 @@ pub struct Assignment {
     #[schemars(length(min = 1, max = 63))]
     pub pool: String,
     /// The users who have its seats, in this order, up to the limit. Not used if the keys name the users, or if the pool is
-    /// neither Fixed nor Named.
-    #[schemars(length(max = 1000), inner(length(min = 1, max = 253)))]
+    /// neither Fixed nor Named; the condition PartRefused says so.
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 253)), transform = items_are_names)]
     pub users: Vec<String>,
 }
 
@@ -195,7 +195,7 @@ pub struct Reservation {
     #[schemars(length(min = 1, max = 63))]
     pub pool: String,
     /// The team, as the Rosters name it.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), extend("x-kubernetes-validations" = is_name()))]
     pub team: String,
     /// How many seats are kept free.
     #[schemars(range(min = 1, max = 1000000))]

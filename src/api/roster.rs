@@ -4,7 +4,7 @@ use kube::{CustomResource, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{CivilDate, LicenseRef, LocalDay, Timestamp};
+use super::common::{CivilDate, LicenseRef, LocalDay, Timestamp, is_name};
 use super::conditions::Condition;
 use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
 use crate::domain::fault::Fault;
@@ -72,7 +72,7 @@ pub struct RosterMember {
     pub exit_date: Option<CivilDate>,
     /// The team that the user's seats count towards, if the License gives the people of this namespace the rank of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), extend("x-kubernetes-validations" = is_name()))]
     pub team: Option<String>,
 }
 

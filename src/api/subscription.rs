@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{CivilDate, LocalDay, Money, SecretSource, Timestamp};
+use super::common::{CivilDate, LocalDay, Money, SecretSource, Timestamp, is_address};
 use super::conditions::Condition;
 use crate::domain::contract::renewal::State;
 
@@ -114,7 +114,7 @@ pub struct Contact {
     pub name: Option<String>,
     /// The e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 254))]
+    #[schemars(length(max = 254), extend("x-kubernetes-validations" = is_address()))]
     pub email: Option<String>,
 }
 

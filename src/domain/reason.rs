@@ -192,10 +192,21 @@ words! {
     UnequalTerms,
     /// The Plan has no such feature. Name a feature of the Plan.
     UnknownFeature,
-    /// The Plan has no such pool. Name a pool of the Plan.
+    /// There is no such pool. Name a pool of the Plan or, in a License, of its keys.
     UnknownPool,
     /// The name of a user is longer than any that a program may ask with. Use a shorter one, in the applications too.
     NameTooLong,
+    /// The seats of a pool are assigned, and are not assigned like that: the pool is for everybody, or the keys name its
+    /// users. Remove the assignment.
+    AssignmentNotUsed,
+    /// More users are assigned than the pool has seats, and the last of them have none. Order more seats, or remove users.
+    MoreUsersThanSeats,
+    /// The name of a user cannot be that of anybody. Write it as the applications do.
+    UserInvalid,
+    /// Seats of a pool without a limit are reserved. Remove the reservation.
+    ReservationNotUsed,
+    /// More seats are reserved than the pool has, and the last reservations are cut. Order more seats, or reserve fewer.
+    MoreReservedThanSeats,
     /// The contract has ended, so it issues nothing.
     ContractEnded,
     /// The contract waits for approval, so it issues nothing. Set spec.order.approvedOn.

@@ -8,7 +8,7 @@ use super::caches::Observed;
 use super::holdings::Claimant;
 use super::reading::Reading;
 use crate::api::License;
-use crate::api::license::HoldersShown;
+use crate::api::license::{self, HoldersShown, LicenseSpec};
 use crate::domain::Instant;
 use crate::domain::license::entitlement::{Entitlement, entitlement, grants_of, next_wake, refuse_in_use_elsewhere};
 use crate::domain::license::grant::{GrantId, product_id};
@@ -85,13 +85,17 @@ impl Observed {
 }
 
 fn terms(license: &License, entitlement: &Entitlement) -> SeatTerms {
-    let spec = &license.spec;
-    let assignments: Vec<Assignment> =
-        spec.assignments.iter().map(|a| Assignment { pool: a.pool.clone(), users: a.users.clone() }).collect();
-    let reservations: Vec<Reservation> = spec
-        .reservations
-        .iter()
-        .map(|r| Reservation { pool: r.pool.clone(), team: r.team.clone(), seats: r.seats })
-        .collect();
-    SeatTerms::new(entitlement, &assignments, &reservations)
+    SeatTerms::new(entitlement, &assignments(&license.spec), &reservations(&license.spec))
+}
+
+/// The assignments of a License, for the domain.
+pub fn assignments(spec: &LicenseSpec) -> Vec<Assignment> {
+    spec.assignments.iter().map(|a| Assignment { pool: a.pool.clone(), users: a.users.clone() }).collect()
+}
+
+/// The reservations of a License, for the domain.
+pub fn reservations(spec: &LicenseSpec) -> Vec<Reservation> {
+    let reservation =
+        |r: &license::Reservation| Reservation { pool: r.pool.clone(), team: r.team.clone(), seats: r.seats };
+    spec.reservations.iter().map(reservation).collect()
 }

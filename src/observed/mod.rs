@@ -32,4 +32,4 @@ pub mod trust;
 pub mod verified;
 
 pub use caches::Observed;
-pub use judged::Judged;
+pub use judged::{Judged, assignments, reservations};

@@ -14,6 +14,7 @@
 //! | Whose seat is it? | `seats_takers_test.rs` |
 //! | Under which name is it kept, and how is its user called? | `seats_keyed_test.rs` |
 //! | When are two names those of one user, or of one team? | `names_test.rs` |
+//! | What does a License assign or reserve without effect? | `unused_test.rs` |
 //! | Who waits for one? | `seats_queue_test.rs` |
 //! | What may one taker have of what all share? | `seats_shares_test.rs` |
 //! | What does the next owner of the ledger find? | `seats_journal_test.rs` |
@@ -36,3 +37,4 @@ mod seats_shares_test;
 mod seats_takers_test;
 mod seats_test;
 mod transit_test;
+mod unused_test;

@@ -3,6 +3,7 @@
 mod audit;
 mod metrics;
 mod notes;
+mod parts;
 mod seats_in_use;
 mod status;
 mod sufficiency;

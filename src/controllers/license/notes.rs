@@ -55,6 +55,12 @@ pub fn of(before: &LicenseStatus, after: &LicenseStatus, youth: &Youth) -> Vec<N
     alarm(ConditionType::SourceMissing, true, Happening::SourceMissing);
     alarm(ConditionType::Reconciling, true, Happening::Waiting);
     alarm(ConditionType::ClockTrusted, false, Happening::ClockNotTrusted);
+    let refused = |status: &LicenseStatus| find(&status.conditions, ConditionType::PartRefused).cloned();
+    if let Some(now) = refused(after)
+        && refused(before).is_none_or(|was| was.reason != now.reason)
+    {
+        notes.push(Note::warning(now.reason, now.message));
+    }
     let (was, now) = (before.holders.unwrap_or_default(), after.holders.unwrap_or_default());
     if before.observed_generation.is_some() && was != now {
         let text = format!("holders of seats were {was:?} and are {now:?}: {}", who_sees(now));

@@ -211,6 +211,7 @@ fn conditions(
     if let Some(reason) = reading.own_trust_unused {
         list.set(ConditionType::TrustRefused, true, reason, own_trust_unused(reason, &license.spec.product));
     }
+    super::parts::say(&mut list, license, shown.judged);
     clock_trusted(&mut list, license, shown.judged, now);
     list.into_list()
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | Who is a member now, and in which order? | `roster.rs` |
 //! | What does the License grant? | `terms.rs` |
+//! | What of a License's assignments and reservations has no effect? | `unused.rs` |
 //! | What can be asked, and what is answered? | `request.rs`, `refusal.rs` |
 //! | Who may take a seat? | `decision.rs`, called through `seating.rs` |
 //! | Which members, and of which team, hold a seat? | `headcount.rs` |
@@ -35,3 +36,4 @@ pub mod table;
 pub mod tag;
 pub mod taker;
 pub mod terms;
+pub mod unused;

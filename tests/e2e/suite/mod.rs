@@ -35,4 +35,5 @@ mod privacy_test;
 mod refused_writes_test;
 mod roster_test;
 mod seat_ledger_test;
+mod unused_test;
 mod years_test;
