@@ -44,7 +44,8 @@ pub struct RosterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
-    /// Every member, with one entry for each period: a person who returns has two.
+    /// Every member, with one entry for each period: a person who returns has two. At most 2,000, which fit into an object
+    /// of the API server, whatever their names; for more people make several Rosters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["user", "entryDate"]))]
     pub members: Vec<RosterMember>,
@@ -54,7 +55,8 @@ pub struct RosterSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "!has(self.exitDate) || self.exitDate > self.entryDate", "message": "exitDate is the first day on which the user is no longer a member: write a day after entryDate, or leave it out", "fieldPath": ".exitDate"}
+    {"rule": "!has(self.exitDate) || self.exitDate > self.entryDate", "message": "exitDate is the first day on which the user is no longer a member: write a day after entryDate, or leave it out", "fieldPath": ".exitDate"},
+    {"rule": "2 * bytes(self.user).size() + (has(self.team) ? bytes(self.team).size() : 0) <= 550", "message": "user and team are too long together: twice the bytes of user and those of team must be at most 550, so that 2,000 members fit into an object"}
 ]))]
 pub struct RosterMember {
     /// The name of the user, as the applications spell it. Upper and lower case differ; how `é` is typed makes no difference.

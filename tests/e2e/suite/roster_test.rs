@@ -285,6 +285,30 @@ async fn t1_names_that_are_easily_taken_for_others_count_and_are_told() {
     case.roster("north").shows("no doubt is left", |seen| !doubtful(seen)).await;
 }
 
+/// T1: a Roster at its bound fits into what an API server stores, where each name is written twice.
+#[tokio::test]
+async fn t1_a_roster_of_2000_members_with_the_longest_names_and_teams_is_accepted() {
+    let case = licensed("bound", per_employee(2000)).await;
+    for (user, team) in [(243, "t".repeat(63)), (253, "t".repeat(44)), (149, "\u{1f3a7}".repeat(63))] {
+        let members = (0..2000).map(|n| {
+            json!({
+                "user": format!("{n:u<user$}"), "loginMode": "Passive", "team": team,
+                "entryDate": "2019-04-01", "exitDate": "2098-06-30",
+            })
+        });
+        let text = roster("staff", json!({"name": "teamplaner"}), members.collect());
+        case.kubectl.apply_with(&["--server-side"], &text).await;
+        let all = MemberCounts { current: 2000, active: 0, passive: 2000, none: 0 };
+        case.roster("staff").shows("all of them", |seen| counts(seen) == Some(all)).await;
+        case.kubectl.expect(&["delete", "lroster/staff"]).await;
+    }
+    for (user, team) in [(244, 63), (253, 45)] {
+        let long = json!([{"user": "u".repeat(user), "loginMode": "None", "entryDate": "2019-04-01", "team": "t".repeat(team)}]);
+        let said = case.kubectl.refused(&roster("long", json!({"name": "teamplaner"}), long)).await;
+        assert!(said.contains("spec.members[0]") && said.contains("must be at most 550"), "{said}");
+    }
+}
+
 /// Members of a Roster in another namespace count only if the License allows it, and as soon as it does.
 #[tokio::test]
 async fn t1_a_roster_in_another_namespace_counts_only_where_the_license_admits_it() {
