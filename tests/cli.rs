@@ -348,8 +348,8 @@ fn no_key_is_issued_beyond_the_end_of_the_contract() {
     let desk = Desk::with_contract(&contract("2020-01-01", "  cancellation: {receivedOn: \"2020-09-30\"}\n"));
     let issue = "issue -f contract.yaml --signing-key keys/signing-key.pem --out key.jwt";
     desk.run(&format!("{issue} --term 2"))
-        .expect_refusal(1, &["the contract ends with term 1, on 2021-01-01: there is no term 2"]);
-    desk.run(issue).expect_refusal(1, &["the contract ended on 2021-01-01; name a term to get its key again"]);
+        .expect_refusal(1, &["the contract ends with term 1, with 2020-12-31: there is no term 2"]);
+    desk.run(issue).expect_refusal(1, &["the contract ended with 2020-12-31; name a term to get its key again"]);
     desk.run(&format!("{issue} --term 1")).expect(0);
     assert_eq!(desk.run("verify --trust keys/jwks.json -o json key.jwt").expect(1).json()["state"], "Expired");
     desk.run(&format!("{issue} --term 0")).expect(2);

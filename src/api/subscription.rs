@@ -22,7 +22,7 @@ use crate::domain::contract::renewal::State;
     printcolumn = r#"{"name":"Organisation","type":"string","jsonPath":".spec.customer.organisation"}"#,
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
     printcolumn = r#"{"name":"Term","type":"integer","jsonPath":".status.term.number"}"#,
-    printcolumn = r#"{"name":"Last day","type":"string","jsonPath":".status.term.lastDay","description":"The last day of the term"}"#,
+    printcolumn = r#"{"name":"Last day","type":"string","jsonPath":".status.runsTo","description":"The last day of the contract where its end is certain, otherwise of the term"}"#,
     printcolumn = r#"{"name":"Cancel by","type":"string","jsonPath":".status.cancelBy","description":"The last day on which a cancellation ends the contract with this term"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
     printcolumn = r#"{"name":"Ends","type":"string","priority":1,"jsonPath":".status.lastDay","description":"The last day of the contract, where its end is certain"}"#,
@@ -311,6 +311,9 @@ pub struct SubscriptionStatus {
     /// When the contract ends. Absent while that is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Timestamp>,
+    /// The last day of the contract where its end is certain, otherwise of the term.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_to: Option<LocalDay>,
     /// The last day of the contract. Absent while its end is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_day: Option<LocalDay>,

@@ -29,6 +29,22 @@ pub fn read_start(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// Reads a whole file of a folder that others may write to. Fails also if it is no file: a pipe would be read without end.
+pub fn read_in_folder(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failure = |why: &str| Failure::usage(format!("{}: {why}", path.display()));
+    let cannot = |e: std::io::Error| failure(&format!("cannot be read: {e}"));
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).map_err(cannot)?;
+    if !file.metadata().map_err(cannot)?.is_file() {
+        return Err(failure("is not a file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    match bytes.len() > MAX_FILE_BYTES {
+        true => Err(failure(&format!("is larger than {MAX_FILE_BYTES} bytes"))),
+        false => Ok(bytes),
+    }
+}
+
 /// Writes a new file with the permissions `mode`. Fails if the file exists, also as a link that leads nowhere.
 pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
     create(path, text, mode).map_err(|e| Failure::new(format!("{}: cannot be written: {e}", path.display())))

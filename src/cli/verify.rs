@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let text = files::read_start(&arguments.key, MAX_KEY_BYTES)?;
     let now = arguments.at.unwrap_or_else(machine_time);
     let (state, claims) = judge(&text, &trust, arguments.product.as_deref(), now);
-    let message = message(&state, claims.as_ref());
+    let message = message(&state, claims.as_ref(), now);
     let refusal = match &state {
         KeyState::Refused(refusal) => Some(refusal.reason().as_str()),
         _ => None,
@@ -127,7 +127,7 @@ fn name(state: &KeyState) -> &'static str {
     }
 }
 
-fn message(state: &KeyState, claims: Option<&Claims>) -> String {
+fn message(state: &KeyState, claims: Option<&Claims>, now: Instant) -> String {
     if let KeyState::Refused(refusal) = state {
         return refusal.to_string();
     }
@@ -141,7 +141,11 @@ fn message(state: &KeyState, claims: Option<&Claims>) -> String {
         }
         (_, ends) => {
             let grace = claims.grace_ends_at().filter(|grace| Some(*grace) > ends);
-            let grace = grace.map(|at| format!(", its grace runs {}", to(at, &zone))).unwrap_or_default();
+            let grace = grace.map(|at| match now < at {
+                true => format!(", its grace runs {}", to(at, &zone)),
+                false => format!(", its grace {}", ended(at, &zone)),
+            });
+            let grace = grace.unwrap_or_default();
             let ended = ends.map(|end| ended(end, &zone)).unwrap_or_default();
             format!("the key is genuine and {ended} ({zone}){grace}")
         }

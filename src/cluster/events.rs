@@ -9,9 +9,10 @@ use kube::{Client, Resource, ResourceExt};
 use prometheus_client::metrics::counter::Counter;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use super::client::{self, call};
 use crate::domain::Instant;
@@ -19,7 +20,7 @@ use crate::domain::event::Happening;
 use crate::domain::text::spelt_out;
 use crate::machine::monotonic;
 
-/// The most Events waiting to be sent; more are dropped and counted.
+/// The most Events that wait to be sent. One namespace has at most as many waiting as are free; more are dropped and counted.
 const QUEUE: usize = 20_000;
 /// After a burst, a pause follows each Event: at least this long, and this many times as long as sending the Event
 /// took. Ten thousand licences that change at once must not crowd out their own status writes, least of all on a busy
@@ -60,7 +61,7 @@ impl Note {
 /// Sends Events in the background, in order, and never delays a caller.
 #[derive(Clone)]
 pub struct Events {
-    queue: mpsc::Sender<Event>,
+    queue: Arc<Sender>,
     dropped: Counter,
     identity: Arc<str>,
 }
@@ -68,8 +69,9 @@ pub struct Events {
 impl Events {
     /// Starts the task that sends. `dropped` counts the Events for which there was no room.
     pub fn start(client: Client, identity: &str, dropped: Counter) -> Self {
-        let (queue, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(send_all(client, receiver));
+        let queue = Arc::new(Queue::default());
+        tokio::spawn(send_all(client, queue.clone()));
+        let queue = Arc::new(Sender(queue));
         Events { queue, dropped, identity: identity.into() }
     }
 
@@ -77,7 +79,7 @@ impl Events {
     /// which it was decided: deciding again on the same version, for example after a crash, does not send it twice.
     pub fn tell<K: Resource<DynamicType = ()>>(&self, object: &K, notes: Vec<Note>, now: Instant) {
         for note in notes {
-            if self.queue.try_send(self.event(object, note, now)).is_err() {
+            if !self.queue.0.add(self.event(object, note, now)) {
                 self.dropped.inc();
             }
         }
@@ -115,9 +117,94 @@ impl Events {
     }
 }
 
-async fn send_all(client: Client, mut queue: mpsc::Receiver<Event>) {
+/// Events that wait. Namespaces take turns, so those of a tenant whose objects change without end delay no other's.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Notify,
+}
+
+/// Adds to the queue; once it is gone, what waits is sent and nothing more.
+struct Sender(Arc<Queue>);
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.lock().is_closed = true;
+        self.0.changed.notify_one();
+    }
+}
+
+#[derive(Default)]
+struct Waiting {
+    of_namespace: HashMap<Option<String>, VecDeque<Event>>,
+    /// The namespaces of which something waits.
+    turns: VecDeque<Option<String>>,
+    all: usize,
+    is_closed: bool,
+}
+
+impl Waiting {
+    /// Returns false if there is no room.
+    fn add(&mut self, event: Event) -> bool {
+        let namespace = event.metadata.namespace.clone();
+        if self.of_namespace.get(&namespace).map_or(0, VecDeque::len) >= QUEUE - self.all {
+            return false;
+        }
+        let of_namespace = self.of_namespace.entry(namespace.clone()).or_default();
+        if of_namespace.is_empty() {
+            self.turns.push_back(namespace);
+        }
+        of_namespace.push_back(event);
+        self.all += 1;
+        true
+    }
+
+    fn next(&mut self) -> Option<Event> {
+        let namespace = self.turns.pop_front()?;
+        let of_namespace = self.of_namespace.get_mut(&namespace)?;
+        let event = of_namespace.pop_front()?;
+        self.all -= 1;
+        match of_namespace.is_empty() {
+            true => _ = self.of_namespace.remove(&namespace),
+            false => self.turns.push_back(namespace),
+        }
+        Some(event)
+    }
+}
+
+impl Queue {
+    fn add(&self, event: Event) -> bool {
+        let added = self.lock().add(event);
+        self.changed.notify_one();
+        added
+    }
+
+    /// The next Event; `None` once no more can come.
+    async fn next(&self) -> Option<Event> {
+        loop {
+            {
+                let mut waiting = self.lock();
+                let event = waiting.next();
+                if event.is_some() || waiting.is_closed {
+                    return event;
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lock().all == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn send_all(client: Client, queue: Arc<Queue>) {
     let mut burst = BURST;
-    while let Some(event) = queue.recv().await {
+    while let Some(event) = queue.next().await {
         let began = monotonic();
         let request = Request::new(Event::url_path(&(), Some(&event.namespace().unwrap_or_default())));
         let request = request.create(&PostParams::default(), serde_json::to_vec(&event).unwrap_or_default());
@@ -131,5 +218,32 @@ async fn send_all(client: Client, mut queue: mpsc::Receiver<Event>) {
         if burst == 0 {
             tokio::time::sleep(((monotonic() - began) * PAUSE_TIMES).clamp(PAUSE, LONGEST_PAUSE)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(namespace: &str, n: usize) -> Event {
+        let meta = ObjectMeta { namespace: Some(namespace.into()), name: Some(n.to_string()), ..ObjectMeta::default() };
+        Event { metadata: meta, ..Event::default() }
+    }
+
+    /// The attack: a thousand Licenses that name one Secret, which comes and goes. Everybody's Events came minutes later.
+    #[test]
+    fn namespaces_take_turns_and_none_takes_all_room() {
+        let mut waiting = Waiting::default();
+        let taken = (0..2 * QUEUE).filter(|n| waiting.add(event("crowd", *n))).count();
+        assert_eq!(taken, QUEUE / 2);
+        assert!((0..3).all(|n| waiting.add(event("a", n))));
+        let next = |waiting: &mut Waiting| {
+            let event = waiting.next().expect("some wait");
+            format!("{}/{}", event.metadata.namespace.unwrap_or_default(), event.metadata.name.unwrap_or_default())
+        };
+        let first = [(); 6].map(|()| next(&mut waiting));
+        assert_eq!(first, ["crowd/0", "a/0", "crowd/1", "a/1", "crowd/2", "a/2"]);
+        assert_eq!(std::iter::from_fn(|| waiting.next()).count(), QUEUE / 2 - 3);
+        assert_eq!((waiting.all, waiting.turns.len(), waiting.of_namespace.len()), (0, 0, 0));
     }
 }

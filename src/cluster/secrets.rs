@@ -95,11 +95,7 @@ pub async fn explain_missing(client: &Client, type_: &str, namespace: &str, name
     head.headers.insert(ACCEPT, HeaderValue::from_static("application/json;as=Table;v=v1;g=meta.k8s.io"));
     let found: Table = call(client.request(http::Request::from_parts(head, body))).await?;
     Ok(match found.rows.is_empty() {
-        true => Fault::new(
-            Reason::SecretMissing,
-            "",
-            format!("Secret {namespace}/{name} of type {type_} does not exist; this waits for it"),
-        ),
+        true => missing(type_, namespace, name),
         false => Fault::new(
             Reason::SecretTypeMismatch,
             "",
@@ -109,6 +105,12 @@ pub async fn explain_missing(client: &Client, type_: &str, namespace: &str, name
             ),
         ),
     })
+}
+
+/// A Secret that does not exist.
+pub fn missing(type_: &str, namespace: &str, name: &str) -> Fault {
+    let message = format!("Secret {namespace}/{name} of type {type_} does not exist; this waits for it");
+    Fault::new(Reason::SecretMissing, "", message)
 }
 
 /// A Secret that the operator writes.
@@ -125,7 +127,9 @@ pub struct OwnSecret<'a> {
 /// A write of `what` that the API server refuses until somebody changes something, in its own words; `None` if the same write may
 /// succeed.
 pub fn refusal(what: &str, error: &CallError) -> Option<Fault> {
-    let message = format!("the API server does not let the operator write {what}: {error}");
+    let said = error.to_string();
+    let then = if said.contains("immutable") { "; delete it, and it is made again" } else { "" };
+    let message = format!("the API server does not let the operator write {what}: {said}{then}");
     let is_lasting = error.is_for_good() || error.is_of_missing_namespace();
     is_lasting.then(|| Fault::new(Reason::WriteRefused, "", message))
 }

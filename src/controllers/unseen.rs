@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use std::time::Duration;
 
-use crate::api::conditions::Condition;
+use crate::api::conditions::{Condition, ConditionStatus, ConditionType, find};
 use crate::cluster::clock::Clock;
 use crate::domain::Instant;
 use crate::domain::reason::Reason;
@@ -15,16 +15,19 @@ const FIRST: Duration = Duration::from_secs(15);
 const REFUSED_LONGEST: Duration = Duration::from_secs(5 * 60);
 const MISSING_LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// When to look again at an object whose status shows this trouble: after about as long as the trouble has lasted, so
-/// that what waits for months costs little. `before` are its conditions as they were written last.
+/// When to look again at an object with this trouble: after about as long as it has had any trouble, so that what waits
+/// for months costs little. `before` are its conditions as they were written last.
 pub fn look_again(trouble: Reason, before: &[Condition], clock: &Clock, now: Instant) -> Option<Instant> {
     let longest = match trouble {
         Reason::SecretNotOurs | Reason::WriteRefused => REFUSED_LONGEST,
         Reason::SecretMissing | Reason::SecretTypeMismatch => MISSING_LONGEST,
         _ => return None,
     };
-    // Of several, the one that changed last began with this trouble.
-    let since = before.iter().filter(|c| c.reason == trouble.as_str()).map(|c| c.last_transition_time.0).max();
+    let is_trouble = |c: &&Condition| match find(before, ConditionType::Ready) {
+        Some(ready) if ready.status == ConditionStatus::False => c.type_ == ready.type_,
+        _ => c.type_ == ConditionType::SourceMissing.as_str(),
+    };
+    let since = before.iter().find(is_trouble).map(|c| c.last_transition_time.0);
     let [first, longest] = [FIRST, longest].map(|wait| TimeDelta::from_std(clock.passes_in(wait)));
     let (first, longest) = (first.ok()?, longest.ok()?);
     now.checked_add_signed((now - since.unwrap_or(now)).clamp(first, longest))
@@ -33,7 +36,7 @@ pub fn look_again(trouble: Reason, before: &[Condition], clock: &Clock, now: Ins
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::conditions::{ConditionType, Conditions};
+    use crate::api::conditions::Conditions;
 
     fn at(seconds: i64) -> Instant {
         Instant::from_timestamp(seconds, 0).expect("a time")
@@ -56,6 +59,11 @@ mod tests {
         assert_eq!(again(Reason::WriteRefused, &clock, 100), Some(200));
         assert_eq!(again(Reason::WriteRefused, &clock, 86_400), Some(86_400 + 300));
         assert_eq!(again(Reason::PlanMissing, &clock, 100), None, "a watch shows it");
+        // The condition names the first trouble, and this is another.
+        let mut list = Conditions::new(&[], None, at(0));
+        list.set(ConditionType::Ready, false, Reason::TrustMissing, "");
+        let second = look_again(Reason::SecretMissing, &list.into_list(), &clock, at(500));
+        assert_eq!(second, Some(at(1_000)));
     }
 
     /// With `up --speed 1d/s`, five minutes are some milliseconds.

@@ -40,11 +40,18 @@ pub fn ended(end: Instant, zone: &Zone) -> String {
 
 /// The civil day of an instant; no later than 9999-12-31, which is the last that everybody reads.
 pub fn day(at: Instant, zone: &Zone) -> NaiveDate {
-    at.with_timezone(zone).date_naive().min(LAST)
+    local_day(at, zone).min(LAST)
+}
+
+fn local_day(at: Instant, zone: &Zone) -> NaiveDate {
+    at.with_timezone(zone).date_naive()
 }
 
 fn minute(at: Instant, zone: &Zone) -> String {
-    at.with_timezone(zone).format("%Y-%m-%d %H:%M").to_string()
+    match local_day(at, zone) > LAST {
+        true => format!("{LAST} 23:59"),
+        false => at.with_timezone(zone).format("%Y-%m-%d %H:%M").to_string(),
+    }
 }
 
 fn last_second(end: Instant) -> Instant {
@@ -53,7 +60,7 @@ fn last_second(end: Instant) -> Instant {
 
 /// Whether one civil day ends and another begins at `at`.
 fn is_between_days(at: Instant, zone: &Zone) -> bool {
-    day(last_second(at), zone) != day(at, zone)
+    local_day(last_second(at), zone) != local_day(at, zone)
 }
 
 #[cfg(test)]

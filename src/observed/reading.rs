@@ -10,7 +10,7 @@ use super::caches::Observed;
 use crate::api::license::{IssuerStatus, KeySource};
 use crate::api::{License, secret_type};
 use crate::cluster::client::CallError;
-use crate::cluster::secrets;
+use crate::cluster::secrets::{self, missing};
 use crate::domain::Instant;
 use crate::domain::fault::Fault;
 use crate::domain::license::allowance::Allowance;
@@ -126,13 +126,19 @@ impl Reading {
 
     /// Finds out why Secrets are missing: they do not exist, are of another type, or have no room.
     pub async fn explain_missing(&mut self, observed: &Observed) -> Result<(), CallError> {
-        for (type_, name, field) in std::mem::take(&mut self.missing) {
-            let fault = observed.explain_missing(type_, &self.namespace, &name).await?;
+        for (n, (type_, name, field)) in std::mem::take(&mut self.missing).into_iter().enumerate() {
+            let fault = match n < MOST_EXPLAINED {
+                true => observed.explain_missing(type_, &self.namespace, &name).await?,
+                false => missing(type_, &self.namespace, &name),
+            };
             self.faults.push(Fault { field, ..fault });
         }
         Ok(())
     }
 }
+
+/// The most missing Secrets of a License about which the API server is asked in one look: as many as its status names.
+const MOST_EXPLAINED: usize = 3;
 
 /// Says that no key is trusted, with the reason for which `spec.trust` is not used if it is set.
 fn nobody_trusted(own_trust_unused: Option<Reason>, product: &str) -> Fault {

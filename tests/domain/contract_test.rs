@@ -477,8 +477,9 @@ impl Ledger {
     }
 }
 
+/// What a key says, but for the notice deadline: a key that was issued before a cancellation keeps it.
 fn content(claims: &Claims) -> String {
-    serde_json::to_string(&Claims { jti: String::new(), iat: 0, ..claims.clone() }).unwrap()
+    serde_json::to_string(&Claims { jti: String::new(), iat: 0, notice_deadline: None, ..claims.clone() }).unwrap()
 }
 
 /// A change that a person makes to a contract.

@@ -85,7 +85,8 @@ pub async fn apply(
 
 /// Whether only the operator writes such an object.
 fn is_of_operator(document: &Document) -> bool {
-    document.kind() == "SeatLedger" || document.object["metadata"]["annotations"][mark::OWNER].is_string()
+    let is_marked = || document.object["metadata"]["annotations"][mark::OWNER].is_string();
+    document.kind() == "SeatLedger" || (document.kind() == "Secret" && is_marked())
 }
 
 /// What the document asks for: without what a server says of an object, which stands in backups made with

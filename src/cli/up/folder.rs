@@ -12,7 +12,7 @@ use super::screen::Screen;
 use super::twice::{First, Place};
 use crate::api::secret_type;
 use crate::cli::failure::Failure;
-use crate::cli::files::{MAX_FILE_BYTES, read_start};
+use crate::cli::files::read_in_folder;
 use crate::cli::private;
 use crate::cli::yaml::{DEFAULT_NAMESPACE, Document, File};
 use seatkeeper_embedded::Embedded;
@@ -36,6 +36,8 @@ pub struct Folder {
     trouble: Option<String>,
     /// How often the folder was looked at.
     looks: u32,
+    /// The objects that were applied once.
+    applied: BTreeSet<String>,
 }
 
 /// A file as it was last read.
@@ -70,6 +72,7 @@ impl Folder {
                     new_keys: BTreeSet::new(),
                     trouble: None,
                     looks: 0,
+                    applied: BTreeSet::new(),
                 });
             }
             Ok(_) => "is not a folder; name the one that the file is in".to_owned(),
@@ -123,7 +126,8 @@ impl Folder {
 
     /// Every file that can be parsed: for what has to be known before anything is applied.
     pub fn documents(&self) -> Vec<File> {
-        self.files().unwrap_or_default().iter().filter_map(|path| File::read(path).ok()).collect()
+        let parse = |path: &PathBuf| File::parse(path, &read_in_folder(path).ok()?).ok();
+        self.files().unwrap_or_default().iter().filter_map(parse).collect()
     }
 
     /// The YAML and JSON files in the folder, in order; an error if the folder cannot be read.
@@ -191,6 +195,7 @@ impl Folder {
             match applied {
                 Ok(Applied { is_new, stand }) => {
                     known.refused.remove(&document.number);
+                    self.applied.insert(full_title(document));
                     known.stands.extend(stand.map(|stand| (document.number, stand)));
                     match (drifted.get(&(file.path.clone(), document.number)), is_new) {
                         (Some(drift), true) => screen.warn(&drift.told(&full_title(document), &file.path)),
@@ -217,7 +222,10 @@ impl Folder {
 
     /// Says which objects are in no file any more.
     fn tell_of_left(&self, left: BTreeSet<String>, screen: &Screen) {
-        for title in left.into_iter().filter(|title| !self.read.values().any(|known| known.titles.contains(title))) {
+        let is_gone = |title: &String| {
+            self.applied.contains(title) && !self.read.values().any(|known| known.titles.contains(title))
+        };
+        for title in left.into_iter().filter(is_gone) {
             screen.warn(&format!("{title} is no longer in any file; it stays until it is deleted with kubectl"));
         }
     }
@@ -245,17 +253,19 @@ impl Folder {
         screen: &Screen,
         left: &mut BTreeSet<String>,
     ) -> Option<(File, BTreeSet<usize>)> {
-        let read = read_start(&path, MAX_FILE_BYTES);
+        let read = read_in_folder(&path);
         let content = read.as_ref().map_or_else(|failure| failure.message.as_bytes(), Vec::as_slice);
         let hash: [u8; 32] = Sha256::digest(content).into();
         let known = self.read.entry(path.clone()).or_default();
         if known.hash == hash {
             let mut again = known.again(first.note(&path, &known.places), screen);
             again.extend(known.stands.keys().filter(|number| drifted.contains_key(&(path.clone(), **number))));
-            return if again.is_empty() { None } else { File::read(&path).ok().map(|file| (file, again)) };
+            // What was hashed is what is applied.
+            let file = || read.ok().and_then(|bytes| File::parse(&path, &bytes).ok());
+            return if again.is_empty() { None } else { file().map(|file| (file, again)) };
         }
         known.hash = hash;
-        let file = match read.and_then(|_| File::read(&path)) {
+        let file = match read.and_then(|bytes| File::parse(&path, &bytes)) {
             Ok(file) => file,
             Err(failure) => {
                 first.note(&path, &known.places);

@@ -21,7 +21,7 @@ use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret, refusal};
 use crate::cluster::status::FIELD_MANAGER;
 use crate::domain::Instant;
 use crate::domain::contract::Contract;
-use crate::domain::contract::issuing::{IssuedKey, Work, refused_seat_changes, sign_due, stands_in_for, wanted, work};
+use crate::domain::contract::issuing::{IssuedKey, Work, refused_seat_changes, sign_due, wanted, work};
 use crate::domain::contract::renewal::Standing;
 use crate::domain::fault::Fault;
 use crate::domain::license::key::Claims;
@@ -141,15 +141,18 @@ pub async fn carry_out(
             return Ok(done);
         }
     };
+    // Keys of this product did not get to a place, so they do not get to the next one either: the keys that they replace would be
+    // revoked, and those of another grant would count twice.
+    let mut held_up: Option<&String> = None;
     for place in &places {
-        let of_place: Vec<Claims> = keys
-            .iter()
-            .filter(|key| place.product.as_ref().is_none_or(|product| *product == key.aud))
-            .cloned()
-            .collect();
+        let is_for =
+            |product: &Option<String>, key: &&Claims| product.as_ref().is_none_or(|product| *product == key.aud);
+        let of_place = keys.iter().filter(|key| is_for(&place.product, key) && held_up != Some(&key.aud));
+        let of_place: Vec<Claims> = of_place.cloned().collect();
         let delivery = Delivery { place, wanted: &of_place, observed, now };
         if let Err(error) = deliver(subscription, &delivery, &mut issued, &mut issuer, &mut done).await {
             done.not_delivered = Some(not_kept(error)?);
+            held_up = place.product.as_ref();
         }
     }
     settle(&mut issued, &keys, &mut issuer, observed, now, &mut done).await?;
@@ -238,8 +241,7 @@ async fn deliver(
     let found = secrets::find(&observed.keys, &place.namespace, &place.secret);
     let mut entries = found.as_ref().filter(|s| secret.is_ours(s)).and_then(|s| s.data.clone()).unwrap_or_default();
     let issued = read_issued(&entries, issuer, observed);
-    let Work { mut issue, mut revoke, mut remove } =
-        work(wanted, &issued, |serial| issuer.trust().is_revoked(serial), now);
+    let Work { mut issue, mut revoke, remove } = work(wanted, &issued, |serial| issuer.trust().is_revoked(serial), now);
     let mut version = found;
     let is_elsewhere = subscription.namespace().as_deref() != Some(&place.namespace);
     if wrong::is(RandomSerial) {
@@ -247,9 +249,6 @@ async fn deliver(
     }
     if wrong::is(NotRevoked) {
         revoke.clear();
-    }
-    if done.not_delivered.is_some() {
-        spare(&mut revoke, &mut remove, &issued, wanted);
     }
     if wrong::is(RevokedFirst) && !revoke.is_empty() {
         issuer.publish(observed, &revoke, now).await?;
@@ -296,15 +295,6 @@ async fn deliver(
         observed.write(&secret, Some(version), entries).await?;
     }
     Ok(())
-}
-
-/// Neither revokes nor removes what a wanted key is to replace: that key was not delivered elsewhere, where the same key may
-/// be.
-fn spare(revoke: &mut BTreeSet<String>, remove: &mut BTreeSet<String>, issued: &[IssuedKey], wanted: &[Claims]) {
-    for key in issued.iter().filter(|key| wanted.iter().any(|wanted| stands_in_for(wanted, &key.claims))) {
-        revoke.remove(&key.claims.jti);
-        remove.remove(&key.entry);
-    }
 }
 
 /// Signs the keys that are due into the entries of a Secret.

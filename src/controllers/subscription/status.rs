@@ -76,6 +76,7 @@ pub fn of(
         notice_deadline: standing.notice_deadline.map(Into::into),
         cancel_by: standing.notice_deadline.filter(|_| can_be_cancelled).map(ends_with),
         ends_at: standing.ends_at.map(Into::into),
+        runs_to: standing.ends_at.or(standing.term.map(|term| term.ends_at)).map(ends_with),
         last_day: standing.ends_at.map(ends_with),
         time_zone: Some(zone.name().to_owned()),
         closed_as_of: before.closed_as_of.or(standing.ends_at.filter(|_| standing.closed).map(Into::into)),
@@ -151,7 +152,10 @@ fn words(contract: &Contract, standing: &Standing) -> (Reason, String) {
     let zone = &contract.zone;
     let runs = |end: Instant| format!("runs {} ({zone})", to(end, zone));
     match (standing.state, standing.term, standing.ends_at) {
-        (State::Ordered, ..) => (Reason::Ordered, "waits for approval: set spec.order.approvedOn".to_owned()),
+        (State::Ordered, ..) => match contract.approved_on {
+            Some(day) => (Reason::Ordered, format!("waits for its approval on {day} ({zone})")),
+            None => (Reason::Ordered, "waits for approval: set spec.order.approvedOn".to_owned()),
+        },
         (State::Pending, ..) => {
             (Reason::Pending, format!("the contract runs {} ({zone})", from(contract.starts_at(), zone)))
         }

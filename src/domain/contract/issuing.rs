@@ -135,7 +135,8 @@ fn term_to_issue(
     let number = match (number, standing.term) {
         (Some(number), _) => number,
         (None, Some(term)) if standing.state == State::Ended => {
-            let message = format!("the contract ended on {}; name a term to get its key again", term.ends_on);
+            let message =
+                format!("the contract ended with {}; name a term to get its key again", last_day_before(term.ends_on));
             return Err(Fault::new(Reason::ContractEnded, "term", message));
         }
         (None, term) => term.map_or(1, |term| term.number),
@@ -143,8 +144,8 @@ fn term_to_issue(
     let term = contract.term(terms, number);
     if let Some(last) = last.filter(|last| number > *last) {
         let message = format!(
-            "the contract ends with term {last}, on {}: there is no term {number}",
-            contract.term(terms, last).ends_on
+            "the contract ends with term {last}, with {}: there is no term {number}",
+            last_day_before(contract.term(terms, last).ends_on)
         );
         return Err(Fault::new(Reason::TermAfterEnd, "term", message));
     }
@@ -156,6 +157,10 @@ fn term_to_issue(
         ));
     }
     Ok((number, term.starts_on, Some(term.ends_on)))
+}
+
+fn last_day_before(day: NaiveDate) -> NaiveDate {
+    day.pred_opt().unwrap_or(day)
 }
 
 /// The keys of a term: one from its start, and one from every later day on which a pool changes. A day that does not

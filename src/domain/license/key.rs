@@ -90,11 +90,11 @@ pub struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_until: Option<i64>,
     /// The IANA name of the contract's time zone, in which people are shown the days of the key. It decides nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_if_any")]
     pub zone: Option<String>,
     /// The first second at which it is too late to cancel the contract for the end of the key's term. It is shown, and decides
     /// nothing. `None` if the contract does not renew itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "number_if_any")]
     pub notice_deadline: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<String>,
@@ -340,6 +340,15 @@ const MAX_TIME: i64 = 253_402_300_799;
 
 fn instant(seconds: i64) -> Instant {
     DateTime::from_timestamp(seconds.clamp(0, MAX_TIME), 0).unwrap_or_default()
+}
+
+/// A claim that only shows something is not there if it is of another type: keys of other vendors may have used its name.
+fn text_if_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Value::deserialize(from)?.as_str().map(str::to_owned))
+}
+
+fn number_if_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    Ok(Value::deserialize(from)?.as_i64())
 }
 
 /// RFC 7519 allows `aud` to be a string or a list of strings. A key is for one product.
