@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help machine dev test test-offline simulate fuzz lint advisories crds record bench-converge bench-failover bench-seats seat-safety clean
+.PHONY: help machine dev test test-offline simulate fuzz lint advisories crds record image image-twice bench-converge bench-failover bench-seats seat-safety clean
 
 control_plane := tests/control-plane
 # Every test binary except the one that needs the real control plane; tests/embedded is the same suite without it.
@@ -52,11 +52,11 @@ lint: ## formatting, clippy and, where cargo-deny is installed, licences, bans a
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir target -- -D warnings
-	@if command -v cargo-deny > /dev/null; then cargo deny --locked check licenses bans sources; \
+	@if command -v cargo-deny > /dev/null; then cargo deny --locked --workspace check licenses bans sources; \
 	else echo 'cargo-deny is not installed, so licences, bans and sources were not checked: cargo install --locked cargo-deny'; fi
 
 advisories: ## known vulnerabilities and yanked versions; fetches the advisory database from GitHub
-	cargo deny --locked check advisories
+	cargo deny --locked --workspace check advisories
 
 crds: ## writes crds/, the chart's copies and docs/openapi.json from the types in src/api and src/server/seats
 	cargo run --locked -- crds --out crds --chart charts/seatkeeper/templates/crds
@@ -64,6 +64,12 @@ crds: ## writes crds/, the chart's copies and docs/openapi.json from the types i
 
 record: machine ## makes the recordings of crates/embedded again from a real API server; then run the tests
 	@crates/embedded/record/record.sh
+
+image: machine ## the operator's image without Docker: a static build, packed and checked; in target/image
+	@crates/image/build.sh
+
+image-twice: machine ## proof that the image is the same when it is built again from the commit, in another folder
+	@crates/image/twice.sh
 
 bench-converge: machine ## how fast 10,000 Licenses become Ready, against the raw rate of the API server
 	@$(control_plane)/build.sh > /dev/null

@@ -63,9 +63,10 @@ const DIRECTION: [(&str, &[&str]); 11] = [
     ("cli", &["machine", "domain", "api", "cluster", "observed", "seats", "controllers", "server", "operator"]),
 ];
 /// What the crates that know nothing of Seatkeeper may not depend on.
-const FOREIGN: [(&str, &[&str]); 2] = [
+const FOREIGN: [(&str, &[&str]); 3] = [
     ("client", &["kube", "k8s-openapi", "seatkeeper", "seatkeeper-embedded"]),
     ("embedded", &["seatkeeper", "seatkeeper-client"]),
+    ("image", &["kube", "k8s-openapi", "seatkeeper", "seatkeeper-client", "seatkeeper-embedded"]),
 ];
 
 #[test]
