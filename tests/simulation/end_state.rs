@@ -66,6 +66,10 @@ fn status(status: &Value) -> Value {
         .map(|c| json!([c["type"], c["status"], c["reason"]]))
         .collect();
     seen.insert("conditions".into(), json!(conditions));
+    if status["mode"].is_string() {
+        // A License shows what its key says, which may have been signed before a cancellation was entered.
+        seen.remove("cancelBy");
+    }
     if status["grants"].as_array().is_some_and(|grants| grants.len() > 1) {
         // If two contracts end together, the status names the one whose key came last, and faults decide which that is.
         for named in ["organisation", "plan", "timeZone", "lastDay", "graceLastDay", "cancelBy"] {

@@ -57,8 +57,10 @@ impl Key {
             content: String::new(),
         };
         let claims = claims.as_object_mut()?;
-        claims.remove("jti");
-        claims.remove("iat");
+        claims.shift_remove("jti");
+        claims.shift_remove("iat");
+        // A key that was signed before a cancellation was entered says until when that was possible.
+        claims.shift_remove("notice_deadline");
         key.content = serde_json::to_string(claims).ok()?;
         Some(key)
     }
