@@ -1,9 +1,12 @@
 //! What somebody with an ordinary namespace may try against the licence of somebody else.
 
+use std::time::Duration;
+
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use seatkeeper::api::License;
 use seatkeeper::domain::license::mode::Mode;
+use seatkeeper::machine::monotonic;
 use serde_json::json;
 
 use super::case::{Case, KEYS, TRUST};
@@ -68,4 +71,43 @@ fn both(one: &str, other: &str) -> String {
     let read = |set: &str| serde_json::from_str::<serde_json::Value>(set).expect("it is JSON")["keys"].clone();
     let keys: Vec<_> = [one, other].iter().flat_map(|set| read(set).as_array().cloned().unwrap_or_default()).collect();
     json!({ "keys": keys }).to_string()
+}
+
+/// The attack: hundreds of Licenses name one Secret that comes and goes. Each change made an Event of each, and those of all others
+/// came minutes later.
+#[tokio::test]
+async fn i2_a_tenant_whose_licenses_change_without_end_delays_nobodys_events() {
+    let (crowd, victim) = (Case::new("crowd").await, Case::new("beside-crowd").await);
+    crowd.trust().await;
+    victim.trust().await;
+    let vendor = Signer::of("vendor");
+    let license = |n: u32| {
+        serde_json::from_value::<License>(json!({
+            "apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License", "metadata": {"name": format!("l{n}")},
+            "spec": {"product": "innoacd", "trust": {"secretRef": {"name": "vendor-trust"}},
+                "keys": [{"name": "k", "secretRef": {"name": "toggle"}}]},
+        }))
+        .expect("it is a License")
+    };
+    let licenses: Api<License> = Api::namespaced(crowd.client.clone(), &crowd.namespace);
+    for n in 0..400 {
+        licenses.create(&PostParams::default(), &license(n)).await.expect("it is created");
+    }
+    // Nobody is warned of what an object waits for in its first moment.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let last = crowd.license("l399");
+    let key = vendor.sign(&claims("innoacd", &crowd.namespace, 365));
+    for _ in 0..3 {
+        last.is("Reconciling", "SecretMissing").await;
+        crowd.secret("toggle", KEYS, &[("key.jwt", &key)]).await;
+        last.shows("the key", |l| l.status.as_ref().is_some_and(|s| s.keys_read == Some(1))).await;
+        crowd.kubectl.expect(&["delete", "secret", "toggle"]).await;
+    }
+    victim.secret("keys", KEYS, &[("key.jwt", &vendor.sign(&claims("innoacd", &victim.namespace, 365)))]).await;
+    let began = monotonic();
+    let seen = victim.apply_license("acd", "innoacd", &["keys"]).await;
+    seen.told("Activated").await;
+    let took = monotonic() - began;
+    println!("an Event beside a crowd: {} ms", took.as_millis());
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }

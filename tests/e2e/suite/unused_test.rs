@@ -50,7 +50,7 @@ async fn k1_a_license_names_the_parts_that_are_not_acted_on() {
 }
 
 #[tokio::test]
-async fn m3_a_license_names_what_it_assigns_and_reserves_without_effect() {
+async fn a_license_names_what_it_assigns_and_reserves_without_effect() {
     let case = with_a_key("unused-seats").await;
     let right = json!({
         "assignments": [{"pool": "fixed", "users": ["anna", "bob"]}],
@@ -81,7 +81,7 @@ async fn m3_a_license_names_what_it_assigns_and_reserves_without_effect() {
 
 /// The same for an order: its users go into the key.
 #[tokio::test]
-async fn m3_an_order_names_the_users_whom_no_seat_can_belong_to() {
+async fn an_order_names_the_users_whom_no_seat_can_belong_to() {
     let case = Case::new("unused-users").await;
     case.signing_key().await;
     case.kubectl.apply(&PLAN.replace("{name: agents,", "{name: fixed, model: Fixed}, {name: agents,")).await;
