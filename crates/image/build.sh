@@ -17,7 +17,6 @@ folder=$(cargo metadata --locked --no-deps --format-version 1 | python3 -c 'impo
 name=$(sed -n 's/^  repository: //p' charts/seatkeeper/values.yaml)
 tag=$(sed -n 's/^appVersion: //p' charts/seatkeeper/Chart.yaml)
 revision=$(git describe --always --dirty --abbrev=40 --exclude '*')
-# Not for the compilers, which would begin again with each commit.
 created=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 
 # No folder of this machine gets into the program. The last of these that fits counts.
@@ -31,7 +30,8 @@ flags=${target^^}
 export "CARGO_TARGET_${flags//-/_}_RUSTFLAGS=${folders[*]/#/--remap-path-prefix=}"
 export "CFLAGS_${target//-/_}=${folders[*]/#/-ffile-prefix-map=}"
 say "building for $target"
-cargo build --locked --release --target "$target" --bin seatkeeper
+# mimalloc notes when it was compiled. The time of the commit would have it compiled again with each one.
+SOURCE_DATE_EPOCH=0 cargo build --locked --release --target "$target" --bin seatkeeper
 cargo build --locked --release --package seatkeeper-image
 
 mkdir -p "$folder/image"
