@@ -3,7 +3,7 @@
 //! The data is of one release of the Time Zone Database (`release`). When a government changes its law, a later version of the
 //! operator counts later days by the new law. Instants in keys that were issued stay as they are.
 
-use chrono::{FixedOffset, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone};
+use chrono::{FixedOffset, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone, Utc};
 use jiff::Timestamp;
 use jiff::tz::TimeZoneDatabase;
 use std::fmt;
@@ -110,7 +110,7 @@ impl TimeZone for Zone {
         // No contract reaches beyond the year 9999.
         let at = Timestamp::from_second(utc.and_utc().timestamp()).unwrap_or(Timestamp::MAX);
         let seconds = self.rules.to_offset(at).seconds();
-        let offset = FixedOffset::east_opt(seconds).unwrap_or(FixedOffset::east_opt(0).expect("it is none"));
+        let offset = FixedOffset::east_opt(seconds).unwrap_or_else(|| Utc.fix());
         ZoneOffset { offset, zone: self.clone() }
     }
 }
