@@ -13,36 +13,37 @@ pub const MAX_FILE_BYTES: usize = 1024 * 1024;
 
 /// Reads a whole file. Fails as wrong use if it cannot be read or is larger than 1 MiB.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let bytes = read_start(path, MAX_FILE_BYTES)?;
+    whole(path, File::open(path))
+}
+
+/// The same of a file in a folder that others may write to. Fails also if it is no file: a pipe would be read without end.
+pub fn read_in_folder(path: &Path) -> Result<Vec<u8>, Failure> {
+    let opened = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+    match opened.as_ref().ok().and_then(|file| file.metadata().ok()) {
+        Some(found) if !found.is_file() => Err(Failure::usage(format!("{}: is not a file", path.display()))),
+        _ => whole(path, opened),
+    }
+}
+
+/// Reads at most `limit` bytes of a file and one more, which shows that the file is larger.
+pub fn read_start(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+    start(path, File::open(path), limit)
+}
+
+fn whole(path: &Path, opened: std::io::Result<File>) -> Result<Vec<u8>, Failure> {
+    let bytes = start(path, opened, MAX_FILE_BYTES)?;
     match bytes.len() > MAX_FILE_BYTES {
         true => Err(Failure::usage(format!("{}: is larger than {MAX_FILE_BYTES} bytes", path.display()))),
         false => Ok(bytes),
     }
 }
 
-/// Reads at most `limit` bytes of a file and one more, which shows that the file is larger.
-pub fn read_start(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+fn start(path: &Path, opened: std::io::Result<File>, limit: usize) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    File::open(path)
+    opened
         .and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes))
         .map_err(|e| Failure::usage(format!("{}: cannot be read: {e}", path.display())))?;
     Ok(bytes)
-}
-
-/// Reads a whole file of a folder that others may write to. Fails also if it is no file: a pipe would be read without end.
-pub fn read_in_folder(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failure = |why: &str| Failure::usage(format!("{}: {why}", path.display()));
-    let cannot = |e: std::io::Error| failure(&format!("cannot be read: {e}"));
-    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).map_err(cannot)?;
-    if !file.metadata().map_err(cannot)?.is_file() {
-        return Err(failure("is not a file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    match bytes.len() > MAX_FILE_BYTES {
-        true => Err(failure(&format!("is larger than {MAX_FILE_BYTES} bytes"))),
-        false => Ok(bytes),
-    }
 }
 
 /// Writes a new file with the permissions `mode`. Fails if the file exists, also as a link that leads nowhere.
