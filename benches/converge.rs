@@ -262,7 +262,7 @@ impl Operator {
                 let took = Took { total: (monotonic() - self.began), since_lead: (monotonic() - led) };
                 let ready = api.list(&ListParams::default()).await.expect("a list");
                 let ready =
-                    ready.iter().filter(|l| l.status.as_ref().and_then(|s| s.seats.as_deref()) == Some("agents 50"));
+                    ready.iter().filter(|l| l.status.as_ref().and_then(|s| s.seats.as_deref()) == Some("agents 0/50"));
                 assert_eq!(ready.map(ResourceExt::name_any).count(), licenses);
                 return took;
             }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::neighbours::neighbours;
 use crate::stretch::stretched;
 use crate::targets::{self, Target};
 
@@ -87,10 +88,13 @@ extern "C" fn report() {
     eprintln!("fuzzed: {name} {inputs} inputs, slowest {slowest} us, largest {largest} bytes");
 }
 
-/// Gives an input to the target, and now and then a long one that is made of it.
+/// Gives an input to the target, then its neighbours, and now and then a long one that is made of it.
 pub fn run(data: &[u8]) {
     let target = TARGET.get().expect("libFuzzer has called `begin`");
     hold(target, data);
+    for neighbour in neighbours(data, target.longest) {
+        hold(target, &neighbour);
+    }
     if let Some(long) = stretched(data, target.longest) {
         hold(target, &long);
     }

@@ -3,6 +3,8 @@
 #![no_main]
 
 mod limits;
+mod neighbours;
+mod random;
 mod stretch;
 mod targets;
 

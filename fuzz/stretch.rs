@@ -1,6 +1,8 @@
 //! Makes a long input of a short one. libFuzzer seldom tries long inputs, and most of what is slow or large is short until
 //! a part of it comes many times.
 
+use crate::random::Random;
+
 /// What parts of texts and of JSON begin with.
 const BEGINNINGS: &[u8] = b",\n .:/~[{(&-";
 
@@ -40,22 +42,4 @@ pub fn stretched(data: &[u8], longest: usize) -> Option<Vec<u8>> {
     }
     long.extend_from_slice(&data[to..]);
     Some(long)
-}
-
-/// Numbers that follow from the input (SplitMix64 over FNV-1a).
-struct Random(u64);
-
-impl Random {
-    fn of(data: &[u8]) -> Self {
-        let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        Random(data.iter().fold(0xcbf2_9ce4_8422_2325, fnv))
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
-    }
 }

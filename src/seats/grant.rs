@@ -31,9 +31,7 @@ pub(super) fn grant(
         // next owner might not know its seat. The siege (tests/e2e/safety) found it.
         return Ok(ask.granted(&grant, request.kept_user(), &mut seats.seating, uncommitted.tagger));
     }
-    if let Some(closed) = uncommitted.closed.filter(|closed| now < closed.until)
-        && seats.uid.as_ref().is_none_or(|uid| closed.licenses.contains(uid))
-    {
+    if let Some(closed) = uncommitted.closed.filter(|closed| now < closed.until) {
         return Err(Denied::LedgerIncomplete { why: closed.why.clone(), wait: closed.until - now });
     }
     if shared.delays(&ask.license, now) {

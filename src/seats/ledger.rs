@@ -1,15 +1,14 @@
 //! The ledger in the API server: `SeatLedger` objects in the operator's own namespace, written only by
 //! compare-and-swap.
 
-use kube::{Api, Client};
+use kube::Client;
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::api::seat_ledger::{Base as BasePlace, Journal as JournalPlace, OfLicense, SeatLedgerSpec};
-use crate::api::{License, SeatLedger};
-use crate::cluster::client::{CallError, list_all};
+use crate::api::SeatLedger;
+use crate::cluster::client::CallError;
 use crate::cluster::compare_and_swap::{CompareAndSwap, Comparison, Overtaken, Sequenced};
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::journal::{Base, BaseName, Entry, Incomplete, LedgerContents, place, read};
@@ -102,13 +101,6 @@ impl Ledger {
             found.journal.wrote_base(&base.name, base.sequence);
         }
         Ok(())
-    }
-
-    /// The UIDs of all Licenses that exist now.
-    pub async fn licenses(&self) -> Result<HashSet<String>, CallError> {
-        let api: &Api<License> = &Api::all(self.client.clone());
-        let licenses = list_all(|params| async move { api.list_metadata(&params).await }).await?;
-        Ok(licenses.into_iter().filter_map(|license| license.metadata.uid).collect())
     }
 
     async fn list(&self) -> Result<(Vec<Entry>, Vec<Base>), CallError> {

@@ -1,6 +1,6 @@
 //! What an owner of the ledger keeps in memory.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -52,14 +52,11 @@ pub(super) struct Ownership {
     pub tagger: Tagger,
 }
 
-/// Why and until when nothing new is granted to Licenses from before: the ledger may not show all their seats.
+/// Why and until when nothing new is granted: the ledger may not show every seat that is held. That holds for a new License
+/// as well. Seats are counted against grants, and its keys may be those of one that was deleted a moment ago.
 pub(super) struct Closed {
     pub why: String,
     pub until: Moment,
-    /// The Licenses that existed when this owner began, by UID. A License created later has no seats that could be
-    /// missing. The API server lists the UIDs; a creation time would not do, because it has whole seconds and clocks
-    /// differ.
-    pub licenses: HashSet<String>,
 }
 
 /// The seats of each License, and who draws on which grant.

@@ -160,12 +160,11 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerErr
     let new = shared.from_nothing.swap(false, Ordering::Relaxed) || wrong::is(MissingLedgerIsNew);
     let closed = match incomplete {
         Some(Incomplete::Empty) if new => None,
-        Some(why) => Some(Closed { why: why.to_string(), until: now + wait, licenses: ledger.licenses().await? }),
+        Some(why) => Some(Closed { why: why.to_string(), until: now + wait }),
         None => None,
     };
     if let Some(closed) = &closed {
-        let (why, licenses) = (&closed.why, closed.licenses.len());
-        tracing::warn!(%why, ?wait, licenses, "existing Licenses get no new seats until `wait` is over");
+        tracing::warn!(why = closed.why, ?wait, "no new seats are granted until `wait` is over");
     }
     let mut ownership = Ownership::new(std::mem::take(&mut journal), seats_of, closed, tagger);
     for name in ownership.journal.due() {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 use seatkeeper::domain::Instant;
-use seatkeeper::domain::contract::issuing::{IssuedKey, Work, keys_of_term, refused_seat_changes, wanted, work};
+use seatkeeper::domain::contract::issuing::{IssuedKey, Work, changed_law, keys_of_term, refused_seat_changes, wanted, work};
 use seatkeeper::domain::contract::renewal::State;
 use seatkeeper::domain::contract::term::Period;
 use seatkeeper::domain::contract::timeline::{Event, next_event, next_wake, timeline};
@@ -759,6 +759,13 @@ fn i5_a_change_of_law_moves_no_key_that_was_issued_and_leaves_no_gap() {
     (0..3).for_each(|step| ledger.write(&first, step));
     assert_eq!(ledger.keys[0].claims.exp, Some(at("2026-12-01T08:00:00Z").timestamp()));
     assert!(ledger.work(&new, now).is_empty(), "the key stays as it was issued");
+    let there: Vec<Claims> = ledger.keys.iter().map(|key| key.claims.clone()).collect();
+    let said = "the law of America/Vancouver has changed since: the key of term 1 ends 60 minutes after the end of its last day, \
+                and stays as it is";
+    assert_eq!(changed_law(&old, &there, now), None);
+    assert_eq!(changed_law(&new, &there, now).as_deref(), Some(said));
+    assert_eq!(changed_law(&new, &there, at("2026-12-01T07:00:00Z")), None, "its term is over");
+    assert_eq!(changed_law(&Contract { name: "another".into(), ..new.clone() }, &there, now), None);
 
     let due = at("2026-11-20T00:00:00Z");
     let second = ledger.work(&new, due);

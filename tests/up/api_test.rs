@@ -36,7 +36,7 @@ async fn only_requests_with_the_credential_are_answered() {
     let desk = Desk::with_example();
     let mut up = desk.up("");
     up.until(&["License innoacd/innoacd  Activated"]);
-    for path in ["/api/v1/secrets", "/apis", "/metrics", "/openapi/v3", "/nothing"] {
+    for path in ["/api/v1/secrets", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/nothing"] {
         for token in [None, Some("guessed")] {
             let (status, body) = get(&desk, path, token).await;
             assert_eq!(

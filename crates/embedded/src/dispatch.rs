@@ -11,7 +11,7 @@ use crate::http::answer::{self, Body, refuse, respond, warn};
 use crate::http::decode::LONGEST_BODY;
 use crate::http::failure::Failure;
 use crate::http::request::{self, Form, Query, Resource, Target, Wanted, is_write};
-use crate::http::{discovery, openapi};
+use crate::http::{discovery, openapi, openapi_v2};
 use crate::kinds::Kind;
 use crate::read::shown::{Include, Page, Shown};
 use crate::read::{list, watch};
@@ -66,6 +66,12 @@ fn other(api: &Served, path: &str, head: &Parts) -> Response<Body> {
         "openapi/v3" => {
             let index = openapi::index(&api.kinds).to_string();
             return respond(StatusCode::OK, "text/plain; charset=utf-8", index.into());
+        }
+        "openapi/v2" => {
+            return match openapi_v2::answer(&api.kinds, &head.headers) {
+                Some((media, document)) => respond(StatusCode::OK, media, document),
+                None => nothing(StatusCode::NOT_ACCEPTABLE),
+            };
         }
         "version" if head.method != Method::GET => return refuse(&Failure::no_method(), false),
         _ => {}

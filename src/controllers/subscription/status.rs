@@ -10,6 +10,7 @@ use crate::cluster::events::Note;
 use crate::controllers::fresh::Youth;
 use crate::domain::Instant;
 use crate::domain::contract::Contract;
+use crate::domain::contract::issuing::changed_law;
 use crate::domain::contract::renewal::{Standing, State};
 use crate::domain::contract::timeline::Moment;
 use crate::domain::days::{day, ended, from, last_day, to};
@@ -124,7 +125,10 @@ fn conditions(
         None if matches!(standing.state, State::Ordered | State::Pending) => {
             list.set(ConditionType::Issued, false, reason, "no key is due yet")
         }
-        None => list.set(ConditionType::Issued, true, Reason::Issued, "every key that is due has been issued"),
+        None => {
+            let law = changed_law(&resolved.contract, &done.keys, now).map_or(String::new(), |law| format!("; {law}"));
+            list.set(ConditionType::Issued, true, Reason::Issued, format!("every key that is due has been issued{law}"));
+        }
     }
     // That there are keys is known from before: what keeps the next from being issued keeps it from being delivered.
     let not_issued = done.not_issued.as_ref().filter(|_| done.keys.is_empty() && !before.keys.is_empty());

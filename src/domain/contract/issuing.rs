@@ -347,6 +347,28 @@ fn says_by_other_law(wanted: &Claims, issued: &Claims) -> bool {
     is_near(Some(wanted.nbf), Some(issued.nbf)) && ends_alike(wanted, issued) && without(wanted) == without(issued)
 }
 
+/// What to tell about the first of these keys of the contract that was issued by an earlier law of the time zone, and therefore
+/// ends at another time than its term does by today's; `None` if there is none whose term still runs or comes.
+pub fn changed_law(contract: &Contract, keys: &[Claims], now: Instant) -> Option<String> {
+    let terms = contract.terms.as_ref()?;
+    keys.iter().find_map(|key| {
+        let of = key.subscription.as_ref()?;
+        let is_of_contract =
+            (&of.namespace, &of.name, of.starts_on) == (&contract.namespace, &contract.name, contract.starts_on);
+        let term = contract.term(terms, of.term);
+        let later = (key.ends_at()? - term.ends_at).num_seconds();
+        let is_moved = later != 0 && later.abs() <= MOVED_BY_LAW;
+        (is_of_contract && is_moved && term.ends_at > now).then(|| {
+            let (minutes, when) = (later.abs() / 60, if later > 0 { "after" } else { "before" });
+            format!(
+                "the law of {} has changed since: the key of term {} ends {minutes} minutes {when} the end of its last day, and \
+                 stays as it is",
+                contract.zone, of.term
+            )
+        })
+    })
+}
+
 /// Gives a key the instants of the issued keys that stay, if they were issued by another law of the time zone: it begins when an
 /// earlier term ends, and ends when the others of its term do. So there is no gap, and a term has one end.
 fn beside_issued(claims: &Claims, stay: &[&Claims]) -> Claims {

@@ -43,6 +43,24 @@ async fn k1_every_example_is_accepted_and_stored_unchanged() {
     }
 }
 
+/// K1: what kubectl prints of several objects is a List. kubectl looks for its kind in OpenAPI v2 before it applies one.
+#[tokio::test]
+async fn k1_a_list_that_kubectl_printed_is_applied_again() {
+    let case = Case::new("list").await;
+    for name in ["first", "second"] {
+        case.kubectl.apply(&PLAN.replace("name: innoacd}", &format!("name: {name}}}"))).await;
+    }
+    let printed = case.kubectl.expect(&["get", "plans", "-o", "yaml"]).await;
+    assert!(printed.contains("kind: List"), "{printed}");
+    let applied = case.kubectl.apply_with(&["--validate=strict"], &printed).await;
+    for name in ["first", "second"] {
+        assert!(applied.contains(&format!("plan.seatkeeper.dev/{name}")), "{applied}");
+    }
+    let wrong = printed.replace("  spec:\n", "  spec:\n    seats: 3\n");
+    let refused = case.kubectl.refused(&wrong).await;
+    assert!(refused.contains("unknown field \"spec.seats\""), "{refused}");
+}
+
 /// Removes the static defaults that the API server adds; they do not change what was written.
 fn without_defaults(stored: &mut serde_json::Value, written: &serde_json::Value) {
     use serde_json::Value::{Array, Object};

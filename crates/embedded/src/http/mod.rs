@@ -7,7 +7,7 @@
 //! | Which fields does a body name twice? | `doubled.rs` |
 //! | What does a response look like? | `answer.rs` |
 //! | How is a request refused? | `failure.rs` |
-//! | What do clients learn of the kinds? | `discovery.rs`, `openapi.rs` |
+//! | What do clients learn of the kinds? | `discovery.rs`, `openapi.rs`, `openapi_v2.rs` |
 
 pub mod answer;
 pub mod decode;
@@ -15,6 +15,8 @@ pub mod discovery;
 pub mod doubled;
 pub mod failure;
 pub mod openapi;
+mod openapi_protobuf;
+pub mod openapi_v2;
 mod protobuf;
 pub mod request;
 pub mod yaml;

@@ -24,10 +24,15 @@ pub fn index(kinds: &Kinds) -> Value {
 /// Returns the document of a path such as `api/v1` or `apis/<group>/<version>`; `None` if there is none.
 pub fn document<'k>(kinds: &'k Kinds, path: &str) -> Option<&'k str> {
     let make = || {
-        let versions = kinds.group_versions();
-        versions.into_iter().map(|(g, v)| (path_of(g, v), make_document(kinds, g, v).to_string())).collect::<Vec<_>>()
+        let paths = kinds.group_versions().into_iter().map(|(group, version)| path_of(group, version));
+        paths.zip(documents(kinds)).map(|(path, document)| (path, document.to_string())).collect::<Vec<_>>()
     };
     kinds.documents.get_or_init(make).iter().find(|(of, _)| of == path).map(|(_, document)| document.as_str())
+}
+
+/// Makes the document of each group and version.
+pub fn documents(kinds: &Kinds) -> impl Iterator<Item = Value> {
+    kinds.group_versions().into_iter().map(|(group, version)| make_document(kinds, group, version))
 }
 
 fn path_of(group: &str, version: &str) -> String {

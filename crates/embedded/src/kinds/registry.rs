@@ -1,5 +1,6 @@
 //! The kinds that an API serves, those of CustomResourceDefinitions after the built-in ones.
 
+use bytes::Bytes;
 use serde_json::Value;
 use std::sync::{Arc, OnceLock};
 
@@ -16,6 +17,8 @@ pub struct Kinds {
     namespaces: usize,
     /// The OpenAPI documents by path, made when one is asked for.
     pub(crate) documents: OnceLock<Vec<(String, String)>>,
+    /// The OpenAPI v2 document as JSON and in Protobuf, likewise.
+    pub(crate) older_document: OnceLock<(Bytes, Bytes)>,
 }
 
 /// The built-in kinds only.
@@ -42,7 +45,7 @@ impl Kinds {
 
     fn of(all: Vec<Kind>) -> Kinds {
         let namespaces = all.iter().position(Kind::is_namespace).unwrap_or_default();
-        Kinds { all, namespaces, documents: OnceLock::new() }
+        Kinds { all, namespaces, documents: OnceLock::new(), older_document: OnceLock::new() }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Kind)> {
