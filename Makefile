@@ -88,7 +88,7 @@ seat-safety: machine ## no seat is granted twice: faults without end, three repl
 bench-seats: machine ## seats against Leases, Redis and PostgreSQL; ROUNDS=5 SECONDS=5; more in benches/seats/main.rs
 	@benches/seats/machine.sh
 	@$(control_plane)/build.sh > /dev/null
-	@ulimit -n 8192 && cargo bench --locked --bench seats
+	@ulimit -n 8192 && cargo bench --locked --profile shipped --bench seats
 
 clean: ## removes what was built here and the state of `make dev`; the built control plane stays in the cache
 	cargo clean

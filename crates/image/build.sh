@@ -31,11 +31,11 @@ export "CARGO_TARGET_${flags//-/_}_RUSTFLAGS=${folders[*]/#/--remap-path-prefix=
 export "CFLAGS_${target//-/_}=${folders[*]/#/-ffile-prefix-map=}"
 say "building for $target"
 # mimalloc notes when it was compiled. The time of the commit would have it compiled again with each one.
-SOURCE_DATE_EPOCH=0 cargo build --locked --release --target "$target" --bin seatkeeper
+SOURCE_DATE_EPOCH=0 cargo build --locked --profile shipped --target "$target" --bin seatkeeper
 cargo build --locked --release --package seatkeeper-image
 
 mkdir -p "$folder/image"
-said=$("$folder/release/seatkeeper-image" "$folder/$target/release/seatkeeper" "$folder/image/seatkeeper.tar" \
+said=$("$folder/release/seatkeeper-image" "$folder/$target/shipped/seatkeeper" "$folder/image/seatkeeper.tar" \
   --name "$name" --tag "$tag" --revision "$revision" --architecture "$architecture" \
   --created "$created")
 crates/image/check.sh "$folder/image/seatkeeper.tar" "$name:$tag"

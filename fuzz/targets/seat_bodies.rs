@@ -1,6 +1,6 @@
 //! Bodies of `POST` and `PUT /v1/seats`.
 
-use seatkeeper::domain::seats::taker::Taker;
+use seatkeeper::server::http::caller::Caller;
 use seatkeeper::server::http::body::parse;
 use seatkeeper::server::http::problem::Problem;
 use seatkeeper::server::seats::id;
@@ -9,7 +9,7 @@ use seatkeeper::server::seats::wire::{Body, Heartbeats, LONGEST_WAIT, Wanted, as
 use super::shared::check_said;
 
 pub fn run(data: &[u8]) {
-    let taker = Taker::of("a", None, None);
+    let caller = Caller::new("agent", None, Vec::new(), Default::default());
     let wait = wait_of(data).as_secs();
     assert!(wait <= u64::from(LONGEST_WAIT));
     match parse::<Body>(data).and_then(|body| body.wanted().map_err(Problem::invalid)) {
@@ -21,16 +21,16 @@ pub fn run(data: &[u8]) {
                 _ => panic!("a request that is written can be read"),
             }
             let session = request.session.clone();
-            assert_eq!(ask(*request, taker).session, session);
+            assert_eq!(ask(*request, &caller).session, session);
         }
-        Ok(Wanted::Several(requests)) => requests.into_iter().for_each(|request| drop(ask(request, taker))),
+        Ok(Wanted::Several(requests)) => requests.into_iter().for_each(|request| drop(ask(request, &caller))),
         Err(problem) => check_said(&problem),
     }
     match parse::<Heartbeats>(data) {
         Ok(heartbeats) => {
             for (number, text) in heartbeats.ids.iter().enumerate() {
-                match id::read(text, taker) {
-                    Some(seat) => assert_eq!(id::read(&id::of(&seat), taker), Some(seat)),
+                match id::read(text, caller.taker) {
+                    Some(seat) => assert_eq!(id::read(&id::of(&seat), caller.taker), Some(seat)),
                     // The first that names no seat ends the request.
                     None => {
                         check_said(&id::no_seat(&format!("`ids[{number}]`")));

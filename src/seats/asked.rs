@@ -1,5 +1,6 @@
 //! Requests to a desk, and its answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::license::name::LicenseName;
@@ -25,6 +26,8 @@ pub struct Ask {
     pub count: u32,
     /// Who asks.
     pub taker: Taker,
+    /// Against whom places in the queue count: the ServiceAccounts of a namespace together, or a user.
+    pub tenant: Arc<str>,
 }
 
 impl Ask {

@@ -117,6 +117,12 @@ impl Desk {
         }
     }
 
+    /// Call when a License is gone.
+    pub fn forget(&self, license: &LicenseName) {
+        self.look_again(license);
+        self.0.metrics.forget(license);
+    }
+
     /// Puts what stands for the session in its place, in each request. A session that no request may have stays, to be
     /// refused. Fails if this process does not own the ledger, because it may not know the key.
     pub fn hide_sessions(&self, asks: &mut [Ask]) -> Result<(), Denied> {

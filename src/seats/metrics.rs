@@ -6,6 +6,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::asked::{Denied, Granted};
 use crate::domain::license::name::LicenseName;
@@ -17,6 +19,14 @@ struct Denial {
     reason: &'static str,
 }
 
+impl Denial {
+    fn of(license: Option<&LicenseName>, reason: &'static str) -> Self {
+        let (namespace, name) =
+            license.map_or_else(Default::default, |license| (license.namespace.to_string(), license.name.to_string()));
+        Denial { namespace, name, reason }
+    }
+}
+
 /// Seats granted and refused, and what the ledger costs.
 #[derive(Clone)]
 pub struct SeatMetrics {
@@ -25,6 +35,8 @@ pub struct SeatMetrics {
     /// Seats freed because no heartbeat came.
     pub lost: Counter,
     denied: Family<Denial, Counter>,
+    /// The reasons for which each License has a series in `denied`.
+    reasons: Arc<Mutex<HashMap<LicenseName, BTreeSet<&'static str>>>>,
     /// Sessions in the queue at the last sweep.
     pub queued: Gauge,
     /// From a request to its answer, without requests that wait in the queue.
@@ -46,6 +58,7 @@ impl Default for SeatMetrics {
             released: Counter::default(),
             lost: Counter::default(),
             denied: Family::default(),
+            reasons: Arc::default(),
             queued: Gauge::default(),
             wait: seconds(),
             batch: Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0]),
@@ -85,10 +98,43 @@ impl SeatMetrics {
         }
     }
 
+    /// The License is gone: drops its series. Otherwise a tenant could make one for each name that it can think of.
+    pub fn forget(&self, license: &LicenseName) {
+        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner).remove(license);
+        for reason in reasons.unwrap_or_default() {
+            self.denied.remove(&Denial::of(Some(license), reason));
+        }
+    }
+
     /// Counts a refusal; `license` is `None` if the License is not known.
     fn denied(&self, license: Option<&LicenseName>, reason: &'static str) {
-        let (namespace, name) =
-            license.map_or_else(Default::default, |license| (license.namespace.to_string(), license.name.to_string()));
-        self.denied.get_or_create(&Denial { namespace, name, reason }).inc();
+        // Under the lock, so that nothing is counted of a License that is being forgotten.
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(license) = license {
+            match reasons.get_mut(license) {
+                Some(known) => _ = known.insert(reason),
+                None => _ = reasons.insert(license.clone(), [reason].into()),
+            }
+        }
+        self.denied.get_or_create(&Denial::of(license, reason)).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_license_that_is_gone_has_no_series() {
+        let (metrics, mut registry) = (SeatMetrics::default(), Registry::default());
+        metrics.register(&mut registry);
+        let (gone, stays) = (LicenseName::new("a", "gone"), LicenseName::new("a", "stays"));
+        for license in [&gone, &stays] {
+            ["NoLicense", "SeatsExhausted"].iter().for_each(|reason| metrics.denied(Some(license), reason));
+        }
+        metrics.forget(&gone);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("it is text");
+        assert_eq!((text.matches("gone").count(), text.matches("stays").count()), (0, 2), "{text}");
     }
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use seatkeeper::domain::seats::queue::{Full, Left, MOST_QUEUED, PLACE_LASTS, Queue, Session};
 use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::tick::Tick;
+use std::sync::Arc;
 
 const GRACE_MILLIS: u64 = PLACE_LASTS.as_millis() as u64;
 
@@ -39,6 +40,10 @@ fn session(who: u8) -> Session {
     Session::of(Some(if who < 6 { "a" } else { "b" }), &(who % 3).to_string(), taker)
 }
 
+fn tenant(who: u8) -> Arc<str> {
+    if who < 4 { "one".into() } else { "other".into() }
+}
+
 /// A waiter: its number, the number of its request, and when that ended.
 type One = (u8, usize, Option<u64>);
 
@@ -58,7 +63,7 @@ proptest! {
                         Some(one) => (one.1, one.2) = (number, None),
                         None => list.push((who, number, None)),
                     }
-                    prop_assert_eq!(queue.join(session(who), number), Ok(replaced.map(Left::Replaced)));
+                    prop_assert_eq!(queue.join(session(who), tenant(who), number), Ok(replaced.map(Left::Replaced)));
                 }
                 Step::Ended(who) => {
                     queue.ended(&session(who), Tick(now));
@@ -106,12 +111,12 @@ fn no_more_than_a_thousand_wait_for_one_license_and_those_keep_their_places() {
     let mut queue = Queue::default();
     let session = |n: usize| Session::of(None, &n.to_string(), None);
     for n in 0..MOST_QUEUED {
-        assert_eq!(queue.join(session(n), n), Ok(None));
+        assert_eq!(queue.join(session(n), "a".into(), n), Ok(None));
     }
-    assert_eq!(queue.join(session(MOST_QUEUED), 0), Err(Full));
-    assert_eq!(queue.join(session(7), 4711), Ok(Some(Left::Replaced(7))), "one who already waits may ask again");
+    assert_eq!(queue.join(session(MOST_QUEUED), "a".into(), 0), Err(Full));
+    assert_eq!(queue.join(session(7), "a".into(), 4711), Ok(Some(Left::Replaced(7))), "one who already waits may ask again");
     assert_eq!((queue.place(&session(7)), queue.len()), (Some(8), MOST_QUEUED));
     queue.leave(&session(0));
-    assert_eq!(queue.join(session(MOST_QUEUED), 0), Ok(None));
+    assert_eq!(queue.join(session(MOST_QUEUED), "a".into(), 0), Ok(None));
     assert_eq!(queue.place(&session(MOST_QUEUED)), Some(MOST_QUEUED));
 }

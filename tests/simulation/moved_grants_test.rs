@@ -13,7 +13,8 @@ use seatkeeper::domain::license::key::sign_key;
 use seatkeeper::domain::license::name::LicenseName;
 use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::tick::Moment;
-use seatkeeper::seats::limits::TTL;
+use seatkeeper::seats::proof::PROOF_LASTS;
+use seatkeeper::seats::limits::{TTL, with_drift};
 use seatkeeper::seats::{Ask, Denied, Granted, Seat};
 use serde_json::{Value, json};
 
@@ -137,6 +138,7 @@ impl Story {
             version: None,
             count,
             taker: Taker::of("agent", None, None),
+            tenant: "agent".into(),
         };
         let sent = self.run.lived();
         let asking = async { tokio::time::timeout(Duration::from_secs(5), desk.acquire(&[ask])).await };
@@ -378,4 +380,33 @@ fn seats_of_one_product_are_not_covered_by_a_key_of_another() {
         story.pass(Duration::from_secs(20));
         story.keep_all();
     }
+}
+
+/// The attack: after the ledger is lost, delete the License and create it again. It was taken for one that can have no seats
+/// from before, while those on its key were still held.
+#[test]
+fn i2_a_license_that_is_created_again_after_the_ledger_was_lost_waits_too() {
+    let mut story = Story::begin(1);
+    story.give_keys(0, [2].into());
+    story.pass(SEEN);
+    assert!(story.gets(0, 3));
+    story.run.kill();
+    let shared = story.run.shared.clone();
+    story.run.within(async {
+        let ledger = ours("default", "seatledgers", "");
+        let all = must(&shared.api, Method::GET, folder(&ledger), None).await;
+        for object in all["items"].as_array().expect("a list") {
+            let name = object["metadata"]["name"].as_str().expect("a name");
+            must(&shared.api, Method::DELETE, &format!("{ledger}{name}"), None).await;
+        }
+    });
+    story.run.restart();
+    story.pass(Duration::from_secs(20));
+    story.delete(0);
+    story.give_keys(0, [2].into());
+    story.pass(SEEN);
+    let answer = story.take(0, 1).expect("an operator runs");
+    assert!(matches!(answer, Err(Denied::LedgerIncomplete { .. })), "{answer:?}");
+    story.pass(with_drift(PROOF_LASTS + TTL));
+    assert!(story.gets(0, 3), "the seats of before have ended");
 }

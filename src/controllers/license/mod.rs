@@ -117,7 +117,7 @@ impl Controller for LicenseController {
         let name = LicenseName::new(&license.namespace().unwrap_or_default(), &license.name_any());
         // The desk takes the grants away from the seats before another License can have them.
         if !wrong::is(DeletedStillGrants) {
-            self.with.desk.look_again(&name);
+            self.with.desk.forget(&name);
         }
         self.metrics.forget(license);
         self.with.observed.enrolment.forget(license);

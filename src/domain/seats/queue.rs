@@ -3,6 +3,7 @@
 //! A waiter keeps its place across retries. One that is silent for `PLACE_LASTS` loses it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::taker::Taker;
@@ -46,15 +47,29 @@ pub struct Queue<A> {
     /// By the number that each waiter drew.
     waiting: BTreeMap<u64, Waiting<A>>,
     numbers: BTreeMap<Session, u64>,
-    /// How many places each taker has.
-    places: BTreeMap<Option<Taker>, usize>,
+    places: BTreeMap<Arc<str>, Places>,
     next: u64,
+}
+
+/// The places of one tenant.
+#[derive(Debug, Default)]
+struct Places {
+    all: usize,
+    /// Those of each of its takers: a tenant makes as many ServiceAccounts and pods as it likes.
+    of: BTreeMap<Option<Taker>, usize>,
+}
+
+impl Places {
+    fn of(&self, taker: Option<Taker>) -> usize {
+        self.of.get(&taker).copied().unwrap_or(0)
+    }
 }
 
 /// A waiter.
 #[derive(Debug)]
 pub struct Waiting<A> {
     session: Session,
+    tenant: Arc<str>,
     pub ask: A,
     /// The tick until which the place is kept; `None` while the request is open.
     kept_until: Option<Tick>,
@@ -84,39 +99,52 @@ impl<A> Queue<A> {
     }
 
     /// Adds a session at the end. A session that already waits keeps its place, and its earlier request is returned. If the
-    /// queue is full, the last waiter of the taker that has the most places makes room, unless that is the one that asks.
-    pub fn join(&mut self, session: Session, ask: A) -> Result<Option<Left<A>>, Full> {
+    /// queue is full, the last waiter makes room of the tenant that has the most places; of this tenant, that of the taker
+    /// that has the most. Nobody makes room for one that has as many.
+    pub fn join(&mut self, session: Session, tenant: Arc<str>, ask: A) -> Result<Option<Left<A>>, Full> {
         if let Some(waiting) = self.numbers.get(&session).and_then(|number| self.waiting.get_mut(number)) {
             waiting.kept_until = None;
             return Ok(Some(Left::Replaced(std::mem::replace(&mut waiting.ask, ask))));
         }
-        let own = self.places.get(&session.taker).copied().unwrap_or(0);
         let made_room = match self.waiting.len() >= MOST_QUEUED {
-            true => Some(Left::MadeRoom(self.make_room_for(own).ok_or(Full)?)),
+            true => Some(Left::MadeRoom(self.make_room_for(&tenant, session.taker).ok_or(Full)?)),
             false => None,
         };
-        self.places.insert(session.taker, own + 1);
+        let places = self.places.entry(tenant.clone()).or_default();
+        places.all += 1;
+        *places.of.entry(session.taker).or_default() += 1;
         self.numbers.insert(session.clone(), self.next);
-        self.waiting.insert(self.next, Waiting { session, ask, kept_until: None });
+        self.waiting.insert(self.next, Waiting { session, tenant, ask, kept_until: None });
         self.next += 1;
         Ok(made_room)
     }
 
-    /// Removes the last waiter of the taker that has the most places, if it has more than one that has one more than `own`.
-    fn make_room_for(&mut self, own: usize) -> Option<A> {
-        let (taker, _) =
-            self.places.iter().filter(|(_, places)| **places > own + 1).max_by_key(|(_, places)| **places)?;
-        let of_taker = self.waiting.values().rev().find(|waiting| waiting.session.taker == *taker);
-        let session = of_taker?.session.clone();
+    /// Removes the waiter that makes room for this taker of a tenant, if there is one.
+    fn make_room_for(&mut self, tenant: &Arc<str>, taker: Option<Taker>) -> Option<A> {
+        let places_of = |tenant| self.places.get(tenant).map_or(0, |places: &Places| places.all);
+        let (largest, of_largest) = self.places.iter().max_by_key(|(_, places)| places.all)?;
+        let (from, more_than) = match of_largest.all > places_of(tenant) + 1 {
+            true => (largest.clone(), 0),
+            false => (tenant.clone(), self.places.get(tenant)?.of(taker) + 1),
+        };
+        let places = self.places.get(&from)?;
+        let most = places.of.values().copied().max().filter(|most| *most > more_than)?;
+        let is_it = |one: &&Waiting<A>| one.tenant == from && places.of(one.session.taker) == most;
+        let session = self.waiting.values().rev().find(is_it)?.session.clone();
         self.leave(&session)
     }
 
-    fn gives_up_place(places: &mut BTreeMap<Option<Taker>, usize>, taker: Option<Taker>) {
-        if let Some(count) = places.get_mut(&taker) {
+    fn gives_up_place(places: &mut BTreeMap<Arc<str>, Places>, waiting: &Waiting<A>) {
+        let Some(of_tenant) = places.get_mut(&waiting.tenant) else { return };
+        of_tenant.all -= 1;
+        if let Some(count) = of_tenant.of.get_mut(&waiting.session.taker) {
             *count -= 1;
             if *count == 0 {
-                places.remove(&taker);
+                of_tenant.of.remove(&waiting.session.taker);
             }
+        }
+        if of_tenant.all == 0 {
+            places.remove(&waiting.tenant);
         }
     }
 
@@ -140,9 +168,9 @@ impl<A> Queue<A> {
 
     /// Removes a session from the queue, and returns its request.
     pub fn leave(&mut self, session: &Session) -> Option<A> {
-        let number = self.numbers.remove(session)?;
-        Self::gives_up_place(&mut self.places, session.taker);
-        self.waiting.remove(&number).map(|waiting| waiting.ask)
+        let waiting = self.waiting.remove(&self.numbers.remove(session)?)?;
+        Self::gives_up_place(&mut self.places, &waiting);
+        Some(waiting.ask)
     }
 
     /// Removes the sessions whose places were kept only until now.
@@ -152,7 +180,7 @@ impl<A> Queue<A> {
             let stays = one.kept_until.is_none_or(|until| now < until);
             if !stays {
                 numbers.remove(&one.session);
-                Self::gives_up_place(places, one.session.taker);
+                Self::gives_up_place(places, one);
             }
             stays
         });
@@ -168,7 +196,7 @@ impl<A> Queue<A> {
                 Some(true) => {}
                 Some(false) => {
                     self.numbers.remove(&waiting.session);
-                    Self::gives_up_place(&mut self.places, waiting.session.taker);
+                    Self::gives_up_place(&mut self.places, waiting);
                     self.waiting.remove(&number);
                 }
                 None => return,

@@ -24,9 +24,9 @@ use crate::machine::monotonic;
 /// How long to wait when no connection can be accepted because file descriptors have run out.
 const OUT_OF_FILES: Duration = Duration::from_millis(500);
 /// How many connections are accepted in each `TURN`: thousands that come at once would otherwise hold up those that are
-/// served. A second has room for 3,200.
-const IN_A_TURN: u32 = 16;
-const TURN: Duration = Duration::from_millis(5);
+/// served, by what a turn of them takes. A second has room for some 2,500.
+const IN_A_TURN: u32 = 4;
+const TURN: Duration = Duration::from_millis(1);
 /// A client has this long to finish its TLS handshake; then it is cut off. So are replicas that watch this one over a
 /// silent connection (`cluster/watch_leader.rs`): they open another.
 const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -42,6 +42,10 @@ fn is_empty(value: &Value) -> bool {
     value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
 }
 
+/// The longest name of a field, in bytes, that is written before a colon on the same line. Readers take no line of more than
+/// 1,024 characters for a name.
+const LONGEST_SIMPLE_NAME: usize = 128;
+
 /// Writes the fields or items, each on its own line; the first one continues the present line.
 fn write_parts(value: &Value, indent: usize, out: &mut String) {
     let start = |n: usize, out: &mut String| {
@@ -55,9 +59,19 @@ fn write_parts(value: &Value, indent: usize, out: &mut String) {
             fields.sort_by_key(|(name, _)| *name);
             for (n, (name, value)) in fields.into_iter().enumerate() {
                 start(n, out);
+                let is_long = name.len() > LONGEST_SIMPLE_NAME;
+                out.push_str(if is_long { "? " } else { "" });
                 write_name(name, out);
+                if is_long {
+                    out.push('\n');
+                    out.push_str(&" ".repeat(indent));
+                }
                 out.push(':');
                 match value {
+                    Value::Object(_) | Value::Array(_) if is_long && !is_empty(value) => {
+                        out.push(' ');
+                        write_parts(value, indent + 2, out);
+                    }
                     Value::Object(_) if !is_empty(value) => {
                         out.push('\n');
                         out.push_str(&" ".repeat(indent + 2));
@@ -212,6 +226,24 @@ fn is_plain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Fuzzing found a name that was too long to be read again.
+    #[test]
+    fn a_long_name_has_a_line_of_its_own() {
+        let name = "n".repeat(2_000);
+        for (value, written) in [
+            (serde_json::json!("text"), "text\n".to_owned()),
+            (serde_json::json!({"a": 1, "b": [2]}), "a: 1\n  b:\n  - 2\n".to_owned()),
+            (serde_json::json!([1, {"a": 2}]), "- 1\n  - a: 2\n".to_owned()),
+            (serde_json::json!({&name: {}}), format!("? {name}\n  : {{}}\n")),
+        ] {
+            let object = serde_json::json!({&name: value, "z": 3});
+            assert_eq!(write(&object), format!("? {name}\n: {written}z: 3\n"));
+            assert_eq!(read(write(&object).as_bytes()), Ok(object));
+        }
+        let simple = serde_json::json!({"n".repeat(128): 1});
+        assert!(write(&simple).ends_with("n: 1\n"));
+    }
 
     #[test]
     fn texts_are_plain_where_they_can_be() {
