@@ -120,7 +120,7 @@ pub enum Denied {
     #[error("this replica does not own the seats")]
     NotOwner,
     /// The ledger may not show every seat that is held.
-    #[error("the ledger may lack seats that are still held: {why}; new seats are granted in {} s", wait.as_secs())]
+    #[error("the ledger may lack seats that are still held: {why}; new seats are granted in {} s", wait.as_secs() + 1)]
     LedgerIncomplete { why: String, wait: Duration },
     #[error("the ledger cannot be written at present, so no new seat can be granted; try again")]
     LedgerUnavailable,

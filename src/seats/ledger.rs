@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::api::seat_ledger::{Base as BasePlace, Journal as JournalPlace, OfLicense, SeatLedgerSpec};
 use crate::api::SeatLedger;
+use crate::api::seat_ledger::{Base as BasePlace, Journal as JournalPlace, OfLicense, SeatLedgerSpec};
 use crate::cluster::client::CallError;
 use crate::cluster::compare_and_swap::{CompareAndSwap, Comparison, Overtaken, Sequenced};
 use crate::domain::license::name::LicenseName;

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 use seatkeeper::domain::Instant;
-use seatkeeper::domain::contract::issuing::{IssuedKey, Work, changed_law, keys_of_term, refused_seat_changes, wanted, work};
+use seatkeeper::domain::contract::issuing::{
+    IssuedKey, Work, changed_law, keys_of_term, refused_seat_changes, wanted, work,
+};
 use seatkeeper::domain::contract::renewal::State;
 use seatkeeper::domain::contract::term::Period;
 use seatkeeper::domain::contract::timeline::{Event, next_event, next_wake, timeline};

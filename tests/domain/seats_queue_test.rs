@@ -114,7 +114,11 @@ fn no_more_than_a_thousand_wait_for_one_license_and_those_keep_their_places() {
         assert_eq!(queue.join(session(n), "a".into(), n), Ok(None));
     }
     assert_eq!(queue.join(session(MOST_QUEUED), "a".into(), 0), Err(Full));
-    assert_eq!(queue.join(session(7), "a".into(), 4711), Ok(Some(Left::Replaced(7))), "one who already waits may ask again");
+    assert_eq!(
+        queue.join(session(7), "a".into(), 4711),
+        Ok(Some(Left::Replaced(7))),
+        "one who already waits may ask again"
+    );
     assert_eq!((queue.place(&session(7)), queue.len()), (Some(8), MOST_QUEUED));
     queue.leave(&session(0));
     assert_eq!(queue.join(session(MOST_QUEUED), "a".into(), 0), Ok(None));

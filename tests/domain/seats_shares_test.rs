@@ -45,7 +45,11 @@ fn i2_a_pod_that_fills_the_queue_makes_room_for_the_others() {
     for n in 0..MOST_QUEUED {
         assert_eq!(queue.join(session(pod("hostile"), n), "centre".into(), n), Ok(None));
     }
-    assert_eq!(queue.join(session(pod("hostile"), MOST_QUEUED), "centre".into(), 0), Err(Full), "for itself there is no room");
+    assert_eq!(
+        queue.join(session(pod("hostile"), MOST_QUEUED), "centre".into(), 0),
+        Err(Full),
+        "for itself there is no room"
+    );
     for n in 0..MOST_QUEUED / 2 {
         let last = MOST_QUEUED - 1 - n;
         assert_eq!(queue.join(session(pod("other"), n), "centre".into(), n), Ok(Some(Left::MadeRoom(last))));

@@ -13,8 +13,8 @@ use seatkeeper::domain::license::key::sign_key;
 use seatkeeper::domain::license::name::LicenseName;
 use seatkeeper::domain::seats::taker::Taker;
 use seatkeeper::domain::tick::Moment;
-use seatkeeper::seats::proof::PROOF_LASTS;
 use seatkeeper::seats::limits::{TTL, with_drift};
+use seatkeeper::seats::proof::PROOF_LASTS;
 use seatkeeper::seats::{Ask, Denied, Granted, Seat};
 use serde_json::{Value, json};
 

@@ -16,7 +16,8 @@ use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::monotonic;
 use seatkeeper::operator::Operator;
 use seatkeeper::seats::Desk;
-use seatkeeper::seats::limits::TTL;
+use seatkeeper::seats::limits::{TTL, with_drift};
+use seatkeeper::seats::proof::PROOF_LASTS;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{oneshot, watch};
 use tower::{BoxError, Service};
@@ -120,13 +121,13 @@ impl Replicas {
         });
         replicas.boot(0, fast[0]);
         assert!(replicas.until(BEGINS, |replicas| replicas.owns(0)), "the first replica never owned the ledger");
-        // The ledger is older than the License, so no seats of it can be missing.
         replicas.people_do(async |shared| {
             vendor::carry_out(shared, &Edit::Issuer { namespace: "centre".into(), key: 1 }).await;
             vendor::carry_out(shared, &Edit::Order(0)).await;
         });
         replicas.boot(1, fast[1]);
-        replicas.pass(BEGINS);
+        // The ledger is new, so nothing is granted until the time of seats that it may lack would be over.
+        replicas.pass(BEGINS + with_drift(PROOF_LASTS + TTL));
         replicas
     }
 

@@ -76,7 +76,8 @@ impl TrustAudit {
         drop(noted);
         let may_write = || self.lines.take(&license.namespace, monotonic());
         let (who, name) = (now.who, license.to_string());
-        if before.as_ref().is_some_and(|before| (before.who, &before.signers) != (now.who, &now.signers)) && may_write() {
+        if before.as_ref().is_some_and(|before| (before.who, &before.signers) != (now.who, &now.signers)) && may_write()
+        {
             let signers = now.signers.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(" ");
             tracing::info!(target: "audit", who, what = "trust", license = name, signers, result = "changed", "audit");
         }

@@ -127,7 +127,12 @@ fn conditions(
         }
         None => {
             let law = changed_law(&resolved.contract, &done.keys, now).map_or(String::new(), |law| format!("; {law}"));
-            list.set(ConditionType::Issued, true, Reason::Issued, format!("every key that is due has been issued{law}"));
+            list.set(
+                ConditionType::Issued,
+                true,
+                Reason::Issued,
+                format!("every key that is due has been issued{law}"),
+            );
         }
     }
     // That there are keys is known from before: what keeps the next from being issued keeps it from being delivered.

@@ -46,11 +46,12 @@ pub fn answer(kinds: &Kinds, path: &str, aggregated: bool, host: &str) -> Option
 fn paths(kinds: &Kinds) -> Vec<String> {
     let groups =
         named_groups(kinds).flat_map(|(group, version)| [format!("/apis/{group}"), format!("/apis/{group}/{version}")]);
-    let mut all: Vec<String> = ["/api", "/api/v1", "/apis", "/livez", "/readyz", "/healthz", "/openapi/v2", "/openapi/v3", "/version"]
-        .into_iter()
-        .map(str::to_owned)
-        .chain(groups)
-        .collect();
+    let mut all: Vec<String> =
+        ["/api", "/api/v1", "/apis", "/livez", "/readyz", "/healthz", "/openapi/v2", "/openapi/v3", "/version"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(groups)
+            .collect();
     all.sort();
     all
 }

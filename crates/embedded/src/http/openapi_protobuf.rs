@@ -246,7 +246,8 @@ struct NamedAny {
 
 /// Encodes a document, which is given as JSON.
 pub fn encode(document: &Value) -> Vec<u8> {
-    let paths = pairs(&document["paths"]).map(|(name, item)| NamedPathItem { name: name.clone(), value: Some(path(item)) });
+    let paths =
+        pairs(&document["paths"]).map(|(name, item)| NamedPathItem { name: name.clone(), value: Some(path(item)) });
     Document {
         swagger: text(&document["swagger"]),
         info: Some(Info { title: text(&document["info"]["title"]), version: text(&document["info"]["version"]) }),

@@ -98,9 +98,9 @@ fn operation_of(method: &str, mut v3: Value) -> Value {
         _ => None,
     };
     let body = body.map(|of| json!({"name": "body", "in": "body", "required": true, "schema": of}));
-    let options = v3["parameters"].as_array().into_iter().flatten().map(|option| {
-        json!({"name": option["name"], "in": "query", "type": option["schema"]["type"], "uniqueItems": true})
-    });
+    let options = v3["parameters"].as_array().into_iter().flatten().map(
+        |option| json!({"name": option["name"], "in": "query", "type": option["schema"]["type"], "uniqueItems": true}),
+    );
     let parameters: Vec<Value> = body.into_iter().chain(options).collect();
     v3["parameters"] = parameters.into();
     v3["produces"] = json!(["application/json", "application/yaml"]);
