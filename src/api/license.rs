@@ -302,6 +302,9 @@ pub struct LicenseStatus {
 pub struct NextMode {
     /// When it changes.
     pub at: Timestamp,
+    /// The day on which it changes, in the time zone of the contract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<LocalDay>,
     pub to: Mode,
 }
 

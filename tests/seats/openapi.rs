@@ -57,7 +57,11 @@ fn the_guide_and_the_document_know_the_same_reasons() {
     let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/seats.md")).unwrap();
     let (_, table) = guide.split_once("## Why a seat is refused").expect("its chapter");
     let mut said = BTreeSet::new();
-    for reasons in table.lines().filter(|line| line.starts_with("| 4")).filter_map(|line| line.split('|').nth(2)) {
+    for reasons in table
+        .lines()
+        .filter(|line| line.starts_with("| 4") || line.starts_with("| 5"))
+        .filter_map(|line| line.split('|').nth(2))
+    {
         said.extend(reasons.split('`').skip(1).step_by(2).map(str::to_owned));
     }
     let mut known = BTreeSet::new();

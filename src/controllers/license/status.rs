@@ -10,7 +10,7 @@ use crate::api::conditions::{ConditionType, Conditions};
 use crate::api::license::{GrantStatus, HoldersShown, KeyStateName, KeyStatus, LicenseStatus, NextMode, PoolStatus};
 use crate::cluster::clock::Now;
 use crate::domain::Instant;
-use crate::domain::days::last_day;
+use crate::domain::days::{day, last_day};
 use crate::domain::fault::Fault;
 use crate::domain::license::entitlement::{
     EXPIRING_SOON, Entitlement, KeyState, PoolLimit, Presented, Transition, replaced,
@@ -70,7 +70,11 @@ pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) ->
             .filter(|_| granted.grace_ends_at != granted.expires_at)
             .map(|end| LocalDay(last_day(end, &granted.zone))),
         cancel_by: granted.notice_deadline.map(|too_late| LocalDay(last_day(too_late, &granted.zone))),
-        next_transition: next.map(|next| NextMode { at: next.at.into(), to: next.to }),
+        next_transition: next.map(|next| NextMode {
+            at: next.at.into(),
+            day: Some(LocalDay(day(next.at, &granted.zone))),
+            to: next.to,
+        }),
         demo_seats: Some(granted.demo_seats),
         seats: Some(seats_in_use(granted, &pools)),
         held_under: held_under.iter().take(SHOWN_UNDER).map(|name| text(&name.to_string())).collect(),

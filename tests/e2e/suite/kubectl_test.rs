@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use seatkeeper::api::crds;
 use seatkeeper::domain::license::mode::Mode;
+use seatkeeper::domain::zone::Zone;
 
 use super::case::{Case, KEYS, PLAN, order};
 use super::keys::{Signer, claims};
@@ -117,6 +118,9 @@ async fn k1_kubectl_get_answers_the_first_question() {
     let status = license.status.expect("it has a mode");
     let last_day = status.last_day.expect("it ends").0.to_string();
     assert_eq!(status.time_zone.as_deref(), Some("Europe/Berlin"));
+    let next = status.next_transition.expect("its grace or its end");
+    let berlin = Zone::named("Europe/Berlin").expect("a zone");
+    assert_eq!(next.day.map(|day| day.0), Some(next.at.0.with_timezone(&berlin).date_naive()));
     let subscription = case.subscription("stadtwerke");
     subscription.is("Ready", "Active").await;
     let contract = subscription.get().await.status.expect("it is ready");
