@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help machine dev test test-offline simulate fuzz lint advisories crds record image image-twice bench-converge bench-failover bench-seats seat-safety clean
+.PHONY: help machine dev test test-offline simulate fuzz lint advisories crds record image image-twice bench-image bench-converge bench-failover bench-seats seat-safety clean
 
 control_plane := tests/control-plane
 # Every test binary except the one that needs the real control plane; tests/embedded is the same suite without it.
@@ -70,6 +70,10 @@ image: machine ## the operator's image without Docker: a static build, packed an
 
 image-twice: machine ## proof that the image is the same when it is built again from the commit, in another folder
 	@crates/image/twice.sh
+
+bench-image: image ## seat rates of the program in the image against those of the ordinary build; ROUNDS=5 SECONDS=5
+	@$(control_plane)/build.sh > /dev/null
+	@ulimit -n 8192 && PEERS=KEOU MORE=false cargo bench --locked --bench seats
 
 bench-converge: machine ## how fast 10,000 Licenses become Ready, against the raw rate of the API server
 	@$(control_plane)/build.sh > /dev/null

@@ -18,7 +18,7 @@ pub struct Up {
 }
 
 impl Up {
-    pub async fn start(folder: &Path, vast: usize) -> Self {
+    pub async fn start(program: &Path, folder: &Path, vast: usize) -> Self {
         let (yaml, data) = (folder.join("yaml"), folder.join("data"));
         std::fs::create_dir_all(&yaml).expect("a folder");
         let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n---\n");
@@ -27,7 +27,6 @@ impl Up {
             (yaml.display().to_string(), data.display().to_string(), seats.to_string());
         let arguments = ["up", &yaml_text, "--data", &data_text, "--listen", &api, "--seats-listen", &seats_text];
         let all = [&arguments[..], &super::unbounded("up")].concat();
-        let program = Path::new(env!("CARGO_BIN_EXE_seatkeeper"));
         let log = folder.join("up.log");
         let mut server = Server::start(program, &all, None, "TERM", &log);
         let kubeconfig = data.join("kubeconfig");

@@ -3,8 +3,8 @@
 //!
 //! A cycle is a seat taken and given back, both acknowledged, everything on disk before a seat is granted. Rounds are
 //! interleaved, and every protocol has the same load generator: one thread, each connection in a closed loop.
-//! `make bench-seats` runs it; ROUNDS, SECONDS, CONNECTIONS ("1 16 64"), PEERS ("KELRP"), HELD and MORE=false change its
-//! size.
+//! `make bench-seats` runs it; ROUNDS, SECONDS, CONNECTIONS ("1 16 64"), PEERS ("KELRP"; O and U are K and E with the
+//! program of the image), HELD and MORE=false change its size.
 
 mod embedded;
 #[allow(dead_code)]

@@ -1,6 +1,6 @@
 //! The peers that are measured, and the resources that each uses meanwhile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::embedded::Up;
@@ -23,10 +23,21 @@ pub enum Peer {
     Lease,
     Redis,
     Postgres,
+    /// As `Cluster` and `Embedded`, with the program of the image.
+    ImageCluster,
+    ImageEmbedded,
 }
 
 impl Peer {
-    pub const ALL: [Peer; 5] = [Peer::Cluster, Peer::Embedded, Peer::Lease, Peer::Redis, Peer::Postgres];
+    pub const ALL: [Peer; 7] = [
+        Peer::Cluster,
+        Peer::Embedded,
+        Peer::Lease,
+        Peer::Redis,
+        Peer::Postgres,
+        Peer::ImageCluster,
+        Peer::ImageEmbedded,
+    ];
 
     pub fn letter(self) -> char {
         match self {
@@ -35,6 +46,19 @@ impl Peer {
             Peer::Lease => 'L',
             Peer::Redis => 'R',
             Peer::Postgres => 'P',
+            Peer::ImageCluster => 'O',
+            Peer::ImageEmbedded => 'U',
+        }
+    }
+
+    /// Returns the program that serves seats: that of the image, or of the ordinary build.
+    fn program(self) -> PathBuf {
+        match self {
+            Peer::ImageCluster | Peer::ImageEmbedded => {
+                let static_build = format!("../{}-unknown-linux-musl/release/seatkeeper", std::env::consts::ARCH);
+                Path::new(env!("CARGO_TARGET_TMPDIR")).join(static_build)
+            }
+            _ => env!("CARGO_BIN_EXE_seatkeeper").into(),
         }
     }
 }
@@ -45,6 +69,8 @@ pub struct Peers {
     pub redis: Option<Redis>,
     pub postgres: Option<Postgres>,
     pub plane: Option<Plane>,
+    image_up: Option<Up>,
+    image_plane: Option<Plane>,
 }
 
 /// One measurement.
@@ -71,7 +97,9 @@ struct Used {
 impl Peers {
     pub async fn start(which: &[Peer], folder: &Path, vast: usize) -> Self {
         let wanted = |peer: Peer| which.contains(&peer);
-        let mut peers = Peers { up: None, redis: None, postgres: None, plane: None };
+        let mut peers = Peers { up: None, redis: None, postgres: None, plane: None, image_up: None, image_plane: None };
+        let of_image = folder.join("image");
+        std::fs::create_dir_all(&of_image).expect("a folder");
         if wanted(Peer::Redis) {
             peers.redis = Some(Redis::start(folder).await);
         }
@@ -79,10 +107,16 @@ impl Peers {
             peers.postgres = Some(Postgres::start(folder).await);
         }
         if wanted(Peer::Cluster) || wanted(Peer::Lease) {
-            peers.plane = Some(Plane::start(folder, vast).await);
+            peers.plane = Some(Plane::start(Peer::Cluster.program(), folder, vast).await);
         }
         if wanted(Peer::Embedded) {
-            peers.up = Some(Up::start(folder, vast).await);
+            peers.up = Some(Up::start(&Peer::Embedded.program(), folder, vast).await);
+        }
+        if wanted(Peer::ImageCluster) {
+            peers.image_plane = Some(Plane::start(Peer::ImageCluster.program(), &of_image, vast).await);
+        }
+        if wanted(Peer::ImageEmbedded) {
+            peers.image_up = Some(Up::start(&Peer::ImageEmbedded.program(), &of_image, vast).await);
         }
         peers
     }
@@ -94,15 +128,25 @@ impl Peers {
     /// Returns the seat server of a peer that has one.
     pub fn door(&self, peer: Peer) -> Option<&Door> {
         match peer {
-            Peer::Cluster => self.plane.as_ref().map(|plane| &plane.door),
-            Peer::Embedded => self.up.as_ref().map(|up| &up.door),
+            Peer::Cluster | Peer::ImageCluster => self.plane_of(peer).map(|plane| &plane.door),
+            Peer::Embedded | Peer::ImageEmbedded => self.up_of(peer).map(|up| &up.door),
             _ => None,
         }
     }
 
+    fn plane_of(&self, peer: Peer) -> Option<&Plane> {
+        if peer == Peer::ImageCluster { self.image_plane.as_ref() } else { self.plane.as_ref() }
+    }
+
+    fn up_of(&self, peer: Peer) -> Option<&Up> {
+        if peer == Peer::ImageEmbedded { self.image_up.as_ref() } else { self.up.as_ref() }
+    }
+
     async fn lines(&self, peer: Peer, connections: usize, pool: &'static str) -> Vec<Line> {
         match peer {
-            Peer::Cluster | Peer::Embedded => self.door(peer).expect("a seat server").cycles(connections, pool).await,
+            Peer::Cluster | Peer::Embedded | Peer::ImageCluster | Peer::ImageEmbedded => {
+                self.door(peer).expect("a seat server").cycles(connections, pool).await
+            }
             Peer::Lease => self.plane().leases.cycles(connections).await,
             Peer::Redis => self.redis.as_ref().expect("Redis").cycles(connections).await,
             Peer::Postgres => self.postgres.as_ref().expect("PostgreSQL").cycles(connections).await,
@@ -113,18 +157,18 @@ impl Peers {
         let mut pids = Vec::new();
         let (mut writes, mut log_bytes) = (f64::NAN, f64::NAN);
         match peer {
-            Peer::Cluster | Peer::Lease => {
-                let plane = self.plane();
+            Peer::Cluster | Peer::ImageCluster | Peer::Lease => {
+                let plane = self.plane_of(peer).expect("a control plane");
                 pids.push(("etcd", plane.etcd_pid()));
                 pids.push(("API server", plane.api_server_pid()));
                 log_bytes = plane.etcd().await.0;
-                if peer == Peer::Cluster {
+                if peer != Peer::Lease {
                     pids.push(("operator", plane.operator.pid()));
                     writes = plane.writes().await;
                 }
             }
-            Peer::Embedded => {
-                let up = self.up.as_ref().expect("seatkeeper up");
+            Peer::Embedded | Peer::ImageEmbedded => {
+                let up = self.up_of(peer).expect("seatkeeper up");
                 pids.push(("up", up.server.pid()));
                 writes = up.writes().await;
             }

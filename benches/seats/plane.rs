@@ -36,6 +36,7 @@ pub struct Plane {
     metrics: SocketAddr,
     etcd: SocketAddr,
     admin: Client,
+    program: PathBuf,
     kubeconfig: PathBuf,
     folder: PathBuf,
     /// The last field, so that it is dropped last.
@@ -43,7 +44,7 @@ pub struct Plane {
 }
 
 impl Plane {
-    pub async fn start(folder: &Path, vast: usize) -> Self {
+    pub async fn start(program: PathBuf, folder: &Path, vast: usize) -> Self {
         let control_plane = ControlPlane::start_with_fsync().expect("a control plane");
         let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/seatkeeper");
         let installed = Command::new(control_plane.bin("helm"))
@@ -68,7 +69,7 @@ impl Plane {
         let leases = leases(&control_plane, &admin).await;
         let token = token(&admin, "agents", Some("seatkeeper")).await;
         let (metrics, seats) = (loopback(free_port()), loopback(free_port()));
-        let operator = start_operator(&kubeconfig, folder, metrics, seats, Start::Unbounded);
+        let operator = start_operator(&program, &kubeconfig, folder, metrics, seats, Start::Unbounded);
         let mut plane = Plane {
             operator,
             door: Door::new(seats, &token),
@@ -77,6 +78,7 @@ impl Plane {
             metrics,
             etcd,
             admin,
+            program,
             kubeconfig,
             folder: folder.to_owned(),
             control_plane,
@@ -96,7 +98,7 @@ impl Plane {
     pub async fn restart(&mut self, start: Start) {
         // The previous operator still uses its ports.
         let (metrics, seats) = (loopback(free_port()), loopback(free_port()));
-        self.operator = start_operator(&self.kubeconfig, &self.folder, metrics, seats, start);
+        self.operator = start_operator(&self.program, &self.kubeconfig, &self.folder, metrics, seats, start);
         (self.metrics, self.door.address) = (metrics, seats);
         self.until_seats().await;
     }
@@ -150,7 +152,14 @@ pub enum Start {
     Frugal,
 }
 
-fn start_operator(kubeconfig: &Path, folder: &Path, metrics: SocketAddr, seats: SocketAddr, start: Start) -> Server {
+fn start_operator(
+    program: &Path,
+    kubeconfig: &Path,
+    folder: &Path,
+    metrics: SocketAddr,
+    seats: SocketAddr,
+    start: Start,
+) -> Server {
     let (metrics, seats) = (metrics.to_string(), seats.to_string());
     let arguments = ["operator", "--namespace", "seatkeeper", "--listen", &metrics, "--seats-listen", &seats];
     let more = if start == Start::Budget { Vec::new() } else { super::unbounded("operator") };
@@ -158,7 +167,6 @@ fn start_operator(kubeconfig: &Path, folder: &Path, metrics: SocketAddr, seats: 
     let kubeconfig = format!("KUBECONFIG={}", kubeconfig.display());
     let environment = [kubeconfig.as_str(), "MIMALLOC_PURGE_DELAY=0"];
     let environment = &environment[..if start == Start::Frugal { 2 } else { 1 }];
-    let program = Path::new(env!("CARGO_BIN_EXE_seatkeeper"));
     Server::with_environment(program, &all, environment, &folder.join("operator.log"))
 }
 

@@ -111,12 +111,12 @@ pub fn show(plan: &Plan, results: &Results) {
         );
     }
     println!(
-        "\nK: a real API server, pool of {}; k: the same, pool of 256; E: `seatkeeper up`; L: a Lease for each seat; R: Redis; P: PostgreSQL.",
+        "\nK: a real API server, pool of {}; k: the same, pool of 256; E: `seatkeeper up`; L: a Lease for each seat; R: Redis; P: PostgreSQL; O, U: K and E with the program of the image.",
         super::POOL
     );
 
     println!("\n| ratio | connections | median (from–to) |\n|---|---|---|");
-    for pair in [('K', 'L'), ('K', 'R'), ('K', 'P'), ('E', 'R'), ('E', 'P'), ('K', 'k')] {
+    for pair in [('K', 'L'), ('K', 'R'), ('K', 'P'), ('E', 'R'), ('E', 'P'), ('K', 'k'), ('O', 'K'), ('U', 'E')] {
         for connections in &plan.connections {
             let ratio = results.ratio(pair, *connections);
             if !ratio.is_empty() {
@@ -166,6 +166,8 @@ fn goals(results: &Results) -> Vec<(&'static str, Wanted, Vec<f64>)> {
         ("E/R at 64", AtLeast(1.0), results.ratio(('E', 'R'), 64)),
         ("E p99 at 256, ms", AtMost(15.0), p99('E')),
         ("K, a pool of 10,000 to one of 256", AtLeast(0.9), results.ratio(('K', 'k'), 256)),
+        ("O/K at 256, the image's program to the ordinary build", AtLeast(0.95), results.ratio(('O', 'K'), 256)),
+        ("U/E at 256, the image's program to the ordinary build", AtLeast(0.95), results.ratio(('U', 'E'), 256)),
         ("K seats/s, 100 in one request", AtLeast(50_000.0), other("K seats/s, 100 in one request")),
         ("K heartbeats/s, one by one", AtLeast(60_000.0), other("K heartbeats/s, one by one")),
         ("K heartbeats/s, 1,000 in one request", AtLeast(1_000_000.0), other("K heartbeats/s, 1,000 in one request")),
