@@ -73,7 +73,7 @@ image-twice: machine ## proof that the image is the same when it is built again 
 
 bench-image: image ## seat rates of the program in the image against those of the ordinary build; ROUNDS=5 SECONDS=5
 	@$(control_plane)/build.sh > /dev/null
-	@ulimit -n 8192 && PEERS=KEOU MORE=false cargo bench --locked --bench seats
+	@ulimit -n 8192 && PEERS=KEOU MORE=false cargo bench --locked --profile shipped --bench seats
 
 bench-converge: machine ## how fast 10,000 Licenses become Ready, against the raw rate of the API server
 	@$(control_plane)/build.sh > /dev/null

@@ -55,7 +55,7 @@ impl Peer {
     fn program(self) -> PathBuf {
         match self {
             Peer::ImageCluster | Peer::ImageEmbedded => {
-                let static_build = format!("../{}-unknown-linux-musl/release/seatkeeper", std::env::consts::ARCH);
+                let static_build = format!("../{}-unknown-linux-musl/shipped/seatkeeper", std::env::consts::ARCH);
                 Path::new(env!("CARGO_TARGET_TMPDIR")).join(static_build)
             }
             _ => env!("CARGO_BIN_EXE_seatkeeper").into(),
