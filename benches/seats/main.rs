@@ -149,14 +149,12 @@ async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Waits until the seats are owned, and a little longer: if there was no ledger, seats are granted at once only for a
-/// License that was created in a later second than the one in which the owner began.
+/// Waits until the seats are owned.
 async fn owns(door: &Door, what: &str) {
     until(what, async || door.asked().await.0 == 404).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
 }
 
-/// Waits until a seat is granted.
+/// Waits until a seat is granted. In a cluster where there was no ledger, that takes longer than a seat is held.
 async fn until_seats(door: &Door, what: &str, server: &mut Server, log: &Path) {
     let mut last = String::new();
     let end = monotonic() + PATIENCE;
