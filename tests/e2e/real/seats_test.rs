@@ -121,9 +121,12 @@ pub async fn licensed_over(
     (vendor, replica)
 }
 
+/// The first owner of a control plane's ledger grants nothing for 74 s.
+const NEW_LEDGER: Duration = Duration::from_secs(100);
+
 /// Returns the answer once the replica owns the seats and knows the License.
 pub async fn logged_in(agent: &Agent, at: &Replica, user: &str) -> Answer {
-    eventually(SOON, &format!("{user} is logged in"), async || match agent.logs_in(at, user).await {
+    eventually(NEW_LEDGER, &format!("{user} is logged in"), async || match agent.logs_in(at, user).await {
         Some(answer) if answer.status == 201 => Ok(answer),
         other => Err(format!("{other:?}")),
     })
