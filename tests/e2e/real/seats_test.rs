@@ -121,9 +121,10 @@ pub async fn licensed_over(
     (vendor, replica)
 }
 
-/// Returns the answer once the replica owns the seats and knows the License.
+/// Returns the answer once the replica owns the seats and knows the License. A ledger that is not there grants nothing for a
+/// minute.
 pub async fn logged_in(agent: &Agent, at: &Replica, user: &str) -> Answer {
-    eventually(SOON, &format!("{user} is logged in"), async || match agent.logs_in(at, user).await {
+    eventually(5 * SOON, &format!("{user} is logged in"), async || match agent.logs_in(at, user).await {
         Some(answer) if answer.status == 201 => Ok(answer),
         other => Err(format!("{other:?}")),
     })
