@@ -157,6 +157,13 @@ impl<'a> Conditions<'a> {
     }
 }
 
+impl ConditionType {
+    /// What holds of an object that cannot be acted on for this reason.
+    pub const fn of_trouble(reason: Reason) -> Self {
+        if reason.waits() { ConditionType::Reconciling } else { ConditionType::Stalled }
+    }
+}
+
 /// The condition of type `type_`, if there is one.
 pub fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
     conditions.iter().find(|c| c.type_ == type_.as_str())

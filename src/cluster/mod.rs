@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod room;
 pub mod scope;
 pub mod secrets;
+pub mod specs;
 pub mod status;
 pub mod trouble;
 pub mod watch;

@@ -1,5 +1,5 @@
-//! How much is kept of the Secrets of each namespace: a share of memory for each type, which its smallest Secrets fill.
-//! What one tenant writes takes no more than that, and nothing from another.
+//! How much is kept of the objects of each namespace: a share of memory for each type of Secret and each of our kinds, which
+//! the smallest objects fill. What one tenant writes takes no more than that, and nothing from another.
 
 use kube::ResourceExt;
 use kube::runtime::watcher::Event;
@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
 
-/// What an object takes beside its texts, in bytes. It bounds their number, too.
-const OVERHEAD: usize = 512;
 /// The most names that are remembered of what is left out of a share. Those beyond are read after the next list, or once they
 /// change.
 const MOST_NAMES: usize = 20_000;
@@ -127,6 +125,14 @@ impl Share {
     }
 }
 
+/// What objects take, and what is kept of those that are left out.
+pub struct Measure<K> {
+    /// What an object takes, in bytes. One that takes nothing is never left out.
+    pub size: fn(&K) -> usize,
+    /// What is kept of an object that is left out; `None` if nothing is.
+    pub rest: fn(&K) -> Option<K>,
+}
+
 /// What bounds the objects of one watch.
 pub struct Room<K> {
     rooms: Rooms,
@@ -134,8 +140,7 @@ pub struct Room<K> {
     /// The namespace that the watch sees; empty for all.
     place: String,
     share: Share,
-    /// The texts of an object in bytes.
-    size: fn(&K) -> usize,
+    measure: Measure<K>,
     listing: Option<Listing<K>>,
     /// Namespaces in which something that is left out may have room now.
     freed: BTreeSet<String>,
@@ -154,13 +159,13 @@ fn name_of(object: &impl ResourceExt) -> (String, String) {
 }
 
 impl<K: ResourceExt> Room<K> {
-    pub fn new(rooms: Rooms, type_: &'static str, place: &str, share: Share, size: fn(&K) -> usize) -> Self {
+    pub fn new(rooms: Rooms, type_: &'static str, place: &str, share: Share, measure: Measure<K>) -> Self {
         Room {
             rooms,
             type_,
             place: place.to_owned(),
             share,
-            size,
+            measure,
             listing: None,
             freed: BTreeSet::new(),
             last_read: String::new(),
@@ -222,19 +227,19 @@ impl<K: ResourceExt> Room<K> {
         }
     }
 
-    fn size_of(&self, object: &K, name: &str) -> usize {
-        OVERHEAD + name.len() + (self.size)(object)
-    }
-
     fn list(&mut self, object: K) {
         let (namespace, name) = name_of(&object);
-        let size = self.size_of(&object, &name);
+        let size = (self.measure.size)(&object);
         let Some(Listing { spaces, objects }) = &mut self.listing else { return };
-        let space = spaces.entry(namespace.clone()).or_insert_with(|| self.share.space(&namespace));
-        let left_out = space.put(&name, size);
+        let left_out = match size {
+            0 => Vec::new(),
+            _ => spaces.entry(namespace.clone()).or_insert_with(|| self.share.space(&namespace)).put(&name, size),
+        };
         objects.insert((namespace.clone(), name.into()), object);
         for name in left_out {
-            objects.remove(&(namespace.clone(), name));
+            let name = (namespace.clone(), name);
+            let rest = objects.remove(&name).and_then(|object| (self.measure.rest)(&object));
+            objects.extend(rest.map(|rest| (name, rest)));
         }
     }
 
@@ -250,7 +255,11 @@ impl<K: ResourceExt> Room<K> {
 
     fn put(&mut self, object: K, now: impl Fn(&str, &str) -> Option<K>) -> Vec<Event<K>> {
         let (namespace, name) = name_of(&object);
-        let size = self.size_of(&object, &name);
+        let size = (self.measure.size)(&object);
+        if size == 0 {
+            self.removed(&namespace, &name);
+            return vec![Event::Apply(object)];
+        }
         let mut rooms = self.rooms.lock();
         let of_type = rooms.entry(self.type_).or_default();
         let space = of_type.entry(namespace.clone()).or_insert_with(|| self.share.space(&namespace));
@@ -262,7 +271,10 @@ impl<K: ResourceExt> Room<K> {
         let mut events = Vec::new();
         for other in left_out {
             let gone = if *other == *name { object.take() } else { now(&namespace, &other) };
-            events.extend(gone.map(Event::Delete));
+            events.extend(gone.map(|gone| match (self.measure.rest)(&gone) {
+                Some(rest) => Event::Apply(rest),
+                None => Event::Delete(gone),
+            }));
         }
         events.extend(object.map(Event::Apply));
         events
@@ -292,7 +304,11 @@ mod tests {
     use super::*;
 
     const TYPE: &str = "a type";
+    /// What a Secret takes beside its data.
+    const OVERHEAD: usize = 512;
     const MOST: usize = 10 * OVERHEAD;
+    /// What is left of a Secret beyond its share, if anything is.
+    const REST: &str = "what is left";
 
     fn secret(namespace: &str, name: &str, bytes: usize) -> Secret {
         let (namespace, name) = (Some(namespace.to_owned()), Some(name.to_owned()));
@@ -301,11 +317,21 @@ mod tests {
     }
 
     fn size(secret: &Secret) -> usize {
-        secret.data.iter().flatten().map(|(_, text)| text.0.len()).sum()
+        OVERHEAD + secret.name_any().len() + secret.data.iter().flatten().map(|(_, text)| text.0.len()).sum::<usize>()
+    }
+
+    /// Of these, small ones are free, and something is kept of those that are left out.
+    fn size_beyond_free(secret: &Secret) -> usize {
+        size(secret).saturating_sub(2 * OVERHEAD)
+    }
+
+    fn what_is_left(secret: &Secret) -> Option<Secret> {
+        Some(Secret { metadata: secret.metadata.clone(), type_: Some(REST.to_owned()), ..Secret::default() })
     }
 
     /// A cluster, and a cache that a room bounds.
     struct World {
+        measure: fn() -> Measure<Secret>,
         there: BTreeMap<(String, String), Secret>,
         cache: BTreeMap<(String, String), Secret>,
         listing: Vec<Secret>,
@@ -314,11 +340,16 @@ mod tests {
     }
 
     impl World {
+        /// Nothing is kept of what is left out.
         fn new() -> Self {
+            Self::of(|| Measure { size, rest: |_| None })
+        }
+
+        fn of(measure: fn() -> Measure<Secret>) -> Self {
             let rooms = Rooms::default();
             let share = Share { most: MOST, without_bound: "own".to_owned() };
-            let room = Room::new(rooms.clone(), TYPE, "", share, size);
-            World { there: BTreeMap::new(), cache: BTreeMap::new(), listing: Vec::new(), rooms, room }
+            let room = Room::new(rooms.clone(), TYPE, "", share, measure());
+            World { measure, there: BTreeMap::new(), cache: BTreeMap::new(), listing: Vec::new(), rooms, room }
         }
 
         fn see(&mut self, event: Event<Secret>) {
@@ -376,21 +407,30 @@ mod tests {
             self.see(Event::InitDone);
         }
 
-        /// What should be in the cache: of each namespace the smallest, until one has no room.
+        /// What should be in the cache as a whole: of each namespace the smallest, until one has no room.
         fn should_have(&self) -> BTreeMap<(String, String), Secret> {
+            let Measure { size, .. } = (self.measure)();
             let mut by_size: Vec<&Secret> = self.there.values().collect();
-            by_size.sort_by_key(|&object| (size(object) + name_of(object).1.len(), name_of(object).1));
+            by_size.sort_by_key(|&object| (size(object), name_of(object).1));
             let mut taken: BTreeMap<String, usize> = BTreeMap::new();
             let mut kept = BTreeMap::new();
             for object in by_size {
                 let (namespace, name) = name_of(object);
                 let taken = taken.entry(namespace.clone()).or_default();
-                *taken += OVERHEAD + name.len() + size(object);
+                *taken += size(object);
                 if *taken <= MOST || namespace == "own" {
                     kept.insert((namespace, name), object.clone());
                 }
             }
             kept
+        }
+
+        fn take(&mut self, step: Step) {
+            match step {
+                Step::Put(namespace, name, size) => self.put(secret(namespace, &name.to_string(), size)),
+                Step::Delete(namespace, name) => self.delete(namespace, &name.to_string()),
+                Step::List => self.list(),
+            }
         }
     }
 
@@ -417,11 +457,7 @@ mod tests {
             let mut world = World::new();
             world.list();
             for step in steps {
-                match step {
-                    Step::Put(namespace, name, size) => world.put(secret(namespace, &name.to_string(), size)),
-                    Step::Delete(namespace, name) => world.delete(namespace, &name.to_string()),
-                    Step::List => world.list(),
-                }
+                world.take(step);
                 let reads = world.read();
                 prop_assert!(reads <= 7, "{} reads for one change", reads);
                 let should_have = world.should_have();
@@ -431,6 +467,32 @@ mod tests {
                     prop_assert_eq!(world.rooms.left_out(TYPE, namespace, name).is_none(), is_kept);
                 }
             }
+        }
+
+        #[test]
+        fn what_is_left_of_each_object_without_room_is_kept_and_small_ones_need_none(
+            steps in prop::collection::vec(step(), 1..60)
+        ) {
+            let mut world = World::of(|| Measure { size: size_beyond_free, rest: what_is_left });
+            world.list();
+            for step in steps {
+                world.take(step);
+                let reads = world.read();
+                prop_assert!(reads <= 30, "{} reads for one change", reads);
+                let mut should_have = world.should_have();
+                let small = world.there.iter().filter(|(_, secret)| size_beyond_free(secret) == 0);
+                prop_assert!(small.clone().all(|(name, _)| should_have.contains_key(name)));
+                for (name, secret) in &world.there {
+                    should_have.entry(name.clone()).or_insert_with(|| what_is_left(secret).expect("something is"));
+                }
+                prop_assert_eq!(&world.cache, &should_have);
+                let counted: usize = world.rooms.lock().values().flatten().map(|(_, space)| space.sizes.len()).sum();
+                prop_assert_eq!(counted, world.there.len() - small.count(), "nothing is remembered of small ones");
+            }
+            for (namespace, name) in world.there.clone().into_keys() {
+                world.delete(&namespace, &name);
+            }
+            prop_assert!(world.cache.is_empty() && world.rooms.lock().get(TYPE).is_none_or(HashMap::is_empty));
         }
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::client::{self, CallError, call};
-use super::room::{Room, Rooms, Share};
+use super::room::{Measure, Room, Rooms, Share};
 use super::scope::Scope;
 use super::status::FIELD_MANAGER;
 use super::watch::{Bound, Read, Watch, cache_of};
@@ -48,7 +48,7 @@ impl SecretCaches<'_> {
         let (rooms, own_namespace, client) = (self.rooms.clone(), self.own_namespace.to_owned(), self.client.clone());
         let room = Box::new(move |place: &str| {
             let share = Share { most, without_bound: own_namespace.clone() };
-            Room::new(rooms.clone(), type_, place, share, size_of)
+            Room::new(rooms.clone(), type_, place, share, Measure { size: size_of, rest: |_| None })
         });
         let read: Read<Secret> = Box::new(move |namespace, name| {
             let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
@@ -61,6 +61,8 @@ impl SecretCaches<'_> {
     }
 }
 
+/// What a Secret takes beside its texts, in bytes. It bounds their number, too.
+const OVERHEAD: usize = 512;
 /// What each entry, label and so on of a Secret takes beside its texts, in bytes: with a map around it.
 const PART: usize = 96;
 
@@ -72,7 +74,8 @@ fn size_of(secret: &Secret) -> usize {
     let owners = owners.map(|owner| owner.name.len() + owner.kind.len() + owner.api_version.len() + owner.uid.len());
     let finalizers = secret.finalizers().iter().map(String::len);
     let generated = secret.metadata.generate_name.iter().map(String::len);
-    data.chain(texts).chain(owners).chain(finalizers).chain(generated).map(|texts| PART + texts).sum()
+    let parts = data.chain(texts).chain(owners).chain(finalizers).chain(generated).map(|texts| PART + texts);
+    OVERHEAD + secret.name_any().len() + parts.sum::<usize>()
 }
 
 /// Returns the Secret of that name from a cache of one type.

@@ -101,14 +101,7 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
         if before == Some(status) {
             return Ok(false);
         }
-        let patch = Patch::Apply(Applied {
-            api_version: K::api_version(&()),
-            kind: K::kind(&()),
-            status,
-            metadata: only_on.map(|resource_version| OnVersion { resource_version }),
-        });
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let answer = call(patch_status(api, &object.name_any(), &params, &patch)).await?;
+        let answer = apply(only_on, api, object, status).await?;
         if let Some(uid) = &object.meta().uid {
             let (version, generation) = (number(answer.as_deref()), object.meta().generation);
             self.lock().insert(uid.clone(), Written { version, generation, status: status.clone() });
@@ -124,6 +117,26 @@ impl<S: Clone + PartialEq + Serialize> StatusWriter<S> {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Written<S>>> {
         self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Applies a status that is not expected to come back. Returns the version of the outcome.
+pub async fn apply<K>(
+    only_on: Option<&str>,
+    api: &Api<K>,
+    object: &K,
+    status: &impl Serialize,
+) -> Result<Option<String>, CallError>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let patch = Patch::Apply(Applied {
+        api_version: K::api_version(&()),
+        kind: K::kind(&()),
+        status,
+        metadata: only_on.map(|resource_version| OnVersion { resource_version }),
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    call(patch_status(api, &object.name_any(), &params, &patch)).await
 }
 
 /// Applies a status. Returns the version of the outcome.

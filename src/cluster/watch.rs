@@ -332,7 +332,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::gather::place_of;
-    use crate::cluster::room::{Rooms, Share};
+    use crate::cluster::room::{Measure, Rooms, Share};
 
     fn secret(namespace: &str, name: &str, bytes: usize) -> Secret {
         let (namespace, name) = (Some(namespace.to_owned()), Some(name.to_owned()));
@@ -349,7 +349,7 @@ mod tests {
         let room = |place: &str| {
             let share = Share { most: 5_000, without_bound: String::new() };
             let size = |secret: &Secret| secret.data.iter().flatten().map(|(_, text)| text.0.len()).sum();
-            Room::new(Rooms::default(), "a type", place, share, size)
+            Room::new(Rooms::default(), "a type", place, share, Measure { size, rest: |_| None })
         };
         let mut rooms = ["a", "b"].map(room);
         let mut see = |nth: usize, event| {
@@ -359,7 +359,7 @@ mod tests {
         for event in [Event::Init, Event::InitApply(secret("a", "large", 4_000)), Event::InitDone] {
             see(0, event);
         }
-        see(0, Event::Apply(secret("a", "small", 1_000)));
+        see(0, Event::Apply(secret("a", "small", 1_001)));
         for event in [Event::Init, Event::InitApply(secret("b", "large", 4_000)), Event::InitDone] {
             see(1, event);
         }

@@ -2,25 +2,23 @@
 //! was written to them.
 
 use kube::core::NamespaceResourceScope;
-use kube::core::object::HasStatus;
+use kube::core::object::{HasSpec, HasStatus};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Store;
-use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
 
 use super::queue::{Queue, Wakes};
 use crate::cluster::client::CallError;
 use crate::cluster::scope::Scope;
-use crate::cluster::status::StatusWriter;
-use crate::cluster::watch::{Guarded, Watch, all, cache_of, cached};
+use crate::cluster::specs;
+use crate::cluster::status::{StatusWriter, apply};
+use crate::cluster::watch::{Guarded, Watch, all, cached};
 use crate::observed::references::{References, target};
-
-/// How many objects are listed at a time. Each may have more than a megabyte.
-const PAGE: u32 = 50;
 
 /// A status that the operator writes.
 pub trait Status: Clone + Default + PartialEq + Serialize + Send + Sync + 'static {}
@@ -30,6 +28,7 @@ impl<S: Clone + Default + PartialEq + Serialize + Send + Sync + 'static> Status 
 /// A kind whose objects have a namespace, and a status that the operator writes.
 pub trait Object:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + HasSpec<Spec: Serialize>
     + HasStatus<Status: Status>
     + Clone
     + Debug
@@ -42,6 +41,7 @@ pub trait Object:
 
 impl<K> Object for K where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + HasSpec<Spec: Serialize>
         + HasStatus<Status: Status>
         + Clone
         + Debug
@@ -66,6 +66,8 @@ pub struct Kind<K: Object> {
     /// What each object refers to.
     pub references: Arc<References<Guarded<K>>>,
     client: Client,
+    /// For the object that is read as a whole: one at a time, as each may have more than a megabyte.
+    pub reading: Semaphore,
     /// Fills the cache; `None` once it is started.
     watch: Mutex<Option<Watch<Guarded<K>>>>,
 }
@@ -82,10 +84,9 @@ pub struct Changed<'c, K: Object> {
 }
 
 impl<K: Object> Kind<K> {
-    /// Objects within `scope`. Nothing is in the cache before its watch is started.
-    pub fn new(client: &Client, scope: &Scope) -> Self {
-        let (cache, watch) = cache_of(scope.sources(client, &watcher::Config::default().page_size(PAGE)));
-        let watch = watch.without_labels_and_annotations();
+    /// Objects within `scope`; `listing` is for one list at a time. Nothing is in the cache before its watch is started.
+    pub fn new(client: &Client, scope: &Scope, listing: &Arc<Semaphore>) -> Self {
+        let (cache, watch) = specs::cache(client, scope, listing);
         Kind {
             cache,
             queue: Queue::default(),
@@ -93,6 +94,7 @@ impl<K: Object> Kind<K> {
             statuses: StatusWriter::default(),
             references: Arc::default(),
             client: client.clone(),
+            reading: Semaphore::new(1),
             watch: Mutex::new(Some(watch)),
         }
     }
@@ -105,15 +107,19 @@ impl<K: Object> Kind<K> {
     /// Takes note of what the cache shows now, with what the object refers to. Returns `None` if that is only our own
     /// status coming back.
     pub fn note<'c>(&self, object: &'c Guarded<K>, references: fn(&K) -> Vec<String>) -> Option<Changed<'c, K>> {
-        if self.statuses.take_echo(object) {
+        // Our own status may come back with an object that cannot be read any more.
+        if self.statuses.take_echo(object) && object.0.is_ok() {
             return None;
         }
         let name = ObjectRef::from_obj(object);
         let before = self.references.by(&name);
         // Another object of the same name may be there by now.
         let is_gone = self.cache.get(&name).is_none_or(|there| there.uid() != object.uid());
-        if let Ok(readable) = &object.0 {
-            self.references.set(name.clone(), if is_gone { Vec::new() } else { references(readable) });
+        match &object.0 {
+            _ if is_gone => self.references.set(name.clone(), Vec::new()),
+            Ok(readable) => self.references.set(name.clone(), references(readable)),
+            // What it refers to may be the same as before.
+            Err(_) => {}
         }
         let after = self.references.by(&name);
         Some(Changed { object, name, is_gone, before, after })
@@ -166,13 +172,31 @@ impl<K: Object> Kind<K> {
         status: &K::Status,
         only_on: Option<&str>,
     ) -> Result<bool, CallError> {
-        let api = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
-        self.statuses.write_on(only_on, &api, object, Some(before), status).await
+        self.statuses.write_on(only_on, &self.api_of(object), object, Some(before), status).await
+    }
+
+    /// Reads an object as a whole of which the cache has only a part; `None` if it is gone.
+    pub async fn read(&self, object: &Guarded<K>) -> Result<Option<K>, CallError> {
+        let read = specs::read(&self.api_of(object), &object.name_any()).await?;
+        Ok(read.filter(|there: &K| there.uid() == object.uid()))
+    }
+
+    /// Writes a status that differs from the one in `object`, which was just read. Nobody waits for it to come back: the
+    /// cache may show the same version as a whole later, and that is a change.
+    pub async fn write_status_on(&self, object: &K, status: &K::Status) -> Result<bool, CallError> {
+        if object.status() == Some(status) {
+            return Ok(false);
+        }
+        apply(None, &self.api_of(object), object, status).await.map(|_| true)
+    }
+
+    fn api_of(&self, object: &impl ResourceExt) -> Api<K> {
+        Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default())
     }
 
     /// Drops what is kept of an object that is gone.
-    pub fn forget(&self, object: &K) {
-        self.wakes.set(&name_of(object), None);
+    pub fn forget(&self, object: &Guarded<K>) {
+        self.wakes.set(&ObjectRef::from_obj(object), None);
         if let Some(uid) = &object.meta().uid {
             self.statuses.forget(uid);
         }

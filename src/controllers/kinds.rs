@@ -2,6 +2,7 @@
 
 use kube::Client;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 use super::kind::Kind;
 use super::license::LicenseController;
@@ -25,8 +26,9 @@ macro_rules! kinds {
         }
 
         impl Kinds {
-            pub fn new(client: &Client, whose: &Whose) -> Self {
-                Kinds { $($name: Arc::new(Kind::new(client, &whose.$whom)),)* }
+            /// `listing` is for one list at a time.
+            pub fn new(client: &Client, whose: &Whose, listing: &Arc<Semaphore>) -> Self {
+                Kinds { $($name: Arc::new(Kind::new(client, &whose.$whom, listing)),)* }
             }
         }
 

@@ -27,11 +27,17 @@ impl Controller for PlanController {
     }
 
     async fn look(&self, plan: &Plan, before: &PlanStatus, now: Now) -> Result<Look<PlanStatus>, CallError> {
-        let faults = plan_faults(&plan.spec);
-        let notes = notes_of_faults(before, &faults);
-        let status = status(plan, &faults, before, now.at);
-        Ok(Look { status, notes, wake: None, only_on_this_version: false })
+        Ok(show(plan, &plan_faults(&plan.spec), before, now))
     }
+
+    fn leave_out(&self, plan: &Plan, why: Fault, before: &PlanStatus, now: Now) -> Look<PlanStatus> {
+        show(plan, &[why], before, now)
+    }
+}
+
+fn show(plan: &Plan, faults: &[Fault], before: &PlanStatus, now: Now) -> Look<PlanStatus> {
+    let notes = notes_of_faults(before, faults);
+    Look { status: status(plan, faults, before, now.at), notes, wake: None, only_on_this_version: false }
 }
 
 fn status(plan: &Plan, faults: &[Fault], before: &PlanStatus, now: Instant) -> PlanStatus {
@@ -40,7 +46,7 @@ fn status(plan: &Plan, faults: &[Fault], before: &PlanStatus, now: Instant) -> P
         Some(first) => {
             let message = faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("; ");
             list.set(ConditionType::Ready, false, first.reason, message.clone());
-            list.set(ConditionType::Stalled, true, first.reason, message);
+            list.set(ConditionType::of_trouble(first.reason), true, first.reason, message);
         }
         None => list.set(ConditionType::Ready, true, Reason::Valid, "Subscriptions can order this Plan"),
     }

@@ -19,6 +19,7 @@ use crate::api::{License, Roster};
 use crate::cluster::client::CallError;
 use crate::cluster::clock::{Clock, Now};
 use crate::cluster::events::Note;
+use crate::cluster::specs::left_out;
 use crate::domain::Instant;
 use crate::domain::days::day;
 use crate::domain::event::Happening;
@@ -81,6 +82,12 @@ impl Controller for RosterController {
             only_on_this_version: false,
         })
     }
+
+    fn leave_out(&self, roster: &Roster, why: Fault, before: &RosterStatus, now: Now) -> Look<RosterStatus> {
+        let status = status(roster, &Err(why), before, now.at);
+        let notes = notes(before, &status, &Youth::of(roster, &self.clock, now.at));
+        Look { notes, wake: None, status, only_on_this_version: false }
+    }
 }
 
 impl RosterController {
@@ -107,6 +114,9 @@ impl RosterController {
         let (namespace, name) = roster.license();
         let fault = |reason, message| Err(Fault::new(reason, "spec.licenseRef", message));
         let license = self.observed.license(&namespace, name);
+        if let Some(why) = license.as_ref().and_then(|license| left_out(license)) {
+            return fault(why.reason, why.message);
+        }
         let Some(license) = license.as_ref().and_then(|license| license.0.as_ref().ok()) else {
             let message = format!("License {namespace}/{name} does not exist; this waits for it");
             return fault(Reason::LicenseMissing, message);
@@ -129,7 +139,7 @@ fn status(roster: &Roster, findings: &Result<Findings, Fault>, before: &RosterSt
     match findings {
         Err(fault) => {
             list.set(ConditionType::Ready, false, fault.reason, fault.to_string());
-            list.set(ConditionType::Stalled, true, fault.reason, fault.to_string());
+            list.set(ConditionType::of_trouble(fault.reason), true, fault.reason, fault.to_string());
             RosterStatus { observed_generation, conditions: list.into_list(), ..RosterStatus::default() }
         }
         Ok(findings) => {

@@ -21,9 +21,11 @@ use crate::cluster::clock::{Clock, Now};
 use crate::cluster::events::{Events, Note};
 use crate::cluster::health::Health;
 use crate::cluster::metrics::Metrics;
+use crate::cluster::specs::left_out;
 use crate::cluster::watch::Guarded;
 use crate::domain::Instant;
 use crate::domain::event::Happening;
+use crate::domain::fault::Fault;
 use crate::machine::{jittered, monotonic};
 use crate::observed::Observed;
 use crate::seats::Desk;
@@ -57,8 +59,11 @@ pub trait Controller: Sized + Send + Sync + 'static {
         now: Now,
     ) -> impl Future<Output = Result<Look<StatusOf<Self>>, CallError>> + Send;
 
+    /// Lets an object count for nothing that is not read because there is no room for it, and says what to show.
+    fn leave_out(&self, object: &Self::Object, why: Fault, before: &StatusOf<Self>, now: Now) -> Look<StatusOf<Self>>;
+
     /// Drops what the controller keeps of an object that is gone.
-    fn forget(&self, _: &Self::Object) {}
+    fn forget(&self, _: &Guarded<Self::Object>) {}
 }
 
 type StatusOf<C> = <<C as Controller>::Object as HasStatus>::Status;
@@ -161,10 +166,8 @@ impl<C: Controller> RunningKind<C> {
 
     /// Drops what is kept of an object that is gone.
     pub fn forget(&self, object: &Guarded<C::Object>) {
-        if let Ok(object) = &object.0 {
-            self.kind.forget(object);
-            self.controller.forget(object);
-        }
+        self.kind.forget(object);
+        self.controller.forget(object);
     }
 
     async fn reconcile(&self, object: &C::Object) -> Result<(), ReconcileError> {
@@ -180,6 +183,21 @@ impl<C: Controller> RunningKind<C> {
             self.with.look_metrics.status_written(C::KIND);
             // 4. Tell what has changed.
             self.with.events.tell(object, look.notes, now.at);
+        }
+        Ok(())
+    }
+
+    /// Shows on an object why it is not read.
+    async fn leave_out(&self, object: &Guarded<C::Object>, why: Fault) -> Result<(), ReconcileError> {
+        let _turn = self.kind.reading.acquire().await;
+        let Some(object) = self.kind.read(object).await? else { return Ok(()) };
+        let now = self.with.clock.now();
+        let before = object.status().cloned().unwrap_or_default();
+        let look = self.controller.leave_out(&object, why, &before, now);
+        self.kind.wakes.set(&name_of(&object), look.wake);
+        if self.kind.write_status_on(&object, &look.status).await? {
+            self.with.look_metrics.status_written(C::KIND);
+            self.with.events.tell(&object, look.notes, now.at);
         }
         Ok(())
     }
@@ -317,16 +335,24 @@ impl Failures {
     }
 }
 
+/// Does the work at one object, which ends in time and without a panic.
+async fn safely(work: impl Future<Output = Result<(), ReconcileError>>) -> Result<(), ReconcileError> {
+    match timeout(LONGEST_LOOK, AssertUnwindSafe(work).catch_unwind()).await {
+        Err(_) => Err(ReconcileError::TookTooLong),
+        Ok(Ok(done)) => done,
+        Ok(Err(panic)) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            Err(ReconcileError::Panicked(text.unwrap_or("a panic").to_owned()))
+        }
+    }
+}
+
 async fn one<C: Controller>(running: &RunningKind<C>, object: &Guarded<C::Object>) -> Result<(), ReconcileError> {
+    if let Some(why) = left_out(object) {
+        return safely(running.leave_out(object, why)).await;
+    }
     match &object.0 {
-        Ok(object) => match timeout(LONGEST_LOOK, AssertUnwindSafe(running.reconcile(object)).catch_unwind()).await {
-            Err(_) => Err(ReconcileError::TookTooLong),
-            Ok(Ok(done)) => done,
-            Ok(Err(panic)) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-                Err(ReconcileError::Panicked(text.unwrap_or("a panic").to_owned()))
-            }
-        },
+        Ok(object) => safely(running.reconcile(object)).await,
         Err(malformed) => {
             let text = format!("this object cannot be read and is skipped: {}", malformed.error);
             tracing::warn!(

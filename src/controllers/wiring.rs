@@ -61,9 +61,9 @@ impl Caches {
         let Bounds { trust_from_licenses, scope: customer, keys_only } = bounds;
         let vendor = if keys_only { Scope::nowhere() } else { customer.clone() };
         let whose = Whose { vendor, customer };
-        let kinds = Kinds::new(client, &whose);
-        let rooms = Rooms::default();
         let listing = Arc::new(Semaphore::new(1));
+        let kinds = Kinds::new(client, &whose, &listing);
+        let rooms = Rooms::default();
         let secrets = SecretCaches { client, own_namespace: namespace, rooms: &rooms, listing };
         let (keys, watch_keys) = secrets.of(secret_type::LICENSE, &whose.customer, SHARE);
         // What the installation pins is in the operator's own namespace.

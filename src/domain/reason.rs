@@ -140,6 +140,9 @@ words! {
     /// The Secrets of this type in the namespace are too large together, and this one is among the largest, so it was not
     /// read. Delete those that nothing needs.
     SecretsTooLarge,
+    /// The specs of this kind in the namespace are too large together, and this object is among the largest, so it was not
+    /// read and counts for nothing. Shorten it, delete those that nothing needs, or use another namespace.
+    SpecsTooLarge,
     /// A Secret of that name exists for something else and is left unchanged. Delete it, or name another Secret.
     SecretNotOurs,
     /// The License does not read the Secret that the keys go to. Name that Secret in the spec.keys of the License.
@@ -234,6 +237,7 @@ impl Reason {
                 | Reason::SecretMissing
                 | Reason::SecretTypeMismatch
                 | Reason::SecretsTooLarge
+                | Reason::SpecsTooLarge
                 | Reason::SigningKeyLost
         )
     }

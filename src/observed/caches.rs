@@ -19,6 +19,7 @@ use super::revocation_lists::RevocationLists;
 use super::trust::{Built, BuiltTrust};
 use super::verified::Verified;
 use crate::api::allowed_namespaces::{Labels, admits};
+use crate::api::license::HoldersShown;
 use crate::api::{License, Plan};
 use crate::cluster::client::CallError;
 use crate::cluster::room::Rooms;
@@ -85,9 +86,22 @@ impl Observed {
         self.with_license(name, |_| ()).is_some()
     }
 
-    /// Whether the License may be used from that namespace.
+    /// Whether the License may be used from that namespace. What one says that cannot be read is not known: it grants nothing
+    /// new, and takes nothing from those who use it.
     pub fn admits(&self, name: &LicenseName, namespace: &str) -> bool {
-        self.with_license(name, |license| admits(license, namespace, self.labels(namespace).as_ref())).unwrap_or(false)
+        self.license(&name.namespace, &name.name).is_some_and(|object| match &object.0 {
+            Ok(license) => admits(license, namespace, self.labels(namespace).as_ref()),
+            Err(_) => true,
+        })
+    }
+
+    /// How the holders of a License are to be shown: not at all while it cannot be read. Of one that is gone, users whose names
+    /// are kept are shown by name.
+    pub fn holders(&self, name: &LicenseName) -> HoldersShown {
+        self.license(&name.namespace, &name.name).map_or(HoldersShown::Named, |object| match &object.0 {
+            Ok(license) => license.spec.holders,
+            Err(_) => HoldersShown::Hidden,
+        })
     }
 
     pub fn license(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<License>>> {

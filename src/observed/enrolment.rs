@@ -17,6 +17,7 @@ use crate::api::roster::MemberCounts;
 use crate::api::{License, Roster};
 use crate::cluster::watch::Guarded;
 use crate::domain::Instant;
+use crate::domain::license::name::LicenseName;
 use crate::domain::names::normal;
 use crate::domain::seats::roster::{MemberMode, Members, Standing};
 
@@ -118,8 +119,9 @@ impl Enrolment {
     }
 
     /// The License is gone: drops its people.
-    pub fn forget(&self, license: &License) {
-        self.united.lock().unwrap_or_else(PoisonError::into_inner).remove(&name_of(license));
+    pub fn forget(&self, license: &LicenseName) {
+        let name = target("License", &license.namespace, &license.name);
+        self.united.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
     }
 }
 

@@ -270,10 +270,10 @@ impl Desk {
         Ok(shown.collect())
     }
 
-    /// How the holders of a License are to be shown. Of one that is gone, users whose names are kept are shown by name.
+    /// How the holders of a License are to be shown.
     pub fn shown(&self, license: &LicenseName) -> Result<Shown, Denied> {
         let tagger = self.0.lock().ownership.as_ref().ok_or(Denied::NotOwner)?.tagger.clone();
-        let holders = self.0.observed.with_license(license, |license| license.spec.holders).unwrap_or_default();
+        let holders = self.0.observed.holders(license);
         let today = tagger.of_day(self.0.clock.now().at.date_naive());
         Ok(Shown { holders, license: license.clone(), tagger, today })
     }

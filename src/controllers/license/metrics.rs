@@ -10,6 +10,7 @@ use crate::api::License;
 use crate::api::conditions::{ConditionType, is_true};
 use crate::api::license::{KeyStateName, LicenseStatus};
 use crate::domain::license::mode::Mode;
+use crate::domain::license::name::LicenseName;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfLicense {
@@ -92,13 +93,13 @@ impl LicenseMetrics {
         }
     }
 
-    /// Removes the metrics of a deleted License.
-    pub fn forget(&self, license: &License) {
-        let of = of(license);
+    /// Removes the metrics of a License, of whose pools `shown` has the names.
+    pub fn forget(&self, license: &LicenseName, shown: Option<&LicenseStatus>) {
+        let of = OfLicense { namespace: license.namespace.to_string(), name: license.name.to_string() };
         for family in [&self.mode, &self.licensed, &self.expires, &self.refused] {
             family.remove(&of);
         }
-        for pool in license.status.iter().flat_map(|status| &status.pools) {
+        for pool in shown.iter().flat_map(|status| &status.pools) {
             self.forget_pool(&of, &pool.name);
         }
     }

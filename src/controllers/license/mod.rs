@@ -22,7 +22,8 @@ use crate::api::License;
 use crate::api::license::{KeyStateName, LicenseStatus};
 use crate::cluster::client::CallError;
 use crate::cluster::clock::Now;
-use crate::cluster::watch::all;
+use crate::cluster::watch::{Guarded, all};
+use crate::domain::fault::Fault;
 use crate::domain::license::entitlement::{Presented, grants_of, next_transition};
 use crate::domain::license::grant::GrantId;
 use crate::domain::license::name::LicenseName;
@@ -113,23 +114,38 @@ impl Controller for LicenseController {
         })
     }
 
-    fn forget(&self, license: &License) {
+    /// What it presents is given back like that of a License that is gone, so nothing depends on when it was left out: the
+    /// next leader does not read it either.
+    fn leave_out(&self, license: &License, why: Fault, before: &LicenseStatus, now: Now) -> Look<LicenseStatus> {
+        self.let_go(license, Some(before));
+        let status = status::of_fault(license, &why, before, now);
+        self.metrics.show(license, &status);
+        let notes = notes::of(before, &status, &Youth::of(license, &self.with.clock, now.at));
+        Look { notes, wake: None, status, only_on_this_version: false }
+    }
+
+    fn forget(&self, license: &Guarded<License>) {
+        self.let_go(license, license.0.as_ref().ok().and_then(|license| license.status.as_ref()));
+    }
+}
+
+impl LicenseController {
+    /// Drops what is kept of a License that is gone or cannot be read. `shown` is what its status shows.
+    fn let_go(&self, license: &impl ResourceExt, shown: Option<&LicenseStatus>) {
         let name = LicenseName::new(&license.namespace().unwrap_or_default(), &license.name_any());
         // The desk takes the grants away from the seats before another License can have them.
         if !wrong::is(DeletedStillGrants) {
             self.with.desk.forget(&name);
         }
-        self.metrics.forget(license);
-        self.with.observed.enrolment.forget(license);
+        self.metrics.forget(&name, shown);
+        self.with.observed.enrolment.forget(&name);
         self.with.observed.forget_trust_of(&name);
         license.uid().iter().for_each(|uid| self.audit.forget(uid));
         for other in license.uid().iter().flat_map(|uid| self.with.observed.holdings.release(uid)) {
             self.kind.queue.add(other);
         }
     }
-}
 
-impl LicenseController {
     /// Finds out which License has each grant that several claim, before the first License is judged: the one whose
     /// status shows a key of it that counts, as a previous leader found; if none does, the one created first. Keys are
     /// not verified to find these grants: a forged one costs only a closer look.

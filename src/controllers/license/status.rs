@@ -99,6 +99,22 @@ pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) ->
     }
 }
 
+/// The status of a License that is not read. It grants nothing; whom it trusts is remembered nowhere else.
+pub fn of_fault(license: &License, fault: &Fault, before: &LicenseStatus, now: Now) -> LicenseStatus {
+    let mut list = Conditions::new(&before.conditions, license.metadata.generation, now.at);
+    for type_ in [ConditionType::Ready, ConditionType::Licensed] {
+        list.set(type_, false, fault.reason, fault.to_string());
+    }
+    list.set(ConditionType::of_trouble(fault.reason), true, fault.reason, fault.to_string());
+    LicenseStatus {
+        observed_generation: license.metadata.generation,
+        holders: before.holders,
+        issuers: before.issuers.clone(),
+        conditions: list.into_list(),
+        ..LicenseStatus::default()
+    }
+}
+
 /// The status of a pool. While no replica owns the ledger, the numbers shown last stay.
 fn pool(pool: &PoolLimit, before: &LicenseStatus, uses: Option<&BTreeMap<String, Use>>) -> PoolStatus {
     let name = text(&pool.name);

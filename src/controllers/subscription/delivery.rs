@@ -18,6 +18,7 @@ use crate::api::license::{HoldersShown, KeySource, LicenseSpec, SubscriptionRef}
 use crate::api::{License, Subscription, mark, secret_type};
 use crate::cluster::client::{CallError, call};
 use crate::cluster::secrets::{self, Entries, KeepError, OwnSecret, refusal};
+use crate::cluster::specs::left_out;
 use crate::cluster::status::FIELD_MANAGER;
 use crate::domain::Instant;
 use crate::domain::contract::Contract;
@@ -199,6 +200,10 @@ fn places(subscription: &Subscription, contract: &Contract, observed: &Observed)
         return Ok(vec![keep]);
     };
     let license = observed.license(&namespace, &name);
+    // Which product it is for is not known, and keys that are taken for another's would be revoked.
+    if let Some(why) = license.as_ref().and_then(|license| left_out(license)) {
+        return Err(Fault { field: "spec.deliverTo.license".to_owned(), ..why });
+    }
     let license = license.as_ref().and_then(|license| license.0.as_ref().ok());
     if namespace != own && !license.is_some_and(|license| takes_keys_of(license, subscription)) {
         let message = format!(

@@ -22,7 +22,9 @@ use crate::api::delivery::license_of;
 use crate::api::subscription::SubscriptionStatus;
 use crate::cluster::client::CallError;
 use crate::cluster::clock::{Clock, Now};
+use crate::domain::Instant;
 use crate::domain::contract::timeline::{next_event, next_wake};
+use crate::domain::fault::Fault;
 use crate::observed::Observed;
 use crate::observed::issuers::trust_secret_name;
 use crate::observed::references::target;
@@ -71,9 +73,7 @@ impl Controller for SubscriptionController {
             Ok(resolved) => resolved,
             Err(mut faults) => {
                 let wake = youth.soften(&mut faults);
-                let status = status::of_faults(subscription, &faults, before, now);
-                let notes = status::notes_of_faults(before, &status, &youth);
-                return Ok(Look { status, notes, wake, only_on_this_version: false });
+                return Ok(Look { wake, ..self.show_faults(subscription, &faults, before, now) });
             }
         };
         let contract = &resolved.contract;
@@ -101,5 +101,30 @@ impl Controller for SubscriptionController {
             only_on_this_version: status.closed_as_of.is_some() && before.closed_as_of.is_none(),
             status,
         })
+    }
+
+    fn leave_out(
+        &self,
+        subscription: &Subscription,
+        why: Fault,
+        before: &SubscriptionStatus,
+        now: Now,
+    ) -> Look<SubscriptionStatus> {
+        self.show_faults(subscription, &[why], before, now.at)
+    }
+}
+
+impl SubscriptionController {
+    /// Shows why a Subscription is not acted on.
+    fn show_faults(
+        &self,
+        subscription: &Subscription,
+        faults: &[Fault],
+        before: &SubscriptionStatus,
+        now: Instant,
+    ) -> Look<SubscriptionStatus> {
+        let status = status::of_faults(subscription, faults, before, now);
+        let notes = status::notes_of_faults(before, &status, &Youth::of(subscription, &self.clock, now));
+        Look { status, notes, wake: None, only_on_this_version: false }
     }
 }

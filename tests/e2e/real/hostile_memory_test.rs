@@ -16,7 +16,8 @@ use serde_json::json;
 
 use super::hostile_flood_test::peak_of;
 use super::seats_test::{Agent, LEADS, licensed_by, logged_in};
-use crate::suite::faults_ground::{Ground, SOON};
+use crate::harness::eventually::eventually;
+use crate::suite::faults_ground::{Ground, SOON, Vendor};
 use crate::suite::keys::Signer;
 
 /// The most memory that the operator may ever take, in MiB. The chart's limit is 512.
@@ -178,4 +179,78 @@ async fn i2_keys_that_many_licenses_present_take_no_memory_from_the_next_leader(
     secrets.delete("full", &none).await.expect("the API server answers");
     assert!(peak <= MOST, "{peak} MiB");
     replica.kill().await;
+}
+
+/// The attack: Licenses that assign seats to thousands of users. 420 of 1.3 MB took 590 MB, and 894 MB when the operator started
+/// again.
+#[tokio::test]
+async fn i2_specs_of_a_tenant_take_a_share_of_memory() {
+    let ground = Ground::take().await;
+    let (vendor, mut replica) = licensed_by(&ground, "specs", 9, &[]).await;
+    let agent = Agent::employed(&vendor, "agent").await;
+    logged_in(&agent, &replica, "m.huber").await;
+    let quiet = peak_of(&replica);
+
+    let intruder = ground.vendor("specs-intruder").await;
+    let licenses: Api<License> = Api::namespaced(ground.admin.clone(), &intruder.namespace);
+    let users = |pool: usize| -> Vec<String> { (0..1_000).map(|n| format!("{pool}-{n}-{}", "u".repeat(66))).collect() };
+    let assignments: Vec<_> =
+        (0..16).map(|pool| json!({"pool": format!("pool-{pool}"), "users": users(pool)})).collect();
+    let creating = stream::iter(0..LARGE).map(|n| {
+        let license = json!({
+            "apiVersion": "seatkeeper.dev/v1alpha1", "kind": "License", "metadata": {"name": format!("large-{n}")},
+            "spec": {"product": "innoacd", "assignments": assignments},
+        });
+        let license: License = serde_json::from_value(license).expect("it is a License");
+        let licenses = licenses.clone();
+        async move { licenses.create(&PostParams::default(), &license).await.map(|_| ()) }
+    });
+    let created: Vec<_> = creating.buffer_unordered(4).collect().await;
+    created.into_iter().for_each(|created| created.expect("a tenant may create Licenses"));
+    logged_in(&agent, &replica, "a.kern").await;
+    let is_judged = |lines: &[String]| lines.iter().filter(|line| line.contains(" False ")).count() == LARGE;
+    let is_full = |lines: &[String]| lines.iter().filter(|line| has_no_room(line)).count() > LARGE - 20;
+    let said = listed(&intruder, |lines| is_judged(lines) && is_full(lines)).await;
+    let large = peak_of(&replica);
+
+    replica.terminate().await;
+    replica.ended(SOON).await;
+    replica.starts_again(&ground.operator, &[]);
+    replica.says(3 * SOON, LEADS).await;
+    logged_in(&agent, &replica, "e.roth").await;
+    let again = peak_of(&replica);
+    println!("{quiet} MiB, with {LARGE} Licenses of 1.3 MB {large} MiB, after a restart {again} MiB");
+    listed(&vendor, |lines| lines.len() == 1 && lines[0].contains(" True ")).await;
+    assert!(said.iter().any(|line| has_no_key(line)), "the smallest are judged");
+
+    for n in 1..LARGE {
+        licenses.delete(&format!("large-{n}"), &DeleteParams::default()).await.expect("a tenant may delete Licenses");
+    }
+    listed(&intruder, |lines| lines.len() == 1 && has_no_key(&lines[0])).await;
+    licenses.delete("large-0", &DeleteParams::default()).await.expect("a tenant may delete Licenses");
+    assert!(large <= quiet + GROWTH && again <= quiet + GROWTH, "{quiet}, {large}, {again} MiB");
+    replica.kill().await;
+}
+
+/// The Licenses of 1.3 MB that are made, and how much more memory the operator may take because of them, in MiB.
+const LARGE: usize = 120;
+const GROWTH: u64 = 110;
+
+/// The Licenses of a namespace in a line each, as `kubectl get -o wide` shows them, once they are as expected.
+async fn listed(vendor: &Vendor, expected: impl Fn(&[String]) -> bool) -> Vec<String> {
+    eventually(6 * SOON, "the Licenses are judged", async || {
+        let lines = vendor.kubectl.expect(&["get", "licenses.seatkeeper.dev", "-o", "wide", "--no-headers"]).await;
+        let lines: Vec<String> = lines.lines().map(str::to_owned).collect();
+        if expected(&lines) { Ok(lines) } else { Err(format!("{} of them: {:?}", lines.len(), lines.last())) }
+    })
+    .await
+}
+
+/// Whether a line says that a License grants nothing, for want of room or of keys.
+fn has_no_room(line: &str) -> bool {
+    line.contains(" False ") && line.contains("is not read and counts for nothing")
+}
+
+fn has_no_key(line: &str) -> bool {
+    line.contains(" False ") && !has_no_room(line)
 }

@@ -6,6 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
+use seatkeeper::api::License;
 use seatkeeper::api::license::KeyStateName;
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::machine::monotonic;
@@ -179,4 +180,52 @@ async fn k4_a_secret_without_room_is_named_and_is_read_once_there_is_room() {
     license.becomes(Mode::Full).await;
     full.kubectl.expect(&["delete", "secret", "--all", "--wait=false"]).await;
     other.kubectl.expect(&["delete", "secret", "--all", "--wait=false"]).await;
+}
+
+/// What a spec takes beyond its first 4 KiB is at most 16 MiB in a namespace. The largest is left out, whichever it is, and
+/// whatever refers to it says so; a License in its place has its grant meanwhile. Nobody waits for room in other namespaces.
+#[tokio::test]
+async fn a_spec_without_room_counts_for_nothing_says_so_and_is_read_once_there_is_room() {
+    let (full, other) = (Case::new("specs").await, Case::new("specs-room").await);
+    let users = |pool: usize| -> Vec<String> { (0..1_000).map(|n| format!("{pool}-{n}-{}", "u".repeat(66))).collect() };
+    let create = async |case: &Case, name: &str, pools: usize, keys: Value| {
+        let assigned: Vec<_> = (0..pools).map(|n| json!({"pool": format!("pool-{n}"), "users": users(n)})).collect();
+        let trust = json!({"secretRef": {"name": "vendor-trust"}});
+        let spec = json!({"product": "innoacd", "keys": keys, "trust": trust, "assignments": assigned});
+        let license = License::new(name, serde_json::from_value(spec).expect("a spec"));
+        let licenses: Api<License> = Api::namespaced(case.client.clone(), &case.namespace);
+        licenses.create(&PostParams::default(), &license).await.expect("it is created");
+        case.license(name)
+    };
+    let keys = json!([{"name": "keys", "secretRef": {"name": "keys"}}]);
+    for case in [&full, &other] {
+        let key = Signer::of("vendor").sign(&claims("innoacd", &case.namespace, 365));
+        case.trust().await;
+        case.secret("keys", KEYS, &[("key.jwt", &key)]).await;
+    }
+    let large = create(&full, "large", 16, keys.clone()).await;
+    large.becomes(Mode::Full).await;
+    let next = create(&full, "next", 0, keys.clone()).await;
+    next.shows_key("keys", "key.jwt", "Refused", Some("InUseElsewhere")).await;
+    for n in 0..10 {
+        create(&full, &format!("filler-{n}"), 15, json!([])).await;
+    }
+    let said = large.is("Reconciling", "SpecsTooLarge").await;
+    assert!(said.contains(&format!("License {}/large is not read", full.namespace)), "{said}");
+    large.is_not("Licensed", "SpecsTooLarge").await;
+    assert_eq!(large.get().await.mode(), None);
+    next.becomes(Mode::Full).await;
+    let roster = json!({
+        "apiVersion": "seatkeeper.dev/v1alpha1", "kind": "Roster", "metadata": {"name": "people"},
+        "spec": {"licenseRef": {"name": "large"}, "members": []},
+    });
+    full.kubectl.apply(&roster.to_string()).await;
+    full.roster("people").is_not("Ready", "SpecsTooLarge").await;
+    create(&other, "large", 16, keys).await.becomes(Mode::Full).await;
+
+    full.kubectl.expect(&["delete", "lic/filler-0", "lic/filler-1", "lic/next"]).await;
+    large.becomes(Mode::Full).await;
+    full.roster("people").is("Ready", "Counted").await;
+    full.kubectl.expect(&["delete", "lic", "--all"]).await;
+    other.kubectl.expect(&["delete", "lic", "--all"]).await;
 }
