@@ -25,6 +25,8 @@ pub struct Ask {
     pub count: u32,
     /// Who asks.
     pub taker: Taker,
+    /// The namespace from which it is asked; `None` if the caller has none.
+    pub namespace: Option<String>,
 }
 
 impl Ask {
@@ -39,6 +41,7 @@ impl Ask {
             version: self.version,
             count: self.count,
             taker: Some(self.taker),
+            namespace: self.namespace.as_deref(),
             keyed,
         }
     }

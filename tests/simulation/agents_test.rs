@@ -182,6 +182,7 @@ impl Agent {
             version: None,
             count: 1,
             taker: Taker::of("agents", None, Some(&self.number.to_string())),
+            namespace: None,
         }
     }
 }

@@ -65,7 +65,18 @@ pub fn license() -> LicenseName {
 pub fn ask(user: &str) -> Ask {
     let (taker, session) = (Taker::of(user, None, None), format!("of-{user}"));
     let user = Some(user.to_owned());
-    Ask { license: license(), user, session, client: None, pool: None, request: None, version: None, count: 1, taker }
+    Ask {
+        license: license(),
+        user,
+        session,
+        client: None,
+        pool: None,
+        request: None,
+        version: None,
+        count: 1,
+        taker,
+        namespace: None,
+    }
 }
 
 pub async fn asks(desk: &Desk, user: &str) -> Result<Granted, Denied> {

@@ -137,6 +137,7 @@ impl Story {
             version: None,
             count,
             taker: Taker::of("agent", None, None),
+            namespace: None,
         };
         let sent = self.run.lived();
         let asking = async { tokio::time::timeout(Duration::from_secs(5), desk.acquire(&[ask])).await };

@@ -81,6 +81,7 @@ impl User {
             version: None,
             count: self.count,
             taker: self.taker(),
+            namespace: None,
         }
     }
 

@@ -40,7 +40,7 @@ pub async fn answer(seats: &Seats, asked: Asked<'_>) -> Result<Reply, Problem> {
 
 async fn one(seats: &Seats, caller: &Caller, request: SeatRequest) -> Result<Reply, Problem> {
     let wait = request.wait.map(|seconds| Duration::from_secs(seconds.into()));
-    let mut ask = ask(request, caller.taker);
+    let mut ask = ask(request, caller);
     seats.check(caller, CREATE, &ask.license).await?;
     let hidden = seats.desk.hide_sessions(std::slice::from_mut(&mut ask));
     hidden.map_err(|denied| Problem::from(&denied))?;
@@ -61,7 +61,7 @@ async fn several(seats: &Seats, caller: &Caller, requests: Vec<SeatRequest>) -> 
     if requests.len() > MOST_REQUESTS {
         return Err(Problem::invalid(format!("`requests` has more than {MOST_REQUESTS} items")));
     }
-    let mut asks: Vec<Ask> = requests.into_iter().map(|request| ask(request, caller.taker)).collect();
+    let mut asks: Vec<Ask> = requests.into_iter().map(|request| ask(request, caller)).collect();
     seats.check_each(caller, CREATE, asks.iter().map(|ask| &ask.license)).await?;
     seats.desk.hide_sessions(&mut asks).map_err(|denied| Problem::from(&denied))?;
     let (answers, ttl_seconds) = (seats.desk.acquire(&asks).await, seats.ttl_seconds());

@@ -15,8 +15,8 @@ use crate::api::license::HoldersShown;
 use crate::domain::license::name::LicenseName;
 use crate::domain::names::into_normal;
 use crate::domain::seats::request::{Access, MAX_COUNT, MAX_NAME_BYTES};
-use crate::domain::seats::taker::Taker;
 use crate::seats::{Ask, Granted, Seat};
+use crate::server::http::callers::Caller;
 use crate::server::http::problem::Problem;
 
 // What the client is told of the limits is what the domain checks.
@@ -117,11 +117,12 @@ impl Body {
 }
 
 /// What a caller asks the desk for, with the names of people and machines as they are compared.
-pub fn ask(request: SeatRequest, taker: Taker) -> Ask {
+pub fn ask(request: SeatRequest, caller: &Caller) -> Ask {
     let SeatRequest { license, user, session, client, pool, request, version, count, wait: _ } = request;
     let (user, client) = (user.map(into_normal), client.map(into_normal));
     let license = LicenseName::new(&license.namespace, &license.name);
-    Ask { license, user, session, client, pool, request, version, count, taker }
+    let (taker, namespace) = (caller.taker, caller.namespace().map(str::to_owned));
+    Ask { license, user, session, client, pool, request, version, count, taker, namespace }
 }
 
 /// Returns the answer to a request whose seats were granted.
