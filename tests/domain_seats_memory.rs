@@ -10,7 +10,7 @@ use seatkeeper::domain::license::entitlement::{Entitlement, PoolLimit, entitleme
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::domain::license::pool::PoolModel;
 use seatkeeper::domain::seats::request::Request;
-use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry, Standing};
+use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::terms::SeatTerms;
 use seatkeeper::domain::tick::Tick;
@@ -86,7 +86,8 @@ fn a_held_seat_takes_at_most_200_bytes() {
     };
     let staff = Roster {
         name: "staff".into(),
-        standing: Standing::Own,
+        guest: None,
+        is_equal: false,
         time_zone: seatkeeper::domain::zone::Zone::utc(),
         entries: (0..SEATS).map(member).collect(),
     };

@@ -11,7 +11,7 @@ use crate::domain::fault::Fault;
 use crate::domain::names::normal;
 use crate::domain::reason::Reason;
 use crate::domain::seats::request::MAX_NAME_BYTES;
-use crate::domain::seats::roster::{self as people, MemberMode, Standing};
+use crate::domain::seats::roster::{self as people, MemberMode};
 use crate::domain::zone::Zone;
 
 /// The people that a License is for: each one's login mode and dates of entry and exit. Written by the customer. A
@@ -124,8 +124,8 @@ impl Roster {
         (namespace, &license.name)
     }
 
-    /// Returns the people in it, for the domain. People of another namespace get the standing `Guest`; `Enrolment` changes
-    /// it if the License says `rosters: Equal`. Their Roster is named `namespace/name`, which is unique across namespaces.
+    /// Returns the people in it, for the domain. Those of another namespace are a guest's; `Enrolment` gives them the standing of the
+    /// owner's if the License says `rosters: Equal`. Their Roster is named `namespace/name`, which is unique across namespaces.
     /// The faults are those of entries that are left out, because their dates name no instants, or nobody can have that name.
     /// Fails if the time zone is unknown: such a Roster counts for no user.
     pub fn people(&self) -> Result<(people::Roster, Vec<Fault>), Fault> {
@@ -144,9 +144,8 @@ impl Roster {
             }
         }
         let name = format!("{}/{}", self.namespace().unwrap_or_default(), self.name_any());
-        let is_own = self.namespace() == Some(self.license().0);
-        let standing = if is_own { Standing::Own } else { Standing::Guest };
-        Ok((people::Roster { name, standing, time_zone, entries }, left_out))
+        let guest = self.namespace().filter(|namespace| *namespace != self.license().0).map(Into::into);
+        Ok((people::Roster { name, guest, is_equal: false, time_zone, entries }, left_out))
     }
 }
 

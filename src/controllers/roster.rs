@@ -99,9 +99,10 @@ impl RosterController {
             Err(fault) => (None, Some(fault)),
         };
         let people = people.as_deref().unwrap_or(&alone);
-        let is_here = |rosters: &[String]| rosters.contains(&list.name);
-        let duplicates = people.duplicates.iter().filter(|duplicate| is_here(&duplicate.rosters)).cloned().collect();
-        let alike = people.alike.iter().filter(|alike| is_here(&alike.rosters)).cloned().collect();
+        let is_here = |to: &Option<Arc<str>>, rosters: &[String]| *to == list.guest && rosters.contains(&list.name);
+        let doubled = people.duplicates.iter().filter(|doubled| is_here(&doubled.shown_to, &doubled.rosters));
+        let duplicates = doubled.cloned().collect();
+        let alike = people.alike.iter().filter(|alike| is_here(&alike.shown_to, &alike.rosters)).cloned().collect();
         let named: BTreeSet<&str> = roster.spec.members.iter().map(|member| member.user.as_str()).collect();
         let unusual = named.into_iter().filter(|user| is_unusual(user)).map(str::to_owned).collect();
         let counts = counts(&alone, users(roster), now);

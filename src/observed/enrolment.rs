@@ -19,7 +19,7 @@ use crate::cluster::watch::Guarded;
 use crate::domain::Instant;
 use crate::domain::license::name::LicenseName;
 use crate::domain::names::normal;
-use crate::domain::seats::roster::{MemberMode, Members, Standing};
+use crate::domain::seats::roster::{MemberMode, Members};
 
 /// The Rosters of Licenses and the people on them.
 pub struct Enrolment {
@@ -93,9 +93,7 @@ impl Enrolment {
         // A Roster whose time zone is unknown says so in its own status, and so do entries whose dates name no instants.
         let people = rosters.iter().filter_map(|roster| readable(roster)?.people().ok());
         let mut lists: Vec<_> = people.map(|(list, _)| list).collect();
-        if rank == RosterRank::Equal {
-            lists.iter_mut().for_each(|list| list.standing = Standing::Own);
-        }
+        lists.iter_mut().for_each(|list| list.is_equal = rank == RosterRank::Equal);
         let people = Arc::new(Members::unite(&lists));
         let before = match of.is_empty() {
             true => united.remove(&name),
@@ -109,13 +107,6 @@ impl Enrolment {
             }
         }
         people
-    }
-
-    /// Counts the members at `now` on all Rosters that count for `license`; `people` are those of the License.
-    pub fn counts(&self, license: &License, people: &Members, now: Instant) -> MemberCounts {
-        let rosters = self.counting(license);
-        let users = rosters.iter().filter_map(|roster| readable(roster)).flat_map(users);
-        counts(people, users, now)
     }
 
     /// The License is gone: drops its people.
@@ -133,7 +124,7 @@ pub fn users(roster: &Roster) -> impl Iterator<Item = Cow<'_, str>> {
 /// How many of `users` are members at `now`.
 pub fn counts<'u>(people: &Members, users: impl Iterator<Item = Cow<'u, str>>, now: Instant) -> MemberCounts {
     let mut counts = MemberCounts::default();
-    for member in users.collect::<HashSet<_>>().into_iter().filter_map(|user| people.current(&user, now)) {
+    for member in users.collect::<HashSet<_>>().into_iter().filter_map(|user| people.current(&user, None, now)) {
         counts.current += 1;
         match member.mode {
             MemberMode::Active => counts.active += 1,

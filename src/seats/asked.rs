@@ -26,8 +26,8 @@ pub struct Ask {
     pub count: u32,
     /// Who asks.
     pub taker: Taker,
-    /// Against whom places in the queue count: the ServiceAccounts of a namespace together, or a user.
-    pub tenant: Arc<str>,
+    /// The namespace from which it is asked; `None` if the caller has none. Its places in a queue count together.
+    pub namespace: Option<Arc<str>>,
 }
 
 impl Ask {
@@ -42,6 +42,7 @@ impl Ask {
             version: self.version,
             count: self.count,
             taker: Some(self.taker),
+            namespace: self.namespace.as_deref(),
             keyed,
         }
     }

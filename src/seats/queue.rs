@@ -40,7 +40,7 @@ pub(super) fn join<'d>(
 ) -> Result<Turn<'d>, Denied> {
     let queue = state.queue_of(&ask.license).ok_or(Denied::NotOwner)?;
     let (waiter, answer) = Waiter::new(ask.clone(), refusal);
-    let before = queue.join(ask.who(), ask.tenant.clone(), waiter).map_err(|_| Denied::Overloaded)?;
+    let before = queue.join(ask.who(), ask.namespace.clone(), waiter).map_err(|_| Denied::Overloaded)?;
     match before {
         Some(Left::Replaced(waiter)) => waiter.give_way(),
         Some(Left::MadeRoom(mut waiter)) => waiter.answer(Err(Denied::Overloaded)),

@@ -31,7 +31,8 @@ fn per_user(active: u64, passive: u64) -> Value {
 }
 
 fn exceeded(terms: &SeatTerms, active: u64, passive: u64) -> Vec<(String, u64, Option<u64>)> {
-    let bounds = bounds(terms, Heads { active, passive });
+    let heads = Heads { active, passive, either: active + passive };
+    let bounds = bounds(terms, heads, Heads::default());
     bounds.into_iter().filter(Bound::is_exceeded).map(|b| (b.pool, b.members, b.seats)).collect()
 }
 
@@ -44,8 +45,9 @@ fn t1_t2_active_and_passive_employees_need_a_licence_each() {
     let full = terms(employees.clone(), IN_FORCE);
     assert_eq!(exceeded(&full, 30, 20), []);
     assert_eq!(exceeded(&full, 30, 21), [("employees".into(), 51, Some(50))]);
-    assert_eq!(bounds(&full, Heads::default()).len(), 1, "other models know no members");
-    assert_eq!(bounds(&terms(employees, "1970-01-02T00:00:00Z"), Heads { active: 99, passive: 0 }), []);
+    assert_eq!(bounds(&full, Heads::default(), Heads::default()).len(), 1, "other models know no members");
+    let many = Heads { active: 99, passive: 0, either: 99 };
+    assert_eq!(bounds(&terms(employees, "1970-01-02T00:00:00Z"), many, many), []);
 }
 
 #[test]

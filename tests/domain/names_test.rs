@@ -11,7 +11,7 @@ use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
 use seatkeeper::domain::names::{is_unusual, normal, without_case};
 use seatkeeper::domain::seats::request::Request;
-use seatkeeper::domain::seats::roster::{AlikeMembers, MemberMode, Members, Roster, RosterEntry, Standing};
+use seatkeeper::domain::seats::roster::{AlikeMembers, MemberMode, Members, Roster, RosterEntry};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::terms::{Assignment, Reservation, SeatTerms};
 use seatkeeper::domain::zone::Zone;
@@ -35,9 +35,9 @@ fn entry(user: &str, team: Option<&str>) -> RosterEntry {
     RosterEntry { user: user.into(), login_mode: MemberMode::Active, entry_date, exit_date: None, team }
 }
 
-fn roster(name: &str, standing: Standing, users: &[&str]) -> Roster {
+fn roster(name: &str, guest: Option<&str>, users: &[&str]) -> Roster {
     let entries = users.iter().map(|user| entry(user, None)).collect();
-    Roster { name: name.into(), standing, time_zone: Zone::utc(), entries }
+    Roster { name: name.into(), guest: guest.map(Into::into), is_equal: false, time_zone: Zone::utc(), entries }
 }
 
 fn asks(terms: Arc<SeatTerms>, people: Members, user: &str) -> Result<(), &'static str> {
@@ -63,7 +63,7 @@ fn a_seat_that_is_kept_for_a_team_is_its_members_however_the_team_is_typed() {
     let reserved = |team: &str| Reservation { pool: "a".into(), team: team.into(), seats: 1 };
     let people = || {
         let entries = vec![entry("anna", Some(NORMAL)), entry("bob", Some("others"))];
-        Members::unite(&[Roster { entries, ..roster("r", Standing::Own, &[]) }])
+        Members::unite(&[Roster { entries, ..roster("r", None, &[]) }])
     };
     let terms = terms(pool, &[], &[reserved(WRITTEN)]);
     assert_eq!(asks(terms.clone(), people(), "anna"), Ok(()));
@@ -75,19 +75,27 @@ fn names_that_differ_in_case_are_shown_where_they_are_written() {
     let alike = |rosters: &[Roster]| Members::unite(rosters).alike;
     let shown = |users: &[&str], rosters: &[&str]| {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        AlikeMembers { users: owned(users), rosters: owned(rosters) }
+        AlikeMembers { shown_to: None, users: owned(users), rosters: owned(rosters) }
     };
-    assert_eq!(alike(&[roster("a", Standing::Own, &["anna", "anna", "bob", "m\u{fc}ller", "muller"])]), []);
-    let (own, more) = (
-        roster("a", Standing::Own, &["Anna", "bob"]),
-        roster("b", Standing::Own, &["anna", "ANNA", "\u{c4}", "\u{e4}"]),
-    );
+    assert_eq!(alike(&[roster("a", None, &["anna", "anna", "bob", "m\u{fc}ller", "muller"])]), []);
+    let (own, more) = (roster("a", None, &["Anna", "bob"]), roster("b", None, &["anna", "ANNA", "\u{c4}", "\u{e4}"]));
     let found = [shown(&["ANNA", "Anna", "anna"], &["a", "b"]), shown(&["\u{c4}", "\u{e4}"], &["b"])];
     assert_eq!(alike(&[own.clone(), more]), found);
-    // Whatever guests write, the owner's Rosters are in order.
-    let guest = roster("g", Standing::Guest, &["ANNA", "Bob", "cem"]);
-    let found = [shown(&["ANNA", "Anna"], &["g"]), shown(&["Bob", "bob"], &["g"])];
-    assert_eq!(alike(&[own, guest]), found);
+    // Whatever guests write, the owner's Rosters are in order, and a guest is told of its own Rosters alone.
+    let guest = roster("g", Some("guest"), &["ANNA", "Bob", "cem"]);
+    let other = roster("o", Some("other"), &["anna", "Cem"]);
+    let all = [own, guest, other, roster("p", Some("other"), &["ANNA"])];
+    let others = AlikeMembers { shown_to: Some("other".into()), ..shown(&["ANNA", "anna"], &["o", "p"]) };
+    assert_eq!(alike(&all), [others.clone()]);
+    // That is so too if the owner gives all the same rank; the owner sees everything then.
+    let equal = all.map(|roster| Roster { is_equal: true, ..roster });
+    let everything = [
+        shown(&["ANNA", "Anna", "anna"], &["a", "g", "o", "p"]),
+        shown(&["Bob", "bob"], &["a", "g"]),
+        shown(&["Cem", "cem"], &["g", "o"]),
+        others,
+    ];
+    assert_eq!(alike(&equal), everything);
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! Seats, compared with brute force: grants and refusals are worked out from plain lists, with none of the indexes,
 //! counters and shortcuts of `src/domain/seats`; and the ledger's text, read back, gives the same table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate};
@@ -15,7 +15,7 @@ use seatkeeper::domain::seats::hold::{Free, HeldSeat, Hold, Occupant, Record};
 use seatkeeper::domain::seats::keyed::Keyed;
 use seatkeeper::domain::seats::line::{read_base, read_records, write_base, write_records, write_takers};
 use seatkeeper::domain::seats::request::{Access, Request};
-use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry, Standing};
+use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::table::Table;
 use seatkeeper::domain::seats::taker::Taker;
@@ -26,6 +26,10 @@ use seatkeeper::domain::zone::Zone;
 const USERS: [&str; 6] = ["a", "b", "c", "d", "e", "Ü %-"];
 const SESSIONS: [&str; 3] = ["s1", "s2", "s 3"];
 const CLIENTS: [&str; 2] = ["pc1", "pc2"];
+/// The second Roster may be that of one guest, and the third and fourth those of another.
+const GUESTS: [&str; 2] = ["beta", "alpha"];
+/// From where it is asked.
+const NAMESPACES: [&str; 3] = ["alpha", "beta", "gamma"];
 const TEAMS: [&str; 2] = ["north", "south"];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,7 +104,7 @@ struct Entry {
     from: u32,
     until: Option<u32>,
     team: Option<usize>,
-    second_roster: bool,
+    roster: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -111,6 +115,7 @@ struct Ask {
     pool: Option<usize>,
     version: Option<u32>,
     count: u32,
+    from: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -135,20 +140,20 @@ fn entry(user: impl Strategy<Value = usize>) -> impl Strategy<Value = Entry> {
     let mode = prop_oneof![5 => Just(Active), 6 => Just(Passive), 1 => Just(NoLogin)];
     let from = prop_oneof![4 => Just(0_u32), 1 => 0..6_u32];
     let entry = (user, mode, from, prop::option::weighted(0.2, 0..12_u32), prop::option::weighted(0.4, 0..2_usize));
-    (entry, any::<bool>()).prop_map(|((user, mode, from, until, team), second_roster)| Entry {
+    (entry, 0..4_usize).prop_map(|((user, mode, from, until, team), roster)| Entry {
         user,
         mode,
         from,
         until,
         team,
-        second_roster,
+        roster,
     })
 }
 
 /// Generates an entry for nearly every user, and a second one for some.
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
     let once: Vec<_> = (0..USERS.len()).map(|user| prop::option::weighted(0.9, entry(Just(user)))).collect();
-    let again = prop::collection::vec(entry(0..USERS.len()), 0..3);
+    let again = prop::collection::vec(entry(0..USERS.len()), 0..5);
     (once, again).prop_map(|(once, again)| once.into_iter().flatten().chain(again).collect())
 }
 
@@ -164,10 +169,11 @@ fn step() -> impl Strategy<Value = Step> {
         prop::option::weighted(0.5, 0..6_usize),
         prop::option::weighted(0.2, 1..4_u32),
         prop_oneof![9 => Just(1_u32), 1 => 0..5_u32],
+        prop::option::weighted(0.8, 0..NAMESPACES.len()),
     );
     prop_oneof![
-        16 => ask.prop_map(|(user, session, client, pool, version, count)| {
-            Step::Ask(Ask { user, session, client, pool, version, count })
+        16 => ask.prop_map(|(user, session, client, pool, version, count, from)| {
+            Step::Ask(Ask { user, session, client, pool, version, count, from })
         }),
         5 => any::<prop::sample::Index>().prop_map(|n| Step::Release(n.index(64))),
         1 => (0..USERS.len()).prop_map(Step::Evict),
@@ -205,7 +211,7 @@ struct World {
     mode: Mode,
     demo_seats: u32,
     staff: Option<Vec<Entry>>,
-    /// The second Roster is that of a guest.
+    /// All Rosters but the first are those of guests.
     guests: bool,
     day: u32,
     rows: Vec<Row>,
@@ -220,27 +226,53 @@ impl World {
         self.pools.iter().find(|pool| pool.name == name).unwrap()
     }
 
-    /// Returns the entry of a user that counts on a day.
-    fn entry_on(&self, user: &str, day: u32) -> Option<&Entry> {
+    /// The namespace of the guest whose entry it is.
+    fn guest(&self, entry: &Entry) -> Option<&'static str> {
+        (self.guests && entry.roster > 0).then(|| GUESTS[entry.roster / 2])
+    }
+
+    /// Returns what the owner, or one guest, says of a user on a day. Between equal entries, the Roster that comes first by
+    /// name decides, and within one Roster the first entry.
+    fn said(&self, by: Option<&str>, user: &str, day: u32) -> Option<&Entry> {
         let covers = |e: &&Entry| USERS[e.user] == user && e.from <= day && e.until.is_none_or(|until| day < until);
-        // Between equal entries, the Roster that comes first by name decides, and within one Roster the first entry.
-        self.staff.as_ref()?.iter().filter(covers).min_by_key(|e| (self.is_guest(e), e.mode, e.from, e.second_roster))
+        let of_it = self.staff.as_ref()?.iter().filter(covers).filter(|entry| self.guest(entry) == by);
+        of_it.min_by_key(|e| (e.mode, e.from, e.roster))
     }
 
-    fn is_guest(&self, entry: &Entry) -> bool {
-        self.guests && entry.second_roster
+    /// Returns all that counts of a user: what the owner says, or else what each guest does.
+    fn counting(&self, user: &str, day: u32) -> Vec<&Entry> {
+        let own = self.said(None, user, day);
+        let mut guests = GUESTS;
+        guests.sort();
+        own.map_or_else(
+            || guests.iter().filter_map(|guest| self.said(Some(guest), user, day)).collect(),
+            |own| vec![own],
+        )
     }
 
-    fn entry(&self, user: &str) -> Option<&Entry> {
-        self.entry_on(user, self.day)
+    /// Returns the entry of a user that counts on a day for those who ask from a namespace.
+    fn entry_on(&self, user: &str, day: u32, from: Option<&str>) -> Option<&Entry> {
+        let counting = self.counting(user, day);
+        let of_asker = counting.iter().find(|entry| from.is_some() && self.guest(entry) == from);
+        let may_log_in = counting.iter().find(|entry| entry.mode != MemberMode::None);
+        of_asker.or(may_log_in).or(counting.first()).copied()
     }
 
-    fn mode_of(&self, user: &str) -> Option<MemberMode> {
-        self.entry(user).map(|entry| entry.mode)
+    fn mode_of(&self, user: &str, from: Option<&str>) -> Option<MemberMode> {
+        self.entry_on(user, self.day, from).map(|entry| entry.mode)
+    }
+
+    /// Whether anybody whose word counts says that the user has this mode.
+    fn is(&self, user: Option<&str>, mode: MemberMode) -> bool {
+        user.is_some_and(|user| self.counting(user, self.day).iter().any(|entry| entry.mode == mode))
+    }
+
+    fn is_guest(&self, user: &str) -> bool {
+        self.counting(user, self.day).iter().any(|entry| self.guest(entry).is_some())
     }
 
     fn team_of(&self, user: Option<&str>) -> Option<usize> {
-        self.entry(user?).filter(|entry| !self.is_guest(entry))?.team
+        self.said(None, user?, self.day)?.team
     }
 
     /// Returns the occupied slots of a pool with their users.
@@ -287,18 +319,38 @@ impl World {
         }
     }
 
-    /// Returns the licensed members: holders keep their licence, and the rest goes by entry date and user, guests last.
-    fn licensed(&self, of: &[MemberMode], pools: &[&str], seats: u32) -> BTreeSet<&'static str> {
-        let mut members: Vec<(bool, u32, &str)> = Vec::new();
+    /// Returns the members in the order in which they are licensed: the owner's by entry date and user, then in each round
+    /// the next one of every guest who has not come yet.
+    fn in_order(&self, of: &[MemberMode]) -> Vec<&'static str> {
+        let mut of_each: BTreeMap<Option<&str>, Vec<(u32, &'static str)>> = BTreeMap::new();
         for user in USERS {
-            if let Some(entry) = self.entry(user).filter(|entry| of.contains(&entry.mode)) {
-                members.push((self.is_guest(entry), entry.from, user));
+            for entry in self.counting(user, self.day).into_iter().filter(|entry| of.contains(&entry.mode)) {
+                of_each.entry(self.guest(entry)).or_default().push((entry.from, user));
             }
         }
-        members.sort();
-        let holds = |user: &str| self.rows.iter().any(|row| pools.contains(&row.pool) && row.user == Some(user));
-        let mut licensed: BTreeSet<&str> = members.iter().map(|m| m.2).filter(|user| holds(user)).collect();
-        for (_, _, user) in members {
+        of_each.values_mut().for_each(|people| people.sort());
+        let own = of_each.remove(&None).unwrap_or_default();
+        let mut order: Vec<&str> = own.into_iter().map(|(_, user)| user).collect();
+        for _ in USERS {
+            for people in of_each.values() {
+                let next = people.iter().map(|(_, user)| *user).find(|user| !order.contains(user));
+                order.extend(next);
+            }
+        }
+        order
+    }
+
+    /// Returns the licensed members: holders keep their licence, and the rest goes in order.
+    fn licensed(&self, of: &[MemberMode], pools: &[&str], seats: u32) -> BTreeSet<&'static str> {
+        let order = self.in_order(of);
+        // On an active seat, one whom a guest lists as Active is not there as Passive.
+        let as_another =
+            |row: &Row| row.pool == "active" && of == [MemberMode::Passive] && self.is(row.user, MemberMode::Active);
+        let holds = |user: &str| {
+            self.rows.iter().any(|row| pools.contains(&row.pool) && row.user == Some(user) && !as_another(row))
+        };
+        let mut licensed: BTreeSet<&str> = order.iter().copied().filter(|user| holds(user)).collect();
+        for user in order {
             if (licensed.len() as u32) < seats {
                 licensed.insert(user);
             }
@@ -311,8 +363,8 @@ impl World {
         (0..).filter(is_free).take(count as usize).collect()
     }
 
-    fn access(&self, pool: &Pool, user: Option<&str>) -> Access {
-        let last = |user| (0..=self.day).rev().find_map(|day| self.entry_on(user, day)).map(|entry| entry.mode);
+    fn access(&self, pool: &Pool, user: Option<&str>, from: Option<&str>) -> Access {
+        let last = |user| (0..=self.day).rev().find_map(|day| self.entry_on(user, day, from)).map(|entry| entry.mode);
         let passive = user.is_some_and(|user| last(user) == Some(MemberMode::Passive));
         match pool.model {
             "PerUser" if pool.login == Some("Passive") || passive => Access::ReadOnly,
@@ -325,6 +377,7 @@ impl World {
         let user = ask.user.map(|n| USERS[n]);
         let session = SESSIONS[ask.session];
         let client = ask.client.map(|n| CLIENTS[n]);
+        let from = ask.from.map(|n| NAMESPACES[n]);
         if ask.count == 0 {
             return Err("InvalidRequest");
         }
@@ -345,7 +398,7 @@ impl World {
         kept.truncate(ask.count as usize);
         let mut seats: BTreeSet<(&'static str, u32)> = kept.iter().map(|row| (row.pool, row.slot)).collect();
         if seats.len() as u32 == ask.count {
-            return Ok((seats, self.access(self.pool(kept[0].pool), user)));
+            return Ok((seats, self.access(self.pool(kept[0].pool), user, from)));
         }
         let count = ask.count - seats.len() as u32;
         let (rows, pool) = match per_user {
@@ -357,7 +410,7 @@ impl World {
             seats.insert((pool, slot));
             self.rows.push(Row { pool, slot, user, session, client });
         }
-        Ok((seats, self.access(self.pool(pool), user)))
+        Ok((seats, self.access(self.pool(pool), user, from)))
     }
 
     fn on_one_client(&self, pool: &Pool, user: Option<&str>, client: Option<&str>) -> Result<(), &'static str> {
@@ -369,12 +422,16 @@ impl World {
         if self.rows.iter().any(other) { Err("InUseOnOtherClient") } else { Ok(()) }
     }
 
-    fn member(&self, user: Option<&'static str>) -> Result<(&'static str, MemberMode), &'static str> {
+    fn member(
+        &self,
+        user: Option<&'static str>,
+        from: Option<&str>,
+    ) -> Result<(&'static str, MemberMode), &'static str> {
         if self.staff.is_none() {
             return Err("RosterMissing");
         }
         let user = user.ok_or("UserRequired")?;
-        match self.mode_of(user).ok_or("NotInRoster")? {
+        match self.mode_of(user, from).ok_or("NotInRoster")? {
             MemberMode::None => Err("LoginModeNone"),
             mode => Ok((user, mode)),
         }
@@ -407,7 +464,7 @@ impl World {
                 self.on_one_client(pool, user, client)?;
             }
             if pool.model == "PerEmployee" {
-                let (user, _) = self.member(user)?;
+                let (user, _) = self.member(user, ask.from.map(|n| NAMESPACES[n]))?;
                 let both = [MemberMode::Active, MemberMode::Passive];
                 if self.mode != Mode::Demo && !self.licensed(&both, &[pool.name], pool.seats).contains(user) {
                     return Err("RosterExceedsSeats");
@@ -438,7 +495,7 @@ impl World {
         if named == Some("unknown") {
             return Err("UnknownPool");
         }
-        let (user, mode) = self.member(user)?;
+        let (user, mode) = self.member(user, ask.from.map(|n| NAMESPACES[n]))?;
         let own = if mode == MemberMode::Active { "active" } else { "passive" };
         if named.is_some_and(|named| named != own) {
             return Err("WrongPool");
@@ -447,12 +504,11 @@ impl World {
             return Err("InvalidRequest");
         }
         let (active, passive) = (self.pool("active"), self.pool("passive"));
-        let is = |user: Option<&str>, mode| user.is_some_and(|user| self.mode_of(user) == Some(mode));
+        let guest = self.is_guest(user);
         let members = |mode, guests: bool| {
-            let entries = USERS.iter().filter_map(|user| self.entry(user)).filter(|entry| entry.mode == mode);
-            entries.filter(|entry| guests || !self.is_guest(entry)).count() as u32
+            let members = self.in_order(&[mode]);
+            members.iter().filter(|user| guests || !self.is_guest(user)).count() as u32
         };
-        let guest = self.entry(user).is_some_and(|entry| self.is_guest(entry));
         let spare = active.seats.saturating_sub(members(MemberMode::Active, guest));
         let needed = members(MemberMode::Passive, false).saturating_sub(passive.seats);
         let licensed = match mode {
@@ -471,12 +527,13 @@ impl World {
         }
         let in_active = World::held(&self.rows, "active");
         if mode == MemberMode::Passive {
-            let unneeded = in_active.iter().filter(|(_, user)| !is(*user, MemberMode::Active)).count() as u32;
+            let unneeded = in_active.iter().filter(|(_, user)| !self.is(*user, MemberMode::Active)).count() as u32;
             if !demo && unneeded < spare && self.fits(&self.rows, active, team, ask.version, 1) {
                 return Ok(one(&self.rows, "active"));
             }
         } else if !demo {
-            for (slot, mover) in in_active.iter().filter(|(_, user)| is(*user, MemberMode::Passive)) {
+            let is_mover = |user| self.is(user, MemberMode::Passive) && !self.is(user, MemberMode::Active);
+            for (slot, mover) in in_active.iter().filter(|(_, user)| is_mover(*user)) {
                 let mut rows = self.rows.clone();
                 let at = rows.iter().position(|row| row.pool == "active" && row.slot == *slot).unwrap();
                 let to = World::free_slots(&rows, "passive", 1)[0];
@@ -528,8 +585,8 @@ impl World {
 
     fn people(&self) -> Arc<Members> {
         let date = |day: u32| NaiveDate::from_ymd_opt(2026, 6, 1 + day).unwrap();
-        let roster = |name: &str, zone: &str, second| {
-            let of = self.staff.iter().flatten().filter(|entry| entry.second_roster == second);
+        let roster = |n: usize| {
+            let of = self.staff.iter().flatten().filter(|entry| entry.roster == n);
             let members = of.map(|entry| RosterEntry {
                 user: USERS[entry.user].into(),
                 login_mode: entry.mode,
@@ -537,12 +594,13 @@ impl World {
                 exit_date: entry.until.map(date),
                 team: entry.team.map(|n| TEAMS[n].into()),
             });
-            let standing = if self.guests && second { Standing::Guest } else { Standing::Own };
-            Roster { name: name.into(), standing, time_zone: Zone::named(zone).unwrap(), entries: members.collect() }
+            let guest = (self.guests && n > 0).then(|| GUESTS[n / 2].into());
+            // Noon of a day in one time zone is the same day in the other.
+            let time_zone = Zone::named(["UTC", "Europe/Berlin"][n % 2]).unwrap();
+            Roster { name: format!("r{n}"), guest, is_equal: false, time_zone, entries: members.collect() }
         };
-        // Noon of a day in one time zone is the same day in the other.
-        let both = [roster("one", "UTC", false), roster("two", "Europe/Berlin", true)];
-        Arc::new(Members::unite(if self.staff.is_some() { &both } else { &[] }))
+        let all = [roster(0), roster(1), roster(2), roster(3)];
+        Arc::new(Members::unite(if self.staff.is_some() { &all } else { &[] }))
     }
 
     fn now(&self) -> Instant {
@@ -633,6 +691,7 @@ proptest! {
                         version: ask.version,
                         count: ask.count,
                         taker: None,
+                        namespace: ask.from.map(|n| NAMESPACES[n]),
                         keyed: is_keyed.then_some(Keyed { user: kept.as_deref(), client: machine.as_deref() }),
                     };
                     let before = world.clone();
@@ -767,7 +826,7 @@ fn never_more_than_licensed(before: &World, after: &World) -> Result<(), TestCas
         prop_assert!(kept(after) >= kept(before));
     }
     for row in after.rows.iter().filter(|row| row.pool == "passive" && !before.rows.contains(row)) {
-        prop_assert_eq!(after.mode_of(row.user.unwrap_or("")), Some(MemberMode::Passive));
+        prop_assert!(after.is(row.user, MemberMode::Passive));
     }
     Ok(())
 }

@@ -40,8 +40,8 @@ fn session(who: u8) -> Session {
     Session::of(Some(if who < 6 { "a" } else { "b" }), &(who % 3).to_string(), taker)
 }
 
-fn tenant(who: u8) -> Arc<str> {
-    if who < 4 { "one".into() } else { "other".into() }
+fn namespace(who: u8) -> Option<Arc<str>> {
+    (who < 4).then(|| "one".into())
 }
 
 /// A waiter: its number, the number of its request, and when that ended.
@@ -63,7 +63,7 @@ proptest! {
                         Some(one) => (one.1, one.2) = (number, None),
                         None => list.push((who, number, None)),
                     }
-                    prop_assert_eq!(queue.join(session(who), tenant(who), number), Ok(replaced.map(Left::Replaced)));
+                    prop_assert_eq!(queue.join(session(who), namespace(who), number), Ok(replaced.map(Left::Replaced)));
                 }
                 Step::Ended(who) => {
                     queue.ended(&session(who), Tick(now));
@@ -111,16 +111,12 @@ fn no_more_than_a_thousand_wait_for_one_license_and_those_keep_their_places() {
     let mut queue = Queue::default();
     let session = |n: usize| Session::of(None, &n.to_string(), None);
     for n in 0..MOST_QUEUED {
-        assert_eq!(queue.join(session(n), "a".into(), n), Ok(None));
+        assert_eq!(queue.join(session(n), None, n), Ok(None));
     }
-    assert_eq!(queue.join(session(MOST_QUEUED), "a".into(), 0), Err(Full));
-    assert_eq!(
-        queue.join(session(7), "a".into(), 4711),
-        Ok(Some(Left::Replaced(7))),
-        "one who already waits may ask again"
-    );
+    assert_eq!(queue.join(session(MOST_QUEUED), None, 0), Err(Full));
+    assert_eq!(queue.join(session(7), None, 4711), Ok(Some(Left::Replaced(7))), "one who already waits may ask again");
     assert_eq!((queue.place(&session(7)), queue.len()), (Some(8), MOST_QUEUED));
     queue.leave(&session(0));
-    assert_eq!(queue.join(session(MOST_QUEUED), "a".into(), 0), Ok(None));
+    assert_eq!(queue.join(session(MOST_QUEUED), None, 0), Ok(None));
     assert_eq!(queue.place(&session(MOST_QUEUED)), Some(MOST_QUEUED));
 }

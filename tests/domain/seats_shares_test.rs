@@ -43,20 +43,16 @@ fn i2_a_pod_that_fills_the_queue_makes_room_for_the_others() {
     let mut queue = Queue::default();
     let session = |pod: Option<Taker>, n: usize| Session::of(None, &n.to_string(), pod);
     for n in 0..MOST_QUEUED {
-        assert_eq!(queue.join(session(pod("hostile"), n), "centre".into(), n), Ok(None));
+        assert_eq!(queue.join(session(pod("hostile"), n), None, n), Ok(None));
     }
-    assert_eq!(
-        queue.join(session(pod("hostile"), MOST_QUEUED), "centre".into(), 0),
-        Err(Full),
-        "for itself there is no room"
-    );
+    assert_eq!(queue.join(session(pod("hostile"), MOST_QUEUED), None, 0), Err(Full), "for itself there is no room");
     for n in 0..MOST_QUEUED / 2 {
         let last = MOST_QUEUED - 1 - n;
-        assert_eq!(queue.join(session(pod("other"), n), "centre".into(), n), Ok(Some(Left::MadeRoom(last))));
+        assert_eq!(queue.join(session(pod("other"), n), None, n), Ok(Some(Left::MadeRoom(last))));
     }
     assert_eq!(queue.len(), MOST_QUEUED);
-    assert_eq!(queue.join(session(pod("other"), MOST_QUEUED), "centre".into(), 0), Err(Full), "each has half of it");
-    assert_eq!(queue.join(session(pod("third"), 0), "centre".into(), 0).map(|left| left.is_some()), Ok(true));
+    assert_eq!(queue.join(session(pod("other"), MOST_QUEUED), None, 0), Err(Full), "each has half of it");
+    assert_eq!(queue.join(session(pod("third"), 0), None, 0).map(|left| left.is_some()), Ok(true));
     assert_eq!(queue.place(&session(pod("hostile"), 0)), Some(1), "those that wait longest keep their places");
 }
 
@@ -64,9 +60,9 @@ fn i2_a_pod_that_fills_the_queue_makes_room_for_the_others() {
 #[test]
 fn i2_a_namespace_that_fills_the_queue_with_service_accounts_makes_room_for_others() {
     let mut queue = Queue::default();
-    let join = |queue: &mut Queue<usize>, account: &str, tenant: &str, n: usize| {
+    let join = |queue: &mut Queue<usize>, account: &str, namespace: &str, n: usize| {
         let taker = Some(Taker::of(account, None, None));
-        queue.join(Session::of(None, &n.to_string(), taker), tenant.into(), n)
+        queue.join(Session::of(None, &n.to_string(), taker), Some(namespace.into()), n)
     };
     for n in 0..MOST_QUEUED {
         assert_eq!(join(&mut queue, &format!("hostile-{n}"), "intruder", n), Ok(None));

@@ -8,13 +8,15 @@ use serde_json::{Value, json};
 use seatkeeper::domain::Instant;
 use seatkeeper::domain::license::entitlement::{Presented, entitlement};
 use seatkeeper::domain::license::key::Claims;
+use seatkeeper::domain::license::members::Heads;
 use seatkeeper::domain::seats::hold::{HeldSeat, Record};
 use seatkeeper::domain::seats::line::{
     BASE_SLOTS, MOST_BASE_BYTES, read_base, read_records, write_base, write_records,
 };
+use seatkeeper::domain::seats::ranking::heads;
 use seatkeeper::domain::seats::refusal::Refusal;
 use seatkeeper::domain::seats::request::{Access, Grant, Request};
-use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry, Standing};
+use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
 use seatkeeper::domain::seats::seating::Seating;
 use seatkeeper::domain::seats::terms::{Assignment, Reservation, SeatTerms};
 use seatkeeper::domain::tick::Tick;
@@ -68,7 +70,8 @@ fn member(user: &str, mode: MemberMode, entry: &str, exit: Option<&str>) -> Rost
 fn roster(name: &str, members: Vec<RosterEntry>) -> Roster {
     Roster {
         name: name.into(),
-        standing: Standing::Own,
+        guest: None,
+        is_equal: false,
         time_zone: Zone::named("Europe/Berlin").unwrap(),
         entries: members,
     }
@@ -411,12 +414,12 @@ fn t1_overlapping_entries_count_as_the_stronger_one_and_returning_is_no_overlap(
         ),
     ]);
     let modes = ["2019-06-01", "2020-06-01", "2021-06-01", "2022-06-01", "2023-06-01"]
-        .map(|day| people.current("x", time(&format!("{day}T00:00:00Z"))).map(|now| now.mode));
+        .map(|day| people.current("x", None, time(&format!("{day}T00:00:00Z"))).map(|now| now.mode));
     assert_eq!(modes, [Some(NoLogin), Some(Passive), Some(Active), Some(Passive), Some(Passive)]);
     assert_eq!(people.duplicates.len(), 1, "y came back on the day y left");
-    assert_eq!(people.current("y", time("2022-06-01T00:00:00Z")), None);
-    assert_eq!(people.last_known("y", time("2022-06-01T00:00:00Z")).map(|last| last.mode), Some(Active));
-    assert_eq!(people.last_known("y", time("2019-06-01T00:00:00Z")), None);
+    assert_eq!(people.current("y", None, time("2022-06-01T00:00:00Z")), None);
+    assert_eq!(people.last_known("y", None, time("2022-06-01T00:00:00Z")).map(|last| last.mode), Some(Active));
+    assert_eq!(people.last_known("y", None, time("2019-06-01T00:00:00Z")), None);
 }
 
 #[test]
@@ -523,7 +526,7 @@ fn several_seats_at_once_are_all_or_none_and_a_retry_gets_the_same() {
 #[test]
 fn t6_guests_do_not_push_out_the_people_of_the_owner() {
     use MemberMode::{Active, Passive};
-    let of_guests = |members| Roster { standing: Standing::Guest, ..roster("guests", members) };
+    let of_guests = |members| Roster { guest: Some("guests".into()), ..roster("guests", members) };
     let early = |user: &str, mode| member(user, mode, "1970-01-01", None);
     let late = |user: &str, mode| member(user, mode, "1970-01-02", None);
     let guests = of_guests(vec![early("a", Active), early("b", Active), early("y", Active)]);
@@ -552,6 +555,83 @@ fn t6_guests_do_not_push_out_the_people_of_the_owner() {
     server.now = at(200_000);
     assert_eq!(server.start("a", "1"), Err("ReservedForTeam"));
     assert!(server.start("x", "2").is_ok());
+}
+
+fn of_guest(namespace: &str, members: Vec<RosterEntry>) -> Roster {
+    Roster { guest: Some(namespace.into()), ..roster(&format!("{namespace}/r"), members) }
+}
+
+/// The attack: a guest lists its people with the earliest dates, to push out those of another guest.
+#[test]
+fn t1_t6_guests_take_turns_so_that_none_pushes_out_anothers_people() {
+    use MemberMode::{Active, None as NoLogin, Passive};
+    let early = |user: &str| member(user, Active, "1970-01-01", None);
+    let third = of_guest("third", vec![member("t1", Active, "1970-01-02", None), early("t2")]);
+    let many = (0..50).map(|n| early(&format!("zz{n:02}"))).collect();
+    let employees = json!([{"name": "employees", "model": "PerEmployee", "countBy": "Start", "seats": 2}]);
+    let people = Arc::new(Members::unite(&[of_guest("intruder", many), third.clone()]));
+    let mut server = Server::new(terms(employees.clone()), people.clone());
+    server.now = at(200_000);
+    assert_eq!(server.start("t1", "1"), Err("RosterExceedsSeats"), "in third, t2 came first");
+    assert_eq!(server.start("zz01", "1"), Err("RosterExceedsSeats"));
+    assert!(server.start("t2", "1").is_ok() && server.start("zz00", "1").is_ok());
+    let mut server = Server::new(terms(per_user(4, 0)), people);
+    server.now = at(200_000);
+    assert!(server.start("t1", "1").is_ok() && server.start("t2", "1").is_ok());
+
+    // To list the people of another guest, last and with another mode, takes nothing from them.
+    for (mode, pools) in [(NoLogin, &employees), (Passive, &employees), (Passive, &per_user(2, 0))] {
+        let mut listed: Vec<_> = (0..50).map(|n| early(&format!("zz{n:02}"))).collect();
+        listed.extend(["t1", "t2"].map(|user| member(user, mode, "1970-01-02", None)));
+        let people = Members::unite(&[of_guest("intruder", listed), third.clone()]);
+        let mut server = Server::new(terms(pools.clone()), Arc::new(people));
+        server.now = at(200_000);
+        let granted = server.ask(Request { user: Some("t2"), namespace: Some("third"), ..Request::of("1") });
+        assert_eq!(granted.map(|granted| granted.access), Ok(Access::Full), "{mode:?}");
+    }
+}
+
+/// The attack: a guest makes those people Active whom another guest keeps to reading, or lets in who must not log in.
+#[test]
+fn t2_t3_what_a_guest_says_of_a_user_counts_for_the_guest_alone() {
+    use MemberMode::{Active, None as NoLogin, Passive};
+    let since = |user: &str, mode| member(user, mode, "1970-01-01", None);
+    let intruder = of_guest("intruder", vec![since("p", Active), since("n", Active), since("x", NoLogin)]);
+    let third = of_guest("third", vec![since("p", Passive), since("n", NoLogin), since("x", Active)]);
+    let own = roster("own", vec![since("o", Passive)]);
+    let people = Arc::new(Members::unite(&[intruder, third, own, of_guest("third", vec![since("o", Active)])]));
+    for pools in
+        [json!([{"name": "employees", "model": "PerEmployee", "countBy": "Start", "seats": 9}]), per_user(9, 9)]
+    {
+        let mut server = Server::new(terms(pools), people.clone());
+        server.now = at(200_000);
+        let mut ask = |user, namespace| {
+            let request = Request { user: Some(user), namespace, ..Request::of(namespace.unwrap_or("none")) };
+            server.ask(request).map(|granted| granted.access).map_err(|refusal| refusal.reason())
+        };
+        assert_eq!(ask("p", Some("third")), Ok(Access::ReadOnly));
+        assert_eq!(ask("n", Some("third")), Err("LoginModeNone"));
+        assert_eq!(ask("x", Some("third")), Ok(Access::Full));
+        assert_eq!(ask("p", Some("intruder")), Ok(Access::Full));
+        assert_eq!(ask("x", Some("intruder")), Err("LoginModeNone"));
+        assert_eq!(ask("x", Some("others")), Ok(Access::Full), "the first that lets the user log in");
+        assert_eq!(ask("o", Some("third")), Ok(Access::ReadOnly), "the owner says what its people may do");
+    }
+}
+
+/// A user whom several guests list is one member, and has the first turn of those that list them.
+#[test]
+fn t1_a_user_whom_several_guests_list_takes_one_licence() {
+    let since = |user: &str| member(user, MemberMode::Active, "1970-01-01", None);
+    let guests = [of_guest("a", vec![since("x"), since("y")]), of_guest("b", vec![since("x"), since("z")])];
+    let people = Members::unite(&guests);
+    let (all, elsewhere) = heads(&people, at(200_000));
+    assert_eq!((all, elsewhere), (Heads { active: 3, passive: 0, either: 3 }, all));
+    let employees = json!([{"name": "employees", "model": "PerEmployee", "countBy": "Start", "seats": 2}]);
+    let mut server = Server::new(terms(employees), Arc::new(people));
+    server.now = at(200_000);
+    assert_eq!(server.start("y", "1"), Err("RosterExceedsSeats"), "a has had its turn with x, and b brings z");
+    assert!(server.start("x", "1").is_ok() && server.start("z", "1").is_ok());
 }
 
 #[test]

@@ -182,7 +182,7 @@ impl Agent {
             version: None,
             count: 1,
             taker: Taker::of("agents", None, Some(&self.number.to_string())),
-            tenant: "agents".into(),
+            namespace: None,
         }
     }
 }

@@ -64,9 +64,19 @@ pub fn license() -> LicenseName {
 /// Returns a user's request for a seat, in the user's own session.
 pub fn ask(user: &str) -> Ask {
     let (taker, session) = (Taker::of(user, None, None), format!("of-{user}"));
-    let (tenant, user) = (user.into(), Some(user.to_owned()));
-    let (client, pool, request, version) = (None, None, None, None);
-    Ask { license: license(), user, session, client, pool, request, version, count: 1, taker, tenant }
+    let user = Some(user.to_owned());
+    Ask {
+        license: license(),
+        user,
+        session,
+        client: None,
+        pool: None,
+        request: None,
+        version: None,
+        count: 1,
+        taker,
+        namespace: None,
+    }
 }
 
 pub async fn asks(desk: &Desk, user: &str) -> Result<Granted, Denied> {

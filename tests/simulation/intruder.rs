@@ -392,9 +392,18 @@ impl Intruder {
         let pool = self.dice.percent(30).then(|| self.name(&POOLS));
         let count = self.dice.between(1, 3) as u32;
         let license = LicenseName::new(INTRUDER, &self.name(&LICENSES));
-        let (client, request, version) = (None, None, None);
-        let (taker, tenant) = (taker(), INTRUDER.into());
-        let ask = Ask { license, user, session, client, pool, request, version, count, taker, tenant };
+        let ask = Ask {
+            license,
+            user,
+            session,
+            client: None,
+            pool,
+            request: None,
+            version: None,
+            count,
+            taker: taker(),
+            namespace: None,
+        };
         if let Some(Ok(granted)) = desk.acquire(&[ask]).await.pop() {
             self.granted += granted.seats.len() as u64;
             self.seats.extend(granted.seats);

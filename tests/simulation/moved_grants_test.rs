@@ -138,7 +138,7 @@ impl Story {
             version: None,
             count,
             taker: Taker::of("agent", None, None),
-            tenant: "agent".into(),
+            namespace: None,
         };
         let sent = self.run.lived();
         let asking = async { tokio::time::timeout(Duration::from_secs(5), desk.acquire(&[ask])).await };

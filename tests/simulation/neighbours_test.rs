@@ -168,9 +168,18 @@ impl Story {
         let user = Some((*self.dice.pick(&USERS)).to_owned());
         let (session, taker) = (format!("s{}", self.sessions), Taker::of("agent", None, None));
         let count = self.dice.between(1, 2) as u32;
-        let tenant = "neighbour".into();
-        let ask =
-            Ask { license, user, session, client: None, pool, request: None, version: None, count, taker, tenant };
+        let ask = Ask {
+            license,
+            user,
+            session,
+            client: None,
+            pool,
+            request: None,
+            version: None,
+            count,
+            taker,
+            namespace: None,
+        };
         let Some(desk) = self.run.desk_if_any() else { return };
         let asking =
             async { tokio::time::timeout(Duration::from_secs(2), desk.acquire(std::slice::from_ref(&ask))).await };

@@ -81,7 +81,7 @@ impl User {
             version: None,
             count: self.count,
             taker: self.taker(),
-            tenant: "agents".into(),
+            namespace: None,
         }
     }
 

@@ -96,7 +96,7 @@ impl Controller for LicenseController {
         // 5. Judge.
         let judged = Judged::of(license, reading, observed, now.at);
         // 6. Show.
-        let on_rosters = OnRosters::of(license, &judged, observed, now.at);
+        let on_rosters = OnRosters::of(&judged, now.at);
         let next = next_transition(&judged.reading.keys, judged.at);
         let (uses, held_under) = (desk.in_use(&name), desk.held_under(&name));
         let me = Claimant::of(license, &judged.reading.trust);

@@ -1,13 +1,13 @@
 //! Whether a License has enough seats for the people on its Rosters.
 
-use crate::api::License;
 use crate::api::conditions::{ConditionType, Conditions};
 use crate::domain::Instant;
-use crate::domain::license::members::{Bound, Heads, bounds};
+use crate::domain::license::members::{Bound, bounds};
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::PoolModel;
 use crate::domain::reason::Reason;
-use crate::observed::{Judged, Observed};
+use crate::domain::seats::ranking::heads;
+use crate::observed::Judged;
 
 /// What a License shows of its Rosters. Only Licenses with pools that count members show it.
 pub struct OnRosters {
@@ -19,18 +19,17 @@ pub struct OnRosters {
 }
 
 impl OnRosters {
-    pub fn of(license: &License, judged: &Judged, observed: &Observed, now: Instant) -> Option<Self> {
+    pub fn of(judged: &Judged, now: Instant) -> Option<Self> {
         let by_roster = |model| matches!(model, PoolModel::PerEmployee | PoolModel::PerUser);
         if !judged.entitlement.pools.iter().any(|pool| by_roster(pool.model)) {
             return None;
         }
         let people = &judged.people;
-        let counts = observed.enrolment.counts(license, people, now);
-        let heads = Heads { active: counts.active.into(), passive: counts.passive.into() };
+        let (heads, elsewhere) = heads(people, now);
         Some(OnRosters {
             has_roster: people.has_roster(),
             in_demo: judged.entitlement.mode == Mode::Demo,
-            exceeded: bounds(&judged.terms, heads).into_iter().filter(Bound::is_exceeded).collect(),
+            exceeded: bounds(&judged.terms, heads, elsewhere).into_iter().filter(Bound::is_exceeded).collect(),
             next_change: people.next_change(now),
         })
     }
@@ -48,13 +47,24 @@ impl OnRosters {
             [] => fits(Reason::Fits, "there is a seat for every member on the Rosters"),
             exceeded => {
                 let each = exceeded.iter().map(|bound| {
-                    let Bound { pool, members, seats } = bound;
-                    format!("pool {pool}: {members} members, {} seats", seats.unwrap_or_default())
+                    let Bound { pool, members, elsewhere, seats } = bound;
+                    let of_them = if *elsewhere > 0 {
+                        format!("{elsewhere} of them in other namespaces, ")
+                    } else {
+                        String::new()
+                    };
+                    format!("pool {pool}: {members} members, {of_them}{} seats", seats.unwrap_or_default())
                 });
-                let message = format!(
-                    "{}; those who joined last are not licensed: order more seats, or set an exitDate for leavers",
-                    each.collect::<Vec<_>>().join("; ")
-                );
+                let each = each.collect::<Vec<_>>().join("; ");
+                let message = match exceeded.iter().any(|bound| bound.elsewhere > 0) {
+                    false => format!(
+                        "{each}; those who joined last are not licensed: order more seats, or set an exitDate for leavers"
+                    ),
+                    true => format!(
+                        "{each}; spec.allowedNamespaces.rosters says whether members of this namespace come first: order more \
+                         seats, set an exitDate for leavers, or admit fewer namespaces"
+                    ),
+                };
                 list.set(ConditionType::RosterExceedsSeats, true, Reason::MoreMembersThanSeats, message);
             }
         }

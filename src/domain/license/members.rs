@@ -9,6 +9,16 @@ use crate::domain::seats::terms::{PoolTerms, SeatTerms};
 pub struct Heads {
     pub active: u64,
     pub passive: u64,
+    /// A user whom one guest lists as Active and another as Passive is one member.
+    pub either: u64,
+}
+
+impl Heads {
+    pub fn add(&mut self, more: Heads) {
+        self.active += more.active;
+        self.passive += more.passive;
+        self.either += more.either;
+    }
 }
 
 /// The number of members that a pool is for, and how many of them it licenses.
@@ -16,6 +26,8 @@ pub struct Heads {
 pub struct Bound {
     pub pool: String,
     pub members: u64,
+    /// How many of them are on Rosters of other namespaces.
+    pub elsewhere: u64,
     /// The pool's own seats plus the active seats that it may overflow to. `None` if unlimited.
     pub seats: Option<u64>,
 }
@@ -27,25 +39,30 @@ impl Bound {
     }
 }
 
-/// Returns a bound for each pool whose seats depend on the Rosters. In demo mode there are none: demo seats go to the
+/// Returns a bound for each pool whose seats depend on the Rosters. `elsewhere` are those on Rosters of other namespaces. In demo mode there are none: demo seats go to the
 /// first who ask.
-pub fn bounds(terms: &SeatTerms, heads: Heads) -> Vec<Bound> {
+pub fn bounds(terms: &SeatTerms, heads: Heads, elsewhere: Heads) -> Vec<Bound> {
     if terms.mode == Mode::Demo {
         return Vec::new();
     }
     let bound = |pool: &PoolTerms| {
-        let (members, spare) = match (pool.model, pool.login_mode) {
-            (PoolModel::PerEmployee, _) => (heads.active + heads.passive, 0),
-            (PoolModel::PerUser, Some(LoginMode::Active)) => (heads.active, 0),
-            (PoolModel::PerUser, _) => {
-                let active = pool.overflows_to.as_deref().and_then(|name| terms.pool(name));
-                let spare = |active: &PoolTerms| active.limit.unwrap_or(u64::MAX).saturating_sub(heads.active);
-                (heads.passive, active.map_or(0, spare))
-            }
+        let of_pool: fn(Heads) -> u64 = match (pool.model, pool.login_mode) {
+            (PoolModel::PerEmployee, _) => |heads| heads.either,
+            (PoolModel::PerUser, Some(LoginMode::Active)) => |heads| heads.active,
+            (PoolModel::PerUser, _) => |heads| heads.passive,
             _ => return None,
         };
+        let spare = match (pool.model, pool.login_mode) {
+            (PoolModel::PerUser, Some(LoginMode::Passive)) => {
+                let active = pool.overflows_to.as_deref().and_then(|name| terms.pool(name));
+                let spare = |active: &PoolTerms| active.limit.unwrap_or(u64::MAX).saturating_sub(heads.active);
+                active.map_or(0, spare)
+            }
+            _ => 0,
+        };
         let seats = pool.limit.map(|limit| limit.saturating_add(spare));
-        Some(Bound { pool: pool.name.to_string(), members, seats })
+        let pool = pool.name.to_string();
+        Some(Bound { pool, members: of_pool(heads), elsewhere: of_pool(elsewhere), seats })
     };
     terms.pools.iter().filter_map(bound).collect()
 }

@@ -7,9 +7,10 @@ use super::headcount::Headcount;
 use super::hold::{Hold, Occupant, Record, free};
 use super::keyed::People;
 use super::line::room_of_seat;
+use super::ranking::RankedMember;
 use super::refusal::Refusal;
 use super::request::{Access, Grant, Request, Seat};
-use super::roster::{MemberMode, Members, RankedMember, Standing};
+use super::roster::{MemberMode, Members, Standing};
 use super::slots::Slots;
 use super::table::Table;
 use super::terms::{PoolTerms, SeatTerms};
@@ -112,7 +113,7 @@ impl Decision<'_> {
     /// The PerUser pool for the member's login mode with the lowest version that suffices; if none suffices, the
     /// highest.
     fn pool_of_member(&self) -> Result<usize, Refusal> {
-        let mode = self.member("")?.mode.login().ok_or(Refusal::LoginModeNone)?;
+        let mode = self.member("")?.1.login().ok_or(Refusal::LoginModeNone)?;
         let of_kind =
             |place: &usize| self.pool(*place).model == PoolModel::PerUser && self.pool(*place).login_mode == Some(mode);
         let mut places: Vec<usize> = (0..self.terms.pools.len()).filter(of_kind).collect();
@@ -121,15 +122,16 @@ impl Decision<'_> {
         suffices.or(places.last()).copied().ok_or(Refusal::NoPoolForLoginMode { mode })
     }
 
-    /// The member who asks, if they may log in.
-    fn member(&self, pool: &str) -> Result<&RankedMember, Refusal> {
+    /// The member who asks, if they may log in, and their mode.
+    fn member(&self, pool: &str) -> Result<(&RankedMember, MemberMode), Refusal> {
         if !self.people.has_roster() {
             return Err(Refusal::RosterMissing);
         }
         let user = self.request.user.ok_or_else(|| Refusal::UserRequired { pool: pool.to_owned() })?;
-        match self.asking_member(user).ok_or(Refusal::NotInRoster)? {
-            RankedMember { mode: MemberMode::None, .. } => Err(Refusal::LoginModeNone),
-            member => Ok(member),
+        let member = self.asking_member(user).ok_or(Refusal::NotInRoster)?;
+        match member.mode_for(self.request.namespace) {
+            MemberMode::None => Err(Refusal::LoginModeNone),
+            mode => Ok((member, mode)),
         }
     }
 
@@ -188,7 +190,7 @@ impl Decision<'_> {
                 self.on_one_client(place)
             }
             PoolModel::PerEmployee => {
-                let member = self.member(&pool.name)?;
+                let (member, _) = self.member(&pool.name)?;
                 self.licensed(place, member.rank, member.standing)
             }
         }
@@ -276,14 +278,15 @@ impl Decision<'_> {
     /// PerUser (T6–T9): grants a seat of the member's kind, or else one of the other kind that nobody needs.
     fn per_user(&self, place: usize) -> Result<Grant, Refusal> {
         let pool = self.pool(place);
-        let member = self.member(&pool.name)?;
+        let (member, mode) = self.member(&pool.name)?;
         if self.request.count > 1 {
             return Err(Refusal::InvalidRequest(format!(
                 "a user holds only one seat of pool `{}`, so `count` must be 1",
                 pool.name
             )));
         }
-        self.licensed(place, member.rank_of_kind, member.standing)?;
+        let rank = member.rank_of_kind(mode).ok_or(Refusal::LoginModeNone)?;
+        self.licensed(place, rank, member.standing)?;
         let refusal = match self.take(place, 1) {
             Ok(grant) => return Ok(grant),
             Err(refusal) => refusal,
@@ -407,7 +410,10 @@ impl Decision<'_> {
     /// access.
     fn access(&self, pool: &str) -> Access {
         let Some(pool) = self.terms.pool(pool) else { return Access::Full };
-        let was = || self.people.last_known(self.request.user?, self.now).map(|member| member.mode);
+        let was = || {
+            let last = self.people.last_known(self.request.user?, self.request.namespace, self.now);
+            last.map(|member| member.mode)
+        };
         let read_only = match (pool.model, pool.login_mode) {
             (PoolModel::PerUser, Some(LoginMode::Passive)) => true,
             (PoolModel::PerUser | PoolModel::PerEmployee, _) => was() == Some(MemberMode::Passive),

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::keyed::People;
-use super::roster::{MemberMode, RankedMember, RankedMembers, Standing};
+use super::ranking::RankedMembers;
+use super::roster::{MemberMode, Standing};
 use super::table::Table;
 use super::terms::{PoolTerms, SeatTerms};
 use crate::domain::Instant;
@@ -98,44 +99,44 @@ impl Headcount {
     /// The rank of a member among the `members` of a pool, and the standing; `None` if the member is not one of them.
     pub fn rank_in(&self, pool: &PoolTerms, member: usize) -> Option<(u32, Standing)> {
         let ranked = self.ranked.member(member)?;
-        let login = ranked.mode.login()?;
-        match pool.model {
-            PoolModel::PerEmployee => Some((ranked.rank, ranked.standing)),
-            PoolModel::PerUser if pool.login_mode == Some(login) => Some((ranked.rank_of_kind, ranked.standing)),
+        let rank = match (pool.model, pool.login_mode) {
+            (PoolModel::PerEmployee, _) => Some(ranked.rank).filter(|_| ranked.needs_seat()),
+            (PoolModel::PerUser, Some(LoginMode::Active)) => ranked.rank_of_kind(MemberMode::Active),
+            (PoolModel::PerUser, Some(LoginMode::Passive)) => ranked.rank_of_kind(MemberMode::Passive),
             _ => None,
-        }
+        };
+        Some((rank?, ranked.standing))
     }
 
-    /// Counts a member who takes a slot or leaves it.
+    /// Counts a member who takes a slot or leaves it. A user whom one guest lists as Active and another as Passive counts as
+    /// Active on an active seat: what a guest writes moves nobody to a passive one.
     pub fn count(&mut self, terms: &SeatTerms, place: usize, slot: u32, member: usize, takes: bool) {
-        let Some(RankedMember { mode, team, rank, rank_of_kind, .. }) = self.ranked.member(member) else { return };
+        let Some(member) = self.ranked.member(member) else { return };
         let step = |count: &mut u64| if takes { *count += 1 } else { *count -= 1 };
         let pool = &terms.pools[place];
         let own = &mut self.pools[place];
-        if let Some(nth) = pool.reservations.iter().position(|(reserved, _)| team.as_deref() == Some(reserved)) {
+        if let Some(nth) = pool.reservations.iter().position(|(reserved, _)| member.team.as_deref() == Some(reserved)) {
             step(&mut own.teams[nth]);
         }
-        match (pool.model, pool.login_mode, mode) {
-            (PoolModel::PerEmployee, _, MemberMode::Active | MemberMode::Passive) => own.holders.count(*rank, takes),
-            (PoolModel::PerUser, Some(LoginMode::Active), MemberMode::Active) => {
+        let of_kind = |mode| member.rank_of_kind(mode);
+        match (pool.model, pool.login_mode, of_kind(MemberMode::Active), of_kind(MemberMode::Passive)) {
+            (PoolModel::PerEmployee, ..) if member.needs_seat() => own.holders.count(member.rank, takes),
+            (PoolModel::PerUser, Some(LoginMode::Active), Some(rank), _) => {
                 step(&mut own.by_active);
-                own.holders.count(*rank_of_kind, takes);
+                own.holders.count(rank, takes);
             }
-            (PoolModel::PerUser, Some(LoginMode::Active), MemberMode::Passive) => {
+            (PoolModel::PerUser, Some(LoginMode::Active), None, Some(rank)) => {
                 match takes {
                     true => own.overflowed.insert(slot),
                     false => own.overflowed.remove(&slot),
                 };
-                let rank = *rank_of_kind;
                 for (n, other) in terms.pools.iter().enumerate() {
                     if other.overflows_to.as_ref() == Some(&pool.name) {
                         self.pools[n].holders.count(rank, takes);
                     }
                 }
             }
-            (PoolModel::PerUser, Some(LoginMode::Passive), MemberMode::Passive) => {
-                own.holders.count(*rank_of_kind, takes);
-            }
+            (PoolModel::PerUser, Some(LoginMode::Passive), _, Some(rank)) => own.holders.count(rank, takes),
             _ => (),
         }
     }

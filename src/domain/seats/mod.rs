@@ -2,7 +2,8 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | Who is a member now, and in which order? | `roster.rs` |
+//! | Who is a member now? | `roster.rs` |
+//! | In which order are members licensed? | `ranking.rs` |
 //! | What does the License grant? | `terms.rs` |
 //! | What of a License's assignments and reservations has no effect? | `unused.rs` |
 //! | What can be asked, and what is answered? | `request.rs`, `refusal.rs` |
@@ -27,6 +28,7 @@ pub mod journal;
 pub mod keyed;
 pub mod line;
 pub mod queue;
+pub mod ranking;
 pub mod refusal;
 pub mod request;
 pub mod roster;

@@ -47,15 +47,15 @@ pub struct Queue<A> {
     /// By the number that each waiter drew.
     waiting: BTreeMap<u64, Waiting<A>>,
     numbers: BTreeMap<Session, u64>,
-    places: BTreeMap<Arc<str>, Places>,
+    places: BTreeMap<Option<Arc<str>>, Places>,
     next: u64,
 }
 
-/// The places of one tenant.
+/// The places of one namespace; of all who ask from none, likewise.
 #[derive(Debug, Default)]
 struct Places {
     all: usize,
-    /// Those of each of its takers: a tenant makes as many ServiceAccounts and pods as it likes.
+    /// Those of each of its takers: a namespace has as many ServiceAccounts and pods as its tenant likes.
     of: BTreeMap<Option<Taker>, usize>,
 }
 
@@ -69,7 +69,7 @@ impl Places {
 #[derive(Debug)]
 pub struct Waiting<A> {
     session: Session,
-    tenant: Arc<str>,
+    namespace: Option<Arc<str>>,
     pub ask: A,
     /// The tick until which the place is kept; `None` while the request is open.
     kept_until: Option<Tick>,
@@ -99,52 +99,52 @@ impl<A> Queue<A> {
     }
 
     /// Adds a session at the end. A session that already waits keeps its place, and its earlier request is returned. If the
-    /// queue is full, the last waiter makes room of the tenant that has the most places; of this tenant, that of the taker
+    /// queue is full, the last waiter makes room of the namespace that has the most places; of this namespace, that of the taker
     /// that has the most. Nobody makes room for one that has as many.
-    pub fn join(&mut self, session: Session, tenant: Arc<str>, ask: A) -> Result<Option<Left<A>>, Full> {
+    pub fn join(&mut self, session: Session, namespace: Option<Arc<str>>, ask: A) -> Result<Option<Left<A>>, Full> {
         if let Some(waiting) = self.numbers.get(&session).and_then(|number| self.waiting.get_mut(number)) {
             waiting.kept_until = None;
             return Ok(Some(Left::Replaced(std::mem::replace(&mut waiting.ask, ask))));
         }
         let made_room = match self.waiting.len() >= MOST_QUEUED {
-            true => Some(Left::MadeRoom(self.make_room_for(&tenant, session.taker).ok_or(Full)?)),
+            true => Some(Left::MadeRoom(self.make_room_for(&namespace, session.taker).ok_or(Full)?)),
             false => None,
         };
-        let places = self.places.entry(tenant.clone()).or_default();
+        let places = self.places.entry(namespace.clone()).or_default();
         places.all += 1;
         *places.of.entry(session.taker).or_default() += 1;
         self.numbers.insert(session.clone(), self.next);
-        self.waiting.insert(self.next, Waiting { session, tenant, ask, kept_until: None });
+        self.waiting.insert(self.next, Waiting { session, namespace, ask, kept_until: None });
         self.next += 1;
         Ok(made_room)
     }
 
-    /// Removes the waiter that makes room for this taker of a tenant, if there is one.
-    fn make_room_for(&mut self, tenant: &Arc<str>, taker: Option<Taker>) -> Option<A> {
-        let places_of = |tenant| self.places.get(tenant).map_or(0, |places: &Places| places.all);
+    /// Removes the waiter that makes room for this taker in a namespace, if there is one.
+    fn make_room_for(&mut self, namespace: &Option<Arc<str>>, taker: Option<Taker>) -> Option<A> {
+        let places_of = |namespace| self.places.get(namespace).map_or(0, |places: &Places| places.all);
         let (largest, of_largest) = self.places.iter().max_by_key(|(_, places)| places.all)?;
-        let (from, more_than) = match of_largest.all > places_of(tenant) + 1 {
+        let (from, more_than) = match of_largest.all > places_of(namespace) + 1 {
             true => (largest.clone(), 0),
-            false => (tenant.clone(), self.places.get(tenant)?.of(taker) + 1),
+            false => (namespace.clone(), self.places.get(namespace)?.of(taker) + 1),
         };
         let places = self.places.get(&from)?;
         let most = places.of.values().copied().max().filter(|most| *most > more_than)?;
-        let is_it = |one: &&Waiting<A>| one.tenant == from && places.of(one.session.taker) == most;
+        let is_it = |one: &&Waiting<A>| one.namespace == from && places.of(one.session.taker) == most;
         let session = self.waiting.values().rev().find(is_it)?.session.clone();
         self.leave(&session)
     }
 
-    fn gives_up_place(places: &mut BTreeMap<Arc<str>, Places>, waiting: &Waiting<A>) {
-        let Some(of_tenant) = places.get_mut(&waiting.tenant) else { return };
-        of_tenant.all -= 1;
-        if let Some(count) = of_tenant.of.get_mut(&waiting.session.taker) {
+    fn gives_up_place(places: &mut BTreeMap<Option<Arc<str>>, Places>, waiting: &Waiting<A>) {
+        let Some(of_namespace) = places.get_mut(&waiting.namespace) else { return };
+        of_namespace.all -= 1;
+        if let Some(count) = of_namespace.of.get_mut(&waiting.session.taker) {
             *count -= 1;
             if *count == 0 {
-                of_tenant.of.remove(&waiting.session.taker);
+                of_namespace.of.remove(&waiting.session.taker);
             }
         }
-        if of_tenant.all == 0 {
-            places.remove(&waiting.tenant);
+        if of_namespace.all == 0 {
+            places.remove(&waiting.namespace);
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Request<'r> {
     pub count: u32,
     /// Who asks.
     pub taker: Option<Taker>,
+    /// The namespace from which it is asked; `None` if from none. What a guest's Rosters say counts for the guest.
+    pub namespace: Option<&'r str>,
     /// What is kept in the place of `user` and `client`; `None` if these are.
     pub keyed: Option<Keyed<'r>>,
 }
@@ -47,6 +49,7 @@ impl<'r> Request<'r> {
             version: None,
             count: 1,
             taker: None,
+            namespace: None,
             keyed: None,
         }
     }

@@ -1,7 +1,9 @@
-//! Members: who is a member at an instant, and in which order (docs/design/domain.md, Seats; T1–T3, T6, T8).
+//! Members: who is a member at an instant (docs/design/domain.md, Seats; T1–T3, T6, T8). `ranking.rs` puts them in order.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::once;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -47,12 +49,11 @@ pub struct RosterEntry {
     pub team: Option<String>,
 }
 
-/// Whose people a Roster lists. The owner's come first: in the order in which members are licensed, and where entries of
-/// one user overlap. Somebody in another namespace that may use the seats must not push them out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Which rank the people on a Roster have. The owner's come first: in the order in which members are licensed, and where
+/// entries of one user overlap. Somebody in another namespace that may use the seats must not push them out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// People of the License's owner.
-    #[default]
     Own,
     /// People of somebody else, whom the owner lets use the seats.
     Guest,
@@ -62,7 +63,10 @@ pub enum Standing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
     pub name: String,
-    pub standing: Standing,
+    /// The namespace of the guest who writes it; `None` if the owner does.
+    pub guest: Option<Arc<str>>,
+    /// Whether the owner gives a guest's people the standing of its own. The guest still sees nobody else's.
+    pub is_equal: bool,
     pub time_zone: Zone,
     pub entries: Vec<RosterEntry>,
 }
@@ -70,6 +74,8 @@ pub struct Roster {
 /// A user with overlapping entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DuplicateMember {
+    /// The guest on whose Rosters it is shown; `None` if on the owner's.
+    pub shown_to: Option<Arc<str>>,
     pub user: String,
     /// The Rosters of the overlapping entries, each once, in order of name.
     pub rosters: Vec<String>,
@@ -78,6 +84,8 @@ pub struct DuplicateMember {
 /// Users whose names differ only in upper and lower case. They are several users, and easily taken for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlikeMembers {
+    /// The guest on whose Rosters it is shown; `None` if on the owner's.
+    pub shown_to: Option<Arc<str>>,
     pub users: Vec<String>,
     /// The Rosters that name some of them, each once, in order of name.
     pub rosters: Vec<String>,
@@ -97,10 +105,12 @@ pub struct Members {
 
 /// A user who is a member now, was one or will be one.
 #[derive(Debug)]
-struct Member {
+pub(super) struct Member {
     user: Box<str>,
-    /// Disjoint, in order of time.
-    periods: Box<[Period]>,
+    /// What the Rosters of the owner's standing say: disjoint, in order of time.
+    own: Box<[Period]>,
+    /// What those of each guest say, by namespace.
+    guests: Box<[(Arc<str>, Box<[Period]>)]>,
 }
 
 /// A time during which one entry of a user counts.
@@ -110,7 +120,8 @@ pub struct Period {
     /// The first instant not covered.
     until: Instant,
     pub mode: MemberMode,
-    pub standing: Standing,
+    /// Whether the entry is on a Roster of the owner.
+    pub of_owner: bool,
     pub entry_date: NaiveDate,
     pub team: Option<Arc<str>>,
 }
@@ -120,46 +131,70 @@ struct DatedEntry<'r> {
     from: Instant,
     until: Instant,
     roster: &'r str,
+    guest: Option<&'r Arc<str>>,
     standing: Standing,
     entry: &'r RosterEntry,
 }
 
+impl Roster {
+    fn standing(&self) -> Standing {
+        if self.guest.is_none() || self.is_equal { Standing::Own } else { Standing::Guest }
+    }
+}
+
+impl DatedEntry<'_> {
+    /// The guest among whose entries it competes; `None` if among the owner's.
+    fn competes_as(&self) -> Option<&Arc<str>> {
+        self.guest.filter(|_| self.standing == Standing::Guest)
+    }
+
+    /// Whether the Rosters of this guest, or of the owner, may tell of it.
+    fn is_shown_to(&self, guest: Option<&Arc<str>>) -> bool {
+        self.guest == guest || guest.is_none() && self.standing == Standing::Own
+    }
+}
+
 impl Members {
-    /// Unites the members of `rosters`, by user in the form in which names are compared. Where entries overlap, the owner's count over those of
-    /// guests, then Active over Passive over None, then the earlier entry date, then the Roster's name. Costs O(n log n): some milliseconds for 50,000
-    /// people.
+    /// Unites the members of `rosters`, by user in the form in which names are compared. Where entries of the owner's standing overlap, Active
+    /// counts before Passive, and Passive before None, then the earlier entry date, then the Roster's name; and so it is among those of each
+    /// guest. What one guest writes changes nothing that another has. Costs O(n log n): some milliseconds for 50,000 people.
     pub fn unite(rosters: &[Roster]) -> Members {
         let mut days: BTreeMap<(&str, NaiveDate), Instant> = BTreeMap::new();
         let mut entries: Vec<DatedEntry> = Vec::with_capacity(rosters.iter().map(|r| r.entries.len()).sum());
         for roster in rosters {
             let zone = &roster.time_zone;
             let mut day = |date| *days.entry((zone.name(), date)).or_insert_with(|| start_of_day(date, zone));
+            let (roster_name, guest, standing) = (&roster.name, roster.guest.as_ref(), roster.standing());
             for entry in &roster.entries {
                 let from = day(entry.entry_date);
                 let until = entry.exit_date.map_or(Instant::MAX_UTC, &mut day);
-                entries.push(DatedEntry { from, until, roster: &roster.name, standing: roster.standing, entry });
+                entries.push(DatedEntry { from, until, roster: roster_name, guest, standing, entry });
             }
         }
         // An entry that ends before it begins is never current.
         entries.retain(|dated| dated.from < dated.until);
         entries.sort_by(|a, b| {
-            let key = |dated: &DatedEntry| (dated.standing, dated.entry.login_mode, dated.entry.entry_date);
-            (&a.entry.user, key(a), a.roster).cmp(&(&b.entry.user, key(b), b.roster))
+            let key = |dated: &DatedEntry| (dated.entry.login_mode, dated.entry.entry_date);
+            let (one, other) = ((a.competes_as(), key(a), a.roster), (b.competes_as(), key(b), b.roster));
+            (&a.entry.user, one).cmp(&(&b.entry.user, other))
         });
-        let alike = [Standing::Own, Standing::Guest].iter().flat_map(|standing| alike(&entries, *standing)).collect();
-        let mut members = Members { has_roster: !rosters.is_empty(), alike, ..Members::default() };
+        let mut members = Members { has_roster: !rosters.is_empty(), alike: alike(&entries), ..Members::default() };
         let mut teams: BTreeMap<&str, Arc<str>> = BTreeMap::new();
         for of_one in entries.chunk_by(|a, b| a.entry.user == b.entry.user) {
-            let user = &of_one[0].entry.user;
-            let (periods, doubled) = periods(of_one, &mut teams);
-            if !doubled.is_empty() {
-                let rosters = doubled.into_iter().map(str::to_owned).collect();
-                members.duplicates.push(DuplicateMember { user: user.clone(), rosters });
+            let mut member = Member { user: of_one[0].entry.user.as_str().into(), own: [].into(), guests: [].into() };
+            let mut guests = Vec::new();
+            for competing in of_one.chunk_by(|a, b| a.competes_as() == b.competes_as()) {
+                let periods = periods(competing, &mut teams).into();
+                match competing[0].competes_as() {
+                    None => member.own = periods,
+                    Some(guest) => guests.push((guest.clone(), periods)),
+                }
             }
-            members.each.push(Member { user: user.as_str().into(), periods: periods.into() });
+            member.guests = guests.into();
+            members.duplicates.extend(duplicates(of_one));
+            members.each.push(member);
         }
-        let ends =
-            members.each.iter().flat_map(|member| &member.periods).flat_map(|period| [period.from, period.until]);
+        let ends = members.each.iter().flat_map(Member::periods).flat_map(|period| [period.from, period.until]);
         members.changes = ends.filter(|at| *at < Instant::MAX_UTC).collect();
         members.changes.sort_unstable();
         members.changes.dedup();
@@ -171,16 +206,14 @@ impl Members {
         self.has_roster
     }
 
-    /// The period of `user` that covers `now`; `None` if they are not a member then.
-    pub fn current(&self, user: &str, now: Instant) -> Option<&Period> {
-        self.each[self.find(user)?].at(now)
+    /// The period of `user` that counts at `now` for those who ask from `namespace`; `None` if they are not a member then.
+    pub fn current(&self, user: &str, namespace: Option<&str>, now: Instant) -> Option<&Period> {
+        self.last_known(user, namespace, now).filter(|period| now < period.until)
     }
 
-    /// The period of `user` that covers `now`, or their last one before if none does.
-    pub fn last_known(&self, user: &str, now: Instant) -> Option<&Period> {
-        let member = &self.each[self.find(user)?];
-        let begun = member.periods.partition_point(|period| period.from <= now);
-        member.periods.get(begun.checked_sub(1)?)
+    /// The same, or the last one before if none counts.
+    pub fn last_known(&self, user: &str, namespace: Option<&str>, now: Instant) -> Option<&Period> {
+        self.each[self.find(user)?].last_known(namespace, now)
     }
 
     /// The first instant after `now` at which any period begins or ends.
@@ -188,7 +221,18 @@ impl Members {
         self.changes.get(self.changes.partition_point(|at| *at <= now)).copied()
     }
 
+    /// Since when and until when the members are those of `now`; `None` if always.
+    pub(super) fn unchanged_around(&self, now: Instant) -> (Option<Instant>, Option<Instant>) {
+        let before = self.changes.partition_point(|at| *at <= now);
+        (before.checked_sub(1).map(|i| self.changes[i]), self.changes.get(before).copied())
+    }
+
     /// Everybody who ever was or will be a member, in order of place.
+    pub(super) fn each(&self) -> &[Member] {
+        &self.each
+    }
+
+    /// Their names, in order of place.
     pub(super) fn users(&self) -> impl ExactSizeIterator<Item = &str> {
         self.each.iter().map(|member| &*member.user)
     }
@@ -200,155 +244,136 @@ impl Members {
 }
 
 impl Member {
-    fn at(&self, now: Instant) -> Option<&Period> {
-        let begun = self.periods.partition_point(|period| period.from <= now);
-        self.periods[..begun].last().filter(|period| now < period.until)
+    fn periods(&self) -> impl Iterator<Item = &Period> {
+        self.own.iter().chain(self.guests.iter().flat_map(|(_, periods)| periods))
     }
+
+    /// What the owner's Rosters say of `now`.
+    pub fn own_at(&self, now: Instant) -> Option<&Period> {
+        begun(&self.own, now).filter(|period| now < period.until)
+    }
+
+    /// What those of each guest say of `now`, by namespace.
+    pub fn guests_at(&self, now: Instant) -> impl Iterator<Item = (&Arc<str>, &Period)> {
+        let at = move |periods| begun(periods, now).filter(|period| now < period.until);
+        self.guests.iter().filter_map(move |(namespace, periods)| Some((namespace, at(periods)?)))
+    }
+
+    /// What counts for those who ask from `namespace`: what the owner says, else what that namespace says itself, else what
+    /// the first other guest says, by name, that lets the user log in.
+    fn last_known(&self, namespace: Option<&str>, now: Instant) -> Option<&Period> {
+        let guests = self.guests.iter().map(|(guest, periods)| match Some(&**guest) == namespace {
+            true => (1, periods),
+            false => (2, periods),
+        });
+        let said = once((0, &self.own)).chain(guests);
+        let known = said.filter_map(|(place, periods)| Some((place, begun(periods, now)?)));
+        let first = known.min_by_key(|(place, period)| {
+            let ended = Some(period.until).filter(|until| *until <= now).unwrap_or(Instant::MAX_UTC);
+            (Reverse(ended), *place, *place == 2 && period.mode == MemberMode::None)
+        });
+        first.map(|(_, period)| period)
+    }
+}
+
+/// The last of these periods that has begun.
+fn begun(periods: &[Period], now: Instant) -> Option<&Period> {
+    periods[..periods.partition_point(|period| period.from <= now)].last()
 }
 
 impl Period {
     /// Whether the user is the same in both periods.
     fn is_like(&self, other: &Period) -> bool {
-        let what = |period: &Period| (period.mode, period.standing, period.entry_date);
+        let what = |period: &Period| (period.mode, period.of_owner, period.entry_date);
         what(self) == what(other) && self.team == other.team
     }
 }
 
-/// The users whose names differ only in case, as the Rosters of that standing show them: whatever guests write, the owner's
-/// Rosters are in order.
-fn alike(entries: &[DatedEntry], standing: Standing) -> Vec<AlikeMembers> {
-    if !entries.iter().any(|dated| dated.standing == standing) {
-        return Vec::new();
+/// The users whose names differ only in case. A guest is told what its own Rosters have in common, and no more: it may have
+/// written a guess to learn who is on the Rosters of others. The owner's Rosters are in order, whatever guests write.
+fn alike(entries: &[DatedEntry]) -> Vec<AlikeMembers> {
+    let mut named: BTreeMap<Option<&Arc<str>>, Vec<(Cow<str>, &DatedEntry)>> = BTreeMap::new();
+    for dated in entries {
+        let audiences = [dated.guest, None].into_iter().take(1 + usize::from(dated.guest.is_some()));
+        for guest in audiences.filter(|guest| dated.is_shown_to(*guest)) {
+            named.entry(guest).or_default().push((without_case(&dated.entry.user), dated));
+        }
     }
-    let seen = entries.iter().filter(|dated| dated.standing <= standing);
-    let mut named: Vec<(Cow<str>, &DatedEntry)> = seen.map(|dated| (without_case(&dated.entry.user), dated)).collect();
-    // Nearly always they are in this order already.
-    named.sort_by(|a, b| a.0.cmp(&b.0));
-    let group = |group: &[(Cow<str>, &DatedEntry)]| {
-        let users: BTreeSet<&str> = group.iter().map(|(_, dated)| dated.entry.user.as_str()).collect();
-        let own = group.iter().filter(|(_, dated)| dated.standing == standing);
-        let rosters: BTreeSet<&str> = own.map(|(_, dated)| dated.roster).collect();
-        let owned = |names: BTreeSet<&str>| names.into_iter().map(str::to_owned).collect();
-        let are_alike = users.len() > 1 && !rosters.is_empty();
-        are_alike.then(|| AlikeMembers { users: owned(users), rosters: owned(rosters) })
-    };
-    named.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1).filter_map(group).collect()
+    let mut found = Vec::new();
+    for (guest, mut named) in named {
+        // Nearly always they are in this order already.
+        named.sort_by(|a, b| a.0.cmp(&b.0));
+        for group in named.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
+            let users: BTreeSet<&str> = group.iter().map(|(_, dated)| dated.entry.user.as_str()).collect();
+            let rosters: BTreeSet<&str> = group.iter().map(|(_, dated)| dated.roster).collect();
+            if users.len() > 1 {
+                let (users, rosters) = (owned(users), owned(rosters));
+                found.push(AlikeMembers { shown_to: guest.cloned(), users, rosters });
+            }
+        }
+    }
+    found
 }
 
-/// Which of the entries of one user counts when, and the Rosters of those that overlap. `entries` are in order of
-/// precedence.
-fn periods<'r>(
-    entries: &[DatedEntry<'r>],
-    teams: &mut BTreeMap<&'r str, Arc<str>>,
-) -> (Vec<Period>, BTreeSet<&'r str>) {
+fn owned(names: BTreeSet<&str>) -> Vec<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// The overlaps among the entries of one user, as the Rosters of each guest and of the owner show them.
+fn duplicates(of_one: &[DatedEntry]) -> Vec<DuplicateMember> {
+    if of_one.len() < 2 {
+        return Vec::new();
+    }
+    let audiences: BTreeSet<Option<&Arc<str>>> = of_one.iter().map(|dated| dated.guest).chain([None]).collect();
+    let found = audiences.into_iter().filter_map(|guest| {
+        let rosters = overlapping(of_one.iter().filter(|dated| dated.is_shown_to(guest)).collect());
+        let (shown_to, user) = (guest.cloned(), of_one[0].entry.user.clone());
+        (!rosters.is_empty()).then(|| DuplicateMember { shown_to, user, rosters: owned(rosters) })
+    });
+    found.collect()
+}
+
+/// The Rosters of the entries that overlap another one.
+fn overlapping<'r>(mut entries: Vec<&DatedEntry<'r>>) -> BTreeSet<&'r str> {
+    // Returning on the day of the exit is no overlap.
+    entries.sort_by_key(|dated| dated.from);
+    let (mut rosters, mut longest) = (BTreeSet::new(), None::<&DatedEntry>);
+    for dated in entries {
+        if let Some(open) = longest.filter(|open| dated.from < open.until) {
+            rosters.extend([open.roster, dated.roster]);
+        }
+        longest = longest.filter(|open| open.until >= dated.until).or(Some(dated));
+    }
+    rosters
+}
+
+/// Which of the entries of one user counts when. `entries` are in order of precedence.
+fn periods<'r>(entries: &[DatedEntry<'r>], teams: &mut BTreeMap<&'r str, Arc<str>>) -> Vec<Period> {
     let mut events: Vec<(Instant, bool, usize)> = Vec::with_capacity(2 * entries.len());
     for (n, dated) in entries.iter().enumerate() {
         events.extend([(dated.until, false, n), (dated.from, true, n)]);
     }
-    // An end comes before a beginning at the same instant: returning on the day of the exit is no overlap.
     events.sort_unstable();
     let mut periods: Vec<Period> = Vec::new();
-    let mut doubled = BTreeSet::new();
     let mut open: BTreeSet<usize> = BTreeSet::new();
     for (i, (at, begins, n)) in events.iter().enumerate() {
         match begins {
-            true => {
-                if let Some(other) = open.first() {
-                    let (one, other) = (&entries[*n], &entries[*other]);
-                    // Whatever guests write, the owner's Roster is in order.
-                    let counts_less = |entry: &&&DatedEntry| entry.standing >= one.standing.max(other.standing);
-                    doubled.extend([one, other].iter().filter(counts_less).map(|entry| entry.roster));
-                }
-                open.insert(*n)
-            }
+            true => open.insert(*n),
             false => open.remove(n),
         };
         let until = events.get(i + 1).map_or(*at, |next| next.0);
         let Some(first) = open.first().filter(|_| *at < until) else { continue };
-        let DatedEntry { standing, entry, .. } = &entries[*first];
+        let DatedEntry { guest, standing, entry, .. } = &entries[*first];
         let RosterEntry { login_mode: mode, entry_date, team, .. } = entry;
         // Seats are reserved for teams of the owner.
         let team = team.as_deref().filter(|_| *standing == Standing::Own);
         let team = team.map(|t| teams.entry(t).or_insert_with(|| t.into()).clone());
-        let period = Period { from: *at, until, mode: *mode, standing: *standing, entry_date: *entry_date, team };
+        let of_owner = guest.is_none();
+        let period = Period { from: *at, until, mode: *mode, of_owner, entry_date: *entry_date, team };
         match periods.last_mut().filter(|last| last.until == *at && last.is_like(&period)) {
             Some(last) => last.until = until,
             None => periods.push(period),
         }
     }
-    (periods, doubled)
-}
-
-/// The members at one instant, in the order in which they are licensed: the owner's before guests, then by entry date, then
-/// by user.
-#[derive(Debug, Default)]
-pub(super) struct RankedMembers {
-    /// The instant from which this holds; `None` if it always has.
-    pub from: Option<Instant>,
-    /// The first instant at which this no longer holds; `None` if it always will.
-    pub until: Option<Instant>,
-    /// By place among all who ever were or will be members.
-    each: Vec<Option<RankedMember>>,
-    /// How many members need a seat: all of them, and those of each kind.
-    pub members: u32,
-    pub active: u32,
-    pub passive: u32,
-    /// How many of them are the owner's.
-    pub own_active: u32,
-    pub own_passive: u32,
-}
-
-/// A member who needs a seat, or (mode None) one who does not.
-#[derive(Clone, Debug)]
-pub(super) struct RankedMember {
-    pub mode: MemberMode,
-    pub standing: Standing,
-    pub team: Option<Arc<str>>,
-    /// How many members come before this one: of all who need a seat, and of those of the same kind.
-    pub rank: u32,
-    pub rank_of_kind: u32,
-}
-
-impl RankedMembers {
-    /// Computes the order of the members at `now`. Costs O(n log n); holds until the next period begins or ends.
-    pub fn at(members: &Members, now: Instant) -> RankedMembers {
-        let before = members.changes.partition_point(|at| *at <= now);
-        let mut ranked = RankedMembers {
-            from: before.checked_sub(1).map(|i| members.changes[i]),
-            until: members.changes.get(before).copied(),
-            each: vec![None; members.each.len()],
-            ..RankedMembers::default()
-        };
-        let mut current: Vec<(Standing, NaiveDate, usize)> = Vec::new();
-        for (place, member) in members.each.iter().enumerate() {
-            let Some(period) = member.at(now) else { continue };
-            let Period { mode, standing, entry_date, team, .. } = period.clone();
-            ranked.each[place] = Some(RankedMember { mode, standing, team, rank: 0, rank_of_kind: 0 });
-            current.push((standing, entry_date, place));
-        }
-        // Places are in order of user.
-        current.sort_unstable();
-        for (standing, _, place) in current {
-            let Some(member) = ranked.each[place].as_mut() else { continue };
-            let (of_kind, own_of_kind) = match member.mode {
-                MemberMode::Active => (&mut ranked.active, &mut ranked.own_active),
-                MemberMode::Passive => (&mut ranked.passive, &mut ranked.own_passive),
-                MemberMode::None => continue,
-            };
-            (member.rank, member.rank_of_kind) = (ranked.members, *of_kind);
-            ranked.members += 1;
-            *of_kind += 1;
-            *own_of_kind += u32::from(standing == Standing::Own);
-        }
-        ranked
-    }
-
-    pub fn holds_at(&self, now: Instant) -> bool {
-        self.from.is_none_or(|from| from <= now) && self.until.is_none_or(|until| now < until)
-    }
-
-    /// The member at a place; `None` if that user is not a member now.
-    pub fn member(&self, place: usize) -> Option<&RankedMember> {
-        self.each.get(place)?.as_ref()
-    }
+    periods
 }

@@ -26,8 +26,6 @@ pub struct Caller {
     pub group: Group,
     /// Who takes seats with this token.
     pub taker: Taker,
-    /// Those against whom its places in a queue count: the name of its group.
-    pub tenant: Arc<str>,
     /// Whether it was found to have any right at all.
     has_right: AtomicBool,
 }
@@ -38,11 +36,10 @@ impl Caller {
         // Strings and lists always serialise.
         let all = serde_json::to_vec(&(user, &uid, &groups, &extra)).unwrap_or_default();
         let (identity, group) = (Sha256::digest(all).into(), Group::of(user));
-        let tenant = group.name();
+
         let pod = extra.get(POD).and_then(|pods| pods.first());
         let taker = Taker::of(user, uid.as_deref(), pod.map(String::as_str));
-        let user = user.into();
-        Caller { user, uid, groups, extra, identity, group, taker, tenant, has_right: AtomicBool::new(false) }
+        Caller { user: user.into(), uid, groups, extra, identity, group, taker, has_right: AtomicBool::new(false) }
     }
 
     /// The namespace of a ServiceAccount; `None` for any other user.

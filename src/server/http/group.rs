@@ -24,16 +24,6 @@ impl Group {
         })
     }
 
-    /// What the group is called.
-    pub fn name(&self) -> Arc<str> {
-        match self {
-            Group::Address(address) => address.to_string().into(),
-            // As Kubernetes calls it.
-            Group::Namespace(namespace) => format!("system:serviceaccounts:{namespace}").into(),
-            Group::User(user) => user.clone(),
-        }
-    }
-
     /// The group of a user by its name in Kubernetes.
     pub fn of(user: &str) -> Self {
         namespace_of(user).map_or_else(|| Group::User(user.into()), |namespace| Group::Namespace(namespace.into()))

@@ -16,7 +16,7 @@ use crate::domain::license::name::LicenseName;
 use crate::domain::names::into_normal;
 use crate::domain::seats::request::{Access, MAX_COUNT, MAX_NAME_BYTES};
 use crate::seats::{Ask, Granted, Seat};
-use crate::server::http::caller::Caller;
+use crate::server::http::callers::Caller;
 use crate::server::http::problem::Problem;
 
 // What the client is told of the limits is what the domain checks.
@@ -121,8 +121,8 @@ pub fn ask(request: SeatRequest, caller: &Caller) -> Ask {
     let SeatRequest { license, user, session, client, pool, request, version, count, wait: _ } = request;
     let (user, client) = (user.map(into_normal), client.map(into_normal));
     let license = LicenseName::new(&license.namespace, &license.name);
-    let (taker, tenant) = (caller.taker, caller.tenant.clone());
-    Ask { license, user, session, client, pool, request, version, count, taker, tenant }
+    let (taker, namespace) = (caller.taker, caller.namespace().map(Into::into));
+    Ask { license, user, session, client, pool, request, version, count, taker, namespace }
 }
 
 /// Returns the answer to a request whose seats were granted.

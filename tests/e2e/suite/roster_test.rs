@@ -350,12 +350,54 @@ async fn t1_a_roster_in_another_namespace_counts_only_where_the_license_admits_i
             json!([member("c", "None", "2019-04-01"), member("d", "Passive", "2019-04-01")]),
         ))
         .await;
-    license.shows("three members", |seen| condition_of(seen, "RosterExceedsSeats").message.contains("3 members")).await;
+    let three = "pool employees: 3 members, 2 of them in other namespaces, 1 seats; ";
+    license.shows("who they are", |seen| condition_of(seen, "RosterExceedsSeats").message.starts_with(three)).await;
     home.kubectl.expect(&["delete", "lic/teamplaner"]).await;
     let said = staff.is("Reconciling", "LicenseMissing").await;
     let waits = format!("spec.licenseRef: License {}/teamplaner does not exist; this waits for it", home.namespace);
     assert!(said.starts_with(&waits), "{said}");
     assert_eq!(staff.told("LicenseMissing").await, waits);
+}
+
+/// The attack: a guest whose namespace the License admits writes a Roster of guesses. Its status and its Events must not say
+/// who is on the Rosters of the owner and of other guests, how they spell the names, or what their Rosters are called.
+#[tokio::test]
+async fn a_guest_learns_nothing_of_the_people_on_the_rosters_of_others() {
+    let home = licensed("guessed", per_employee(1)).await;
+    let (guest, third) = (Case::new("guesses").await, Case::new("third").await);
+    let admit_all = json!({"spec": {"allowedNamespaces": {"from": "All"}}}).to_string();
+    home.kubectl.expect(&["patch", "lic/teamplaner", "--type=merge", "-p", &admit_all]).await;
+    let name = json!({"name": "teamplaner", "namespace": home.namespace});
+    let people = |users: &[&str]| users.iter().map(|user| member(user, "Active", "2019-04-01")).collect::<Value>();
+    let staff = roster("staff", json!({"name": "teamplaner"}), people(&["b.kern", "Anna.Mueller"]));
+    home.kubectl.apply(&staff).await;
+    third.kubectl.apply(&roster("secret-project", name.clone(), people(&["whistle.blower"]))).await;
+    third.roster("secret-project").is("Ready", "Counted").await;
+    let guesses = people(&["b.kern", "whistle.blower", "anna.mueller"]);
+    guest.kubectl.apply(&roster("probe", name.clone(), guesses)).await;
+    home.license("teamplaner")
+        .shows("the members, and how many of them are in other namespaces", |seen| {
+            let said = &condition_of(seen, "RosterExceedsSeats").message;
+            said.starts_with("pool employees: 4 members, 2 of them in other namespaces, 1 seats; ")
+        })
+        .await;
+    // What the guest's own Rosters have in common is told, and nothing else.
+    guest.kubectl.apply(&roster("second", name, people(&["b.kern", "B.Kern"]))).await;
+    for roster in ["probe", "second"] {
+        let both = format!("in {0}/probe and {0}/second", guest.namespace);
+        let said = guest.roster(roster).is("DuplicateMember", "EntriesOverlap").await;
+        assert!(said.ends_with(&format!("before None: b.kern {both}")), "{said}");
+        assert_eq!(guest.roster(roster).told("DuplicateMember").await, said);
+        let said = guest.roster(roster).is("DoubtfulNames", "NamesDifferInCase").await;
+        assert!(said.ends_with(&format!("different users: B.Kern and b.kern {both}")), "{said}");
+        assert_eq!(guest.roster(roster).told("DoubtfulNames").await, said);
+    }
+    let told = guest.kubectl.expect(&["get", "events", "-o", "yaml"]).await;
+    for secret in [third.namespace.as_str(), "secret-project", "Anna.Mueller", "/staff"] {
+        assert!(!told.contains(secret), "{secret}: {told}");
+    }
+    home.roster("staff").lacks("DuplicateMember").await;
+    third.roster("secret-project").lacks("DuplicateMember").await;
 }
 
 /// T1: the API server refuses what it can judge, with the field and what to write; the operator judges the time zone.
