@@ -6,13 +6,16 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::kind::Changed;
 use super::kinds::Controllers;
 use super::runner::{Controller, RunningKind};
-use crate::cluster::watch::{Change, Watch, all};
+use crate::api::License;
+use crate::cluster::watch::{Change, Guarded, Watch, all};
+use crate::domain::license::name::LicenseName;
 use crate::observed::namespaces::NamespaceMeta;
 use crate::observed::references::{object, target};
 use crate::wrong::{self, Variant::*};
@@ -52,25 +55,41 @@ pub fn watch(all: &Arc<Controllers>, other: Watches) {
         all.subscriptions.kind.look_at_referrers(&plan.target());
     });
     watch_kind(all, &all.rosters, |all, roster| {
+        // Anybody can write a Roster that names a License. Whether one that is not admitted comes, changes or goes means
+        // nothing to the License, and it is looked at when it begins to admit the namespace.
+        let namespace = roster.object.namespace().unwrap_or_default();
+        let counted = |license: &&String| admits(all, license, &namespace);
         // Users who were also in this Roster are no longer duplicates, so look at their other Rosters again.
-        for license in roster.before.iter().filter(|license| !roster.after.contains(license)) {
+        for license in roster.before.iter().filter(|license| !roster.after.contains(license)).filter(counted) {
             all.rosters.kind.look_at_referrers(license);
         }
         // The License, whose members these are.
-        look_at_licenses(all, roster.before.iter().chain(&roster.after));
+        look_at_licenses(all, roster.before.iter().chain(&roster.after).filter(counted));
     });
     other.namespaces.start(feed(all, namespace));
+}
+
+/// Whether the License that a reference names may be used from that namespace.
+fn admits(all: &Controllers, license: &str, namespace: &str) -> bool {
+    let license = object::<Guarded<License>>("License", license);
+    license.is_some_and(|license| {
+        let home = license.namespace.unwrap_or_default();
+        all.with.observed.admits(&LicenseName::new(&home, &license.name), namespace)
+    })
 }
 
 /// A Namespace, whose labels decide whether Rosters in it count for Licenses elsewhere.
 fn namespace(all: &Controllers, namespace: &NamespaceMeta) {
     let rosters = &all.rosters.kind;
+    let mut licenses = BTreeSet::new();
     for roster in self::all(&rosters.cache).iter().filter(|roster| roster.namespace() == namespace.metadata.name) {
-        for license in rosters.references.by(&ObjectRef::from_obj(roster.as_ref())) {
-            look_at_licenses(all, [&license]);
-            rosters.look_at_referrers(&license);
-        }
+        let name = ObjectRef::from_obj(roster.as_ref());
+        licenses.extend(rosters.references.by(&name));
+        // It says whether it is admitted.
+        rosters.queue.add(name);
     }
+    // Each once, however many Rosters name it. It tells which Rosters elsewhere are to be looked at.
+    look_at_licenses(all, &licenses);
 }
 
 /// A Secret that objects name.

@@ -79,7 +79,8 @@ impl Controller for LicenseController {
         observed.note_issuers(license);
         let mut reading = Reading::of(license, observed);
         // 2. Have the desk look this License up before its next grant, on keys no older than these: the next step may take
-        //    grants from it.
+        //    grants from it. Its people are united before: all seats wait while the desk looks.
+        observed.enrolment.people(license);
         desk.look_again(&name);
         // 3. Claim the grants of the keys. Licenses that gain a grant because this one no longer claims it are looked at
         //    again.

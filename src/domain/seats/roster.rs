@@ -110,7 +110,14 @@ pub(super) struct Member {
     /// What the Rosters of the owner's standing say: disjoint, in order of time.
     own: Box<[Period]>,
     /// What those of each guest say, by namespace.
-    guests: Box<[(Arc<str>, Box<[Period]>)]>,
+    guests: Box<[GuestPeriods]>,
+}
+
+/// What the Rosters of one guest say of a user.
+#[derive(Debug)]
+struct GuestPeriods {
+    namespace: Arc<str>,
+    periods: Box<[Period]>,
 }
 
 /// A time during which one entry of a user counts.
@@ -187,7 +194,7 @@ impl Members {
                 let periods = periods(competing, &mut teams).into();
                 match competing[0].competes_as() {
                     None => member.own = periods,
-                    Some(guest) => guests.push((guest.clone(), periods)),
+                    Some(guest) => guests.push(GuestPeriods { namespace: guest.clone(), periods }),
                 }
             }
             member.guests = guests.into();
@@ -245,7 +252,7 @@ impl Members {
 
 impl Member {
     fn periods(&self) -> impl Iterator<Item = &Period> {
-        self.own.iter().chain(self.guests.iter().flat_map(|(_, periods)| periods))
+        self.own.iter().chain(self.guests.iter().flat_map(|guest| &guest.periods))
     }
 
     /// What the owner's Rosters say of `now`.
@@ -255,16 +262,18 @@ impl Member {
 
     /// What those of each guest say of `now`, by namespace.
     pub fn guests_at(&self, now: Instant) -> impl Iterator<Item = (&Arc<str>, &Period)> {
-        let at = move |periods| begun(periods, now).filter(|period| now < period.until);
-        self.guests.iter().filter_map(move |(namespace, periods)| Some((namespace, at(periods)?)))
+        self.guests.iter().filter_map(move |guest| {
+            let period = begun(&guest.periods, now).filter(|period| now < period.until)?;
+            Some((&guest.namespace, period))
+        })
     }
 
     /// What counts for those who ask from `namespace`: what the owner says, else what that namespace says itself, else what
     /// the first other guest says, by name, that lets the user log in.
     fn last_known(&self, namespace: Option<&str>, now: Instant) -> Option<&Period> {
-        let guests = self.guests.iter().map(|(guest, periods)| match Some(&**guest) == namespace {
-            true => (1, periods),
-            false => (2, periods),
+        let guests = self.guests.iter().map(|guest| match Some(&*guest.namespace) == namespace {
+            true => (1, &guest.periods),
+            false => (2, &guest.periods),
         });
         let said = once((0, &self.own)).chain(guests);
         let known = said.filter_map(|(place, periods)| Some((place, begun(periods, now)?)));
@@ -289,10 +298,13 @@ impl Period {
     }
 }
 
+/// A user without case, and as an entry writes it.
+type Written<'e, 'r> = (Cow<'e, str>, &'e DatedEntry<'r>);
+
 /// The users whose names differ only in case. A guest is told what its own Rosters have in common, and no more: it may have
 /// written a guess to learn who is on the Rosters of others. The owner's Rosters are in order, whatever guests write.
 fn alike(entries: &[DatedEntry]) -> Vec<AlikeMembers> {
-    let mut named: BTreeMap<Option<&Arc<str>>, Vec<(Cow<str>, &DatedEntry)>> = BTreeMap::new();
+    let mut named: BTreeMap<Option<&Arc<str>>, Vec<Written>> = BTreeMap::new();
     for dated in entries {
         let audiences = [dated.guest, None].into_iter().take(1 + usize::from(dated.guest.is_some()));
         for guest in audiences.filter(|guest| dated.is_shown_to(*guest)) {

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use seatkeeper::api::License;
+use seatkeeper::api::{License, Roster};
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::machine::monotonic;
 use serde_json::json;
 
 use super::case::{Case, KEYS, TRUST};
+use super::faults_ground::{Ground, SOON};
+use super::faults_operators::Replica;
 use super::keys::{Signer, claims};
+use crate::harness::eventually::eventually;
 
 /// The attack: a key signed by oneself with the name of the victim's grant, in a License that is older than the victim's
 /// and trusts oneself. It used to switch the victim's licence off.
@@ -110,4 +113,70 @@ async fn i2_a_tenant_whose_licenses_change_without_end_delays_nobodys_events() {
     let took = monotonic() - began;
     println!("an Event beside a crowd: {} ms", took.as_millis());
     assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+/// The attack: Rosters that a License does not admit name it, and change all the time. Each change was another look at the
+/// License, and had the seats of everybody wait while all of these Rosters were read.
+#[tokio::test]
+async fn rosters_that_a_license_does_not_admit_cost_it_no_look() {
+    let ground = Ground::take().await;
+    let (home, intruder) = (ground.vendor("named").await, ground.vendor("naming").await);
+    let case = Case { namespace: home.namespace.clone(), kubectl: home.kubectl.clone(), client: ground.admin.clone() };
+    let operator = Replica::start(&ground.operator, "counted");
+    case.trust().await;
+    let key = Signer::of("vendor").sign(&claims("innoacd", &case.namespace, 365));
+    case.secret("keys", KEYS, &[("key.jwt", &key)]).await;
+    let license = case.apply_license("innoacd", "innoacd", &["keys"]).await;
+    license.becomes(Mode::Full).await;
+
+    let rosters: Api<Roster> = Api::namespaced(ground.admin.clone(), &intruder.namespace);
+    let change = async |n: usize| {
+        let spec = json!({
+            "licenseRef": {"name": "innoacd", "namespace": case.namespace},
+            "members": [{"user": format!("u{n}"), "loginMode": "Active", "entryDate": "2019-04-01"}],
+        });
+        let object = json!({
+            "apiVersion": "seatkeeper.dev/v1alpha1", "kind": "Roster", "metadata": {"name": "r"}, "spec": spec,
+        });
+        let patch = PatchParams::apply("intruder").force();
+        let written = rosters.patch("r", &patch, &Patch::Apply(object)).await.expect("it is in order");
+        eventually(SOON, "the Roster is looked at", async || {
+            let seen = rosters.get("r").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+            let is_done = seen.observed_generation == written.metadata.generation;
+            if is_done { Ok(seen.conditions) } else { Err(format!("{seen:?}")) }
+        })
+        .await
+    };
+    change(0).await;
+    let before = looks(&operator).await;
+    for n in 1..=20 {
+        let said = change(n).await;
+        assert!(said.iter().any(|condition| condition.reason == "NotAccepted"), "{said:?}");
+    }
+    let unadmitted = looks(&operator).await - before;
+    assert!(unadmitted <= 2, "{unadmitted} looks at the License");
+    // From the first instant at which it is admitted, a Roster counts, and what becomes of it.
+    let admit_all = r#"{"spec": {"allowedNamespaces": {"from": "All"}}}"#;
+    case.kubectl.expect(&["patch", "lic/innoacd", "--type=merge", "-p", admit_all]).await;
+    eventually(SOON, "the Roster is admitted", async || {
+        let seen = rosters.get("r").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+        let counts = seen.conditions.iter().any(|condition| condition.reason == "Counted");
+        if counts { Ok(()) } else { Err(format!("{:?}", seen.conditions)) }
+    })
+    .await;
+    let before = looks(&operator).await;
+    for n in 21..=30 {
+        change(n).await;
+    }
+    let admitted = looks(&operator).await - before;
+    assert!(admitted >= 3, "{admitted} looks at the License");
+}
+
+/// How often the operator has looked at a License.
+async fn looks(operator: &Replica) -> u64 {
+    // What was read a moment ago is shown to everybody for a second.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let (_, text) = operator.ask("/metrics").await.expect("it listens");
+    let counted = text.lines().filter(|line| line.starts_with("seatkeeper_reconciles_total{kind=\"License\""));
+    counted.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
 }
