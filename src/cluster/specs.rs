@@ -23,7 +23,7 @@ use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
 
 /// The most objects listed in one request: each may have more than a megabyte, and a page is held as a whole.
-const PAGE: u32 = 16;
+const PAGE: u32 = 8;
 /// What is kept of the specs of a kind in a namespace, in bytes: of Licenses that assign seats to 100,000 users, or of Rosters
 /// with 50,000 members.
 const SHARE: usize = 16 << 20;

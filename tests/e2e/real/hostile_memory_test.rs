@@ -228,11 +228,12 @@ async fn i2_specs_of_a_tenant_take_a_share_of_memory() {
     }
     listed(&intruder, |lines| lines.len() == 1 && has_no_key(&lines[0])).await;
     licenses.delete("large-0", &DeleteParams::default()).await.expect("a tenant may delete Licenses");
-    assert!(large <= quiet + GROWTH && again <= quiet + GROWTH, "{quiet}, {large}, {again} MiB");
+    assert!(large <= quiet + GROWTH && again <= MOST, "{quiet}, {large}, {again} MiB");
     replica.kill().await;
 }
 
-/// The Licenses of 1.3 MB that are made, and how much more memory the operator may take because of them, in MiB.
+/// The Licenses of 1.3 MB that are made, and how much more memory the operator may take because of them, in MiB. While it starts
+/// again it holds pages of them besides.
 const LARGE: usize = 120;
 const GROWTH: u64 = 110;
 
