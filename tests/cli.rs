@@ -1040,7 +1040,7 @@ fn every_fault_of_a_contract_is_reported_with_file_line_document_and_field() {
         (change("metadata: {name: stadtwerke, namespace: vendor}", "metadata: {}"), &["metadata.name: is missing"]),
         (
             change("organisation: Stadtwerke", "organisation: on"),
-            &["spec.customer.organisation: must be text; put it in quotes"],
+            &["spec.customer.organisation: must be text; put quotes around it, just as it stands"],
         ),
         (format!("{PLAN}---\n{}", good()), &["spec.plans[0].name: Plan innoacd is defined twice, on lines 1 and 14"]),
         (change("startsOn:", "startsOn: ["), &["contract.yaml:2", "is not YAML"]),

@@ -27,7 +27,8 @@ use crate::operator::{self, Clients, End};
 use crate::server::http::callers::Callers;
 
 /// What is logged, if RUST_LOG does not say.
-const LOGGED: &str = "info,kube=warn";
+/// What kube's client says of each request that fails is told once, in the operator's own words.
+const LOGGED: &str = "info,kube=warn,kube_client::client=off";
 
 /// Runs the operator: keeps the Plans, Subscriptions and Licenses of the cluster that KUBECONFIG names, or that its pod
 /// runs in.
@@ -123,10 +124,21 @@ fn log(
     if json { Box::new(log.json().finish()) } else { Box::new(log.finish()) }
 }
 
+/// Whether the environment names a proxy for HTTPS. Many clusters set one in every pod, for the world outside. The API server
+/// is inside, and the list of what is, `NO_PROXY`, is not read.
+fn names_a_proxy(mut variables: impl Iterator<Item = String>) -> bool {
+    variables.any(|name| name.eq_ignore_ascii_case("HTTPS_PROXY"))
+}
+
 async fn operate(arguments: Arguments) -> Result<(), Failure> {
-    let config = kube::Config::infer().await.map_err(|e| {
+    let mut config = kube::Config::infer().await.map_err(|e| {
         Failure::new(format!("no cluster: set KUBECONFIG, or run in a pod with a ServiceAccount ({e})"))
     })?;
+    let proxy = config.proxy_url.take();
+    if let Some(proxy) = proxy.filter(|_| !names_a_proxy(std::env::vars().map(|(name, _)| name))) {
+        let message = format!("the kubeconfig says proxy-url {proxy}: proxies are not supported; remove it");
+        return Err(Failure::new(message));
+    }
     let clock = Clock::of_machine();
     let requests = RequestCount::default();
     let connect = || {

@@ -64,7 +64,9 @@ fn check(schema: &Value, field: &str, value: &Value, faults: &mut Vec<Fault>) {
         ("string", Value::String(text)) => check_text(schema, text).into_iter().for_each(refuse),
         ("integer", Value::Number(number)) => check_number(schema, number).into_iter().for_each(refuse),
         ("boolean", Value::Bool(_)) | ("", _) => {}
-        ("string", Value::Number(_) | Value::Bool(_)) => refuse(format!("must be text; put it in quotes: \"{value}\"")),
+        ("string", Value::Number(_) | Value::Bool(_)) => {
+            refuse("must be text; put quotes around it, just as it stands".into())
+        }
         ("object", _) => refuse("must be an object with fields".into()),
         ("array", _) => refuse("must be a list".into()),
         ("string", _) => refuse("must be text".into()),
@@ -122,13 +124,17 @@ fn check_items(schema: &Value, field: &str, items: &[Value], faults: &mut Vec<Fa
     }
 }
 
+/// The longest text that a message repeats, in characters.
+const LONGEST_SHOWN: u64 = 64;
+
 fn check_text(schema: &Value, text: &str) -> Option<String> {
     let length = text.chars().count() as u64;
     if let Some(words) = schema["enum"].as_array() {
         let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
         return (!words.contains(&text)).then(|| format!("{text:?} must be one of {}", words.join(", ")));
     }
-    if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
+    let is_date = schema["format"] == "date" && length <= LONGEST_SHOWN;
+    if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most && !is_date) {
         return Some(format!("has {length} characters; at most {most} are allowed"));
     }
     if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
@@ -160,7 +166,7 @@ fn check_number(schema: &Value, number: &serde_json::Number) -> Option<String> {
     let Some(value) = number.as_i64() else {
         // YAML 1.2 reads 012 as a number with a fraction.
         if let Some(whole) = number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0 && n.abs() < 1e15) {
-            return Some(format!("must be written as {whole}, without a leading zero and without a decimal point"));
+            return Some(format!("must be written as {whole}, without a leading zero, a decimal point or an exponent"));
         }
         return Some(format!(
             "{number} must be a whole number{}",
@@ -208,7 +214,12 @@ mod tests {
                 "spec.startsOn: \"0000-01-01\" must be a civil date YYYY-MM-DD from 1970",
             ),
             (json!({"startsOn": "2026-1-1"}), "spec.startsOn: \"2026-1-1\" must be a civil date"),
-            (json!({"startsOn": 2026}), "spec.startsOn: must be text; put it in quotes: \"2026\""),
+            (
+                json!({"startsOn": "2026-01-01T00:00:00Z"}),
+                "spec.startsOn: \"2026-01-01T00:00:00Z\" must be a civil date",
+            ),
+            (json!({"startsOn": "x".repeat(65)}), "spec.startsOn: has 65 characters; at most 10 are allowed"),
+            (json!({"startsOn": 2026}), "spec.startsOn: must be text; put quotes around it, just as it stands"),
             (json!({"plans": []}), "spec.plans: needs at least 1 entry"),
             (json!({"plans": {}}), "spec.plans: must be a list"),
             (json!({"plans": [{"name": "p"}, {"name": "p"}]}), "spec.plans[1]: an earlier entry is also \"p\""),
@@ -227,7 +238,7 @@ mod tests {
             (seats(json!(1_000_001)), "spec.plans[0].pools[0].seats: 1000001 must be at most 1000000"),
             (
                 seats(json!(12.0)),
-                "spec.plans[0].pools[0].seats: must be written as 12, without a leading zero and without a decimal point",
+                "spec.plans[0].pools[0].seats: must be written as 12, without a leading zero, a decimal point or an exponent",
             ),
             (seats(json!(1.5)), "spec.plans[0].pools[0].seats: 1.5 must be a whole number"),
             (seats(json!("5")), "spec.plans[0].pools[0].seats: must be a whole number, without quotes"),

@@ -47,8 +47,20 @@ fn said(error: &kube::Error) -> String {
             true => format!("the API server answered {} {}", status.code, status.reason),
             false => status.message.clone(),
         },
+        kube::Error::Service(error) => reached(error.as_ref()),
+        kube::Error::HyperError(error) => reached(error),
         other => other.to_string(),
     }
+}
+
+/// Why there was no answer: what is at the bottom, such as a refused connection, an unknown host or a certificate that is not
+/// valid yet. What is above it names the libraries through which it came.
+fn reached(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    format!("the API server cannot be reached: {cause}")
 }
 
 impl CallError {

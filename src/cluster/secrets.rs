@@ -164,11 +164,23 @@ impl OwnSecret<'_> {
             && secret.annotations().get(mark::OWNER).is_some_and(|o| o == self.owner)
     }
 
-    fn not_ours(&self) -> Fault {
-        let message = format!(
-            "Secret {}/{} exists already for something else and is left unchanged; delete it or name another one",
-            self.namespace, self.name
-        );
+    /// `found` is the Secret in the way, if it was read.
+    fn not_ours(&self, found: Option<&Secret>) -> Fault {
+        let of_another = found.and_then(|secret| secret.annotations().get(mark::OWNER));
+        // Anybody can annotate a Secret, so what does not look like an owner is not repeated.
+        let is_owner = |owner: &&String| {
+            owner.len() <= 400 && owner.chars().all(|c| c.is_ascii_alphanumeric() || " /-.".contains(c))
+        };
+        let (namespace, name) = (self.namespace, self.name);
+        let message = match of_another.filter(is_owner) {
+            Some(owner) => format!(
+                "Secret {namespace}/{name} belongs to {owner} and is left unchanged; name another one (spec.deliverTo)"
+            ),
+            None => format!(
+                "Secret {namespace}/{name} exists already for something else and is left unchanged; delete it or name \
+                 another one"
+            ),
+        };
         Fault::new(Reason::SecretNotOurs, "", message)
     }
 
@@ -208,7 +220,9 @@ impl OwnSecret<'_> {
                 Ok(_) => Ok(()),
                 Err(error) if error.is_conflict() => {
                     match explain_missing(client, self.type_, self.namespace, self.name).await? {
-                        other if other.reason == Reason::SecretTypeMismatch => Err(KeepError::Stopped(self.not_ours())),
+                        other if other.reason == Reason::SecretTypeMismatch => {
+                            Err(KeepError::Stopped(self.not_ours(None)))
+                        }
                         // The cache is out of date: it will show the Secret in a moment.
                         _ => Err(error.into()),
                     }
@@ -217,7 +231,7 @@ impl OwnSecret<'_> {
             };
         };
         if !self.is_ours(found) {
-            return Err(KeepError::Stopped(self.not_ours()));
+            return Err(KeepError::Stopped(self.not_ours(Some(found))));
         }
         let mut secret = found.clone();
         secret.data = Some(entries);

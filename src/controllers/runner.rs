@@ -320,9 +320,9 @@ impl Failures {
     fn tell<K: Resource<DynamicType = ()>>(&mut self, object: &K, kind: &'static str, error: &ReconcileError) {
         let (namespace, name) = (object.namespace(), object.name_any());
         match error {
-            // Another writer was first, or a cache is behind. Both are ordinary.
-            ReconcileError::Call(call) if call.is_conflict() => {
-                tracing::debug!(kind, name, "looking again after a conflict");
+            // Another writer was first, a cache is behind, or the object is gone by now. All are ordinary.
+            ReconcileError::Call(call) if call.is_conflict() || call.is_not_found() => {
+                tracing::debug!(kind, name, "looking again after a conflict, or for the last time");
             }
             _ => {
                 let why = error.to_string();

@@ -80,8 +80,13 @@ impl Issuers {
 
     /// The issuers of the Subscriptions that deliver to `license`, and those that its status names from before.
     pub fn of(&self, license: &License) -> Named {
-        let namespace = license.namespace().unwrap_or_default();
-        let delivering = self.references.of(&target("License", &namespace, &license.name_any()));
+        let own = license.namespace().unwrap_or_default();
+        // In other namespaces, any number of Subscriptions may name the License. It takes the keys of the one that it names.
+        let mut delivering =
+            self.references.of_those_in(|namespace| namespace == own, &target("License", &own, &license.name_any()));
+        let elsewhere = license.spec.subscription_ref.as_ref();
+        let elsewhere = elsewhere.and_then(|of| Some((&of.name, of.namespace.as_ref().filter(|of| **of != own)?)));
+        delivering.extend(elsewhere.map(|(name, namespace)| ObjectRef::new(name).within(namespace)));
         Named {
             delivering: delivering.iter().filter_map(|name| self.issuer(name, license)).collect(),
             before: license.status.iter().flat_map(|status| status.issuers.clone()).collect(),

@@ -145,3 +145,18 @@ fn i2_the_seats_of_a_user_come_free_in_linear_time() {
     let took = monotonic() - began;
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
+
+/// Three spellings of one name took three seats.
+#[test]
+fn i2_a_user_with_blanks_around_the_name_has_no_further_seat() {
+    let mut seating = seats_of(PoolModel::Concurrent, Some(3));
+    for name in [" anna", "anna ", "\u{a0}anna", "anna\n", " "] {
+        for request in
+            [Request { user: Some(name), ..Request::of("s") }, Request { client: Some(name), ..Request::of("s") }]
+        {
+            let refused = takes(&mut seating, &request);
+            assert!(matches!(refused, Err(Refusal::InvalidRequest(_))), "{name:?}: {refused:?}");
+        }
+    }
+    assert_eq!(takes(&mut seating, &Request { user: Some("Anna Maria"), ..Request::of("s") }), Ok(()));
+}

@@ -63,7 +63,7 @@ fn a_malformed_body_is_refused_with_field_and_line() {
         ),
         (format!("{{\"requests\": [{{{one}}}], \"wait\": 5}}"), &["`wait`: ", "only a request on its own can wait"]),
         (r#"{"license": {"name": "innoacd"}, "session": "s"}"#.into(), &["`license`:", "missing field `namespace`"]),
-        (r#"{"license": "centre/innoacd", "session": "s"}"#.into(), &["`license`:", "expected struct License"]),
+        (r#"{"license": "centre/innoacd", "session": "s"}"#.into(), &["`license`:", "expected an object"]),
         (
             format!("{{\"requests\": [{{{license}, \"session\": \"s\"}},\n{{{license}}}]}}"),
             &["`requests[1]`:", "missing field `session`", "line 2"],

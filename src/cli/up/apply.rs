@@ -52,6 +52,12 @@ pub async fn apply(
         return Err(refuse("", "is not an object with apiVersion and kind"));
     }
     let (version, kind) = (document.text("/apiVersion").unwrap_or_default(), document.kind());
+    if kind.is_empty() {
+        return Err(refuse(
+            "kind",
+            "is missing: this is no object for Seatkeeper; write apiVersion and kind, or move it elsewhere",
+        ));
+    }
     let Some((resource, namespaced)) = api.resource_of(version, kind) else {
         let known = api.known_kinds().join(", ");
         return Err(refuse("kind", &format!("there is no kind {kind:?} of {version:?} here; there are {known}")));

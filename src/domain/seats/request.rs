@@ -77,6 +77,11 @@ impl<'r> Request<'r> {
                 return Err(Refusal::InvalidRequest(format!("`{what}` must be 1 to {MAX_NAME_BYTES} bytes long")));
             }
         }
+        for (what, name) in [("user", self.user), ("client", self.client)] {
+            if name.is_some_and(|name| name.trim() != name) {
+                return Err(Refusal::InvalidRequest(format!("`{what}` begins or ends with a blank: leave it out")));
+            }
+        }
         let together: usize =
             [self.user, Some(self.session), self.client, self.request].into_iter().flatten().map(str::len).sum();
         if together > MAX_NAMES_BYTES {

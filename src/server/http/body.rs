@@ -181,13 +181,28 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let field = read.err().map(|error| error.path().to_string()).filter(|path| path != ".");
         let field = field.map_or(String::new(), |path| format!(" `{}`:", shown(&path)));
         let found = found(body).map_or(String::new(), |found| format!("; it {found}"));
-        Problem::invalid(format!("the body cannot be read:{field} {error}{found}"))
+        Problem::invalid(format!("the body cannot be read:{field} {}{found}", in_words_of_json(&error.to_string())))
     })
+}
+
+/// What a reader says of a type, in the words of who writes JSON.
+fn in_words_of_json(error: &str) -> String {
+    let Some((before, expected)) = error.split_once("expected ") else { return error.to_owned() };
+    let end = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
+    match expected.strip_prefix("struct ") {
+        Some(name) => format!("{before}expected an object{}", &name[end(name)..]),
+        None if ["u8", "u16", "u32", "u64", "i64"].contains(&&expected[..end(expected)]) => {
+            format!("{before}expected a whole number{}", &expected[end(expected)..])
+        }
+        None => error.to_owned(),
+    }
 }
 
 /// What a body is that is not JSON in UTF-8, if that can be told. A program sent it, so the program is to be corrected.
 fn found(body: &[u8]) -> Option<&'static str> {
     match text_of(body) {
+        // The first bytes of gzip (RFC 1952).
+        Err(_) if body.starts_with(&[0x1f, 0x8b]) => Some("is compressed: send it as it is"),
         Err(_) => Some("is not text in UTF-8"),
         Ok(_) if body.starts_with(BYTE_ORDER_MARK) => Some("begins with a byte order mark: send it without one"),
         Ok(Cow::Owned(_)) => Some("is in UTF-16: send JSON in UTF-8"),
@@ -203,12 +218,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_wrong_type_is_told_in_words_of_json() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Wish {
+            #[expect(dead_code, reason = "it is only read")]
+            license: Named,
+            #[expect(dead_code, reason = "it is only read")]
+            count: u32,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Named {
+            #[expect(dead_code, reason = "it is only read")]
+            name: String,
+        }
+        for (body, says) in [
+            (r#"{"license":"a/b","count":1}"#, "invalid type: string \"a/b\", expected an object at line 1"),
+            (
+                r#"{"license":{"name":"b"},"count":"1"}"#,
+                "invalid type: string \"1\", expected a whole number at line 1",
+            ),
+        ] {
+            let problem = parse::<Wish>(body.as_bytes()).expect_err("a type is wrong");
+            assert!(problem.detail.contains(says), "{}", problem.detail);
+        }
+    }
+
+    #[test]
     fn a_body_that_is_no_json_in_utf_8_is_told_what_was_found() {
         let utf_16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
         for (body, says) in [
             (b"\xef\xbb\xbf{}".as_slice(), "it begins with a byte order mark: send it without one"),
             (&utf_16, "it is in UTF-16: send JSON in UTF-8"),
             (b"\xff\xff", "it is not text in UTF-8"),
+            (b"\x1f\x8b\x08", "it is compressed: send it as it is"),
             (b"", "it is empty"),
             (b"<html>", "it is a web page"),
             (b"license=a&session=b", "expected value at line 1 column 1"),
