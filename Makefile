@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help machine dev test test-offline simulate fuzz lint advisories crds record image image-twice bench-converge bench-failover bench-seats seat-safety clean
+.PHONY: help machine dev test test-offline simulate fuzz lint advisories crds record image image-twice node bench-converge bench-failover bench-seats seat-safety clean
 
 control_plane := tests/control-plane
 # Every test binary except the one that needs the real control plane; tests/embedded is the same suite without it.
@@ -70,6 +70,9 @@ image: machine ## the operator's image without Docker: a static build, packed an
 
 image-twice: machine ## proof that the image is the same when it is built again from the commit, in another folder
 	@crates/image/twice.sh
+
+node: machine image ## the chart and the image on a real node (kubelet, containerd): install, seats, drain, upgrade; needs root
+	@tests/node/up.sh tests/node/story.sh
 
 bench-converge: machine ## how fast 10,000 Licenses become Ready, against the raw rate of the API server
 	@$(control_plane)/build.sh > /dev/null
