@@ -1,7 +1,7 @@
 //! Bodies of `POST` and `PUT /v1/seats`.
 
-use seatkeeper::server::http::caller::Caller;
 use seatkeeper::server::http::body::parse;
+use seatkeeper::server::http::caller::Caller;
 use seatkeeper::server::http::problem::Problem;
 use seatkeeper::server::seats::id;
 use seatkeeper::server::seats::wire::{Body, Heartbeats, LONGEST_WAIT, Wanted, ask, wait_of};
