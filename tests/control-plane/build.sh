@@ -13,7 +13,7 @@ what="Kubernetes, etcd, KWOK and helm" lasts="7 to 15 minutes"
 case ${1:-} in
   clients) clients=1 programs=(kubectl helm) what="kubectl and helm" lasts="3 to 6 minutes" ;;
   node)
-    whose=node list=$here/../node what="kubelet, kube-proxy, containerd and CoreDNS" lasts="5 to 15 minutes"
+    whose=node list=$here/../node what="kubelet, kube-proxy, containerd and CoreDNS" lasts="10 to 25 minutes"
     programs=(kubelet kube-proxy pause containerd containerd-shim-runc-v2 ctr ptp loopback host-local coredns)
     ;;
 esac
