@@ -182,7 +182,7 @@ async fn k4_a_secret_without_room_is_named_and_is_read_once_there_is_room() {
     other.kubectl.expect(&["delete", "secret", "--all", "--wait=false"]).await;
 }
 
-/// What a spec takes beyond its first 4 KiB is at most 16 MiB in a namespace. The largest is left out, whichever it is, and
+/// What a spec takes beyond its first 4 KiB is at most 24 MiB in a namespace. The largest is left out, whichever it is, and
 /// whatever refers to it says so; a License in its place has its grant meanwhile. Nobody waits for room in other namespaces.
 #[tokio::test]
 async fn a_spec_without_room_counts_for_nothing_says_so_and_is_read_once_there_is_room() {
@@ -207,7 +207,7 @@ async fn a_spec_without_room_counts_for_nothing_says_so_and_is_read_once_there_i
     large.becomes(Mode::Full).await;
     let next = create(&full, "next", 0, keys.clone()).await;
     next.shows_key("keys", "key.jwt", "Refused", Some("InUseElsewhere")).await;
-    for n in 0..10 {
+    for n in 0..15 {
         create(&full, &format!("filler-{n}"), 15, json!([])).await;
     }
     let said = large.is("Reconciling", "SpecsTooLarge").await;
