@@ -33,6 +33,9 @@ use crate::world::World;
 
 /// The time within which the last retry comes: retries are at most five minutes apart.
 const LAST_RETRY: Duration = Duration::from_secs(330);
+/// The longest until a watch sees again what it should, after its last request has failed: the request may have been lost, and
+/// then it waits.
+const WATCHES_AGAIN: Duration = Duration::from_secs(90);
 
 /// The result of a run.
 pub struct Outcome {
@@ -292,6 +295,7 @@ impl Run {
         let mut steps = world.steps.iter().peekable();
         let mut stormy = 0;
         let mut out = 0;
+        let (mut faults, mut failed_at) = (0, None);
         loop {
             let now = self.now();
             let of_people = steps.peek().map(|step| step.at.max(now));
@@ -325,7 +329,10 @@ impl Run {
                 self.pass(Duration::from_millis(time));
             }
             self.judged()?;
-            self.people_use_seats(rests)?;
+            let (before, lived) = (std::mem::replace(&mut faults, self.shared.lock().counts.faults), self.lived());
+            failed_at = if faults == before { failed_at } else { Some(lived) };
+            let has_seen_all = failed_at.is_none_or(|at| lived - at > WATCHES_AGAIN);
+            self.people_use_seats(rests && has_seen_all)?;
         }
         self.calm();
         self.jump(world.end);
