@@ -16,6 +16,7 @@ use seatkeeper_embedded::Embedded;
 use serde_json::{Map, Value, json};
 
 use crate::api::{ask, folder, ours, secret};
+use crate::contact_centre;
 use crate::dice::Dice;
 
 /// Its own namespace.
@@ -392,18 +393,7 @@ impl Intruder {
         let pool = self.dice.percent(30).then(|| self.name(&POOLS));
         let count = self.dice.between(1, 3) as u32;
         let license = LicenseName::new(INTRUDER, &self.name(&LICENSES));
-        let ask = Ask {
-            license,
-            user,
-            session,
-            client: None,
-            pool,
-            request: None,
-            version: None,
-            count,
-            taker: taker(),
-            namespace: None,
-        };
+        let ask = Ask { license, user, session, pool, count, taker: taker(), ..contact_centre::ask(INTRUDER) };
         if let Some(Ok(granted)) = desk.acquire(&[ask]).await.pop() {
             self.granted += granted.seats.len() as u64;
             self.seats.extend(granted.seats);

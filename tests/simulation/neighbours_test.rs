@@ -29,7 +29,7 @@ use seatkeeper::wrong::be;
 use serde_json::{Value, json};
 
 use crate::api::{ask, folder, must, ours, secret};
-use crate::contact_centre::{centre, license};
+use crate::contact_centre::{self, centre, license};
 use crate::contract::{Line, Plan};
 use crate::dice::Dice;
 use crate::intruder::{INTRUDER, Intruder, Known};
@@ -168,18 +168,7 @@ impl Story {
         let user = Some((*self.dice.pick(&USERS)).to_owned());
         let (session, taker) = (format!("s{}", self.sessions), Taker::of("agent", None, None));
         let count = self.dice.between(1, 2) as u32;
-        let ask = Ask {
-            license,
-            user,
-            session,
-            client: None,
-            pool,
-            request: None,
-            version: None,
-            count,
-            taker,
-            namespace: None,
-        };
+        let ask = Ask { license, user, session, pool, count, taker, ..contact_centre::ask("agent") };
         let Some(desk) = self.run.desk_if_any() else { return };
         let asking =
             async { tokio::time::timeout(Duration::from_secs(2), desk.acquire(std::slice::from_ref(&ask))).await };
