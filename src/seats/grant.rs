@@ -28,7 +28,7 @@ pub(super) fn grant(
         }
         seats.seating.assume(&grant, &request, until);
         // A caller that asks again while the seat is being written must not be answered before it is written, or the
-        // next owner might not know its seat. The siege (tests/e2e/safety) found it.
+        // next owner might not know its seat. The siege (tests/harness/safety) found it.
         return Ok(ask.granted(&grant, request.kept_user(), &mut seats.seating, uncommitted.tagger));
     }
     if let Some(closed) = uncommitted.closed.filter(|closed| now < closed.until) {

@@ -24,7 +24,7 @@ use crate::machine::monotonic;
 /// How long a denial is cached. Short, because the right may be granted meanwhile.
 const DENIAL_COUNTS: Duration = Duration::from_secs(1);
 /// A caller that had the right is told that it is missing only after the API server has denied it for this long: one
-/// that has just started denies rights that exist (the siege in `tests/e2e/safety` found it). Nothing is granted
+/// that has just started denies rights that exist (the siege in `tests/harness/safety` found it). Nothing is granted
 /// meanwhile.
 const DOUBT: Duration = Duration::from_secs(5);
 
