@@ -8,7 +8,7 @@
 //! | Which objects are to be looked at, and when? | `queue.rs` |
 //! | How is an object looked at, and what follows? | `runner.rs`, measured in `metrics.rs` |
 //! | What does a look at an object do? | `license/`, `subscription/`, `plan.rs`, `roster.rs` |
-//! | Of what is nobody warned yet? | `fresh.rs` |
+//! | What is too new to warn of? | `fresh.rs` |
 //! | What does no watch show, and when is it looked at again? | `unseen.rs` |
 //! | What is kept of lists of revoked keys? | `kept_lists.rs` |
 //! | In which order do caches, controllers and watches begin? | `wiring.rs` |

@@ -32,7 +32,7 @@
 //! | Under which names are seats kept? | `kept_names.rs` |
 //! | What does a License grant, and which of its seats are held under other Licenses? | `look_up.rs` |
 //! | How is a seat of a License granted? | `grant.rs` |
-//! | Whose seat is it that a caller names? | `whose.rs` |
+//! | Whose is the seat that a caller names? | `whose.rs` |
 //! | Who waits for a seat, and whose turn is it? | `queue.rs` |
 //! | Who is granted what, and when? | `decide.rs` |
 //! | How does the ledger forget names that are no longer kept? | `forget_names.rs` |
