@@ -89,7 +89,7 @@ pub struct Seat {
     pub since: i64,
     /// Who names it.
     pub taker: Option<Taker>,
-    /// What only the holder knows of it. The list of holders does not show it.
+    /// The secret part of its id, which only the holder knows. The list of holders does not show it.
     pub tag: Option<Tag>,
 }
 

@@ -1,8 +1,8 @@
 //! A limit on the bytes a second that go into the ledger, and on those of each License. Under pressure, batches become
-//! larger; who writes more than its share waits, and the others do not.
+//! larger; a License that writes more than its share waits, and the others do not.
 //!
-//! Of k Licenses that use more than R/(k+1) of a rate R, each has R/(k+1), and all others together have as much: what they
-//! use less is shared by the k.
+//! If k Licenses use more than R/(k+1) of a rate R, each of them may have R/(k+1), and all others together as much. What the
+//! others leave is shared among the k.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -101,7 +101,7 @@ impl Budget {
                 None => self.of.entry(license.clone()).or_insert(new),
             };
             *used = used.by(now, self.rate);
-            // What it owes beyond a burst it pays for alone.
+            // It alone pays for what it owes beyond a burst.
             let room = (self.rate * BURST_SECONDS - used.owed).max(0.0);
             self.left += (bytes - room).max(0.0);
             used.lately += bytes;

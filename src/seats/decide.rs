@@ -17,11 +17,11 @@ use crate::machine::monotonic;
 
 /// How long a request waits for its share of the ledger before it is turned away.
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
-/// How often it is looked whether its turn has come.
+/// How often it looks whether its turn has come.
 const LOOK: Duration = Duration::from_millis(100);
 /// The most seats that are decided on before others have their turn.
 const SLICE: u32 = 32;
-/// A seat takes at least as many bytes of the ledger.
+/// The fewest bytes that a seat takes in the ledger.
 const LEAST_BYTES: usize = 32;
 
 /// Grants a request, or says why not. The table has the grant when this returns.
@@ -75,8 +75,8 @@ pub(super) async fn decide_all(
     notices
 }
 
-/// Decides on the first of several requests, or on some more, and returns when what is granted is durable: one notice for
-/// all. Fails if the first one has to wait. It may have been `tried` before.
+/// Decides on at least the first of several requests. Returns one notice of when all that is granted is durable. Fails if
+/// the first request has to wait; it may have been `tried` before.
 fn decide_slice(
     shared: &Shared,
     state: &mut DeskState,

@@ -123,8 +123,8 @@ impl Desk {
         self.0.metrics.forget(license);
     }
 
-    /// Puts what stands for the session in its place, in each request. A session that no request may have stays, to be
-    /// refused. Fails if this process does not own the ledger, because it may not know the key.
+    /// Replaces the session of each request with what stands for it. A session that is empty or too long is left as it is,
+    /// and refused later. Fails if this process does not own the ledger, because it may not know the key.
     pub fn hide_sessions(&self, asks: &mut [Ask]) -> Result<(), Denied> {
         let state = self.0.lock();
         let tagger = &state.ownership.as_ref().ok_or(Denied::NotOwner)?.tagger;
@@ -239,7 +239,7 @@ impl Desk {
             if count > 0 {
                 until_durable(durable).await?;
             }
-            // Holders that came since, also from the queue, are not evicted.
+            // Holders that have come since, from the queue too, are not evicted.
             if count == 0 || all {
                 return knows_all(&self.0, epoch, None).await.map(|()| evicted);
             }

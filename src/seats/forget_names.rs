@@ -1,5 +1,5 @@
 //! Has the ledger forget the names of a License that no longer keeps them. Those in memory are replaced at once. The ledger
-//! follows: its bases are written again, and the entries of before are overwritten, at the latest by entries that change
+//! follows: its bases are written again, and the entries with names are overwritten, if need be by entries that change
 //! nothing.
 
 use super::ownership::{Forgets, Ownership};

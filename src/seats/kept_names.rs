@@ -1,7 +1,7 @@
 //! Under which names seats are kept: those of the request, or keyed hashes where a License does not keep names.
 //!
-//! Earlier versions kept names as they were written, and hashed them so. Their seats are held on, in the form in which names
-//! are compared now (`domain/names.rs`) where that is possible. Where it is not, a seat counts as another user's until its
+//! Earlier versions kept, and hashed, names as they were written. Their seats stay held, under the form in which names are
+//! compared now (`domain/names.rs`) where that is possible. Where it is not, a seat counts as another user's until its
 //! session ends: a hash does not give the name back.
 
 use std::borrow::Cow;
@@ -43,8 +43,8 @@ pub(super) fn kept_user(license: &LicenseName, user: &str, seating: &Seating, ta
     seating.keyed_user(user, |user| tagger.user(license, user))
 }
 
-/// The name under which the seats of a user are kept now, if the id says another: it is of a time when the name was kept, or
-/// of an earlier version, which named the user as the caller wrote it.
+/// The name under which the seats of a user are kept now, if the id says another one: the id was made when the name was
+/// kept, or by an earlier version, which named the user as the caller wrote it.
 pub(super) fn replaced_since(seat: &Seat, seating: &Seating, tagger: &Tagger) -> Option<String> {
     let written = seat.user.as_deref().filter(|user| !is_keyed(user))?;
     let keyed = |user: &str| seating.has_keyed().then(|| kept_user(&seat.license, user, seating, tagger)).flatten();
@@ -87,8 +87,8 @@ pub(super) fn unite_forms(holds: &mut [(LicenseName, Record)], tagger: &Tagger) 
     }
 }
 
-/// Gives a name of the ledger the form in which names are compared. A line of the ledger never becomes longer, because its
-/// base may be full, and nobody becomes one whose name is not kept.
+/// Gives a name of the ledger the form in which names are compared, unless its line would become longer, because the base
+/// may be full, or the form would be taken for the hash of another user.
 fn take_form(name: &mut Box<str>) {
     let form = match normal(name) {
         Cow::Owned(form) if size_of_name(Some(&form)) <= size_of_name(Some(name)) && !is_keyed(&form) => form,

@@ -62,8 +62,8 @@ pub(super) fn count_after_freeing(seats_of: &mut SeatsOf, license: &LicenseName)
     }
 }
 
-/// Looks up a License, with all outdated ones that may have drawn on its grants before: they must not have them still
-/// when it is granted seats.
+/// Looks up a License, and all outdated ones that may have drawn on its grants before: they must no longer have these
+/// grants when it gives out seats.
 fn look_up_together(shared: &Shared, seats_of: &mut SeatsOf, license: &LicenseName, at: Instant, tagger: &Tagger) {
     let mut outdated = vec![license.clone()];
     let mut looked_up = BTreeSet::new();

@@ -52,8 +52,8 @@ pub(super) struct Ownership {
     pub tagger: Tagger,
 }
 
-/// Why and until when nothing new is granted: the ledger may not show every seat that is held. That holds for a new License
-/// as well. Seats are counted against grants, and its keys may be those of one that was deleted a moment ago.
+/// Why and until when nothing new is granted: the ledger may not show every seat that is held. That includes new Licenses,
+/// because seats are counted against grants, and a new License may have the keys of one that was deleted a moment ago.
 pub(super) struct Closed {
     pub why: String,
     pub until: Moment,
@@ -195,7 +195,8 @@ impl SeatsOf {
         }
     }
 
-    /// Changes on what the seats of a License draw. Returns what `change` does, or nothing if there are no seats.
+    /// Changes the grants on which the seats of a License draw. Returns what `change` returns, or its default if there are no
+    /// seats.
     pub fn draw<T: Default>(&mut self, license: &LicenseName, change: impl FnOnce(&mut Draws) -> T) -> T {
         let Some(seats) = self.of.get_mut(license) else { return T::default() };
         let before = seats.draws.clone();
@@ -231,7 +232,7 @@ impl SeatsOf {
     }
 
     /// Other Licenses whose seats draw on the grants that this one has, with keys of signers that it trusts. Grants of the
-    /// same names that others sign are left out at no cost: anybody can make any number of them.
+    /// same names that others signed are not even looked at: anybody can make any number of them.
     pub fn drawing_on_the_grants_of(&self, license: &LicenseName) -> BTreeSet<LicenseName> {
         let Some(seats) = self.of.get(license) else { return BTreeSet::new() };
         let by_signer = seats.draws.has().iter().filter_map(|grant| self.drawing_on.get(&grant.name));

@@ -1,8 +1,8 @@
 //! What the table has and the ledger has not yet. It becomes one entry of the ledger, and must fit into one object.
 //!
-//! A License may have a quarter of an entry: a large entry takes long to write, and what others want waits for it. Of n Licenses
-//! that have changes in an entry, or found no room in the one before, each may have 1/(n+1) of it, so that there is room for
-//! one more. Whose change finds no room waits for the next entry.
+//! A License may have a quarter of an entry: a large entry takes long to write, and others wait until it is written. If n
+//! Licenses have changes in an entry, or found no room in the one before, each may have 1/(n+1) of it, so that there is room
+//! for one more. A change that finds no room waits for the next entry.
 
 use std::collections::{HashMap, HashSet};
 
@@ -88,7 +88,7 @@ impl Pending {
         Err(Denied::Overloaded)
     }
 
-    /// The same for a seat that its holder gives back: it may use what room there is, because it makes room for others.
+    /// The same for a seat that its holder gives back. It may use all room that is left, because it makes room for others.
     pub fn check_release(&self, change: &Change) -> Result<Place, Denied> {
         let place = self.place_of(change);
         if self.bytes + place.bytes > MOST_BYTES { Err(Denied::Overloaded) } else { Ok(place) }

@@ -1,9 +1,9 @@
 //! The queue for seats. Waiters are served at each moment at which a seat may have come free, before anyone else is
 //! decided on: a newcomer never finds a seat that a waiter could take.
 //!
-//! If a waiter's turn comes between two of its requests, the seat is granted anyway and kept for as long as
-//! its place is kept: its next request finds the seat, and without one the sweep frees it for the next waiter. The same happens to
-//! a grant that does not reach its caller.
+//! If a waiter's turn comes between two of its requests, the seat is granted anyway and kept for as long as its place is
+//! kept: its next request finds the seat, and without one the sweep frees it for the next waiter. The same happens to a
+//! grant that does not reach its caller.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use crate::domain::license::name::LicenseName;
 use crate::domain::seats::keyed::is_keyed;
 use crate::domain::seats::tag::{OfDay, Tagger};
 
-/// How the holders of a License are to be shown, and what its users are called today (UTC) where that is not by name.
+/// How the holders of a License are shown, and what its users are called today (UTC) if not by name.
 pub struct Shown {
     /// What the License says.
     pub holders: HoldersShown,

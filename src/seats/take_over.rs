@@ -118,7 +118,7 @@ async fn forget_ttl_before(shared: &Shared, all_know: Moment) {
 /// Takes over the ledger. Returns the time at which the last holder stops relying on what a previous owner granted.
 async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerError> {
     let found = ledger.seal(shared.ttl).await?;
-    // The ledger knows what time it was, also when the Lease no longer says so.
+    // The ledger shows what time it was, even if the Lease no longer does.
     if let Some(latest) = found.latest().and_then(believed_issue) {
         shared.clock.remember(latest);
     }
@@ -152,7 +152,7 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerErr
     }
     let licenses: Vec<LicenseName> = seats_of.keys().cloned().collect();
     for license in &licenses {
-        // Seats of a License that is gone are kept as well.
+        // Seats of a License that is gone are kept too.
         let _ = look_up(shared, &mut seats_of, license, at, &tagger);
     }
     let held: u64 = seats_of.values().map(|seats| seats.seating.table().in_use_at_all()).sum();

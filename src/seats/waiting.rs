@@ -29,7 +29,8 @@ impl Waiter {
 
     pub fn answer(&mut self, answer: Result<Outcome, Denied>) {
         if let Some(waiting) = self.answer.take() {
-            // If the waiter is gone, its next request finds the seat, or the seat comes free once its place is no longer kept.
+            // If the waiter is gone, its next request finds the seat, or the seat comes free once the place is no longer
+            // kept.
             let _ = waiting.send(answer);
         }
     }

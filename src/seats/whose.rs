@@ -1,4 +1,5 @@
-//! Whose seat is it that a caller names? It belongs to who took it, and its id has a part that only the holder knows.
+//! Whose is the seat that a caller names? It belongs to the caller that took it, and its id has a part that only the holder
+//! knows.
 
 use super::asked::Seat;
 use super::kept_names::as_kept;
@@ -25,7 +26,7 @@ pub(super) enum Whose<'s> {
     Nobodys,
 }
 
-/// Whose the seat is that a caller names. `replaced` is what stands for its user since the id was made.
+/// Finds out whose a seat is that a caller names. `replaced` is what has stood for its user since the id was made.
 pub(super) fn whose<'s>(
     seat: &'s Seat,
     replaced: Option<&'s str>,
