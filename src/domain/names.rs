@@ -16,8 +16,8 @@ use precis_profiles::UsernameCasePreserved;
 use precis_profiles::precis_core::profile::{Profile, Rules};
 use precis_profiles::precis_core::{CodepointInfo, DerivedPropertyValue, Error};
 
-/// The longest name that is brought into its form, in bytes. No form is a quarter as long as the name, so that of a longer
-/// name would be refused too; and one who sends it should not take time.
+/// The longest name that is brought into its form, in bytes. A form is at least a quarter as long as the name, so the form of
+/// a longer name would be refused as too long as well; a caller that sends one should not cost time.
 const LONGEST: usize = 1_024;
 
 /// The form of a name in which it is compared. Nearly every name is ASCII, and has it already: that costs no allocation.

@@ -1,8 +1,7 @@
 //! Text that somebody else wrote, made safe to show.
 
-/// Spells out what a reader does not see, or sees in another place than it is: `\u{202e}` turns the text after it
-/// around, `\u{200b}` makes two names look the same, `\u{1b}` commands a terminal. Text without such characters stays as
-/// it is.
+/// Spells out what a reader does not see, or sees in the wrong place: `\u{202e}` turns the text after it around, `\u{200b}`
+/// makes two names look the same, `\u{1b}` commands a terminal. Text without such characters stays as it is.
 pub fn spelt_out(text: &str) -> String {
     let mut spelt = String::with_capacity(text.len());
     for c in text.chars() {

@@ -15,8 +15,8 @@ use crate::domain::zone::Zone;
 
 /// A License that ends within this time, with no key to follow, is `ExpiringSoon` (I7: four weeks).
 pub const EXPIRING_SOON: Duration = Duration::weeks(4);
-/// At its notice deadline a contract mostly renews itself, and its next key comes: only after this time is it shown that no
-/// cancellation is in time any more.
+/// At its notice deadline a contract usually renews itself, and its next key comes. Only after this time is it shown that it
+/// is too late for a cancellation.
 const KEY_MAY_COME: Duration = Duration::minutes(1);
 /// The most pools of a License: as many as its status shows. Each costs memory for every member of its Rosters.
 pub const MAX_POOLS_OF_LICENSE: usize = 1024;

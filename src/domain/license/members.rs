@@ -39,8 +39,8 @@ impl Bound {
     }
 }
 
-/// Returns a bound for each pool whose seats depend on the Rosters. `elsewhere` are those on Rosters of other namespaces. In demo mode there are none: demo seats go to the
-/// first who ask.
+/// Returns a bound for each pool whose seats depend on the Rosters. `elsewhere` are the members on Rosters of other
+/// namespaces. In demo mode there are no bounds: demo seats go to the first who ask.
 pub fn bounds(terms: &SeatTerms, heads: Heads, elsewhere: Heads) -> Vec<Bound> {
     if terms.mode == Mode::Demo {
         return Vec::new();

@@ -22,8 +22,8 @@ use crate::domain::reason::Reason;
 pub const REVOCATIONS_TYPE: &str = "revocations+jwt";
 /// The largest list that is read, in bytes; a Secret cannot hold more.
 pub const MAX_REVOCATIONS_BYTES: usize = 1024 * 1024;
-/// The most serials in a list. Those of real keys are long, so a list of 1 MiB has fewer; many short ones would take up many
-/// times as much memory as their list.
+/// The most serials in a list. Serials of real keys are long, so a list of 1 MiB has fewer; short ones would take many times
+/// as much memory as the list itself.
 pub const MAX_SERIALS: usize = 40_000;
 /// The most lists of a signer that count, the newest: each of them says all that the ones before it said.
 pub const MAX_LISTS: usize = 16;
@@ -246,8 +246,8 @@ impl Lists {
     }
 }
 
-/// Whether anything of a list would be missing without it, beside the `others` of its signer that are there and what is
-/// `kept` of earlier ones.
+/// Whether anything would be missing without a list: it is the newest of its signer, or it has a serial that neither the
+/// `others` of its signer that are there nor what is `kept` of earlier ones have.
 pub fn adds_to(list: &Revocations, others: &[Arc<Revocations>], kept: Option<&Revocations>) -> bool {
     let mut counting: Vec<&Revocations> = others.iter().map(Arc::as_ref).collect();
     counting.sort_by_key(|other| Reverse(other.age()));

@@ -19,8 +19,8 @@ use crate::domain::license::key::MAX_SEATS;
 use crate::domain::license::mode::Mode;
 use crate::domain::license::pool::{CountBy, LoginMode, PoolModel};
 
-/// The most sessions that may share a seat, of one taker and in all: nobody else keeps a user out with sessions in the
-/// user's name, unless it has eight takers for that.
+/// The most sessions that may share a seat, of one taker and in all: with sessions in the name of a user, a program can keep
+/// that user out only if it has eight takers.
 pub const MAX_SHARING: usize = 32;
 pub const MAX_SHARING_IN_ALL: usize = 8 * MAX_SHARING;
 /// The most seats of a License that are held at once if some of them are unlimited. Each takes memory and room in the

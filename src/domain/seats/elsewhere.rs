@@ -1,5 +1,5 @@
-//! Seats that are held under one License on grants that another License has by now: the License was deleted or renamed,
-//! or its key was moved. The holder of such a seat keeps it, and it counts where the grant is now
+//! Seats that are held under one License on grants that another License has now: the License was deleted or renamed, or its
+//! key was moved. The holder of such a seat keeps it, and it counts where the grant is now
 //! (docs/design/seats.md, Seats held elsewhere).
 
 use std::collections::{BTreeMap, BTreeSet};

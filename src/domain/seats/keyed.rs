@@ -16,7 +16,7 @@ pub const MARK: char = '~';
 /// The length of a keyed hash.
 pub const CHARACTERS: usize = 21;
 
-/// Whether a name is a keyed hash. A user who is called like one is hashed, whatever the License says.
+/// Whether a name is a keyed hash. A user whose name looks like one is hashed, whatever the License says.
 pub fn is_keyed(name: &str) -> bool {
     name.len() == CHARACTERS && name.starts_with(MARK)
 }

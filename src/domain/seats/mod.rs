@@ -5,7 +5,7 @@
 //! | Who is a member now? | `roster.rs` |
 //! | In which order are members licensed? | `ranking.rs` |
 //! | What does the License grant? | `terms.rs` |
-//! | What of a License's assignments and reservations has no effect? | `unused.rs` |
+//! | Which assignments and reservations of a License have no effect? | `unused.rs` |
 //! | What can be asked, and what is answered? | `request.rs`, `refusal.rs` |
 //! | Who may take a seat? | `decision.rs`, called through `seating.rs` |
 //! | Which members, and of which team, hold a seat? | `headcount.rs` |

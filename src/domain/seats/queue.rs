@@ -99,8 +99,8 @@ impl<A> Queue<A> {
     }
 
     /// Adds a session at the end. A session that already waits keeps its place, and its earlier request is returned. If the
-    /// queue is full, the last waiter makes room of the namespace that has the most places; of this namespace, that of the taker
-    /// that has the most. Nobody makes room for one that has as many.
+    /// queue is full, the namespace with the most places makes room: the last waiter of its taker with the most places
+    /// leaves. Nobody makes room for a newcomer that would then have as many.
     pub fn join(&mut self, session: Session, namespace: Option<Arc<str>>, ask: A) -> Result<Option<Left<A>>, Full> {
         if let Some(waiting) = self.numbers.get(&session).and_then(|number| self.waiting.get_mut(number)) {
             waiting.kept_until = None;

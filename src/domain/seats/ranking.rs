@@ -137,8 +137,8 @@ impl<'m> Queues<'m> {
 }
 
 impl RankedMember {
-    /// What those who ask from `namespace` are told: what that namespace says itself, else what the first says, by name,
-    /// that lets the user log in. What another guest says never changes what a guest is told.
+    /// The mode for those who ask from `namespace`: what that namespace says itself, else what the first guest by name says
+    /// that lets the user log in. What another guest says never changes it for a guest that lists the user.
     pub fn mode_for(&self, namespace: Option<&str>) -> MemberMode {
         let own = self.guests.iter().find(|(guest, _)| Some(&**guest) == namespace);
         own.map_or(self.mode, |(_, mode)| *mode)

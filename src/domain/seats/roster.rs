@@ -162,9 +162,10 @@ impl DatedEntry<'_> {
 }
 
 impl Members {
-    /// Unites the members of `rosters`, by user in the form in which names are compared. Where entries of the owner's standing overlap, Active
-    /// counts before Passive, and Passive before None, then the earlier entry date, then the Roster's name; and so it is among those of each
-    /// guest. What one guest writes changes nothing that another has. Costs O(n log n): some milliseconds for 50,000 people.
+    /// Unites the members of `rosters`, by user in the form in which names are compared. Where entries of the owner's
+    /// standing overlap, Active counts before Passive, and Passive before None, then the earlier entry date, then the
+    /// Roster's name. The same order holds among the entries of each guest. What one guest writes changes nothing that
+    /// another has. Costs O(n log n): some milliseconds for 50,000 people.
     pub fn unite(rosters: &[Roster]) -> Members {
         let mut days: BTreeMap<(&str, NaiveDate), Instant> = BTreeMap::new();
         let mut entries: Vec<DatedEntry> = Vec::with_capacity(rosters.iter().map(|r| r.entries.len()).sum());
@@ -301,8 +302,8 @@ impl Period {
 /// A user without case, and as an entry writes it.
 type Written<'e, 'r> = (Cow<'e, str>, &'e DatedEntry<'r>);
 
-/// The users whose names differ only in case. A guest is told what its own Rosters have in common, and no more: it may have
-/// written a guess to learn who is on the Rosters of others. The owner's Rosters are in order, whatever guests write.
+/// The users whose names differ only in case. A guest is told only what its own Rosters have in common: it may have written a
+/// guess to learn who is on the Rosters of others. What guests write casts no doubt on the owner's Rosters.
 fn alike(entries: &[DatedEntry]) -> Vec<AlikeMembers> {
     let mut named: BTreeMap<Option<&Arc<str>>, Vec<Written>> = BTreeMap::new();
     for dated in entries {

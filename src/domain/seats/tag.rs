@@ -20,8 +20,8 @@ pub const KEY_BYTES: usize = 32;
 const BYTES: usize = 9;
 /// How much of a hash stands for a user or a machine. Two of a License are never the same by accident.
 const NAME_BYTES: usize = 15;
-/// How much of a hash stands for a session. Each seat that is taken and given back writes it twice. That two of a million
-/// sessions of a License are the same has a chance of one in ten billion.
+/// How much of a hash stands for a session. Each seat that is taken and given back writes it twice. The chance that two of a
+/// million sessions of a License are the same is one in ten billion.
 const SESSION_BYTES: usize = 9;
 
 /// The part of an id that only the holder of the seat knows.

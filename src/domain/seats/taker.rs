@@ -9,7 +9,8 @@ const BYTES: usize = 9;
 
 /// Who takes or holds a seat. For a ServiceAccount it is its UID, and that of the pod if its token is bound to one.
 ///
-/// A hash is as good as what it stands for, because nobody can choose a UID, and it takes twelve characters in the ledger.
+/// A hash serves as well as what it stands for, because nobody can choose a UID, and it takes only twelve characters in the
+/// ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Taker([u8; BYTES]);
 

@@ -1,5 +1,5 @@
-//! What of a License's assignments and reservations has no effect, because its keys grant something else. It is not refused
-//! when it is written: a License may be there before its key.
+//! Which assignments and reservations of a License have no effect, because its keys grant something else. They are not
+//! refused when they are written: a License may be there before its key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
