@@ -113,7 +113,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     runtime.block_on(operate(arguments))
 }
 
-/// Writes log lines as JSON or as text, with colours or without. Each says its target, by which lines for auditors are
+/// Writes log lines as JSON or as text, with colours or without. Each says its target, so that lines for auditors can be
 /// told from others.
 fn log(
     json: bool,

@@ -9,8 +9,8 @@
 //!
 //! # Caveats
 //!
-//! `write` tries for as long as the outcome is unknown, so a caller gives up by dropping its future; the last attempt may still succeed.
-//! Nothing else may be written to the same object meanwhile.
+//! `write` tries for as long as the outcome is unknown, so a caller gives up by dropping its future; the last attempt may
+//! still succeed. Nothing else may be written to the same object meanwhile.
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;

@@ -21,7 +21,8 @@ pub struct Rooms(Arc<Mutex<Spaces>>);
 type Spaces = HashMap<&'static str, HashMap<String, Space>>;
 
 impl Rooms {
-    /// Why the Secret of that name is not read; `None` if there is room for it, or none of that name.
+    /// Why the Secret of that name is not read; `None` if there is room for it, or there is none of that name. If more are left
+    /// out than are remembered, every name that is not known counts as left out.
     pub fn left_out(&self, type_: &str, namespace: &str, name: &str) -> Option<Fault> {
         let rooms = self.lock();
         let space = rooms.get(type_)?.get(namespace)?;
@@ -172,8 +173,8 @@ impl<K: ResourceExt> Room<K> {
         }
     }
 
-    /// Takes an event of the watch. Returns what it would have seen if only what has room were there; `now` is an object
-    /// that it has shown.
+    /// Takes an event of the watch. Returns what the watch would have seen if only what has room were there. `now` finds an
+    /// object that it has shown.
     pub fn take(&mut self, event: Event<K>, now: impl Fn(&str, &str) -> Option<K>) -> Vec<Event<K>> {
         match event {
             Event::Init => {

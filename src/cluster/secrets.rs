@@ -127,8 +127,8 @@ pub struct OwnSecret<'a> {
     pub label: Option<&'a str>,
 }
 
-/// A write of `what` that the API server refuses until somebody changes something, in its own words; `None` if the same write may
-/// succeed.
+/// Why the API server refuses a write of `what` until somebody changes something, in its own words; `None` if the same write
+/// may succeed later.
 pub fn refusal(what: &str, error: &CallError) -> Option<Fault> {
     let said = error.to_string();
     let then = if said.contains("immutable") { "; delete it, and it is made again" } else { "" };

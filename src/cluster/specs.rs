@@ -1,5 +1,6 @@
-//! The caches of our kinds, in which the specs of a namespace have a share of memory for each kind. Of an object beyond it
-//! only what identifies it is kept. It cannot be read then, like one that is malformed, so nothing is decided on a part of it.
+//! The caches of our kinds, in which the specs of a namespace have a share of memory for each kind. If an object has no room
+//! in it, only what identifies the object is kept. Like a malformed object it cannot be read, so nothing is decided on a part
+//! of it.
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::ListParams;
@@ -27,12 +28,12 @@ const PAGE: u32 = 8;
 /// What is kept of the specs of a kind in a namespace, in bytes: of Licenses that assign seats to 150,000 users, or of Rosters
 /// with 50,000 members (T1).
 const SHARE: usize = 24 << 20;
-/// What of a spec does not count, in bytes: ordinary ones are kept, however many there are.
+/// How many bytes of each spec do not count: ordinary specs are kept, however many there are.
 const FREE: usize = 4 << 10;
 /// What a spec takes in memory beside its texts, in bytes: for each object in it, and for each item of a list.
 const OBJECT: usize = 128;
 const ITEM: usize = 32;
-/// Why an object that is left out cannot be read. No text of a malformed object is the same.
+/// Why an object that is left out cannot be read. No malformed object has the same error.
 const LEFT_OUT: &str = "it is among the largest in its namespace, and there is no room for all of them";
 
 /// A cache of a kind, within `scope`; `listing` is for one list at a time.
@@ -109,7 +110,8 @@ struct Size(usize);
 
 impl Write for Size {
     fn write(&mut self, json: &[u8]) -> io::Result<usize> {
-        // Signs are written one by one, and texts as a whole: they are not looked at.
+        // serde_json writes each sign on its own, and each text as a whole. A text that is just such a sign counts for more
+        // than it takes, which does no harm.
         self.0 += match json {
             b"{" => OBJECT,
             b"[" | b"," => ITEM,

@@ -132,7 +132,7 @@ where
     cache_of(vec![Source { api, config, place: String::new() }])
 }
 
-/// The same, of what is in several places. It is ready once all were listed.
+/// The same for what is in several places. It is ready once all of them were listed.
 pub fn cache_of<K>(sources: Vec<Source<K>>) -> (Store<K>, Watch<K>)
 where
     K: ResourceExt + reflector::Lookup<DynamicType = <K as Resource>::DynamicType> + Clone + 'static,
@@ -143,7 +143,7 @@ where
     (store, Watch { sources, writer, trim: |object| object.managed_fields_mut().clear(), bound: None })
 }
 
-/// Takes everything from the metadata of an object that a tenant could fill at will: it may be hundreds of kilobytes.
+/// Removes everything that a tenant could fill at will from the metadata of an object: it may be hundreds of kilobytes.
 fn leave_what_identifies<K: Resource>(object: &mut K) {
     let metadata = object.meta_mut();
     let all = std::mem::take(metadata);

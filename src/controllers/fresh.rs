@@ -50,13 +50,13 @@ impl Youth {
         any.then_some(self.ends)
     }
 
-    /// Whether people are to be told of this trouble: it is new, or was not told while the object was young.
+    /// Whether to warn people of this trouble: it is new, or nobody was warned of it while the object was young.
     pub fn is_news(&self, before: Option<&Condition>, now: &Condition) -> bool {
         let may_come = COMES.iter().any(|reason| now.reason == reason.as_str());
         let Some(was) = before.filter(|was| (was.status, &was.reason) == (now.status, &now.reason)) else {
             return self.is_over || !may_come;
         };
-        // It was softened when it was seen last, and is no more.
+        // It was softened when it was last seen, and no longer is.
         self.is_over && may_come && was.message.contains(MAY_COME)
     }
 }

@@ -69,7 +69,7 @@ pub async fn keep(all: &Controllers) {
     }
 }
 
-/// Writes what is to be kept in each share. Returns the signers of which more or less can be kept than before.
+/// Writes what is to be kept in each share. Returns the signers of whom more or less can be kept than before.
 async fn keep_all(observed: &Observed, found: &Found) -> Result<BTreeSet<String>, KeepError> {
     let mut failed = None;
     let mut differs = BTreeSet::new();

@@ -55,8 +55,8 @@ pub fn watch(all: &Arc<Controllers>, other: Watches) {
         all.subscriptions.kind.look_at_referrers(&plan.target());
     });
     watch_kind(all, &all.rosters, |all, roster| {
-        // Anybody can write a Roster that names a License. Whether one that is not admitted comes, changes or goes means
-        // nothing to the License, and it is looked at when it begins to admit the namespace.
+        // Anybody can write a Roster that names a License. One that is not admitted means nothing to the License, which is
+        // looked at when it begins to admit the namespace.
         let namespace = roster.object.namespace().unwrap_or_default();
         let counted = |license: &&String| admits(all, license, &namespace);
         // Users who were also in this Roster are no longer duplicates, so look at their other Rosters again.

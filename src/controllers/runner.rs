@@ -50,7 +50,7 @@ pub trait Controller: Sized + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Makes the world as `object` wants it, and says what to show. After an error it is called again. `before` is the
+    /// Brings the world in line with `object`, and says what to show. After an error it is called again. `before` is the
     /// newest known status.
     fn look(
         &self,
@@ -59,7 +59,7 @@ pub trait Controller: Sized + Send + Sync + 'static {
         now: Now,
     ) -> impl Future<Output = Result<Look<StatusOf<Self>>, CallError>> + Send;
 
-    /// Lets an object count for nothing that is not read because there is no room for it, and says what to show.
+    /// Says what to show of an object that is not read because there is no room for it, and lets it count for nothing.
     fn leave_out(&self, object: &Self::Object, why: Fault, before: &StatusOf<Self>, now: Now) -> Look<StatusOf<Self>>;
 
     /// Drops what the controller keeps of an object that is gone.
@@ -307,9 +307,8 @@ struct Failures {
 }
 
 impl Failures {
-    /// The Event of requests that the API server goes on refusing, once: the status of the object may be what cannot be
-    /// written. A single refusal may come from an API server that has just
-    /// started.
+    /// The Event of requests that the API server keeps refusing, once: the status of the object may be what cannot be
+    /// written. A single refusal may come from an API server that has just started.
     fn refused(&mut self, error: &ReconcileError) -> Option<Note> {
         let ReconcileError::Call(call) = error else { return None };
         self.refusals += u32::from(call.is_for_good());

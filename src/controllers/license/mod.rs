@@ -115,8 +115,8 @@ impl Controller for LicenseController {
         })
     }
 
-    /// What it presents is given back like that of a License that is gone, so nothing depends on when it was left out: the
-    /// next leader does not read it either.
+    /// Its grants are given back, as if the License were gone. So nothing depends on when it was left out: the next leader
+    /// does not read it either.
     fn leave_out(&self, license: &License, why: Fault, before: &LicenseStatus, now: Now) -> Look<LicenseStatus> {
         self.let_go(license, Some(before));
         let status = status::of_fault(license, &why, before, now);
@@ -186,8 +186,8 @@ impl LicenseController {
         }
     }
 
-    /// Of these Licenses, those that claim a grant which another claims too, each with whether it is among the first of its
-    /// namespace, which may claim what their status does not show.
+    /// Those of these Licenses that claim a grant which another one claims too. Each comes with whether it is among the first
+    /// of its namespace, which may claim what their status does not show.
     async fn contesting<'l>(&self, licenses: Vec<&'l License>) -> Vec<(&'l License, bool)> {
         let mut claimed = ClaimedGrants::default();
         let mut claims = Vec::with_capacity(licenses.len());

@@ -1,5 +1,5 @@
-//! The parts of a License that are not acted on: those that later versions act on, and those that have no effect on what its
-//! keys grant.
+//! The parts of a License that are not acted on: those that only later versions act on, and those that have no effect on what
+//! its keys grant.
 
 use crate::api::License;
 use crate::api::conditions::{ConditionType, Conditions};

@@ -142,8 +142,8 @@ pub async fn carry_out(
             return Ok(done);
         }
     };
-    // Keys of this product did not get to a place, so they do not get to the next one either: the keys that they replace would be
-    // revoked, and those of another grant would count twice.
+    // The product whose keys did not get to a place. They are not delivered to the next one either: the keys that they replace
+    // would be revoked, and those of another grant would count twice.
     let mut held_up: Option<&String> = None;
     for place in &places {
         let is_for =

@@ -2,7 +2,7 @@
 //! answer: when an answer expires under a thousand agents, the API server is asked once.
 //!
 //! What is kept is bounded in number and in bytes. When there is no room, the group that has the most of it loses its oldest
-//! answers, so nobody makes the others' be forgotten.
+//! answers, so nobody can push out the answers of others.
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
@@ -38,6 +38,7 @@ struct Kept<V> {
     answer: Answer<V>,
     share: Share,
 }
+
 /// What was found out, and how long it counts.
 pub type Finding<V> = Result<(V, Duration), Problem>;
 type Asked<V> = BoxFuture<'static, Result<Answer<V>, Problem>>;

@@ -185,7 +185,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// What a reader says of a type, in the words of who writes JSON.
+/// What a reader says of a type, in the words of JSON instead of Rust.
 fn in_words_of_json(error: &str) -> String {
     let Some((before, expected)) = error.split_once("expected ") else { return error.to_owned() };
     let end = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());

@@ -144,7 +144,7 @@ impl Callers {
     /// Fails unless `caller` has `right` on `object`.
     pub async fn check(&self, caller: &Caller, right: Right, object: &Object) -> Result<(), Problem> {
         let cluster = match self {
-            // Whom the token identified may do everything.
+            // A caller that the token identified may do everything.
             Callers::Credential(_) => return Ok(()),
             Callers::Cluster(cluster) => cluster,
         };

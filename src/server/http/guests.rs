@@ -1,5 +1,6 @@
-//! Connections of a server that anybody in the cluster, or on the machine, can reach: bounded in number, in all and for each group of
-//! callers. A caller without the credential cannot crowd out one that has it, and no caller all others.
+//! Connections of a server that anybody in the cluster, or on the machine, can reach: bounded in number, in all and for each
+//! group of callers. A caller without the credential cannot crowd out one that has it, and no caller can crowd out all
+//! others.
 
 use futures::task::AtomicWaker;
 use std::collections::{BTreeMap, HashMap};
@@ -89,7 +90,7 @@ impl Guests {
         guest
     }
 
-    /// Sends those away who have left their connection as it is for too long. To be called every `patience::LOOK`.
+    /// Closes the connections that have been left as they are for too long. Call every `patience::LOOK`.
     pub fn look(&self) {
         // A guest that is dropped takes the lock.
         let all: Vec<Arc<Guest>> =

@@ -142,7 +142,7 @@ impl Reviews {
         Some(issuer.standing(token, self.audience, now))
     }
 
-    /// Reads the cluster's public keys. Those of before count on if that fails.
+    /// Reads the cluster's public keys. If that fails, the former ones go on counting.
     async fn read_issuer(self: Arc<Self>, before: Option<Arc<Issuer>>) -> Finding<Option<Arc<Issuer>>> {
         let get = async |path: &str| {
             let request = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;

@@ -62,8 +62,8 @@ impl Issuer {
         Ok(Issuer { name, keys })
     }
 
-    /// What `token` is at `now`, in seconds since 1970, if it is to count for `audience`: for any
-    /// if there is none.
+    /// What `token` is at `now`, in seconds since 1970, if it is to count for `audience`, or for any audience if that is
+    /// `None`.
     pub fn standing(&self, token: &str, audience: Option<&str>, now: i64) -> Standing {
         let Some((signed, header, claims, signature)) = parts(token) else { return Standing::Unknown };
         let key = header.kid.as_ref().and_then(|kid| self.keys.get(kid));
@@ -73,7 +73,7 @@ impl Issuer {
             Some(false) if is_ours => return Standing::Refused("its signature is not the cluster's"),
             _ => return Standing::Unknown,
         }
-        // An issuer of before is accepted too, as long as the API server is told so.
+        // The token may be of a former issuer, which the API server may be configured to accept still.
         if audience.is_some_and(|audience| !claims.aud.is_some_and(|aud| aud.names(audience))) {
             return if is_ours { Standing::Refused("it is for another audience") } else { Standing::Unknown };
         }
