@@ -197,7 +197,7 @@ async fn bound(option: &str, address: SocketAddr) -> Result<TcpListener, Failure
     TcpListener::bind(address).await.map_err(failed)
 }
 
-/// How it is told that the operator has panicked.
+/// The failure of an operator that has panicked.
 pub fn failed(error: JoinError) -> Failure {
     Failure::new(format!("the operator failed, which is a defect of Seatkeeper: {error}"))
 }
@@ -208,7 +208,7 @@ fn random_identity() -> Result<String, Failure> {
     Ok(bytes.iter().fold("seatkeeper-".to_owned(), |name, byte| format!("{name}{byte:02x}")))
 }
 
-/// Turns `told` true at SIGTERM or SIGINT. From when this returns, both are received in the background.
+/// Turns `told` true at SIGTERM or SIGINT. Once this returns, both are received in the background.
 pub fn stop_on_signal(told: watch::Sender<bool>) -> Result<(), Failure> {
     let listen = |kind| signal(kind).map_err(|e| Failure::new(format!("signals cannot be received: {e}")));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);

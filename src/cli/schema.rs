@@ -12,7 +12,7 @@ use crate::domain::contract::term::{FIRST_DATE, LAST_DATE};
 use crate::domain::fault::Fault;
 use crate::domain::reason::Reason;
 
-/// The most faults of one object that are told.
+/// The most faults of one object that are reported.
 const MOST_FAULTS: usize = 100;
 
 /// Returns everything in `object` that the schema of its `kind` does not allow: unknown and missing fields, wrong

@@ -44,7 +44,7 @@ pub fn text_of(bytes: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     text.filter(|text| !text.contains('\0')).ok_or(NO_TEXT)
 }
 
-/// What a text is that is not what it should be, if that can be told.
+/// What a text is that is not what it should be, if that is recognisable.
 pub fn what_it_is(text: &str) -> Option<&'static str> {
     let text = text.trim_start();
     let begins = |with: &str| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));

@@ -46,7 +46,7 @@ pub struct Observed {
     pub issuers: Store<Secret>,
     /// The keys of Subscriptions that went to other namespaces.
     pub issued: Store<Secret>,
-    /// What of the Secrets of each namespace has room in these caches.
+    /// Which Secrets of each namespace have room in these caches.
     pub rooms: Rooms,
     /// The Secrets that hold what is kept of lists of revoked keys, in the operator's own namespace.
     pub kept: Store<Secret>,
@@ -86,8 +86,8 @@ impl Observed {
         self.with_license(name, |_| ()).is_some()
     }
 
-    /// Whether the License may be used from that namespace. What one says that cannot be read is not known: it grants nothing
-    /// new, and takes nothing from those who use it.
+    /// Whether the License may be used from that namespace. What a License says that cannot be read is not known, so it
+    /// grants nothing new, and takes nothing from those who use it.
     pub fn admits(&self, name: &LicenseName, namespace: &str) -> bool {
         self.license(&name.namespace, &name.name).is_some_and(|object| match &object.0 {
             Ok(license) => admits(license, namespace, self.labels(namespace).as_ref()),
@@ -95,7 +95,7 @@ impl Observed {
         })
     }
 
-    /// How the holders of a License are to be shown: not at all while it cannot be read. Of one that is gone, users whose names
+    /// How the holders of a License are shown: not at all while it cannot be read. If the License is gone, users whose names
     /// are kept are shown by name.
     pub fn holders(&self, name: &LicenseName) -> HoldersShown {
         self.license(&name.namespace, &name.name).map_or(HoldersShown::Named, |object| match &object.0 {

@@ -81,8 +81,8 @@ impl State {
         if self.made > before { self.first_of(grant) } else { Vec::new() }
     }
 
-    /// Of the first two claimants with each signer, those that trust the signer of `grant`. The first usually has it, and
-    /// the second gets it when the first leaves.
+    /// Those of the first two claimants with each signer that trust the signer of `grant`. The first usually has the grant,
+    /// and the second gets it when the first leaves.
     fn first_of(&self, grant: &GrantId) -> Vec<Claimant> {
         let by_signer = self.claims.get(&grant.name).into_iter().flat_map(HashMap::values);
         let firsts = by_signer.flat_map(|in_order| in_order.values().take(2));

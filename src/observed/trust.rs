@@ -93,8 +93,8 @@ impl BuiltTrust {
         }
     }
 
-    /// The Licenses that a change of the lists of a signer concerns: those that trust it, if a list has come or gone that says
-    /// anything which the others do not say.
+    /// The Licenses that a change of the lists of a signer concerns: those that trust the signer, if a list has come or gone
+    /// that says something which the others do not.
     pub fn concerned(&self, signer: &str, lists: &RevocationLists, kept: &KeptLists) -> Vec<LicenseName> {
         let Some(key) = self.key_of(signer) else {
             lists.forget_count(signer);
@@ -103,7 +103,8 @@ impl BuiltTrust {
         let (before, now) = lists.recount(signer, &key);
         let is_among = |list: &Arc<Revocations>, lists: &[Arc<Revocations>]| lists.iter().any(|l| Arc::ptr_eq(l, list));
         let stay: Vec<_> = now.iter().filter(|list| is_among(list, &before)).cloned().collect();
-        // What is kept may have been noted after the trust was built that is to have the list, not after it had the list.
+        // A list that has come is not compared with what is kept: that may have been noted only after the trust was built,
+        // which then lacks it.
         let has_come = now.iter().any(|list| !is_among(list, &before) && adds_to(list, &stay, None));
         let has_gone = || {
             let kept = kept.of(signer);

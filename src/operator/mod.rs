@@ -2,7 +2,7 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | What is an operator told when it starts? | `settings.rs` |
+//! | Which settings does an operator have? | `settings.rs` |
 //! | In which order does it begin, lead and end? | `run.rs` |
 //! | Where does it serve, and to whom? | `servers.rs` |
 //! | Is it restrained as the chart says? | `policies.rs` |

@@ -1,4 +1,4 @@
-//! What an operator is told when it starts.
+//! The settings of an operator.
 
 use std::time::Duration;
 

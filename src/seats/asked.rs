@@ -155,8 +155,8 @@ pub struct HeartbeatOutcome {
     pub kept: Vec<bool>,
     /// Why the seats that are not kept cannot be reported lost yet.
     pub unsure: Option<Denied>,
-    /// Of the seats that are not kept, those that others hold, by their place in the request. The caller is told that they
-    /// are lost, like any that it names and does not hold.
+    /// The places, in the request, of those seats among the ones not kept that others hold. The caller gets the answer that
+    /// they are lost, as for any seat that it names and does not hold.
     pub of_others: Vec<usize>,
 }
 

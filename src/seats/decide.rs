@@ -123,7 +123,7 @@ pub(super) fn decide_unless_vain(
     decide(shared, state, ask)
 }
 
-/// Tries until there is room for a License in the ledger, for a second at most after `until` was first set. `tries` is told
+/// Tries until there is room for a License in the ledger, for a second at most after `until` was first set. `tries` gets
 /// whether it had to wait before.
 pub(super) async fn patiently<T>(
     shared: &Shared,

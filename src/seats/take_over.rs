@@ -173,8 +173,8 @@ async fn take_over(shared: &Shared, ledger: &Ledger) -> Result<Moment, LedgerErr
         ledger.write_base(&base, epoch).await?;
         ownership.journal.wrote_base(&base.name, base.sequence);
     }
-    // Nobody could be told to look again (`Desk::look_again`) while the bases were written: a License may have lost a grant
-    // that another one has by now.
+    // While the bases were written there was no owner that could be asked to look again (`Desk::look_again`): a License may
+    // have lost a grant that another one has now.
     if !wrong::is(LookedUpBeforeOwning) {
         ownership.seats_of.values_mut().for_each(|seats| seats.stale = true);
     }

@@ -15,7 +15,8 @@ use crate::cluster::health::Health;
 use crate::cluster::metrics::Metrics;
 use crate::seats::Desk;
 
-/// The most connections at a time. A kubelet and a few scrapers need a handful; the oldest makes room for a newer one.
+/// The most connections at a time. A kubelet and a few scrapers need a handful; one chosen by chance makes room for a
+/// newer one (`http/guests.rs`).
 const MOST_CONNECTIONS: usize = 512;
 
 /// Serves until the task is dropped. `metrics` is `None` if they are shown elsewhere.

@@ -21,7 +21,8 @@ use super::metrics::{Chunks, Shown};
 use crate::cluster::clock::Clock;
 use crate::cluster::metrics::Metrics;
 
-/// The most connections at a time. A few scrapers need a handful; the oldest makes room for a newer one.
+/// The most connections at a time. A few scrapers need a handful; `http/guests.rs` says which one makes room for a newer
+/// one.
 const MOST_CONNECTIONS: usize = 64;
 const PATH: &str = "/metrics";
 

@@ -75,7 +75,7 @@ pub async fn apply(
     params.dry_run = is_dry_run == IsDryRun::Yes;
     params.field_validation = Some(kube::api::ValidationDirective::Strict);
     let before = objects.get_metadata_opt(document.name()).await.ok().flatten();
-    // What the operator wrote is in the folder as a backup of what is gone. What is there is newer.
+    // What the operator wrote is in the folder only as a backup. If the object is still there, it is newer.
     if before.is_some() && is_of_operator(document) {
         return Ok(Applied { is_new: false, stand: None });
     }

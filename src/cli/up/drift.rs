@@ -1,5 +1,5 @@
-//! What others did to the objects of the folder since they were applied. The folder says what they are to be, so it is undone,
-//! and told.
+//! What others did to the objects of the folder since they were applied. The folder decides what they are, so `up` undoes it
+//! and says so.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
@@ -69,7 +69,7 @@ impl Drift {
     }
 }
 
-/// The objects that were deleted or changed. An object of which nothing can be found out counts as it was.
+/// The objects that were deleted or changed. An object whose state cannot be read counts as unchanged.
 pub async fn drifts(
     api: &Embedded,
     client: &Client,

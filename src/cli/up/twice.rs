@@ -1,4 +1,4 @@
-//! Objects that stand in the folder twice: the first file counts, in the order of their names, and the others are told.
+//! Objects that stand in the folder twice: the first file counts, in the order of their names, and a message names the others.
 
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

@@ -375,7 +375,7 @@ pub fn next_transition(keys: &[Presented], now: Instant) -> Option<Transition> {
     let before = judge_grants(keys, now);
     turning_points(keys, now).into_iter().take(LOOK_AHEAD).find_map(|at| {
         let mut after = grants_at(keys, at);
-        // To add up pools is most of the work, and superseded keys end without any other change.
+        // Most of the work is to add up pools, and most of these instants only end superseded keys.
         if after.iter().zip(&before).all(|(after, before)| after.state.is_as(&before.state)) {
             return None;
         }

@@ -198,7 +198,7 @@ fn in_words_of_json(error: &str) -> String {
     }
 }
 
-/// What a body is that is not JSON in UTF-8, if that can be told. A program sent it, so the program is to be corrected.
+/// What a body is instead of JSON in UTF-8, if that is recognisable. A program sent it, so the program has to be corrected.
 fn found(body: &[u8]) -> Option<&'static str> {
     match text_of(body) {
         // The first bytes of gzip (RFC 1952).

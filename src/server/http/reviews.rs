@@ -165,7 +165,8 @@ impl Reviews {
     }
 }
 
-/// Whose the answer is to the question whose a token is. One that is refused is kept for the address that showed it.
+/// Against whom a cached review of a token is counted: the group of its caller, or the address that showed it if it was
+/// refused.
 pub fn share_of(guest: Option<&Arc<Guest>>) -> impl FnOnce(&Known) -> Share + Send + 'static {
     let address = address(guest);
     move |known| match known {
@@ -257,7 +258,7 @@ pub fn unauthorized(detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "Unauthorized", detail)
 }
 
-/// The refusal if it cannot be told at present who the caller is, or what it may do.
+/// The refusal while it cannot be found out who the caller is, or what it may do.
 pub fn caller_unknown(detail: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "CallerUnknown", detail).retry_after(A_MOMENT)
 }

@@ -32,12 +32,12 @@ enum Key {
     P384(Vec<u8>),
 }
 
-/// What a token is, as far as that can be told.
+/// What is known of a token without asking the API server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The cluster issued it to a user of this group. It may have been taken back since.
     Genuine(Group),
-    /// The API server may accept it or not: somebody else issued it, or with a key that is not known here.
+    /// The API server may accept it or not: somebody else issued it, or the cluster did with a key that is not known here.
     Unknown,
     /// The API server would not accept it.
     Refused(&'static str),
