@@ -124,10 +124,11 @@ impl Roster {
         (namespace, &license.name)
     }
 
-    /// Returns the people in it, for the domain. Those of another namespace are a guest's; `Enrolment` gives them the standing of the
-    /// owner's if the License says `rosters: Equal`. Their Roster is named `namespace/name`, which is unique across namespaces.
-    /// The faults are those of entries that are left out, because their dates name no instants, or nobody can have that name.
-    /// Fails if the time zone is unknown: such a Roster counts for no user.
+    /// Returns the people in it, for the domain. If it is in another namespace than the License, they are a guest's;
+    /// `Enrolment` gives them the standing of the owner's people if the License says `rosters: Equal`. Their Roster is named
+    /// `namespace/name`, which is unique across namespaces. The faults are those of entries that are left out, because their
+    /// dates name no instants, or nobody can have that name. Fails if the time zone is unknown: such a Roster counts for no
+    /// user.
     pub fn people(&self) -> Result<(people::Roster, Vec<Fault>), Fault> {
         let zone = self.spec.time_zone.as_deref().unwrap_or("UTC");
         let time_zone = Zone::named(zone).ok_or_else(|| {

@@ -1,6 +1,6 @@
-//! What an auditor wants to know: a line for each eviction, each release of a seat that another caller took, each look at
-//! the names of holders, and each refusal of a right. The lines have the target and the message `audit`, and show no token, session or id. All that a caller
-//! chose is written as text with escapes, so it cannot make up a line.
+//! What an auditor wants to know: a line for each eviction, each release of a seat that another caller took, each page of
+//! holders that was read, and each refusal of a right. The lines have the target and the message `audit`, and show no token,
+//! session or id. All that a caller chose is written as text with escapes, so it cannot make up a line.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,7 +33,7 @@ impl Audit {
         tracing::info!(target: "audit", who, what = "evict", license, user, seats, result = "done", "audit");
     }
 
-    /// A caller has read a page of the holders, with the names of their users.
+    /// A caller has read a page of the holders, with names or pseudonyms as the License shows them.
     pub fn holders_seen(&self, caller: &Caller, license: &LicenseName, seats: usize) {
         let (who, license) = (&*caller.user, license.to_string());
         tracing::info!(target: "audit", who, what = "see holders", license, seats, result = "done", "audit");
