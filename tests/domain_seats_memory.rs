@@ -64,8 +64,12 @@ fn bytes_a_seat(model: PoolModel, people: &Arc<Members>) -> usize {
     }
     assert_eq!(seating.table().in_use("pool"), SEATS as u64);
     let held = (ALLOCATED.load(Relaxed) - empty) / SEATS;
-    for record in seating.table().expired(Tick(10)) {
-        seating.apply(&record, Tick::MIN);
+    loop {
+        let expired = seating.table().expired(Tick(10));
+        if expired.is_empty() {
+            break;
+        }
+        expired.iter().for_each(|record| seating.apply(record, Tick::MIN));
     }
     assert_eq!(seating.table().in_use("pool"), 0);
     drop(seating);

@@ -14,7 +14,7 @@
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
-use kube::api::{DeleteParams, PostParams, Request};
+use kube::api::{DeleteParams, PostParams, Preconditions, Request};
 use kube::core::request::Error as InvalidRequest;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -131,11 +131,12 @@ where
                     if let Some(resource) = resource {
                         self.versions().insert(name, Version { resource, sequence: object.sequence() });
                     }
+                    trouble.is_over();
                     return Ok(size);
                 }
-                Err(error) if error.is_for_good() && wait >= LONGEST_WAIT => {
-                    tracing::error!(%error, name, "the API server refuses this write, and nothing more is written until it takes it");
-                }
+                Err(error) if error.is_for_good() && wait >= LONGEST_WAIT => trouble.lasts(format_args!(
+                    "{name}: the API server refuses this write, and nothing more is written until it takes it: {error}"
+                )),
                 Err(error) => tracing::debug!(%error, name, "the outcome of a write is unknown; reading it back"),
             }
             // Read the object on a conflict too: it may be our own write, whose reply was lost and that the client sent
@@ -162,10 +163,13 @@ where
         }
     }
 
-    /// Deletes an object that is no longer needed. Succeeds if it does not exist.
+    /// Deletes an object that is no longer needed, unless it has another version by now than the one known here. Succeeds if it
+    /// does not exist.
     pub async fn delete(&self, name: &str) -> Result<(), CallError> {
-        self.versions().remove(name);
-        match call(self.api.delete(name, &DeleteParams::default())).await {
+        let known = self.versions().remove(name);
+        let unchanged = known.map(|known| Preconditions { resource_version: Some(known.resource), uid: None });
+        let params = DeleteParams { preconditions: unchanged, ..DeleteParams::default() };
+        match call(self.api.delete(name, &params)).await {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }

@@ -24,8 +24,9 @@ pub(super) async fn clear_forever(shared: &Shared, ledger: &Ledger) {
             // Delete the bases only once the journal no longer counts them: missing bases stop grants for every
             // License. A License that was created again meanwhile keeps its bases; seats that they still list are
             // freed after a TTL.
-            if durable.await.is_ok() && !is_used_again(shared, license) {
-                for base in bases {
+            if durable.await.is_ok() {
+                // Each deletion takes a while, and fails if the base was written meanwhile.
+                for base in bases.into_iter().take_while(|_| !is_used_again(shared, license)) {
                     if let Err(error) = ledger.delete_base(&base).await {
                         tracing::warn!(%error, %license, "the ledger of a deleted License could not be deleted");
                     }

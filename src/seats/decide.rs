@@ -86,7 +86,8 @@ fn decide_slice(
 ) -> Result<Option<oneshot::Receiver<()>>, Denied> {
     let (before, mut seats) = (answers.len(), 0);
     for ask in asks {
-        seats += ask.count;
+        // What was asked is checked when it is decided.
+        seats = u32::saturating_add(seats, ask.count);
         if answers.len() > before && seats > SLICE {
             break;
         }

@@ -17,6 +17,7 @@ use super::free::{Evicted, evict, free};
 use super::heartbeats::{heartbeat, knows_all};
 use super::kept_names::replaced_since;
 use super::ledger::Ledger;
+use super::list::{Holder, Which, list};
 use super::metrics::SeatMetrics;
 use super::outcome::until_durable;
 use super::proof::Proof;
@@ -28,6 +29,7 @@ use super::whose::{May, Whose, whose};
 use crate::cluster::clock::Clock;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::request::MAX_NAME_BYTES;
+use crate::domain::seats::table::Place;
 use crate::domain::tick::Moment;
 use crate::machine::monotonic;
 use crate::observed::Observed;
@@ -246,28 +248,13 @@ impl Desk {
         }
     }
 
-    /// All holders of seats of a License, by pool and slot, with the machine that each seat is used on. Users and machines
-    /// are named as they are kept.
-    pub fn holders(&self, license: &LicenseName) -> Result<Vec<(Seat, Option<String>)>, Denied> {
-        let state = self.0.lock();
-        let Some(ownership) = &state.ownership else { return Err(Denied::NotOwner) };
-        let Some(seats) = ownership.seats_of.get(license) else {
-            return self.0.known(license).map(|()| Vec::new());
-        };
-        let shown = seats.seating.table().holders().map(|(pool, held)| {
-            let seat = Seat {
-                license: license.clone(),
-                pool: pool.to_string(),
-                slot: held.slot,
-                user: held.user.map(str::to_owned),
-                session: held.session.to_owned(),
-                since: held.since,
-                taker: held.taker,
-                tag: None,
-            };
-            (seat, held.client.map(str::to_owned))
-        });
-        Ok(shown.collect())
+    /// A page of the holders of seats of a License, and where the next one begins.
+    pub async fn holders(
+        &self,
+        license: &LicenseName,
+        which: Which<'_>,
+    ) -> Result<(Vec<Holder>, Option<Place>), Denied> {
+        list(&self.0, license, which).await
     }
 
     /// How the holders of a License are to be shown.

@@ -15,6 +15,7 @@ use super::waiting::HEAD;
 use crate::domain::license::name::LicenseName;
 use crate::domain::seats::hold::HeldSeat;
 use crate::domain::seats::queue::MOST_QUEUED;
+use crate::domain::seats::table::MOST_FREED;
 use crate::domain::tick::Tick;
 use crate::machine::monotonic;
 
@@ -72,6 +73,7 @@ pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) 
         None => seats.seating.table().expired(Tick::MAX),
     };
     let wanted = records.len();
+    let are_all = wanted < MOST_FREED;
     let (change, place) = uncommitted.pending.fitting(seats.change(license, records));
     let count = change.records.len();
     if count == 0 && wanted > 0 {
@@ -82,12 +84,12 @@ pub(super) fn evict(shared: &Shared, license: &LicenseName, user: Option<&str>) 
         uncommitted.pending.add(change, place);
         uncommitted.waiting.push(notify);
         count_after_freeing(seats_of, license);
-        if count == wanted {
+        if are_all && count == wanted {
             serve(shared, license, seats_of, &mut uncommitted, MOST_QUEUED);
         }
         shared.wake_committer.notify_one();
     }
-    Ok(Evicted { count, all: count == wanted, durable })
+    Ok(Evicted { count, all: are_all && count == wanted, durable })
 }
 
 /// Frees the seats whose holders have stopped sending heartbeats and those that demo mode has ended, and serves the

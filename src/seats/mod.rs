@@ -38,6 +38,7 @@
 //! | How does the ledger forget names that are no longer kept? | `forget_names.rs` |
 //! | Who frees a seat? | `free.rs` |
 //! | When is a seat kept, and when is it lost? | `heartbeats.rs` |
+//! | Who holds the seats of a License? | `list.rs` |
 //! | How do answers wait for the ledger? | `commit.rs` |
 //! | When is the ledger of a deleted License deleted? | `clear.rs` |
 //! | How does an owner begin, and end? | `take_over.rs` |
@@ -58,6 +59,7 @@ mod heartbeats;
 mod kept_names;
 pub mod ledger;
 pub mod limits;
+pub mod list;
 mod look_up;
 pub mod metrics;
 mod outcome;

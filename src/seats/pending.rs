@@ -20,8 +20,6 @@ const MOST_OF_ONE: usize = MOST_BYTES / 4;
 /// The room in an entry that is left for Licenses without a change in it, and the most bytes of a change that may use it.
 const FOR_OTHERS: usize = MOST_BYTES / 16;
 const SMALL: usize = FOR_OTHERS / 8;
-/// The most lost or revoked seats that are freed in one entry.
-const FREED_AT_ONCE: usize = 1_000;
 
 #[derive(Default)]
 pub(super) struct Pending {
@@ -110,7 +108,6 @@ impl Pending {
 
     /// As many of the records that free seats as fit, and where they go; the others follow in a later entry.
     pub fn fitting(&self, mut freed: Change) -> (Change, Place) {
-        freed.records.truncate(FREED_AT_ONCE);
         let mut place = self.place_of(&freed);
         while !freed.records.is_empty() && !self.fits(&freed.license, place) {
             freed.records.truncate(freed.records.len() / 2);

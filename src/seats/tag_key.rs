@@ -32,16 +32,17 @@ pub(super) async fn read_or_make(ledger: &Ledger, now: Instant) -> Result<Tagger
     // By type, so that no other Secret is ever read, and not from a cache, which may lack one that was just made.
     let params = ListParams::default().fields(&format!("type={SEAT_IDS}"));
     let found = call(api.list(&params)).await?.items.into_iter().find(|secret| secret.name_any() == NAME);
-    if let Some(secret) = found.filter(|secret| own.is_ours(secret)) {
-        return read(&secret).ok_or_else(|| {
+    if let Some(secret) = found.as_ref().filter(|secret| own.is_ours(secret)) {
+        return read(secret).ok_or_else(|| {
             LedgerError::Key(format!("Secret {}/{NAME} cannot be read; delete it, and another is made", own.namespace))
         });
     }
     let (key, since) = (random_bytes::<KEY_BYTES>()?, now.timestamp());
     let entries = [(KEY, key.to_vec()), (SINCE, since.to_string().into_bytes())];
     let entries = entries.map(|(name, bytes)| (name.to_owned(), ByteString(bytes))).into();
-    // If somebody else has just made one, this fails, and the ledger is taken over again with that one.
-    own.write(&ledger.client, None, entries).await.map_err(|error| match error {
+    // If somebody else has just made one, this fails, and the ledger is taken over again with that one. One that was found
+    // and is not ours is left unchanged, and the error says what to do.
+    own.write(&ledger.client, found.as_ref(), entries).await.map_err(|error| match error {
         KeepError::Stopped(fault) => LedgerError::Key(fault.to_string()),
         KeepError::Call(error) => error.into(),
     })?;

@@ -18,9 +18,11 @@ use seatkeeper::domain::seats::refusal::Refusal;
 use seatkeeper::domain::seats::request::{Access, Grant, Request};
 use seatkeeper::domain::seats::roster::{MemberMode, Members, Roster, RosterEntry};
 use seatkeeper::domain::seats::seating::Seating;
+use seatkeeper::domain::seats::table::{MOST_FREED, Place};
 use seatkeeper::domain::seats::terms::{Assignment, Reservation, SeatTerms};
 use seatkeeper::domain::tick::Tick;
 use seatkeeper::domain::zone::Zone;
+use seatkeeper::machine::monotonic;
 
 /// The key of these tests is in force from 0 until this instant, and then in grace for as long again.
 const ENDS: i64 = 2_000_000_000;
@@ -790,6 +792,55 @@ fn bad_requests_are_refused_in_words() {
         {"name": "b", "model": "Concurrent", "countBy": "User", "seats": 1},
     ]);
     assert_eq!(Server::of(two).start("x", "s"), Err("PoolRequired"));
+}
+
+/// The attack: a tenant with 100,000 seats lists them a page at a time, or frees them. Each page copied all holders, and each
+/// entry of the ledger was chosen among all of them, while everybody else waited.
+#[test]
+fn i2_a_page_of_holders_and_a_round_of_freeing_take_no_longer_the_more_holders_there_are() {
+    const SEATS: u32 = 20_000;
+    let mut server = Server::of(json!([
+        {"name": "agents", "model": "Concurrent", "countBy": "User", "seats": 40},
+        {"name": "machines", "model": "Concurrent", "countBy": "Start", "seats": SEATS},
+    ]));
+    for n in 0..SEATS {
+        let (user, session) = (format!("user-{}", n % 2), format!("s{n}"));
+        let request = Request { user: Some(&user), pool: Some("machines"), ..Request::of(&session) };
+        assert!(server.ask(request).is_ok());
+    }
+    for n in 0..90 {
+        let (user, session) = (format!("user-{}", n % 30), format!("s{n}"));
+        let request = Request { user: Some(&user), pool: Some("agents"), ..Request::of(&session) };
+        assert!(server.ask(request).is_ok(), "three sessions share a seat");
+    }
+    let table = server.seating.table();
+    let all: Vec<_> = table.holders().map(|(pool, held)| (pool, held.slot, held.session)).collect();
+    assert_eq!(all.len(), SEATS as usize + 90);
+    for page in [1, 7, 1_000] {
+        let (mut paged, mut from) = (Vec::new(), Some(Place::default()));
+        while let Some(place) = from.take().filter(|_| page > 1 || paged.len() < 200) {
+            let mut holders = table.holders_from(place);
+            paged.extend(holders.by_ref().take(page).map(|(_, pool, held)| (pool, held.slot, held.session)));
+            from = holders.next().map(|(place, ..)| place);
+        }
+        assert_eq!(paged, all[..if page > 1 { all.len() } else { 200 }], "pages of {page}");
+    }
+    let last = table.holders_from(Place::default()).last().map(|(place, ..)| place).expect("there are holders");
+    let took = |from: Place| {
+        let began = monotonic();
+        assert_eq!((0..2_000).filter_map(|_| table.holders_from(from).next()).count(), 2_000);
+        monotonic() - began
+    };
+    let (first, later) = (took(Place::default()), took(last));
+    assert!(later < first * 100, "a page takes as long wherever it begins: {first:?}, {later:?}");
+    assert_eq!(table.release_user("user-0").len(), MOST_FREED);
+    let mut rounds = 0;
+    while !server.seating.table().release_user("user-0").is_empty() {
+        server.log_out("user-0");
+        rounds += 1;
+    }
+    assert_eq!((rounds, server.seating.table().in_use("machines")), (11, u64::from(SEATS / 2)));
+    assert_eq!(server.seating.table().expired(Tick::MAX).len(), MOST_FREED);
 }
 
 #[test]

@@ -33,7 +33,7 @@ use crate::contact_centre::{self, centre, license};
 use crate::contract::{Line, Plan};
 use crate::dice::Dice;
 use crate::intruder::{INTRUDER, Intruder, Known};
-use crate::run::Run;
+use crate::run::{Run, holders};
 use crate::schedule::Schedule;
 use crate::vendor;
 use crate::world::{Edit, World};
@@ -234,7 +234,7 @@ impl Story {
         });
         if let Some(desk) = self.run.desk_if_any() {
             for license in [license(), LicenseName::new("centre", "filed")] {
-                let holders = self.run.within(async { desk.holders(&license) });
+                let holders = holders(&desk, &license);
                 let holders = holders.map(|holders| {
                     let one = |(seat, client)| {
                         let Seat { pool, slot, user, session, .. }: Seat = seat;

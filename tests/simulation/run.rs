@@ -6,16 +6,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures::FutureExt;
 use seatkeeper::cluster::client::{RequestCount, over};
 use seatkeeper::cluster::clock::Clock;
 use seatkeeper::domain::Instant;
+use seatkeeper::domain::license::name::LicenseName;
 use seatkeeper::domain::license::whom_to_trust::TrustFromLicenses;
+use seatkeeper::domain::seats::table::Place;
 use seatkeeper::domain::tick::Moment;
 use seatkeeper::machine::seed_thread;
 use seatkeeper::operator::embedded::setup;
 use seatkeeper::operator::{End, Operator};
-use seatkeeper::seats::Desk;
 use seatkeeper::seats::limits::TTL;
+use seatkeeper::seats::list::{Holder, Which};
+use seatkeeper::seats::{Denied, Desk};
 use seatkeeper_embedded::Embedded;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
@@ -419,4 +423,10 @@ impl Run {
         }
         Err(format!("{writes} writes at rest"))
     }
+}
+
+/// All who hold seats of a License. There are never enough here that others have their turn meanwhile.
+pub fn holders(desk: &Desk, license: &LicenseName) -> Result<Vec<Holder>, Denied> {
+    let all = Which { users: None, from: Place::default(), most: usize::MAX };
+    desk.holders(license, all).now_or_never().expect("they are few").map(|(holders, _)| holders)
 }

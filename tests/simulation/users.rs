@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::claims::Claims;
 use crate::dice::Dice;
 use crate::oracle::{Name, Oracle};
-use crate::run::{Failure, Run};
+use crate::run::{Failure, Run, holders};
 use crate::world::World;
 
 /// The longest until all seats are free that nobody keeps: a new owner waits for the proof of the previous one to end,
@@ -87,7 +87,7 @@ impl User {
 
     /// Whether the desk certainly has the seats that this user asks for, by what it shows itself.
     fn must_be_granted(&self, oracle: &Oracle, desk: &Desk) -> bool {
-        let holders = match desk.holders(&full_name(&self.license)) {
+        let holders = match holders(desk, &full_name(&self.license)) {
             Ok(holders) => holders,
             Err(Denied::UnknownLicense(_)) => Vec::new(),
             Err(_) => return false,
@@ -230,7 +230,7 @@ impl Users {
     /// Checks that the desk knows every seat that somebody relies on.
     fn are_known(&mut self, desk: &Desk, now: Moment) {
         let Some(license) = self.users.first().map(|user| full_name(&user.license)) else { return };
-        let Ok(holders) = desk.holders(&license) else { return };
+        let Ok(holders) = holders(desk, &license) else { return };
         let lacking = self
             .claims
             .live(&license, now)
@@ -318,7 +318,7 @@ impl Run {
         }
         users.hear(&self.shared.lock().oracle, self.lived());
         let licenses = users.users.iter().map(|user| full_name(&user.license));
-        let left = licenses.filter_map(|license| self.desk_if_any()?.holders(&license).ok()?.pop()).next();
+        let left = licenses.filter_map(|license| holders(&self.desk_if_any()?, &license).ok()?.pop()).next();
         if let Some((seat, _)) = left {
             users.claims.violate(format!("all have left, and the desk still shows {seat:?}"));
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::fresh::Youth;
+use crate::api::common::NOT_YET_OBSERVED;
 use crate::api::conditions::{ConditionType, find, is_true};
 use crate::api::license::{HoldersShown, LicenseStatus};
 use crate::cluster::events::Note;
@@ -62,7 +63,9 @@ pub fn of(before: &LicenseStatus, after: &LicenseStatus, youth: &Youth) -> Vec<N
         notes.push(Note::warning(now.reason, now.message));
     }
     let (was, now) = (before.holders.unwrap_or_default(), after.holders.unwrap_or_default());
-    if before.observed_generation.is_some() && was != now {
+    // Before the first look, nobody was told anything.
+    let was_told = before.observed_generation.is_some_and(|generation| generation != NOT_YET_OBSERVED);
+    if was_told && was != now {
         let text = format!("holders of seats were {was:?} and are {now:?}: {}", who_sees(now));
         notes.push(Note::normal(Happening::HoldersShown, text));
     }
@@ -157,7 +160,8 @@ mod tests {
         assert!(texts[0].contains("were Hidden and are Named") && texts[0].contains("licenses/seats"), "{texts:?}");
         let none: Vec<String> = told(hidden.clone(), hidden.clone());
         assert!(none.is_empty(), "{none:?}");
-        let none: Vec<String> = told(LicenseStatus::default(), hidden);
+        let new = LicenseStatus { observed_generation: Some(NOT_YET_OBSERVED), ..LicenseStatus::default() };
+        let none: Vec<String> = told(new, hidden);
         assert!(none.is_empty(), "it was created like that: {none:?}");
     }
 }

@@ -99,7 +99,8 @@ pub fn of(license: &License, shown: &Shown, before: &LicenseStatus, now: Now) ->
     }
 }
 
-/// The status of a License that is not read. It grants nothing; whom it trusts is remembered nowhere else.
+/// The status of a License that is not read. It grants nothing; whom it trusts is remembered nowhere else, and without the
+/// day since which it has granted something it would be taken for a new one later.
 pub fn of_fault(license: &License, fault: &Fault, before: &LicenseStatus, now: Now) -> LicenseStatus {
     let mut list = Conditions::new(&before.conditions, license.metadata.generation, now.at);
     for type_ in [ConditionType::Ready, ConditionType::Licensed] {
@@ -109,6 +110,7 @@ pub fn of_fault(license: &License, fault: &Fault, before: &LicenseStatus, now: N
     LicenseStatus {
         observed_generation: license.metadata.generation,
         holders: before.holders,
+        valid_from: before.valid_from,
         issuers: before.issuers.clone(),
         conditions: list.into_list(),
         ..LicenseStatus::default()

@@ -158,7 +158,7 @@ impl Seating {
         Decision { table, terms, people, headcount, elsewhere, request, now }.make()
     }
 
-    /// Records that free the seats of the sessions that demo mode has ended by `now`.
+    /// Records that free seats of sessions that demo mode has ended by `now`, `MOST_FREED` at most.
     pub fn ended(&self, now: Instant) -> Vec<Record> {
         match self.terms.ending {
             Some(ending) if ending.at <= now => self.table.began_before(ending.began_before),

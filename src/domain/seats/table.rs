@@ -12,6 +12,20 @@ use super::taker::Taker;
 use crate::domain::Instant;
 use crate::domain::tick::Tick;
 
+/// The most records that a method which frees seats returns: those beyond are returned once these are applied. One License may
+/// have 100,000 seats, and others wait while they are gathered.
+pub const MOST_FREED: usize = 1_000;
+
+/// The place of a holder among all holders of a License.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The number of the pool, by name, among those that have or had seats.
+    pub pool: u32,
+    pub slot: u32,
+    /// The number of the session among those on the slot.
+    pub session: u32,
+}
+
 /// The slots of all pools of one License. Ticks are those of the owner's clock; records do not contain them.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -59,23 +73,40 @@ impl Table {
         self.pools.iter().flat_map(|(pool, slots)| slots.within(0..u32::MAX).map(move |occupant| (pool, occupant)))
     }
 
+    /// The same from a place on, with the place of each. Finding the first takes no longer for a later place.
+    pub fn holders_from(&self, from: Place) -> impl Iterator<Item = (Place, &Arc<str>, Occupant<'_>)> {
+        let pools = (0..).zip(&self.pools).skip(from.pool as usize);
+        let holders = pools.flat_map(move |(number, (pool, slots))| {
+            let first = if number == from.pool { from.slot } else { 0 };
+            let mut before: Option<Place> = None;
+            slots.within(first..u32::MAX).map(move |occupant| {
+                let session =
+                    before.filter(|before| before.slot == occupant.slot).map_or(0, |before| before.session + 1);
+                let place = Place { pool: number, slot: occupant.slot, session };
+                before = Some(place);
+                (place, pool, occupant)
+            })
+        });
+        holders.skip_while(move |(place, ..)| *place < from)
+    }
+
     /// All holders of these slots of a pool, by slot: what one object of the ledger holds.
     pub fn holders_within(&self, pool: &str, slots: Range<u32>) -> impl Iterator<Item = Occupant<'_>> {
         self.slots(pool).into_iter().flat_map(move |pool| pool.within(slots.clone()))
     }
 
-    /// Records that free the seats whose TTL is over at `now`.
+    /// Records that free seats whose TTL is over at `now`, `MOST_FREED` at most.
     pub fn expired(&self, now: Tick) -> Vec<Record> {
         self.freed(|slots| slots.lost(now))
     }
 
-    /// Records that free the seats of the sessions that began before an instant.
+    /// Records that free seats of sessions that began before an instant, `MOST_FREED` at most.
     pub fn began_before(&self, instant: Instant) -> Vec<Record> {
         let since = instant.timestamp();
         self.freed(|slots| slots.within(0..u32::MAX).filter(move |occupant| occupant.since < since))
     }
 
-    /// Records that free the seats of one session in every pool, because it logged out.
+    /// Records that free the seats of one session in every pool, because it logged out; `MOST_FREED` at most.
     pub fn release(&self, user: Option<&str>, session: &str, taker: Option<Taker>) -> Vec<Record> {
         self.freed(|slots| slots.of_session(user, session, taker))
     }
@@ -118,7 +149,7 @@ impl Table {
         true
     }
 
-    /// Records that free every seat of a user.
+    /// Records that free seats of a user, `MOST_FREED` at most.
     pub fn release_user(&self, user: &str) -> Vec<Record> {
         self.freed(|slots| slots.of_user(user))
     }
@@ -146,6 +177,7 @@ impl Table {
 
     fn freed<'t, I: Iterator<Item = Occupant<'t>>>(&'t self, of: impl Fn(&'t Slots) -> I) -> Vec<Record> {
         let of = &of;
-        self.pools.iter().flat_map(|(pool, slots)| of(slots).map(move |occupant| free(pool, &occupant))).collect()
+        let occupants = self.pools.iter().flat_map(|(pool, slots)| of(slots).map(move |occupant| (pool, occupant)));
+        occupants.take(MOST_FREED).map(|(pool, occupant)| free(pool, &occupant)).collect()
     }
 }

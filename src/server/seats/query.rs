@@ -25,7 +25,7 @@ pub struct Query {
     #[serde(default)]
     pub limit: Option<usize>,
     #[serde(default, rename = "continue")]
-    pub from: Option<usize>,
+    pub from: Option<u64>,
 }
 
 impl Query {

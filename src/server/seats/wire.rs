@@ -161,7 +161,7 @@ pub struct Holders {
     pub held_under: Vec<String>,
     /// Present if there are more holders: send it as `continue` to get the next ones.
     #[serde(skip_serializing_if = "Option::is_none", rename = "continue")]
-    pub more: Option<usize>,
+    pub more: Option<u64>,
 }
 
 #[derive(Serialize, JsonSchema)]
