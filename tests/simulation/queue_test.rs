@@ -149,7 +149,7 @@ fn a_seat_whose_waiter_went_away_comes_free_again() {
         run.shared.lock().write_takes = Duration::from_secs(1);
         desk.release(&free).expect("it owns");
         tokio::time::sleep(SOON).await;
-        assert!(holders(&desk, &license()).expect("it owns").iter().any(|(seat, _)| seat.user.as_deref() == Some("c")));
+        assert!(holders(desk, &license()).expect("it owns").iter().any(|(seat, _)| seat.user.as_deref() == Some("c")));
         gone.abort();
         let next = waits(desk, "d", WAIT);
         let granted = within(PLACE_LASTS + SWEEP * 3, next).await.expect("its turn");
