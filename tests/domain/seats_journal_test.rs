@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use seatkeeper::domain::license::grant::GrantId;
 use seatkeeper::domain::license::name::LicenseName;
+use seatkeeper::domain::seats::elsewhere::{Draws, MOST_NOTED};
 use seatkeeper::domain::seats::hold::{Free, Hold, Record};
 use seatkeeper::domain::seats::journal::{
     Base, BaseName, Change, Changes, Entry, Incomplete, Journal, LONGEST_TTL, LedgerContents, RING, place, read,
@@ -354,4 +355,24 @@ fn a_ttl_longer_than_can_be_set_is_ignored() {
     let lines = format!("!{}\n", u64::MAX);
     let found = read(&[Entry { epoch: 1, sequence: 1, bases: 0, lines }], &[]);
     assert_eq!((found.journal.ttl(), found.incomplete), (Some(LONGEST_TTL), None));
+}
+
+/// A License had 256 keys, then 256 others, and again others, while a seat was held: each time, its grants covered the seat.
+/// The next owner finds all of them in the entries, and a base takes 512 (`api::seat_ledger`).
+#[test]
+fn the_next_owner_notes_no_more_grants_than_a_base_takes() {
+    let name = LicenseName::new("acme", "acd");
+    let grants = |from: usize| (from..from + 256).map(|n| format!("p.grant-{n}.signer")).collect::<Vec<_>>().join(" ");
+    let mut journal = Journal::default();
+    let mut ring = Vec::new();
+    for n in 0..3 {
+        let changes = [Change { license: name.clone(), grants: grants(n * 256).into(), records: Vec::new() }];
+        let entry = journal.entry(&changes);
+        journal.wrote(&entry, &changes);
+        ring.push(entry);
+    }
+    let mut draws = Draws::noted(read(&ring, &[]).grants.remove(&name).expect("they are noted"));
+    draws.now_has(grants(512).split(' ').filter_map(GrantId::read).collect());
+    let noted = draws.note().split(' ').count();
+    assert!(noted <= MOST_NOTED, "{noted} grants");
 }

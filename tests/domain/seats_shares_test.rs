@@ -9,6 +9,7 @@ use seatkeeper::domain::license::entitlement::{Entitlement, PoolLimit, entitleme
 use seatkeeper::domain::license::mode::Mode;
 use seatkeeper::domain::license::pool::PoolModel;
 use seatkeeper::domain::seats::hold::{Hold, Record};
+use seatkeeper::domain::seats::line::{BASE_SLOTS, write_base, write_takers};
 use seatkeeper::domain::seats::queue::{Full, Left, MOST_QUEUED, Queue, Session};
 use seatkeeper::domain::seats::refusal::Refusal;
 use seatkeeper::domain::seats::request::{MAX_NAME_BYTES, MAX_NAMES_BYTES, Request};
@@ -116,6 +117,38 @@ fn i2_the_names_of_a_session_have_a_bound_together() {
     let three = Request { client: Some("c"), ..two };
     let refused = takes(&mut seating, &Request { session: &long[1..], client: Some("ab"), ..three }).unwrap_err();
     assert!(matches!(&refused, Refusal::InvalidRequest(why) if why.contains("513 bytes together")), "{refused}");
+}
+
+/// The attack: as many sessions as eight pods may have on each of 48 seats. The ledger names who took each of them in a field
+/// of its own, which holds 131,072 characters (`api::seat_ledger`).
+#[test]
+fn i2_the_takers_of_a_base_fit_into_their_field() {
+    let mut seating = seats_of(PoolModel::Concurrent, Some(48));
+    for (user, n) in (0..48).flat_map(|user| (0..256).map(move |n| (user, n))) {
+        let (user, session) = (format!("u{user}"), format!("{n:012}"));
+        let taker = pod(&(n / 32).to_string());
+        _ = takes(&mut seating, &Request { user: Some(&user), taker, ..Request::of(&session) });
+    }
+    let takers = write_takers(seating.table().holders_within("pool", 0..BASE_SLOTS));
+    assert!(takers.len() <= 131_072, "{} characters", takers.len());
+}
+
+/// The attack: names of `<`, which the API server stores as `\\u003c`: Go's JSON writes `<`, `>` and `&` in six bytes. etcd takes
+/// 1.5 MiB.
+#[test]
+fn i2_a_base_fits_into_etcd_as_the_api_server_writes_it() {
+    let mut seating = seats_of(PoolModel::Concurrent, Some(17));
+    let (client, request) = ("<".repeat(240), "<".repeat(240));
+    for (user, n) in (0..17).flat_map(|user| (0..32).map(move |n| (user, n))) {
+        let (user, session) = (format!("u{user}"), format!("{n:012}"));
+        let of_session = Request { user: Some(&user), taker: pod("one"), ..Request::of(&session) };
+        _ = takes(&mut seating, &Request { client: Some(&client), request: Some(&request), ..of_session });
+    }
+    let held = || seating.table().holders_within("pool", 0..BASE_SLOTS);
+    let (lines, takers) = (write_base(held()), write_takers(held()));
+    let escaped = lines.chars().filter(|c| matches!(c, '<' | '>' | '&')).count();
+    let stored = lines.len() + 5 * escaped + takers.len();
+    assert!(stored <= 1_572_864, "{stored} bytes, of {} bytes of lines", lines.len());
 }
 
 /// The attack: one user with very many sessions. To remove each used to take as long as there were others.

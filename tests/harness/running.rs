@@ -103,6 +103,11 @@ impl Up {
         Up { child, lines, said: Vec::new() }
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Reads until a line contains all these parts, and returns that line.
     pub fn until(&mut self, parts: &[&str]) -> String {
         let began = monotonic();

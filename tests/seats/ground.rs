@@ -87,6 +87,13 @@ impl Ground {
         line.split_whitespace().last().expect("an address")
     }
 
+    /// The most resident memory that the process has had, in MiB.
+    pub fn most_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.up.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+    }
+
     /// Returns the number of the operator's writes to the Kubernetes API so far.
     pub fn writes(&self) -> u64 {
         self.metric("seatkeeper_api_writes_total")

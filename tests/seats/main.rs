@@ -17,3 +17,4 @@ mod queue_test;
 #[allow(dead_code)]
 #[path = "../harness/running.rs"]
 mod running;
+mod unread_test;

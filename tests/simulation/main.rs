@@ -37,6 +37,7 @@
 //! | `neighbours_test.rs` | the same years with an intruder in the next namespace and without |
 //! | `shown_test.rs` | what a License shows of its seats |
 //! | `takers_test.rs` | a seat that others name, under two owners; desks that let them: each is caught |
+//! | `unwritable_test.rs` | what a tenant makes the ledger write that the API server refuses |
 //! | `on_demo_test.rs` | sessions when demo mode begins |
 
 mod agents_test;
@@ -72,6 +73,8 @@ mod seeds_test;
 mod shown_test;
 mod sieve_test;
 mod takers_test;
+mod unnoted_test;
+mod unwritable_test;
 mod users;
 mod vendor;
 mod watch_faults;
