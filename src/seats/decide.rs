@@ -34,8 +34,9 @@ pub(super) fn decide(shared: &Shared, state: &mut DeskState, ask: &Ask) -> Resul
     let at = shared.clock.now().at;
     let (seats_of, mut uncommitted) = ownership.parts();
     // 1. Look up.
-    if look_up(shared, seats_of, &ask.license, at, uncommitted.tagger)? {
-        seats_of.note(uncommitted.pending);
+    let is_new = look_up(shared, seats_of, &ask.license, at, uncommitted.tagger);
+    seats_of.note(uncommitted.pending);
+    if is_new? {
         serve(shared, &ask.license, seats_of, &mut uncommitted, MOST_QUEUED);
     }
     let Some(seats) = seats_of.get_mut(&ask.license) else { return Err(Denied::UnknownLicense(ask.license.clone())) };

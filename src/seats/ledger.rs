@@ -1,9 +1,11 @@
 //! The ledger in the API server: `SeatLedger` objects in the operator's own namespace, written only by
 //! compare-and-swap.
 
-use kube::Client;
+use kube::{Client, ResourceExt};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::api::SeatLedger;
@@ -42,6 +44,8 @@ pub struct Ledger {
     identity: String,
     /// The last entry known to be durable.
     last: AtomicU64,
+    /// Bases that earlier versions have called otherwise than `object_name` does.
+    names: Mutex<HashMap<BaseName, String>>,
 }
 
 impl Sequenced for SeatLedger {
@@ -60,6 +64,7 @@ impl Ledger {
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
             last: AtomicU64::new(0),
+            names: Mutex::default(),
         }
     }
 
@@ -105,13 +110,30 @@ impl Ledger {
 
     async fn list(&self) -> Result<(Vec<Entry>, Vec<Base>), CallError> {
         let (mut entries, mut bases) = (Vec::new(), Vec::new());
+        let mut names = HashMap::new();
         for object in self.objects.list().await? {
+            let name = object.name_any();
             match object.spec.base.clone() {
-                Some(base) => bases.push(read_base(base, object.spec)),
+                Some(base) => {
+                    let base = read_base(base, object.spec);
+                    if name != object_name(&base.name) {
+                        names.insert(base.name.clone(), name);
+                    }
+                    bases.push(base);
+                }
                 None => entries.push(read_entry(object.spec)),
             }
         }
+        *self.names() = names;
         Ok((entries, bases))
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<BaseName, String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn name_of(&self, base: &BaseName) -> String {
+        self.names().get(base).cloned().unwrap_or_else(|| object_name(base))
     }
 
     /// Overwrites the entry in its place of the ring. Returns the size of the write in bytes once it is durable; if the
@@ -173,12 +195,12 @@ impl Ledger {
                 Comparison::Foreign
             }
         };
-        Ok(self.objects.write(SeatLedger::new(&object_name(&base.name), spec), compare).await?)
+        Ok(self.objects.write(SeatLedger::new(&self.name_of(&base.name), spec), compare).await?)
     }
 
     /// Deletes a base that is no longer needed. Succeeds if the base does not exist.
     pub async fn delete_base(&self, base: &BaseName) -> Result<(), CallError> {
-        self.objects.delete(&object_name(base)).await
+        self.objects.delete(&self.name_of(base)).await
     }
 }
 
@@ -200,10 +222,11 @@ fn read_base(place: BasePlace, spec: SeatLedgerSpec) -> Base {
 }
 
 /// `base-NAMESPACE-LICENSE-POOL-NUMBER-HASH`, cut to the length of a name. The hash distinguishes bases whose readable
-/// parts are the same.
+/// parts are the same. Of half its length, somebody with two Licenses could find two with the same one, and no seat of
+/// anybody would be written any more.
 fn object_name(base: &BaseName) -> String {
     let full = format!("{}/{}/{}", base.license, base.pool, base.number);
-    let hash: String = Sha256::digest(&full).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = Sha256::digest(&full).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
     let readable: String = full.chars().map(plain).take(200).collect();
     format!("base-{}-{hash}", readable.trim_matches('-'))

@@ -259,11 +259,12 @@ impl SeatsOf {
         for license in std::mem::take(&mut self.unnoted) {
             let seats = self.of.get(&license).filter(|seats| seats.seating.table().in_use_at_all() > 0);
             let Some(change) = seats.map(|seats| seats.change(&license, Vec::new())) else { continue };
-            match pending.check(&change) {
+            match pending.check_release(&change) {
                 Ok(place) => pending.add(change, place),
                 Err(_) => _ = self.unnoted.insert(license),
             }
         }
+        pending.lacks_notes = !self.unnoted.is_empty();
     }
 
     /// Forgets the seats of a License.

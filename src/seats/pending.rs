@@ -34,6 +34,8 @@ pub(super) struct Pending {
     /// this one.
     awaited: HashSet<LicenseName>,
     turned_away: HashSet<LicenseName>,
+    /// Whether some License draws on other grants than the ledger and this entry note.
+    pub lacks_notes: bool,
 }
 
 /// Where a change goes, and by how many bytes it makes the entry larger, or a little more. It is good until something else
@@ -70,9 +72,11 @@ impl Pending {
 
     /// Where a change goes that takes seats. Fails if it does not fit into what its License may have of this entry; a change
     /// too large for any entry is refused for good.
+    /// Nothing is taken while the entry has no room to note on which grants others draw now: they may have drawn on those of
+    /// this License, and the next owner would believe that they still do.
     pub fn check(&mut self, change: &Change) -> Result<Place, Denied> {
         let place = self.place_of(change);
-        if self.fits(&change.license, place) {
+        if !self.lacks_notes && self.fits(&change.license, place) {
             return Ok(place);
         }
         let bytes = size_of(change);
@@ -86,7 +90,8 @@ impl Pending {
         Err(Denied::Overloaded)
     }
 
-    /// The same for a seat that its holder gives back. It may use all room that is left, because it makes room for others.
+    /// The same for a seat that its holder gives back, and for a note of grants. They may use all room that is left, because
+    /// others wait for them.
     pub fn check_release(&self, change: &Change) -> Result<Place, Denied> {
         let place = self.place_of(change);
         if self.bytes + place.bytes > MOST_BYTES { Err(Denied::Overloaded) } else { Ok(place) }

@@ -151,7 +151,8 @@ fn a_base_full_of_short_names_has_room_for_what_stands_for_them() {
             for session in 0..32 {
                 let (user, session) = (user.to_string(), session.to_string());
                 let taker = Some(Taker::of(&taker.to_string(), None, None));
-                let request = Request { user: Some(&user), client: Some("c"), taker, ..Request::of(&session) };
+                let of_session = Request { request: Some("window-1"), taker, ..Request::of(&session) };
+                let request = Request { user: Some(&user), client: Some("c"), ..of_session };
                 match seating.decide(&request, now()) {
                     Ok(grant) => {
                         seating.assume(&grant, &request, Tick::MAX);

@@ -191,6 +191,8 @@ pub struct Journal {
     bases: BTreeMap<BaseName, u64>,
     /// Bases that lack entries, each with the first and the last entry that it lacks.
     behind: BTreeMap<BaseName, (u64, u64)>,
+    /// What the last entry about a License notes of its grants, and all of its bases note or will.
+    noted: BTreeMap<LicenseName, Arc<str>>,
     /// Seconds for which a holder may rely on a seat that this owner or a previous one granted or kept.
     ttl: Option<u64>,
 }
@@ -296,9 +298,9 @@ pub fn read(entries: &[Entry], bases: &[Base]) -> LedgerContents {
     };
     let mut incomplete = entries.is_empty().then_some(Incomplete::Empty);
     let mut holds = Vec::new();
-    let mut grants: BTreeMap<LicenseName, BTreeSet<GrantId>> = BTreeMap::new();
+    let mut notes: BTreeMap<LicenseName, Notes> = BTreeMap::new();
     for base in bases {
-        grants.entry(base.name.license.clone()).or_default().extend(read_grants(&base.grants));
+        notes.entry(base.name.license.clone()).or_default().add(base.sequence, &base.grants);
         match read_base(&base.name.pool, &base.lines, &base.takers) {
             Ok(held) => {
                 let license = &base.name.license;
@@ -321,7 +323,7 @@ pub fn read(entries: &[Entry], bases: &[Base]) -> LedgerContents {
         match read_changes(&entry.lines) {
             Ok(changes) => {
                 for Change { license, grants: noted, records } in changes {
-                    grants.entry(license.clone()).or_default().extend(read_grants(&noted));
+                    notes.entry(license.clone()).or_default().add(entry.sequence, &noted);
                     for record in records {
                         let base = BaseName::of(&license, &record);
                         if journal.bases.get(&base).is_none_or(|holds| *holds < entry.sequence) {
@@ -341,7 +343,41 @@ pub fn read(entries: &[Entry], bases: &[Base]) -> LedgerContents {
     if let Some(expected) = entries.last().map(|entry| entry.bases).filter(|expected| found < *expected) {
         incomplete.get_or_insert(Incomplete::BasesMissing { found, expected });
     }
+    let same = |(license, notes): (&LicenseName, &Notes)| Some((license.clone(), notes.same.clone()??));
+    journal.noted = notes.iter().filter_map(same).collect();
+    let grants = notes.into_iter().map(|(license, notes)| (license, notes.grants())).collect();
     LedgerContents { journal, holds, grants, incomplete }
+}
+
+/// What a ledger notes of the grants of a License, in its bases and entries.
+#[derive(Default)]
+struct Notes {
+    all: BTreeSet<GrantId>,
+    newest: (u64, Arc<str>),
+    /// The only note that there is; `Some(None)` if they differ.
+    same: Option<Option<Arc<str>>>,
+}
+
+impl Notes {
+    /// Adds what is noted at a sequence. A base without seats notes nothing.
+    fn add(&mut self, sequence: u64, note: &str) {
+        if note.is_empty() {
+            return;
+        }
+        self.all.extend(read_grants(note));
+        if self.newest.0 <= sequence {
+            self.newest = (sequence, note.into());
+        }
+        let same = self.same.get_or_insert_with(|| Some(note.into()));
+        if same.as_deref() != Some(note) {
+            *same = None;
+        }
+    }
+
+    /// All of them, if so many can be noted again; else the newest, which alone is complete.
+    fn grants(self) -> BTreeSet<GrantId> {
+        if self.all.len() <= MOST_NOTED { self.all } else { read_grants(&self.newest.1).collect() }
+    }
 }
 
 impl Journal {
@@ -409,10 +445,15 @@ impl Journal {
     /// Records that `entry`, with these changes, is durable.
     pub fn wrote(&mut self, entry: &Entry, changes: &[Change]) {
         (self.epoch, self.sequence) = (entry.epoch, entry.sequence);
-        for Change { license, records, .. } in changes {
-            // Only what it draws on has changed, and its bases note that too.
-            if records.is_empty() {
-                self.bases_of(license).into_iter().for_each(|base| self.lacks(base, entry.sequence));
+        for Change { license, grants, records } in changes {
+            // Once this entry is overwritten, only the bases note what the License draws on: all of them, for any may be the
+            // last with a seat, and also those that are being written for the first time.
+            if self.noted.get(license).map_or("", |noted| noted) != &**grants {
+                self.all_of(license).into_iter().for_each(|base| self.lacks(base, entry.sequence));
+                match grants.is_empty() {
+                    true => _ = self.noted.remove(license),
+                    false => _ = self.noted.insert(license.clone(), grants.clone()),
+                }
             }
             for record in records {
                 self.lacks(BaseName::of(license, record), entry.sequence);
@@ -434,7 +475,12 @@ impl Journal {
 
     /// The bases of a License, to delete them when the License no longer exists.
     pub fn bases_of(&self, license: &LicenseName) -> Vec<BaseName> {
-        self.bases.keys().filter(|base| base.license == *license).cloned().collect()
+        of_license(&self.bases, license).cloned().collect()
+    }
+
+    /// The same, with those that do not exist yet: one of them may be on its way.
+    fn all_of(&self, license: &LicenseName) -> BTreeSet<BaseName> {
+        of_license(&self.bases, license).chain(of_license(&self.behind, license)).cloned().collect()
     }
 
     /// Every License that has a base, or an entry that no base includes.
@@ -445,17 +491,24 @@ impl Journal {
     /// Has the bases of a License written again, as they are some entries from now or later.
     pub fn write_again(&mut self, license: &LicenseName, entries: u64) {
         let sequence = self.sequence + entries;
-        self.bases_of(license).into_iter().for_each(|base| self.lacks(base, sequence));
+        self.all_of(license).into_iter().for_each(|base| self.lacks(base, sequence));
     }
 
     /// Forgets the bases of a License, which are about to be deleted: the next entry no longer counts them.
     pub fn drop_bases(&mut self, license: &LicenseName) {
         self.bases.retain(|base, _| base.license != *license);
         self.behind.retain(|base, _| base.license != *license);
+        self.noted.remove(license);
     }
 
     fn lacks(&mut self, base: BaseName, sequence: u64) {
         let (_, last) = self.behind.entry(base).or_insert((sequence, sequence));
         *last = sequence.max(*last);
     }
+}
+
+fn of_license<'b, V>(bases: &'b BTreeMap<BaseName, V>, license: &LicenseName) -> impl Iterator<Item = &'b BaseName> {
+    let first = BaseName { license: license.clone(), pool: "".into(), number: 0 };
+    let of = first.license.clone();
+    bases.range(first..).map(|(base, _)| base).take_while(move |base| base.license == of)
 }

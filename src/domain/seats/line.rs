@@ -7,7 +7,8 @@
 //! noted no taker skip both.
 //!
 //! Names are written as their users wrote them, except for what would break or disguise a line: white space, control
-//! characters, `%`, and any character that is neither ASCII nor a letter or digit. Each byte of their UTF-8 is written
+//! characters, `%`, and any character that is neither ASCII nor a letter or digit; and except for `<`, `>`, `&`, `"` and
+//! `\`, which take up to six bytes in the JSON that the API server writes. Each byte of their UTF-8 is written
 //! as `%` and two hexadecimal digits. A lone `-` means no name, so a name that is just `-` is written that way too.
 
 use std::fmt::{self, Write};
@@ -27,6 +28,12 @@ pub const BASE_SLOTS: u32 = 256;
 /// in which each character may take two bytes. A larger base could never be written, and then nobody would be granted a
 /// seat any longer.
 pub const MOST_BASE_BYTES: u32 = 700_000;
+
+/// The most sessions on the slots of a base: their takers have a field of 131,072 characters (`api::seat_ledger`), each
+/// twelve and a blank.
+pub const MOST_ON_BASE: u32 = 10_000;
+/// So each takes at least this much of the bytes of a base.
+const LEAST_ROOM: u32 = MOST_BASE_BYTES.div_ceil(MOST_ON_BASE);
 
 /// What is wrong with a line of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,10 +172,11 @@ pub fn size_of_seat(held: &Occupant) -> u32 {
 }
 
 /// The most bytes that a seat takes in the lines of a base: the License may come to say that names are not kept, and what
-/// stands for a short one is longer.
+/// stands for a short one is longer. A short line counts for more, so that a base has at most `MOST_ON_BASE`.
 pub(super) fn room_of_seat(held: &Occupant) -> u32 {
     let grows = |name: &str| keyed::CHARACTERS.saturating_sub(size_of_name(Some(name))) as u32;
-    size_of_seat(held) + [held.user, held.client].into_iter().flatten().map(grows).sum::<u32>()
+    let bytes = size_of_seat(held) + [held.user, held.client].into_iter().flatten().map(grows).sum::<u32>();
+    bytes.max(LEAST_ROOM)
 }
 
 /// The bytes that records take in the lines of an entry, as `write_records` writes them.
@@ -210,12 +218,12 @@ pub fn size_of_name(name: Option<&str>) -> usize {
 
 /// Whether a character is written as it is.
 fn is_plain(c: char) -> bool {
-    c != '%' && (c.is_ascii_graphic() || c.is_alphanumeric())
+    !matches!(c, '%' | '<' | '>' | '&' | '"' | '\\') && (c.is_ascii_graphic() || c.is_alphanumeric())
 }
 
 /// Nearly every name is ASCII.
 fn is_all_plain(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%')
+    name.bytes().all(|byte| byte.is_ascii() && is_plain(char::from(byte)))
 }
 
 impl Hold {

@@ -261,11 +261,22 @@ impl Write {
 
     fn refuse_large(&self, object: &Value) -> Result<(), Failure> {
         // Counting costs little next to writing, and only objects near the limit are counted.
-        if self.body.len() < LARGEST / 8 || object.to_string().len() <= LARGEST {
+        if self.body.len() < LARGEST / 8 || stored_size(object) <= LARGEST {
             return Ok(());
         }
         Err(Failure::new(500, "", "etcdserver: request is too large"))
     }
+}
+
+/// The bytes of an object as the API server stores it: Go writes some signs as `\u003c`, however they came.
+fn stored_size(object: &Value) -> usize {
+    let text = object.to_string();
+    let escaped = text.chars().map(|c| match c {
+        '<' | '>' | '&' => 5,
+        '\u{2028}' | '\u{2029}' => 3,
+        _ => 0,
+    });
+    text.len() + escaped.sum::<usize>()
 }
 
 /// Returns an error for a custom resource that states another kind.
