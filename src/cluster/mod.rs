@@ -1,5 +1,6 @@
 //! The operator's side of the API server: time, calls, caches, leadership, Events and status.
 
+pub mod audit_lines;
 pub mod client;
 pub mod clock;
 pub mod compare_and_swap;

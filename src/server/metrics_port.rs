@@ -1,8 +1,7 @@
 //! `/metrics` on a port of its own, for callers with the right to `get` the path `/metrics`.
 
-use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use kube::Client;
 use rustls::ServerConfig;
@@ -13,6 +12,7 @@ use super::http::answers::{CachedAnswers, Share, TRUSTED};
 use super::http::caller::Caller;
 use super::http::credential::{TokenHash, bearer_token, hash_of};
 use super::http::guests::Guest;
+use super::http::outgoing::Outgoing;
 use super::http::problem::Problem;
 use super::http::reply;
 use super::http::reviews::{Known, Reviews, review_of_path, share_of, unauthorized};
@@ -26,7 +26,7 @@ use crate::cluster::metrics::Metrics;
 const MOST_CONNECTIONS: usize = 64;
 const PATH: &str = "/metrics";
 
-type Shows = Either<Chunks, Either<Full<Bytes>, Incoming>>;
+type Shows = Either<Chunks, Either<Outgoing, Incoming>>;
 
 /// What answers at the port of the metrics.
 pub struct MetricsPort {

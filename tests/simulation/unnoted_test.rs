@@ -132,7 +132,6 @@ fn i2_a_full_entry_and_the_end_of_the_owner_give_no_further_seat() {
         (heard.kept.iter().filter(|kept| **kept).count(), of_c)
     });
     let all = kept + of_c.len();
-    eprintln!("a took {}, b {}, kept {kept}; c took {}", of_a.len(), of_b.len(), of_c.len());
     assert!(all <= 2 * SEATS as usize, "{all} seats on {} licensed", 2 * SEATS);
 }
 
@@ -185,6 +184,5 @@ fn i2_a_change_of_keys_while_the_first_base_is_written_gives_no_further_seat() {
         (heard.kept.iter().filter(|kept| **kept).count(), of_c)
     });
     let all = kept + of_c.len();
-    eprintln!("z took {}, b {}, kept {kept}; c took {}", of_z.len(), of_b.len(), of_c.len());
     assert!(all <= 10, "{all} seats on 10 licensed");
 }

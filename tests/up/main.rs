@@ -6,5 +6,7 @@ mod folder_test;
 mod life_test;
 mod operator_test;
 mod private_test;
+// Some helpers serve only the tests of seats.
+#[allow(dead_code)]
 #[path = "../harness/running.rs"]
 mod running;

@@ -7,16 +7,14 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::aside::aside;
 use super::caller::Caller;
-use super::group::Group;
 use super::problem::{A_MOMENT, Problem};
 use super::reply::shown;
+use super::share::{Held, Share};
 use super::turns::Turns;
 use crate::domain::transit::{text_of, what_it_is};
 
@@ -44,65 +42,8 @@ pub struct Room {
 
 impl Default for Room {
     fn default() -> Self {
-        let share = |all, each| Share { all: all * MOST_BYTES, each: each * MOST_BYTES, taken: Mutex::default() };
+        let share = |all, each| Share::new(all * MOST_BYTES, each * MOST_BYTES);
         Room { with_right: share(32, 8), without: share(8, 1), large: Turns::new(LARGE_AT_ONCE.0, LARGE_AT_ONCE.1) }
-    }
-}
-
-/// How many bytes may be taken, in all and by one group.
-struct Share {
-    all: usize,
-    each: usize,
-    taken: Mutex<Taken>,
-}
-
-#[derive(Default)]
-struct Taken {
-    all: usize,
-    groups: HashMap<Group, usize>,
-}
-
-impl Share {
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What one body has taken of its share, until it is dropped.
-struct Held<'r> {
-    share: &'r Share,
-    group: &'r Group,
-    bytes: usize,
-}
-
-impl Held<'_> {
-    /// Takes more; false if there is not as much left.
-    fn take(&mut self, bytes: usize) -> bool {
-        let mut taken = self.share.taken();
-        let of_group = taken.groups.get(self.group).copied().unwrap_or(0);
-        let may = bytes <= self.share.all - taken.all && bytes <= self.share.each - of_group;
-        if may {
-            taken.all += bytes;
-            taken.groups.insert(self.group.clone(), of_group + bytes);
-            self.bytes += bytes;
-        }
-        may
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        if self.bytes == 0 {
-            return;
-        }
-        let mut taken = self.share.taken();
-        taken.all -= self.bytes;
-        if let Some(of_group) = taken.groups.get_mut(self.group) {
-            *of_group -= self.bytes;
-            if *of_group == 0 {
-                taken.groups.remove(self.group);
-            }
-        }
     }
 }
 
@@ -113,7 +54,7 @@ pub struct Arriving<'r> {
     pub caller: &'r Caller,
 }
 
-impl<'r> Arriving<'r> {
+impl Arriving<'_> {
     /// Reads the whole body. Fails if it breaks off, has more than `MOST_BYTES`, takes longer than `DEADLINE`, or finds
     /// no room.
     pub async fn whole(self) -> Result<Bytes, Problem> {
@@ -121,7 +62,7 @@ impl<'r> Arriving<'r> {
     }
 
     /// The same, with the room that it takes until it is dropped.
-    async fn held(self) -> Result<(Bytes, Held<'r>), Problem> {
+    async fn held(self) -> Result<(Bytes, Held), Problem> {
         let too_slow = || {
             let detail = format!("the body took longer than {} s: send it at once", DEADLINE.as_secs());
             Problem::new(StatusCode::REQUEST_TIMEOUT, "BodyTooSlow", detail)
@@ -134,10 +75,10 @@ impl<'r> Arriving<'r> {
         tokio::time::timeout(DEADLINE, whole).await.map_err(|_| too_slow())?
     }
 
-    async fn collect(mut self) -> Result<(Bytes, Held<'r>), Problem> {
+    async fn collect(mut self) -> Result<(Bytes, Held), Problem> {
         let mut all = BytesMut::new();
         let share = if self.caller.has_right() { &self.room.with_right } else { &self.room.without };
-        let mut held = Held { share, group: &self.caller.group, bytes: 0 };
+        let mut held = share.of(&self.caller.group);
         while let Some(frame) = self.body.frame().await {
             let Ok(part) = frame.map_err(|_| Problem::invalid("the body broke off"))?.into_data() else { continue };
             if part.len() > MOST_BYTES - all.len() {
@@ -216,6 +157,7 @@ const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::http::group::Group;
 
     #[test]
     fn a_wrong_type_is_told_in_words_of_json() {
@@ -264,8 +206,8 @@ mod tests {
     #[test]
     fn bodies_share_what_there_is_and_leave_nothing_behind() {
         let room = Room::default();
-        let groups: Vec<Group> = (0..10).map(|n| Group::of(&format!("user-{n}"))).collect();
-        let hold = |share, group: usize| Held { share, group: &groups[group], bytes: 0 };
+        let groups: Vec<_> = (0..10).map(|n| Group::of(&format!("user-{n}"))).collect();
+        let hold = |share: &Share, group: usize| share.of(&groups[group]);
         let mut held: Vec<_> = (0..10).map(|group| hold(&room.without, group)).collect();
         assert!(held[0].take(MOST_BYTES), "a group may send one body, however large");
         assert!(!held[0].take(1) && !hold(&room.without, 0).take(1));
@@ -273,8 +215,7 @@ mod tests {
         assert_eq!(all, 7, "eight groups at a time");
         assert!(hold(&room.with_right, 0).take(MOST_BYTES), "who has a right does not share with them");
         drop(held);
-        for share in [&room.with_right, &room.without] {
-            assert!(share.taken().all == 0 && share.taken().groups.is_empty());
-        }
+        let mut held: Vec<_> = (0..8).map(|group| hold(&room.without, group)).collect();
+        assert!(held.iter_mut().all(|held| held.take(MOST_BYTES)), "what was taken is given back");
     }
 }

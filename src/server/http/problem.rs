@@ -11,7 +11,7 @@ use crate::domain::text::spelt_out;
 /// How long to wait if the trouble passes in a moment.
 pub const A_MOMENT: Duration = Duration::from_secs(1);
 
-/// How much is said of a request that is wrong, in characters. What it says of itself may be much longer.
+/// How much is said of a request, in characters. What it says of itself may be much longer, and one body may have a thousand.
 const MOST_SAID: usize = 1000;
 
 /// Why a request was not fulfilled.
@@ -45,7 +45,7 @@ impl Problem {
             kind: format!("https://seatkeeper.dev/problems/{reason}").into(),
             title: status.canonical_reason().unwrap_or("Problem"),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: cut(detail.into()),
             reason,
             retry_after: None,
             place: None,
@@ -62,8 +62,7 @@ impl Problem {
     /// The request itself is wrong; `detail` says where, and what is possible. It may quote the request: it is cut, and
     /// what a reader would not see is spelt out.
     pub fn invalid(detail: impl Into<String>) -> Self {
-        let detail: String = spelt_out(&detail.into()).chars().take(MOST_SAID).collect();
-        Problem::new(StatusCode::BAD_REQUEST, "InvalidRequest", detail)
+        Problem::new(StatusCode::BAD_REQUEST, "InvalidRequest", spelt_out(&detail.into()))
     }
 
     /// The response to the caller.
@@ -79,4 +78,11 @@ impl Problem {
         }
         reply
     }
+}
+
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MOST_SAID) {
+        text.truncate(end);
+    }
+    text
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::cluster::audit_lines::AuditLines;
 use crate::domain::license::name::LicenseName;
 use crate::domain::tick::Moment;
 use crate::machine::monotonic;
@@ -19,28 +20,46 @@ const ONE_REFUSAL: Duration = Duration::from_secs(60);
 const MOST_REFUSED: usize = 4_096;
 const MOST_OF_CALLER: usize = 64;
 
+/// The most lines about the Licenses of a namespace in a minute, beside refusals: more than people cause.
+const MOST_LINES: u32 = 600;
+
 /// Writes the lines.
-#[derive(Default)]
 pub struct Audit {
+    lines: AuditLines,
     /// When each caller was last noted as refused on each License.
     refused: Mutex<HashMap<Arc<str>, HashMap<LicenseName, Moment>>>,
 }
 
+impl Default for Audit {
+    fn default() -> Self {
+        Audit { lines: AuditLines::about("seats", MOST_LINES), refused: Mutex::default() }
+    }
+}
+
 impl Audit {
-    /// An administrator freed the seats of a user, or of all users.
+    /// An administrator freed the seats of a user, or of all users. If there were none, nothing happened to anybody.
     pub fn evicted(&self, caller: &Caller, license: &LicenseName, user: Option<&str>, seats: usize) {
+        if seats == 0 || !self.lines.take(&license.namespace, monotonic()) {
+            return;
+        }
         let (who, license) = (&*caller.user, license.to_string());
         tracing::info!(target: "audit", who, what = "evict", license, user, seats, result = "done", "audit");
     }
 
     /// A caller has read a page of the holders, with names or pseudonyms as the License shows them.
     pub fn holders_seen(&self, caller: &Caller, license: &LicenseName, seats: usize) {
+        if !self.lines.take(&license.namespace, monotonic()) {
+            return;
+        }
         let (who, license) = (&*caller.user, license.to_string());
         tracing::info!(target: "audit", who, what = "see holders", license, seats, result = "done", "audit");
     }
 
     /// A caller with the right to evict freed a seat that another one took, or could not free it.
     pub fn released_of_another(&self, caller: &Caller, seat: &Seat, is_free: bool) {
+        if !self.lines.take(&seat.license.namespace, monotonic()) {
+            return;
+        }
         let result = if is_free { "done" } else { "not done" };
         let (who, license, Seat { pool, slot, .. }) = (&*caller.user, seat.license.to_string(), seat);
         tracing::info!(target: "audit", who, what = "release of another", license, pool, slot, result, "audit");
