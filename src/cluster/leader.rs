@@ -239,7 +239,10 @@ impl Candidate {
         (self.proven)(if wrong::is(ProofFromReply) { monotonic() } else { sent });
         self.rank.leader.send_if_modified(|known| known.take().is_some());
         self.seen = Some((lease.resource_version(), monotonic()));
-        self.held = Some(lease);
+        // The API server creates a Lease again if one that is gone is replaced, unless the writer names its UID. Then this replica
+        // would go on leading although another one may have led meanwhile. The UID of a Lease that was just made is read
+        // before the next renewal.
+        self.held = Some(lease).filter(|lease| lease.metadata.uid.is_some());
         true
     }
 

@@ -88,6 +88,18 @@ async fn k3_a_leader_that_is_killed_is_replaced_within_twenty_seconds() {
     each_key_is_there_once(&vendor).await;
 }
 
+/// The API server creates a Lease again that is replaced after it was deleted. A leader that had made the Lease itself went on
+/// leading, though another one may have led meanwhile.
+#[tokio::test]
+async fn k3_a_leader_whose_lease_is_deleted_ends_also_if_it_made_the_lease() {
+    let ground = Ground::take().await;
+    let mut first = Replica::start(&ground.operator, "first");
+    first.says(SOON, LEADS).await;
+    ground.nobody_leads().await;
+    let status = first.ended(SOON).await;
+    assert_eq!(status.code(), Some(1), "{status}");
+}
+
 #[tokio::test]
 async fn a_replica_is_ready_once_it_has_read_everything_and_says_whether_it_leads() {
     let ground = Ground::take().await;
